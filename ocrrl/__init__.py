@@ -1,0 +1,1 @@
+"""Object-centric residual reinforcement learning for vision-language-action policies."""

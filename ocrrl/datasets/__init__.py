@@ -1,0 +1,1 @@
+"""Episodes, ingestion, replay and training sets."""

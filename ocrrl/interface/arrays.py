@@ -1,0 +1,15 @@
+"""One source for maths that runs on numpy arrays and, where the critic needs gradients, on torch tensors."""
+
+import sys
+from types import ModuleType
+from typing import Any
+
+
+def array_namespace(array: Any) -> ModuleType:
+    """The module (`numpy` or `torch`) whose functions act on `array`; torch is never imported for a numpy array."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(array, torch.Tensor):
+        return torch
+    import numpy
+
+    return numpy

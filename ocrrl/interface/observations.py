@@ -1,0 +1,130 @@
+"""What the policies see, the same in simulation and on the robot (Eq. 2).
+
+Legend: N environments, O tracked objects; positions [m] and wxyz quaternions in the robot base frame.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from ocrrl.interface import rotations
+from ocrrl.interface.actions import MAX_ROTATION_STEP, MAX_TRANSLATION_STEP
+from ocrrl.interface.arrays import array_namespace
+from ocrrl.interface.tabletop_tasks import TabletopTask
+
+Images = dict[str, np.ndarray]
+"""Camera name to RGB images (N, height, width, 3) uint8."""
+
+CONFIDENCE_THRESHOLD = 0.5  # tau_c, appendix A.6
+GRIPPER_DOWN = np.array([0.0, 1.0, 0.0, 0.0])  # fingers point to the table, closing axis along the base's y
+WORKSPACE_CENTRE = np.array([0.5, 0.0, 0.1])  # [m]
+POSITION_SCALE = 0.1  # [m] that one unit of a position feature stands for
+MAX_GRIPPER_WIDTH = 0.08  # [m]
+
+PROPRIOCEPTION_NAMES = ("x", "y", "z", "qw", "qx", "qy", "qz", "gripper_width")
+PROPRIOCEPTION_DIM = len(PROPRIOCEPTION_NAMES)
+OBJECT_FEATURES = 13
+_ROBOT_FEATURES = PROPRIOCEPTION_DIM + 6
+ACTION_FEATURES = 7
+
+
+@dataclass
+class Observation:
+    """The state of N cells or environments at one control step, without images (they are captured on demand)."""
+
+    gripper_pose: Float[np.ndarray, "N 7"]
+    """Measured pose of the gripper frame (between the fingertips)."""
+    commanded_pose: Float[np.ndarray, "N 7"]
+    """The pose the controller is tracking; actions are steps of it."""
+    joint_positions: Float[np.ndarray, "N 7"]
+    """[rad]"""
+    gripper_width: Float[np.ndarray, " N"]
+    """Distance between the fingers [m]."""
+    object_poses: Float[np.ndarray, "N O 7"]
+    """Canonical poses of the tabletop task's tracked objects, as the tracker (or the simulator) gives them."""
+    object_confidence: Float[np.ndarray, "N O"]
+    """In [0, 1]; 1 for the simulator's own poses."""
+
+    def proprioception(self) -> Float[np.ndarray, "N 8"]:
+        """What a VLA is given of the robot: gripper position [m], quaternion (sign continuous about down), width [m]."""
+        quaternion = rotations.nearest_sign(self.gripper_pose[:, 3:], GRIPPER_DOWN)
+        return np.concatenate(
+            [self.gripper_pose[:, :3], quaternion, self.gripper_width[:, None]], axis=-1
+        ).astype(np.float32)
+
+    def confident(self) -> Bool[np.ndarray, "N O"]:
+        """The objects whose pose passes the confidence gate (Algorithm 2, line 9)."""
+        return self.object_confidence >= CONFIDENCE_THRESHOLD
+
+    def take(self, ids: np.ndarray) -> "Observation":
+        """The observation of the environments `ids` (n,) only."""
+        return Observation(**{name: value[ids] for name, value in vars(self).items()})
+
+
+def residual_observation_dim(task: TabletopTask) -> int:
+    """Length D of `residual_observation` for `task`."""
+    return OBJECT_FEATURES * len(task.objects) + _ROBOT_FEATURES + ACTION_FEATURES
+
+
+def residual_observation(
+    observation: Observation, base_action: np.ndarray, visible: np.ndarray
+) -> Float[np.ndarray, "N D"]:
+    """The residual's observation s_t = [object poses, proprioception, base action] (Eq. 2), float32, of order one.
+
+    `base_action` (N, 7); `visible` (N, O) bool: objects that are not visible, whether dropped in training (Eq. 5) or below
+    the confidence threshold in deployment (Algorithm 2, line 9), have their whole vector zeroed, derived features with it.
+    """
+    objects = observation.object_poses
+    gripper = observation.gripper_pose[:, None, :]
+    relative_rotation = rotations.multiply(
+        np.broadcast_to(rotations.multiply(GRIPPER_DOWN, rotations.conjugate(gripper[..., 3:])), objects[..., 3:].shape),
+        objects[..., 3:],
+    )
+    object_features = np.concatenate(
+        [
+            (objects[..., :3] - WORKSPACE_CENTRE) / POSITION_SCALE,
+            objects[..., 3:],
+            (objects[..., :3] - gripper[..., :3]) / POSITION_SCALE,
+            rotations.to_rotation_vector(relative_rotation),
+        ],
+        axis=-1,
+    )
+    object_features = np.where(visible[..., None], object_features, 0.0)
+    return np.concatenate(
+        [
+            object_features.reshape(len(objects), -1),
+            robot_features(observation),
+            action_features(base_action),
+        ],
+        axis=-1,
+    ).astype(np.float32)
+
+
+def robot_features(observation: Observation) -> Float[np.ndarray, "N 14"]:
+    """Proprioception of order one: gripper pose and width, and where the command stands relative to it."""
+    gripper, commanded = observation.gripper_pose, observation.commanded_pose
+    lag = rotations.to_rotation_vector(rotations.multiply(commanded[:, 3:], rotations.conjugate(gripper[:, 3:])))
+    return np.concatenate(
+        [
+            (gripper[:, :3] - WORKSPACE_CENTRE) / POSITION_SCALE,
+            rotations.nearest_sign(gripper[:, 3:], GRIPPER_DOWN),
+            2.0 * observation.gripper_width[:, None] / MAX_GRIPPER_WIDTH - 1.0,
+            (commanded[:, :3] - gripper[:, :3]) / MAX_TRANSLATION_STEP,
+            lag / MAX_ROTATION_STEP,
+        ],
+        axis=-1,
+    )
+
+
+def action_features(action: np.ndarray) -> Float[np.ndarray, "N 7"]:
+    """An action (N, 7) in units of its limits, the gripper in [-1, 1]; numpy or torch."""
+    xp = array_namespace(action)
+    return xp.concatenate(
+        [
+            action[..., :3] / MAX_TRANSLATION_STEP,
+            action[..., 3:6] / MAX_ROTATION_STEP,
+            2.0 * action[..., 6:] - 1.0,
+        ],
+        axis=-1,
+    )

@@ -1,0 +1,34 @@
+"""Object poses (..., 7): position [m] then wxyz unit quaternion, robot base frame; symmetric objects made canonical.
+
+A symmetry is the set of rotations (S, 4) of the object's own frame that leave it looking the same, the identity included.
+"""
+
+import numpy as np
+
+from ocrrl.interface import rotations
+
+Symmetry = tuple[tuple[float, float, float, float], ...]
+
+NO_SYMMETRY: Symmetry = ((1.0, 0.0, 0.0, 0.0),)
+CUBOID_SYMMETRY: Symmetry = ((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1))  # 180 deg about each axis
+
+
+def square_prism_symmetry() -> Symmetry:
+    """The 8 rotations of a box with square ends whose long axis is x: quarter turns about x, with and without a flip."""
+    quarter = [rotations.from_rotation_vector(np.array([0.5 * np.pi * k, 0.0, 0.0])) for k in range(4)]
+    flip = np.array([0.0, 0.0, 0.0, 1.0])
+    group = quarter + [rotations.multiply(flip, q) for q in quarter]
+    return tuple(tuple(float(c) for c in np.round(q, 12)) for q in group)
+
+
+def canonical_quaternion(quaternion: np.ndarray, symmetry: Symmetry, reference: np.ndarray) -> np.ndarray:
+    """The symmetric equivalent of `quaternion` (..., 4) nearest to `reference` (..., 4), in its hemisphere.
+
+    Training and deployment pass the same references: the task's at an episode's start, then the previous answer
+    (continuity), so that a symmetric object's pose never jumps.
+    """
+    candidates = rotations.multiply(quaternion[..., None, :], np.asarray(symmetry, quaternion.dtype))
+    reference = np.broadcast_to(reference, quaternion.shape)
+    closeness = np.abs((candidates * reference[..., None, :]).sum(-1))
+    best = np.take_along_axis(candidates, closeness.argmax(-1)[..., None, None], axis=-2)[..., 0, :]
+    return rotations.nearest_sign(best, reference)

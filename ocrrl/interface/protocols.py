@@ -1,0 +1,90 @@
+"""What a policy, a VLA, a pose tracker and an environment must offer, so that any of them can be swapped.
+
+Legend: N environments, n of them selected by ids (n,), O tracked objects, H actions in a chunk.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from ocrrl.interface.observations import Images, Observation
+from ocrrl.interface.tabletop_tasks import TabletopTask
+
+Capture = Callable[[Int[np.ndarray, " n"]], Images]
+"""Takes pictures of the environments `ids` now; called only when a policy needs them."""
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one control step led to, for the n environments that were stepped."""
+
+    reward: Float[np.ndarray, " n"]
+    """Dense staged reward in [0, 1]."""
+    success: Bool[np.ndarray, " n"]
+    """The tabletop task is solved and has stayed so for the task's `success_hold` steps."""
+
+
+class VLA(Protocol):
+    """A vision-language-action model: images, proprioception and an instruction in, a chunk of actions out."""
+
+    chunk_size: int
+
+    def predict_chunk(
+        self, images: Images, proprioception: Float[np.ndarray, "n 8"], instruction: str
+    ) -> Float[np.ndarray, "n H 7"]:
+        """The next H actions for each of n robots; images hold n pictures a camera."""
+        ...
+
+
+class Policy(Protocol):
+    """Acts in N environments, one action a control step; may keep state per environment (an action chunk)."""
+
+    def reset(self, ids: Int[np.ndarray, " n"]) -> None:
+        """Begin new episodes in the environments `ids`."""
+        ...
+
+    def act(
+        self, observation: Observation, ids: Int[np.ndarray, " n"], capture: Capture
+    ) -> Float[np.ndarray, "n 7"]:
+        """The actions for environments `ids`; `observation` holds those n, in that order."""
+        ...
+
+
+class PoseTracker(Protocol):
+    """Estimates the tracked objects' poses with a confidence; never blocks, answers with its latest estimate."""
+
+    def reset(self, ids: Int[np.ndarray, " n"], seeds: list[int]) -> None:
+        """Begin new episodes in the environments `ids`; a simulated tracker draws its errors from `seeds`."""
+        ...
+
+    def estimate(self) -> tuple[Float[np.ndarray, "N O 7"], Float[np.ndarray, "N O"]]:
+        """Canonical poses and confidences in [0, 1]."""
+        ...
+
+
+class Environment(Protocol):
+    """N copies of a tabletop task: a simulator, a twin cell, or the robot (N = 1)."""
+
+    tabletop_task: TabletopTask
+    num_envs: int
+    cell: str
+    """`sim`, `twin`, or the name of the hardware's cell."""
+
+    def reset(self, ids: Int[np.ndarray, " n"], seeds: list[int]) -> None:
+        """Put the environments `ids` into the initial states that `seeds` stand for."""
+        ...
+
+    def observe(self) -> Observation:
+        """The current observation of all N environments."""
+        ...
+
+    def capture(self, ids: Int[np.ndarray, " n"]) -> Images:
+        """Pictures of the environments `ids` from every camera."""
+        ...
+
+    def step(self, actions: Float[np.ndarray, "n 7"], ids: Int[np.ndarray, " n"]) -> StepResult:
+        """Apply one action in each of the environments `ids` for 1/CONTROL_HZ s."""
+        ...

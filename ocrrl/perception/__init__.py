@@ -1,0 +1,1 @@
+"""Where object poses come from outside the simulator."""

@@ -1,0 +1,1 @@
+"""Vision-language-action policies: the default one, adapters to LeRobot, action chunks, fine-tuning."""

@@ -1,0 +1,1 @@
+"""Tables, figures and videos of what was measured."""

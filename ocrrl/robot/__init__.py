@@ -1,0 +1,1 @@
+"""Cells that the policies are deployed in."""

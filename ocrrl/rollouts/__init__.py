@@ -1,0 +1,1 @@
+"""The one control loop, evaluation and its statistics."""

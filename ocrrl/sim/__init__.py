@@ -1,0 +1,1 @@
+"""MuJoCo scenes, controller, tabletop tasks and the vectorised environment."""
