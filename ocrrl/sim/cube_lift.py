@@ -1,0 +1,100 @@
+"""Cube Lift: grasp a 12 x 4 x 4 cm cuboid and lift it 3 cm (Tables 3 and 4).
+
+Initial states: centre anywhere in 20 x 30 cm of table, any yaw (the cuboid looks the same after half a turn).
+"""
+
+import mujoco
+import numpy as np
+
+from ocrrl.interface import rotations
+from ocrrl.interface.observations import GRIPPER_DOWN
+from ocrrl.interface.tabletop_tasks import CUBE_LIFT
+from ocrrl.sim.tabletop_scene import SceneState
+from ocrrl.sim.teleoperator import Waypoint
+
+HALF_SIZE = (0.06, 0.02, 0.02)  # [m]
+MASS = 0.075  # [kg]
+WOOD_BROWN = (0.72, 0.46, 0.24, 1.0)
+INITIAL_X = (0.40, 0.60)  # [m]
+INITIAL_Y = (-0.15, 0.15)  # [m]
+LIFT_HEIGHT = 0.03  # [m]
+
+REACH_REWARD, GRASP_REWARD, LIFT_REWARD = 0.2, 0.2, 0.6
+REACH_DISTANCE = 0.10  # [m] at which the reach reward has fallen to 1 - tanh(1)
+
+APPROACH_HEIGHT = 0.10  # [m] above the table
+GRASP_HEIGHT = 0.018
+RAISED_HEIGHT = 0.09
+GRASP_SPREAD = 0.012  # [m], standard deviation along the cuboid of where a person grasps it
+CLOSING_STEPS = 8
+
+
+class CubeLift:
+    """Scene of the tabletop task `cube_lift`."""
+
+    task = CUBE_LIFT
+
+    def add_objects(self, spec: mujoco.MjSpec) -> None:
+        body = spec.worldbody.add_body(name="cuboid", pos=[0.5, 0, HALF_SIZE[2]])
+        body.add_freejoint(name="cuboid")
+        body.add_geom(
+            name="cuboid",
+            type=mujoco.mjtGeom.mjGEOM_BOX,
+            size=HALF_SIZE,
+            mass=MASS,
+            rgba=WOOD_BROWN,
+            condim=4,
+            friction=[1.0, 0.005, 0.0001],
+        )
+
+    def initial_object_poses(self, generator: np.random.Generator) -> np.ndarray:
+        yaw = generator.uniform(-np.pi / 2, np.pi / 2)
+        x, y = generator.uniform(*INITIAL_X), generator.uniform(*INITIAL_Y)
+        return np.array([[x, y, HALF_SIZE[2], np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)]])
+
+    def stage_rewards(self, state: SceneState) -> dict[str, np.ndarray]:
+        distance = np.linalg.norm(state.object_poses[:, 0, :3] - state.gripper_pose[:, :3], axis=-1)
+        grasped = self.grasped(state)
+        lifted = np.clip(self.height(state) / LIFT_HEIGHT, 0.0, 1.0)
+        return {
+            "reach": REACH_REWARD * (1.0 - np.tanh(distance / REACH_DISTANCE)),
+            "grasp": GRASP_REWARD * grasped,
+            "lift": LIFT_REWARD * grasped * lifted,
+        }
+
+    def solved(self, state: SceneState) -> np.ndarray:
+        return self.grasped(state) & (self.height(state) >= LIFT_HEIGHT)
+
+    def height(self, state: SceneState) -> np.ndarray:
+        """Height of the cuboid's centre above where it rests [m] (N,)."""
+        return state.object_poses[:, 0, 2] - HALF_SIZE[2]
+
+    def grasped(self, state: SceneState) -> np.ndarray:
+        """Whether the pads hold the cuboid: its centre line between them and the width that of an object, not of air (N,)."""
+        position = state.object_in_gripper(0)
+        axis = rotations.rotate(
+            rotations.multiply(rotations.conjugate(state.gripper_pose[:, 3:]), state.object_poses[:, 0, 3:]),
+            np.array([1.0, 0.0, 0.0]),
+        )
+        along = np.clip((position * axis).sum(-1), -HALF_SIZE[0], HALF_SIZE[0])
+        offset = np.linalg.norm(position - along[:, None] * axis, axis=-1)
+        return (offset < 0.02) & (state.gripper_width > 0.03) & (state.gripper_width < 0.06)
+
+
+def plan_demonstration(state: SceneState, env: int, generator: np.random.Generator) -> list[Waypoint]:
+    """Above the cuboid with the closing axis across it, down, close, up."""
+    position, quaternion = state.object_poses[env, 0, :3], state.object_poses[env, 0, 3:]
+    long_axis = rotations.rotate(quaternion, np.array([1.0, 0.0, 0.0]))
+    yaw = np.arctan2(long_axis[1], long_axis[0])
+    turn = rotations.multiply(np.array([np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)]), GRIPPER_DOWN)
+    grasp = position + long_axis * np.clip(generator.normal(scale=GRASP_SPREAD), -0.03, 0.03)
+
+    def at(height: float) -> np.ndarray:
+        return np.concatenate([grasp[:2], [height], turn])
+
+    return [
+        Waypoint(at(APPROACH_HEIGHT), opening=1.0),
+        Waypoint(at(GRASP_HEIGHT), opening=1.0),
+        Waypoint(at(GRASP_HEIGHT), opening=0.0, dwell=CLOSING_STEPS),
+        Waypoint(at(RAISED_HEIGHT), opening=0.0),
+    ]

@@ -1,0 +1,194 @@
+"""Many copies of a tabletop scene, stepped by `mujoco.batch`: the training simulator, and the physics of the twin.
+
+Legend: N environments, n of them selected by ids (n,), O tracked objects.
+"""
+
+import mujoco
+import numpy as np
+from mujoco.batch import Batch
+
+from ocrrl.interface import poses, rotations
+from ocrrl.interface.actions import advance_command, gripper_opening, limit
+from ocrrl.interface.observations import Images, Observation
+from ocrrl.interface.protocols import StepResult
+from ocrrl.sim.dynamics import Dynamics, DynamicsRange
+from ocrrl.sim.kinematics import HOME_JOINTS, ArmKinematics
+from ocrrl.sim.renderer import SceneRenderer
+from ocrrl.sim.scene import FINGER_TRAVEL, SUBSTEPS, Look, compile_scene, robot_and_table
+from ocrrl.sim.tabletop_scene import SceneState, TabletopScene
+
+INITIAL_JOINT_JITTER = 0.02  # [rad], uniform, so that no two episodes start from quite the same arm
+_STATE = ("commanded_pose", "joint_targets", "held_steps", "latency", "pending", "references")
+
+
+class SimEnvironment:
+    """N environments of one tabletop scene; implements `interface.protocols.Environment`, with true object poses."""
+
+    cell = "sim"
+
+    def __init__(
+        self,
+        scene: TabletopScene,
+        num_envs: int,
+        look: Look | None = None,
+        dynamics: DynamicsRange | None = None,
+        image_size: int = 64,
+        threads: int = 1,
+    ):
+        spec = robot_and_table(look or Look())
+        scene.add_objects(spec)
+        self.scene, self.tabletop_task, self.num_envs = scene, scene.task, num_envs
+        self.model = compile_scene(spec)
+        self.kinematics = ArmKinematics(self.model)
+        self.image_size = image_size
+        self._dynamics = dynamics or DynamicsRange()
+        self._renderer: SceneRenderer | None = None
+        self._batch = Batch(self.model, num_envs, threads)
+        self._qpos, self._ctrl = self._batch.bind("qpos"), self._batch.bind("ctrl")
+        addresses = [self.model.joint(tracked.name).qposadr[0] for tracked in self.tabletop_task.objects]
+        self._object_slots = np.asarray(addresses)[:, None] + np.arange(7)
+        self._symmetries = [tracked.symmetry for tracked in self.tabletop_task.objects]
+        self._expand_model_fields()
+
+        n, objects = num_envs, len(addresses)
+        self.commanded_pose = np.zeros((n, 7))
+        self.joint_targets = np.zeros((n, 8))
+        self.held_steps = np.zeros(n, int)
+        self.latency = np.zeros(n, int)
+        self.pending = np.zeros((n, self._dynamics.latency_steps[1] + 1, 8))
+        self.references = np.zeros((n, objects, 4))
+        self.reset(np.arange(n), list(range(n)))
+
+    def reset(self, ids: np.ndarray, seeds: list[int]) -> None:
+        """Put the environments `ids` into the initial states that `seeds` stand for, with dynamics drawn from them."""
+        starts = []
+        for env, seed in zip(ids, seeds, strict=True):
+            generator = np.random.default_rng(seed)
+            object_poses = self.scene.initial_object_poses(generator)
+            joints = HOME_JOINTS + generator.uniform(-INITIAL_JOINT_JITTER, INITIAL_JOINT_JITTER, 7)
+            self._set_dynamics(env, self._dynamics.draw(generator))
+            starts.append((joints, object_poses))
+        joints, object_poses = (np.stack(column) for column in zip(*starts, strict=True))
+        self.reset_to(ids, joints, np.full(len(ids), 2 * FINGER_TRAVEL), object_poses)
+
+    def reset_to(
+        self, ids: np.ndarray, joint_positions: np.ndarray, gripper_width: np.ndarray, object_poses: np.ndarray
+    ) -> None:
+        """Put the environments `ids` at rest with joints (n, 7) [rad], width (n,) [m] and object poses (n, O, 7)."""
+        self._batch.reset(ids, stage=mujoco.mjtStage.mjSTAGE_NONE.value)
+        self._qpos[ids, :7] = joint_positions
+        self._qpos[ids, 7:9] = gripper_width[:, None] / 2
+        for index, slots in enumerate(self._object_slots):
+            self._qpos[ids[:, None], slots] = object_poses[:, index]
+        self.joint_targets[ids] = np.concatenate([joint_positions, gripper_width[:, None] / 2], axis=-1)
+        self._ctrl[ids] = self.joint_targets[ids]
+        self.pending[ids] = self.joint_targets[ids][:, None]
+        self.commanded_pose[ids] = self.kinematics.gripper_pose(joint_positions)
+        self.held_steps[ids] = 0
+        for index, tracked in enumerate(self.tabletop_task.objects):
+            self.references[ids, index] = poses.canonical_quaternion(
+                self._qpos[ids[:, None], self._object_slots[index]][:, 3:],
+                tracked.symmetry,
+                np.asarray(tracked.reference_quaternion),
+            )
+
+    def observe(self) -> Observation:
+        state = self.true_state()
+        return Observation(
+            gripper_pose=state.gripper_pose,
+            commanded_pose=self.commanded_pose.copy(),
+            joint_positions=self._qpos[:, :7].copy(),
+            gripper_width=state.gripper_width,
+            object_poses=state.object_poses,
+            object_confidence=np.ones(state.object_poses.shape[:2]),
+        )
+
+    def true_state(self) -> SceneState:
+        """The simulator's own state of all N environments, object poses canonical."""
+        object_poses = self._qpos[:, self._object_slots]
+        object_poses[..., 3:] = self.references
+        return SceneState(
+            gripper_pose=self.kinematics.gripper_pose(self._qpos[:, :7]),
+            gripper_width=self._qpos[:, 7] + self._qpos[:, 8],
+            object_poses=object_poses,
+        )
+
+    def capture(self, ids: np.ndarray) -> Images:
+        if self._renderer is None:
+            self._renderer = SceneRenderer(self.model, self.image_size)
+        return self._renderer.render(self._qpos[ids])
+
+    def step(self, actions: np.ndarray, ids: np.ndarray) -> StepResult:
+        actions = limit(np.asarray(actions, float))
+        measured = self.kinematics.gripper_pose(self._qpos[ids, :7])
+        commanded = advance_command(self.commanded_pose[ids], measured, actions)
+        self.commanded_pose[ids] = commanded
+        arm = self.kinematics.step_towards(self.joint_targets[ids, :7], commanded)
+        target = np.concatenate([arm, FINGER_TRAVEL * gripper_opening(actions[:, 6:])], axis=-1)
+        self.joint_targets[ids] = target
+        self.pending[ids] = np.roll(self.pending[ids], 1, axis=1)
+        self.pending[ids, 0] = target
+        delayed = self.pending[ids, self.latency[ids]]
+
+        # Targets ramp over the substeps: a step change each 50 ms shakes a grasped object loose.
+        start = self._ctrl[ids]
+        ramp = np.linspace(1.0 / SUBSTEPS, 1.0, SUBSTEPS)[None, :, None]
+        self._batch.rollout(SUBSTEPS, start[:, None] + ramp * (delayed - start)[:, None], record=(), ids=ids)
+        self._track_symmetric_poses(ids)
+        return self._judge(ids)
+
+    def close(self) -> None:
+        """Free the renderer's context."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """All that `set_state` needs to go on bit for bit (dynamics included)."""
+        state = {name: getattr(self, name).copy() for name in _STATE}
+        state["simulation"] = self._batch.state.copy()
+        state.update({f"model.{name}": values.copy() for name, values in self._fields.items()})
+        return state
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from a state that `get_state` gave."""
+        for name in _STATE:
+            getattr(self, name)[:] = state[name]
+        for name, values in self._fields.items():
+            values[:] = state[f"model.{name}"]
+        self._batch.set_const()
+        self._batch.state[:] = state["simulation"]
+
+    def _judge(self, ids: np.ndarray) -> StepResult:
+        state = self.true_state()
+        solved = self.scene.solved(state)[ids]
+        self.held_steps[ids] = np.where(solved, self.held_steps[ids] + 1, 0)
+        reward = np.clip(sum(self.scene.stage_rewards(state).values()), 0.0, 1.0)[ids]
+        return StepResult(reward, self.held_steps[ids] >= self.tabletop_task.success_hold)
+
+    def _track_symmetric_poses(self, ids: np.ndarray) -> None:
+        for index, symmetry in enumerate(self._symmetries):
+            quaternion = rotations.normalise(self._qpos[ids[:, None], self._object_slots[index]][:, 3:])
+            self.references[ids, index] = poses.canonical_quaternion(quaternion, symmetry, self.references[ids, index])
+
+    def _expand_model_fields(self) -> None:
+        """Give the fields that dynamics touch a value per environment."""
+        names = ("geom_friction", "body_mass", "body_inertia", "dof_frictionloss", "actuator_gainprm", "actuator_biasprm")
+        self._nominal = {name: getattr(self.model, name).copy() for name in names}
+        self._fields = {name: self._batch.expand(name) for name in names}
+        tracked = self.tabletop_task.objects
+        self._object_bodies = np.array([self.model.body(item.name).id for item in tracked])
+        self._arm, self._gripper = np.arange(7), self.model.actuator("hand").id
+
+    def _set_dynamics(self, env: int, dynamics: Dynamics) -> None:
+        for name, values in self._fields.items():
+            values[env] = self._nominal[name]
+        self._fields["geom_friction"][env, :, 0] *= dynamics.friction_scale
+        self._fields["body_mass"][env, self._object_bodies] *= dynamics.mass_scale
+        self._fields["body_inertia"][env, self._object_bodies] *= dynamics.mass_scale
+        self._fields["dof_frictionloss"][env, self._arm] *= dynamics.joint_friction_scale
+        for name in ("actuator_gainprm", "actuator_biasprm"):
+            self._fields[name][env, self._arm] *= dynamics.servo_stiffness_scale
+            self._fields[name][env, self._gripper] *= dynamics.gripper_force_scale
+        self.latency[env] = dynamics.latency_steps
+        self._batch.set_const(np.array([env], np.int32))

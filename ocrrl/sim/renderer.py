@@ -1,0 +1,37 @@
+"""Pictures of a scene from its cameras, one simulation after another through one off-screen context."""
+
+import mujoco
+import numpy as np
+
+from ocrrl.interface.observations import Images
+
+
+class SceneRenderer:
+    """Renders every camera of `model` at `size` x `size` pixels; belongs to the thread that made it."""
+
+    def __init__(self, model: mujoco.MjModel, size: int, cameras: tuple[str, ...] | None = None):
+        self._model, self._data = model, mujoco.MjData(model)
+        self.cameras = cameras or tuple(model.camera(i).name for i in range(model.ncam))
+        self._renderer = mujoco.Renderer(model, size, size)
+        scene = self._renderer.scene
+        scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False
+        scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
+        self._options = mujoco.MjvOption()
+        self._options.geomgroup[3] = 0
+
+    def render(self, qpos: np.ndarray) -> Images:
+        """Images (n, size, size, 3) uint8 a camera, of the configurations `qpos` (n, nq)."""
+        size = self._renderer.height
+        images = {name: np.empty((len(qpos), size, size, 3), np.uint8) for name in self.cameras}
+        for row, configuration in enumerate(qpos):
+            self._data.qpos[:] = configuration
+            mujoco.mj_kinematics(self._model, self._data)
+            mujoco.mj_comPos(self._model, self._data)
+            mujoco.mj_camlight(self._model, self._data)
+            for name in self.cameras:
+                self._renderer.update_scene(self._data, name, self._options)
+                self._renderer.render(out=images[name][row])
+        return images
+
+    def close(self) -> None:
+        self._renderer.close()

@@ -1,0 +1,47 @@
+"""What a tabletop task brings to the simulator: its objects, initial states, staged reward and success."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import mujoco
+import numpy as np
+from jaxtyping import Bool, Float
+
+from ocrrl.interface import rotations
+from ocrrl.interface.tabletop_tasks import TabletopTask
+
+
+@dataclass(frozen=True)
+class SceneState:
+    """True state of N environments, from which rewards, success and demonstrations are computed."""
+
+    gripper_pose: Float[np.ndarray, "N 7"]
+    gripper_width: Float[np.ndarray, " N"]
+    object_poses: Float[np.ndarray, "N O 7"]
+
+    def object_in_gripper(self, index: int) -> Float[np.ndarray, "N 3"]:
+        """Position of object `index` in the gripper frame [m]: x along the pads, y the closing axis, z the approach."""
+        offset = self.object_poses[:, index, :3] - self.gripper_pose[:, :3]
+        return rotations.rotate(rotations.conjugate(self.gripper_pose[:, 3:]), offset)
+
+
+class TabletopScene(Protocol):
+    """One tabletop task in the simulator; one implementation a file, `ocrrl.sim.<slug>`."""
+
+    task: TabletopTask
+
+    def add_objects(self, spec: mujoco.MjSpec) -> None:
+        """Add the task's objects, each a body named as the tracked object with a free joint of the same name."""
+        ...
+
+    def initial_object_poses(self, generator: np.random.Generator) -> Float[np.ndarray, "O 7"]:
+        """Poses drawn for one episode's start."""
+        ...
+
+    def stage_rewards(self, state: SceneState) -> dict[str, Float[np.ndarray, " N"]]:
+        """The reward's stages by name (Table 3), in order; their sum, clipped to [0, 1], is the reward."""
+        ...
+
+    def solved(self, state: SceneState) -> Bool[np.ndarray, " N"]:
+        """Whether the goal is met at this instant; success must last `task.success_hold` steps."""
+        ...

@@ -1,0 +1,105 @@
+"""A scripted stand-in for a teleoperator's hand: it steers towards waypoints as a person does, with tremor and pauses."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from ocrrl.interface import rotations
+from ocrrl.interface.actions import ACTION_DIM, MAX_ROTATION_STEP, MAX_TRANSLATION_STEP, limit
+from ocrrl.sim.tabletop_scene import SceneState
+
+GAIN = 0.45  # share of the remaining way that one step covers
+TREMOR_TRANSLATION = 0.0012  # [m], standard deviation a step
+TREMOR_ROTATION = 0.006  # [rad]
+TREMOR_MEMORY = 0.7  # first-order autocorrelation of the tremor
+PAUSE_PROBABILITY = 0.02  # per step
+PAUSE_STEPS = (3, 9)
+SPEED = (0.55, 0.95)  # share of the step limits, drawn once an episode
+ARRIVED_POSITION = 0.006  # [m]
+ARRIVED_ROTATION = 0.06  # [rad]
+
+
+@dataclass(frozen=True)
+class Waypoint:
+    """Where to bring the gripper: pose (7,) in the base frame, opening in [0, 1], steps to stay there once arrived."""
+
+    pose: np.ndarray
+    opening: float
+    dwell: int = 0
+
+
+class WaypointPlan(Protocol):
+    """A tabletop task's plan for one episode, made from the true state of environment `env`."""
+
+    def __call__(self, state: SceneState, env: int, generator: np.random.Generator) -> list[Waypoint]: ...
+
+
+class TrueStateEnvironment(Protocol):
+    """An environment that shows a demonstrator its true state."""
+
+    num_envs: int
+    commanded_pose: np.ndarray
+
+    def true_state(self) -> SceneState: ...
+
+
+class ScriptedTeleoperator:
+    """Follows a tabletop task's waypoints in N environments."""
+
+    def __init__(self, environment: TrueStateEnvironment, plan: WaypointPlan):
+        self._environment, self._plan = environment, plan
+        n = environment.num_envs
+        self._generators = [np.random.default_rng(0) for _ in range(n)]
+        self._plans: list[list[Waypoint]] = [[] for _ in range(n)]
+        self._speed, self._pause, self._dwell = np.zeros(n), np.zeros(n, int), np.zeros(n, int)
+        self._tremor = np.zeros((n, 6))
+
+    def reset(self, ids: np.ndarray, seeds: list[int]) -> None:
+        """Plan new episodes in the environments `ids`."""
+        state = self._environment.true_state()
+        for env, seed in zip(ids, seeds, strict=True):
+            generator = np.random.default_rng([seed, 1])
+            self._generators[env] = generator
+            self._plans[env] = self._plan(state, env, generator)
+            self._speed[env] = generator.uniform(*SPEED)
+            self._pause[env] = self._dwell[env] = 0
+            self._tremor[env] = 0.0
+
+    def act(self, ids: np.ndarray) -> np.ndarray:
+        """The next actions (n, 7) for the environments `ids`."""
+        measured = self._environment.true_state().gripper_pose
+        return np.stack([self._steer(env, measured[env]) for env in ids])
+
+    def _steer(self, env: int, measured: np.ndarray) -> np.ndarray:
+        generator, plan = self._generators[env], self._plans[env]
+        scale = np.array([TREMOR_TRANSLATION] * 3 + [TREMOR_ROTATION] * 3)
+        fresh = generator.normal(size=6) * scale * np.sqrt(1 - TREMOR_MEMORY**2)
+        self._tremor[env] = TREMOR_MEMORY * self._tremor[env] + fresh
+
+        goal, commanded = plan[0], self._environment.commanded_pose[env]
+        action = np.empty(ACTION_DIM)
+        away = goal.pose[:3] - commanded[:3]
+        turn = rotations.to_rotation_vector(rotations.multiply(goal.pose[3:], rotations.conjugate(commanded[3:])))
+        if self._pause[env] > 0:
+            self._pause[env] -= 1
+            action[:6] = 0.0
+        else:
+            if generator.random() < PAUSE_PROBABILITY:
+                self._pause[env] = generator.integers(*PAUSE_STEPS)
+            action[:3] = _shortened(GAIN * away, self._speed[env] * MAX_TRANSLATION_STEP)
+            action[3:6] = _shortened(GAIN * turn, self._speed[env] * MAX_ROTATION_STEP)
+        action[:6] += self._tremor[env]
+        action[6] = goal.opening
+
+        gap = np.linalg.norm(goal.pose[:3] - measured[:3])
+        if gap < ARRIVED_POSITION and np.linalg.norm(turn) < ARRIVED_ROTATION or self._dwell[env] > 0:
+            self._dwell[env] += 1
+            if self._dwell[env] > goal.dwell and len(plan) > 1:
+                plan.pop(0)
+                self._dwell[env] = 0
+        return limit(action)
+
+
+def _shortened(vector: np.ndarray, length: float) -> np.ndarray:
+    return vector * min(1.0, length / max(float(np.linalg.norm(vector)), 1e-9))
