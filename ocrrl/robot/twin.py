@@ -1,0 +1,113 @@
+"""The twin: an in-process stand-in for the lab's cell. Nothing measured in it is a real-robot result.
+
+It differs from the training simulator in looks (visual meshes, light, table, camera poses, sensor noise), in dynamics
+(drawn once a cell, outside what training sees as such) and in its object poses (a tracker's errors).
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from ocrrl.interface.observations import Images, Observation
+from ocrrl.interface.protocols import StepResult
+from ocrrl.perception.noisy_tracker import NoisyPoseTracker, TrackerErrors
+from ocrrl.sim.dynamics import Dynamics, DynamicsRange
+from ocrrl.sim.environment import SimEnvironment
+from ocrrl.sim.scene import Camera, Look
+from ocrrl.sim.tabletop_scene import SceneState, TabletopScene
+
+FRONT_CAMERA = Camera((1.02, 0.045, 0.66), (0.47, 0.02, 0.06), 36.0)  # 6 cm and 4.6 deg from the simulator's
+WRIST_CAMERA = Camera((0.10, 0.008, 0.02), (0.035, 0.0, 0.20), 72.0)
+SENSOR_NOISE = 5.0  # grey levels, standard deviation
+EXPOSURE = (0.92, 1.08)  # drawn once a picture
+
+TWIN_LOOK = Look(
+    visual_meshes=True,
+    cameras={"front": FRONT_CAMERA, "wrist": replace(WRIST_CAMERA, on_hand=True)},
+    table_rgb=(0.42, 0.36, 0.30),
+    table_checker_rgb=(0.46, 0.40, 0.34),
+    light_position=(0.2, -0.6, 1.6),
+    light_diffuse=(0.75, 0.70, 0.62),
+    light_ambient=(0.25, 0.25, 0.28),
+    background_rgb=(0.62, 0.60, 0.56),
+)
+
+
+def draw_cell_dynamics(cell_seed: int) -> Dynamics:
+    """The dynamics of one twin cell: friction x0.6-0.8, mass +-25%, grip x0.7, joint friction, lag, 50 ms latency."""
+    generator = np.random.default_rng(cell_seed)
+    return Dynamics(
+        friction_scale=generator.uniform(0.6, 0.8),
+        mass_scale=generator.uniform(0.75, 1.25),
+        gripper_force_scale=0.7,
+        joint_friction_scale=generator.uniform(1.5, 2.0),
+        servo_stiffness_scale=generator.uniform(0.6, 0.8),
+        latency_steps=1,
+    )
+
+
+class TwinCell:
+    """N twin cells with the same dynamics; implements `interface.protocols.Environment`, poses as a tracker gives them."""
+
+    cell = "twin"
+
+    def __init__(
+        self,
+        scene: TabletopScene,
+        num_envs: int,
+        cell_seed: int = 0,
+        image_size: int = 64,
+        errors: TrackerErrors | None = None,
+        threads: int = 1,
+    ):
+        dynamics = DynamicsRange.fixed(draw_cell_dynamics(cell_seed))
+        self._world = SimEnvironment(scene, num_envs, TWIN_LOOK, dynamics, image_size, threads)
+        self._tracker = NoisyPoseTracker(scene.task, num_envs, errors)
+        self._generators = [np.random.default_rng(0) for _ in range(num_envs)]
+        self.tabletop_task, self.num_envs = scene.task, num_envs
+
+    @property
+    def commanded_pose(self) -> np.ndarray:
+        """Commanded gripper poses (N, 7)."""
+        return self._world.commanded_pose
+
+    def reset(self, ids: np.ndarray, seeds: list[int]) -> None:
+        self._world.reset(ids, seeds)
+        for env, seed in zip(ids, seeds, strict=True):
+            self._generators[env] = np.random.default_rng([seed, 3])
+        self._tracker.reset(ids, seeds)
+        self._tracker.start(ids, self._world.true_state().object_poses[ids])
+
+    def observe(self) -> Observation:
+        estimate, confidence = self._tracker.estimate()
+        return replace(self._world.observe(), object_poses=estimate, object_confidence=confidence)
+
+    def true_state(self) -> SceneState:
+        """What the twin's operator sees with their own eyes; no policy is given it."""
+        return self._world.true_state()
+
+    def capture(self, ids: np.ndarray) -> Images:
+        return {name: self._expose(frames, ids) for name, frames in self._world.capture(ids).items()}
+
+    def step(self, actions: np.ndarray, ids: np.ndarray) -> StepResult:
+        result = self._world.step(actions, ids)
+        self._tracker.update(ids, self._world.true_state().object_poses[ids])
+        return result
+
+    def close(self) -> None:
+        """Free the renderer's context."""
+        self._world.close()
+
+    def calibration(self) -> dict[str, dict[str, object]]:
+        """The cameras' poses and fields of view, for an episode's attributes."""
+        return {name: vars(camera) for name, camera in TWIN_LOOK.cameras.items()}
+
+    def _expose(self, frames: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        noisy = np.empty_like(frames)
+        for row, env in enumerate(ids):
+            generator = self._generators[env]
+            grain = generator.standard_normal(frames.shape[1:], dtype=np.float32) * SENSOR_NOISE
+            noisy[row] = np.clip(frames[row] * generator.uniform(*EXPOSURE) + grain, 0, 255)
+        return noisy
+
+
