@@ -1,0 +1,57 @@
+# make demo   the whole loop for Cube Lift, from teleoperated episodes to a retrained VLA
+# make test   the tests
+# make check  format, lint, types, import contracts, every test (the slow ones too)
+
+PYTHON ?= $(shell command -v python3.12 || command -v python3)
+BIN := .venv/bin
+READY := .venv/.installed
+PRESET ?= default
+
+# Compiled bytecode halves the import time of torch and LeRobot; one thread a process is the fastest on few cores.
+unexport PYTHONDONTWRITEBYTECODE
+export OMP_NUM_THREADS := 1
+export LP_NUM_THREADS := 1
+export TOKENIZERS_PARALLELISM := false
+export DVC_NO_ANALYTICS := 1
+
+.PHONY: demo test check slow format lint type install clean
+
+demo: $(READY)
+	$(BIN)/dvc repro report@cube_lift
+	@$(BIN)/ocrrl timings
+	@$(BIN)/ocrrl show cube_lift
+
+test: $(READY)
+	$(BIN)/python -m pytest -m "not slow and not gpu and not robot"
+
+check: $(READY) lint type
+	$(BIN)/python -m pytest -m "not gpu and not robot"
+
+slow: $(READY)
+	$(BIN)/python -m pytest -m "slow"
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+type: $(READY)
+	$(BIN)/pyright
+
+install: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))' || \
+		{ echo "Python 3.12 must be here as python3.12 or python3 (or: make PYTHON=/path/to/python3.12)"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+clean:
+	rm -rf .work build *.egg-info

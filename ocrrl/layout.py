@@ -1,0 +1,79 @@
+"""Where everything lies under `data/`: one name for each artifact, used by the commands and checked against dvc.yaml."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+DATA = Path("data")
+WORK = Path(".work")  # unfinished work and timings: never tracked, safe to delete when nothing runs
+ROUND = "round0"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths of one tabletop task in one round of self-improvement."""
+
+    tabletop_task: str
+    round: str = ROUND
+
+    @property
+    def recorded_episodes(self) -> Path:
+        return DATA / "episodes" / self.tabletop_task / "recorded"
+
+    @property
+    def ingest_report(self) -> Path:
+        return DATA / "metrics" / self.round / "ingest" / f"{self.tabletop_task}.json"
+
+    @property
+    def normalised_episodes(self) -> Path:
+        """Episodes of a foreign format, converted to ours."""
+        return DATA / "episodes" / self.tabletop_task / "normalised"
+
+    @property
+    def replay_transitions(self) -> Path:
+        return DATA / "replay" / self.round / f"{self.tabletop_task}.zarr"
+
+    @property
+    def replay_report(self) -> Path:
+        return DATA / "metrics" / self.round / "replay" / f"{self.tabletop_task}.json"
+
+    def dataset(self, domain: str) -> Path:
+        """LeRobotDataset of the demonstrations as `sim` or `real` saw them."""
+        return DATA / "datasets" / self.round / f"{self.tabletop_task}_{domain}"
+
+    def vla(self, name: str) -> Path:
+        """A VLA: `sim`, `real`, `retrained`, or a control arm `demonstrations_only` or `base_rollouts`."""
+        return DATA / "models" / self.round / self.tabletop_task / f"vla_{name}"
+
+    def residual(self, seed: int) -> Path:
+        return DATA / "models" / self.round / self.tabletop_task / f"residual_{seed}"
+
+    def evaluation(self, seed: int) -> Path:
+        return DATA / "metrics" / self.round / "evaluate" / f"{self.tabletop_task}-{seed}.json"
+
+    def evaluation_episodes(self, seed: int) -> Path:
+        """Outcomes, traces and films of single episodes."""
+        return DATA / "evaluations" / self.round / f"{self.tabletop_task}-{seed}"
+
+    def rollouts(self, policy: str) -> Path:
+        """Successful episodes of the real VLA, `corrected` by the residual or `base` alone."""
+        return DATA / "rollouts" / self.round / f"{self.tabletop_task}_{policy}"
+
+    @property
+    def rollout_report(self) -> Path:
+        return DATA / "metrics" / self.round / "rollout" / f"{self.tabletop_task}.json"
+
+    def training_set(self, name: str) -> Path:
+        """LeRobotDataset for retraining: `retrained`, `demonstrations_only` or `base_rollouts`."""
+        return DATA / "training_sets" / self.round / f"{self.tabletop_task}_{name}"
+
+    @property
+    def retrained_evaluation(self) -> Path:
+        return DATA / "metrics" / self.round / "evaluate_retrained" / f"{self.tabletop_task}.json"
+
+    @property
+    def report(self) -> Path:
+        return DATA / "reports" / self.round / self.tabletop_task
+
+    def work(self, stage: str) -> Path:
+        """Folder for a stage's unfinished work."""
+        return WORK / self.round / self.tabletop_task / stage

@@ -1,0 +1,173 @@
+"""params.yaml: one section a stage, one entry a tabletop task, mapped to the frozen dataclass beside its user.
+
+A preset is a small file of overrides over the dataclasses' defaults; `resolve` writes out every value, so that DVC sees
+each change.
+"""
+
+import dataclasses
+import importlib
+import types
+import typing
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PARAMS_FILE = Path("params.yaml")
+PRESETS = ("default", "smoke", "paper")
+
+CONFIGS = {
+    "record": "ocrrl.datasets.record:RecordConfig",
+    "ingest": "ocrrl.datasets.ingest:IngestConfig",
+    "replay": "ocrrl.datasets.replay:ReplayConfig",
+    "finetune": "ocrrl.policies.finetune_config:FinetuneConfig",
+    "train_residual": "ocrrl.residual.residual_config:ResidualConfig",
+    "evaluate": "ocrrl.rollouts.evaluate:EvaluateConfig",
+    "rollout": "ocrrl.rollouts.rollout:RolloutConfig",
+    "training_set": "ocrrl.datasets.training_set:TrainingSetConfig",
+    "retrain": "ocrrl.policies.finetune_config:FinetuneConfig",
+    "evaluate_retrained": "ocrrl.rollouts.evaluate_retrained:EvaluateRetrainedConfig",
+}
+
+
+class ParamsError(ValueError):
+    """params.yaml holds something that no stage can run with."""
+
+
+class Params:
+    """The sections of a params.yaml, each value checked when it is asked for."""
+
+    def __init__(self, sections: dict[str, Any], source: str):
+        self._sections, self._source = sections, source
+        unknown = set(sections) - set(CONFIGS) - {"tabletop_tasks"}
+        if unknown:
+            raise ParamsError(f"{source}: sections must be among {', '.join(CONFIGS)}, got {', '.join(sorted(unknown))}")
+
+    @classmethod
+    def read(cls, path: Path = PARAMS_FILE) -> "Params":
+        """The parameters in `path`. Raises ParamsError if the file is missing or not YAML."""
+        if not path.is_file():
+            raise ParamsError(f"{path} must exist here; write it with `ocrrl params --preset default`")
+        try:
+            sections = yaml.safe_load(path.read_text())
+        except yaml.YAMLError as error:
+            raise ParamsError(f"{path} must be YAML: {error}") from error
+        if not isinstance(sections, dict):
+            raise ParamsError(f"{path} must hold sections, got {type(sections).__name__}")
+        return cls(sections, str(path))
+
+    def config(self, section: str, tabletop_task: str) -> Any:
+        """The section's dataclass for `tabletop_task`; every key must be there, and no other."""
+        entry = self._entry(section, tabletop_task)
+        return build(config_class(section), entry, f"{self._source}: {section}.{tabletop_task}")
+
+    def episodes_folder(self, tabletop_task: str) -> Path:
+        """The folder of the demonstrations that the loop starts from."""
+        entry = self._entry("tabletop_tasks", tabletop_task)
+        where = f"{self._source}: tabletop_tasks.{tabletop_task}"
+        if not isinstance(entry, dict) or set(entry) != {"episodes"} or not isinstance(entry["episodes"], str):
+            raise ParamsError(f"{where} must hold the one key episodes, a folder, got {entry!r}")
+        return Path(entry["episodes"])
+
+    def check(self) -> None:
+        """Build every config once. Raises ParamsError naming the first value that is wrong."""
+        for task in self._sections.get("tabletop_tasks", {}):
+            self.episodes_folder(task)
+            for section in CONFIGS:
+                self.config(section, task)
+
+    def _entry(self, section: str, tabletop_task: str) -> Any:
+        entries = self._sections.get(section)
+        if not isinstance(entries, dict) or tabletop_task not in entries:
+            known = ", ".join(entries) if isinstance(entries, dict) else "nothing"
+            raise ParamsError(f"{self._source}: {section} must hold {tabletop_task}, got {known}")
+        return entries[tabletop_task]
+
+
+def config_class(section: str) -> type:
+    """The dataclass that validates `section`, imported when asked for."""
+    module, name = CONFIGS[section].split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def resolve(preset: str, tabletop_tasks: list[str]) -> dict[str, Any]:
+    """Every parameter of `preset` for `tabletop_tasks`: defaults, then default.yaml, then the preset's own overrides."""
+    if preset not in PRESETS:
+        raise ParamsError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
+    layers = [_preset("default")] + ([_preset(preset)] if preset != "default" else [])
+    sections: dict[str, Any] = {
+        "tabletop_tasks": {task: {"episodes": f"data/episodes/{task}/recorded"} for task in tabletop_tasks}
+    }
+    for section in CONFIGS:
+        sections[section] = {}
+        for task in tabletop_tasks:
+            values: dict[str, Any] = {}
+            for layer in layers:
+                overrides = layer.get(section, {})
+                values |= overrides.get("shared", {}) | overrides.get(task, {})
+            config = build(config_class(section), values, f"preset {preset}: {section}.{task}", complete=False)
+            sections[section][task] = _plain(dataclasses.asdict(config))
+    return sections
+
+
+def write(sections: dict[str, Any], preset: str, path: Path = PARAMS_FILE) -> None:
+    """Write `sections` to `path`; comments of an older file there are not kept."""
+    head = f"# Every parameter, written by `ocrrl params --preset {preset}`; edit freely, DVC sees each change.\n"
+    path.write_text(head + yaml.safe_dump(sections, sort_keys=False, width=120))
+
+
+def build(config: type, values: Any, where: str, complete: bool = True) -> Any:
+    """`config(**values)`. Raises ParamsError that begins with `where` for an unknown, missing or wrong value."""
+    fields = {field.name: field for field in dataclasses.fields(config)}
+    if not isinstance(values, dict):
+        raise ParamsError(f"{where} must hold parameters, got {values!r}")
+    for key in values:
+        if key not in fields:
+            raise ParamsError(f"{where}.{key} is no parameter; the parameters are {', '.join(fields)}")
+    if complete and (missing := [name for name in fields if name not in values]):
+        raise ParamsError(f"{where}.{missing[0]} must be given; `ocrrl params --preset default` writes every parameter")
+    hints = typing.get_type_hints(config)
+    arguments = {key: _typed(value, hints[key], f"{where}.{key}") for key, value in values.items()}
+    try:
+        return config(**arguments)
+    except ValueError as error:
+        raise ParamsError(f"{where}.{error}") from error
+
+
+def _typed(value: Any, hint: Any, where: str) -> Any:
+    origin = typing.get_origin(hint)
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in typing.get_args(hint):
+            return None
+        return _typed(value, next(a for a in typing.get_args(hint) if a is not type(None)), where)
+    if origin is typing.Literal:
+        return value
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise ParamsError(f"{where} must be a list, got {value!r}")
+        return tuple(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is float and isinstance(value, str):
+        try:  # YAML reads 1e-4 as a string
+            return float(value)
+        except ValueError:
+            pass
+    expected = origin or hint
+    wrong_bool = isinstance(value, bool) and expected is not bool
+    if isinstance(expected, type) and (not isinstance(value, expected) or wrong_bool):
+        raise ParamsError(f"{where} must be of type {expected.__name__}, got {value!r}")
+    return value
+
+
+def _preset(name: str) -> dict[str, Any]:
+    return yaml.safe_load((files("ocrrl") / "presets" / f"{name}.yaml").read_text()) or {}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
