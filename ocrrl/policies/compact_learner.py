@@ -1,0 +1,104 @@
+"""What fine-tuning does to the default VLA: its loss on a batch, and how it is saved."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from ocrrl.datasets.decoded_frames import DecodedDataset
+from ocrrl.policies.checkpoint import policy_type
+from ocrrl.policies.chunk_batches import ChunkBatch
+from ocrrl.policies.compact_checkpoint import POLICY_TYPE, CompactCheckpoint, load_compact, save_compact
+from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork
+from ocrrl.policies.compact_policy import to_network_image
+from ocrrl.policies.language import InstructionEncoder
+from ocrrl.policies.normalisation import EPSILON, Normalisation
+
+
+class CompactLearner:
+    """A compact VLA being trained on one dataset."""
+
+    def __init__(self, checkpoint: CompactCheckpoint, data: DecodedDataset, device: str):
+        self._checkpoint = checkpoint
+        self._device = device
+        self.module = checkpoint.network.to(device).train()
+        self.chunk_size = checkpoint.network.architecture.chunk_size
+        embeddings = np.stack([checkpoint.encoder.embed(instruction) for instruction in data.tasks])
+        statistics = checkpoint.normalisation
+        self._embeddings = torch.from_numpy(embeddings).to(device)
+        self._state_mean, self._state_std, self._action_mean, self._action_std = (
+            torch.from_numpy(value).to(device)
+            for value in (statistics.state_mean, statistics.state_std, statistics.action_mean, statistics.action_std)
+        )
+
+    @classmethod
+    def fresh(cls, data: DecodedDataset, policy: Mapping[str, Any], language: str, device: str) -> "CompactLearner":
+        """An untrained VLA for `data`, weights from torch's generator; `policy` may set sizes of its architecture."""
+        sizes = {name: value for name, value in policy.items() if name != "type"}
+        known = [field.name for field in fields(CompactArchitecture) if field.name not in ("cameras", "image_size")]
+        unknown = sorted(set(sizes) - set(known))
+        if unknown:
+            raise ValueError(
+                f"finetune.policy of type {POLICY_TYPE} must set only {', '.join(known)}, got {', '.join(unknown)}"
+            )
+        shapes = {pictures.shape[1:3] for pictures in data.images.values()}
+        if len(shapes) != 1:
+            raise ValueError(f"the dataset's cameras must be at least one, all of one size, got {_shapes(data)}")
+        network = CompactNetwork(CompactArchitecture(tuple(data.images), shapes.pop(), **sizes))
+        normalisation = Normalisation.of(data.state, data.action)
+        return cls(CompactCheckpoint(network, normalisation, InstructionEncoder.choose(language)), data, device)
+
+    @classmethod
+    def continued(cls, data: DecodedDataset, init_from: Path, device: str) -> "CompactLearner":
+        """The VLA of checkpoint `init_from`, its statistics and instruction encoder with it.
+
+        Raises ValueError if it is of another type, or the dataset lacks its cameras.
+        """
+        if policy_type(init_from) != POLICY_TYPE:
+            raise ValueError(
+                f"finetune.policy.type must be {policy_type(init_from)} to continue from {init_from}, got {POLICY_TYPE}"
+            )
+        checkpoint = load_compact(init_from)
+        architecture = checkpoint.network.architecture
+        for camera in architecture.cameras:
+            if camera not in data.images or data.images[camera].shape[1:3] != architecture.image_size:
+                raise ValueError(
+                    f"the dataset must hold camera {camera} of {architecture.image_size} as {init_from} does, "
+                    f"got {_shapes(data)}"
+                )
+        return cls(checkpoint, data, device)
+
+    def loss(self, batch: ChunkBatch) -> Float[Tensor, ""]:
+        """Mean absolute error of the standardised actions that are within the episode."""
+        images = {
+            camera: to_network_image(batch.images[camera]).to(self._device)
+            for camera in self.module.architecture.cameras
+        }
+        state, action, is_pad, episode = (
+            torch.from_numpy(value).to(self._device)
+            for value in (batch.state, batch.action, batch.is_pad, batch.episode)
+        )
+        state = (state - self._state_mean) / (self._state_std + EPSILON)
+        target = (action - self._action_mean) / (self._action_std + EPSILON)
+        return masked_l1(self.module(images, state, self._embeddings[episode]), target, is_pad)
+
+    def save(self, folder: Path) -> None:
+        """Write the checkpoint in LeRobot's layout."""
+        save_compact(folder, self._checkpoint)
+
+
+def masked_l1(
+    predicted: Float[Tensor, "B H 7"], target: Float[Tensor, "B H 7"], is_pad: Bool[Tensor, "B H"]
+) -> Float[Tensor, ""]:
+    """Mean absolute error over the entries that are not padding."""
+    within = ~is_pad[..., None]
+    return ((predicted - target).abs() * within).sum() / (within.sum() * target.shape[-1]).clamp(min=1)
+
+
+def _shapes(data: DecodedDataset) -> dict[str, tuple[int, ...]]:
+    return {camera: pictures.shape[1:3] for camera, pictures in data.images.items()}

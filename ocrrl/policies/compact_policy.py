@@ -1,0 +1,58 @@
+"""The default VLA at work: uint8 pictures in, actions in metres and radians out."""
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+
+from ocrrl.interface.actions import limit
+from ocrrl.interface.observations import Images
+from ocrrl.policies.compact_checkpoint import CompactCheckpoint
+from ocrrl.policies.normalisation import EPSILON
+
+
+class CompactVLA:
+    """`interface.protocols.VLA` by a compact network."""
+
+    def __init__(self, checkpoint: CompactCheckpoint, device: str = "cpu"):
+        self.architecture = checkpoint.network.architecture
+        self.chunk_size = self.architecture.chunk_size
+        self.network = checkpoint.network.eval().to(device)
+        self.encoder = checkpoint.encoder
+        self.device = device
+        statistics = checkpoint.normalisation
+        self._state_mean, self._state_std = (
+            torch.from_numpy(value).to(device) for value in (statistics.state_mean, statistics.state_std)
+        )
+        self._action_mean, self._action_std = (
+            torch.from_numpy(value).to(device) for value in (statistics.action_mean, statistics.action_std)
+        )
+
+    def predict_chunk(
+        self, images: Images, proprioception: Float[np.ndarray, "n 8"], instruction: str
+    ) -> Float[np.ndarray, "n H 7"]:
+        """The next H actions for each of n robots, float32, within the step limits.
+
+        Raises ValueError if a camera is missing or its pictures have another size than the VLA was trained on.
+        """
+        pictures = {camera: self._picture(images, camera) for camera in self.architecture.cameras}
+        embedding = torch.from_numpy(self.encoder.embed(instruction)).to(self.device)
+        state = torch.from_numpy(np.asarray(proprioception, np.float32)).to(self.device)
+        with torch.inference_mode():
+            state = (state - self._state_mean) / (self._state_std + EPSILON)
+            chunk = self.network(pictures, state, embedding.expand(len(state), -1))
+            return limit(chunk * self._action_std + self._action_mean).cpu().numpy()
+
+    def _picture(self, images: Images, camera: str) -> torch.Tensor:
+        if camera not in images:
+            raise ValueError(
+                f"images must hold the cameras {', '.join(self.architecture.cameras)}, got {', '.join(images)}"
+            )
+        shape = (*self.architecture.image_size, 3)
+        if images[camera].shape[1:] != shape:
+            raise ValueError(f"images of camera {camera} must have shape (n, *{shape}), got {images[camera].shape}")
+        return to_network_image(images[camera]).to(self.device)
+
+
+def to_network_image(pictures: UInt8[np.ndarray, "n height width 3"]) -> Float[torch.Tensor, "n 3 height width"]:
+    """Pictures as the network takes them: float in [0, 1], channels first, stored channels last."""
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).to(torch.float32).div_(255.0)

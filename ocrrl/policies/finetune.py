@@ -1,0 +1,204 @@
+"""Fine-tuning a VLA on a LeRobotDataset: frames decoded once, one loop for every policy type, resumed bit for bit."""
+
+import math
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ocrrl import files
+from ocrrl.datasets.decoded_frames import DecodedDataset, decode_dataset, select_episodes
+from ocrrl.interface.actions import ACTION_DIM
+from ocrrl.interface.observations import PROPRIOCEPTION_DIM
+from ocrrl.policies.chunk_batches import ChunkBatch, ChunkSampler
+from ocrrl.policies.compact_checkpoint import POLICY_TYPE
+from ocrrl.policies.compact_learner import CompactLearner
+from ocrrl.policies.language import LANGUAGES
+from ocrrl.policies.training_state import load_state, save_state
+
+_GRADIENT_NORM = 10.0  # LeRobot's own limit for its policies
+_WARM_UP = 0.1  # of all steps
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """Behaviour cloning of a VLA."""
+
+    policy: Mapping[str, Any] = field(default_factory=lambda: {"type": POLICY_TYPE})
+    """`type`, any LeRobot policy type, and fields of that policy's configuration."""
+    steps: int = 1500
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    """Highest of the one-cycle schedule; 1e-4 or less for pretrained VLAs."""
+    weight_decay: float = 1e-4
+    image_shift: int = 4
+    """Random shift of the pictures, up to so many pixels each way."""
+    language: str = "auto"
+    """Instruction encoder of the default VLA: auto, sentence or hash."""
+    seed: int = 0
+    checkpoint_every: int = 500
+    device: str = "cpu"
+    threads: int = 1
+
+    def __post_init__(self):
+        if not isinstance(self.policy, Mapping) or "type" not in self.policy:
+            raise ValueError(f"finetune.policy must be a mapping with a type, got {self.policy!r}")
+        for name in ("steps", "batch_size", "checkpoint_every", "threads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"finetune.{name} must be at least 1, got {getattr(self, name)}")
+        if not 0.0 < self.learning_rate <= 1.0:
+            raise ValueError(f"finetune.learning_rate must be in (0, 1], got {self.learning_rate}")
+        for name in ("weight_decay", "image_shift", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"finetune.{name} must be at least 0, got {getattr(self, name)}")
+        if self.language not in LANGUAGES:
+            raise ValueError(f"finetune.language must be one of {', '.join(LANGUAGES)}, got {self.language!r}")
+
+
+class Learner(Protocol):
+    """A policy being trained: the loop knows no more of it than this."""
+
+    @property
+    def module(self) -> nn.Module: ...
+
+    @property
+    def chunk_size(self) -> int: ...
+
+    def loss(self, batch: ChunkBatch) -> Tensor: ...
+
+    def save(self, folder: Path) -> None: ...
+
+
+def finetune(
+    dataset_root: Path,
+    out: Path,
+    work: Path,
+    config: FinetuneConfig,
+    episodes: list[str] | None = None,
+    init_from: Path | None = None,
+    progress: bool = True,
+) -> None:
+    """Train a VLA on the LeRobotDataset at `dataset_root`, publish its `pretrained_model/` folder at `out`.
+
+    `episodes` keeps only those episodes, by their names in the sidecar; `init_from` continues from a checkpoint
+    (weights, statistics) in place of a fresh policy. `work`, on the file system of `out`, holds the state of an
+    unfinished run; a run with the same inputs goes on from it to the same bytes. Raises ValueError for a dataset whose
+    state or action is not this robot's.
+    """
+    data = decode_dataset(dataset_root)
+    if episodes is not None:
+        data = select_episodes(data, dataset_root, episodes)
+    _check(data, dataset_root)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(config.threads)
+    try:
+        with torch.random.fork_rng(enabled=True):
+            torch.manual_seed(config.seed)
+            learner = _learner(dataset_root, data, config, init_from)
+            losses = _train(learner, data, work, config, _run_name(data, config, init_from), progress)
+    finally:
+        torch.set_num_threads(threads)
+
+    finished = work / "pretrained_model"
+    shutil.rmtree(finished, ignore_errors=True)
+    learner.save(finished)
+    files.write_json(finished / "training.json", _training_record(config, data, episodes, losses))
+    files.publish(finished, out)
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def one_cycle(step: int, steps: int) -> float:
+    """Learning rate of step `step` of `steps` over the highest: cosine up in the first tenth, cosine down to 0."""
+    warm_up = max(1, round(_WARM_UP * steps))
+    if step < warm_up:
+        return 0.5 - 0.5 * math.cos(math.pi * (step + 1) / (warm_up + 1))
+    return 0.5 + 0.5 * math.cos(math.pi * (step - warm_up) / (steps - warm_up))
+
+
+def _train(
+    learner: Learner, data: DecodedDataset, work: Path, config: FinetuneConfig, run: str, progress: bool
+) -> list[float]:
+    sampler = ChunkSampler(data, learner.chunk_size, config.batch_size, config.image_shift, config.seed)
+    parameters = [parameter for parameter in learner.module.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    state = work / "state.safetensors"
+    losses = load_state(state, run, learner.module, optimizer)
+    for step in tqdm(
+        range(len(losses), config.steps),
+        "finetune",
+        config.steps,
+        initial=len(losses),
+        disable=not progress,
+        unit="step",
+    ):
+        torch.manual_seed(_step_seed(config.seed, step))
+        loss = learner.loss(sampler.batch(step))
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, _GRADIENT_NORM)
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * one_cycle(step, config.steps)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+        if len(losses) % config.checkpoint_every == 0 and len(losses) < config.steps:
+            save_state(state, run, learner.module, optimizer, losses)
+    return losses
+
+
+def _learner(root: Path, data: DecodedDataset, config: FinetuneConfig, init_from: Path | None) -> Learner:
+    if config.policy["type"] == POLICY_TYPE:
+        if init_from is not None:
+            return CompactLearner.continued(data, init_from, config.device)
+        return CompactLearner.fresh(data, config.policy, config.language, config.device)
+    from ocrrl.policies.lerobot_learner import LeRobotLearner
+
+    return LeRobotLearner(root, data, config.policy, init_from, config.device)
+
+
+def _check(data: DecodedDataset, root: Path) -> None:
+    for name, width, needed in (
+        ("observation.state", data.state.shape[1], PROPRIOCEPTION_DIM),
+        ("action", data.action.shape[1], ACTION_DIM),
+    ):
+        if width != needed:
+            raise ValueError(f"{root}: {name} must have {needed} numbers a frame, got {width}")
+    if not len(data.action):
+        raise ValueError(f"{root} must hold at least one frame, got none")
+
+
+def _step_seed(seed: int, step: int) -> int:
+    return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
+
+
+def _run_name(data: DecodedDataset, config: FinetuneConfig, init_from: Path | None) -> str:
+    """Fingerprint of a run's inputs; pictures are left out, as they follow from the rows they belong to."""
+    rows = (data.state.tobytes(), data.action.tobytes(), data.episode_index.tobytes(), data.tasks)
+    return files.fingerprint(config, *rows, *([init_from] if init_from else []))
+
+
+def _training_record(
+    config: FinetuneConfig, data: DecodedDataset, episodes: list[str] | None, losses: list[float]
+) -> dict[str, Any]:
+    """What was trained on and how the loss fell, averaged over hundredths of the run; no timings, no paths."""
+    every = max(1, config.steps // 100)
+    return {
+        "policy": dict(config.policy),
+        "steps": config.steps,
+        "batch_size": config.batch_size,
+        "learning_rate": config.learning_rate,
+        "seed": config.seed,
+        "episodes": len(data.tasks),
+        "episode_names": episodes,
+        "frames": len(data.action),
+        "instructions": sorted(set(data.tasks)),
+        "loss": [
+            {"step": start + len(losses[start : start + every]), "loss": float(np.mean(losses[start : start + every]))}
+            for start in range(0, len(losses), every)
+        ],
+    }

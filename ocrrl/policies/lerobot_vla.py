@@ -1,0 +1,103 @@
+"""Any LeRobot policy as a VLA: opened by LeRobot's factory, spoken to in this robot's units."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from ocrrl.interface.actions import ACTION_DIM, limit
+from ocrrl.interface.observations import PROPRIOCEPTION_DIM, Images
+from ocrrl.policies.compact_checkpoint import ACTION_KEY, IMAGE_PREFIX, STATE_KEY
+from ocrrl.policies.compact_policy import to_network_image
+
+_NOISE_SEED = 0
+
+
+class LeRobotVLA:
+    """`interface.protocols.VLA` by a LeRobot policy with its pre- and postprocessor.
+
+    A policy that samples (flow matching, diffusion) draws the same noise at every call, so that it is a function of its
+    inputs: a residual is trained on a base that does not change under it, and a run can be repeated.
+    """
+
+    def __init__(self, policy, preprocessor, postprocessor):
+        self.chunk_size: int = policy.config.chunk_size
+        self._policy = policy.eval()
+        self._preprocessor = preprocessor
+        self._postprocessor = postprocessor
+        self._cameras = [key.removeprefix(IMAGE_PREFIX) for key in policy.config.image_features]
+
+    def predict_chunk(
+        self, images: Images, proprioception: Float[np.ndarray, "n 8"], instruction: str
+    ) -> Float[np.ndarray, "n H 7"]:
+        """The next H actions for each of n robots, float32, within the limits; ValueError if a camera is missing."""
+        missing = [camera for camera in self._cameras if camera not in images]
+        if missing:
+            raise ValueError(f"images must hold the cameras {', '.join(self._cameras)}, got {', '.join(images)}")
+        batch: dict[str, Any] = {IMAGE_PREFIX + camera: to_network_image(images[camera]) for camera in self._cameras}
+        batch[STATE_KEY] = torch.from_numpy(np.asarray(proprioception, np.float32))
+        batch["task"] = [instruction] * len(proprioception)
+        with torch.random.fork_rng(), torch.inference_mode():
+            torch.manual_seed(_NOISE_SEED)
+            self._policy.reset()
+            chunk = self._policy.predict_action_chunk(self._preprocessor(batch))[:, : self.chunk_size]
+            chunk = self._postprocessor(chunk)[..., :ACTION_DIM]
+        return limit(chunk.to(torch.float32)).cpu().numpy()
+
+
+def load_lerobot_vla(path: Path, device: str = "cpu") -> LeRobotVLA:
+    """Open the `pretrained_model/` folder `path` by LeRobot's factory; ValueError if it cannot drive this robot."""
+    policy, preprocessor, postprocessor = open_lerobot_policy(path, device)
+    check_features(policy.config)
+    return LeRobotVLA(policy, preprocessor, postprocessor)
+
+
+def open_lerobot_policy(path: Path, device: str, overrides: Mapping[str, Any] | None = None) -> tuple[Any, Any, Any]:
+    """The policy, preprocessor and postprocessor in `path`; `overrides` sets fields of the policy's configuration."""
+    from lerobot.configs import PreTrainedConfig
+    from lerobot.policies import get_policy_class, make_pre_post_processors
+    from lerobot.utils.import_utils import register_third_party_plugins
+
+    register_third_party_plugins()
+    config = PreTrainedConfig.from_pretrained(path)
+    config.device = device
+    for name, value in (overrides or {}).items():
+        set_field(config, name, value)
+    policy = get_policy_class(config.type).from_pretrained(path, config=config)
+    preprocessor, postprocessor = make_pre_post_processors(
+        config, pretrained_path=str(path), preprocessor_overrides={"device_processor": {"device": device}}
+    )
+    return policy, preprocessor, postprocessor
+
+
+def set_field(config: Any, name: str, value: Any) -> None:
+    """Set `name` of a LeRobot policy configuration; ValueError naming the fields there are if it has none such."""
+    if name not in vars(config):
+        raise ValueError(
+            f"finetune.policy of type {config.type} must set only {', '.join(sorted(vars(config)))}, got {name}"
+        )
+    setattr(config, name, value)
+
+
+def check_features(config: Any) -> None:
+    """ValueError naming every feature of a LeRobot policy configuration that this robot cannot serve."""
+    wrong = []
+    if not config.image_features:
+        wrong.append("at least one camera observation.images.*, got none")
+    for key in config.image_features:
+        if not key.startswith(IMAGE_PREFIX):
+            wrong.append(f"cameras named {IMAGE_PREFIX}*, got {key}")
+    state, action = config.robot_state_feature, config.action_feature
+    if state is not None and tuple(state.shape) != (PROPRIOCEPTION_DIM,):
+        wrong.append(f"{STATE_KEY} of shape ({PROPRIOCEPTION_DIM},), got {tuple(state.shape)}")
+    if action is None or tuple(action.shape) != (ACTION_DIM,):
+        wrong.append(f"{ACTION_KEY} of shape ({ACTION_DIM},), got {action and tuple(action.shape)}")
+    if config.n_obs_steps != 1:
+        wrong.append(f"n_obs_steps 1, got {config.n_obs_steps}")
+    if getattr(config, "chunk_size", None) is None:
+        wrong.append("a chunk_size, got none")
+    if wrong:
+        raise ValueError(f"policy {config.type} must have " + "; ".join(wrong))

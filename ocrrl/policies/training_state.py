@@ -1,0 +1,59 @@
+"""Work in progress of fine-tuning: weights, optimiser and losses in one file, so that a killed run goes on bit for bit.
+
+There is no generator state in it: every draw is a function of (seed, step).
+"""
+
+import json
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import safe_open
+from torch import nn
+from torch.optim import AdamW
+
+from ocrrl import files
+
+_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+
+
+def save_state(path: Path, run: str, module: nn.Module, optimizer: AdamW, losses: list[float]) -> None:
+    """Write the state after `len(losses)` steps of the run with fingerprint `run`, whole or not at all."""
+    tensors = {f"buffer/{name}": value for name, value in module.named_buffers()}
+    for name, parameter in _trained(module).items():
+        tensors[f"parameter/{name}"] = parameter.detach()
+        for moment in _MOMENTS if optimizer.state.get(parameter) else ():
+            tensors[f"{moment}/{name}"] = optimizer.state[parameter][moment]
+    content = safetensors.torch.save(
+        {name: value.cpu().contiguous() for name, value in tensors.items()},
+        metadata={"run": run, "losses": json.dumps(losses)},
+    )
+    files.write_bytes(path, content)
+
+
+def load_state(path: Path, run: str, module: nn.Module, optimizer: AdamW) -> list[float]:
+    """Put the state at `path` into `module` and `optimizer`; the losses of the steps done.
+
+    A file that is missing, or of another run, leaves both as they are and gives no losses.
+    """
+    if not path.exists():
+        return []
+    with safe_open(path, "pt") as state:
+        metadata = state.metadata()
+        if metadata["run"] != run:
+            return []
+        stored = set(state.keys())
+        with torch.no_grad():
+            for name, value in module.named_buffers():
+                value.copy_(state.get_tensor(f"buffer/{name}"))
+            for name, parameter in _trained(module).items():
+                parameter.copy_(state.get_tensor(f"parameter/{name}"))
+                if f"step/{name}" in stored:
+                    optimizer.state[parameter] = {
+                        moment: state.get_tensor(f"{moment}/{name}").to(parameter.device) for moment in _MOMENTS
+                    }
+    return json.loads(metadata["losses"])
+
+
+def _trained(module: nn.Module) -> dict[str, nn.Parameter]:
+    return {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}

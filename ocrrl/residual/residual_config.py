@@ -1,0 +1,102 @@
+"""Every setting of residual training (Table 5 and appendix A.6), validated at construction."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ocrrl.interface.actions import MAX_ROTATION_STEP, MAX_TRANSLATION_STEP
+from ocrrl.residual.pose_augmentation import PoseAugmentation
+
+ACTION_UNITS = np.array([MAX_TRANSLATION_STEP] * 3 + [MAX_ROTATION_STEP] * 3 + [0.5], np.float32)
+"""One unit of `interface.observations.action_features`, in the action's units: 2 cm, 0.10 rad, half the opening."""
+
+
+@dataclass(frozen=True)
+class ResidualConfig:
+    """Settings of Algorithm 1; triples are (translation, rotation, gripper) in units of `ACTION_UNITS`."""
+
+    total_transitions: int = 40_000
+    num_envs: int = 16
+    updates_per_step: int = 3
+    """TD3 updates after each step of all environments."""
+    first_update_at: int = 512
+    """Transitions collected before the first update."""
+    batch: int = 256
+    offline_fraction: float = 0.5
+    gamma: float = 0.97
+    n_step: int = 3
+    tau: float = 0.005
+    actor_lr: float = 3e-4
+    critic_lr: float = 3e-4
+    l2: float = 0.5
+    """Weight of |residual / scale|^2 in the actor's loss."""
+    behaviour_cloning: float = 0.0
+    """Weight of |combined - demonstrated|^2 on offline samples in the actor's loss; not in the paper, off by default."""
+    actor_hidden: int = 256
+    critic_hidden: int = 256
+    layer_norm: bool = True
+    residual_scale: tuple[float, float, float] = (0.25, 0.2, 1.5)
+    """The largest residual."""
+    exploration_std: tuple[float, float, float] = (0.1, 0.05, 0.3)
+    exploration_clip: float = 0.5
+    smoothing_std: float = 0.2
+    """Target policy smoothing, in units of the residual's scale."""
+    smoothing_clip: float = 0.5
+    actor_delay: int = 2
+    """Critic updates for one update of the actor and the targets."""
+    critic_warmup: int = 800
+    """Updates before the actor's first one."""
+    absorbing_success: bool = True
+    """A success is worth 1/(1 - gamma): reward 1 for ever after; otherwise nothing follows it."""
+    clip_targets: bool = True
+    """Keep the critics' targets in [0, 1/(1 - gamma)], where every return lies."""
+    max_position_noise: float = 0.005
+    max_rotation_noise: float = 0.1
+    dropout: float = 0.1
+    object_dropout: float = 0.0
+    validation_every: int = 4_000
+    """Transitions from one validation (and checkpoint) to the next."""
+    validation_episodes: int = 50
+    stop_at_success: float = 1.01
+    """Stop once two validations in a row reach this success rate; above 1: never."""
+    threads: int = 1
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        for name in (
+            *("total_transitions", "num_envs", "batch", "n_step", "actor_hidden", "critic_hidden", "actor_delay"),
+            *("validation_every", "validation_episodes", "threads"),
+        ):
+            _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
+        for name in ("updates_per_step", "first_update_at", "critic_warmup", "l2", "behaviour_cloning"):
+            _require(name, getattr(self, name), getattr(self, name) >= 0, "at least 0")
+        for name in ("exploration_clip", "smoothing_std", "smoothing_clip", "actor_lr", "critic_lr"):
+            _require(name, getattr(self, name), getattr(self, name) >= 0, "at least 0")
+        _require("gamma", self.gamma, 0.0 < self.gamma < 1.0, "in (0, 1)")
+        _require("tau", self.tau, 0.0 < self.tau <= 1.0, "in (0, 1]")
+        _require("offline_fraction", self.offline_fraction, 0.0 <= self.offline_fraction <= 1.0, "in [0, 1]")
+        for name in ("residual_scale", "exploration_std"):
+            value = getattr(self, name)
+            _require(name, value, len(value) == 3 and all(x >= 0 for x in value), "three numbers, at least 0")
+            object.__setattr__(self, name, tuple(float(x) for x in value))
+        _require("residual_scale", self.residual_scale, min(self.residual_scale) > 0, "three numbers above 0")
+        self.pose_augmentation()
+
+    def pose_augmentation(self) -> PoseAugmentation:
+        """The augmentation of the objects' poses (Eq. 4 and 5)."""
+        return PoseAugmentation(self.max_position_noise, self.max_rotation_noise, self.dropout, self.object_dropout)
+
+    @property
+    def max_value(self) -> float:
+        """The largest return: reward 1 for ever."""
+        return 1.0 / (1.0 - self.gamma)
+
+
+def in_action_units(triple: tuple[float, float, float]) -> np.ndarray:
+    """A (translation, rotation, gripper) triple as seven numbers in the action's units [m, rad, opening], float32."""
+    return np.repeat(np.asarray(triple, np.float32), (3, 3, 1)) * ACTION_UNITS
+
+
+def _require(name: str, value: object, holds: bool, requirement: str) -> None:
+    if not holds:
+        raise ValueError(f"{name} must be {requirement}, got {value}")

@@ -1,0 +1,179 @@
+"""TD3 (Fujimoto et al. 2018) on residuals: the actor gives a residual, the critics judge the combined action.
+
+Legend: B samples, D length of the residual observation; Q values are discounted sums of rewards in [0, 1]. Differences from
+the original: the actor's output is composed with the base action (Eq. 7), n-step targets, targets kept in the range of
+returns, an L2 term on the residual, an optional behaviour-cloning term; each has its switch in `ResidualConfig`.
+Gradients are written out (see `networks`): a loss appears as its derivative with respect to a network's output.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ocrrl.interface.actions import ACTION_DIM, compose
+from ocrrl.interface.observations import ACTION_FEATURES, action_features
+from ocrrl.residual.composition_gradient import composition_gradient
+from ocrrl.residual.networks import Network, parameter_count
+from ocrrl.residual.residual_config import ACTION_UNITS, ResidualConfig, in_action_units
+from ocrrl.residual.transitions import TransitionRow
+
+FINAL_ACTOR_GAIN = 0.01  # the first residuals are about a hundredth of the scale
+
+
+@dataclass(frozen=True)
+class UpdateStatistics:
+    """What the last update saw, for the learning curve."""
+
+    q: float
+    critic_loss: float
+    residual_magnitude: float
+    """Mean |residual / scale| over samples and components, in [0, 1]."""
+
+
+class TD3:
+    """Actor, twin critics, their targets and optimisers; `update` takes one batch of `TransitionRow`s."""
+
+    def __init__(self, observation_dim: int, config: ResidualConfig, seed: int) -> None:
+        self.config = config
+        self.layout = TransitionRow(observation_dim)
+        self.device = torch.device(config.device)
+        self.updates = 0
+        self._generator = torch.Generator(self.device).manual_seed(seed)
+        self._scale = torch.from_numpy(in_action_units(config.residual_scale)).to(self.device)
+        self._units = torch.from_numpy(ACTION_UNITS).to(self.device)
+        self._last = (torch.zeros(1), torch.zeros(1), torch.zeros(1))  # targets, errors, u of the last update
+
+        actor_size = (observation_dim, config.actor_hidden, ACTION_DIM)
+        critic_size = (observation_dim + ACTION_FEATURES, config.critic_hidden, 1)
+        self._actor = torch.nn.Parameter(torch.empty(parameter_count(*actor_size), device=self.device), False)
+        self._critics = torch.nn.Parameter(torch.empty(2 * parameter_count(*critic_size), device=self.device), False)
+        self._adams = (_adam(self._actor, config.actor_lr), _adam(self._critics, config.critic_lr))
+        self.actor = Network(*actor_size, config.layer_norm, self._actor, self._actor.grad)
+        self.critics = [
+            Network(*critic_size, config.layer_norm, flat, gradient)
+            for flat, gradient in zip(self._critics.chunk(2), self._critics.grad.chunk(2), strict=True)
+        ]
+        initial = torch.Generator().manual_seed(seed)
+        self.actor.initialise(initial, FINAL_ACTOR_GAIN)
+        for critic in self.critics:
+            critic.initialise(initial)
+        self._actor_target = self._actor.clone()
+        self._critics_target = self._critics.clone()
+        self.actor_target = Network(*actor_size, config.layer_norm, self._actor_target, self._actor.grad)
+        self.critics_target = [
+            Network(*critic_size, config.layer_norm, flat, gradient)
+            for flat, gradient in zip(self._critics_target.chunk(2), self._critics.grad.chunk(2), strict=True)
+        ]
+
+    @torch.inference_mode()
+    def update(self, batch: Float[Tensor, "B width"], offline_count: int = 0) -> None:
+        """One TD3 update; the first `offline_count` rows of `batch` are demonstrations."""
+        self.updates += 1
+        target = self._target(batch)
+
+        # Clipped double Q-learning: both critics regress to the same target, by mean squared error.
+        state_action = self.layout.observation_action(batch)
+        for critic in self.critics:
+            error = critic.forward(state_action, remember=True) - target
+            critic.backward(error * (2.0 / len(batch)))
+        self._adams[1].step()
+        self._last = (target, error, self._last[2])
+
+        # Delayed policy updates.
+        if self.updates % self.config.actor_delay == 0:
+            if self.updates > self.config.critic_warmup:
+                self._update_actor(batch, offline_count)
+                self._actor_target.lerp_(self._actor, self.config.tau)
+            self._critics_target.lerp_(self._critics, self.config.tau)
+
+    def _target(self, batch: Tensor) -> Float[Tensor, "B 1"]:
+        """R + gamma^k min_i Q_i'(s', a_base' ⊕ (pi'(s') + noise))."""
+        next_observation = self.layout.next_observation(batch)
+        noise = torch.empty((len(batch), ACTION_DIM), device=self.device).normal_(generator=self._generator)
+        noise.mul_(self.config.smoothing_std).clamp_(-self.config.smoothing_clip, self.config.smoothing_clip)
+        residual = torch.tanh(self.actor_target.forward(next_observation)).add_(noise).clamp_(-1.0, 1.0)
+        action = compose(self.layout.next_base_action(batch), residual.mul_(self._scale))
+        state_action = torch.cat([next_observation, action_features(action)], dim=1)
+        value = torch.minimum(*(critic.forward(state_action) for critic in self.critics_target))
+        target = torch.addcmul(self.layout.reward(batch), self.layout.discount(batch), value)
+        return target.clamp_(0.0, self.config.max_value) if self.config.clip_targets else target
+
+    def _update_actor(self, batch: Tensor, offline_count: int) -> None:
+        """Adam down mean(-Q1(s, a) + l2 |u|^2) + behaviour_cloning mean |f(a) - f(a_demo)|^2 over the demonstrations.
+
+        u = tanh(network(s)) is the residual in units of its scale, a = a_base ⊕ scale u, f its `action_features`.
+        """
+        observation, base_action = self.layout.observation(batch), self.layout.base_action(batch)
+        u = torch.tanh(self.actor.forward(observation, remember=True))
+        residual = u * self._scale
+        features = action_features(compose(base_action, residual))
+        self.critics[0].forward(torch.cat([observation, features], dim=1), remember=True)
+
+        minus_one = torch.full((len(batch), 1), -1.0 / len(batch), device=self.device)
+        grad = self.critics[0].input_gradient(minus_one, first=observation.shape[1])  # d loss / d features
+        if self.config.behaviour_cloning and offline_count:
+            error = features[:offline_count] - self.layout.action(batch[:offline_count])
+            grad[:offline_count].add_(error, alpha=2.0 * self.config.behaviour_cloning / offline_count)
+        grad = composition_gradient(base_action, residual, grad / self._units) * self._scale  # d loss / d u
+        grad.add_(u, alpha=2.0 * self.config.l2 / len(batch))
+        self.actor.backward(grad * (1.0 - u * u))
+        self._adams[0].step()
+        self._last = (*self._last[:2], u)
+
+    @torch.inference_mode()
+    def residual(self, observation: Float[np.ndarray, "n D"]) -> Float[np.ndarray, "n 7"]:
+        """The actor's residuals in the action's units."""
+        return (
+            (torch.tanh(self.actor.forward(torch.from_numpy(observation).to(self.device))) * self._scale).cpu().numpy()
+        )
+
+    def statistics(self) -> UpdateStatistics:
+        """What the last update saw."""
+        target, error, u = self._last
+        return UpdateStatistics(float(target.mean()), float(error.square().mean()), float(u.abs().mean()))
+
+    def actor_weights(self) -> dict[str, np.ndarray]:
+        """A copy of the actor's weights (inputs, outputs) and biases, layer by layer."""
+        names = [f"{kind}{layer}" for layer in range(3) for kind in ("weight", "bias")]
+        return {n: p.cpu().numpy().copy() for n, p in zip(names, self.actor.parameters, strict=True)}
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Networks, optimisers, noise generator and counter, for a checkpoint."""
+        state = {name: vector.detach().cpu().numpy().copy() for name, vector in self._vectors().items()}
+        return state | {
+            "updates": np.array(self.updates),
+            "generator": self._generator.get_state().numpy().copy(),
+            **{f"last{i}": value.cpu().numpy().copy() for i, value in enumerate(self._last)},
+        }
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from `get_state` of a learner with the same config."""
+        self.updates = int(state["updates"])
+        self._generator.set_state(torch.from_numpy(state["generator"].copy()))
+        for name, vector in self._vectors().items():
+            vector.copy_(torch.from_numpy(state[name].copy()))
+        self._last = tuple(torch.from_numpy(state[f"last{i}"].copy()) for i in range(3))
+
+    def _vectors(self) -> dict[str, Tensor]:
+        vectors = {
+            "actor": self._actor,
+            "actor_target": self._actor_target,
+            "critics": self._critics,
+            "critics_target": self._critics_target,
+        }
+        for name, adam in zip(("actor_adam", "critics_adam"), self._adams, strict=True):
+            (moments,) = adam.state.values()
+            vectors |= {f"{name}.{key}": moments[key] for key in ("step", "exp_avg", "exp_avg_sq")}
+        return vectors
+
+
+def _adam(parameter: torch.nn.Parameter, learning_rate: float) -> torch.optim.Adam:
+    """Adam over one flat vector; a step of zero gradient allocates its moments, so that they can be saved at once."""
+    parameter.grad = torch.zeros_like(parameter)
+    adam = torch.optim.Adam([parameter], lr=learning_rate, fused=True)
+    adam.step()
+    adam.state[parameter]["step"].zero_()
+    return adam

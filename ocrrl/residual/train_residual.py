@@ -1,0 +1,295 @@
+"""Algorithm 1: residual TD3 on top of a frozen base policy, in N environments at once; line numbers are the paper's.
+
+Legend: N environments, D length of the residual observation s. Every environment resets by itself, on success or at the
+task's horizon. The paper's one-environment loop is run in lockstep, with `updates_per_step` updates a step of all.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ocrrl import files
+from ocrrl.datasets.transitions import ReplayEpisode
+from ocrrl.interface.actions import compose
+from ocrrl.interface.observations import residual_observation, residual_observation_dim
+from ocrrl.interface.protocols import Environment, Policy
+from ocrrl.interface.seeds import RANGES
+from ocrrl.residual.allocator import keep_freed_memory
+from ocrrl.residual.checkpoint import Resumable, load_checkpoint, save_checkpoint
+from ocrrl.residual.n_step_returns import NStepReturns
+from ocrrl.residual.offline import offline_transitions
+from ocrrl.residual.replay_buffer import ReplayBuffer, sample_mixed
+from ocrrl.residual.residual_config import ACTION_UNITS, ResidualConfig, in_action_units
+from ocrrl.residual.residual_policy import ResidualPolicy, save_residual
+from ocrrl.residual.stopwatch import Stopwatch
+from ocrrl.residual.td3 import TD3
+
+RANDOM_PURPOSES = ("initial_states", "augmentation", "exploration", "sampling", "offline")
+
+Validate = Callable[[ResidualPolicy], float]
+Progress = Callable[[int, dict[str, Any]], None]
+"""Called after every step of all environments with the transitions so far and the learning curve's last point."""
+
+
+def train_residual(
+    config: ResidualConfig,
+    environment: Environment,
+    base: Policy,
+    replay_episodes: list[ReplayEpisode],
+    work: Path,
+    out: Path,
+    seed: int,
+    validate: Validate | None = None,
+    progress: Progress | None = None,
+    clock: Callable[[], float] = time.process_time,
+) -> ResidualPolicy:
+    """Train a residual for `base` in `environment`; publish the best on validation to the folder `out`, and return it.
+
+    `validate` gives the success rate in [0, 1] of a policy on validation seeds; without it the last policy is the best.
+    `work` keeps the checkpoint and timings: a killed run that is started again goes on, exactly where environment and base
+    are `Resumable`, from fresh episodes otherwise. The same arguments give the same bytes in `out`.
+    Raises ValueError when `config` and `environment` disagree, or `work` holds another run.
+    """
+    if environment.num_envs != config.num_envs:
+        raise ValueError(f"num_envs must be the environment's {environment.num_envs}, got {config.num_envs}")
+    torch.set_num_threads(config.threads)
+    keep_freed_memory()
+    run = _Run(config, environment, base, replay_episodes, work, seed, Stopwatch(clock))
+    run.begin()
+    while True:
+        if run.transitions >= min(len(run.curve) * config.validation_every, config.total_transitions):
+            run.assess(validate)
+        if run.transitions >= config.total_transitions or _solved(run.curve, config.stop_at_success):
+            break
+        run.step()
+        run.learn()
+        if progress is not None:
+            progress(run.transitions, run.curve[-1])
+    return run.publish(out)
+
+
+class _Run:
+    """What Algorithm 1 holds between two steps."""
+
+    def __init__(
+        self,
+        config: ResidualConfig,
+        environment: Environment,
+        base: Policy,
+        replay_episodes: list[ReplayEpisode],
+        work: Path,
+        seed: int,
+        stopwatch: Stopwatch,
+    ) -> None:
+        self.config, self.environment, self.base, self.seed, self.work = config, environment, base, seed, work
+        self.replay_episodes, self.stopwatch = replay_episodes, stopwatch
+        self.augmentation = config.pose_augmentation()
+        self.random = {p: np.random.default_rng([seed, i]) for i, p in enumerate(RANDOM_PURPOSES)}
+        dim = residual_observation_dim(environment.tabletop_task)
+        self.learner = TD3(dim, config, seed)  # line 2
+        self.returns = NStepReturns(config.num_envs, dim, config.n_step, config.gamma, config.absorbing_success)
+        self.online = ReplayBuffer(
+            config.total_transitions + config.num_envs * config.n_step, self.learner.layout.width
+        )
+        self.offline = ReplayBuffer(1, self.learner.layout.width)
+        self.batch = np.zeros((config.batch, self.learner.layout.width), np.float32)
+
+        self.state = np.zeros((config.num_envs, dim), np.float32)
+        self.base_action = np.zeros((config.num_envs, 7), np.float32)
+        self.steps = np.zeros(config.num_envs, np.int64)
+        self.episode_return = np.zeros(config.num_envs)
+        self.transitions = 0
+        self.curve: list[dict[str, Any]] = []
+        self.finished: list[tuple[float, bool]] = []  # return and success of the episodes since the curve's last point
+        self.best: dict[str, np.ndarray] = {}
+        self.timings: list[dict[str, float]] = []
+
+    def begin(self) -> None:
+        """Demonstrations into the offline buffer, first episodes or those of the checkpoint."""
+        checkpoint = self.work / "checkpoint.safetensors"
+        if checkpoint.is_file():
+            self._resume(checkpoint)
+            return
+        rows = offline_transitions(
+            self.replay_episodes,
+            self.base,
+            self.augmentation,
+            self.random["offline"],
+            self.state.shape[1],
+            self.config.gamma,
+            self.config.n_step,
+            self.config.absorbing_success,
+            self.config.num_envs,
+        )
+        self._fill_offline(rows)
+        self.stopwatch.lap("offline")
+        self._start_episodes(np.arange(self.config.num_envs))
+
+    def step(self) -> None:
+        """Lines 4-15, for one time step of all environments."""
+        ids = np.arange(self.config.num_envs)
+        residual = self.learner.residual(self.state) + self._exploration_noise()  # line 12, noise on the residual
+        action = compose(self.base_action, residual)  # line 13
+        self.stopwatch.lap("actor")
+        result = self.environment.step(action, ids)  # line 14
+        self.stopwatch.lap("environment")
+        self.steps += 1
+        self.episode_return += result.reward
+        self.transitions += len(ids)
+        truncated = ~result.success & (self.steps >= self.environment.tabletop_task.horizon)
+
+        state, base_action = self._perceive(ids)
+        self.online.add(  # line 15, the combined action
+            self.returns.add(
+                ids, self.state, action, self.base_action, result.reward, state, base_action, result.success, truncated
+            )
+        )
+        self.state, self.base_action = state, base_action
+        ended = np.flatnonzero(result.success | truncated)
+        self.finished += [(float(self.episode_return[i]), bool(result.success[i])) for i in ended]
+        self._start_episodes(ended)
+
+    def learn(self) -> None:
+        """Line 16, `updates_per_step` times; batches mix demonstrations and own experience."""
+        if len(self.online) < max(self.config.first_update_at, 1):
+            return
+        offline_count = round(self.config.offline_fraction * self.config.batch) if len(self.offline) else 0
+        for _ in range(self.config.updates_per_step):
+            sample_mixed(self.online, self.offline, self.batch, offline_count, self.random["sampling"])
+            self.learner.update(torch.from_numpy(self.batch).to(self.learner.device), offline_count)
+        self.stopwatch.lap("updates")
+
+    def assess(self, validate: Validate | None) -> None:
+        """Add a point to the learning curve, remember the best policy so far (of equals the latest), save a checkpoint."""
+        weights = self.learner.actor_weights()
+        success = None if validate is None else float(validate(self._policy(weights)))
+        self.stopwatch.lap("validation")
+        highest = max((point["validation_success"] for point in self.curve), default=0.0) if validate else 0.0
+        if success is None or success >= highest:
+            self.best = weights
+        statistics = self.learner.statistics()
+        self.curve.append(
+            {
+                "transitions": self.transitions,
+                "validation_success": success,
+                "episodes": len(self.finished),
+                "mean_episode_return": float(np.mean([r for r, _ in self.finished])) if self.finished else None,
+                "training_success": float(np.mean([s for _, s in self.finished])) if self.finished else None,
+                "updates": self.learner.updates,
+                **dataclasses.asdict(statistics),
+            }
+        )
+        self.finished = []
+        self.timings.append({"transitions": self.transitions, **self.stopwatch.seconds})
+        self._save()
+        files.write_json(self.work / "timings.json", self.timings)
+        self.stopwatch.lap("checkpoint")
+
+    def publish(self, out: Path) -> ResidualPolicy:
+        """Write the best policy, its description and the learning curve; they appear in `out` together."""
+        policy, folder = self._policy(self.best), self.work / "published"
+        successes = [point["validation_success"] for point in self.curve]
+        chosen = len(successes) - 1
+        if None not in successes:
+            chosen = max(i for i, success in enumerate(successes) if success == max(successes))
+        details = {
+            "seed": self.seed,
+            "cell": self.environment.cell,
+            "config": dataclasses.asdict(self.config),
+            "selected": {name: self.curve[chosen][name] for name in ("transitions", "validation_success")},
+        }
+        save_residual(folder, policy, self.environment.tabletop_task, details)
+        files.write_json(folder / "curve.json", {"points": self.curve})
+        files.publish(folder, out)
+        return policy
+
+    def _perceive(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Lines 6-11 for environments `ids`: the observation s and the base action in it."""
+        observation = self.environment.observe().take(ids)
+        base_action = self.base.act(observation, ids, self.environment.capture).astype(np.float32)
+        poses, visible = self.augmentation.augment(observation.object_poses, self.random["augmentation"])
+        state = residual_observation(dataclasses.replace(observation, object_poses=poses), base_action, visible)
+        self.stopwatch.lap("base")
+        return state, base_action
+
+    def _start_episodes(self, ids: np.ndarray) -> None:
+        """Lines 3-4 for environments `ids`, and what is seen first."""
+        if not len(ids):
+            return
+        seeds = RANGES["train"]
+        drawn = self.random["initial_states"].integers(seeds.start, seeds.stop, len(ids))
+        self.environment.reset(ids, [int(seed) for seed in drawn])
+        self.base.reset(ids)
+        self.steps[ids], self.episode_return[ids] = 0, 0.0
+        self.stopwatch.lap("environment")
+        self.state[ids], self.base_action[ids] = self._perceive(ids)
+
+    def _exploration_noise(self) -> np.ndarray:
+        """clip(N(0, sigma), -c, c) in units of the action's range, as a residual (N, 7) [m, rad, opening]."""
+        std = np.repeat(self.config.exploration_std, (3, 3, 1))
+        noise = self.random["exploration"].standard_normal(self.base_action.shape) * std
+        clip = self.config.exploration_clip
+        return (np.clip(noise, -clip, clip) * ACTION_UNITS).astype(np.float32)
+
+    def _policy(self, weights: dict[str, np.ndarray]) -> ResidualPolicy:
+        return ResidualPolicy(weights, in_action_units(self.config.residual_scale), self.config.layer_norm)
+
+    def _fill_offline(self, rows: np.ndarray) -> None:
+        self.offline = ReplayBuffer(max(len(rows), 1), self.learner.layout.width)
+        self.offline.add(rows)
+
+    def _identity(self) -> str:
+        return files.fingerprint(self.config, self.seed, self.environment.tabletop_task.slug)
+
+    def _save(self) -> None:
+        names = ("state", "base_action", "steps", "episode_return")
+        parts = {
+            "episodes": {name: getattr(self, name) for name in names},
+            "learner": self.learner.get_state(),
+            "online": self.online.get_state(),
+            "offline": self.offline.get_state(),
+            "returns": self.returns.get_state(),
+            "best": self.best,
+        }
+        if isinstance(self.environment, Resumable) and isinstance(self.base, Resumable):
+            parts |= {"environment": self.environment.get_state(), "base": self.base.get_state()}
+        facts = {
+            "identity": self._identity(),
+            "transitions": self.transitions,
+            "curve": self.curve,
+            "random": {purpose: generator.bit_generator.state for purpose, generator in self.random.items()},
+            "timings": self.timings,
+        }
+        save_checkpoint(self.work / "checkpoint.safetensors", parts, facts)
+
+    def _resume(self, checkpoint: Path) -> None:
+        parts, facts = load_checkpoint(checkpoint)
+        if facts["identity"] != self._identity():
+            raise ValueError(f"{checkpoint} must belong to this config, seed and tabletop task, got one of another run")
+        self.transitions, self.curve, self.timings = facts["transitions"], facts["curve"], facts["timings"]
+        self.stopwatch.seconds = {k: v for k, v in self.timings[-1].items() if k != "transitions"}
+        for purpose, state in facts["random"].items():
+            self.random[purpose].bit_generator.state = state
+        self.best = parts["best"]
+        self.learner.set_state(parts["learner"])
+        self.online.set_state(parts["online"])
+        self._fill_offline(parts["offline"]["rows"])
+        if "environment" in parts:
+            self.returns.set_state(parts["returns"])
+            for name, value in parts["episodes"].items():
+                getattr(self, name)[:] = value
+            self.environment.set_state(parts["environment"])
+            self.base.set_state(parts["base"])
+        else:
+            self._start_episodes(np.arange(self.config.num_envs))
+
+
+def _solved(curve: list[dict[str, Any]], stop_at_success: float) -> bool:
+    """Two validations in a row at or above `stop_at_success`; the first point, before any training, does not count."""
+    last = [point["validation_success"] for point in curve[1:]][-2:]
+    return len(last) == 2 and all(success is not None and success >= stop_at_success for success in last)

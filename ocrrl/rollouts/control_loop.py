@@ -1,0 +1,175 @@
+"""The one control loop of base + residual, for the simulator, a twin cell and the robot (Algorithm 2).
+
+Legend: N environments, n of them still running, D numbers in the residual's observation.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from ocrrl.interface.actions import ACTION_DIM, compose, limit
+from ocrrl.interface.observations import Images, Observation, residual_observation
+from ocrrl.interface.protocols import Capture, Environment, Policy, StepResult
+from ocrrl.rollouts.episode_outcome import EpisodeOutcome, EpisodeTrace
+
+ResidualFunction = Callable[[Float[np.ndarray, "n D"]], Float[np.ndarray, "n 7"]]
+"""The residual policy: observation s_t (Eq. 2) to a change of the base action, in the units of an action."""
+
+
+class EpisodeObserver(Protocol):
+    """Watches episodes without touching them: a recorder, a film, a live view."""
+
+    def begin(self, ids: Int[np.ndarray, " n"], seeds: list[int]) -> None:
+        """Episodes begin in the environments `ids`."""
+        ...
+
+    def before_step(
+        self,
+        ids: Int[np.ndarray, " n"],
+        observation: Observation,
+        capture: Capture,
+        base_action: Float[np.ndarray, "n 7"],
+        residual: Float[np.ndarray, "n 7"],
+        action: Float[np.ndarray, "n 7"],
+    ) -> None:
+        """`action` is about to be applied; pictures that the base policy took at this step are not taken again."""
+        ...
+
+    def after_step(self, ids: Int[np.ndarray, " n"], result: StepResult) -> None:
+        """What the step led to; an environment whose success is true has ended its episode."""
+        ...
+
+    def end(self, outcomes: list[EpisodeOutcome]) -> None:
+        """All episodes begun have ended, in success or at the horizon; `outcomes` in the order of `begin`."""
+        ...
+
+
+def run_episodes(
+    environment: Environment,
+    base: Policy,
+    residual: ResidualFunction | None,
+    seeds: Sequence[int],
+    observer: EpisodeObserver | None = None,
+    keep_traces: bool = False,
+) -> list[EpisodeOutcome]:
+    """One episode for each initial state in `seeds`, in that order; without `residual` the base policy acts alone.
+
+    Runs in lockstep batches of `environment.num_envs` (the last may be smaller). An episode ends in success or at the
+    tabletop task's horizon. Raises ValueError when an action is not finite.
+    """
+    outcomes = []
+    for first in range(0, len(seeds), environment.num_envs):
+        batch = [int(seed) for seed in seeds[first : first + environment.num_envs]]
+        outcomes += _run_batch(environment, base, residual, batch, observer, keep_traces)
+    return outcomes
+
+
+def _run_batch(
+    environment: Environment,
+    base: Policy,
+    residual: ResidualFunction | None,
+    seeds: list[int],
+    observer: EpisodeObserver | None,
+    keep_traces: bool,
+) -> list[EpisodeOutcome]:
+    horizon = environment.tabletop_task.horizon
+    running = np.arange(len(seeds))
+    success = np.zeros(len(seeds), bool)
+    steps = np.zeros(len(seeds), int)
+    total_reward = np.zeros(len(seeds))
+    traces = _Traces(len(seeds)) if keep_traces else None
+
+    environment.reset(running, seeds)
+    base.reset(running)
+    if observer:
+        observer.begin(running, seeds)
+    for _ in range(horizon):
+        observation = environment.observe().take(running)
+        camera = _OncePerStep(environment.capture)
+        base_action = base.act(observation, running, camera)
+        visible = observation.confident()
+        if residual is None:
+            delta = np.zeros((len(running), ACTION_DIM), np.float32)
+            action = limit(base_action)
+        else:
+            delta = residual(residual_observation(observation, base_action, visible))
+            action = compose(base_action, delta)
+        if not np.isfinite(action).all():
+            broken = [seeds[i] for i in running[~np.isfinite(action).all(axis=-1)]]
+            raise ValueError(f"action must be finite, got NaN or infinity in the episodes of seeds {broken}")
+
+        if traces:
+            traces.add(running, observation, visible, base_action, delta)
+        if observer:
+            observer.before_step(running, observation, camera, base_action, delta, action)
+        result = environment.step(action, running)
+        if observer:
+            observer.after_step(running, result)
+
+        steps[running] += 1
+        total_reward[running] += result.reward
+        success[running] = result.success
+        running = running[~result.success]
+        if len(running) == 0:
+            break
+
+    outcomes = [
+        EpisodeOutcome(
+            seed=seed,
+            success=bool(success[i]),
+            steps=int(steps[i]),
+            total_reward=float(total_reward[i]),
+            trace=traces.of(i) if traces else None,
+        )
+        for i, seed in enumerate(seeds)
+    ]
+    if observer:
+        observer.end(outcomes)
+    return outcomes
+
+
+class _OncePerStep:
+    """Pictures of one instant: whoever asks, each environment is captured at most once."""
+
+    def __init__(self, capture: Capture) -> None:
+        self._capture = capture
+        self._taken: dict[int, Images] = {}
+
+    def __call__(self, ids: Int[np.ndarray, " n"]) -> Images:
+        missing = np.array([i for i in ids if int(i) not in self._taken], int)
+        if len(missing):
+            images = self._capture(missing)
+            for k, i in enumerate(missing):
+                self._taken[int(i)] = {camera: picture[k] for camera, picture in images.items()}
+        cameras = self._taken[int(ids[0])] if len(ids) else {}
+        return {camera: np.stack([self._taken[int(i)][camera] for i in ids]) for camera in cameras}
+
+
+class _Traces:
+    """The traces of n episodes while they run."""
+
+    def __init__(self, count: int) -> None:
+        self._rows: list[list[tuple[np.ndarray, ...]]] = [[] for _ in range(count)]
+
+    def add(
+        self,
+        ids: np.ndarray,
+        observation: Observation,
+        visible: np.ndarray,
+        base_action: np.ndarray,
+        residual: np.ndarray,
+    ) -> None:
+        columns = (
+            observation.gripper_pose[:, :3].astype(np.float32),
+            observation.object_poses[..., :3].astype(np.float32),
+            np.array(visible, bool),
+            np.array(base_action, np.float32),
+            np.array(residual, np.float32),
+        )
+        for k, i in enumerate(ids):
+            self._rows[i].append(tuple(column[k] for column in columns))
+
+    def of(self, i: int) -> EpisodeTrace:
+        return EpisodeTrace(*(np.stack(column) for column in zip(*self._rows[i], strict=True)))

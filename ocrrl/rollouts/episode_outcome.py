@@ -1,0 +1,32 @@
+"""What is known of an episode once it is over. T control steps, O tracked objects."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32
+
+
+@dataclass(frozen=True)
+class EpisodeTrace:
+    """The course of one episode, as the policies saw it, for the figures on the residual (Fig. 5, 7a)."""
+
+    gripper_positions: Float32[np.ndarray, "T 3"]
+    """Measured, before each step [m], robot base frame."""
+    object_positions: Float32[np.ndarray, "T O 3"]
+    """As the tracker gave them [m], robot base frame."""
+    object_visible: Bool[np.ndarray, "T O"]
+    """Whether the pose passed the confidence gate."""
+    base_actions: Float32[np.ndarray, "T 7"]
+    residuals: Float32[np.ndarray, "T 7"]
+    """Zero where no residual ran."""
+
+
+@dataclass(frozen=True)
+class EpisodeOutcome:
+    """One episode: the seed of its initial state, whether it succeeded, its length in control steps, its summed reward."""
+
+    seed: int
+    success: bool
+    steps: int
+    total_reward: float
+    trace: EpisodeTrace | None = None

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from ocrrl.datasets.episode_store import EpisodeWriter, episode_paths, read_episode, write_episode
+from tests.datasets.toy_episodes import assert_same_episode, random_episode
+
+
+def test_an_episode_reads_back_as_it_was_written(tmp_path):
+    episode = random_episode()
+    write_episode(tmp_path / "e.h5", episode)
+    assert_same_episode(read_episode(tmp_path / "e.h5"), episode)
+
+
+def test_what_an_episode_lacks_stays_absent(tmp_path):
+    episode = random_episode()
+    episode.object_poses = episode.object_confidence = episode.base_action = episode.residual = None
+    write_episode(tmp_path / "e.h5", episode)
+    assert_same_episode(read_episode(tmp_path / "e.h5"), episode)
+    assert read_episode(tmp_path / "e.h5").observation().object_poses.shape == (12, 0, 7)
+
+
+def test_the_same_episode_gives_the_same_bytes(tmp_path):
+    for name in ("a.h5", "b.h5"):
+        write_episode(tmp_path / name, random_episode())
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+
+
+def test_recording_step_by_step_gives_the_same_episode(tmp_path):
+    episode = random_episode()
+    writer = EpisodeWriter(tmp_path / "e.h5")
+    rows = {name: value for name, value in vars(episode).items() if isinstance(value, np.ndarray)}
+    for step in range(len(episode)):
+        images = {camera: frames[step] for camera, frames in episode.images.items()}
+        writer.append(images, **{name: value[step] for name, value in rows.items()})
+    writer.finish(episode.attributes)
+    assert_same_episode(read_episode(tmp_path / "e.h5"), episode)
+
+
+def test_an_unfinished_recording_is_no_episode_and_spoils_no_other(tmp_path):
+    write_episode(tmp_path / "e0.h5", random_episode())
+    writer = EpisodeWriter(tmp_path / "e1.h5")
+    writer.append({"front": np.zeros((12, 16, 3), np.uint8)}, action=np.zeros(7))
+    assert episode_paths(tmp_path) == [tmp_path / "e0.h5"]
+    writer.discard()
+    assert [path.name for path in tmp_path.iterdir()] == ["e0.h5"]
+
+
+def test_a_failed_write_leaves_the_old_episode(tmp_path):
+    write_episode(tmp_path / "e.h5", random_episode())
+    before = (tmp_path / "e.h5").read_bytes()
+    broken = random_episode(seed=1)
+    broken.action = np.array(["not a number"])
+    with pytest.raises(ValueError):
+        write_episode(tmp_path / "e.h5", broken)
+    assert (tmp_path / "e.h5").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["e.h5"]
+
+
+def test_episodes_are_found_in_order_below_the_folder(tmp_path):
+    for name in ("b/e1.hdf5", "a/e0.h5", ".hidden/e.h5", "a/notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert episode_paths(tmp_path) == [tmp_path / "a/e0.h5", tmp_path / "b/e1.hdf5"]

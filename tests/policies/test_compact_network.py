@@ -1,0 +1,60 @@
+import pytest
+import torch
+
+from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork, spatial_softmax
+
+
+def inputs(batch: int, cameras: tuple[str, ...], height: int = 32, width: int = 48):
+    generator = torch.Generator().manual_seed(0)
+    return (
+        {camera: torch.rand((batch, 3, height, width), generator=generator) for camera in cameras},
+        torch.randn((batch, 8), generator=generator),
+        torch.randn((batch, 384), generator=generator),
+    )
+
+
+def test_a_chunk_of_actions_comes_out_for_each_of_the_batch():
+    network = CompactNetwork(CompactArchitecture(("front", "wrist"), (32, 48), chunk_size=5))
+    assert network(*inputs(3, ("front", "wrist"))).shape == (3, 5, 7)
+
+
+def test_spatial_softmax_reads_where_a_map_peaks():
+    maps = torch.full((1, 2, 5, 9), -50.0)
+    maps[0, 0, 0, 8] = maps[0, 1, 2, 4] = 50.0
+    x, y = spatial_softmax(maps).unflatten(1, (2, 2)).unbind(2)
+    assert torch.allclose(x, torch.tensor([[1.0, 0.0]]), atol=1e-6)
+    assert torch.allclose(y, torch.tensor([[-1.0, 0.0]]), atol=1e-6)
+
+
+def test_the_order_in_which_cameras_are_named_does_not_matter():
+    torch.manual_seed(0)
+    one = CompactNetwork(CompactArchitecture(("front", "wrist"), (32, 48)))
+    other = CompactNetwork(CompactArchitecture(("wrist", "front"), (32, 48)))
+    other.load_state_dict(one.state_dict())
+    images, state, instruction = inputs(2, ("front", "wrist"))
+    assert torch.equal(one(images, state, instruction), other(dict(reversed(images.items())), state, instruction))
+
+
+def test_the_instruction_reaches_the_actions():
+    network = CompactNetwork(CompactArchitecture(("front",), (32, 48)))
+    images, state, instruction = inputs(2, ("front",))
+    assert not torch.allclose(network(images, state, instruction), network(images, state, -instruction))
+
+
+def test_proprioception_far_outside_the_training_set_is_bounded():
+    network = CompactNetwork(CompactArchitecture(("front",), (32, 48)))
+    images, state, instruction = inputs(2, ("front",))
+    assert torch.equal(network(images, state * 0 + 5.0, instruction), network(images, state * 0 + 900.0, instruction))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"cameras": ()}, "compact_vla.cameras must name at least one camera, got none"),
+        ({"image_size": (60, 64)}, r"multiples of 8 from 16 up, got \(60, 64\)"),
+        ({"hidden": 0}, "compact_vla.hidden must be at least 1, got 0"),
+    ],
+)
+def test_an_impossible_architecture_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        CompactArchitecture(**({"cameras": ("front",), "image_size": (64, 64)} | change))

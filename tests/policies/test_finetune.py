@@ -1,0 +1,172 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ocrrl.policies import finetune as finetune_module
+from ocrrl.policies.checkpoint import load_vla
+from ocrrl.policies.compact_learner import CompactLearner
+from ocrrl.policies.finetune import FinetuneConfig, finetune, one_cycle
+from tests.policies.synthetic import INSTRUCTION, dot_dataset, dot_frames
+
+QUICK = FinetuneConfig(
+    policy={"type": "compact_vla", "hidden": 32}, steps=4, batch_size=8, language="hash", checkpoint_every=2
+)
+
+
+TRUE_LOSS = CompactLearner.loss
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+@pytest.fixture
+def dots(monkeypatch):
+    """Any dataset root is the synthetic dots."""
+    monkeypatch.setattr(finetune_module, "decode_dataset", lambda root: dot_dataset(cameras=("front", "wrist")))
+    return Path("dots")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_a_vla_learns_to_point_at_the_dot(monkeypatch, tmp_path):
+    monkeypatch.setattr(finetune_module, "decode_dataset", lambda root: dot_dataset(episodes=20, length=20))
+    config = FinetuneConfig(
+        policy={"type": "compact_vla", "chunk_size": 1}, steps=250, batch_size=32, image_shift=0, language="hash"
+    )
+    finetune(Path("dots"), tmp_path / "vla", tmp_path / "work", config, progress=False)
+    pictures, offsets = dot_frames(np.random.default_rng(99), 64)
+    chunk = load_vla(tmp_path / "vla").predict_chunk({"front": pictures}, np.zeros((64, 8), np.float32), INSTRUCTION)
+    error = np.abs(chunk[:, 0, :2] - 0.02 * offsets).mean()
+    assert error < 0.0015, f"mean error {1e3 * error:.2f} mm of steps up to 16 mm"
+    assert np.allclose(chunk[:, 0, 6], 1.0, atol=0.02)
+    losses = [point["loss"] for point in json.loads((tmp_path / "vla/training.json").read_text())["loss"]]
+    assert losses[-1] < 0.3 * losses[0]
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(dots, tmp_path):
+    for name, config in (("one", QUICK), ("two", QUICK), ("other", FinetuneConfig(**vars(QUICK) | {"seed": 1}))):
+        finetune(dots, tmp_path / name, tmp_path / "work", config, progress=False)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert contents(tmp_path / "one")["model.safetensors"] != contents(tmp_path / "other")["model.safetensors"]
+
+
+def test_two_steps_and_a_resume_to_four_equal_four_steps(dots, tmp_path, monkeypatch):
+    finetune(dots, tmp_path / "unbroken", tmp_path / "work", QUICK, progress=False)
+    kill_after(monkeypatch, 3)
+    with pytest.raises(Killed):
+        finetune(dots, tmp_path / "resumed", tmp_path / "work", QUICK, progress=False)
+    assert not (tmp_path / "resumed").exists() and (tmp_path / "work/state.safetensors").exists()
+    steps = kill_after(monkeypatch, 99)
+    finetune(dots, tmp_path / "resumed", tmp_path / "work", QUICK, progress=False)
+    assert len(steps) == 2
+    assert contents(tmp_path / "resumed") == contents(tmp_path / "unbroken")
+    assert not (tmp_path / "work").exists()
+
+
+def test_the_state_of_another_run_is_not_resumed(dots, tmp_path, monkeypatch):
+    kill_after(monkeypatch, 3)
+    with pytest.raises(Killed):
+        finetune(dots, tmp_path / "vla", tmp_path / "work", QUICK, progress=False)
+    steps = kill_after(monkeypatch, 99)
+    finetune(
+        dots,
+        tmp_path / "vla",
+        tmp_path / "work",
+        FinetuneConfig(**vars(QUICK) | {"learning_rate": 1e-4}),
+        progress=False,
+    )
+    assert len(steps) == 4
+
+
+def kill_after(monkeypatch, count: int) -> list[int]:
+    """Let training be interrupted in step `count`; returns a list that grows by one each step."""
+    steps = []
+
+    def counted(self, batch):
+        if len(steps) == count - 1:
+            raise Killed
+        steps.append(len(steps))
+        return TRUE_LOSS(self, batch)
+
+    monkeypatch.setattr(CompactLearner, "loss", counted)
+    return steps
+
+
+def test_retraining_starts_from_the_checkpoint_and_keeps_its_statistics(dots, tmp_path, monkeypatch):
+    finetune(dots, tmp_path / "first", tmp_path / "work", QUICK, progress=False)
+    again = dot_dataset(cameras=("front", "wrist"), seed=5)
+    again.action *= 0.5
+    monkeypatch.setattr(finetune_module, "decode_dataset", lambda root: again)
+    gentle = FinetuneConfig(**vars(QUICK) | {"steps": 1, "learning_rate": 1e-9})
+    finetune(dots, tmp_path / "second", tmp_path / "work", gentle, init_from=tmp_path / "first", progress=False)
+    statistics = "policy_preprocessor_step_4_normalizer_processor.safetensors"
+    assert (tmp_path / "first" / statistics).read_bytes() == (tmp_path / "second" / statistics).read_bytes()
+    pictures, _ = dot_frames(np.random.default_rng(0), 2)
+    inputs = ({"front": pictures, "wrist": pictures}, np.zeros((2, 8), np.float32), INSTRUCTION)
+    before, after = (load_vla(tmp_path / name).predict_chunk(*inputs) for name in ("first", "second"))
+    assert np.allclose(before, after, atol=1e-6)
+
+
+def test_only_the_named_episodes_are_trained_on(dots, tmp_path, monkeypatch):
+    asked = []
+
+    def select(data, root, sources):
+        asked.append(list(sources))
+        return dot_dataset(episodes=2, cameras=("front", "wrist"))
+
+    monkeypatch.setattr(finetune_module, "select_episodes", select)
+    finetune(dots, tmp_path / "vla", tmp_path / "work", QUICK, episodes=["a.hdf5", "b.hdf5"], progress=False)
+    record = json.loads((tmp_path / "vla/training.json").read_text())
+    assert asked == [["a.hdf5", "b.hdf5"]]
+    assert record["episode_names"] == ["a.hdf5", "b.hdf5"] and record["episodes"] == 2 and record["frames"] == 40
+
+
+def test_a_dataset_of_another_robot_is_refused(tmp_path, monkeypatch):
+    data = dot_dataset()
+    data.state = data.state[:, :6]
+    monkeypatch.setattr(finetune_module, "decode_dataset", lambda root: data)
+    with pytest.raises(ValueError, match=r"dots: observation\.state must have 8 numbers a frame, got 6"):
+        finetune(Path("dots"), tmp_path / "vla", tmp_path / "work", QUICK, progress=False)
+
+
+def test_a_checkpoint_whose_camera_the_dataset_lacks_is_refused(dots, tmp_path, monkeypatch):
+    finetune(dots, tmp_path / "first", tmp_path / "work", QUICK, progress=False)
+    monkeypatch.setattr(finetune_module, "decode_dataset", lambda root: dot_dataset(cameras=("front",)))
+    with pytest.raises(ValueError, match=r"the dataset must hold camera wrist of \(32, 32\)"):
+        finetune(dots, tmp_path / "vla", tmp_path / "work", QUICK, init_from=tmp_path / "first", progress=False)
+
+
+def test_the_learning_rate_rises_for_a_tenth_and_falls_to_nothing():
+    rates = [one_cycle(step, 100) for step in range(100)]
+    assert max(rates) == rates[10] == 1.0
+    assert rates[0] < 0.05 and rates[-1] < 0.001
+    assert rates[:11] == sorted(rates[:11]) and rates[10:] == sorted(rates[10:], reverse=True)
+    assert 0.0 < one_cycle(0, 1) <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"policy": {}}, "finetune.policy must be a mapping with a type"),
+        ({"steps": 0}, "finetune.steps must be at least 1, got 0"),
+        ({"learning_rate": 0.0}, r"finetune.learning_rate must be in \(0, 1\], got 0.0"),
+        ({"image_shift": -1}, "finetune.image_shift must be at least 0, got -1"),
+        ({"language": "latin"}, "finetune.language must be one of auto, sentence, hash, got 'latin'"),
+    ],
+)
+def test_an_impossible_setting_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        FinetuneConfig(**change)
+
+
+def test_an_unknown_size_of_the_default_vla_is_refused(dots, tmp_path):
+    config = FinetuneConfig(**vars(QUICK) | {"policy": {"type": "compact_vla", "layers": 3}})
+    with pytest.raises(
+        ValueError, match=r"finetune\.policy of type compact_vla must set only chunk_size, .*, got layers"
+    ):
+        finetune(dots, tmp_path / "vla", tmp_path / "work", config, progress=False)

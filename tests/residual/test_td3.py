@@ -1,0 +1,113 @@
+"""TD3's pieces: delay, warm-up, targets, checkpoints, and the gradient of the whole actor loss."""
+
+import numpy as np
+import pytest
+import torch
+
+from ocrrl.interface.actions import compose
+from ocrrl.interface.observations import action_features
+from ocrrl.residual.residual_config import ResidualConfig
+from ocrrl.residual.td3 import TD3
+from ocrrl.residual.transitions import TransitionRow
+
+DIM, BATCH = 6, 32
+
+
+def learner(**changes) -> TD3:
+    return TD3(DIM, ResidualConfig(actor_hidden=16, critic_hidden=16, **({"critic_warmup": 0} | changes)), seed=0)
+
+
+def random_batch(seed: int = 0) -> torch.Tensor:
+    layout, random = TransitionRow(DIM), np.random.default_rng(seed)
+    rows = random.standard_normal((BATCH, layout.width)).astype(np.float32)
+    for part in (layout.base_action(rows), layout.next_base_action(rows)):
+        part *= [0.01] * 3 + [0.05] * 3 + [0.2]
+        part[:, 6] += 0.5
+    layout.reward(rows)[:] = random.random((BATCH, 1))
+    layout.discount(rows)[:] = 0.9
+    return torch.from_numpy(rows)
+
+
+def test_actor_and_targets_wait_for_the_delay_and_the_warm_up():
+    td3 = learner(critic_warmup=4)
+    start = td3.get_state()
+    td3.update(random_batch())
+    assert not np.array_equal(td3.get_state()["critics"], start["critics"])
+    assert np.array_equal(td3.get_state()["critics_target"], start["critics_target"])
+    for _ in range(4):
+        td3.update(random_batch())
+    assert not np.array_equal(td3.get_state()["critics_target"], start["critics_target"])
+    assert np.array_equal(td3.get_state()["actor"], start["actor"])
+    td3.update(random_batch())
+    assert not np.array_equal(td3.get_state()["actor"], start["actor"])
+
+
+def test_targets_stay_within_the_range_of_returns():
+    td3, batch = learner(gamma=0.5), random_batch()
+    TransitionRow(DIM).reward(batch)[:] = torch.linspace(-5, 5, BATCH)[:, None]
+    target = td3._target(batch)
+    assert target.min() == 0.0 and target.max() == 2.0
+
+
+def test_a_target_without_discount_is_the_reward():
+    td3, batch = learner(), random_batch()
+    TransitionRow(DIM).discount(batch)[:] = 0.0
+    torch.testing.assert_close(td3._target(batch), TransitionRow(DIM).reward(batch))
+
+
+def test_the_actor_s_gradient_is_autograd_s():
+    td3 = learner(l2=0.3, behaviour_cloning=0.7)
+    td3._actor.mul_(2.0)
+    td3._actor[-7:].add_(0.1)
+    batch, offline_count, layout = random_batch(), 10, TransitionRow(DIM)
+    td3.config = ResidualConfig(l2=0.3, behaviour_cloning=0.7, layer_norm=True)
+    parameters = [p.detach().clone().requires_grad_() for p in td3.actor.parameters]
+
+    def network(x, parameters):
+        for i in (0, 2):
+            x = torch.relu(torch.nn.functional.layer_norm(x @ parameters[i] + parameters[i + 1], (16,)))
+        return x @ parameters[4] + parameters[5]
+
+    u = torch.tanh(network(layout.observation(batch), parameters))
+    features = action_features(compose(layout.base_action(batch), u * td3._scale))
+    value = network(torch.cat([layout.observation(batch), features], 1), td3.critics[0].parameters)
+    loss = -value.mean() + 0.3 * u.square().sum(1).mean()
+    loss = loss + 0.7 * (features - layout.action(batch))[:offline_count].square().sum(1).mean()
+    expected = torch.autograd.grad(loss, parameters)
+
+    td3._update_actor(batch, offline_count)
+    for got, want in zip(td3.actor.gradients, expected, strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-3, atol=1e-6)
+
+
+def test_both_critics_learn_a_known_value():
+    td3, batch = learner(critic_lr=3e-3, critic_warmup=10_000), random_batch()
+    TransitionRow(DIM).discount(batch)[:] = 0.0
+    for _ in range(400):
+        td3.update(batch)
+    for critic in td3.critics:
+        error = critic.forward(TransitionRow(DIM).observation_action(batch)) - TransitionRow(DIM).reward(batch)
+        assert error.abs().max() < 0.05
+
+
+def test_a_restored_learner_goes_on_exactly():
+    one, other = learner(), learner()
+    for seed in range(5):
+        one.update(random_batch(seed), 4)
+    other.set_state(one.get_state())
+    for td3 in (one, other):
+        for seed in range(5, 10):
+            td3.update(random_batch(seed), 4)
+    assert one.statistics() == other.statistics()
+    for name, value in one.get_state().items():
+        np.testing.assert_array_equal(value, other.get_state()[name], err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("gamma", 1.0), ("tau", 0.0), ("batch", 0), ("offline_fraction", 1.1), ("residual_scale", (0.1, 0.0, 1.0)),
+     ("exploration_std", (0.1,)), ("l2", -1.0), ("dropout", 2.0)],
+)  # fmt: skip
+def test_bad_settings_are_refused_by_name(field, value):
+    with pytest.raises(ValueError, match=f"^{field} must be .*, got"):
+        ResidualConfig(**{field: value})

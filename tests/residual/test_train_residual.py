@@ -1,0 +1,169 @@
+"""Algorithm 1 on the toy: it learns, a killed run goes on exactly, and nothing crosses a reset."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ocrrl.interface.actions import compose
+from ocrrl.interface.observations import action_features
+from ocrrl.interface.seeds import RANGES
+from ocrrl.residual import train_residual as algorithm
+from ocrrl.residual.residual_config import ResidualConfig
+from ocrrl.residual.residual_policy import load_residual
+from ocrrl.residual.train_residual import train_residual
+from tests.residual.toy_environment import TOY_TASK, ToyBase, ToyEnvironment, demonstrations, success_rate
+
+SMALL = ResidualConfig(
+    total_transitions=400, num_envs=4, updates_per_step=1, first_update_at=40, batch=16, actor_hidden=16,
+    critic_hidden=16, critic_warmup=4, validation_every=100,
+)  # fmt: skip
+
+
+class Killed(Exception):
+    pass
+
+
+def train(folder, config=SMALL, seed=0, environment=None, base=None, **options):
+    environment = environment or ToyEnvironment(config.num_envs)
+    base = base or ToyBase(config.num_envs)
+    out = folder / "out"
+    policy = train_residual(config, environment, base, demonstrations(3), folder / "work", out, seed, **options)
+    return policy, {f.name: f.read_bytes() for f in sorted(out.iterdir())}
+
+
+def grade(policy) -> float:
+    """A stand-in for validation that depends on the weights but costs nothing."""
+    return float(np.clip(np.abs(policy.weights["weight2"]).mean() * 50, 0, 0.9))
+
+
+def killed_at(transitions):
+    def progress(done, point):
+        if done >= transitions:
+            raise Killed
+
+    return progress
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
+    _, first = train(tmp_path / "a", validate=grade)
+    _, second = train(tmp_path / "b", validate=grade)
+    _, other = train(tmp_path / "c", validate=grade, seed=1)
+    assert first == second and set(first) == {"actor.safetensors", "config.json", "curve.json"}
+    assert first["actor.safetensors"] != other["actor.safetensors"]
+
+
+@pytest.mark.parametrize("killed", [60, 252])
+def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, killed):
+    _, whole = train(tmp_path / "whole", validate=grade)
+    with pytest.raises(Killed):
+        train(tmp_path / "killed", validate=grade, progress=killed_at(killed))
+    assert not (tmp_path / "killed" / "out").exists()
+    _, resumed = train(tmp_path / "killed", validate=grade)
+    assert resumed == whole
+
+
+def test_without_saved_states_a_killed_run_goes_on_with_fresh_episodes(tmp_path):
+    class Forgetful(ToyEnvironment):
+        get_state = None
+        set_state = None
+
+    with pytest.raises(Killed):
+        train(tmp_path, environment=Forgetful(4), progress=killed_at(252))
+    environment = Forgetful(4)
+    _, files = train(tmp_path, environment=environment)
+    points = json.loads(files["curve.json"])["points"]
+    assert [p["transitions"] for p in points] == [0, 100, 200, 300, 400]
+    assert [i for i, _ in environment.resets[:4]] == [0, 1, 2, 3]
+
+
+def test_a_work_folder_of_another_run_is_refused(tmp_path):
+    train(tmp_path)
+    with pytest.raises(ValueError, match="must belong to this config"):
+        train(tmp_path, seed=1)
+
+
+def test_the_environment_must_be_as_wide_as_the_config(tmp_path):
+    with pytest.raises(ValueError, match="num_envs must be the environment's 2, got 4"):
+        train(tmp_path, environment=ToyEnvironment(2))
+
+
+def test_rows_hold_the_combined_action_and_never_what_follows_a_reset(tmp_path, monkeypatch):
+    """Every stored action is base ⊕ residual, and s' of an episode's end is not the next episode's first observation."""
+    kept, firsts = [], []
+    add, start = algorithm.NStepReturns.add, algorithm._Run._start_episodes
+
+    def spying_add(self, ids, state, action, base_action, *rest, **named):
+        kept.append((state.copy(), action.copy(), base_action.copy(), rest[1].copy(), *(r.copy() for r in rest[3:5])))
+        return add(self, ids, state, action, base_action, *rest, **named)
+
+    def spying_start(self, ids):
+        start(self, ids)
+        firsts.append((np.array(ids), self.state.copy()))
+
+    monkeypatch.setattr(algorithm.NStepReturns, "add", spying_add)
+    monkeypatch.setattr(algorithm._Run, "_start_episodes", spying_start)
+    monkeypatch.setattr(algorithm, "offline_transitions", lambda *a: np.zeros((0, 34 * 2 + 23), np.float32))
+    config = ResidualConfig(
+        **vars(SMALL) | {"exploration_std": (0.0, 0.0, 0.0), "dropout": 0.0, "first_update_at": 10**6}
+    )
+    train(tmp_path, config)
+    ends = 0
+    for (state, action, base_action, following, success, truncated), (ids, first) in zip(kept, firsts[1:], strict=True):
+        np.testing.assert_allclose(action, compose(base_action, action - base_action), atol=1e-3)
+        np.testing.assert_allclose(state[:, -7:], action_features(base_action), atol=1e-5)
+        assert set(ids) == set(np.flatnonzero(success | truncated))
+        for i in ids:
+            ends += 1
+            height = slice(15, 16)  # the gripper's z, back at its start after a reset
+            assert following[i, height] != first[i, height]
+    assert ends >= 8
+
+
+def test_initial_states_come_from_the_training_range(tmp_path):
+    environment = ToyEnvironment(4)
+    train(tmp_path, environment=environment)
+    assert all(seed in RANGES["train"] for _, seed in environment.resets)
+    assert len({seed for _, seed in environment.resets}) > 4
+
+
+def test_the_best_on_validation_is_published_of_equals_the_latest(tmp_path):
+    successes = iter([0.2, 0.8, 0.5, 0.8, 0.1])
+    seen = []
+
+    def validate(policy):
+        seen.append(policy.weights["weight2"].copy())
+        return next(successes)
+
+    policy, files = train(tmp_path, validate=validate)
+    np.testing.assert_array_equal(policy.weights["weight2"], seen[3])
+    assert json.loads(files["config.json"])["selected"] == {"transitions": 300, "validation_success": 0.8}
+    np.testing.assert_array_equal(load_residual(tmp_path / "out", TOY_TASK).weights["weight2"], seen[3])
+
+
+def test_it_stops_at_two_good_validations_in_a_row(tmp_path):
+    successes = iter([1.0, 0.95, 0.5, 0.95, 0.97])
+    config = ResidualConfig(**vars(SMALL) | {"stop_at_success": 0.95, "total_transitions": 1000})
+    _, files = train(tmp_path, config, validate=lambda policy: next(successes))
+    assert [p["transitions"] for p in json.loads(files["curve.json"])["points"]] == [0, 100, 200, 300, 400]
+
+
+def test_the_curve_holds_no_times(tmp_path):
+    _, files = train(tmp_path)
+    point = json.loads(files["curve.json"])["points"][-1]
+    assert set(point) == {
+        *("transitions", "validation_success", "episodes", "mean_episode_return", "training_success", "updates"),
+        *("q", "critic_loss", "residual_magnitude"),
+    }
+    timings = json.loads((tmp_path / "work" / "timings.json").read_text())
+    assert {"updates", "environment", "base", "validation"} <= set(timings[-1])
+
+
+def test_it_learns_the_toy(tmp_path):
+    config = ResidualConfig(
+        total_transitions=24_000, validation_every=1_000, stop_at_success=0.95, batch=128, actor_hidden=64,
+        critic_hidden=64, critic_warmup=400,
+    )  # fmt: skip
+    policy, _ = train(tmp_path, config, validate=lambda p: success_rate(p.residual))
+    base = success_rate(lambda state: np.zeros((len(state), 7)), 200, 2_000_000)
+    assert base < 0.4 < 0.9 < success_rate(policy.residual, 200, 2_000_000)
