@@ -1,4 +1,4 @@
-"""One TD3 update of ours beside one of Stable-Baselines3's: equal sizes, batch, device and thread, interleaved in one run.
+"""One TD3 update beside Stable-Baselines3's: equal sizes, batch, device and threads, interleaved in one run.
 
 `python -m benchmarks.td3_update` prints the medians. Ours carries LayerNorm and the composition of actions, which
 Stable-Baselines3's lacks; it is also timed without LayerNorm. Sampling the batch is part of both.
@@ -13,6 +13,7 @@ import gymnasium
 import numpy as np
 import torch
 from stable_baselines3 import TD3 as StableBaselinesTD3
+from stable_baselines3.common.logger import configure
 
 from ocrrl.residual.allocator import keep_freed_memory
 from ocrrl.residual.replay_buffer import ReplayBuffer, sample_mixed
@@ -31,8 +32,8 @@ def our_update(actor_hidden: int, critic_hidden: int, layer_norm: bool, device: 
         actor_hidden=actor_hidden, critic_hidden=critic_hidden, layer_norm=layer_norm, critic_warmup=0, device=device
     )
     layout, generator = TransitionRow(OBSERVATION_DIM), np.random.default_rng(0)
-    buffers = [ReplayBuffer(STORED, layout.width) for _ in range(2)]
-    for buffer in buffers:
+    online, offline = ReplayBuffer(STORED, layout.width), ReplayBuffer(STORED, layout.width)
+    for buffer in (online, offline):
         rows = generator.standard_normal((STORED, layout.width)).astype(np.float32)
         layout.base_action(rows)[:] *= 0.01
         layout.next_base_action(rows)[:] *= 0.01
@@ -42,7 +43,7 @@ def our_update(actor_hidden: int, critic_hidden: int, layer_norm: bool, device: 
     td3, batch = TD3(OBSERVATION_DIM, config, seed=0), np.empty((config.batch, layout.width), np.float32)
 
     def update() -> None:
-        sample_mixed(*buffers, batch, config.batch // 2, generator)
+        sample_mixed(online, offline, batch, config.batch // 2, generator)
         td3.update(torch.from_numpy(batch).to(td3.device), config.batch // 2)
 
     return update
@@ -65,19 +66,14 @@ def stable_baselines_update(actor_hidden: int, critic_hidden: int, device: str) 
         policy_kwargs={"net_arch": {"pi": [actor_hidden] * 2, "qf": [critic_hidden] * 2}},
         seed=0,
     )
-    generator = np.random.default_rng(0)
+    generator, buffer = np.random.default_rng(0), model.replay_buffer
+    assert buffer is not None
     for _ in range(STORED):
         observation, following = generator.standard_normal((2, 1, OBSERVATION_DIM)).astype(np.float32)
         action, reward = generator.uniform(-1.0, 1.0, (1, 7)), generator.random(1)
-        model.replay_buffer.add(observation, following, action, reward, np.zeros(1), [{}])
-    model.set_logger(_quiet_logger())
+        buffer.add(observation, following, action, reward, np.zeros(1), [{}])
+    model.set_logger(configure(None, []))
     return lambda: model.train(gradient_steps=1, batch_size=256)
-
-
-def _quiet_logger() -> object:
-    from stable_baselines3.common.logger import configure
-
-    return configure(None, [])
 
 
 def interleaved_medians(updates: dict[str, Callable[[], None]], rounds: int, device: str) -> dict[str, float]:

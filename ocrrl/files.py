@@ -36,6 +36,13 @@ def publish(work: Path, out: Path) -> None:
     os.replace(work, out)
 
 
+def fresh_folder(folder: Path) -> Path:
+    """`folder`, empty, whatever it held before."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
 def fingerprint(*parts: Any) -> str:
     """Sixteen hex digits over `parts`: paths count by their files' names and contents, the rest by its repr."""
     digest = hashlib.sha256()

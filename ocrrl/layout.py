@@ -16,6 +16,10 @@ class Layout:
     round: str = ROUND
 
     @property
+    def round_number(self) -> int:
+        return int(self.round.removeprefix("round"))
+
+    @property
     def recorded_episodes(self) -> Path:
         return DATA / "episodes" / self.tabletop_task / "recorded"
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Float, Int, UInt8
 
@@ -60,8 +59,8 @@ def decode_dataset(root: Path, episodes: Sequence[int] | None = None) -> Decoded
     listed = _read_tables(root / "meta/episodes").sort_by("episode_index")
     data = _read_tables(root / "data").sort_by("index")
     if episodes is not None:
-        chosen = pa.array(sorted(episodes), pa.int64())
-        listed, data = (table.filter(pc.is_in(table["episode_index"], chosen)) for table in (listed, data))
+        chosen = [np.isin(table["episode_index"].to_numpy(), list(episodes)) for table in (listed, data)]
+        listed, data = (table.filter(pa.array(rows)) for table, rows in zip((listed, data), chosen, strict=True))
     numeric = [
         key
         for key, feature in features.items()

@@ -39,7 +39,7 @@ class EpisodeAttributes:
     format_version: int = FORMAT_VERSION
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Episode:
     """An episode's T rows and its attributes."""
 

@@ -132,10 +132,10 @@ def ingest(
 
 
 def ingested_episodes(folder: Path, normalised: Path, report: Path) -> Iterator[tuple[str, Episode]]:
-    """The accepted recordings, pairs of source name and episode: from `folder`, or from `normalised` for a foreign
-    format.
+    """The accepted recordings as replay takes them: pairs of source name and episode without images.
 
-    Raises ValueError if a recording is no longer the file that was accepted.
+    They come from `folder`, or from `normalised` for a foreign format. Raises ValueError if a recording
+    is no longer the file that was accepted.
     """
     content = json.loads(report.read_text())
     own = content["source_format"] == "ocrrl"

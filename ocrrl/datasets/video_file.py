@@ -48,7 +48,7 @@ class VideoWriter:
 
 
 def decode_video(path: Path, fps: float, frames: range) -> Iterator[tuple[int, UInt8[np.ndarray, "H W 3"]]]:
-    """The frames of `path` whose numbers are in `frames`, in order and with their numbers: presentation time x `fps`."""
+    """The frames of `path` whose numbers (presentation time x `fps`) are in `frames`, in order, with their numbers."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         if frames.start > 0 and stream.time_base:

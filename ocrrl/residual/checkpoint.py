@@ -38,7 +38,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, State], dict[str, Any]]:
     parts: dict[str, State] = {}
     with safetensors.safe_open(path, "numpy") as file:
         facts = json.loads(file.metadata()["facts"])
-        for key in file.keys():
+        for key in list(file.keys()):
             part, name = key.split("/", 1)
             parts.setdefault(part, {})[name] = file.get_tensor(key)
     return parts, facts

@@ -1,9 +1,10 @@
 """The derivative of `interface.actions.compose` with respect to the residual, in closed form.
 
-Legend: b, r rotation vectors [rad] of the residual and of the composed action before the limit; J_l, J_r the left and right
-Jacobians of SO(3) (Sola et al. 2018, "A micro Lie theory", eq. 143-147). exp(b + db) = exp(b) exp(J_r(b) db), hence
-dr = J_r^-1(r) J_r(b) db, and a gradient g with respect to r becomes J_l(b) J_l^-1(r) g with respect to b.
-The coefficients are series, exact to 1e-5 below 1 rad (an action turns 0.1); autograd's pass through some seventy small operations took a tenth of an update; tests hold this to autograd.
+Legend: b, r rotation vectors [rad] of the residual and of the composed action before the limit; J_l, J_r the left and
+right Jacobians of SO(3) (Sola et al. 2018, "A micro Lie theory", eq. 143-147). exp(b + db) = exp(b) exp(J_r(b) db), so
+dr = J_r^-1(r) J_r(b) db, and a gradient g with respect to r becomes J_l(b) J_l^-1(r) g with respect to b. The
+coefficients are series, exact to 1e-5 below 1 rad (an action turns 0.1). Autograd's pass through some seventy small
+operations took a tenth of an update; tests hold this to autograd.
 """
 
 import torch

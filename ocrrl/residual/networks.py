@@ -2,9 +2,9 @@
 
 Legend: B samples, I inputs, H hidden units, O outputs; weights are (inputs, outputs), biases (outputs,).
 
-A network of this size spends more time in autograd's bookkeeping than a third of its arithmetic, and four fifths of
-residual training are updates of such networks; hence `backward`, which tests hold to autograd. LayerNorm has no learned gain
-(the layer after it has one); without it the actor's tanh saturates within the first updates (FACTS.md).
+Four fifths of residual training are updates of such networks, and in a network this small autograd's bookkeeping costs
+half as much as the arithmetic; hence `backward`, which tests hold to autograd. LayerNorm has no learned gain (the layer
+after it has one); without it the actor's tanh saturates within the first updates (FACTS.md).
 """
 
 import torch

@@ -31,7 +31,7 @@ class ResidualConfig:
     l2: float = 0.5
     """Weight of |residual / scale|^2 in the actor's loss."""
     behaviour_cloning: float = 0.0
-    """Weight of |combined - demonstrated|^2 on offline samples in the actor's loss; not in the paper, off by default."""
+    """Weight of |combined - demonstrated|^2 on offline samples in the actor's loss; not in the paper."""
     actor_hidden: int = 256
     critic_hidden: int = 256
     layer_norm: bool = True

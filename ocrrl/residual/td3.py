@@ -1,12 +1,13 @@
 """TD3 (Fujimoto et al. 2018) on residuals: the actor gives a residual, the critics judge the combined action.
 
-Legend: B samples, D length of the residual observation; Q values are discounted sums of rewards in [0, 1]. Differences from
-the original: the actor's output is composed with the base action (Eq. 7), n-step targets, targets kept in the range of
-returns, an L2 term on the residual, an optional behaviour-cloning term; each has its switch in `ResidualConfig`.
+Legend: B samples, D length of the residual observation; Q values are discounted sums of rewards in [0, 1].
+Differences from the original: the actor's output is composed with the base action (Eq. 7), n-step targets, targets kept
+in the range of returns, an L2 term on the residual, an optional behaviour-cloning term; see `ResidualConfig`.
 Gradients are written out (see `networks`): a loss appears as its derivative with respect to a network's output.
 """
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -46,27 +47,29 @@ class TD3:
         self._units = torch.from_numpy(ACTION_UNITS).to(self.device)
         self._last = (torch.zeros(1), torch.zeros(1), torch.zeros(1))  # targets, errors, u of the last update
 
-        actor_size = (observation_dim, config.actor_hidden, ACTION_DIM)
-        critic_size = (observation_dim + ACTION_FEATURES, config.critic_hidden, 1)
-        self._actor = torch.nn.Parameter(torch.empty(parameter_count(*actor_size), device=self.device), False)
-        self._critics = torch.nn.Parameter(torch.empty(2 * parameter_count(*critic_size), device=self.device), False)
-        self._adams = (_adam(self._actor, config.actor_lr), _adam(self._critics, config.critic_lr))
-        self.actor = Network(*actor_size, config.layer_norm, self._actor, self._actor.grad)
-        self.critics = [
-            Network(*critic_size, config.layer_norm, flat, gradient)
-            for flat, gradient in zip(self._critics.chunk(2), self._critics.grad.chunk(2), strict=True)
-        ]
+        sizes = {
+            "actor": (observation_dim, config.actor_hidden, ACTION_DIM),
+            "critic": (observation_dim + ACTION_FEATURES, config.critic_hidden, 1),
+        }
+        actor_count, critic_count = (parameter_count(*size) for size in sizes.values())
+        self._actor, actor_gradient, self._actor_adam = _learned(actor_count, config.actor_lr, self.device)
+        self._critics, critics_gradient, self._critics_adam = _learned(2 * critic_count, config.critic_lr, self.device)
+        self._actor_target, self._critics_target = torch.empty_like(self._actor), torch.empty_like(self._critics)
+
+        def network(kind: str, flat: Tensor, gradient: Tensor) -> Network:
+            return Network(*sizes[kind], config.layer_norm, flat, gradient)
+
+        def pair(flat: Tensor) -> list[Network]:
+            return [network("critic", *halves) for halves in zip(flat.chunk(2), critics_gradient.chunk(2), strict=True)]
+
+        self.actor, self.actor_target = (network("actor", f, actor_gradient) for f in (self._actor, self._actor_target))
+        self.critics, self.critics_target = pair(self._critics), pair(self._critics_target)
         initial = torch.Generator().manual_seed(seed)
         self.actor.initialise(initial, FINAL_ACTOR_GAIN)
         for critic in self.critics:
             critic.initialise(initial)
-        self._actor_target = self._actor.clone()
-        self._critics_target = self._critics.clone()
-        self.actor_target = Network(*actor_size, config.layer_norm, self._actor_target, self._actor.grad)
-        self.critics_target = [
-            Network(*critic_size, config.layer_norm, flat, gradient)
-            for flat, gradient in zip(self._critics_target.chunk(2), self._critics.grad.chunk(2), strict=True)
-        ]
+        self._actor_target.copy_(self._actor)
+        self._critics_target.copy_(self._critics)
 
     @torch.inference_mode()
     def update(self, batch: Float[Tensor, "B width"], offline_count: int = 0) -> None:
@@ -79,7 +82,7 @@ class TD3:
         for critic in self.critics:
             error = critic.forward(state_action, remember=True) - target
             critic.backward(error * (2.0 / len(batch)))
-        self._adams[1].step()
+        self._critics_adam.step()
         self._last = (target, error, self._last[2])
 
         # Delayed policy updates.
@@ -96,7 +99,7 @@ class TD3:
         noise.mul_(self.config.smoothing_std).clamp_(-self.config.smoothing_clip, self.config.smoothing_clip)
         residual = torch.tanh(self.actor_target.forward(next_observation)).add_(noise).clamp_(-1.0, 1.0)
         action = compose(self.layout.next_base_action(batch), residual.mul_(self._scale))
-        state_action = torch.cat([next_observation, action_features(action)], dim=1)
+        state_action = torch.cat([next_observation, _features(action)], dim=1)
         value = torch.minimum(*(critic.forward(state_action) for critic in self.critics_target))
         target = torch.addcmul(self.layout.reward(batch), self.layout.discount(batch), value)
         return target.clamp_(0.0, self.config.max_value) if self.config.clip_targets else target
@@ -109,7 +112,7 @@ class TD3:
         observation, base_action = self.layout.observation(batch), self.layout.base_action(batch)
         u = torch.tanh(self.actor.forward(observation, remember=True))
         residual = u * self._scale
-        features = action_features(compose(base_action, residual))
+        features = _features(compose(base_action, residual))
         self.critics[0].forward(torch.cat([observation, features], dim=1), remember=True)
 
         minus_one = torch.full((len(batch), 1), -1.0 / len(batch), device=self.device)
@@ -120,7 +123,7 @@ class TD3:
         grad = composition_gradient(base_action, residual, grad / self._units) * self._scale  # d loss / d u
         grad.add_(u, alpha=2.0 * self.config.l2 / len(batch))
         self.actor.backward(grad * (1.0 - u * u))
-        self._adams[0].step()
+        self._actor_adam.step()
         self._last = (*self._last[:2], u)
 
     @torch.inference_mode()
@@ -164,16 +167,24 @@ class TD3:
             "critics": self._critics,
             "critics_target": self._critics_target,
         }
-        for name, adam in zip(("actor_adam", "critics_adam"), self._adams, strict=True):
+        for name, adam in (("actor_adam", self._actor_adam), ("critics_adam", self._critics_adam)):
             (moments,) = adam.state.values()
             vectors |= {f"{name}.{key}": moments[key] for key in ("step", "exp_avg", "exp_avg_sq")}
         return vectors
 
 
-def _adam(parameter: torch.nn.Parameter, learning_rate: float) -> torch.optim.Adam:
-    """Adam over one flat vector; a step of zero gradient allocates its moments, so that they can be saved at once."""
-    parameter.grad = torch.zeros_like(parameter)
+def _learned(count: int, learning_rate: float, device: torch.device) -> tuple[Tensor, Tensor, torch.optim.Adam]:
+    """A vector of `count` parameters, the vector that its gradient is written to, and its Adam.
+
+    A step of zero gradient allocates Adam's moments, so that they can be saved and restored at any time.
+    """
+    parameter = torch.nn.Parameter(torch.zeros(count, device=device), requires_grad=False)
+    gradient = parameter.grad = torch.zeros_like(parameter)
     adam = torch.optim.Adam([parameter], lr=learning_rate, fused=True)
     adam.step()
     adam.state[parameter]["step"].zero_()
-    return adam
+    return parameter, gradient, adam
+
+
+def _features(action: Tensor) -> Tensor:
+    return cast(Any, action_features)(action)

@@ -51,8 +51,8 @@ def train_residual(
     """Train a residual for `base` in `environment`; publish the best on validation to the folder `out`, and return it.
 
     `validate` gives the success rate in [0, 1] of a policy on validation seeds; without it the last policy is the best.
-    `work` keeps the checkpoint and timings: a killed run that is started again goes on, exactly where environment and base
-    are `Resumable`, from fresh episodes otherwise. The same arguments give the same bytes in `out`.
+    `work` keeps the checkpoint and timings: a killed run that is started again goes on, bit for bit if environment and
+    base are `Resumable`, with fresh episodes otherwise. The same arguments give the same bytes in `out`.
     Raises ValueError when `config` and `environment` disagree, or `work` holds another run.
     """
     if environment.num_envs != config.num_envs:
@@ -62,7 +62,7 @@ def train_residual(
     run = _Run(config, environment, base, replay_episodes, work, seed, Stopwatch(clock))
     run.begin()
     while True:
-        if run.transitions >= min(len(run.curve) * config.validation_every, config.total_transitions):
+        if run.due():
             run.assess(validate)
         if run.transitions >= config.total_transitions or _solved(run.curve, config.stop_at_success):
             break
@@ -115,17 +115,9 @@ class _Run:
         if checkpoint.is_file():
             self._resume(checkpoint)
             return
-        rows = offline_transitions(
-            self.replay_episodes,
-            self.base,
-            self.augmentation,
-            self.random["offline"],
-            self.state.shape[1],
-            self.config.gamma,
-            self.config.n_step,
-            self.config.absorbing_success,
-            self.config.num_envs,
-        )
+        c, episodes, generator = self.config, self.replay_episodes, self.random["offline"]
+        returns = (self.state.shape[1], c.gamma, c.n_step, c.absorbing_success)
+        rows = offline_transitions(episodes, self.base, self.augmentation, generator, *returns, c.num_envs)
         self._fill_offline(rows)
         self.stopwatch.lap("offline")
         self._start_episodes(np.arange(self.config.num_envs))
@@ -164,8 +156,14 @@ class _Run:
             self.learner.update(torch.from_numpy(self.batch).to(self.learner.device), offline_count)
         self.stopwatch.lap("updates")
 
+    def due(self) -> bool:
+        """Whether the learning curve wants its next point: every `validation_every` transitions, and at the end."""
+        if self.curve and self.transitions == self.curve[-1]["transitions"]:
+            return False
+        return self.transitions >= min(len(self.curve) * self.config.validation_every, self.config.total_transitions)
+
     def assess(self, validate: Validate | None) -> None:
-        """Add a point to the learning curve, remember the best policy so far (of equals the latest), save a checkpoint."""
+        """Add a point to the learning curve, keep the best policy so far (of equals the latest), save a checkpoint."""
         weights = self.learner.actor_weights()
         success = None if validate is None else float(validate(self._policy(weights)))
         self.stopwatch.lap("validation")
@@ -279,12 +277,13 @@ class _Run:
         self.learner.set_state(parts["learner"])
         self.online.set_state(parts["online"])
         self._fill_offline(parts["offline"]["rows"])
-        if "environment" in parts:
+        environment, base = self.environment, self.base
+        if "environment" in parts and isinstance(environment, Resumable) and isinstance(base, Resumable):
             self.returns.set_state(parts["returns"])
             for name, value in parts["episodes"].items():
                 getattr(self, name)[:] = value
-            self.environment.set_state(parts["environment"])
-            self.base.set_state(parts["base"])
+            environment.set_state(parts["environment"])
+            base.set_state(parts["base"])
         else:
             self._start_episodes(np.arange(self.config.num_envs))
 

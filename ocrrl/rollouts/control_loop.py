@@ -88,7 +88,7 @@ def _run_batch(
     for _ in range(horizon):
         observation = environment.observe().take(running)
         camera = _OncePerStep(environment.capture)
-        base_action = base.act(observation, running, camera)
+        base_action = base.act(observation, running, camera).astype(np.float32)
         visible = observation.confident()
         if residual is None:
             delta = np.zeros((len(running), ACTION_DIM), np.float32)

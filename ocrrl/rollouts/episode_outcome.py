@@ -23,7 +23,7 @@ class EpisodeTrace:
 
 @dataclass(frozen=True)
 class EpisodeOutcome:
-    """One episode: the seed of its initial state, whether it succeeded, its length in control steps, its summed reward."""
+    """One episode: its initial state's seed, whether it succeeded, its length in control steps, its summed reward."""
 
     seed: int
     success: bool

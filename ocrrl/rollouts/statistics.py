@@ -1,6 +1,6 @@
 """Statistics of success counts and episode lengths, with 95% intervals.
 
-Legend: n episodes, the pairs share an initial state; p1 first arm, p2 second arm; z = 1.96 (the normal's 0.975 quantile).
+Legend: n episodes, the pairs share an initial state; p1 first arm, p2 second arm; z the normal's 0.975 quantile.
 """
 
 from collections.abc import Sequence
@@ -107,9 +107,7 @@ def paired_counts(base: Sequence[EpisodeOutcome], residual: Sequence[EpisodeOutc
 def rate_difference(first: Sequence[EpisodeOutcome], second: Sequence[EpisodeOutcome]) -> RateDifference:
     """Paired difference of success rates, second minus first, with Newcombe's interval and McNemar's exact p."""
     counts = paired_counts(first, second)
-    low, high = newcombe_interval(
-        counts["both"], counts["only_residual"], counts["only_base"], counts["neither"]
-    )
+    low, high = newcombe_interval(counts["both"], counts["only_residual"], counts["only_base"], counts["neither"])
     return {
         "difference": (counts["only_residual"] - counts["only_base"]) / len(first),
         "low": low,

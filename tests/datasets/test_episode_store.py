@@ -25,9 +25,10 @@ def test_the_same_episode_gives_the_same_bytes(tmp_path):
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
 
 
-def test_recording_step_by_step_gives_the_same_episode(tmp_path):
+@pytest.mark.parametrize("compress", [True, False])
+def test_recording_step_by_step_gives_the_same_episode(tmp_path, compress):
     episode = random_episode()
-    writer = EpisodeWriter(tmp_path / "e.h5")
+    writer = EpisodeWriter(tmp_path / "e.h5", compress)
     rows = {name: value for name, value in vars(episode).items() if isinstance(value, np.ndarray)}
     for step in range(len(episode)):
         images = {camera: frames[step] for camera, frames in episode.images.items()}
@@ -54,6 +55,12 @@ def test_a_failed_write_leaves_the_old_episode(tmp_path):
         write_episode(tmp_path / "e.h5", broken)
     assert (tmp_path / "e.h5").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["e.h5"]
+
+
+def test_images_other_than_bytes_are_refused(tmp_path):
+    writer = EpisodeWriter(tmp_path / "e.h5")
+    with pytest.raises(ValueError, match="images of front must be uint8, got float64"):
+        writer.append({"front": np.zeros((12, 16, 3))}, action=np.zeros(7))
 
 
 def test_episodes_are_found_in_order_below_the_folder(tmp_path):

@@ -98,6 +98,15 @@ def test_the_same_recordings_give_the_same_bytes(recordings, tmp_path):
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
+def test_what_a_killed_run_left_does_no_harm(recordings, tmp_path):
+    run(recordings, tmp_path / "one")
+    for name in (".real.partial/data", ".normalised.partial"):
+        (tmp_path / "two" / name).mkdir(parents=True)
+        (tmp_path / "two" / name / "half").touch()
+    run(recordings, tmp_path / "two")
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
 def test_cells_are_mixed_only_by_name(recordings, tmp_path):
     summary = run(recordings, tmp_path, IngestConfig(cells=("fr3", "twin")))
     assert summary.accepted == ("a.h5", "other cell.h5", "session 2/b.hdf5")
@@ -150,8 +159,7 @@ def test_a_config_out_of_range_is_refused(values, message):
         IngestConfig(**values)
 
 
-def test_many_dimensions_of_nothing(tmp_path):
-    """A file whose every array has no rows."""
+def test_a_zero_length_episode_is_refused(tmp_path):
     episode = random_episode()
     write_episode(tmp_path / "in/e.h5", episode)
     with h5py.File(tmp_path / "in/e.h5", "a") as file:

@@ -43,5 +43,5 @@ def test_another_observation_is_refused_by_name(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     save_residual(tmp_path, some_policy(), TOY_TASK, {})
     (tmp_path / "actor.safetensors").unlink()
-    with pytest.raises(FileNotFoundError, match="actor.safetensors is missing"):
+    with pytest.raises(FileNotFoundError, match=r"actor\.safetensors is missing"):
         load_residual(tmp_path, TOY_TASK)

@@ -63,6 +63,10 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, killed):
     assert resumed == whole
 
 
+def test_a_finished_run_publishes_the_same_bytes_again(tmp_path):
+    assert train(tmp_path, validate=grade)[1] == train(tmp_path, validate=grade)[1]
+
+
 def test_without_saved_states_a_killed_run_goes_on_with_fresh_episodes(tmp_path):
     class Forgetful(ToyEnvironment):
         get_state = None
@@ -89,7 +93,7 @@ def test_the_environment_must_be_as_wide_as_the_config(tmp_path):
 
 
 def test_rows_hold_the_combined_action_and_never_what_follows_a_reset(tmp_path, monkeypatch):
-    """Every stored action is base ⊕ residual, and s' of an episode's end is not the next episode's first observation."""
+    """Every stored action is base ⊕ residual, and s' of an episode's end is not where the next one starts."""
     kept, firsts = [], []
     add, start = algorithm.NStepReturns.add, algorithm._Run._start_episodes
 

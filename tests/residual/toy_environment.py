@@ -1,7 +1,7 @@
 """A gripper that must touch an object with its fingers shut: small enough to learn on in seconds.
 
-The base policy knows where the object is only up to an error drawn with the initial state; a residual that sees the object's
-pose can correct it.
+The base policy knows where the object is only up to an error drawn with the initial state; a residual that sees the
+object's pose can correct it.
 """
 
 from dataclasses import replace
@@ -38,7 +38,7 @@ class ToyEnvironment:
         for i, seed in zip(ids, seeds, strict=True):
             random = np.random.default_rng(seed)
             self._gripper[i] = np.concatenate([[0.5, 0.0, 0.2], GRIPPER_DOWN])
-            self._object[i, :3] = [0.5, 0.0, 0.1] + random.uniform(-0.08, 0.08, 3)
+            self._object[i, :3] = np.array([0.5, 0.0, 0.1]) + random.uniform(-0.08, 0.08, 3)
             self._object[i, 3:] = rotations.from_rotation_vector(np.array([0.0, 0.0, random.uniform(-0.5, 0.5)]))
             self._base_error[i] = random.uniform(-0.02, 0.02, 3)
             self._width[i] = MAX_GRIPPER_WIDTH

@@ -1,0 +1,166 @@
+"""`evaluate`: base and base + residual from the same held-out initial states, judged by the environment.
+
+An arm is `base` or `residual` (base + residual). Seeds are of the test range, so that nothing was selected on them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ocrrl import files
+from ocrrl.interface.protocols import Environment, Policy
+from ocrrl.rollouts.control_loop import ResidualFunction, run_episodes
+from ocrrl.rollouts.episode_outcome import EpisodeOutcome, EpisodeTrace
+from ocrrl.rollouts.film import Film, Frames, write_films
+from ocrrl.rollouts.residual_alignment import alignment_by_base
+from ocrrl.rollouts.statistics import paired_counts, rate_difference, steps_difference, success_summary
+
+ARMS = ("base", "residual")
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """How many initial states, and what of single episodes is kept for the report."""
+
+    episodes: int = 100
+    num_envs: int = 25
+    traces: int = 3
+    """Episodes of base + residual whose course is kept."""
+    films: int = 2
+    """Initial states of which both arms are filmed."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("episodes", 1), ("num_envs", 1), ("traces", 0), ("films", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class PairedEvaluation:
+    """Both arms in one cell, from the same initial states in the same order, with traces."""
+
+    cell: str
+    base: list[EpisodeOutcome]
+    residual: list[EpisodeOutcome]
+    films: dict[str, Frames] = field(default_factory=dict)
+    """By `<arm>_<seed>`."""
+
+    def metrics(self) -> dict[str, Any]:
+        """The cell's entry in the metrics file."""
+        return {
+            "base": success_summary(self.base),
+            "residual": success_summary(self.residual),
+            "paired": paired_counts(self.base, self.residual),
+            "difference": rate_difference(self.base, self.residual),
+            "steps_difference": steps_difference(self.base, self.residual),
+            "alignment": alignment_by_base(self.residual),
+        }
+
+    def do_no_harm(self) -> list[int]:
+        """The seeds where the base succeeded and base + residual did not."""
+        return [b.seed for b, r in zip(self.base, self.residual, strict=True) if b.success and not r.success]
+
+    def episodes(self, traces: int) -> dict[str, Any]:
+        """Single episodes, for the report; `traces` of base + residual are kept whole."""
+        kept = set(telling_seeds(self.base, self.residual, traces))
+        return {
+            "episodes": [
+                {
+                    "seed": b.seed,
+                    "base_success": b.success,
+                    "base_steps": b.steps,
+                    "residual_success": r.success,
+                    "residual_steps": r.steps,
+                }
+                for b, r in zip(self.base, self.residual, strict=True)
+            ],
+            "do_no_harm": self.do_no_harm(),
+            "traces": [_described(outcome) for outcome in self.residual if outcome.seed in kept],
+        }
+
+
+def evaluate_pair(
+    environment: Environment, base: Policy, residual: ResidualFunction, seeds: Sequence[int], films: int = 0
+) -> PairedEvaluation:
+    """Both arms from the initial states `seeds`; raises ValueError when there are none.
+
+    `films` initial states of the first batch are run once more and filmed, so this asks for a cell that gives the same
+    episode for the same seed; raises RuntimeError when it does not.
+    """
+    if len(seeds) == 0:
+        raise ValueError("seeds must hold at least one initial state, got none")
+    arms = {"base": None, "residual": residual}
+    outcomes = {arm: run_episodes(environment, base, change, seeds, keep_traces=True) for arm, change in arms.items()}
+    filmed: dict[str, Frames] = {}
+    if films:
+        batch = slice(environment.num_envs)
+        chosen = telling_seeds(outcomes["base"][batch], outcomes["residual"][batch], films)
+        for arm, change in arms.items():
+            film = Film(chosen)
+            again = run_episodes(environment, base, change, seeds[batch], film)
+            require_repeated(outcomes[arm][batch], again)
+            filmed |= {f"{arm}_{seed}": frames for seed, frames in film.frames.items()}
+    return PairedEvaluation(environment.cell, outcomes["base"], outcomes["residual"], filmed)
+
+
+def telling_seeds(base: Sequence[EpisodeOutcome], residual: Sequence[EpisodeOutcome], count: int) -> list[int]:
+    """Up to `count` seeds to look at: solved by the residual only and by the base only, in turn; then the rest."""
+    pairs = list(zip(base, residual, strict=True))
+    rescued = [r.seed for b, r in pairs if r.success and not b.success]
+    harmed = [r.seed for b, r in pairs if b.success and not r.success]
+    alternating = [seed for k in range(len(pairs)) for group in (rescued, harmed) for seed in group[k : k + 1]]
+    rest = sorted((r for b, r in pairs if b.success == r.success), key=lambda outcome: not outcome.success)
+    return (alternating + [outcome.seed for outcome in rest])[:count]
+
+
+def require_repeated(first: Sequence[EpisodeOutcome], again: Sequence[EpisodeOutcome]) -> None:
+    """Raises RuntimeError unless both runs of the same initial states went the same way."""
+    changed = [a.seed for a, b in zip(first, again, strict=True) if (a.success, a.steps) != (b.success, b.steps)]
+    if changed:
+        raise RuntimeError(f"a cell that is run again must repeat its episodes, got others for the seeds {changed}")
+
+
+def write_evaluation(
+    metrics: Path,
+    episodes: Path,
+    tabletop_task: str,
+    round_number: int,
+    residual_seed: int,
+    evaluations: Sequence[PairedEvaluation],
+    traces: int,
+) -> dict[str, Any]:
+    """Write the metrics file, and into the folder `episodes` single episodes and films.
+
+    The folder holds `episodes.json` and, where films were taken, `<cell>.npz`. Returns the metrics. Raises ValueError when
+    a cell was evaluated twice.
+    """
+    cells = {evaluation.cell: evaluation for evaluation in evaluations}
+    if len(cells) != len(evaluations):
+        raise ValueError(f"cells must differ, got {', '.join(evaluation.cell for evaluation in evaluations)}")
+    identity = {"tabletop_task": tabletop_task, "round": round_number, "residual_seed": residual_seed}
+    measured = identity | {cell: evaluation.metrics() for cell, evaluation in cells.items()}
+    details = identity | {"cells": {cell: evaluation.episodes(traces) for cell, evaluation in cells.items()}}
+    files.write_json(episodes / "episodes.json", details)
+    for cell, evaluation in cells.items():
+        if evaluation.films:
+            write_films(episodes / f"{cell}.npz", evaluation.films)
+    files.write_json(metrics, measured)
+    return measured
+
+
+def _described(outcome: EpisodeOutcome) -> dict[str, Any]:
+    """An episode with its course as JSON; positions and translations to 0.01 mm."""
+    trace = outcome.trace
+    if trace is None:
+        raise ValueError(f"the episode of seed {outcome.seed} must have a trace, got none")
+    return {"seed": outcome.seed, "success": outcome.success, "steps": outcome.steps} | {
+        name: _rounded(trace, name) for name in EpisodeTrace.__dataclass_fields__
+    }
+
+
+def _rounded(trace: EpisodeTrace, name: str) -> list[Any]:
+    values = getattr(trace, name)
+    return values.tolist() if values.dtype == bool else np.round(values.astype(float), 5).tolist()

@@ -1,0 +1,92 @@
+"""`evaluate_retrained`: the retrained VLA alone beside the one it came from and the control arms (Fig. 6c, d)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ocrrl import files
+from ocrrl.interface.protocols import Environment, Policy
+from ocrrl.rollouts.control_loop import run_episodes
+from ocrrl.rollouts.episode_outcome import EpisodeOutcome
+from ocrrl.rollouts.statistics import rate_difference, steps_difference, success_summary
+
+RETRAINED = "retrained"
+CONTROL_ARMS = ("before", "demonstrations_only", "base_rollouts")
+
+
+@dataclass(frozen=True)
+class EvaluateRetrainedConfig:
+    """How many held-out initial states every arm starts from."""
+
+    episodes: int = 100
+    num_envs: int = 25
+
+    def __post_init__(self) -> None:
+        for name in ("episodes", "num_envs"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class ArmsEvaluation:
+    """The arms in one cell, from the same initial states in the same order."""
+
+    tabletop_task: str
+    cell: str
+    arms: dict[str, list[EpisodeOutcome]]
+
+    def metrics(self) -> dict[str, Any]:
+        """R of each arm; under `differences`, retrained minus each control arm, paired."""
+        retrained = self.arms[RETRAINED]
+        controls = {arm: self.arms[arm] for arm in CONTROL_ARMS if arm in self.arms}
+        return {arm: success_summary(outcomes) for arm, outcomes in self.arms.items()} | {
+            "differences": {
+                arm: {
+                    "success_rate": rate_difference(outcomes, retrained),
+                    "steps": steps_difference(outcomes, retrained),
+                }
+                for arm, outcomes in controls.items()
+            }
+        }
+
+    def episodes(self) -> dict[str, list[dict[str, Any]]]:
+        """Per arm, every episode's seed, success and steps."""
+        return {
+            arm: [{"seed": o.seed, "success": o.success, "steps": o.steps} for o in outcomes]
+            for arm, outcomes in self.arms.items()
+        }
+
+
+def evaluate_arms(environment: Environment, arms: Mapping[str, Policy], seeds: Sequence[int]) -> ArmsEvaluation:
+    """Every arm's policy alone, without a residual, from the initial states `seeds`.
+
+    Raises ValueError without the arm `retrained`, for an unknown arm, or without a seed.
+    """
+    known = (RETRAINED, *CONTROL_ARMS)
+    if RETRAINED not in arms or not set(arms) <= set(known):
+        raise ValueError(f"arms must hold {RETRAINED} and be among {', '.join(known)}, got {', '.join(arms)}")
+    if len(seeds) == 0:
+        raise ValueError("seeds must hold at least one initial state, got none")
+    outcomes = {arm: run_episodes(environment, arms[arm], None, seeds) for arm in known if arm in arms}
+    return ArmsEvaluation(environment.tabletop_task.slug, environment.cell, outcomes)
+
+
+def write_retrained_evaluation(
+    metrics: Path, item: str, round_number: int, evaluations: Sequence[ArmsEvaluation]
+) -> dict[str, Any]:
+    """Write the metrics file: by tabletop task and cell the arms, and under `episodes` the single episodes.
+
+    `item` is what was retrained: a tabletop task's slug, or `multitask`. Returns what was written.
+    """
+    tasks: dict[str, dict[str, Any]] = {}
+    episodes: dict[str, dict[str, Any]] = {}
+    for evaluation in evaluations:
+        cells = tasks.setdefault(evaluation.tabletop_task, {})
+        if evaluation.cell in cells:
+            raise ValueError(f"a tabletop task's cells must differ, got {evaluation.cell} twice")
+        cells[evaluation.cell] = evaluation.metrics()
+        episodes.setdefault(evaluation.tabletop_task, {})[evaluation.cell] = evaluation.episodes()
+    measured = {"item": item, "round": round_number, "tabletop_tasks": tasks, "episodes": episodes}
+    files.write_json(metrics, measured)
+    return measured

@@ -1,0 +1,65 @@
+"""Films of chosen episodes: an observer that takes a picture before every step.
+
+File: one npz a cell (no pickle), an array (T, height, width, 3) uint8 `<arm>_<seed>` for each film.
+"""
+
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from ocrrl import files
+from ocrrl.interface.observations import Observation
+from ocrrl.interface.protocols import Capture, StepResult
+from ocrrl.rollouts.episode_outcome import EpisodeOutcome
+
+Frames = UInt8[np.ndarray, "T H W 3"]
+
+
+class Film:
+    """Films the episodes of `seeds` with one camera; `frames` holds what was taken, by seed."""
+
+    def __init__(self, seeds: Iterable[int], camera: str | None = None) -> None:
+        """`camera` is by default the environment's first."""
+        self.frames: dict[int, Frames] = {}
+        self._seeds, self._camera = set(seeds), camera
+        self._running: dict[int, int] = {}
+        self._pictures: dict[int, list[np.ndarray]] = {}
+
+    def begin(self, ids: np.ndarray, seeds: list[int]) -> None:
+        self._running = {int(env): seed for env, seed in zip(ids, seeds, strict=True) if seed in self._seeds}
+        self._pictures = {env: [] for env in self._running}
+
+    def before_step(
+        self,
+        ids: np.ndarray,
+        observation: Observation,
+        capture: Capture,
+        base_action: np.ndarray,
+        residual: np.ndarray,
+        action: np.ndarray,
+    ) -> None:
+        filmed = np.array([env for env in ids if int(env) in self._running], int)
+        if len(filmed) == 0:
+            return
+        images = capture(filmed)
+        if self._camera is not None and self._camera not in images:
+            raise ValueError(f"camera must be one of {', '.join(images)}, got {self._camera!r}")
+        for env, picture in zip(filmed, images[self._camera or next(iter(images))], strict=True):
+            self._pictures[int(env)].append(np.array(picture, np.uint8))
+
+    def after_step(self, ids: np.ndarray, result: StepResult) -> None:
+        pass
+
+    def end(self, outcomes: list[EpisodeOutcome]) -> None:
+        for env, seed in self._running.items():
+            self.frames[seed] = np.stack(self._pictures[env])
+
+
+def write_films(path: Path, films: Mapping[str, Frames]) -> None:
+    """Write `films`, named `<arm>_<seed>`, to the npz file `path`; the same films give the same bytes."""
+    content = io.BytesIO()
+    np.savez_compressed(content, allow_pickle=False, **{name: films[name] for name in sorted(films)})
+    files.write_bytes(path, content.getvalue())

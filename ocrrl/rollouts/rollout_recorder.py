@@ -1,0 +1,77 @@
+"""Records chosen episodes of the control loop as episodes of the dataset format, with base action and residual."""
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+
+from ocrrl.datasets.episode import Episode, EpisodeAttributes
+from ocrrl.datasets.episode_recorder import EpisodeRecorder
+from ocrrl.interface.observations import Observation
+from ocrrl.interface.protocols import Capture, Environment, StepResult
+from ocrrl.rollouts.episode_outcome import EpisodeOutcome
+
+
+class RolloutRecorder:
+    """An observer that keeps the episodes of `seeds`; `episodes` holds the finished ones by seed."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        operator: str,
+        calibration: Mapping | None = None,
+        versions: Mapping[str, str] | None = None,
+    ) -> None:
+        """`operator` names who acted."""
+        self.seeds: Collection[int] = ()
+        self.episodes: dict[int, Episode] = {}
+        self._environment, self._operator = environment, operator
+        self._calibration, self._versions = dict(calibration or {}), dict(versions or {})
+        self._rows = EpisodeRecorder(environment.num_envs)
+        self._running: dict[int, int] = {}
+
+    def begin(self, ids: np.ndarray, seeds: list[int]) -> None:
+        self._running = {int(env): seed for env, seed in zip(ids, seeds, strict=True) if seed in self.seeds}
+        self._rows.begin(self._running)
+
+    def before_step(
+        self,
+        ids: np.ndarray,
+        observation: Observation,
+        capture: Capture,
+        base_action: np.ndarray,
+        residual: np.ndarray,
+        action: np.ndarray,
+    ) -> None:
+        rows = np.array([row for row, env in enumerate(ids) if int(env) in self._running], int)
+        if len(rows):
+            recorded = ids[rows]
+            self._rows.append(
+                recorded.tolist(),
+                capture(recorded),
+                observation.take(rows),
+                action[rows],
+                base_action[rows],
+                residual[rows],
+            )
+
+    def after_step(self, ids: np.ndarray, result: StepResult) -> None:
+        pass
+
+    def end(self, outcomes: list[EpisodeOutcome]) -> None:
+        by_seed = {outcome.seed: outcome for outcome in outcomes}
+        for env, seed in self._running.items():
+            self.episodes[seed] = self._rows.finish(env, self._attributes(by_seed[seed]))
+
+    def _attributes(self, outcome: EpisodeOutcome) -> EpisodeAttributes:
+        task = self._environment.tabletop_task
+        return EpisodeAttributes(
+            tabletop_task=task.slug,
+            instruction=task.instruction,
+            operator=self._operator,
+            cell=self._environment.cell,
+            success=outcome.success,
+            seed=outcome.seed,
+            calibration=self._calibration,
+            versions=self._versions,
+            object_names=tuple(tracked.name for tracked in task.objects),
+        )

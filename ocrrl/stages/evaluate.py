@@ -1,0 +1,44 @@
+"""`evaluate`: base and base + residual from the same held-out initial states, in the simulator and in the twin cell."""
+
+import argparse
+
+from ocrrl.interface.seeds import initial_state_seeds
+from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
+from ocrrl.layout import Layout
+from ocrrl.params import Params
+from ocrrl.rollouts.evaluate import EvaluateConfig, PairedEvaluation, evaluate_pair, write_evaluation
+from ocrrl.stages.processes import side_by_side
+from ocrrl.worlds import make_environment
+
+VLA_OF_CELL = {"sim": "sim", "twin": "real"}
+
+
+def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
+    config = params.config("evaluate", task.slug)
+    calls = [(task.slug, layout, options.seed, cell, config) for cell in VLA_OF_CELL]
+    evaluations = side_by_side(evaluate_cell, calls)
+    write_evaluation(
+        layout.evaluation(options.seed),
+        layout.evaluation_episodes(options.seed),
+        task.slug,
+        layout.round_number,
+        options.seed,
+        evaluations,
+        config.traces,
+    )
+    for evaluation in evaluations:
+        rates = [sum(o.success for o in arm) / len(arm) for arm in (evaluation.base, evaluation.residual)]
+        print(f"{evaluation.cell}: base {rates[0]:.2f}, base + residual {rates[1]:.2f} of {len(evaluation.base)} episodes")
+
+
+def evaluate_cell(slug: str, layout: Layout, seed: int, cell: str, config: EvaluateConfig) -> PairedEvaluation:
+    """Both arms in one cell, with the VLA of that cell's domain, on test seeds."""
+    from ocrrl.policies.checkpoint import load_vla
+    from ocrrl.policies.chunked_policy import ChunkedPolicy
+    from ocrrl.residual.residual_policy import load_residual
+
+    task, parallel = tabletop_task(slug), min(config.num_envs, config.episodes)
+    base = ChunkedPolicy(load_vla(layout.vla(VLA_OF_CELL[cell])), task.instruction, parallel)
+    residual = load_residual(layout.residual(seed), task).residual
+    seeds = initial_state_seeds("test", config.episodes)
+    return evaluate_pair(make_environment(cell, slug, parallel), base, residual, seeds, config.films)

@@ -1,0 +1,41 @@
+"""`evaluate_retrained`: the retrained VLA alone, the one before and the control arms, from the same initial states."""
+
+import argparse
+
+from ocrrl.interface.seeds import initial_state_seeds
+from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
+from ocrrl.layout import Layout
+from ocrrl.params import Params
+from ocrrl.rollouts.control_loop import run_episodes
+from ocrrl.rollouts.episode_outcome import EpisodeOutcome
+from ocrrl.rollouts.evaluate_retrained import ArmsEvaluation, EvaluateRetrainedConfig, write_retrained_evaluation
+from ocrrl.stages.processes import side_by_side
+from ocrrl.worlds import make_environment
+
+VLA_OF_ARM = {
+    "before": "real",
+    "retrained": "retrained",
+    "demonstrations_only": "demonstrations_only",
+    "base_rollouts": "base_rollouts",
+}
+CELL = "twin"
+
+
+def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
+    config = params.config("evaluate_retrained", task.slug)
+    outcomes = side_by_side(evaluate_arm, [(task.slug, layout, vla, config) for vla in VLA_OF_ARM.values()])
+    evaluation = ArmsEvaluation(task.slug, CELL, dict(zip(VLA_OF_ARM, outcomes, strict=True)))
+    write_retrained_evaluation(layout.retrained_evaluation, task.slug, layout.round_number, [evaluation])
+    for arm, episodes in evaluation.arms.items():
+        print(f"{arm}: {sum(o.success for o in episodes) / len(episodes):.2f} of {len(episodes)} episodes")
+
+
+def evaluate_arm(slug: str, layout: Layout, vla: str, config: EvaluateRetrainedConfig) -> list[EpisodeOutcome]:
+    """One arm's VLA alone in the cell, on test seeds."""
+    from ocrrl.policies.checkpoint import load_vla
+    from ocrrl.policies.chunked_policy import ChunkedPolicy
+
+    task, parallel = tabletop_task(slug), min(config.num_envs, config.episodes)
+    policy = ChunkedPolicy(load_vla(layout.vla(vla)), task.instruction, parallel)
+    seeds = initial_state_seeds("test", config.episodes)
+    return run_episodes(make_environment(CELL, slug, parallel), policy, None, seeds)

@@ -1,0 +1,23 @@
+"""`finetune`: the VLA of one domain on its LeRobotDataset."""
+
+import argparse
+import json
+
+from ocrrl.interface.tabletop_tasks import TabletopTask
+from ocrrl.layout import Layout
+from ocrrl.params import Params
+
+
+def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
+    from ocrrl.policies.finetune import finetune as train
+
+    config = params.config("finetune", task.slug)
+    domain = options.domain
+    kept = json.loads(layout.replay_report.read_text())["kept"] if getattr(config, "real_episodes", "replayed") == "replayed" else None
+    train(
+        layout.dataset(domain),
+        layout.vla(domain),
+        layout.work(f"finetune-{domain}"),
+        config,
+        episodes=kept if domain == "real" else None,
+    )

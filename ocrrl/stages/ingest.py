@@ -1,0 +1,27 @@
+"""`ingest`: recordings, whatever their format, to the real LeRobotDataset; the bad ones named."""
+
+import argparse
+
+from tqdm import tqdm
+
+from ocrrl.interface.tabletop_tasks import TabletopTask
+from ocrrl.layout import Layout
+from ocrrl.params import Params
+
+
+def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> int:
+    from ocrrl.datasets.ingest import ingest as ingest_folder
+
+    config = params.config("ingest", task.slug)
+    with tqdm(desc="ingest", unit="episode") as bar:
+        summary = ingest_folder(
+            params.episodes_folder(task.slug),
+            task,
+            layout.dataset("real"),
+            layout.normalised_episodes,
+            layout.ingest_report,
+            config,
+            progress=lambda *_: bar.update(),
+        )
+    print(summary.describe())
+    return summary.exit_code

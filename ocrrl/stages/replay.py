@@ -1,0 +1,32 @@
+"""`replay`: the ingested actions in the training simulator, to the sim LeRobotDataset and offline transitions."""
+
+import argparse
+
+from tqdm import tqdm
+
+from ocrrl.interface.tabletop_tasks import TabletopTask
+from ocrrl.layout import Layout
+from ocrrl.params import Params
+from ocrrl.worlds import make_environment
+
+
+def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
+    from ocrrl.datasets.ingest import ingested_episodes
+    from ocrrl.datasets.replay import replay_episodes
+
+    episodes = list(
+        ingested_episodes(params.episodes_folder(task.slug), layout.normalised_episodes, layout.ingest_report)
+    )
+    with tqdm(total=len(episodes), desc="replay", unit="episode") as bar:
+        summary = replay_episodes(
+            episodes,
+            make_environment("sim", task.slug, min(10, len(episodes))),
+            layout.dataset("sim"),
+            layout.replay_transitions,
+            layout.replay_report,
+            params.config("replay", task.slug),
+            progress=lambda done, _: bar.update(done - bar.n),
+        )
+    print(f"{len(summary.kept)} of {len(episodes)} replays kept")
+    for source, reason in summary.dropped.items():
+        print(f"  dropped {source}: {reason}")

@@ -1,0 +1,159 @@
+import numpy as np
+import pytest
+
+from ocrrl.interface.actions import ACTION_HIGH, compose, limit
+from ocrrl.rollouts.control_loop import run_episodes
+
+from .toy_environment import TOY_TASK, Seeker, ToyBase, ToyEnvironment, seeking_residual
+
+SEEDS = list(range(2_000_000, 2_000_010))
+
+
+def zero_residual(state):
+    return np.zeros((len(state), 7), np.float32)
+
+
+def facts(outcomes):
+    return [(o.seed, o.success, o.steps, o.total_reward) for o in outcomes]
+
+
+@pytest.mark.parametrize("num_envs", [1, 3, 10, 16])
+def test_outcomes_do_not_depend_on_how_many_run_side_by_side(num_envs):
+    alone = run_episodes(ToyEnvironment(10), ToyBase(), seeking_residual, SEEDS)
+    assert facts(run_episodes(ToyEnvironment(num_envs), ToyBase(), seeking_residual, SEEDS)) == facts(alone)
+    assert [outcome.seed for outcome in alone] == SEEDS
+
+
+def test_a_zero_residual_is_the_base_alone():
+    base = run_episodes(ToyEnvironment(4), ToyBase(), None, SEEDS)
+    zero = run_episodes(ToyEnvironment(4), ToyBase(), zero_residual, SEEDS)
+    assert [(o.seed, o.success, o.steps) for o in base] == [(o.seed, o.success, o.steps) for o in zero]
+
+
+def test_low_confidence_is_the_residual_without_the_object():
+    unseen = ToyEnvironment(10, confidence=0.49)
+    states = []
+
+    def residual(state):
+        states.append(state)
+        return seeking_residual(state)
+
+    outcomes = run_episodes(unseen, ToyBase(), residual, SEEDS)
+    assert not np.concatenate(states)[:, :13].any()
+    assert facts(outcomes) == facts(run_episodes(ToyEnvironment(10), ToyBase(), zero_residual, SEEDS))
+
+
+def test_a_confidence_at_the_threshold_passes_the_gate():
+    at_threshold = run_episodes(ToyEnvironment(10, confidence=0.5), ToyBase(), seeking_residual, SEEDS)
+    assert all(outcome.success for outcome in at_threshold)
+
+
+def test_an_episode_ends_in_success_or_at_the_horizon_and_is_not_stepped_after():
+    environment = ToyEnvironment(10)
+    outcomes = run_episodes(environment, ToyBase(speed=0.0), lambda s: 0.4 * seeking_residual(s), SEEDS)
+    assert {outcome.success for outcome in outcomes} == {True, False}
+    for env, outcome in enumerate(outcomes):
+        assert sum(env in ids for ids in environment.stepped) == outcome.steps
+        assert outcome.success or outcome.steps == TOY_TASK.horizon
+
+
+def test_the_last_batch_uses_the_first_environments_only():
+    environment, base = ToyEnvironment(4), ToyBase()
+    run_episodes(environment, base, None, SEEDS)
+    assert base.resets == [[0, 1, 2, 3], [0, 1, 2, 3], [0, 1]]
+    assert environment.stepped[-1] == [0, 1]
+
+
+def test_the_applied_action_is_the_composition_within_the_limits():
+    applied = []
+
+    class Spy(ToyEnvironment):
+        def step(self, actions, ids):
+            applied.append(actions.copy())
+            return super().step(actions, ids)
+
+    large = np.array([0.05, 0, 0, 0.3, 0, 0, -2.0], np.float32)
+    outcomes = run_episodes(Spy(2), ToyBase(), lambda s: np.tile(large, (len(s), 1)), SEEDS[:2], keep_traces=True)
+    trace = outcomes[0].trace
+    assert trace is not None
+    np.testing.assert_array_equal(compose(trace.base_actions, trace.residuals), np.stack([a[0] for a in applied]))
+    assert (np.abs(np.concatenate(applied)) <= ACTION_HIGH + 1e-6).all()
+
+
+def test_without_a_residual_the_action_is_the_limited_base_action():
+    applied = []
+
+    class Spy(ToyEnvironment):
+        def step(self, actions, ids):
+            applied.append(actions.copy())
+            return super().step(actions, ids)
+
+    outcomes = run_episodes(Spy(1), ToyBase(speed=1.0), None, SEEDS[:1], keep_traces=True)
+    assert outcomes[0].trace is not None
+    np.testing.assert_array_equal(limit(outcomes[0].trace.base_actions), np.concatenate(applied))
+
+
+def test_a_trace_holds_every_step_as_float32():
+    for outcome in run_episodes(ToyEnvironment(4), ToyBase(), seeking_residual, SEEDS, keep_traces=True):
+        trace = outcome.trace
+        assert trace is not None
+        assert trace.gripper_positions.shape == (outcome.steps, 3)
+        assert trace.object_positions.shape == (outcome.steps, 1, 3)
+        assert trace.object_visible.all()
+        for name in ("gripper_positions", "object_positions", "base_actions", "residuals"):
+            assert getattr(trace, name).dtype == np.float32
+        np.testing.assert_allclose(trace.gripper_positions[0], [0.5, 0.0, 0.2], rtol=1e-6)
+
+
+class Watcher:
+    """Notes what it is told, and takes a picture of every running environment."""
+
+    def __init__(self):
+        self.begun, self.steps, self.ended, self.pictures = [], [], [], []
+
+    def begin(self, ids, seeds):
+        self.begun.append(list(seeds))
+
+    def before_step(self, ids, observation, capture, base_action, residual, action):
+        assert len(observation.gripper_pose) == len(ids) == len(base_action) == len(residual) == len(action)
+        self.pictures.append(capture(ids)["front"])
+
+    def after_step(self, ids, result):
+        self.steps.append((ids.tolist(), result.success.tolist()))
+
+    def end(self, outcomes):
+        self.ended += outcomes
+
+
+def test_an_observer_sees_every_episode_and_changes_none():
+    watcher = Watcher()
+    outcomes = run_episodes(ToyEnvironment(4), ToyBase(), seeking_residual, SEEDS, watcher)
+    assert watcher.begun == [SEEDS[:4], SEEDS[4:8], SEEDS[8:]]
+    assert watcher.ended == outcomes
+    assert sum(len(ids) for ids, _ in watcher.steps) == sum(outcome.steps for outcome in outcomes)
+    assert facts(outcomes) == facts(run_episodes(ToyEnvironment(4), ToyBase(), seeking_residual, SEEDS))
+
+
+def test_an_environment_is_pictured_once_a_step_whoever_asks():
+    environment, watcher = ToyEnvironment(4), Watcher()
+    outcomes = run_episodes(environment, ToyBase(pictures=True), seeking_residual, SEEDS[:4], watcher)
+    assert sum(len(ids) for ids in environment.captured) == sum(outcome.steps for outcome in outcomes)
+    assert sum(len(p) for p in watcher.pictures) == sum(outcome.steps for outcome in outcomes)
+
+
+def test_nothing_is_pictured_that_nobody_asks_for():
+    environment = ToyEnvironment(4)
+    run_episodes(environment, Seeker(), None, SEEDS)
+    assert environment.captured == []
+
+
+def test_an_action_that_is_not_finite_names_the_seed():
+    def broken(state):
+        return np.where(np.arange(len(state))[:, None] == 1, np.nan, np.zeros((len(state), 7)))
+
+    with pytest.raises(ValueError, match=rf"action must be finite, got NaN or infinity .* \[{SEEDS[1]}\]"):
+        run_episodes(ToyEnvironment(4), ToyBase(), broken, SEEDS)
+
+
+def test_no_seeds_are_no_episodes():
+    assert run_episodes(ToyEnvironment(2), ToyBase(), None, []) == []

@@ -1,0 +1,139 @@
+import json
+
+import numpy as np
+import pytest
+
+from ocrrl.datasets.episode_store import episode_paths, read_episode
+from ocrrl.interface.actions import compose, limit
+from ocrrl.rollouts.rollout import RolloutConfig, collect_rollouts, rollout_metrics
+
+from .toy_environment import ToyBase, ToyEnvironment, seeking_residual
+
+SEEDS = list(range(4_000_000, 4_000_020))
+
+
+def weak_residual(state):
+    """Solves some initial states and not others."""
+    return 0.4 * seeking_residual(state)
+
+
+def collect(tmp_path, name="out", environment=None, residual=weak_residual, successes=6, **options):
+    config = RolloutConfig(successes=successes, max_attempts=len(SEEDS), num_envs=4)
+    return collect_rollouts(
+        environment or ToyEnvironment(4, "twin"),
+        ToyBase(speed=0.0),
+        residual,
+        tmp_path / name,
+        SEEDS,
+        config,
+        tmp_path / f"{name}-work",
+        **options,
+    )
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_successes_become_episodes_with_base_action_and_residual(tmp_path):
+    summary = collect(tmp_path, versions={"ocrrl": "0"}, calibration={"front": {"fovy": 30.0}})
+    paths = episode_paths(tmp_path / "out")
+    assert [path.name for path in paths] == [f"episode_{k:06d}.h5" for k in range(6)]
+    attempts = json.loads((tmp_path / "out/attempts.json").read_text())["attempts"]
+    assert [a["seed"] for a in attempts] == SEEDS[: len(attempts)]
+    assert {a["success"] for a in attempts} == {True, False}
+    assert summary.recorded == summary.wanted == 6
+    assert summary.attempts["episodes"] == len(attempts)
+    for path in paths:
+        episode = read_episode(path)
+        (attempt,) = (a for a in attempts if a["episode"] == path.name)
+        assert (episode.attributes.seed, len(episode)) == (attempt["seed"], attempt["steps"])
+        assert episode.attributes.success and episode.attributes.cell == "twin"
+        assert episode.attributes.operator == "policy"
+        assert episode.attributes.object_names == ("cuboid",)
+        assert episode.base_action is not None and episode.residual is not None
+        np.testing.assert_allclose(episode.action, compose(episode.base_action, episode.residual), atol=1e-6)
+        assert episode.residual.any()
+
+
+def test_without_a_residual_the_base_acts_alone(tmp_path):
+    config = RolloutConfig(successes=1, max_attempts=20, num_envs=20)
+    near = ToyEnvironment(20, "twin")
+    collect_rollouts(near, ToyBase(), seeking_residual, tmp_path / "out", SEEDS, config, tmp_path / "work")
+    base = collect_rollouts(near, Solver(), None, tmp_path / "base", SEEDS, config, tmp_path / "base-work")
+    assert base.recorded == 1
+    episode = read_episode(tmp_path / "base/episode_000000.h5")
+    assert episode.residual is not None and episode.base_action is not None
+    assert not episode.residual.any()
+    np.testing.assert_allclose(episode.action, limit(episode.base_action), atol=1e-7)
+
+
+class Solver(ToyBase):
+    def act(self, observation, ids, capture):
+        offset = observation.object_poses[:, 0, :3] - observation.gripper_pose[:, :3]
+        return np.concatenate([offset, np.zeros((len(ids), 4))], axis=-1).astype(np.float32)
+
+
+def test_recording_in_one_pass_and_in_two_gives_the_same_files(tmp_path):
+    assert collect(tmp_path, "twice") == collect(tmp_path, "once", repeatable=False)
+    assert contents(tmp_path / "twice") == contents(tmp_path / "once")
+
+
+def test_only_successes_are_pictured_where_the_cell_repeats_itself(tmp_path):
+    environment = ToyEnvironment(4, "twin")
+    collect(tmp_path, environment=environment)
+    attempts = json.loads((tmp_path / "out/attempts.json").read_text())["attempts"]
+    assert sum(map(len, environment.captured)) == sum(a["steps"] for a in attempts if a["episode"])
+
+
+def test_a_cell_that_does_not_repeat_itself_is_found_out(tmp_path):
+    with pytest.raises(RuntimeError, match="must repeat its episodes"):
+        collect(tmp_path, environment=ToyEnvironment(4, "twin", drift=0.02))
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_killed_run_goes_on_after_its_last_batch_with_the_same_bytes(tmp_path):
+    def kill(recorded, attempts):
+        if attempts >= 8:
+            raise Killed
+
+    with pytest.raises(Killed):
+        collect(tmp_path, "killed", progress=kill)
+    assert not (tmp_path / "killed").exists()
+    environment = ToyEnvironment(4, "twin")
+    summary = collect(tmp_path, "killed", environment)
+    assert summary == collect(tmp_path, "whole")
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+def test_work_of_other_seeds_is_refused(tmp_path):
+    (tmp_path / "out-work").mkdir()
+    (tmp_path / "out-work/attempts.json").write_text('{"attempts": [{"seed": 7, "episode": null}]}')
+    with pytest.raises(ValueError, match="must hold attempts of these seeds"):
+        collect(tmp_path)
+
+
+def test_running_out_of_attempts_is_said_not_hidden(tmp_path):
+    summary = collect(tmp_path, residual=lambda s: np.zeros((len(s), 7), np.float32), successes=20)
+    assert summary.recorded < summary.wanted == 20
+    assert summary.attempts["episodes"] == len(SEEDS)
+    assert len(episode_paths(tmp_path / "out")) == summary.recorded
+    metrics = rollout_metrics("cube_lift", 0, 0, {"base": summary})
+    assert metrics["base"]["recorded"] == summary.recorded
+    assert metrics["base"]["cell"] == "twin"
+
+
+def test_config_names_what_is_out_of_range():
+    with pytest.raises(ValueError, match="successes must be at least 1, got 0"):
+        RolloutConfig(successes=0)
+    with pytest.raises(ValueError, match=r"max_attempts must be at least successes \(60\), got 3"):
+        RolloutConfig(max_attempts=3)
+
+
+def test_fewer_seeds_than_attempts_are_refused(tmp_path):
+    config = RolloutConfig(successes=1, max_attempts=21, num_envs=4)
+    with pytest.raises(ValueError, match=r"seeds must number at least max_attempts \(21\), got 20"):
+        collect_rollouts(ToyEnvironment(4), ToyBase(), None, tmp_path / "o", SEEDS, config, tmp_path / "w")
