@@ -42,9 +42,7 @@ def main() -> None:
     parser.add_argument(
         "--lerobot-steps", type=int, default=12, help="steps of lerobot-train, the first third not counted"
     )
-    parser.add_argument(
-        "--workers", type=int, nargs="*", default=[0, 2], help="num_workers of lerobot-train to try; the best counts"
-    )
+    parser.add_argument("--workers", type=int, nargs="*", default=[0, 2], help="num_workers of lerobot-train to try")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -58,14 +56,13 @@ def main() -> None:
         print(f"decoded cache         {cache_rate(data, arguments.batch_size, arguments.steps):8.0f} samples/s")
         ours = training_rate(data, arguments.batch_size, arguments.steps)
         print(f"ocrrl finetune        {ours:8.0f} samples/s, 1 thread, batch {arguments.batch_size}")
-        theirs = 0.0
         for workers in arguments.workers:
             out = Path(folder) / f"lerobot{workers}"
-            rate = lerobot_rate(root, out, arguments.batch_size, arguments.lerobot_steps, workers)
-            print(f"lerobot-train         {rate:8.0f} samples/s, 1 thread a process, num_workers {workers}")
-            theirs = max(theirs, rate)
-        if theirs:
-            print(f"ocrrl / lerobot-train {ours / theirs:8.1f}")
+            theirs = lerobot_rate(root, out, arguments.batch_size, arguments.lerobot_steps, workers)
+            setting = f"num_workers {workers}, {workers + 1} processes of 1 thread"
+            print(
+                f"lerobot-train         {theirs:8.0f} samples/s, {setting}: ours is {ours / theirs:.1f} times as fast"
+            )
         print(f"predict_chunk         {prediction_ms(data):8.1f} ms for {ROBOTS} robots")
 
 
@@ -96,7 +93,7 @@ def training_rate(data: DecodedDataset, batch_size: int, steps: int) -> float:
 
 
 def lerobot_rate(root: Path, out: Path, batch_size: int, steps: int, workers: int) -> float:
-    """Samples/s of `lerobot-train`, by the data and update seconds in its own log, the first third of the steps left out."""
+    """Samples/s of `lerobot-train` by the seconds in its own log, the first third of the steps left out."""
     command = [
         str(Path(sys.executable).with_name("lerobot-train")),
         "--policy.discover_packages_path=ocrrl.policies.compact_vla",

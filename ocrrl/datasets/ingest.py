@@ -80,7 +80,7 @@ def ingest(
     out_normalised: Path,
     out_report: Path,
     config: IngestConfig,
-    progress: Callable[[int, str], None] = lambda accepted, source: None,
+    progress: Callable[[int, str], object] = lambda accepted, source: None,
 ) -> IngestSummary:
     """Write the sound recordings under `folder` as a LeRobotDataset v3 with sidecar at `out_dataset`.
 

@@ -61,7 +61,7 @@ def record_episodes(
     config: RecordConfig,
     calibration: Mapping | None = None,
     versions: Mapping[str, str] | None = None,
-    progress: Callable[[int, int], None] = lambda written, attempts: None,
+    progress: Callable[[int, int], object] = lambda written, attempts: None,
 ) -> RecordSummary:
     """Record `config.episodes` demonstrations into `out` as `episode_000000.h5` and on, one initial state a seed.
 

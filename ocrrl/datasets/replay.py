@@ -76,7 +76,7 @@ def replay_episodes(
     out_transitions: Path,
     out_report: Path,
     config: ReplayConfig,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> ReplaySummary:
     """Replay `episodes`, pairs of source name and episode, `environment.num_envs` side by side.
 

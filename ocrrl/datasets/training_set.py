@@ -5,8 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import h5py
-
 from ocrrl.datasets.episode import Episode
 from ocrrl.datasets.episode_checks import EpisodeRejected, EpisodeRequirements
 from ocrrl.datasets.episode_store import episode_paths
@@ -45,33 +43,32 @@ class TrainingSetSummary:
 
 
 def build_training_set(
-    demonstrations: Sequence[Path],
-    rollouts: Sequence[Path],
+    demonstrations: Sequence[tuple[str, Path]],
+    rollouts: Sequence[tuple[str, Path]],
     out: Path,
     tabletop_task: TabletopTask,
     config: TrainingSetConfig,
     rollout_kind: str = "rollout",
 ) -> TrainingSetSummary:
-    """Write the episode files `demonstrations`, then `rollouts`, as a LeRobotDataset v3 with sidecar at `out`.
+    """Write `demonstrations`, then `rollouts`, as a LeRobotDataset v3 with sidecar at `out`.
 
-    The sidecar names each episode's source file as it was given here, with its hash and kind: `demonstration`, or
-    `rollout_kind`. Raises `EpisodeRejected` (a ValueError) for a file that is no sound episode of `tabletop_task` or
-    whose label is failure, and ValueError for cells that are mixed without being named, or a file given twice.
+    Both are pairs of source name and episode file (`episode_files`). The sidecar records each episode's source name,
+    hash and kind: `demonstration`, or `rollout_kind`. Raises `EpisodeRejected` (a ValueError) for a file that is no
+    sound episode of `tabletop_task` or whose label is failure, and ValueError for cells that are mixed without being
+    named, or a source name given twice.
     """
     if rollout_kind not in ROLLOUT_KINDS:
         raise ValueError(f"rollout_kind must be one of {', '.join(ROLLOUT_KINDS)}, got {rollout_kind!r}")
     rollouts = sorted(rollouts)[: config.max_rollouts]
-    chosen = [(path, "demonstration") for path in demonstrations] + [(path, rollout_kind) for path in rollouts]
-    if repeated := sorted(
-        {path.as_posix() for path, count in Counter(path for path, _ in chosen).items() if count > 1}
-    ):
-        raise ValueError(f"episode files must be given once, got {', '.join(repeated)} more than once")
+    chosen = [(*pair, "demonstration") for pair in demonstrations] + [(*pair, rollout_kind) for pair in rollouts]
+    counts = Counter(source for source, _, _ in chosen)
+    if repeated := sorted(source for source, count in counts.items() if count > 1):
+        raise ValueError(f"source names must be different, got {', '.join(repeated)} more than once")
     described: dict[str, SidecarEpisode] = {}
 
     def episodes() -> Iterator[tuple[str, Episode]]:
         expected = EpisodeRequirements(tabletop_task=tabletop_task, success=True)
-        for path, kind in chosen:
-            source = path.as_posix()
+        for source, path, kind in chosen:
             try:
                 episode = read_valid_episode(path, path.parent, expected)
             except EpisodeRejected as rejected:
@@ -86,14 +83,9 @@ def build_training_set(
     return TrainingSetSummary(len(demonstrations), len(rollouts), cells)
 
 
-def successful_episodes(folder: Path) -> list[Path]:
-    """The episode files under `folder` labelled a success, sorted; OSError for a file that HDF5 cannot read."""
-    successes = []
-    for path in episode_paths(folder):
-        with h5py.File(path, "r") as file:
-            if file.attrs.get("success", False):
-                successes.append(path)
-    return successes
+def episode_files(folder: Path) -> list[tuple[str, Path]]:
+    """The episode files under `folder`, sorted, with the source name `<folder>/<file>` that tells folders apart."""
+    return [(f"{folder.name}/{path.relative_to(folder).as_posix()}", path) for path in episode_paths(folder)]
 
 
 def _check_cells(described: dict[str, SidecarEpisode], config: TrainingSetConfig) -> None:

@@ -1,8 +1,10 @@
 """The default VLA's network: small pictures, proprioception and an instruction embedding to a chunk of actions.
 
-Per camera three stride-2 convolutions, the second modulated by the instruction (FiLM); spatial softmax reads where
-things are, at two scales. Keypoints alone generalise better from 30 demonstrations than flattened maps do, with half
-the parameters. Trained from scratch on a CPU in a minute or two.
+Per camera a stride-4 and a stride-2 convolution, the first modulated by the instruction (FiLM); spatial softmax reads
+where things are, at both scales, and a few channels of the coarse map, flattened, what the scene looks like. Trained
+from scratch on a CPU in half a minute. Cube Lift, 30 demonstrations, 900 steps, 64 validation episodes, one seed:
+.83 of them solved; without the flattened channels .44; three stride-2 convolutions in place of the two .31, in 1.3
+times the time.
 Legend: B batch, C cameras, H actions in a chunk.
 """
 
@@ -17,6 +19,7 @@ from ocrrl.interface.actions import ACTION_DIM
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM
 from ocrrl.policies.language import EMBEDDING_DIM
 
+_SCENE_CHANNELS = 8
 _STATE_LIMIT = 5.0  # standard deviations; beyond, proprioception tells a network nothing it was trained on
 
 
@@ -27,7 +30,7 @@ class CompactArchitecture:
     cameras: tuple[str, ...]
     image_size: tuple[int, int]
     chunk_size: int = 16
-    channels: int = 16
+    channels: int = 32
     keypoints: int = 24
     camera_features: int = 96
     hidden: int = 256
@@ -81,25 +84,29 @@ class CameraEncoder(nn.Module):
     def __init__(self, architecture: CompactArchitecture):
         super().__init__()
         width, keypoints = architecture.channels, architecture.keypoints
-        self.edges = nn.Conv2d(3, width, 4, stride=2, padding=1)
-        self.parts = nn.Conv2d(width, 2 * width, 3, stride=2, padding=1)
-        self.objects = nn.Conv2d(2 * width, 3 * width, 3, stride=2, padding=1)
-        self.film = nn.Linear(EMBEDDING_DIM, 4 * width)
-        self.part_maps = nn.Conv2d(2 * width, keypoints, 1)
-        self.object_maps = nn.Conv2d(3 * width, keypoints, 1)
-        self.features = nn.Linear(4 * keypoints, architecture.camera_features)
+        coarse_cells = (architecture.image_size[0] // 8) * (architecture.image_size[1] // 8)
+        self.parts = nn.Conv2d(3, width, 8, stride=4, padding=2)
+        self.film = nn.Linear(EMBEDDING_DIM, 2 * width)
+        self.objects = nn.Conv2d(width, 3 * width // 2, 3, stride=2, padding=1)
+        self.part_maps = nn.Conv2d(width, keypoints, 1)
+        self.object_maps = nn.Conv2d(3 * width // 2, keypoints, 1)
+        self.scene = nn.Conv2d(3 * width // 2, _SCENE_CHANNELS, 1)
+        self.features = nn.Linear(4 * keypoints + _SCENE_CHANNELS * coarse_cells, architecture.camera_features)
         nn.init.zeros_(self.film.weight)
         nn.init.zeros_(self.film.bias)
 
     def forward(self, image: Tensor, instruction: Tensor) -> Tensor:
         # Everything stays channels-last: a change of layout between layers costs two copies a step.
-        x = (image - 0.5).contiguous(memory_format=torch.channels_last)
-        x = self.parts(F.relu(self.edges(x)))
+        x = self.parts((image - 0.5).contiguous(memory_format=torch.channels_last))
         scale, shift = self.film(instruction)[:, :, None, None].chunk(2, dim=1)
         parts = F.relu(x * (1.0 + scale) + shift)
         objects = F.relu(self.objects(parts))
-        points = [spatial_softmax(self.part_maps(parts)), spatial_softmax(self.object_maps(objects))]
-        return F.relu(self.features(torch.cat(points, dim=1)))
+        readings = [
+            spatial_softmax(self.part_maps(parts)),
+            spatial_softmax(self.object_maps(objects)),
+            F.relu(self.scene(objects)).permute(0, 2, 3, 1).flatten(1),
+        ]
+        return F.relu(self.features(torch.cat(readings, dim=1)))
 
 
 def spatial_softmax(maps: Float[Tensor, "B K height width"]) -> Float[Tensor, "B 2K"]:

@@ -36,7 +36,7 @@ class CompactVLA:
         """
         pictures = {camera: self._picture(images, camera) for camera in self.architecture.cameras}
         embedding = torch.from_numpy(self.encoder.embed(instruction)).to(self.device)
-        state = torch.from_numpy(np.asarray(proprioception, np.float32)).to(self.device)
+        state = torch.from_numpy(np.array(proprioception, np.float32)).to(self.device)
         with torch.inference_mode():
             state = (state - self._state_mean) / (self._state_std + EPSILON)
             chunk = self.network(pictures, state, embedding.expand(len(state), -1))

@@ -38,7 +38,7 @@ class LeRobotVLA:
         if missing:
             raise ValueError(f"images must hold the cameras {', '.join(self._cameras)}, got {', '.join(images)}")
         batch: dict[str, Any] = {IMAGE_PREFIX + camera: to_network_image(images[camera]) for camera in self._cameras}
-        batch[STATE_KEY] = torch.from_numpy(np.asarray(proprioception, np.float32))
+        batch[STATE_KEY] = torch.from_numpy(np.array(proprioception, np.float32))
         batch["task"] = [instruction] * len(proprioception)
         with torch.random.fork_rng(), torch.inference_mode():
             torch.manual_seed(_NOISE_SEED)

@@ -134,8 +134,8 @@ def write_evaluation(
 ) -> dict[str, Any]:
     """Write the metrics file, and into the folder `episodes` single episodes and films.
 
-    The folder holds `episodes.json` and, where films were taken, `<cell>.npz`. Returns the metrics. Raises ValueError when
-    a cell was evaluated twice.
+    The folder holds `episodes.json` and, where films were taken, `<cell>.npz`. Returns the metrics.
+    Raises ValueError when a cell was evaluated twice.
     """
     cells = {evaluation.cell: evaluation for evaluation in evaluations}
     if len(cells) != len(evaluations):
