@@ -35,7 +35,9 @@ def diagnose(write: Callable[[str], None] = print) -> int:
 
 def _python() -> Finding:
     found = ".".join(map(str, sys.version_info[:3]))
-    return Finding("python", found, "" if sys.version_info[:2] == (3, 12) else "install Python 3.12, then `make install`")
+    return Finding(
+        "python", found, "" if sys.version_info[:2] == (3, 12) else "install Python 3.12, then `make install`"
+    )
 
 
 def _packages() -> list[Finding]:
@@ -60,8 +62,9 @@ def _rendering() -> Finding:
     if importlib.util.find_spec("mujoco") is None:
         return Finding("rendering", "mujoco is not installed", "make install")
     try:
-        import ocrrl.sim  # noqa: F401  (chooses the back end before mujoco is imported)
         import mujoco
+
+        import ocrrl.sim  # noqa: F401  (chooses the back end before mujoco is imported)
 
         context = mujoco.GLContext(64, 64)
         context.make_current()

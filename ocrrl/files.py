@@ -13,11 +13,11 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path` so that a crash leaves the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "wb") as file:
+    with partial.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -33,7 +33,7 @@ def publish(work: Path, out: Path) -> None:
         shutil.rmtree(out)
     elif out.exists():
         out.unlink()
-    os.replace(work, out)
+    work.replace(out)
 
 
 def fresh_folder(folder: Path) -> Path:
@@ -53,7 +53,7 @@ def fingerprint(*parts: Any) -> str:
         files = sorted(f for f in part.rglob("*") if f.is_file()) if part.is_dir() else [part]
         for file in files:
             digest.update(str(file.relative_to(part)).encode())
-            with open(file, "rb") as stream:
+            with file.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()[:16]
 

@@ -42,7 +42,9 @@ class Params:
         self._sections, self._source = sections, source
         unknown = set(sections) - set(CONFIGS) - {"tabletop_tasks"}
         if unknown:
-            raise ParamsError(f"{source}: sections must be among {', '.join(CONFIGS)}, got {', '.join(sorted(unknown))}")
+            raise ParamsError(
+                f"{source}: sections must be among {', '.join(CONFIGS)}, got {', '.join(sorted(unknown))}"
+            )
 
     @classmethod
     def read(cls, path: Path = PARAMS_FILE) -> "Params":

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from ocrrl.sim.tabletop_scene import TabletopScene
     from ocrrl.sim.teleoperator import ScriptedTeleoperator, TrueStateEnvironment
 
-CELLS = ("sim", "twin")
-
 
 def make_scene(slug: str) -> "TabletopScene":
     """The scene of the tabletop task `slug`; ValueError names the known ones."""
@@ -31,14 +29,23 @@ def make_teleoperator(slug: str, environment: "TrueStateEnvironment") -> "Script
     return ScriptedTeleoperator(environment, plan)
 
 
-def make_environment(cell: str, slug: str, num_envs: int, image_size: int = 64) -> "SimEnvironment | TwinCell":
-    """`num_envs` copies of the tabletop task `slug` in the training simulator (`sim`) or in a twin cell (`twin`)."""
-    if cell == "sim":
-        from ocrrl.sim.environment import SimEnvironment
+def make_simulator(slug: str, num_envs: int) -> "SimEnvironment":
+    """`num_envs` copies of the tabletop task `slug` in the training simulator."""
+    from ocrrl.sim.environment import SimEnvironment
 
-        return SimEnvironment(make_scene(slug), num_envs, image_size=image_size)
-    if cell == "twin":
-        from ocrrl.robot.twin import TwinCell
+    return SimEnvironment(make_scene(slug), num_envs)
 
-        return TwinCell(make_scene(slug), num_envs, image_size=image_size)
-    raise ValueError(f"cell must be one of {', '.join(CELLS)}, got {cell!r}")
+
+def make_twin(slug: str, num_envs: int) -> "TwinCell":
+    """`num_envs` copies of the tabletop task `slug` in the default twin cell."""
+    from ocrrl.robot.twin import TwinCell
+
+    return TwinCell(make_scene(slug), num_envs)
+
+
+def make_environment(cell: str, slug: str, num_envs: int) -> "SimEnvironment | TwinCell":
+    """`num_envs` copies of the tabletop task `slug` in `cell`: `sim`, the training simulator, or `twin`."""
+    makers = {"sim": make_simulator, "twin": make_twin}
+    if cell not in makers:
+        raise ValueError(f"cell must be one of {', '.join(makers)}, got {cell!r}")
+    return makers[cell](slug, num_envs)

@@ -69,9 +69,7 @@ def gripper_opening(command: Any) -> Any:
     return xp.clip(2.0 * command - 0.5, 0.0, 1.0)
 
 
-def advance_command(
-    commanded_pose: np.ndarray, measured_pose: np.ndarray, action: np.ndarray
-) -> np.ndarray:
+def advance_command(commanded_pose: np.ndarray, measured_pose: np.ndarray, action: np.ndarray) -> np.ndarray:
     """The next commanded gripper pose (..., 7) [m, wxyz]: one action integrated, then held on the leash.
 
     The commanded pose stays within `TRANSLATION_LEASH` and `ROTATION_LEASH` of the measured one (..., 7), so that a blocked

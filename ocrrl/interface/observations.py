@@ -4,6 +4,7 @@ Legend: N environments, O tracked objects; positions [m] and wxyz quaternions in
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -49,9 +50,9 @@ class Observation:
     def proprioception(self) -> Float[np.ndarray, "N 8"]:
         """What a VLA is given of the robot: gripper position [m], quaternion (sign continuous about down), width [m]."""
         quaternion = rotations.nearest_sign(self.gripper_pose[:, 3:], GRIPPER_DOWN)
-        return np.concatenate(
-            [self.gripper_pose[:, :3], quaternion, self.gripper_width[:, None]], axis=-1
-        ).astype(np.float32)
+        return np.concatenate([self.gripper_pose[:, :3], quaternion, self.gripper_width[:, None]], axis=-1).astype(
+            np.float32
+        )
 
     def confident(self) -> Bool[np.ndarray, "N O"]:
         """The objects whose pose passes the confidence gate (Algorithm 2, line 9)."""
@@ -78,7 +79,9 @@ def residual_observation(
     objects = observation.object_poses
     gripper = observation.gripper_pose[:, None, :]
     relative_rotation = rotations.multiply(
-        np.broadcast_to(rotations.multiply(GRIPPER_DOWN, rotations.conjugate(gripper[..., 3:])), objects[..., 3:].shape),
+        np.broadcast_to(
+            rotations.multiply(GRIPPER_DOWN, rotations.conjugate(gripper[..., 3:])), objects[..., 3:].shape
+        ),
         objects[..., 3:],
     )
     object_features = np.concatenate(
@@ -117,8 +120,8 @@ def robot_features(observation: Observation) -> Float[np.ndarray, "N 14"]:
     )
 
 
-def action_features(action: np.ndarray) -> Float[np.ndarray, "N 7"]:
-    """An action (N, 7) in units of its limits, the gripper in [-1, 1]; numpy or torch."""
+def action_features(action: Any) -> Any:
+    """An action (..., 7) in units of its limits, the gripper in [-1, 1]; numpy or torch."""
     xp = array_namespace(action)
     return xp.concatenate(
         [

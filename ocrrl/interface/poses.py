@@ -18,7 +18,7 @@ def square_prism_symmetry() -> Symmetry:
     quarter = [rotations.from_rotation_vector(np.array([0.5 * np.pi * k, 0.0, 0.0])) for k in range(4)]
     flip = np.array([0.0, 0.0, 0.0, 1.0])
     group = quarter + [rotations.multiply(flip, q) for q in quarter]
-    return tuple(tuple(float(c) for c in np.round(q, 12)) for q in group)
+    return tuple((float(w), float(x), float(y), float(z)) for w, x, y, z in np.round(group, 12))
 
 
 def canonical_quaternion(quaternion: np.ndarray, symmetry: Symmetry, reference: np.ndarray) -> np.ndarray:

@@ -46,9 +46,7 @@ class Policy(Protocol):
         """Begin new episodes in the environments `ids`."""
         ...
 
-    def act(
-        self, observation: Observation, ids: Int[np.ndarray, " n"], capture: Capture
-    ) -> Float[np.ndarray, "n 7"]:
+    def act(self, observation: Observation, ids: Int[np.ndarray, " n"], capture: Capture) -> Float[np.ndarray, "n 7"]:
         """The actions for environments `ids`; `observation` holds those n, in that order."""
         ...
 

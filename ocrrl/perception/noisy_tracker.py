@@ -52,7 +52,9 @@ class NoisyPoseTracker:
         for env, seed in zip(ids, seeds, strict=True):
             generator = self._generators[env] = np.random.default_rng([seed, 2])
             self._bias[env] = _directions(generator, o) * generator.uniform(0, errors.max_bias, (o, 1))
-            self._rotation_bias[env] = _directions(generator, o) * generator.uniform(0, errors.max_rotation_bias, (o, 1))
+            self._rotation_bias[env] = _directions(generator, o) * generator.uniform(
+                0, errors.max_rotation_bias, (o, 1)
+            )
             self._drift[env], self._step[env] = 0.0, 0
             self._latency[env] = round(generator.uniform(*errors.latency) * CONTROL_HZ)
             first = generator.integers(0, int(errors.lost_before * CONTROL_HZ))

@@ -11,11 +11,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ocrrl.datasets.decoded_frames import DecodedDataset
+from ocrrl.policies import pictures
 from ocrrl.policies.checkpoint import policy_type
 from ocrrl.policies.chunk_batches import ChunkBatch
 from ocrrl.policies.compact_checkpoint import POLICY_TYPE, CompactCheckpoint, load_compact, save_compact
 from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork
-from ocrrl.policies.compact_policy import to_network_image
 from ocrrl.policies.language import InstructionEncoder
 from ocrrl.policies.normalisation import EPSILON, Normalisation
 
@@ -76,7 +76,7 @@ class CompactLearner:
     def loss(self, batch: ChunkBatch) -> Float[Tensor, ""]:
         """Mean absolute error of the standardised actions that are within the episode."""
         images = {
-            camera: to_network_image(batch.images[camera]).to(self._device)
+            camera: pictures.centred(batch.images[camera]).to(self._device)
             for camera in self.module.architecture.cameras
         }
         state, action, is_pad, episode = (

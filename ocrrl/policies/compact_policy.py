@@ -2,10 +2,11 @@
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from ocrrl.interface.actions import limit
 from ocrrl.interface.observations import Images
+from ocrrl.policies import pictures
 from ocrrl.policies.compact_checkpoint import CompactCheckpoint
 from ocrrl.policies.normalisation import EPSILON
 
@@ -34,12 +35,12 @@ class CompactVLA:
 
         Raises ValueError if a camera is missing or its pictures have another size than the VLA was trained on.
         """
-        pictures = {camera: self._picture(images, camera) for camera in self.architecture.cameras}
+        taken = {camera: self._picture(images, camera) for camera in self.architecture.cameras}
         embedding = torch.from_numpy(self.encoder.embed(instruction)).to(self.device)
         state = torch.from_numpy(np.array(proprioception, np.float32)).to(self.device)
         with torch.inference_mode():
             state = (state - self._state_mean) / (self._state_std + EPSILON)
-            chunk = self.network(pictures, state, embedding.expand(len(state), -1))
+            chunk = self.network(taken, state, embedding.expand(len(state), -1))
             return limit(chunk * self._action_std + self._action_mean).cpu().numpy()
 
     def _picture(self, images: Images, camera: str) -> torch.Tensor:
@@ -50,9 +51,4 @@ class CompactVLA:
         shape = (*self.architecture.image_size, 3)
         if images[camera].shape[1:] != shape:
             raise ValueError(f"images of camera {camera} must have shape (n, *{shape}), got {images[camera].shape}")
-        return to_network_image(images[camera]).to(self.device)
-
-
-def to_network_image(pictures: UInt8[np.ndarray, "n height width 3"]) -> Float[torch.Tensor, "n 3 height width"]:
-    """Pictures as the network takes them: float in [0, 1], channels first, stored channels last."""
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).to(torch.float32).div_(255.0)
+        return pictures.centred(images[camera]).to(self.device)

@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ocrrl.datasets.decoded_frames import DecodedDataset
+from ocrrl.policies import pictures
 from ocrrl.policies.chunk_batches import ChunkBatch
 from ocrrl.policies.compact_checkpoint import ACTION_KEY, IMAGE_PREFIX, POLICY_TYPE, STATE_KEY
-from ocrrl.policies.compact_policy import to_network_image
 from ocrrl.policies.lerobot_vla import check_features, open_lerobot_policy, set_field
 
 _QUANTILES = {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}
@@ -50,7 +50,7 @@ class LeRobotLearner:
     def loss(self, batch: ChunkBatch) -> Float[Tensor, ""]:
         """The policy's own training loss; its noise comes from torch's generator, which the loop seeds at each step."""
         inputs: dict[str, Any] = {
-            IMAGE_PREFIX + camera: to_network_image(batch.images[camera]) for camera in self._cameras
+            IMAGE_PREFIX + camera: pictures.unit(batch.images[camera]) for camera in self._cameras
         }
         inputs[STATE_KEY] = torch.from_numpy(batch.state)
         inputs[ACTION_KEY] = torch.from_numpy(batch.action)

@@ -10,8 +10,8 @@ from jaxtyping import Float
 
 from ocrrl.interface.actions import ACTION_DIM, limit
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM, Images
+from ocrrl.policies import pictures
 from ocrrl.policies.compact_checkpoint import ACTION_KEY, IMAGE_PREFIX, STATE_KEY
-from ocrrl.policies.compact_policy import to_network_image
 
 _NOISE_SEED = 0
 
@@ -37,7 +37,7 @@ class LeRobotVLA:
         missing = [camera for camera in self._cameras if camera not in images]
         if missing:
             raise ValueError(f"images must hold the cameras {', '.join(self._cameras)}, got {', '.join(images)}")
-        batch: dict[str, Any] = {IMAGE_PREFIX + camera: to_network_image(images[camera]) for camera in self._cameras}
+        batch: dict[str, Any] = {IMAGE_PREFIX + camera: pictures.unit(images[camera]) for camera in self._cameras}
         batch[STATE_KEY] = torch.from_numpy(np.array(proprioception, np.float32))
         batch["task"] = [instruction] * len(proprioception)
         with torch.random.fork_rng(), torch.inference_mode():

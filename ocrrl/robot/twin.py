@@ -91,6 +91,10 @@ class TwinCell:
     def capture(self, ids: np.ndarray) -> Images:
         return {name: self._expose(frames, ids) for name, frames in self._world.capture(ids).items()}
 
+    def picture(self, ids: np.ndarray, size: int) -> Images:
+        """Pictures of `size` x `size` pixels without sensor noise, for people; no policy is given them."""
+        return self._world.picture(ids, size)
+
     def step(self, actions: np.ndarray, ids: np.ndarray) -> StepResult:
         result = self._world.step(actions, ids)
         self._steps[ids] += 1
@@ -109,9 +113,7 @@ class TwinCell:
         noisy = np.empty_like(frames)
         for row, env in enumerate(ids):
             # Noise belongs to the instant, so that who else takes pictures does not change what a policy sees.
-            generator = np.random.default_rng([self._seeds[env], 3, self._steps[env]])
+            generator = np.random.default_rng([self._seeds[env], 3, int(self._steps[env])])
             grain = generator.standard_normal(frames.shape[1:], dtype=np.float32) * SENSOR_NOISE
             noisy[row] = np.clip(frames[row] * generator.uniform(*EXPOSURE) + grain, 0, 255)
         return noisy
-
-

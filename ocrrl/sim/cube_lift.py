@@ -3,6 +3,7 @@
 Initial states: centre anywhere in 20 x 30 cm of table, any yaw (the cuboid looks the same after half a turn).
 """
 
+# pyright: reportAttributeAccessIssue=false
 import mujoco
 import numpy as np
 
@@ -21,7 +22,10 @@ LIFT_HEIGHT = 0.03  # [m]
 GRASPABLE_LENGTH = 0.03  # [m] either side of the centre
 
 REACH_REWARD, GRASP_REWARD, LIFT_REWARD = 0.3, 0.2, 0.5
-REACH_DISTANCES = (0.10, 0.03)  # [m] at which the coarse and the fine half of the reach reward have fallen to 1 - tanh(1)
+REACH_DISTANCES = (
+    0.10,
+    0.03,
+)  # [m] at which the coarse and the fine half of the reach reward have fallen to 1 - tanh(1)
 
 APPROACH_HEIGHT = 0.10  # [m] above the table
 GRASP_HEIGHT = 0.018
@@ -88,7 +92,6 @@ class CubeLift:
         to_gripper = rotations.conjugate(state.gripper_pose[:, 3:])
         turn = rotations.multiply(to_gripper, state.object_poses[:, 0, 3:])
         return state.object_in_gripper(0), rotations.rotate(turn, np.array([1.0, 0.0, 0.0]))
-
 
 
 def plan_demonstration(state: SceneState, env: int, generator: np.random.Generator) -> list[Waypoint]:

@@ -3,6 +3,7 @@
 Legend: N environments, n of them selected by ids (n,), O tracked objects.
 """
 
+# pyright: reportAttributeAccessIssue=false
 import mujoco
 import numpy as np
 from mujoco.batch import Batch
@@ -46,7 +47,7 @@ class SimEnvironment:
         self.kinematics = ArmKinematics(self.model)
         self.image_size = image_size
         self._dynamics = dynamics or DynamicsRange()
-        self._renderer: SceneRenderer | None = None
+        self._renderers: dict[int, SceneRenderer] = {}
         self._batch = Batch(self.model, num_envs, threads)
         self._qpos, self._ctrl = self._batch.bind("qpos"), self._batch.bind("ctrl")
         addresses = [self.model.joint(tracked.name).qposadr[0] for tracked in self.tabletop_task.objects]
@@ -118,9 +119,17 @@ class SimEnvironment:
         )
 
     def capture(self, ids: np.ndarray) -> Images:
-        if self._renderer is None:
-            self._renderer = SceneRenderer(self.model, self.image_size)
-        return self._renderer.render(self._qpos[ids])
+        return self.picture(ids, self.image_size)
+
+    def picture(self, ids: np.ndarray, size: int) -> Images:
+        """Pictures of `size` x `size` pixels of the environments `ids`, such as a film for people."""
+        if size not in self._renderers:
+            self._renderers[size] = SceneRenderer(self.model, size)
+        return self._renderers[size].render(self._qpos[ids])
+
+    def get_qpos(self) -> np.ndarray:
+        """Generalised positions (N, nq) of MuJoCo's model."""
+        return self._qpos.copy()
 
     def step(self, actions: np.ndarray, ids: np.ndarray) -> StepResult:
         actions = limit(np.asarray(actions, float))
@@ -142,10 +151,9 @@ class SimEnvironment:
         return self._judge(ids)
 
     def close(self) -> None:
-        """Free the renderer's context."""
-        if self._renderer is not None:
-            self._renderer.close()
-            self._renderer = None
+        """Free the renderers' contexts."""
+        while self._renderers:
+            self._renderers.popitem()[1].close()
 
     def get_state(self) -> dict[str, np.ndarray]:
         """All that `set_state` needs to go on bit for bit (dynamics included)."""
@@ -177,7 +185,14 @@ class SimEnvironment:
 
     def _expand_model_fields(self) -> None:
         """Give the fields that dynamics touch a value per environment."""
-        names = ("geom_friction", "body_mass", "body_inertia", "dof_frictionloss", "actuator_gainprm", "actuator_biasprm")
+        names = (
+            "geom_friction",
+            "body_mass",
+            "body_inertia",
+            "dof_frictionloss",
+            "actuator_gainprm",
+            "actuator_biasprm",
+        )
         self._nominal = {name: getattr(self.model, name).copy() for name in names}
         self._fields = {name: self._batch.expand(name) for name in names}
         tracked = self.tabletop_task.objects

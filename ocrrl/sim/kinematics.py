@@ -4,13 +4,16 @@ Legend: N arms; q (N, 7) joint positions [rad]; a pose (N, 7) is position [m] an
 The chain is read from the compiled model, so a scene and its kinematics cannot disagree.
 """
 
+# pyright: reportAttributeAccessIssue=false
 import mujoco
 import numpy as np
 
 from ocrrl.interface import rotations
 
 TCP_IN_HAND = (0.0, 0.0, 0.1034)  # [m], between the fingertips (Franka Hand manual)
-HOME_JOINTS = np.array([0.0, -0.185, 0.0, -2.497, 0.0, 2.312, 0.7854])  # [rad]; gripper at (0.45, 0, 0.25), pointing down
+HOME_JOINTS = np.array(
+    [0.0, -0.185, 0.0, -2.497, 0.0, 2.312, 0.7854]
+)  # [rad]; gripper at (0.45, 0, 0.25), pointing down
 DAMPING = 0.03
 NULLSPACE_GAIN = 0.05
 

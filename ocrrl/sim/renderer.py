@@ -1,5 +1,6 @@
 """Pictures of a scene from its cameras, one simulation after another through one off-screen context."""
 
+# pyright: reportAttributeAccessIssue=false
 import mujoco
 import numpy as np
 

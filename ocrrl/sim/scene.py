@@ -4,6 +4,7 @@ The arm comes from franky-sim's MJCF. Only the palm and one pad a finger collide
 training look draws collision meshes, and a twin's look draws the visual meshes.
 """
 
+# pyright: reportAttributeAccessIssue=false
 from dataclasses import dataclass, field
 from pathlib import Path
 

@@ -1,5 +1,6 @@
 """What a tabletop task brings to the simulator: its objects, initial states, staged reward and success."""
 
+# pyright: reportAttributeAccessIssue=false
 from dataclasses import dataclass
 from typing import Protocol
 

@@ -39,7 +39,11 @@ class TrueStateEnvironment(Protocol):
     """An environment that shows a demonstrator its true state."""
 
     num_envs: int
-    commanded_pose: np.ndarray
+
+    @property
+    def commanded_pose(self) -> np.ndarray:
+        """Commanded gripper poses (N, 7)."""
+        ...
 
     def true_state(self) -> SceneState: ...
 
@@ -93,7 +97,7 @@ class ScriptedTeleoperator:
         action[6] = goal.opening
 
         gap = np.linalg.norm(goal.pose[:3] - measured[:3])
-        if gap < ARRIVED_POSITION and np.linalg.norm(turn) < ARRIVED_ROTATION or self._dwell[env] > 0:
+        if (gap < ARRIVED_POSITION and np.linalg.norm(turn) < ARRIVED_ROTATION) or self._dwell[env] > 0:
             self._dwell[env] += 1
             if self._dwell[env] > goal.dwell and len(plan) > 1:
                 plan.pop(0)

@@ -28,7 +28,9 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
     )
     for evaluation in evaluations:
         rates = [sum(o.success for o in arm) / len(arm) for arm in (evaluation.base, evaluation.residual)]
-        print(f"{evaluation.cell}: base {rates[0]:.2f}, base + residual {rates[1]:.2f} of {len(evaluation.base)} episodes")
+        print(
+            f"{evaluation.cell}: base {rates[0]:.2f}, base + residual {rates[1]:.2f} of {len(evaluation.base)} episodes"
+        )
 
 
 def evaluate_cell(slug: str, layout: Layout, seed: int, cell: str, config: EvaluateConfig) -> PairedEvaluation:

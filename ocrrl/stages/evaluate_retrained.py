@@ -10,7 +10,7 @@ from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.rollouts.evaluate_retrained import ArmsEvaluation, EvaluateRetrainedConfig, write_retrained_evaluation
 from ocrrl.stages.processes import side_by_side
-from ocrrl.worlds import make_environment
+from ocrrl.worlds import make_twin
 
 VLA_OF_ARM = {
     "before": "real",
@@ -38,4 +38,4 @@ def evaluate_arm(slug: str, layout: Layout, vla: str, config: EvaluateRetrainedC
     task, parallel = tabletop_task(slug), min(config.num_envs, config.episodes)
     policy = ChunkedPolicy(load_vla(layout.vla(vla)), task.instruction, parallel)
     seeds = initial_state_seeds("test", config.episodes)
-    return run_episodes(make_environment(CELL, slug, parallel), policy, None, seeds)
+    return run_episodes(make_twin(slug, parallel), policy, None, seeds)

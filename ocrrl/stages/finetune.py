@@ -13,7 +13,11 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
 
     config = params.config("finetune", task.slug)
     domain = options.domain
-    kept = json.loads(layout.replay_report.read_text())["kept"] if getattr(config, "real_episodes", "replayed") == "replayed" else None
+    kept = (
+        json.loads(layout.replay_report.read_text())["kept"]
+        if getattr(config, "real_episodes", "replayed") == "replayed"
+        else None
+    )
     train(
         layout.dataset(domain),
         layout.vla(domain),

@@ -10,14 +10,14 @@ from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
 from ocrrl.params import Params
 from ocrrl.stages.versions import package_versions
-from ocrrl.worlds import make_environment, make_teleoperator
+from ocrrl.worlds import make_teleoperator, make_twin
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
     from ocrrl.datasets.record import record_episodes
 
     config = params.config("record", task.slug)
-    cell = make_environment("twin", task.slug, min(10, config.episodes))
+    cell = make_twin(task.slug, min(10, config.episodes))
     work = files.fresh_folder(layout.work("record"))
     with tqdm(total=config.episodes, desc="record", unit="episode") as bar:
         summary = record_episodes(

@@ -7,7 +7,7 @@ from tqdm import tqdm
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
 from ocrrl.params import Params
-from ocrrl.worlds import make_environment
+from ocrrl.worlds import make_simulator
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
@@ -20,7 +20,7 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
     with tqdm(total=len(episodes), desc="replay", unit="episode") as bar:
         summary = replay_episodes(
             episodes,
-            make_environment("sim", task.slug, min(10, len(episodes))),
+            make_simulator(task.slug, min(10, len(episodes))),
             layout.dataset("sim"),
             layout.replay_transitions,
             layout.replay_report,

@@ -10,7 +10,7 @@ from ocrrl.params import Params
 from ocrrl.rollouts.rollout import RolloutConfig, RolloutSummary, collect_rollouts, rollout_metrics
 from ocrrl.stages.processes import side_by_side
 from ocrrl.stages.versions import package_versions
-from ocrrl.worlds import make_environment
+from ocrrl.worlds import make_twin
 
 RESIDUAL_SEED = 0  # fixed beforehand, not chosen on results
 POLICIES = ("corrected", "base")
@@ -19,13 +19,13 @@ POLICIES = ("corrected", "base")
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
     config = params.config("rollout", task.slug)
     results = side_by_side(collect, [(task.slug, layout, policy, config) for policy in POLICIES])
-    summaries = dict(zip(POLICIES, results, strict=True))
-    files.write_json(
-        layout.rollout_report, rollout_metrics(task.slug, layout.round_number, RESIDUAL_SEED, summaries)
-    )
+    summaries: dict[str, RolloutSummary] = dict(zip(POLICIES, results, strict=True))
+    files.write_json(layout.rollout_report, rollout_metrics(task.slug, layout.round_number, RESIDUAL_SEED, summaries))
     for policy, summary in summaries.items():
         attempts = summary.attempts
-        print(f"{policy}: {summary.recorded} episodes recorded, {attempts['successes']} of {attempts['episodes']} succeeded")
+        print(
+            f"{policy}: {summary.recorded} episodes recorded, {attempts['successes']} of {attempts['episodes']} succeeded"
+        )
 
 
 def collect(slug: str, layout: Layout, policy: str, config: RolloutConfig) -> RolloutSummary:
@@ -34,7 +34,7 @@ def collect(slug: str, layout: Layout, policy: str, config: RolloutConfig) -> Ro
     from ocrrl.policies.chunked_policy import ChunkedPolicy
     from ocrrl.residual.residual_policy import load_residual
 
-    task, cell = tabletop_task(slug), make_environment("twin", slug, config.num_envs)
+    task, cell = tabletop_task(slug), make_twin(slug, config.num_envs)
     inputs = files.fingerprint(config, layout.vla("real"), layout.residual(RESIDUAL_SEED))
     residual = load_residual(layout.residual(RESIDUAL_SEED), task).residual if policy == "corrected" else None
     return collect_rollouts(

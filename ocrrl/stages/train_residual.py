@@ -10,7 +10,7 @@ from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
 from ocrrl.params import Params
-from ocrrl.worlds import make_environment
+from ocrrl.worlds import make_simulator
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
@@ -23,7 +23,7 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
     config = params.config("train_residual", task.slug)
     vla = load_vla(layout.vla("sim"))
     parallel = min(25, config.validation_episodes)
-    validation = make_environment("sim", task.slug, parallel)
+    validation = make_simulator(task.slug, parallel)
     seeds = initial_state_seeds("validation", config.validation_episodes)
 
     def success_rate(residual) -> float:
@@ -40,7 +40,7 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
 
         train(
             config,
-            make_environment("sim", task.slug, config.num_envs),
+            make_simulator(task.slug, config.num_envs),
             ChunkedPolicy(vla, task.instruction, config.num_envs),
             read_replay_transitions(layout.replay_transitions),
             layout.work(f"train_residual-{options.seed}-{inputs}"),

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 
 from ocrrl.interface.observations import (
@@ -57,5 +59,5 @@ def test_proprioception_does_not_depend_on_the_sign_of_a_quaternion():
 
 def test_seed_ranges_are_disjoint():
     spans = sorted((r.start, r.stop) for r in RANGES.values())
-    assert all(stop <= start for (_, stop), (start, _) in zip(spans, spans[1:], strict=False))
+    assert all(stop <= start for (_, stop), (start, _) in pairwise(spans))
     assert not set(initial_state_seeds("validation", 100)) & set(initial_state_seeds("test", 100))

@@ -1,13 +1,13 @@
 import pytest
 import torch
 
-from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork, spatial_softmax
+from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork, SpatialSoftmax
 
 
 def inputs(batch: int, cameras: tuple[str, ...], height: int = 32, width: int = 48):
     generator = torch.Generator().manual_seed(0)
     return (
-        {camera: torch.rand((batch, 3, height, width), generator=generator) for camera in cameras},
+        {camera: torch.rand((batch, 3, height, width), generator=generator) - 0.5 for camera in cameras},
         torch.randn((batch, 8), generator=generator),
         torch.randn((batch, 384), generator=generator),
     )
@@ -19,9 +19,11 @@ def test_a_chunk_of_actions_comes_out_for_each_of_the_batch():
 
 
 def test_spatial_softmax_reads_where_a_map_peaks():
-    maps = torch.full((1, 2, 5, 9), -50.0)
-    maps[0, 0, 0, 8] = maps[0, 1, 2, 4] = 50.0
-    x, y = spatial_softmax(maps).unflatten(1, (2, 2)).unbind(2)
+    features = torch.full((1, 2, 5, 9), -50.0)
+    features[0, 0, 0, 8] = features[0, 1, 2, 4] = 50.0
+    reader = SpatialSoftmax(channels=2, keypoints=2)
+    reader.maps.weight.data = torch.eye(2)
+    x, y = reader(features).unflatten(1, (2, 2)).unbind(2)
     assert torch.allclose(x, torch.tensor([[1.0, 0.0]]), atol=1e-6)
     assert torch.allclose(y, torch.tensor([[-1.0, 0.0]]), atol=1e-6)
 

@@ -16,7 +16,7 @@ class CompactVLAConfig(PreTrainedConfig):
 
     chunk_size: int = 16
     n_action_steps: int = 16
-    channels: int = 32
+    channels: int = 16
     keypoints: int = 24
     camera_features: int = 96
     hidden: int = 256

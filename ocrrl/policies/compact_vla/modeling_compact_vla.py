@@ -53,7 +53,7 @@ class CompactVLAPolicy(PreTrainedPolicy):
         return self._queue.popleft()
 
     def _predict(self, batch: dict[str, Tensor]) -> Tensor:
-        images = {camera: batch[IMAGE_PREFIX + camera] for camera in self.model.architecture.cameras}
+        images = {camera: batch[IMAGE_PREFIX + camera] - 0.5 for camera in self.model.architecture.cameras}
         if self.training and self.config.image_shift:
             images = {camera: _randomly_shifted(image, self.config.image_shift) for camera, image in images.items()}
         return self.model(images, batch[STATE_KEY], batch[INSTRUCTION_KEY])

@@ -1,0 +1,15 @@
+"""Pictures as networks take them: floats, channels first (stored channels last, which convolutions like best on a CPU)."""
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+
+
+def centred(pictures: UInt8[np.ndarray, "n height width 3"]) -> Float[torch.Tensor, "n 3 height width"]:
+    """In [-0.5, 0.5], for the compact network."""
+    return (torch.from_numpy(pictures).permute(0, 3, 1, 2) - 127.5).mul_(1.0 / 255.0)
+
+
+def unit(pictures: UInt8[np.ndarray, "n height width 3"]) -> Float[torch.Tensor, "n 3 height width"]:
+    """In [0, 1], as LeRobot's datasets give them to a policy's preprocessor."""
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255.0

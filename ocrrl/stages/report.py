@@ -1,0 +1,30 @@
+"""`report`: one page of tables, figures and films, and the result table in Markdown."""
+
+import argparse
+
+from ocrrl import files
+from ocrrl.interface.tabletop_tasks import TabletopTask
+from ocrrl.layout import Layout
+from ocrrl.params import Params
+from ocrrl.report.build_report import build_report
+from ocrrl.report.inputs import ReportInputs
+
+RESIDUAL_SEED = 0
+
+
+def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
+    work = files.fresh_folder(layout.work("report"))
+    inputs = ReportInputs(
+        tabletop_task=task.slug,
+        round=layout.round_number,
+        evaluations=(layout.evaluation(RESIDUAL_SEED),),
+        evaluation_episodes=(layout.evaluation_episodes(RESIDUAL_SEED),),
+        residuals=(layout.residual(RESIDUAL_SEED),),
+        retrained_evaluation=layout.retrained_evaluation,
+        ingest_report=layout.ingest_report,
+        replay_report=layout.replay_report,
+        rollout_report=layout.rollout_report,
+    )
+    build_report(inputs, work)
+    files.publish(work, layout.report)
+    print(f"{layout.report / 'index.html'}")

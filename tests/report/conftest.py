@@ -1,0 +1,18 @@
+import pytest
+
+from ocrrl.report.build_report import build_report
+
+from .synthetic_round import write_synthetic_round
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory):
+    return write_synthetic_round(tmp_path_factory.mktemp("round"), episodes=40)
+
+
+@pytest.fixture(scope="session")
+def report(inputs, tmp_path_factory):
+    """The folder of a report with every part."""
+    out = tmp_path_factory.mktemp("report")
+    build_report(inputs, out)
+    return out

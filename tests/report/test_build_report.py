@@ -1,0 +1,105 @@
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from ocrrl.report.build_report import build_report
+from ocrrl.report.inputs import ReportInputs
+from ocrrl.report.verdicts import TWIN_STATEMENT
+
+VOID = {"meta", "link", "img", "br", "hr"}
+
+
+class Page(HTMLParser):
+    """Checks that tags nest, and gathers ids, links and everything that the page would load."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.ids, self.links, self.loaded = [], [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        self.ids += [values["id"]] if "id" in values else []
+        self.loaded += [values[name] for name in ("src", "srcset", "data") if name in values]
+        if tag == "link":
+            self.loaded.append(values["href"])
+        if tag == "a":
+            self.links.append(values["href"])
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def read(report):
+    return (report / "index.html").read_text()
+
+
+def test_the_page_is_sound_and_loads_nothing_from_elsewhere(report):
+    page = Page(read(report))
+    assert len(set(page.ids)) == len(page.ids)
+    assert all(link.removeprefix("#") in page.ids for link in page.links)
+    assert all(source.startswith("data:") for source in page.loaded)
+    assert not re.search(r"url\(|@import|<script", read(report))
+
+
+def test_the_same_inputs_give_the_same_bytes(inputs, report, tmp_path):
+    build_report(inputs, tmp_path)
+    for name in ("index.html", "results.md"):
+        assert (tmp_path / name).read_bytes() == (report / name).read_bytes()
+
+
+def test_every_part_is_there(report):
+    text = read(report)
+    assert text.count("data:video/mp4;base64,") == 4
+    assert text.count("data:image/svg+xml;base64,") == 6
+    assert "Missing" not in text
+    assert "timestamps must be increasing" in text
+    assert "episode_000017.h5" in text
+
+
+def test_what_is_a_twin_is_said_at_the_top_and_in_the_table(report):
+    text = read(report)
+    assert text.index(TWIN_STATEMENT) < text.index("<main>")
+    assert TWIN_STATEMENT in (report / "results.md").read_text()
+    assert "Nothing here was measured on a robot" in text
+
+
+def test_the_papers_numbers_are_marked_as_the_papers(report):
+    results = (report / "results.md").read_text()
+    assert "paper, not ours" in results
+    assert "real robot 17 / 20" in results
+    assert "not ours and have no counterpart here" in read(report)
+
+
+def test_without_any_part_the_page_says_what_is_missing(tmp_path):
+    build_report(ReportInputs("stack_cube"), tmp_path)
+    text = read(tmp_path)
+    Page(text)
+    for part in ("films", "learning curves", "ingest report", "evaluation of the retrained VLA"):
+        assert part in text
+    assert "Nothing has been evaluated yet." in text
+    assert "Not measured." in (tmp_path / "results.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["evaluations", "evaluation_episodes", "residuals", "retrained_evaluation", "ingest_report", "replay_report"],
+)
+def test_a_file_that_is_not_there_is_named_and_the_rest_is_shown(inputs, tmp_path, part):
+    absent = tmp_path / "nowhere"
+    fields = vars(inputs) | {part: (absent,) if isinstance(getattr(inputs, part), tuple) else absent}
+    fields["evaluation_episodes"] = fields["evaluation_episodes"][:1]
+    build_report(ReportInputs(**fields), tmp_path / "out")
+    text = read(tmp_path / "out")
+    assert str(absent) in text
+    assert "Target" in text
+
+
+def test_a_file_that_is_not_json_is_refused_by_name(tmp_path):
+    (tmp_path / "ingest.json").write_text("{")
+    with pytest.raises(ValueError, match=r"ingest\.json must be JSON"):
+        build_report(ReportInputs("cube_lift", ingest_report=tmp_path / "ingest.json"), tmp_path / "out")

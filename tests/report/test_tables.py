@@ -1,0 +1,50 @@
+from ocrrl.report.inputs import cell_label, read_inputs
+from ocrrl.report.tables import Table, data_table, html_table, markdown_table, percent, seconds, success_table
+from ocrrl.report.verdicts import shortfalls, targets
+
+
+def test_markdown_columns_line_up_words_left_and_numbers_right():
+    table = Table(("where", "n"), [("sim", "5"), ("twin | a", "100")])
+    assert (
+        markdown_table(table) == "| where     |   n |\n|-----------|----:|\n| sim       |   5 |\n| twin \\| a | 100 |\n"
+    )
+
+
+def test_html_is_escaped():
+    assert '<td class="text">a &lt;b&gt;</td>' in html_table(Table(("x",), [("a <b>",)]))
+
+
+def test_no_twin_passes_for_a_robot_and_a_robot_is_called_one():
+    assert cell_label("twin") == "twin (simulated)"
+    assert cell_label("wire_twin") == "wire_twin (simulated)"
+    assert cell_label("fr3") == "fr3 (robot)"
+
+
+def test_units():
+    assert (percent(0.123), percent(-0.2, signed=True), percent(None)) == ("12%", "-20%", "–")
+    assert (seconds(50), seconds(None)) == ("2.5 s", "–")
+
+
+def test_the_base_is_listed_once_beside_several_residuals(inputs):
+    rows = success_table(read_inputs(inputs)).rows
+    assert [row[:3] for row in rows] == [
+        (cell, policy, seed)
+        for cell in ("sim", "twin (simulated)")
+        for policy, seed in [("base VLA", "–"), *(("base + residual", s) for s in "012")]
+    ]
+
+
+def test_rollouts_that_fell_short_are_said_to(inputs):
+    measured = read_inputs(inputs)
+    assert any("60 were wanted" in cell for row in data_table(measured).rows for cell in row)
+    assert any("Only 52 of the 60 wanted base rollouts" in sentence for sentence in shortfalls(measured))
+
+
+def test_targets_are_judged_by_the_numbers(inputs):
+    measured = read_inputs(inputs)
+    judged = {target.text: target for target in targets(measured)}
+    sim = measured.main_cells["sim"]["residual"]["success_rate"]
+    assert judged["sim: base + residual in at least 95%"].reached == (sim >= 0.95)
+    assert judged["retrained VLA better than before (95% interval above 0)"].reached
+    missed = [target for target in judged.values() if target.reached is False]
+    assert sum("Target missed" in sentence for sentence in shortfalls(measured)) == len(missed)
