@@ -46,7 +46,7 @@ class CompactLearner:
             raise ValueError(
                 f"finetune.policy of type {POLICY_TYPE} must set only {', '.join(known)}, got {', '.join(unknown)}"
             )
-        shapes = {pictures.shape[1:3] for pictures in data.images.values()}
+        shapes = {frames.shape[1:3] for frames in data.images.values()}
         if len(shapes) != 1:
             raise ValueError(f"the dataset's cameras must be at least one, all of one size, got {_shapes(data)}")
         network = CompactNetwork(CompactArchitecture(tuple(data.images), shapes.pop(), **sizes))
@@ -101,4 +101,4 @@ def masked_l1(
 
 
 def _shapes(data: DecodedDataset) -> dict[str, tuple[int, ...]]:
-    return {camera: pictures.shape[1:3] for camera, pictures in data.images.items()}
+    return {camera: frames.shape[1:3] for camera, frames in data.images.items()}

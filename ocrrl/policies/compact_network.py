@@ -1,10 +1,10 @@
 """The default VLA's network: small pictures, proprioception and an instruction embedding to a chunk of actions.
 
 Per camera a stride-4 and a stride-2 convolution, the second modulated by the instruction (FiLM); spatial softmax reads
-where things are, at both scales, and a few channels of the coarse map, flattened, what the scene looks like. Trained
-from scratch on a CPU in half a minute. Cube Lift, 30 demonstrations, 900 steps, 64 validation episodes, one seed:
-.83 of them solved; without the flattened channels .44; three stride-2 convolutions in place of the two .31, in 1.3
-times the time.
+where things are, at both scales, and a few channels of the coarse map, flattened, what the scene looks like. Measured on
+Cube Lift (30 demonstrations, batches of 64, 64 validation episodes): .42 and .48 solved after 400 steps (two seeds, 14
+CPU-s), .66 after 900. Without the flattened channels, and twice as wide, .44 after 900; three stride-2 convolutions and
+keypoints .31. Twice as wide with them .77, in 1.5 times the time.
 Legend: B batch, C cameras, H actions in a chunk.
 """
 

@@ -32,7 +32,7 @@ class FinetuneConfig:
 
     policy: Mapping[str, Any] = field(default_factory=lambda: {"type": POLICY_TYPE})
     """`type`, any LeRobot policy type, and fields of that policy's configuration."""
-    steps: int = 1500
+    steps: int = 400
     batch_size: int = 64
     learning_rate: float = 1e-3
     """Highest of the one-cycle schedule; 1e-4 or less for pretrained VLAs."""
@@ -42,7 +42,7 @@ class FinetuneConfig:
     language: str = "auto"
     """Instruction encoder of the default VLA: auto, sentence or hash."""
     seed: int = 0
-    checkpoint_every: int = 500
+    checkpoint_every: int = 200
     device: str = "cpu"
     threads: int = 1
 

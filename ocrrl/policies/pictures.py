@@ -1,4 +1,4 @@
-"""Pictures as networks take them: floats, channels first (stored channels last, which convolutions like best on a CPU)."""
+"""Pictures as networks take them: floats, channels first but stored channels last, which is quick on a CPU."""
 
 import numpy as np
 import torch

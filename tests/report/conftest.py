@@ -7,7 +7,7 @@ from .synthetic_round import write_synthetic_round
 
 @pytest.fixture(scope="session")
 def inputs(tmp_path_factory):
-    return write_synthetic_round(tmp_path_factory.mktemp("round"), episodes=40)
+    return write_synthetic_round(tmp_path_factory.mktemp("round"), episodes=40, films=1)
 
 
 @pytest.fixture(scope="session")

@@ -14,10 +14,12 @@ RATES = {"sim": (0.3, 0.97), "twin": (0.27, 0.89)}
 ARM_RATES = {"before": 0.27, "retrained": 0.71, "demonstrations_only": 0.36, "base_rollouts": 0.52}
 
 
-def write_synthetic_round(folder: Path, episodes: int = 100, seeds: tuple[int, ...] = (0, 1, 2)) -> ReportInputs:
+def write_synthetic_round(
+    folder: Path, episodes: int = 100, seeds: tuple[int, ...] = (0, 1, 2), films: int = 2
+) -> ReportInputs:
     """Write every part of a report's inputs under `folder`."""
     for seed in seeds:
-        evaluations = [_evaluation(cell, seed, episodes) for cell in RATES]
+        evaluations = [_evaluation(cell, seed, episodes, films) for cell in RATES]
         write_evaluation(folder / f"e{seed}.json", folder / f"e{seed}", "cube_lift", 0, seed, evaluations, traces=3)
         _write(folder / f"residual_{seed}/curve.json", {"points": _curve(seed)})
     arms = {arm: _outcomes(rate, episodes, 9, mean_steps=70) for arm, rate in ARM_RATES.items()}
@@ -42,15 +44,15 @@ def _write(path: Path, content) -> None:
     path.write_text(json.dumps(content))
 
 
-def _evaluation(cell: str, seed: int, episodes: int) -> PairedEvaluation:
+def _evaluation(cell: str, seed: int, episodes: int, films: int) -> PairedEvaluation:
     base = _outcomes(RATES[cell][0], episodes, 1, mean_steps=80)
     residual = _outcomes(RATES[cell][1] - 0.02 * seed, episodes, 2 + seed, mean_steps=66, with_residual=True)
-    random, films = np.random.default_rng(5), {}
-    for chosen in telling_seeds(base[:20], residual[:20], 2):
+    random, pictures = np.random.default_rng(5), {}
+    for chosen in telling_seeds(base[:20], residual[:20], films):
         for arm, outcomes in (("base", base), ("residual", residual)):
             (steps,) = (outcome.steps for outcome in outcomes if outcome.seed == chosen)
-            films[f"{arm}_{chosen}"] = _frames(steps, random)
-    return PairedEvaluation(cell, base, residual, films)
+            pictures[f"{arm}_{chosen}"] = _frames(steps, random)
+    return PairedEvaluation(cell, base, residual, pictures)
 
 
 def _frames(steps: int, random: np.random.Generator) -> np.ndarray:
