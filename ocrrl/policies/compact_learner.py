@@ -43,9 +43,7 @@ class CompactLearner:
         known = [field.name for field in fields(CompactArchitecture) if field.name not in ("cameras", "image_size")]
         unknown = sorted(set(sizes) - set(known))
         if unknown:
-            raise ValueError(
-                f"finetune.policy of type {POLICY_TYPE} must set only {', '.join(known)}, got {', '.join(unknown)}"
-            )
+            raise ValueError(f"policy of type {POLICY_TYPE} must set only {', '.join(known)}, got {', '.join(unknown)}")
         shapes = {frames.shape[1:3] for frames in data.images.values()}
         if len(shapes) != 1:
             raise ValueError(f"the dataset's cameras must be at least one, all of one size, got {_shapes(data)}")
@@ -61,7 +59,7 @@ class CompactLearner:
         """
         if policy_type(init_from) != POLICY_TYPE:
             raise ValueError(
-                f"finetune.policy.type must be {policy_type(init_from)} to continue from {init_from}, got {POLICY_TYPE}"
+                f"policy.type must be {policy_type(init_from)} to continue from {init_from}, got {POLICY_TYPE}"
             )
         checkpoint = load_compact(init_from)
         architecture = checkpoint.network.architecture

@@ -48,17 +48,17 @@ class FinetuneConfig:
 
     def __post_init__(self):
         if not isinstance(self.policy, Mapping) or "type" not in self.policy:
-            raise ValueError(f"finetune.policy must be a mapping with a type, got {self.policy!r}")
+            raise ValueError(f"policy must be a mapping with a type, got {self.policy!r}")
         for name in ("steps", "batch_size", "checkpoint_every", "threads"):
             if getattr(self, name) < 1:
-                raise ValueError(f"finetune.{name} must be at least 1, got {getattr(self, name)}")
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0.0 < self.learning_rate <= 1.0:
-            raise ValueError(f"finetune.learning_rate must be in (0, 1], got {self.learning_rate}")
+            raise ValueError(f"learning_rate must be in (0, 1], got {self.learning_rate}")
         for name in ("weight_decay", "image_shift", "seed"):
             if getattr(self, name) < 0:
-                raise ValueError(f"finetune.{name} must be at least 0, got {getattr(self, name)}")
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
         if self.language not in LANGUAGES:
-            raise ValueError(f"finetune.language must be one of {', '.join(LANGUAGES)}, got {self.language!r}")
+            raise ValueError(f"language must be one of {', '.join(LANGUAGES)}, got {self.language!r}")
 
 
 class Learner(Protocol):

@@ -38,9 +38,7 @@ class LeRobotLearner:
         self.module, self._preprocessor, self._postprocessor = made
         config = self.module.config
         if config.type != policy["type"]:
-            raise ValueError(
-                f"finetune.policy.type must be {config.type} to continue from {init_from}, got {policy['type']}"
-            )
+            raise ValueError(f"policy.type must be {config.type} to continue from {init_from}, got {policy['type']}")
         check_features(config)
         self.chunk_size: int = config.chunk_size
         self._cameras = [key.removeprefix(IMAGE_PREFIX) for key in config.image_features]
@@ -86,7 +84,7 @@ def _fresh(
         config = make_policy_config(policy_type, device=device)
     else:
         known = ", ".join(sorted({POLICY_TYPE, *PreTrainedConfig.get_known_choices()}))
-        raise ValueError(f"finetune.policy.type must be one of {known}, got {policy_type!r}")
+        raise ValueError(f"policy.type must be one of {known}, got {policy_type!r}")
     config.device, config.push_to_hub = device, False
     for name, value in fields.items():
         set_field(config, name, value)

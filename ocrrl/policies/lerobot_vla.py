@@ -76,9 +76,7 @@ def open_lerobot_policy(path: Path, device: str, overrides: Mapping[str, Any] | 
 def set_field(config: Any, name: str, value: Any) -> None:
     """Set `name` of a LeRobot policy configuration; ValueError naming the fields there are if it has none such."""
     if name not in vars(config):
-        raise ValueError(
-            f"finetune.policy of type {config.type} must set only {', '.join(sorted(vars(config)))}, got {name}"
-        )
+        raise ValueError(f"policy of type {config.type} must set only {', '.join(sorted(vars(config)))}, got {name}")
     setattr(config, name, value)
 
 

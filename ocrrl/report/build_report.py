@@ -130,7 +130,7 @@ def _videos(measured: Measured) -> str:
     return (
         page.paragraph(
             "The same initial state twice. The states were chosen to show a rescue and, where there is one, a harm; "
-            "the tables above tell how often each happens. Pictures are what the VLA sees, enlarged."
+            "the tables above tell how often each happens. Pictures are larger than the 64 pixels that the VLA sees."
         )
         + f'<div class="videos">{shown}</div>'
     )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ocrrl import files
-from ocrrl.interface.protocols import Environment, Policy
+from ocrrl.interface.protocols import Capture, Environment, Policy
 from ocrrl.rollouts.control_loop import ResidualFunction, run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome, EpisodeTrace
 from ocrrl.rollouts.film import Film, Frames, write_films
@@ -83,7 +83,12 @@ class PairedEvaluation:
 
 
 def evaluate_pair(
-    environment: Environment, base: Policy, residual: ResidualFunction, seeds: Sequence[int], films: int = 0
+    environment: Environment,
+    base: Policy,
+    residual: ResidualFunction,
+    seeds: Sequence[int],
+    films: int = 0,
+    film_capture: Capture | None = None,
 ) -> PairedEvaluation:
     """Both arms from the initial states `seeds`; raises ValueError when there are none.
 
@@ -99,7 +104,7 @@ def evaluate_pair(
         batch = slice(environment.num_envs)
         chosen = telling_seeds(outcomes["base"][batch], outcomes["residual"][batch], films)
         for arm, change in arms.items():
-            film = Film(chosen)
+            film = Film(chosen, capture=film_capture)
             again = run_episodes(environment, base, change, seeds[batch], film)
             require_repeated(outcomes[arm][batch], again)
             filmed |= {f"{arm}_{seed}": frames for seed, frames in film.frames.items()}

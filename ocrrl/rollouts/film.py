@@ -21,8 +21,9 @@ Frames = UInt8[np.ndarray, "T H W 3"]
 class Film:
     """Films the episodes of `seeds` with one camera; `frames` holds what was taken, by seed."""
 
-    def __init__(self, seeds: Iterable[int], camera: str | None = None) -> None:
-        """`camera` is by default the environment's first."""
+    def __init__(self, seeds: Iterable[int], camera: str | None = None, capture: Capture | None = None) -> None:
+        """`camera` is by default the environment's first; `capture` takes the film's pictures in place of the policy's."""
+        self._film_capture = capture
         self.frames: dict[int, Frames] = {}
         self._seeds, self._camera = set(seeds), camera
         self._running: dict[int, int] = {}
@@ -44,7 +45,7 @@ class Film:
         filmed = np.array([env for env in ids if int(env) in self._running], int)
         if len(filmed) == 0:
             return
-        images = capture(filmed)
+        images = (self._film_capture or capture)(filmed)
         if self._camera is not None and self._camera not in images:
             raise ValueError(f"camera must be one of {', '.join(images)}, got {self._camera!r}")
         for env, picture in zip(filmed, images[self._camera or next(iter(images))], strict=True):

@@ -11,6 +11,7 @@ from ocrrl.stages.processes import side_by_side
 from ocrrl.worlds import make_environment
 
 VLA_OF_CELL = {"sim": "sim", "twin": "real"}
+FILM_SIZE = 160  # pixels
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
@@ -43,4 +44,7 @@ def evaluate_cell(slug: str, layout: Layout, seed: int, cell: str, config: Evalu
     base = ChunkedPolicy(load_vla(layout.vla(VLA_OF_CELL[cell])), task.instruction, parallel)
     residual = load_residual(layout.residual(seed), task).residual
     seeds = initial_state_seeds("test", config.episodes)
-    return evaluate_pair(make_environment(cell, slug, parallel), base, residual, seeds, config.films)
+    world = make_environment(cell, slug, parallel)
+    return evaluate_pair(
+        world, base, residual, seeds, config.films, film_capture=lambda ids: world.picture(ids, FILM_SIZE)
+    )

@@ -152,11 +152,11 @@ def test_the_learning_rate_rises_for_a_tenth_and_falls_to_nothing():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"policy": {}}, "finetune.policy must be a mapping with a type"),
-        ({"steps": 0}, "finetune.steps must be at least 1, got 0"),
-        ({"learning_rate": 0.0}, r"finetune.learning_rate must be in \(0, 1\], got 0.0"),
-        ({"image_shift": -1}, "finetune.image_shift must be at least 0, got -1"),
-        ({"language": "latin"}, "finetune.language must be one of auto, sentence, hash, got 'latin'"),
+        ({"policy": {}}, "policy must be a mapping with a type"),
+        ({"steps": 0}, "steps must be at least 1, got 0"),
+        ({"learning_rate": 0.0}, r"learning_rate must be in \(0, 1\], got 0.0"),
+        ({"image_shift": -1}, "image_shift must be at least 0, got -1"),
+        ({"language": "latin"}, "language must be one of auto, sentence, hash, got 'latin'"),
     ],
 )
 def test_an_impossible_setting_is_refused(change, message):
@@ -166,7 +166,5 @@ def test_an_impossible_setting_is_refused(change, message):
 
 def test_an_unknown_size_of_the_default_vla_is_refused(dots, tmp_path):
     config = FinetuneConfig(**vars(QUICK) | {"policy": {"type": "compact_vla", "layers": 3}})
-    with pytest.raises(
-        ValueError, match=r"finetune\.policy of type compact_vla must set only chunk_size, .*, got layers"
-    ):
+    with pytest.raises(ValueError, match=r"policy of type compact_vla must set only chunk_size, .*, got layers"):
         finetune(dots, tmp_path / "vla", tmp_path / "work", config, progress=False)

@@ -137,10 +137,10 @@ def test_a_policy_that_cannot_drive_this_robot_is_refused_with_every_reason():
 
 
 def test_an_unknown_policy_type_or_field_is_refused(dots, tmp_path):
-    with pytest.raises(ValueError, match=r"finetune\.policy\.type must be one of act, .*compact_vla.*, got 'gpt'"):
+    with pytest.raises(ValueError, match=r"policy\.type must be one of act, .*compact_vla.*, got 'gpt'"):
         finetune(dots, tmp_path / "vla", tmp_path / "work", FinetuneConfig(policy={"type": "gpt"}), progress=False)
     wrong = FinetuneConfig(policy={"type": "act", "layers": 3})
-    with pytest.raises(ValueError, match=r"finetune\.policy of type act must set only .*chunk_size.*, got layers"):
+    with pytest.raises(ValueError, match=r"policy of type act must set only .*chunk_size.*, got layers"):
         finetune(dots, tmp_path / "vla", tmp_path / "work", wrong, progress=False)
 
 

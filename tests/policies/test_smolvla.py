@@ -29,7 +29,7 @@ def test_a_smolvla_is_finetuned_deployed_and_retrained(tmp_path):
 
     finetune(root, tmp_path / "again", tmp_path / "work", config, init_from=tmp_path / "first", progress=False)
     assert not np.array_equal(first, act(tmp_path / "again"))
-    with pytest.raises(ValueError, match=r"finetune\.policy\.type must be smolvla to continue from"):
+    with pytest.raises(ValueError, match=r"policy\.type must be smolvla to continue from"):
         finetune(
             root, tmp_path / "x", tmp_path / "work", FinetuneConfig(), init_from=tmp_path / "first", progress=False
         )
