@@ -61,7 +61,7 @@ def main() -> None:
         print(f"median of {len(costs)} seeds: {statistics.median(reached):.0f} CPU-s")
     print(f"lowest held-out success: {min(rates):.2f}")
     print(f"environment step over bare mj_step: {environment_over_mj_step(options.task):.2f}")
-    td3_update.main([])
+    td3_update.show()
 
 
 def train_and_test(slug: str, seed: int, episodes: int) -> tuple[list[dict], list[dict], dict]:

@@ -106,15 +106,20 @@ def measure(rounds: int = 60, threads: int = 1, device: str = "cpu") -> dict[str
     return results
 
 
+def show(rounds: int = 60, threads: int = 1, device: str = "cpu") -> None:
+    """Print what `measure` gives."""
+    print(f"one TD3 update, batch 256, {threads} thread(s), {device}, medians [CPU ms]")
+    for size, row in measure(rounds, threads, device).items():
+        print(f"{size:16s} " + " · ".join(f"{name} {value:.1f}" for name, value in row.items()))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
-    print(f"one TD3 update, batch 256, {arguments.threads} thread(s), {arguments.device}, medians [CPU ms]")
-    for size, row in measure(arguments.rounds, arguments.threads, arguments.device).items():
-        print(f"{size:16s} " + " · ".join(f"{name} {value:.1f}" for name, value in row.items()))
+    show(arguments.rounds, arguments.threads, arguments.device)
 
 
 if __name__ == "__main__":

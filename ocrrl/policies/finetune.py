@@ -22,6 +22,7 @@ from ocrrl.policies.compact_learner import CompactLearner
 from ocrrl.policies.language import LANGUAGES
 from ocrrl.policies.training_state import load_state, save_state
 
+REAL_EPISODES = ("replayed", "all")
 _GRADIENT_NORM = 10.0  # LeRobot's own limit for its policies
 _WARM_UP = 0.1  # of all steps
 
@@ -41,6 +42,8 @@ class FinetuneConfig:
     """Random shift of the pictures, up to so many pixels each way."""
     language: str = "auto"
     """Instruction encoder of the default VLA: auto, sentence or hash."""
+    real_episodes: str = "replayed"
+    """Demonstrations of the real VLA: `replayed`, those that replay kept, so that the pair stays paired, or `all`."""
     seed: int = 0
     checkpoint_every: int = 200
     device: str = "cpu"
@@ -57,6 +60,8 @@ class FinetuneConfig:
         for name in ("weight_decay", "image_shift", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+        if self.real_episodes not in REAL_EPISODES:
+            raise ValueError(f"real_episodes must be one of {', '.join(REAL_EPISODES)}, got {self.real_episodes!r}")
         if self.language not in LANGUAGES:
             raise ValueError(f"language must be one of {', '.join(LANGUAGES)}, got {self.language!r}")
 

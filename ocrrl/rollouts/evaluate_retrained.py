@@ -1,13 +1,11 @@
 """`evaluate_retrained`: the retrained VLA alone beside the one it came from and the control arms (Fig. 6c, d)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ocrrl import files
-from ocrrl.interface.protocols import Environment, Policy
-from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.rollouts.statistics import rate_difference, steps_difference, success_summary
 
@@ -36,6 +34,11 @@ class ArmsEvaluation:
     cell: str
     arms: dict[str, list[EpisodeOutcome]]
 
+    def __post_init__(self) -> None:
+        known = (RETRAINED, *CONTROL_ARMS)
+        if RETRAINED not in self.arms or not set(self.arms) <= set(known):
+            raise ValueError(f"arms must hold {RETRAINED} and be among {', '.join(known)}, got {', '.join(self.arms)}")
+
     def metrics(self) -> dict[str, Any]:
         """R of each arm; under `differences`, retrained minus each control arm, paired."""
         retrained = self.arms[RETRAINED]
@@ -56,20 +59,6 @@ class ArmsEvaluation:
             arm: [{"seed": o.seed, "success": o.success, "steps": o.steps} for o in outcomes]
             for arm, outcomes in self.arms.items()
         }
-
-
-def evaluate_arms(environment: Environment, arms: Mapping[str, Policy], seeds: Sequence[int]) -> ArmsEvaluation:
-    """Every arm's policy alone, without a residual, from the initial states `seeds`.
-
-    Raises ValueError without the arm `retrained`, for an unknown arm, or without a seed.
-    """
-    known = (RETRAINED, *CONTROL_ARMS)
-    if RETRAINED not in arms or not set(arms) <= set(known):
-        raise ValueError(f"arms must hold {RETRAINED} and be among {', '.join(known)}, got {', '.join(arms)}")
-    if len(seeds) == 0:
-        raise ValueError("seeds must hold at least one initial state, got none")
-    outcomes = {arm: run_episodes(environment, arms[arm], None, seeds) for arm in known if arm in arms}
-    return ArmsEvaluation(environment.tabletop_task.slug, environment.cell, outcomes)
 
 
 def write_retrained_evaluation(

@@ -13,15 +13,11 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
 
     config = params.config("finetune", task.slug)
     domain = options.domain
-    kept = (
-        json.loads(layout.replay_report.read_text())["kept"]
-        if getattr(config, "real_episodes", "replayed") == "replayed"
-        else None
-    )
+    paired = domain == "real" and config.real_episodes == "replayed"
     train(
         layout.dataset(domain),
         layout.vla(domain),
         layout.work(f"finetune-{domain}"),
         config,
-        episodes=kept if domain == "real" else None,
+        episodes=json.loads(layout.replay_report.read_text())["kept"] if paired else None,
     )

@@ -3,9 +3,10 @@ import json
 import numpy as np
 import pytest
 
+from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.rollouts.evaluate import EvaluateConfig, evaluate_pair, telling_seeds, write_evaluation
-from ocrrl.rollouts.evaluate_retrained import evaluate_arms, write_retrained_evaluation
+from ocrrl.rollouts.evaluate_retrained import ArmsEvaluation, write_retrained_evaluation
 
 from .toy_environment import Seeker, ToyBase, ToyEnvironment, seeking_residual
 
@@ -124,7 +125,8 @@ def test_no_seeds_are_no_evaluation():
 
 def test_retrained_is_compared_with_each_control_arm(tmp_path):
     arms = {"before": ToyBase(), "retrained": Seeker(), "demonstrations_only": ToyBase(), "base_rollouts": Seeker()}
-    evaluation = evaluate_arms(ToyEnvironment(5, "twin"), arms, SEEDS)
+    outcomes_of = {arm: run_episodes(ToyEnvironment(5, "twin"), policy, None, SEEDS) for arm, policy in arms.items()}
+    evaluation = ArmsEvaluation("cube_lift", "twin", outcomes_of)
     written = write_retrained_evaluation(tmp_path / "m.json", "cube_lift", 0, [evaluation])
     assert json.loads((tmp_path / "m.json").read_text()) == written
     cell = written["tabletop_tasks"]["cube_lift"]["twin"]
@@ -140,6 +142,6 @@ def test_retrained_is_compared_with_each_control_arm(tmp_path):
 
 def test_arms_must_be_known_and_hold_the_retrained_one():
     with pytest.raises(ValueError, match="arms must hold retrained"):
-        evaluate_arms(ToyEnvironment(1), {"before": ToyBase()}, SEEDS)
+        ArmsEvaluation("cube_lift", "twin", {"before": []})
     with pytest.raises(ValueError, match="be among retrained, before"):
-        evaluate_arms(ToyEnvironment(1), {"retrained": ToyBase(), "best": ToyBase()}, SEEDS)
+        ArmsEvaluation("cube_lift", "twin", {"retrained": [], "best": []})
