@@ -5,6 +5,7 @@ import mujoco
 import numpy as np
 
 from ocrrl.interface.observations import Images
+from ocrrl.sim.scene import ARM_GROUP, COLLISION_GROUP
 
 
 class SceneRenderer:
@@ -17,8 +18,8 @@ class SceneRenderer:
         scene = self._renderer.scene
         scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False
         scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
-        self._options = mujoco.MjvOption()
-        self._options.geomgroup[3] = 0
+        hand = model.body("hand").id
+        self._options = {name: _options(on_hand=model.camera(name).bodyid[0] == hand) for name in self.cameras}
 
     def render(self, qpos: np.ndarray) -> Images:
         """Images (n, size, size, 3) uint8 a camera, of the configurations `qpos` (n, nq)."""
@@ -30,9 +31,17 @@ class SceneRenderer:
             mujoco.mj_comPos(self._model, self._data)
             mujoco.mj_camlight(self._model, self._data)
             for name in self.cameras:
-                self._renderer.update_scene(self._data, name, self._options)
+                self._renderer.update_scene(self._data, name, self._options[name])
                 self._renderer.render(out=images[name][row])
         return images
 
     def close(self) -> None:
         self._renderer.close()
+
+
+def _options(on_hand: bool) -> mujoco.MjvOption:
+    """What a camera draws; one on the hand never sees the arm, whose meshes cost most of a picture."""
+    options = mujoco.MjvOption()
+    options.geomgroup[COLLISION_GROUP] = 0
+    options.geomgroup[ARM_GROUP] = not on_hand
+    return options

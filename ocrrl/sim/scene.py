@@ -23,7 +23,9 @@ FINGER_TRAVEL = 0.04  # [m], of one finger
 ARM_DAMPING_SCALE = 0.2  # the stock servo damping lets grasped objects slide when targets are ramped
 GRIPPER_STIFFNESS = 2000.0  # [N/m]; the stock gripper squeezes a 4 cm object with only 2 N
 GRIPPER_DAMPING = 60.0  # [N s/m]
-_LINKS_IN_VIEW = ("fr3_link5", "fr3_link6", "fr3_link7", "hand", "left_finger", "right_finger")
+_HAND = ("hand", "left_finger", "right_finger")
+_LINKS_IN_VIEW = ("fr3_link5", "fr3_link6", "fr3_link7", *_HAND)
+ARM_GROUP, HAND_GROUP, COLLISION_GROUP = 1, 2, 3  # of geoms, for what a camera draws
 
 Vector3 = tuple[float, float, float]
 
@@ -88,7 +90,8 @@ def _set_robot_geoms(spec: mujoco.MjSpec, look: Look) -> None:
             if not is_mesh or visual != keep_mesh:
                 spec.delete(geom)
                 continue
-            geom.group, geom.contype, geom.conaffinity, geom.mass, geom.density = 2, 0, 0, 0.0, 0.0
+            geom.group = HAND_GROUP if body.name in _HAND else ARM_GROUP
+            geom.contype, geom.conaffinity, geom.mass, geom.density = 0, 0, 0.0, 0.0
             if not visual:
                 geom.material = ""
                 geom.rgba = [*look.arm_rgb, 1.0]
@@ -99,7 +102,7 @@ def _set_robot_geoms(spec: mujoco.MjSpec, look: Look) -> None:
 
     hand = spec.body("hand")
     box = mujoco.mjtGeom.mjGEOM_BOX
-    hand.add_geom(name="palm", type=box, pos=[0, 0, 0.032], size=[0.02, 0.10, 0.033], group=3, mass=0.0)
+    hand.add_geom(name="palm", type=box, pos=[0, 0, 0.032], size=[0.02, 0.10, 0.033], group=COLLISION_GROUP, mass=0.0)
     hand.add_site(name="tcp", pos=TCP_IN_HAND)
     for finger in ("left_finger", "right_finger"):
         spec.body(finger).add_geom(
@@ -107,7 +110,7 @@ def _set_robot_geoms(spec: mujoco.MjSpec, look: Look) -> None:
             type=box,
             pos=[0, 0.004, 0.0435],
             size=[0.0095, 0.004, 0.0105],
-            group=3,
+            group=COLLISION_GROUP,
             mass=0.0,
             condim=4,
             friction=[1.0, 0.005, 0.0001],
