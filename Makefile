@@ -9,6 +9,7 @@ PRESET ?= default
 
 # Compiled bytecode halves the import time of torch and LeRobot; one thread a process is the fastest on few cores.
 unexport PYTHONDONTWRITEBYTECODE
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export OMP_NUM_THREADS := 1
 export LP_NUM_THREADS := 1
 export TOKENIZERS_PARALLELISM := false
