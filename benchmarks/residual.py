@@ -11,7 +11,10 @@ import json
 import statistics
 import tempfile
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -64,10 +67,15 @@ def main() -> None:
     td3_update.show()
 
 
-def train_and_test(slug: str, seed: int, episodes: int) -> tuple[list[dict], list[dict], dict]:
-    """The learning curve, the stopwatch's readings at its points, and the success summary on test seeds."""
+def train_and_test(
+    slug: str, seed: int, episodes: int, changes: Mapping[str, Any] | None = None
+) -> tuple[list[dict], list[dict], dict]:
+    """The learning curve, the stopwatch's readings at its points, and the success summary on test seeds.
+
+    `changes` are laid over the parameters of params.yaml.
+    """
     task, layout = tabletop_task(slug), Layout(slug)
-    config = Params.read().config("train_residual", slug)
+    config = replace(Params.read().config("train_residual", slug), **(changes or {}))
     vla = load_vla(layout.vla("sim"))
     world = make_simulator(slug, PARALLEL)
 

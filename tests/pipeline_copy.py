@@ -1,4 +1,4 @@
-"""A copy of the project with the smoke preset, in which the whole loop may run without touching the checkout."""
+"""A copy of the project in which the whole loop may run without touching the checkout."""
 
 import os
 import shutil
@@ -9,15 +9,15 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
-def copy_project(folder: Path) -> Path:
-    """The library, dvc.yaml and the smoke parameters in `folder`, ready for `dvc repro`."""
+def copy_project(folder: Path, preset: str = "smoke") -> Path:
+    """The library, dvc.yaml and the parameters of `preset` in `folder`, ready for `dvc repro`."""
     folder.mkdir(parents=True)
     shutil.copytree(ROOT / "ocrrl", folder / "ocrrl", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", ".dvcignore"):
         shutil.copy(ROOT / name, folder / name)
     run(folder, "dvc", "init", "--no-scm", "--quiet")
     run(folder, "dvc", "config", "core.analytics", "false")
-    run(folder, "ocrrl", "params", "--preset", "smoke")
+    run(folder, "ocrrl", "params", "--preset", preset)
     return folder
 
 
