@@ -1,8 +1,8 @@
 """`ocrrl doctor`: what this machine has, what is missing, and how to get it."""
 
-import importlib.util
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -59,20 +59,13 @@ def _package(name: str, remedy: str, required: bool) -> Finding:
 
 
 def _rendering() -> Finding:
-    if importlib.util.find_spec("mujoco") is None:
-        return Finding("rendering", "mujoco is not installed", "make install")
-    try:
-        import mujoco
-
-        import ocrrl.sim  # noqa: F401  (chooses the back end before mujoco is imported)
-
-        context = mujoco.GLContext(64, 64)
-        context.make_current()
-        context.free()
-    except Exception as error:  # any back end fails in its own way; all mean the same to the user
-        remedy = "apt-get install libegl1 libegl-mesa0, or MUJOCO_GL=osmesa with libosmesa6"
-        return Finding("rendering", f"{type(error).__name__}: {error}", remedy)
-    return Finding("rendering", os.environ.get("MUJOCO_GL", "the system's default"))
+    # In a process of its own: a driver that is broken may end it, and a context that is closed disturbs later ones.
+    probe = "import ocrrl.sim, mujoco; mujoco.Renderer(mujoco.MjModel.from_xml_string('<mujoco/>'), 16, 16).render()"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
+    if done.returncode:
+        remedy = "apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri, or MUJOCO_GL=osmesa with libosmesa6"
+        return Finding("rendering", (done.stderr.strip().splitlines() or ["no reason given"])[-1], remedy)
+    return Finding("rendering", os.environ.get("MUJOCO_GL", "works"))
 
 
 def _disk() -> Finding:
