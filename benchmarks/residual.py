@@ -16,7 +16,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import mujoco
 import numpy as np
 
 from benchmarks import td3_update
@@ -113,6 +112,8 @@ def cpu_seconds_until(curve: list[dict], timings: list[dict]) -> float | None:
 
 def environment_over_mj_step(slug: str, steps: int = 100) -> float:
     """CPU time of a control step of 16 environments over that of 16 x SUBSTEPS bare `mj_step`, measured in turn."""
+    import mujoco  # here, after `ocrrl.sim` chose its rendering back end
+
     environment = make_simulator(slug, 16)
     ids, hold = np.arange(16), np.tile([0, 0, 0, 0, 0, 0, 1.0], (16, 1))
     data = [mujoco.MjData(environment.model) for _ in ids]

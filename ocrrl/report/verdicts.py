@@ -88,7 +88,7 @@ def shortfalls(measured: Measured) -> list[str]:
         if isinstance(summary, dict) and summary["recorded"] < summary["wanted"]:
             found.append(
                 f"Only {summary['recorded']} of the {summary['wanted']} wanted {policy} rollouts succeeded within "
-                f"{summary['attempts']['episodes']} attempts, so the arms were not given equally many."
+                f"{summary['attempts']['episodes']} attempts; both retraining arms were given no more than that."
             )
     robots = [cell for cell in measured.main_cells if cell not in (*TWINS, "sim")]
     if not robots:
