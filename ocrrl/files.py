@@ -58,6 +58,11 @@ def fingerprint(*parts: Any) -> str:
     return digest.hexdigest()[:16]
 
 
+def code_fingerprint() -> str:
+    """Fingerprint of the library's source, so that no work of older code is gone on with."""
+    return fingerprint(*sorted(Path(__file__).parent.rglob("*.py")))
+
+
 def _without_nan(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): _without_nan(item) for key, item in value.items()}

@@ -3,6 +3,7 @@
 import argparse
 import json
 
+from ocrrl import files
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
 from ocrrl.params import Params
@@ -17,7 +18,7 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
     train(
         layout.dataset(domain),
         layout.vla(domain),
-        layout.work(f"finetune-{domain}"),
+        layout.work(f"finetune-{domain}-{files.code_fingerprint()}"),
         config,
         episodes=json.loads(layout.replay_report.read_text())["kept"] if paired else None,
     )

@@ -1,7 +1,9 @@
 """`retrain`: the real VLA trained on, from the same weights and with as many optimiser steps, on three training sets."""
 
 import argparse
+from pathlib import Path
 
+from ocrrl import files
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
 from ocrrl.params import Params
@@ -13,19 +15,31 @@ ARMS = ("retrained", "demonstrations_only", "base_rollouts")
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
     config = params.config("retrain", task.slug)
-    side_by_side(train_arm, [(layout, arm, config) for arm in ARMS])
+    inputs = files.fingerprint(
+        files.code_fingerprint(), config, layout.vla("real"), *(_dataset(layout, arm) for arm in ARMS)
+    )
+    work = layout.work(f"retrain-{inputs}")
+    side_by_side(train_arm, [(layout, arm, config, work) for arm in ARMS])
+    # All at the end: DVC deletes a stage's outputs before it runs it again, also those of an arm that was finished.
+    for arm in ARMS:
+        files.publish(work / arm, layout.vla(arm))
 
 
-def train_arm(layout: Layout, arm: str, config: FinetuneConfig) -> None:
-    """One arm: demonstrations with corrected rollouts, demonstrations alone, or demonstrations with base rollouts."""
+def train_arm(layout: Layout, arm: str, config: FinetuneConfig, work: Path) -> None:
+    """One arm, into `work/<arm>`; nothing is left to do where an interrupted run has finished it."""
     from ocrrl.policies.finetune import finetune
 
-    dataset = layout.dataset("real") if arm == "demonstrations_only" else layout.training_set(arm)
+    if (work / arm).is_dir():
+        return
     finetune(
-        dataset,
-        layout.vla(arm),
-        layout.work(f"retrain-{arm}"),
+        _dataset(layout, arm),
+        work / arm,
+        work / f"{arm}-unfinished",
         config,
         init_from=layout.vla("real"),
         progress=arm == "retrained",
     )
+
+
+def _dataset(layout: Layout, arm: str) -> Path:
+    return layout.dataset("real") if arm == "demonstrations_only" else layout.training_set(arm)

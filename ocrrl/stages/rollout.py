@@ -1,6 +1,7 @@
 """`rollout`: successful episodes of the real VLA in the twin cell, corrected by the residual and, as a control, not."""
 
 import argparse
+from pathlib import Path
 
 from ocrrl import files
 from ocrrl.interface.seeds import initial_state_seeds
@@ -18,8 +19,13 @@ POLICIES = ("corrected", "base")
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
     config = params.config("rollout", task.slug)
-    results = side_by_side(collect, [(task.slug, layout, policy, config) for policy in POLICIES])
+    inputs = files.fingerprint(files.code_fingerprint(), config, layout.vla("real"), layout.residual(RESIDUAL_SEED))
+    work = layout.work(f"rollout-{inputs}")
+    results = side_by_side(collect, [(task.slug, layout, policy, config, work) for policy in POLICIES])
     summaries: dict[str, RolloutSummary] = dict(zip(POLICIES, results, strict=True))
+    # Both at the end: DVC deletes a stage's outputs before it runs it again, also those that were finished.
+    for policy in POLICIES:
+        files.publish(work / policy, layout.rollouts(policy))
     files.write_json(layout.rollout_report, rollout_metrics(task.slug, layout.round_number, RESIDUAL_SEED, summaries))
     for policy, summary in summaries.items():
         attempts = summary.attempts
@@ -28,23 +34,25 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
         )
 
 
-def collect(slug: str, layout: Layout, policy: str, config: RolloutConfig) -> RolloutSummary:
-    """The episodes of one policy; an interrupted collection goes on where it was."""
+def collect(slug: str, layout: Layout, policy: str, config: RolloutConfig, work: Path) -> RolloutSummary:
+    """The episodes of one policy, into `work/<policy>`; an interrupted collection goes on where it was."""
     from ocrrl.policies.checkpoint import load_vla
     from ocrrl.policies.chunked_policy import ChunkedPolicy
     from ocrrl.residual.residual_policy import load_residual
 
     task, cell = tabletop_task(slug), make_twin(slug, config.num_envs)
-    inputs = files.fingerprint(config, layout.vla("real"), layout.residual(RESIDUAL_SEED))
+    unfinished = work / f"{policy}-unfinished"
+    if (work / policy).is_dir():
+        files.publish(work / policy, unfinished)
     residual = load_residual(layout.residual(RESIDUAL_SEED), task).residual if policy == "corrected" else None
     return collect_rollouts(
         cell,
         ChunkedPolicy(load_vla(layout.vla("real")), task.instruction, config.num_envs),
         residual,
-        layout.rollouts(policy),
+        work / policy,
         initial_state_seeds("rollout", config.max_attempts),
         config,
-        layout.work(f"rollout-{policy}-{inputs}"),
+        unfinished,
         calibration=cell.calibration(),
         versions=package_versions(),
     )

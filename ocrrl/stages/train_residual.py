@@ -1,6 +1,7 @@
 """`train_residual`: Algorithm 1 on the frozen sim VLA, validated on seeds of their own."""
 
 import argparse
+import shutil
 
 import numpy as np
 from tqdm import tqdm
@@ -31,7 +32,8 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
         outcomes = run_episodes(validation, base, residual.residual, seeds)
         return float(np.mean([outcome.success for outcome in outcomes]))
 
-    inputs = files.fingerprint(config, options.seed, layout.vla("sim"), layout.replay_transitions)
+    inputs = files.fingerprint(files.code_fingerprint(), config, layout.vla("sim"), layout.replay_transitions)
+    work = layout.work(f"train_residual-{options.seed}-{inputs}")
     with tqdm(total=config.total_transitions, desc=f"train_residual seed {options.seed}", unit="transition") as bar:
 
         def progress(transitions: int, point: dict) -> None:
@@ -43,9 +45,10 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
             make_simulator(task.slug, config.num_envs),
             ChunkedPolicy(vla, task.instruction, config.num_envs),
             read_replay_transitions(layout.replay_transitions),
-            layout.work(f"train_residual-{options.seed}-{inputs}"),
+            work,
             layout.residual(options.seed),
             options.seed,
             success_rate,
             progress,
         )
+    shutil.rmtree(work)
