@@ -1,7 +1,8 @@
 """Fine-tuning throughput: `python -m benchmarks.finetune [--dataset ROOT]`.
 
 Prints the samples/s read from the decoded cache, trained by `ocrrl`, and trained by `lerobot-train` on the same default
-VLA, batch size, data and threads a process, and the time of a batched prediction. Without a dataset it makes one.
+VLA, batch size and data, and the time of a batched prediction. Where lerobot-train has N workers beside its one thread,
+ours has N threads. Without a dataset it makes one.
 """
 
 import argparse
@@ -54,9 +55,10 @@ def main() -> None:
         )
         print(f"{len(data.action)} frames ({shapes}) decoded once in {time.perf_counter() - began:.1f} s")
         print(f"decoded cache         {cache_rate(data, arguments.batch_size, arguments.steps):8.0f} samples/s")
-        ours = training_rate(data, arguments.batch_size, arguments.steps)
-        print(f"ocrrl finetune        {ours:8.0f} samples/s, 1 thread, batch {arguments.batch_size}")
         for workers in arguments.workers:
+            threads = max(1, workers)
+            ours = training_rate(data, arguments.batch_size, arguments.steps, threads)
+            print(f"ocrrl finetune        {ours:8.0f} samples/s, 1 process of {threads} thread(s)")
             out = Path(folder) / f"lerobot{workers}"
             theirs = lerobot_rate(root, out, arguments.batch_size, arguments.lerobot_steps, workers)
             setting = f"num_workers {workers}, {workers + 1} processes of 1 thread"
@@ -76,8 +78,9 @@ def cache_rate(data: DecodedDataset, batch_size: int, steps: int) -> float:
     return steps * batch_size / (time.perf_counter() - began)
 
 
-def training_rate(data: DecodedDataset, batch_size: int, steps: int) -> float:
+def training_rate(data: DecodedDataset, batch_size: int, steps: int, threads: int) -> float:
     """Samples/s of whole training steps: batch, forward, backward, clipping, AdamW."""
+    torch.set_num_threads(threads)
     learner = CompactLearner.fresh(data, {}, "hash", "cpu")
     sampler = ChunkSampler(data, CHUNK, batch_size, IMAGE_SHIFT, seed=0)
     optimizer = torch.optim.AdamW(learner.module.parameters(), lr=1e-3, fused=True)
@@ -89,6 +92,7 @@ def training_rate(data: DecodedDataset, batch_size: int, steps: int) -> float:
         torch.nn.utils.clip_grad_norm_(learner.module.parameters(), 10.0)
         optimizer.step()
         optimizer.zero_grad()
+    torch.set_num_threads(1)
     return steps * batch_size / (time.perf_counter() - began)
 
 
