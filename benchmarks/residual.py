@@ -45,7 +45,7 @@ def main() -> None:
     options = parser.parse_args()
     costs, rates = [], []
     for seed in range(options.seeds):
-        curve, timings, held_out = train_and_test(options.task, seed, options.episodes)
+        curve, timings, held_out = train_and_test(options.task, seed, initial_state_seeds("test", options.episodes))
         cost = cpu_seconds_until(curve, timings)
         costs.append(cost)
         rates.append(held_out["success_rate"])
@@ -67,9 +67,9 @@ def main() -> None:
 
 
 def train_and_test(
-    slug: str, seed: int, episodes: int, changes: Mapping[str, Any] | None = None
+    slug: str, seed: int, test_seeds: list[int], changes: Mapping[str, Any] | None = None
 ) -> tuple[list[dict], list[dict], dict]:
-    """The learning curve, the stopwatch's readings at its points, and the success summary on test seeds.
+    """The learning curve, the stopwatch's readings at its points, and the success summary on `test_seeds`.
 
     `changes` are laid over the parameters of params.yaml.
     """
@@ -99,7 +99,7 @@ def train_and_test(
         )
         curve = json.loads((out / "curve.json").read_text())["points"]
         timings = json.loads((work / "timings.json").read_text())
-    return curve, timings, dict(success_summary(outcomes(policy, initial_state_seeds("test", episodes))))
+    return curve, timings, dict(success_summary(outcomes(policy, test_seeds)))
 
 
 def cpu_seconds_until(curve: list[dict], timings: list[dict]) -> float | None:

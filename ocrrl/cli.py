@@ -1,6 +1,7 @@
 """`ocrrl`: a thin shell over the library; a stage's command, params.yaml section and dvc.yaml entry bear one name."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ STAGES = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; errors that name what to change go to stderr, with exit code 1."""
     options = _parser().parse_args(arguments)
+    for variable in ("OMP_NUM_THREADS", "LP_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")  # read when numpy, torch and Mesa are loaded, which is later
     try:
         return _run(options)
     except (ValueError, FileNotFoundError, RuntimeError) as error:
@@ -36,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, purpose in STAGES.items():
         stage = commands.add_parser(name, help=purpose, description=purpose)
         stage.add_argument("tabletop_task", help="cube_lift")
+        stage.add_argument("--round", default="round0", help="of self-improvement: round0, round1, ...")
         if name == "finetune":
             stage.add_argument("--domain", choices=("sim", "real"), required=True)
         if name in ("train_residual", "evaluate"):

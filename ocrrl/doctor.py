@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from ocrrl.layout import DATA
 from ocrrl.params import PARAMS_FILE, Params
 
-NEEDED_DISK_GB = 5
+NEEDED_DISK_GB = 10
 
 
 @dataclass(frozen=True)

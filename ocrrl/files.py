@@ -52,7 +52,7 @@ def fingerprint(*parts: Any) -> str:
             continue
         files = sorted(f for f in part.rglob("*") if f.is_file()) if part.is_dir() else [part]
         for file in files:
-            digest.update(str(file.relative_to(part)).encode())
+            digest.update((file.name if file == part else str(file.relative_to(part))).encode())
             with file.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()[:16]

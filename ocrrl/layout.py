@@ -6,6 +6,7 @@ from pathlib import Path
 DATA = Path("data")
 WORK = Path(".work")  # unfinished work and timings: never tracked, safe to delete when nothing runs
 ROUND = "round0"
+ROLLED_OUT_SEED = 0  # of the residual that `rollout` uses: fixed beforehand, not chosen on results
 
 
 @dataclass(frozen=True)

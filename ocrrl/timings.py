@@ -1,4 +1,4 @@
-"""What each stage cost: wall time, CPU time and peak memory, kept outside every tracked output."""
+"""What each stage cost: wall time, CPU time and the peak memory of its largest process, kept outside every tracked output."""
 
 import json
 import resource

@@ -132,10 +132,15 @@ def ingest(
 
 
 def ingested_episodes(folder: Path, normalised: Path, report: Path) -> Iterator[tuple[str, Episode]]:
-    """The accepted recordings as replay takes them: pairs of source name and episode without images.
+    """The accepted recordings without images, pairs of source name and episode; raises as `ingested_files`."""
+    for source, path in ingested_files(folder, normalised, report):
+        yield source, read_episode(path, with_images=False)
 
-    They come from `folder`, or from `normalised` for a foreign format. Raises ValueError if a recording
-    is no longer the file that was accepted.
+
+def ingested_files(folder: Path, normalised: Path, report: Path) -> Iterator[tuple[str, Path]]:
+    """The accepted recordings, pairs of source name and file: in `folder`, or in `normalised` for a foreign format.
+
+    Raises ValueError if a recording is no longer the file that was accepted.
     """
     content = json.loads(report.read_text())
     own = content["source_format"] == "ocrrl"
@@ -143,7 +148,7 @@ def ingested_episodes(folder: Path, normalised: Path, report: Path) -> Iterator[
         path = (folder if own else normalised) / entry["source"]
         if own and sha256_of(path) != entry["sha256"]:
             raise ValueError(f"{entry['source']}: the file must be the one that was ingested, got other contents")
-        yield entry["source"], read_episode(path, with_images=False)
+        yield entry["source"], path
 
 
 def _recordings(folder: Path, tabletop_task: TabletopTask, config: IngestConfig) -> Iterator[SourceEpisode]:

@@ -14,6 +14,7 @@ from ocrrl.datasets.sidecar import SidecarEpisode, describe_source
 from ocrrl.datasets.validation import read_valid_episode
 from ocrrl.interface.tabletop_tasks import TabletopTask
 
+DEMONSTRATIONS = ("replayed", "all")
 ROLLOUT_KINDS = ("rollout", "base_rollout")
 
 
@@ -23,10 +24,14 @@ class TrainingSetConfig:
 
     cells: tuple[str, ...] = ()
     """The cells that may be mixed; none named: one cell only, whichever it is."""
+    demonstrations: str = "replayed"
+    """Which go in: `replayed`, those that replay kept, as the VLA before saw them, or `all` that ingest accepted."""
     max_rollouts: int | None = None
     """Take at most so many rollouts, in the order of their names; None takes all."""
 
     def __post_init__(self) -> None:
+        if self.demonstrations not in DEMONSTRATIONS:
+            raise ValueError(f"demonstrations must be one of {', '.join(DEMONSTRATIONS)}, got {self.demonstrations!r}")
         if self.max_rollouts is not None and self.max_rollouts < 0:
             raise ValueError(f"max_rollouts must be at least 0 or null, got {self.max_rollouts}")
         if len(set(self.cells)) != len(self.cells):

@@ -10,6 +10,7 @@ import numpy as np
 
 from ocrrl.interface import poses, rotations
 from ocrrl.interface.actions import CONTROL_HZ
+from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
 from ocrrl.interface.tabletop_tasks import TabletopTask
 
 
@@ -45,6 +46,9 @@ class NoisyPoseTracker:
         self._lost = np.zeros((n, 2), int)  # first step of the burst and the step after its last
         self._estimate = np.zeros((n, o, 7))
         self._confidence = np.zeros((n, o))
+        self._reference = np.zeros(
+            (n, o, 4)
+        )  # the last confident orientation: an estimate gone astray must not move it
 
     def reset(self, ids: np.ndarray, seeds: list[int]) -> None:
         """Draw the errors of new episodes; call `start` with the first true poses next."""
@@ -66,7 +70,7 @@ class NoisyPoseTracker:
         """Register the objects: `true_poses` (n, O, 7) at the episodes' start fill the history."""
         self._history[ids] = true_poses[:, None]
         for index, tracked in enumerate(self._task.objects):
-            self._estimate[ids, index, 3:] = np.asarray(tracked.reference_quaternion)
+            self._reference[ids, index] = np.asarray(tracked.reference_quaternion)
         self._measure(ids)
 
     def update(self, ids: np.ndarray, true_poses: np.ndarray) -> None:
@@ -102,10 +106,12 @@ class NoisyPoseTracker:
             for index, tracked in enumerate(self._task.objects):
                 self._estimate[env, index, :3] = truth[index, :3] + offset[index]
                 self._estimate[env, index, 3:] = poses.canonical_quaternion(
-                    quaternion[index], tracked.symmetry, self._estimate[env, index, 3:]
+                    quaternion[index], tracked.symmetry, self._reference[env, index]
                 )
             wrong = np.linalg.norm(offset, axis=-1) / 0.02 + np.linalg.norm(turn, axis=-1) / 0.5
             self._confidence[env] = np.clip(1.0 - 0.5 * wrong + doubt, 0.0, 1.0)
+            confident = self._confidence[env] >= CONFIDENCE_THRESHOLD
+            self._reference[env, confident] = self._estimate[env, confident, 3:]
 
 
 def _directions(generator: np.random.Generator, count: int) -> np.ndarray:

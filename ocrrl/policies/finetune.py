@@ -53,12 +53,12 @@ class FinetuneConfig:
         if not isinstance(self.policy, Mapping) or "type" not in self.policy:
             raise ValueError(f"policy must be a mapping with a type, got {self.policy!r}")
         for name in ("steps", "batch_size", "checkpoint_every", "threads"):
-            if getattr(self, name) < 1:
+            if not getattr(self, name) >= 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0.0 < self.learning_rate <= 1.0:
             raise ValueError(f"learning_rate must be in (0, 1], got {self.learning_rate}")
         for name in ("weight_decay", "image_shift", "seed"):
-            if getattr(self, name) < 0:
+            if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
         if self.real_episodes not in REAL_EPISODES:
             raise ValueError(f"real_episodes must be one of {', '.join(REAL_EPISODES)}, got {self.real_episodes!r}")

@@ -89,7 +89,8 @@ class TwinCell:
         return self._world.true_state()
 
     def capture(self, ids: np.ndarray) -> Images:
-        return {name: self._expose(frames, ids) for name, frames in self._world.capture(ids).items()}
+        pictures = self._world.capture(ids)
+        return {name: self._expose(pictures[name], ids, camera) for camera, name in enumerate(sorted(pictures))}
 
     def picture(self, ids: np.ndarray, size: int) -> Images:
         """Pictures of `size` x `size` pixels without sensor noise, for people; no policy is given them."""
@@ -109,11 +110,11 @@ class TwinCell:
         """The cameras' poses and fields of view, for an episode's attributes."""
         return {name: vars(camera) for name, camera in TWIN_LOOK.cameras.items()}
 
-    def _expose(self, frames: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    def _expose(self, frames: np.ndarray, ids: np.ndarray, camera: int) -> np.ndarray:
         noisy = np.empty_like(frames)
         for row, env in enumerate(ids):
             # Noise belongs to the instant, so that who else takes pictures does not change what a policy sees.
-            generator = np.random.default_rng([self._seeds[env], 3, int(self._steps[env])])
+            generator = np.random.default_rng([self._seeds[env], 3, int(self._steps[env]), camera])
             grain = generator.standard_normal(frames.shape[1:], dtype=np.float32) * SENSOR_NOISE
             noisy[row] = np.clip(frames[row] * generator.uniform(*EXPOSURE) + grain, 0, 255)
         return noisy

@@ -17,7 +17,10 @@ BASE_ALIGNMENT_EDGES = (-1.0, -0.5, 0.0, 0.5, 0.8, 1.0)
 
 
 class AlignmentBin(TypedDict):
-    """Steps whose base alignment cos(b, g) lies in [low, high): mean and standard error of cos(r, g), mean |r| [m]."""
+    """Steps whose base alignment cos(b, g) lies in [low, high): mean of cos(r, g) and mean |r| [m].
+
+    The standard error is over episodes' means: steps of one episode are not independent.
+    """
 
     base_alignment_low: float
     base_alignment_high: float
@@ -32,12 +35,17 @@ def alignment_by_base(outcomes: Sequence[EpisodeOutcome]) -> list[AlignmentBin]:
 
     Raises ValueError for an outcome without a trace.
     """
-    columns = [_approach(outcome) for outcome in outcomes]
-    base, residual, length = (np.concatenate(column) for column in zip(*columns, strict=True))
-    bins = np.clip(np.searchsorted(BASE_ALIGNMENT_EDGES, base, side="right") - 1, 0, len(BASE_ALIGNMENT_EDGES) - 2)
+    episodes = [_approach(outcome) for outcome in outcomes]
+    edges = BASE_ALIGNMENT_EDGES
+    bins = [np.clip(np.searchsorted(edges, base, side="right") - 1, 0, len(edges) - 2) for base, _, _ in episodes]
     return [
-        _bin(residual[bins == k], length[bins == k], BASE_ALIGNMENT_EDGES[k], BASE_ALIGNMENT_EDGES[k + 1])
-        for k in range(len(BASE_ALIGNMENT_EDGES) - 1)
+        _bin(
+            [residual[chosen == k] for (_, residual, _), chosen in zip(episodes, bins, strict=True)],
+            np.concatenate([length[chosen == k] for (_, _, length), chosen in zip(episodes, bins, strict=True)]),
+            edges[k],
+            edges[k + 1],
+        )
+        for k in range(len(edges) - 1)
     ]
 
 
@@ -56,13 +64,14 @@ def _approach(outcome: EpisodeOutcome) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return (goal * base).sum(-1) / (distance * base_length), (goal * residual).sum(-1) / (distance * length), length
 
 
-def _bin(cosines: np.ndarray, lengths: np.ndarray, low: float, high: float) -> AlignmentBin:
-    steps = len(cosines)
+def _bin(cosines_by_episode: list[np.ndarray], lengths: np.ndarray, low: float, high: float) -> AlignmentBin:
+    cosines = np.concatenate(cosines_by_episode)
+    means = np.array([episode.mean() for episode in cosines_by_episode if len(episode)])
     return {
         "base_alignment_low": low,
         "base_alignment_high": high,
-        "steps": steps,
-        "mean_cosine": float(cosines.mean()) if steps else None,
-        "standard_error": float(cosines.std(ddof=1) / np.sqrt(steps)) if steps > 1 else None,
-        "mean_residual": float(lengths.mean()) if steps else None,
+        "steps": len(cosines),
+        "mean_cosine": float(cosines.mean()) if len(cosines) else None,
+        "standard_error": float(means.std(ddof=1) / np.sqrt(len(means))) if len(means) > 1 else None,
+        "mean_residual": float(lengths.mean()) if len(cosines) else None,
     }

@@ -11,9 +11,9 @@ from ocrrl.sim.scene import ARM_GROUP, COLLISION_GROUP
 class SceneRenderer:
     """Renders every camera of `model` at `size` x `size` pixels; belongs to the thread that made it."""
 
-    def __init__(self, model: mujoco.MjModel, size: int, cameras: tuple[str, ...] | None = None):
+    def __init__(self, model: mujoco.MjModel, size: int):
         self._model, self._data = model, mujoco.MjData(model)
-        self.cameras = cameras or tuple(model.camera(i).name for i in range(model.ncam))
+        self.cameras = tuple(model.camera(i).name for i in range(model.ncam))
         self._renderer = mujoco.Renderer(model, size, size)
         scene = self._renderer.scene
         scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False

@@ -19,4 +19,4 @@ def run_stage(options: argparse.Namespace) -> int:
     label = "-".join([task.slug, *(str(variant) for variant in variants if variant is not None)])
     stage = importlib.import_module(f"ocrrl.stages.{options.command}")
     with timed(f"{options.command}@{label}"):
-        return stage.run(task, Params.read(), Layout(task.slug), options) or 0
+        return stage.run(task, Params.read(), Layout(task.slug, options.round), options) or 0

@@ -15,10 +15,11 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
     config = params.config("finetune", task.slug)
     domain = options.domain
     paired = domain == "real" and config.real_episodes == "replayed"
+    inputs = files.fingerprint(files.code_fingerprint(), config, layout.dataset(domain))
     train(
         layout.dataset(domain),
         layout.vla(domain),
-        layout.work(f"finetune-{domain}-{files.code_fingerprint()}"),
+        layout.work(f"finetune-{domain}-{inputs}"),
         config,
         episodes=json.loads(layout.replay_report.read_text())["kept"] if paired else None,
     )

@@ -4,12 +4,10 @@ import argparse
 
 from ocrrl import files
 from ocrrl.interface.tabletop_tasks import TabletopTask
-from ocrrl.layout import Layout
+from ocrrl.layout import ROLLED_OUT_SEED, Layout
 from ocrrl.params import Params
 from ocrrl.report.build_report import build_report
 from ocrrl.report.inputs import ReportInputs
-
-RESIDUAL_SEED = 0
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
@@ -17,9 +15,9 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
     inputs = ReportInputs(
         tabletop_task=task.slug,
         round=layout.round_number,
-        evaluations=(layout.evaluation(RESIDUAL_SEED),),
-        evaluation_episodes=(layout.evaluation_episodes(RESIDUAL_SEED),),
-        residuals=(layout.residual(RESIDUAL_SEED),),
+        evaluations=(layout.evaluation(ROLLED_OUT_SEED),),
+        evaluation_episodes=(layout.evaluation_episodes(ROLLED_OUT_SEED),),
+        residuals=(layout.residual(ROLLED_OUT_SEED),),
         retrained_evaluation=layout.retrained_evaluation,
         ingest_report=layout.ingest_report,
         replay_report=layout.replay_report,

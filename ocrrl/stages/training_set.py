@@ -10,12 +10,13 @@ from ocrrl.params import Params
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
+    from ocrrl.datasets.ingest import ingested_files
     from ocrrl.datasets.training_set import build_training_set, episode_files
 
     config = params.config("training_set", task.slug)
-    report = json.loads(layout.ingest_report.read_text())
-    folder = params.episodes_folder(task.slug) if report["source_format"] == "ocrrl" else layout.normalised_episodes
-    demonstrations = [(entry["source"], folder / entry["source"]) for entry in report["accepted"]]
+    accepted = ingested_files(params.episodes_folder(task.slug), layout.normalised_episodes, layout.ingest_report)
+    kept = set(json.loads(layout.replay_report.read_text())["kept"])
+    demonstrations = [pair for pair in accepted if config.demonstrations == "all" or pair[0] in kept]
     corrected, base = (episode_files(layout.rollouts(policy)) for policy in ("corrected", "base"))
     # As many of each, so that the arms differ in what was added and not in how much.
     limits = [len(corrected), len(base)] + ([config.max_rollouts] if config.max_rollouts is not None else [])

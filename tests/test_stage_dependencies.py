@@ -1,0 +1,59 @@
+"""A stage's dependencies in dvc.yaml cover the code that it imports, so that no result outlives the code it came from."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from ocrrl.cli import STAGES
+from tests.test_pipeline_names import ROOT, entry
+
+# What every command passes through: it finds the stage and its parameters, whose values DVC watches by themselves.
+PLUMBING = {"ocrrl/__init__.py", "ocrrl/params.py", "ocrrl/layout.py", "ocrrl/timings.py", "ocrrl/stages/__init__.py"}
+# Packages' own `__init__.py` hold a docstring or the choice of the rendering back end.
+# `worlds` knows every scene; a stage names the ones it builds. The demonstrator is `record`'s alone.
+ONLY_FOR = {"ocrrl/sim/teleoperator.py": {"record"}, "ocrrl/robot/twin.py": set(STAGES) - {"replay", "train_residual"}}
+ONLY_FOR["ocrrl/perception/noisy_tracker.py"] = ONLY_FOR["ocrrl/robot/twin.py"]
+
+
+def modules_of(name: str) -> list[Path]:
+    path = ROOT / Path(*name.split("."))
+    return [p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()]
+
+
+def imported_by(path: Path) -> set[Path]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            if name == "ocrrl" or name.startswith("ocrrl."):
+                found.update(modules_of(name))
+    return found
+
+
+def closure(path: Path) -> set[str]:
+    seen, waiting = set(), [path]
+    while waiting:
+        current = waiting.pop()
+        name = current.relative_to(ROOT).as_posix()
+        if name in seen or name in PLUMBING:
+            continue
+        seen.add(name)
+        waiting += imported_by(current)
+    return {name for name in seen if not name.endswith("__init__.py")}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_all_the_code_it_imports(stage):
+    declared = [dependency for dependency in entry(stage)["deps"] if dependency.startswith("ocrrl/")]
+    uncovered = {
+        module
+        for module in closure(ROOT / "ocrrl" / "stages" / f"{stage}.py")
+        if not any(module == d or module.startswith(f"{d}/") for d in declared)
+        and stage in ONLY_FOR.get(module, set(STAGES))
+    }
+    assert not uncovered, f"{stage} imports {sorted(uncovered)}, which its deps in dvc.yaml lack"
