@@ -10,7 +10,6 @@ from ocrrl.interface import rotations
 Symmetry = tuple[tuple[float, float, float, float], ...]
 
 NO_SYMMETRY: Symmetry = ((1.0, 0.0, 0.0, 0.0),)
-CUBOID_SYMMETRY: Symmetry = ((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1))  # 180 deg about each axis
 
 
 def square_prism_symmetry() -> Symmetry:
