@@ -5,7 +5,6 @@
 PYTHON ?= $(shell command -v python3.12 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.installed
-PRESET ?= default
 
 # Compiled bytecode halves the import time of torch and LeRobot; one thread a process is the fastest on few cores.
 unexport PYTHONDONTWRITEBYTECODE

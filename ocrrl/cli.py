@@ -74,10 +74,14 @@ def _run(options: argparse.Namespace) -> int:
 
         print(timings_table())
     elif options.command == "show":
+        from ocrrl.interface.tabletop_tasks import tabletop_task
         from ocrrl.layout import Layout
 
-        layout = Layout(options.tabletop_task)
-        print((layout.report / "results.md").read_text())
+        layout = Layout(tabletop_task(options.tabletop_task).slug)
+        results = layout.report / "results.md"
+        if not results.is_file():
+            raise FileNotFoundError(f"{results} must be there; `dvc repro report@{options.tabletop_task}` makes it")
+        print(results.read_text())
         print(f"Report: {(layout.report / 'index.html').resolve()}")
     elif options.command == "doctor":
         from ocrrl.doctor import diagnose

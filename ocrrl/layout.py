@@ -68,7 +68,7 @@ class Layout:
         return DATA / "metrics" / self.round / "rollout" / f"{self.tabletop_task}.json"
 
     def training_set(self, name: str) -> Path:
-        """LeRobotDataset for retraining: `retrained`, `demonstrations_only` or `base_rollouts`."""
+        """LeRobotDataset for retraining: `retrained` or `base_rollouts`; the third arm trains on `dataset("real")`."""
         return DATA / "training_sets" / self.round / f"{self.tabletop_task}_{name}"
 
     @property

@@ -49,4 +49,4 @@ def view_episode(path: Path, save: Path | None = None) -> None:
 def _log_pose(rr, recording, entity: str, pose) -> None:
     w, x, y, z = pose[3:]
     recording.log(entity, rr.Transform3D(translation=pose[:3], quaternion=rr.Quaternion(xyzw=[x, y, z, w])))
-    recording.log(entity, rr.TransformAxes3D(0.05) if hasattr(rr, "TransformAxes3D") else rr.Points3D([pose[:3]]))
+    recording.log(entity, rr.TransformAxes3D(0.05))

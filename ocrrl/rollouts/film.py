@@ -19,13 +19,13 @@ Frames = UInt8[np.ndarray, "T H W 3"]
 
 
 class Film:
-    """Films the episodes of `seeds` with one camera; `frames` holds what was taken, by seed."""
+    """Films the episodes of `seeds` with the environment's first camera; `frames` holds what was taken, by seed."""
 
-    def __init__(self, seeds: Iterable[int], camera: str | None = None, capture: Capture | None = None) -> None:
-        """`camera` is by default the environment's first; `capture` takes the film's pictures in place of the policy's."""
+    def __init__(self, seeds: Iterable[int], capture: Capture | None = None) -> None:
+        """`capture` takes the film's pictures in place of the policy's."""
         self._film_capture = capture
         self.frames: dict[int, Frames] = {}
-        self._seeds, self._camera = set(seeds), camera
+        self._seeds = set(seeds)
         self._running: dict[int, int] = {}
         self._pictures: dict[int, list[np.ndarray]] = {}
 
@@ -46,9 +46,7 @@ class Film:
         if len(filmed) == 0:
             return
         images = (self._film_capture or capture)(filmed)
-        if self._camera is not None and self._camera not in images:
-            raise ValueError(f"camera must be one of {', '.join(images)}, got {self._camera!r}")
-        for env, picture in zip(filmed, images[self._camera or next(iter(images))], strict=True):
+        for env, picture in zip(filmed, images[next(iter(images))], strict=True):
             self._pictures[int(env)].append(np.array(picture, np.uint8))
 
     def after_step(self, ids: np.ndarray, result: StepResult) -> None:
