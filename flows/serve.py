@@ -1,0 +1,139 @@
+"""`make serve`: a Prefect server, the deployments and a worker on this machine, in one terminal, until Ctrl-C.
+
+Everything listens on 127.0.0.1 only. A server that answers already at PREFECT_API_URL is used in place of a new one.
+"""
+
+import argparse
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from prefect.settings import get_current_settings
+
+from flows.set_up import prepare_server
+from tasks.child_process import Child, environment, started
+
+LOGS = Path(".work") / "serve"
+START_TIMEOUT = 180.0  # seconds; the first start makes the database
+RESTART_PAUSE = 3.0  # seconds
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make serve", description=__doc__)
+    parser.add_argument("--pool", default="laptop", help="the work pool that this machine serves")
+    parser.add_argument("--limit", type=int, default=4, help="flow runs at once")
+    options = parser.parse_args()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
+    with suppress(KeyboardInterrupt), ExitStack() as running:
+        return serve(options.pool, options.limit, running)
+    return 0
+
+
+def serve(pool: str, limit: int, running: ExitStack) -> int:
+    """Start what is missing, say what to type, and keep server and worker up."""
+    workspace, url = Path.cwd(), api_url()
+    services: dict[str, list[str]] = {}
+    if answers(url):
+        print(f"A Prefect server answers at {url}; using it.", flush=True)
+    else:
+        services["server"] = server_command(url)
+        print(f"Starting a Prefect server at {url} (the first time takes up to a minute) ...", flush=True)
+    children = {name: start(name, command, workspace, running) for name, command in services.items()}
+    if not wait_until_up(url, children):
+        print((workspace / LOGS / "server.log").read_text()[-3000:], file=sys.stderr)
+        print(f"serve: no Prefect server at {url} after {START_TIMEOUT:.0f} s; see {LOGS / 'server.log'}", file=sys.stderr)
+        return 1
+    prepare_server(pool)
+    print("Writing the deployments ...", flush=True)
+    deploy(workspace)
+    services["worker"] = ["prefect", "worker", "start", "--pool", pool, "--type", "process", "--limit", str(limit)]
+    children["worker"] = start("worker", services["worker"], workspace, running)
+    print(_what_next(url), flush=True)
+    while True:
+        time.sleep(RESTART_PAUSE)
+        for name, child in children.items():
+            if child.process.poll() is not None:
+                print(f"The {name} ended with {child.process.returncode}; starting it again (log: {LOGS / name}.log)")
+                children[name] = start(name, services[name], workspace, running)
+
+
+def api_url() -> str:
+    """Where this folder's commands look for Prefect: PREFECT_API_URL, else prefect.toml, else a profile."""
+    url = get_current_settings().api.url
+    if not url:
+        raise SystemExit("serve: PREFECT_API_URL or prefect.toml's [api] url must name the server, e.g. http://127.0.0.1:4200/api")
+    return url
+
+
+def server_command(url: str) -> list[str]:
+    """The command that starts a server at `url`, which must be on this machine and free."""
+    address = urlsplit(url)
+    port = address.port or 4200
+    if address.hostname not in ("127.0.0.1", "localhost"):
+        raise SystemExit(f"serve: no Prefect server answers at {url}, and a server is started on 127.0.0.1 only")
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise SystemExit(
+                f"serve: port {port} is taken by something that is no Prefect server; "
+                f"choose another: export PREFECT_API_URL=http://127.0.0.1:{port + 1}/api"
+            )
+    return ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+
+
+def start(name: str, command: list[str], workspace: Path, running: ExitStack) -> Child:
+    variables = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_API_URL": api_url()}
+    return running.enter_context(started(command, workspace / LOGS / f"{name}.log", workspace, variables))
+
+
+def wait_until_up(url: str, children: dict[str, Child]) -> bool:
+    deadline = time.monotonic() + START_TIMEOUT
+    while not answers(url):
+        if time.monotonic() > deadline or any(child.process.poll() is not None for child in children.values()):
+            return False
+        time.sleep(0.3)
+    return True
+
+
+def answers(url: str) -> bool:
+    with suppress(OSError), urllib.request.urlopen(f"{url}/health", timeout=2) as answer:
+        return answer.status == 200 and answer.read().strip() == b"true"
+    return False
+
+
+def deploy(workspace: Path) -> None:
+    """Write every deployment of prefect.yaml to the server."""
+    command = ["prefect", "--no-prompt", "deploy", "--all"]
+    done = subprocess.run(command, cwd=workspace, env=environment({}), capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"serve: `prefect deploy --all` failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+
+
+def _what_next(url: str) -> str:
+    ui = url.removesuffix("/api")
+    return f"""
+Ready. The UI is at {ui}; Ctrl-C here stops everything. In another terminal, in this folder:
+
+    source .venv/bin/activate{_export(url)}
+    prefect deployment run self-improve/cube-lift --watch     # the whole loop for Cube Lift
+    prefect deployment run self-improve/full                  # for every tabletop task
+    prefect deployment ls                                     # the single parts
+"""
+
+
+def _export(url: str) -> str:
+    return "" if url == "http://127.0.0.1:4200/api" else f"\n    export PREFECT_API_URL={url}"
+
+
+def _leave(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

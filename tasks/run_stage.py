@@ -1,0 +1,111 @@
+"""The Prefect task: one stage of dvc.yaml, run by `dvc repro -s` as a child process."""
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.concurrency.sync import concurrency
+from prefect.runtime import deployment, flow_run
+
+from tasks.artifacts import Progress, show_failure, show_results
+from tasks.child_process import Outcome, run_child
+from tasks.failures import StageFailed, explain, is_busy, worth_another_try
+from tasks.graph import Stage
+from tasks.hardware import refuse_without
+
+LOGS = Path(".work") / "flow_logs"
+LEASE = 60.0  # seconds after which the slot of a killed run comes back; the server takes no less
+BUSY_WAIT = 5.0  # seconds
+QUIET = 20.0  # seconds without a word after which the lock's holder is named
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """What became of a stage: `ran`, `restored` from DVC's cache, or `unchanged`."""
+
+    stage: str
+    how: str
+    seconds: float
+
+
+@task(
+    name="stage",
+    task_run_name="{stage.title}",
+    cache_policy=NO_CACHE,  # DVC is the only cache
+    persist_result=False,
+    retry_delay_seconds=5,
+    retry_condition_fn=lambda task, run, state: worth_another_try(state),
+)
+def run_stage(stage: Stage, workspace: Path) -> StageRun:
+    """Run `stage` with its slot taken, and show its results; StageFailed holds the last lines of its log."""
+    refuse_without(stage, workspace)
+    with concurrency(stage.slot, occupy=1, lease_duration=LEASE, raise_on_lease_renewal_failure=False):
+        start = time.monotonic()
+        outcome = repro(stage, workspace, ["dvc", "--wait-for-lock", "repro", "-s", stage.name])
+        seconds = time.monotonic() - start
+    if outcome.code:
+        show_failure(stage, outcome)
+        raise StageFailed(explain(stage, outcome))
+    run = StageRun(stage.name, _how(outcome), round(seconds, 1))
+    show_results(stage, workspace)
+    return run
+
+
+def repro(stage: Stage, workspace: Path, command: list[str]) -> Outcome:
+    """Run a DVC command for `stage`, its output to a log file and to Prefect; waits while another process has its files."""
+    logger = get_run_logger()
+    log = log_file(stage, workspace)
+    while True:
+        with progress_of(stage, workspace) as on_progress:
+            outcome = run_child(command, log, workspace, run_variables(), logger.info, on_progress, stage.timeout)
+        if not is_busy(outcome):
+            return outcome
+        logger.info("another process works on the same files; trying again in %.0f s", BUSY_WAIT)
+        time.sleep(BUSY_WAIT)
+
+
+@contextmanager
+def progress_of(stage: Stage, workspace: Path) -> Iterator[Any]:
+    """A listener for `run_child` that shows a progress bar as an artifact, and says once who holds DVC's lock."""
+    logger, start, told, progress = get_run_logger(), time.monotonic(), False, Progress(stage)
+
+    def on_progress(text: str) -> None:
+        nonlocal told
+        if text:
+            progress.update(text)
+        elif not told and time.monotonic() - start > QUIET:
+            told = True
+            logger.info("no output for %.0f s; another DVC command may hold %s", QUIET, workspace / ".dvc/tmp/lock")
+
+    yield on_progress
+    progress.finish()
+
+
+def log_file(stage: Stage, workspace: Path) -> Path:
+    """Where the output of `stage` goes in this flow run; outside every tracked output."""
+    run = f"{flow_run.get_name() or 'flow'}-{str(flow_run.get_id() or os.getpid())[:8]}"
+    return workspace / LOGS / run / f"{re.sub(r'[^A-Za-z0-9_.@-]', '_', stage.name)}.log"
+
+
+def run_variables() -> dict[str, str]:
+    """The flow run's identity, which `ocrrl` writes into the run record."""
+    found = {
+        "OCRRL_FLOW_RUN": flow_run.get_id(),
+        "OCRRL_FLOW_RUN_NAME": flow_run.get_name(),
+        "OCRRL_DEPLOYMENT": deployment.get_name() and f"{flow_run.get_flow_name()}/{deployment.get_name()}",
+    }
+    return {name: str(value) for name, value in found.items() if value}
+
+
+def _how(outcome: Outcome) -> str:
+    text = outcome.tail(10_000)
+    if "Running stage" in text:
+        return "ran"
+    return "restored" if "is cached" in text or "Checking out" in text else "unchanged"
