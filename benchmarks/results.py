@@ -1,13 +1,13 @@
 """docs/results.md from the last `make demo`: `python -m benchmarks.results > docs/results.md`.
 
-Every number is read from the tracked metrics, the learning curve and the timings of this machine.
+Every number is read from the tracked metrics, the learning curve and the run record of this machine.
 """
 
 import json
 
 from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS
 from ocrrl.layout import Layout
-from ocrrl.timings import timings_table
+from ocrrl.lineage.run_record import timings_table
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """`finetune`: paired fine-tuning: the sim and the real VLA on the two views of the same actions.
 
-    prefect deployment run finetune/full -p tasks='["cube_lift"]'
+prefect deployment run finetune/full -p tasks='["cube_lift"]'
 """
 
 from prefect import flow

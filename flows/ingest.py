@@ -1,6 +1,6 @@
 """`ingest`: teleop ingestion: the twin's scripted recordings (or your own) checked and made the real LeRobotDataset.
 
-    prefect deployment run ingest/full -p tasks='["cube_lift"]'
+prefect deployment run ingest/full -p tasks='["cube_lift"]'
 """
 
 from prefect import flow

@@ -1,6 +1,6 @@
 """`replay`: replay rendering: the same actions in the training simulator, as the sim LeRobotDataset and offline transitions.
 
-    prefect deployment run replay/full -p tasks='["cube_lift"]'
+prefect deployment run replay/full -p tasks='["cube_lift"]'
 """
 
 from prefect import flow

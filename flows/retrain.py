@@ -1,6 +1,6 @@
 """`retrain`: retraining: the training sets from the rollouts, and the VLA retrained on each.
 
-    prefect deployment run retrain/full -p tasks='["cube_lift"]'
+prefect deployment run retrain/full -p tasks='["cube_lift"]'
 """
 
 from prefect import flow

@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument("--pool", default="laptop", help="the work pool that this machine serves")
     parser.add_argument("--limit", type=int, default=4, help="flow runs at once")
     options = parser.parse_args()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
     with suppress(KeyboardInterrupt), ExitStack() as running:
         return serve(options.pool, options.limit, running)
@@ -48,7 +48,9 @@ def serve(pool: str, limit: int, running: ExitStack) -> int:
     children = {name: start(name, command, workspace, running) for name, command in services.items()}
     if not wait_until_up(url, children):
         print((workspace / LOGS / "server.log").read_text()[-3000:], file=sys.stderr)
-        print(f"serve: no Prefect server at {url} after {START_TIMEOUT:.0f} s; see {LOGS / 'server.log'}", file=sys.stderr)
+        print(
+            f"serve: no Prefect server at {url} after {START_TIMEOUT:.0f} s; see {LOGS / 'server.log'}", file=sys.stderr
+        )
         return 1
     prepare_server(pool)
     print("Writing the deployments ...", flush=True)
@@ -68,7 +70,9 @@ def api_url() -> str:
     """Where this folder's commands look for Prefect: PREFECT_API_URL, else prefect.toml, else a profile."""
     url = get_current_settings().api.url
     if not url:
-        raise SystemExit("serve: PREFECT_API_URL or prefect.toml's [api] url must name the server, e.g. http://127.0.0.1:4200/api")
+        raise SystemExit(
+            "serve: PREFECT_API_URL or prefect.toml's [api] url must name the server, e.g. http://127.0.0.1:4200/api"
+        )
     return url
 
 

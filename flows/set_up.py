@@ -4,25 +4,29 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
-from prefect.automations import Automation
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, WorkPoolCreate
 from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
-from prefect.events.schemas.automations import EventTrigger, Posture
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
+from tasks.graph import SLOTS
+
 ZOMBIES = "Runs without a heartbeat have crashed"
+WHAT_NEXT = "After kill -9 or a power cut, run the deployment again: finished stages are not repeated."
 HEARTBEATS_MISSED = timedelta(seconds=90)  # three of those that prefect.toml asks for
 
 
 def prepare_server(pool: str) -> None:
     """Create what is missing; what is there, the user's own limits for example, stays."""
     with get_client(sync_client=True) as client:
-        add_pool(client, pool)
+        for name in (pool, *SLOTS):
+            add_pool(client, name)
         for slot, limit in slot_limits().items():
             add_slot(client, slot, limit)
-    add_zombie_automation()
+        add_zombie_automation(client)
 
 
 def slot_limits() -> dict[str, int]:
@@ -47,32 +51,24 @@ def add_slot(client: SyncPrefectClient, name: str, limit: int) -> None:
         client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=limit))
 
 
-def add_zombie_automation() -> None:
+def add_zombie_automation(client: SyncPrefectClient) -> None:
     """A flow run whose process was killed together with its worker sends no heartbeat, and is marked as crashed."""
-    try:
-        Automation.read(name=ZOMBIES)
+    if client.read_automations_by_name(ZOMBIES):
         return
-    except ValueError:
-        pass
     ended = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed", "Suspended")}
-    Automation(
-        name=ZOMBIES,
-        description="kill -9, a power cut: run the deployment again, and finished stages are not repeated",
-        trigger=EventTrigger(
-            after={"prefect.flow-run.heartbeat"},
-            expect={"prefect.flow-run.heartbeat", *ended},
-            match={"prefect.resource.id": "prefect.flow-run.*"},  # type: ignore[arg-type]
-            for_each={"prefect.resource.id"},
-            posture=Posture.Proactive,
-            threshold=1,
-            within=HEARTBEATS_MISSED,
-        ),
-        actions=[
-            ChangeFlowRunState(
-                type="change-flow-run-state",
-                name=None,
-                state=StateType.CRASHED,
-                message="No heartbeat for 90 s: its process was killed. Run the deployment again; finished stages are kept.",
-            )
-        ],
-    ).create()
+    trigger = EventTrigger(
+        after={"prefect.flow-run.heartbeat"},
+        expect={"prefect.flow-run.heartbeat", *ended},
+        match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
+        for_each={"prefect.resource.id"},
+        posture=Posture.Proactive,
+        threshold=1,
+        within=HEARTBEATS_MISSED,
+    )
+    crashed = ChangeFlowRunState(
+        name=None,
+        state=StateType.CRASHED,
+        message="No heartbeat for 90 s: its process was killed. Run the deployment again; finished stages are kept.",
+        force=False,
+    )
+    client.create_automation(AutomationCore(name=ZOMBIES, description=WHAT_NEXT, trigger=trigger, actions=[crashed]))

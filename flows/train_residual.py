@@ -1,6 +1,6 @@
 """`train_residual`: residual training: Algorithm 1 on the frozen sim VLA.
 
-    prefect deployment run train_residual/full -p tasks='["cube_lift"]'
+prefect deployment run train_residual/full -p tasks='["cube_lift"]'
 """
 
 from prefect import flow

@@ -1,8 +1,10 @@
 """`ocrrl`: a thin shell over the library; a stage's command, params.yaml section and dvc.yaml entry bear one name."""
 
 import argparse
+import json
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +18,7 @@ STAGES = {
     "rollout": "collect successful episodes of the real VLA with the residual, and without it as a control",
     "training_set": "demonstrations and rollouts as the training sets of the retrained VLA and its control arms",
     "retrain": "retrain the real VLA on each training set, with as many optimiser steps each",
+    "publish": "the last retrained VLA under the name that stays: data/models/vla_retrained",
     "evaluate_retrained": "the retrained VLA beside the one before and the control arms, in the cell",
     "report": "one page of tables, figures and films",
 }
@@ -44,14 +47,41 @@ def _parser() -> argparse.ArgumentParser:
             stage.add_argument("--domain", choices=("sim", "real"), required=True)
         if name in ("train_residual", "evaluate"):
             stage.add_argument("--seed", type=int, default=0, help="seed of the residual's training")
+        if name in ("rollout", "evaluate"):
+            stage.add_argument("--cell", help="twin (the stage, default), or a session in: rehearsal, fr3")
+            stage.add_argument(
+                "--episodes", type=int, help="of a session; evaluate runs base and base + residual in turn"
+            )
+            stage.add_argument("--session", help="name; an interrupted session goes on under its own")
+        if name == "rollout":
+            stage.add_argument("--seed", type=int, help="of a session's residual (default 0)")
 
     params = commands.add_parser("params", help="write params.yaml from a preset")
     params.add_argument("--preset", required=True, help="default, smoke or paper")
     params.add_argument("--path", type=Path, default=Path("params.yaml"))
     show = commands.add_parser("show", help="print a tabletop task's results and the report's path")
     show.add_argument("tabletop_task")
+    lineage = commands.add_parser("lineage", help="what a model or dataset was made from, down to the demonstrations")
+    lineage.add_argument("path", help="anything that DVC tracks, or a file in it: data/models/vla_retrained")
+    lineage.add_argument("--rev", help="at a git revision in place of the working tree")
+    lineage.add_argument("--format", default="text", choices=("text", "json", "mermaid"))
+    lineage.add_argument("--all", action="store_true", help="every rollout too, a row each")
+    other = lineage.add_mutually_exclusive_group()
+    other.add_argument("--diff", metavar="REV", help="what changed since that revision, and why it was made again")
+    other.add_argument("--verify", action="store_true", help="hash every file again; exit code 1 if one is not the same")
+    card = commands.add_parser("card", help="write a model card: what it is, how it was made, how well it does")
+    card.add_argument("path", help="a model: data/models/vla_retrained")
+    card.add_argument("--out", type=Path, help="in place of data/cards/<name>.md")
     commands.add_parser("timings", help="wall and CPU seconds of the stages that ran here")
     commands.add_parser("doctor", help="what is installed, what is missing and how to get it")
+    commands.add_parser("slots", help="which slots this machine can fill: cpu, gpu, robot; JSON")
+    approve = commands.add_parser("approve", help="let a session move a robot; prints a short-lived token")
+    for name in ("cell", "session", "task"):
+        approve.add_argument(f"--{name}", required=True)
+    approve.add_argument("--episodes", type=int, required=True, help="how many may begin")
+    approve.add_argument("--operator", help="who approves; asked at a terminal")
+    approve.add_argument("--minutes", type=float, help="until it expires: 15, at most 480")
+    approve.add_argument("--cell-clear", action="store_true", help="ask nothing: the operator saw that it is clear")
     view = commands.add_parser("view", help="look at an episode in Rerun")
     view.add_argument("episode", type=Path, help="an episode's .h5 file")
     view.add_argument("--save", type=Path, help="write an .rrd file in place of opening the viewer")
@@ -69,8 +99,23 @@ def _run(options: argparse.Namespace) -> int:
 
         params.write(params.resolve(options.preset, list(TABLETOP_TASKS)), options.preset, options.path)
         print(f"{options.path}: every parameter of the {options.preset} preset")
+    elif options.command == "lineage":
+        from ocrrl.lineage import command
+
+        if options.verify:
+            document, code = command.verify_document(options.path, options.rev)
+            print(document)
+            return code
+        if options.diff:
+            print(command.difference_document(options.path, options.diff, options.rev, options.format))
+        else:
+            print(command.lineage_document(options.path, options.rev, options.format, options.all))
+    elif options.command == "card":
+        from ocrrl.lineage.card import write_card
+
+        print(write_card(options.path, options.out))
     elif options.command == "timings":
-        from ocrrl.timings import timings_table
+        from ocrrl.lineage.run_record import timings_table
 
         print(timings_table())
     elif options.command == "show":
@@ -87,6 +132,14 @@ def _run(options: argparse.Namespace) -> int:
         from ocrrl.doctor import diagnose
 
         return diagnose()
+    elif options.command == "slots":
+        from ocrrl.slots import slots
+
+        print(json.dumps(slots(), indent=2))
+    elif options.command == "approve":
+        from ocrrl.approve import approve
+
+        print(approve(options, time.time))
     elif options.command == "view":
         from ocrrl.viewer import view_episode
 

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from ocrrl.layout import DATA
 from ocrrl.params import PARAMS_FILE, Params
+from ocrrl.slots import gpu_missing, robot_missing
 
 NEEDED_DISK_GB = 10
 
@@ -26,7 +27,7 @@ class Finding:
 
 def diagnose(write: Callable[[str], None] = print) -> int:
     """Write a line for each finding; 1 if something required is missing, else 0."""
-    findings = [_python(), *_packages(), _rendering(), _disk(), _memory(), _graphics(), _params()]
+    findings = [_python(), *_packages(), _rendering(), _disk(), _memory(), _graphics(), _robot(), _params()]
     for finding in findings:
         mark = "ok  " if not finding.remedy else ("MISS" if finding.required else "none")
         write(f"{mark} {finding.subject:<22} {finding.found}" + (f"  -> {finding.remedy}" if finding.remedy else ""))
@@ -83,8 +84,14 @@ def _memory() -> Finding:
 
 
 def _graphics() -> Finding:
-    found = shutil.which("nvidia-smi") is not None
-    return Finding("gpu", "NVIDIA driver" if found else "none", "" if found else "not needed; the CPU is used", False)
+    missing = gpu_missing()
+    return Finding("gpu", missing or "NVIDIA device", "not needed; the CPU is used" if missing else "", False)
+
+
+def _robot() -> Finding:
+    missing = robot_missing()
+    remedy = "not needed; the twin stands in" if missing else ""
+    return Finding("robot", missing or "franky; no FR3 driver in this version", remedy, False)
 
 
 def _params() -> Finding:

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DATA = Path("data")
-WORK = Path(".work")  # unfinished work and timings: never tracked, safe to delete when nothing runs
+WORK = Path(".work")  # unfinished work: never tracked, safe to delete when nothing runs
 ROUND = "round0"
+PUBLISHED_VLA = DATA / "models" / "vla_retrained"  # the last retrained VLA of the tabletop tasks that exist
 ROLLED_OUT_SEED = 0  # of the residual that `rollout` uses: fixed beforehand, not chosen on results
 
 
@@ -62,6 +63,10 @@ class Layout:
     def rollouts(self, policy: str) -> Path:
         """Successful episodes of the real VLA, `corrected` by the residual or `base` alone."""
         return DATA / "rollouts" / self.round / f"{self.tabletop_task}_{policy}"
+
+    def session(self, cell: str, session: str) -> Path:
+        """An append-only folder of episodes that an operator approved in `cell`; no stage writes it."""
+        return DATA / "sessions" / cell / self.tabletop_task / session
 
     @property
     def rollout_report(self) -> Path:

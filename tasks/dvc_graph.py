@@ -1,7 +1,7 @@
 """The stages of dvc.yaml, their order and what DVC would run again, as JSON on stdout.
 
-The one module that imports DVC. It runs as a process of its own (`python -m tasks.dvc_graph`): DVC's `Repo` is not made
-for threads, and the memory goes back when it ends.
+The one module that imports DVC. It runs as a process of its own: DVC's `Repo` is not made for threads, and the memory
+goes back when it ends.
 """
 
 import contextlib
@@ -72,7 +72,9 @@ def set_aside_damaged_lock_file(workspace: Path) -> str | None:
         pass
     aside = path.with_name(f"dvc.lock.damaged-{int(time.time())}")
     path.rename(aside)
-    return f"dvc.lock was no valid YAML (a kill while DVC wrote it?) and was moved to {aside.name}; the run-cache is used"
+    return (
+        f"dvc.lock was no valid YAML (a kill while DVC wrote it?) and was moved to {aside.name}; the run-cache is used"
+    )
 
 
 def release_locks_of_the_dead(workspace: Path) -> str | None:

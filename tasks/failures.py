@@ -27,7 +27,9 @@ class StageStopped(StageFailed):
 def explain(stage: Stage, outcome: Outcome) -> str:
     """One text: what failed, how it ended, its last lines, where the whole log is, what to do."""
     tail = outcome.tail()
-    advice = next((text for sign, text in ADVICE.items() if sign in tail), "Mend it and run again: finished stages are kept.")
+    advice = next(
+        (text for sign, text in ADVICE.items() if sign in tail), "Mend it and run again: finished stages are kept."
+    )
     return f"{stage.title} {_ending(stage, outcome)}. Its last lines:\n{tail}\n\nWhole log: {outcome.log}\n{advice}"
 
 

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tasks.child_process import environment
+
+DVC_GRAPH = Path(__file__).with_name("dvc_graph.py")
 SLOTS = ("cpu", "gpu", "robot")
 
 
@@ -69,12 +72,16 @@ class Stage:
 
 @dataclass(frozen=True)
 class Selection:
-    """What a flow run was asked for; an empty field asks for everything."""
+    """What a flow run was asked for; an empty field asks for everything.
+
+    With `only_targets`, what the targets need is left out.
+    """
 
     targets: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     tabletop_tasks: tuple[str, ...] = ()
     rounds: tuple[str, ...] = ()
+    only_targets: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,10 @@ class Graph:
         A target is a stage's name, its name without the item, or a path that a stage writes. Raises ValueError for what
         dvc.yaml does not have, naming what it has.
         """
-        chosen = set(self._with_upstream(wanted.targets)) if wanted.targets else {stage.name for stage in self.stages}
+        chosen = {stage.name for stage in self.stages}
+        if wanted.targets:
+            named = [name for target in wanted.targets for name in self._stages_of(target)]
+            chosen = set(named if wanted.only_targets else self._with_upstream(named))
         for what, asked, of in (
             ("stages", wanted.kinds, lambda stage: stage.kind),
             ("tasks", wanted.tabletop_tasks, lambda stage: stage.tabletop_task),
@@ -107,9 +117,9 @@ class Graph:
             raise ValueError(f"no stage of dvc.yaml is all of {wanted}")
         return tuple(stage for stage in self.stages if stage.name in chosen)
 
-    def _with_upstream(self, targets: Iterable[str]) -> list[str]:
+    def _with_upstream(self, names: Iterable[str]) -> list[str]:
         by_name = {stage.name: stage for stage in self.stages}
-        found = [name for target in targets for name in self._stages_of(target)]
+        found = list(names)
         for name in found:  # grows while it is read
             found += [needed for needed in by_name[name].upstream if needed in by_name and needed not in found]
         return found
@@ -119,7 +129,9 @@ class Graph:
         found += [s.name for s in self.stages if any(Path(target).is_relative_to(out) for out in s.outputs)]
         if not found:
             names = ", ".join(stage.name for stage in self.stages)
-            raise ValueError(f"targets: {target!r} must be a stage of dvc.yaml or a path that one writes; stages: {names}")
+            raise ValueError(
+                f"targets: {target!r} must be a stage of dvc.yaml or a path that one writes; stages: {names}"
+            )
         return found
 
 
@@ -129,12 +141,11 @@ def read_graph(workspace: Path) -> Graph:
     Raises RuntimeError with DVC's own message where dvc.yaml cannot be read.
     """
     done = subprocess.run(
-        [sys.executable, "-m", "tasks.dvc_graph"],
+        [sys.executable, "-I", str(DVC_GRAPH)],
         cwd=workspace,
-        env=_environment(),
+        env=environment({}),
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
     )
     if done.returncode:
@@ -178,13 +189,9 @@ def _reasons(changes: list[Any]) -> list[str]:
         if isinstance(change, dict):
             for what, items in change.items():
                 details = items.items() if isinstance(items, dict) else [(items, "")]
-                lines += [f"{what}: {name}" + (f" ({how})" if isinstance(how, str) and how else "") for name, how in details]
+                lines += [
+                    f"{what}: {name}" + (f" ({how})" if isinstance(how, str) and how else "") for name, how in details
+                ]
         else:
             lines.append(str(change))
     return lines
-
-
-def _environment() -> dict[str, str]:
-    from tasks.child_process import environment
-
-    return environment({})

@@ -21,7 +21,9 @@ def refuse_without(stage: Stage, workspace: Path) -> None:
     """
     if not asks_for_cuda(stage, workspace):
         return
-    done = subprocess.run(["ocrrl", "slots"], cwd=workspace, env=environment({}), capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["ocrrl", "slots"], cwd=workspace, env=environment({}), capture_output=True, text=True, check=True
+    )
     slots = json.loads(done.stdout)
     if not slots["gpu"]:
         raise HardwareMissing(

@@ -2,24 +2,27 @@
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from prefect import get_run_logger
+from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, wait
-from prefect.states import State
 
 from tasks.child_process import stop_children
 from tasks.failures import StageFailed
 from tasks.follow_worker import follow_worker
 from tasks.graph import Selection, Stage, read_graph
+from tasks.remote_stage import push_inputs, run_on_worker
 from tasks.run_stage import StageRun, run_stage
 
 CODE = ("ocrrl", "tasks", "flows", "dvc.yaml", "params.yaml")
 
 
-def run_stages(wanted: Selection) -> list[StageRun]:
+def run_stages(wanted: Selection, on_workers: bool = False) -> list[StageRun]:
     """Run what is out of date among the stages asked for, in the order of the dvc.yaml in the working directory.
 
-    A stage that fails holds back those that need it; the others are run to their end, and StageFailed is raised then.
+    With `on_workers`, each stage runs on a worker of its slot's pool; else here. A stage that fails holds back those that
+    need it; the others are run to their end, and StageFailed is raised then.
     """
     follow_worker()
     workspace, logger = Path.cwd(), get_run_logger()
@@ -30,7 +33,8 @@ def run_stages(wanted: Selection) -> list[StageRun]:
     refuse_stale_inputs(chosen, graph.stages)
     due = out_of_date(chosen)
     logger.info("%d stages, %d to run: %s", len(chosen), len(due), ", ".join(stage.name for stage in due) or "none")
-    return finish(due, submit(due, workspace))
+    revision = push_inputs(workspace) if on_workers and due else None
+    return finish(due, submit(due, workspace, revision))
 
 
 def out_of_date(stages: tuple[Stage, ...]) -> list[Stage]:
@@ -56,12 +60,16 @@ def refuse_stale_inputs(chosen: tuple[Stage, ...], every: tuple[Stage, ...]) -> 
                 )
 
 
-def submit(due: list[Stage], workspace: Path) -> dict[str, PrefectFuture[StageRun]]:
-    """A task run for every stage, each waiting for those it needs."""
+def submit(due: list[Stage], workspace: Path, revision: str | None) -> dict[str, PrefectFuture[StageRun]]:
+    """A task run for every stage, each waiting for those it needs; on a worker's clone where a revision is given."""
     futures: dict[str, PrefectFuture[StageRun]] = {}
     for stage in due:
-        needed = [futures[name] for name in stage.upstream if name in futures]
-        futures[stage.name] = run_stage.with_options(retries=stage.retries).submit(stage, workspace, wait_for=needed)
+        needed: list[PrefectFuture[Any]] = [futures[name] for name in stage.upstream if name in futures]
+        if revision is None:
+            one = run_stage.with_options(retries=stage.retries)
+            futures[stage.name] = one.submit(stage, workspace, wait_for=needed)  # type: ignore[call-overload]
+        else:
+            futures[stage.name] = run_on_worker.submit(stage, workspace, revision, wait_for=needed)  # type: ignore[call-overload]
     return futures
 
 

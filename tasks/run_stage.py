@@ -43,17 +43,22 @@ class StageRun:
     retry_delay_seconds=5,
     retry_condition_fn=lambda task, run, state: worth_another_try(state),
 )
-def run_stage(stage: Stage, workspace: Path) -> StageRun:
-    """Run `stage` with its slot taken, and show its results; StageFailed holds the last lines of its log."""
+def run_stage(stage: Stage, workspace: Path, pull: bool = False) -> StageRun:
+    """Run `stage` with its slot taken, and show its results; StageFailed holds the last lines of its log.
+
+    The caller sees to it that what the stage needs is there. With `pull`, DVC's remote provides it.
+    """
     refuse_without(stage, workspace)
+    get_run_logger().info("taking a %s slot", stage.slot)  # that of a killed run comes back within 75 s
     with concurrency(stage.slot, occupy=1, lease_duration=LEASE, raise_on_lease_renewal_failure=False):
         start = time.monotonic()
-        outcome = repro(stage, workspace, ["dvc", "--wait-for-lock", "repro", "-s", stage.name])
+        how = ["--pull", "--allow-missing"] if pull else ["-s"]
+        outcome = repro(stage, workspace, ["dvc", "--wait-for-lock", "repro", *how, stage.name])
         seconds = time.monotonic() - start
     if outcome.code:
         show_failure(stage, outcome)
         raise StageFailed(explain(stage, outcome))
-    run = StageRun(stage.name, _how(outcome), round(seconds, 1))
+    run = StageRun(stage.name, how_it_ran(outcome), round(seconds, 1))
     show_results(stage, workspace)
     return run
 
@@ -104,7 +109,8 @@ def run_variables() -> dict[str, str]:
     return {name: str(value) for name, value in found.items() if value}
 
 
-def _how(outcome: Outcome) -> str:
+def how_it_ran(outcome: Outcome) -> str:
+    """`ran`, `restored` from DVC's cache, or `unchanged`, as DVC said."""
     text = outcome.tail(10_000)
     if "Running stage" in text:
         return "ran"

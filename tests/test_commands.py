@@ -1,9 +1,7 @@
-import json
-
 import pytest
 
 from ocrrl.cli import main
-from ocrrl.timings import timed, timings_table
+from ocrrl.lineage.run_record import recorded_run, timings_table
 from ocrrl.worlds import make_environment, make_scene
 
 
@@ -60,14 +58,13 @@ def test_viewing_what_is_no_episode_is_refused_by_name(capsys, tmp_path):
 
 
 def test_timings_show_the_last_run_of_each_stage(tmp_path):
-    path = tmp_path / "timings.jsonl"
     for stage in ("record@cube_lift", "replay@cube_lift", "record@cube_lift"):
-        with timed(stage, path):
+        with recorded_run({"command": "none"}, stage, tmp_path):
             pass
-    assert len(path.read_text().splitlines()) == 3
-    assert set(json.loads(path.read_text().splitlines()[0])) == {"stage", "wall_s", "cpu_s", "peak_mb"}
-    table = timings_table(path)
+    assert len((tmp_path / "data/runs.jsonl").read_text().splitlines()) == 3
+    table = timings_table(tmp_path)
     assert table.count("record@cube_lift") == 1 and table.splitlines()[-1].startswith("all")
+    assert "no stage has run here" in timings_table(tmp_path / "elsewhere")
 
 
 def test_an_unknown_cell_or_tabletop_task_names_the_known_ones():

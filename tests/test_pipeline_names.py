@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from ocrrl.cli import STAGES, _parser
-from ocrrl.layout import Layout
+from ocrrl.layout import PUBLISHED_VLA, Layout
 from ocrrl.params import CONFIGS
 
 ROOT = Path(__file__).parents[1]
@@ -25,6 +25,7 @@ OUTPUTS = {
     "rollout": [LAYOUT.rollouts("corrected"), LAYOUT.rollouts("base"), LAYOUT.rollout_report],
     "training_set": [LAYOUT.training_set("retrained"), LAYOUT.training_set("base_rollouts")],
     "retrain": [LAYOUT.vla("retrained"), LAYOUT.vla("demonstrations_only"), LAYOUT.vla("base_rollouts")],
+    "publish": [PUBLISHED_VLA],
     "evaluate_retrained": [LAYOUT.retrained_evaluation],
     "report": [LAYOUT.report],
 }
@@ -50,7 +51,7 @@ def test_every_stage_has_a_command_a_module_and_a_section():
     assert list(PIPELINE["stages"]) == list(STAGES)
     for stage in STAGES:
         assert (ROOT / "ocrrl" / "stages" / f"{stage}.py").is_file()
-    assert set(CONFIGS) == set(STAGES) - {"report"}
+    assert set(CONFIGS) == set(STAGES) - {"publish", "report"}
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -9,7 +9,7 @@ from ocrrl.cli import STAGES
 from tests.test_pipeline_names import ROOT, entry
 
 # What every command passes through: it finds the stage and its parameters, whose values DVC watches by themselves.
-PLUMBING = {"ocrrl/__init__.py", "ocrrl/params.py", "ocrrl/layout.py", "ocrrl/timings.py", "ocrrl/stages/__init__.py"}
+PLUMBING = {"ocrrl/__init__.py", "ocrrl/params.py", "ocrrl/layout.py", "ocrrl/stages/__init__.py"}
 # Packages' own `__init__.py` hold a docstring or the choice of the rendering back end.
 # `worlds` knows every scene; a stage names the ones it builds. The demonstrator is `record`'s alone.
 ONLY_FOR = {"ocrrl/sim/teleoperator.py": {"record"}, "ocrrl/robot/twin.py": set(STAGES) - {"replay", "train_residual"}}

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 Json = dict[str, Any]
+TWINS = ("twin", "wire_twin", "rehearsal")
 NOT_A_CELL = ("tabletop_task", "round", "residual_seed")
 
 
@@ -92,7 +93,7 @@ def cell_label(cell: str) -> str:
     """How a cell is called in tables and plots, so that no twin passes for a robot."""
     if cell == "sim":
         return "sim"
-    if cell in ("twin", "wire_twin"):
+    if cell in TWINS:
         return f"{cell} (simulated)"
     return f"{cell} (robot)"
 
@@ -149,5 +150,5 @@ def _read_films(folder: Path) -> Iterator[Film]:
 
 
 def _cell_order(cell: str) -> tuple[int, str]:
-    known = ("sim", "twin", "wire_twin")
+    known = ("sim", *TWINS)
     return (known.index(cell) if cell in known else len(known), cell)

@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ocrrl.report.inputs import Json, Measured, cell_label
+from ocrrl.report.inputs import TWINS, Json, Measured, cell_label
 from ocrrl.report.paper_results import TABLE_1, TRIALS
 from ocrrl.report.tables import percent
 
 TWIN_STATEMENT = "Every number marked twin comes from a simulated stand-in for the lab, not from a robot."
-TWINS = ("twin", "wire_twin")
 
 
 @dataclass(frozen=True)

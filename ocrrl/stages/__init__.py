@@ -5,18 +5,37 @@ Every stage works under `.work/` and publishes at the end; it imports the heavy 
 
 import argparse
 import importlib
+import time
 
 from ocrrl.interface.tabletop_tasks import tabletop_task
 from ocrrl.layout import Layout
+from ocrrl.lineage.run_record import recorded_run
 from ocrrl.params import Params
-from ocrrl.timings import timed
 
 
 def run_stage(options: argparse.Namespace) -> int:
-    """Run the stage that `options.command` names; the exit code."""
+    """Run the stage that `options.command` names, or its session in the cell that `options.cell` names; the exit code."""
+    if getattr(options, "cell", None) not in (None, "twin"):
+        from ocrrl.stages.sessions import run_session
+
+        return run_session(options, time.time)
+    _require_stage_options(options)
     task = tabletop_task(options.tabletop_task)
     variants = (getattr(options, name, None) for name in ("domain", "seed"))
     label = "-".join([task.slug, *(str(variant) for variant in variants if variant is not None)])
     stage = importlib.import_module(f"ocrrl.stages.{options.command}")
-    with timed(f"{options.command}@{label}"):
-        return stage.run(task, Params.read(), Layout(task.slug, options.round), options) or 0
+    with recorded_run(vars(options), f"{options.command}@{label}") as recorded:
+        recorded.exit_code = stage.run(task, Params.read(), Layout(task.slug, options.round), options) or 0
+    return recorded.exit_code
+
+
+def _require_stage_options(options: argparse.Namespace) -> None:
+    """Raises ValueError for what only a session takes: a stage's values come from params.yaml, where DVC sees them."""
+    given = [name for name in ("episodes", "session") if getattr(options, name, None) is not None]
+    if options.command == "rollout" and getattr(options, "seed", None) is not None:
+        given.append("seed")
+    if given:
+        raise ValueError(
+            f"--{given[0]} must come with a --cell where an operator approves motion (rehearsal, fr3), got the stage, "
+            "which runs in the twin with the values of params.yaml"
+        )

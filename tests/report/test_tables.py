@@ -17,6 +17,7 @@ def test_html_is_escaped():
 def test_no_twin_passes_for_a_robot_and_a_robot_is_called_one():
     assert cell_label("twin") == "twin (simulated)"
     assert cell_label("wire_twin") == "wire_twin (simulated)"
+    assert cell_label("rehearsal") == "rehearsal (simulated)"
     assert cell_label("fr3") == "fr3 (robot)"
 
 

@@ -1,0 +1,42 @@
+"""`evaluate`: evaluation: base and base + residual, the retrained VLA beside the one before, and the report.
+
+prefect deployment run evaluate/full
+prefect deployment run evaluate/full -p cell=rehearsal -p episodes=6     # a session; an operator approves it
+"""
+
+from pathlib import Path
+
+from prefect import flow
+
+from flows.approve import approve
+from tasks.graph import Selection, read_graph
+from tasks.run_graph import run_stages
+from tasks.run_session import Session, new_session_name, run_session
+
+STAGES = ("evaluate", "evaluate_retrained", "report")
+
+
+@flow(name="evaluate")
+def evaluate(
+    tasks: list[str] | None = None, rounds: list[str] | None = None, cell: str = "twin", episodes: int = 20
+) -> None:
+    """Evaluate in the twin by the stages of dvc.yaml, or in another cell in a session that an operator approves.
+
+    Args:
+        tasks: tabletop tasks, such as `cube_lift`; all when left out.
+        rounds: rounds of self-improvement, such as `round0`; all when left out. Not for a session.
+        cell: `twin`, or a cell that needs an approval: `rehearsal`, `fr3`.
+        episodes: of a session and tabletop task, both arms together, so an even number; the stages take theirs from params.yaml.
+    """
+    if cell == "twin":
+        run_stages(Selection((), STAGES, tuple(tasks or ()), tuple(rounds or ())))
+        return
+    wanted = Selection((), STAGES[:1], tuple(tasks or ()))
+    for tabletop_task in dict.fromkeys(stage.tabletop_task for stage in read_graph(Path.cwd()).select(wanted)):
+        name = new_session_name("evaluate")
+        approved = approve(cell, name, tabletop_task, episodes)
+        run_session(Session("evaluate", cell, tabletop_task, approved.episodes, name), approved.token, Path.cwd())
+
+
+if __name__ == "__main__":
+    evaluate()

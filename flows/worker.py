@@ -1,0 +1,39 @@
+"""`make worker SLOT=gpu`: a worker for one slot on this machine, in this clone, for a coordinator elsewhere."""
+
+import argparse
+import json
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+from flows.serve import answers, api_url
+from tasks.child_process import environment
+from tasks.graph import SLOTS
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make worker", description=__doc__)
+    parser.add_argument("--slot", choices=SLOTS, required=True)
+    parser.add_argument("--limit", type=int, default=1, help="stages at once")
+    parser.add_argument("--name", default="", help="of this worker in the Prefect UI")
+    options = parser.parse_args()
+    url = api_url()
+    if not answers(url):
+        raise SystemExit(
+            f"worker: a Prefect server must answer at {url} (PREFECT_API_URL); docs/scale_out.md has the tunnel"
+        )
+    found = subprocess.run(["ocrrl", "slots"], env=environment({}), capture_output=True, text=True, check=True)
+    slots = json.loads(found.stdout)
+    if not slots[options.slot]:
+        print(
+            f"This machine has no {options.slot} ({slots['reasons'][options.slot]}): stages that ask for it are refused here."
+        )
+    name = options.name or f"{options.slot} of {socket.gethostname()} in {Path.cwd().name}"
+    command = ["prefect", "worker", "start", "--pool", options.slot, "--type", "process", "--name", name]
+    variables = {"OCRRL_WORKSPACE": str(Path.cwd()), "PREFECT_API_URL": url}
+    os.execvpe(command[0], [*command, "--limit", str(options.limit)], environment(variables))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""`ocrrl approve`: an operator lets a session begin a number of episodes; the answer is a token."""
+
+import argparse
+
+from ocrrl.interface.tabletop_tasks import tabletop_task
+from ocrrl.robot.approval import DEFAULT_MINUTES, Clock, NotApproved, issue
+from ocrrl.robot.cells import cell_to_approve
+from ocrrl.robot.operator_prompt import ask_operator, at_terminal
+
+
+def approve(options: argparse.Namespace, clock: Clock) -> str:
+    """The token for what `options` name. Without `cell_clear` an operator is asked at the terminal."""
+    cell, task = cell_to_approve(options.cell).name, tabletop_task(options.task).slug
+    operator, episodes = options.operator, options.episodes
+    if options.cell_clear:
+        if not operator:
+            raise ValueError("--cell-clear must come with --operator, the name of who saw that the cell is clear")
+    elif at_terminal():
+        operator, episodes = ask_operator(cell, options.session, task, episodes, operator or "")
+    else:
+        raise NotApproved(
+            "an operator must say that the cell is clear of people: at a terminal, where this asks, or by --cell-clear"
+        )
+    minutes = DEFAULT_MINUTES if options.minutes is None else options.minutes
+    return issue(cell, options.session, task, episodes, operator, clock, minutes)

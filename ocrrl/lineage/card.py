@@ -1,0 +1,231 @@
+"""`ocrrl card`: a model card in Markdown, as LeRobot and the Hugging Face hub lay it out, from lineage and metrics."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ocrrl import files
+from ocrrl.layout import DATA
+from ocrrl.lineage.datasets import DATASETS, MODELS, read_json_in, trained_on
+from ocrrl.lineage.episodes import EpisodeFile
+from ocrrl.lineage.graph import Artifact, Stage
+from ocrrl.lineage.lineage import Lineage, trace
+from ocrrl.lineage.mermaid import lineage_mermaid
+from ocrrl.lineage.model_results import Results, results_of
+from ocrrl.lineage.project import find_project
+from ocrrl.lineage.tabletop_tasks import tabletop_tasks_of
+from ocrrl.lineage.wording import params_by_section, run_text, value_text
+
+TWINS = ("twin", "wire_twin", "rehearsal")
+"""Cells in which no robot moves."""
+SIMULATOR = "sim"
+
+
+def write_card(path: str, out: Path | None = None) -> Path:
+    """Write the card of the model at `path` to `out`, by default data/cards/<name>.md of its project; where it went.
+
+    ValueError for what is no model, and for an `out` inside something that DVC tracks.
+    """
+    project, relative = find_project(path)
+    lineage = trace(project, relative)
+    top = lineage.tree.top
+    if top.kind not in MODELS:
+        raise ValueError(f"{relative} must be a model, a VLA or a residual, got {top.kind}")
+    name = relative.removeprefix(f"{DATA.name}/models/").replace("/", "-")
+    target = out or project.root / DATA / "cards" / f"{name}.md"
+    absolute = target.absolute()
+    inside = [tracked for tracked in project.files.outs if absolute.is_relative_to(project.root / tracked)]
+    if inside:
+        raise ValueError(f"--out must not lie in what DVC tracks, got {target} in {inside[0]}")
+    files.write_bytes(target, model_card(lineage, results_of(project, relative, top.hash)).encode())
+    return target
+
+
+def model_card(lineage: Lineage, results: Results) -> str:
+    """The card's text."""
+    used = _training_episodes(lineage)
+    cells = _cells(used, results)
+    sections = [
+        _front_matter(lineage, cells),
+        f"# {lineage.tree.top.path.rpartition('/')[2]}\n",
+        *_what_it_is(lineage, cells),
+        *_results(results),
+        *_training_data(used),
+        "## How it was made\n",
+        f"```mermaid\n{lineage_mermaid(lineage)}\n```\n",
+        *_parameters(lineage),
+        *_limits(lineage, results, cells),
+        *_reproduce(lineage),
+        *_hashes(lineage),
+    ]
+    return "\n".join(sections)
+
+
+def _front_matter(lineage: Lineage, cells: list[str]) -> str:
+    top, tasks = lineage.tree.top, tabletop_tasks_of(lineage.tree.stages)
+    residual = top.kind == "residual"
+    tags = ["robotics", "residual-policy" if residual else "vision-language-action", *_policy_type(lineage), *tasks]
+    values: dict[str, Any] = {
+        "license": "apache-2.0",
+        "library_name": "ocrrl" if residual else "lerobot",
+        "pipeline_tag": "robotics",
+        "tags": list(dict.fromkeys([*tags, "ocrrl"])),
+        "datasets": [dataset.path for dataset in trained_on(lineage.tree, top)],
+        "cell": ", ".join(cells) or None,
+        "model_name": top.path.removeprefix(f"{DATA.name}/models/"),
+        "dvc_hash": top.hash,
+    }
+    return f"---\n{yaml.safe_dump(values, sort_keys=False, width=120)}---\n"
+
+
+def _what_it_is(lineage: Lineage, cells: list[str]) -> Iterator[str]:
+    top = lineage.tree.top
+    tasks = ", ".join(sorted(tabletop_tasks_of(lineage.tree.stages))) or "a tabletop task"
+    if top.kind == "residual":
+        yield f"A residual policy of {tasks}: a small correction to a VLA's action, from object poses and proprioception."
+        yield "It was trained with TD3 in simulation alone and is no policy without its VLA.\n"
+    else:
+        yield f"A vision-language-action policy of {tasks}: pictures, proprioception and an instruction in, chunks of"
+        yield "actions out (translation step [m], rotation step [rad], gripper opening in [0, 1], at 20 Hz).\n"
+    training = read_json_in(lineage.project.contents, top, "training.json") or {}
+    for instruction in training.get("instructions", []):
+        yield f"> {instruction}\n"
+    if cells and all(cell in TWINS or cell == SIMULATOR for cell in cells):
+        yield f"**cell: {', '.join(cells)}.** A simulated stand-in for a lab: no real robot was involved, neither in"
+        yield "training nor in evaluation.\n"
+    elif any(cell in TWINS for cell in cells):
+        yield f"**cell: {', '.join(cells)}.** Some of it comes from a simulated stand-in for a lab ({', '.join(TWINS)}).\n"
+    elif cells:
+        yield f"**cell: {', '.join(cells)}.**\n"
+
+
+def _results(results: Results) -> Iterator[str]:
+    yield "## Results\n"
+    for evaluation in results.evaluations:
+        yield f"`{evaluation.path}` ({evaluation.stage}): held-out initial states, the same for every arm; success with its"
+        yield "Wilson 95% interval. Rows in bold are this model, or stand on it.\n"
+        yield "| tabletop task | cell | arm | success | 95% interval | episodes | mean steps of successes |"
+        yield "|---|---|---|---|---|---|---|"
+        for row in evaluation.results:
+            steps = "" if row.mean_steps is None else f"{row.mean_steps:.0f}"
+            arm = f"**{row.arm}**" if row.is_this_model else row.arm
+            interval = f"{row.low:.3f} to {row.high:.3f}"
+            yield f"| {row.tabletop_task} | {row.cell} | {arm} | {row.success_rate:.3f} | {interval} | {row.episodes} | {steps} |"
+        yield ""
+        for pair in evaluation.differences:
+            interval = f"{pair.low:+.3f} to {pair.high:+.3f}"
+            yield f"- {pair.cell}: {pair.first} minus {pair.second}, paired: {pair.difference:+.3f} ({interval})"
+        yield ""
+    yield from (f"{note}.\n" for note in results.missing)
+
+
+def _training_data(used: list[EpisodeFile]) -> Iterator[str]:
+    yield "## Training data\n"
+    if not used:
+        yield "Its episodes are not known; see Limits.\n"
+        return
+    counts = Counter((e.kind, e.operator or "?", e.cell or "?", e.success) for e in used)
+    yield "| kind | operator | cell | success | episodes |"
+    yield "|---|---|---|---|---|"
+    for (kind, operator, cell, success), count in sorted(counts.items(), key=str):
+        yield f"| {kind} | {operator} | {cell} | {'?' if success is None else 'yes' if success else 'no'} | {count} |"
+    yield ""
+
+
+def _parameters(lineage: Lineage) -> Iterator[str]:
+    yield "## Parameters\n"
+    for stage in lineage.tree.stages_in_order():
+        for section, values in params_by_section(stage.params).items():
+            listed = ", ".join(f"{name} {value_text(value)}" for name, value in values.items())
+            yield f"- `{stage.address}` {section}: {listed}"
+    yield ""
+
+
+def _limits(lineage: Lineage, results: Results, cells: list[str]) -> Iterator[str]:
+    yield "## Limits\n"
+    if not any(cell not in TWINS and cell != SIMULATOR for cell in cells):
+        yield "- How it does on a real robot is not known."
+    yield "- It knows the objects, the table and the cameras of its training data; nothing else was tried."
+    evaluated = {row.cell for evaluation in results.evaluations for row in evaluation.results if row.is_this_model}
+    if not evaluated:
+        yield "- It has not been evaluated."
+    modified = sorted(
+        {name for stage in lineage.tree.stages.values() if stage.run for name in stage.run.modified or ()}
+    )
+    if modified:
+        yield f"- It was made with files that were not committed: {', '.join(modified)}."
+    missing = [stage.address for stage in lineage.tree.stages.values() if stage.run is None]
+    if missing:
+        yield f"- The run record here does not tell who made the outs of {', '.join(missing)}."
+    yield from (f"- Not known: {note}" for note in lineage.unknown)
+    yield ""
+
+
+def _reproduce(lineage: Lineage) -> Iterator[str]:
+    top, stage = lineage.tree.top, _maker(lineage)
+    revision = stage.run.revision if stage and stage.run else None
+    yield "## Reproduce\n"
+    yield (
+        f"    git checkout {revision}"
+        if revision
+        else "    # the git revision is not on record; params and code are in dvc.lock"
+    )
+    if stage:
+        yield f"    dvc repro {stage.address}"
+    yield f"    ocrrl lineage {top.path} --verify\n"
+    if stage:
+        yield f"{stage.address}: {run_text(stage.run)}."
+    if stage and stage.run:
+        yield (
+            "Libraries: "
+            + ", ".join(f"{name} {version}" for name, version in stage.run.versions.items() if version)
+            + ".\n"
+        )
+
+
+def _hashes(lineage: Lineage) -> Iterator[str]:
+    yield "## Hashes\n"
+    yield "DVC's: MD5 of a file, of a folder MD5 of its manifest.\n"
+    yield "| path | kind | hash |"
+    yield "|---|---|---|"
+    yield from (f"| `{a.path}` | {a.kind} | `{a.hash}` |" for a in lineage.tree.artifacts.values())
+    yield ""
+
+
+def _maker(lineage: Lineage) -> Stage | None:
+    """The stage that made the model; of a copy, the one that made the model it was copied from."""
+    artifact: Artifact = lineage.tree.top
+    while True:
+        children = lineage.tree.children(artifact)
+        copied = next(
+            (child for child in children if child.hash == lineage.tree.top.hash and child.kind in MODELS), None
+        )
+        if copied is None:
+            return lineage.tree.stages.get(artifact.made_by or "")
+        artifact = copied
+
+
+def _training_episodes(lineage: Lineage) -> list[EpisodeFile]:
+    own = {dataset.path for dataset in trained_on(lineage.tree, lineage.tree.top) if dataset.kind in DATASETS}
+    top = lineage.tree.top.path
+    return [
+        e
+        for e in lineage.episodes.files
+        if top in e.models or (top not in e.models and own & set(e.datasets) and e.models)
+    ]
+
+
+def _cells(used: list[EpisodeFile], results: Results) -> list[str]:
+    """Every cell that episodes or results come from, the simulator last."""
+    rows = [row for evaluation in results.evaluations for row in evaluation.results if row.is_this_model]
+    found = {episode.cell for episode in used if episode.cell} | {row.cell for row in rows}
+    return sorted(found, key=lambda cell: (cell == SIMULATOR, cell))
+
+
+def _policy_type(lineage: Lineage) -> list[str]:
+    config = read_json_in(lineage.project.contents, lineage.tree.top, "config.json")
+    kind = config.get("type") if isinstance(config, dict) else None
+    return [str(kind)] if kind else []

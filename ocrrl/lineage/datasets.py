@@ -1,0 +1,101 @@
+"""The datasets of a tree: the episodes that each lists in its sidecar, and the models that were trained on it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ocrrl.lineage.contents import Contents
+from ocrrl.lineage.graph import Artifact, Tree
+from ocrrl.lineage.hashes import is_folder_hash
+
+DATASETS = ("dataset", "training set")
+MODELS = ("VLA", "residual", "model")
+_SIDECAR = "sidecar/episodes.json"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An episode as a dataset's sidecar has it: the fields of `ocrrl.datasets.sidecar.SidecarEpisode`."""
+
+    source: str
+    kind: str
+    operator: str | None
+    cell: str | None
+    success: bool | None
+    seed: int | None
+    length: int | None
+    sha256: str | None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A LeRobotDataset and its episodes; None for one without a sidecar, or whose sidecar is not here."""
+
+    artifact: Artifact
+    episodes: tuple[Listed, ...] | None
+    why_unknown: str = ""
+
+
+def datasets_of(tree: Tree, contents: Contents) -> list[Dataset]:
+    """Every dataset of the tree, in its order."""
+    return [_dataset(artifact, contents) for artifact in tree.artifacts.values() if artifact.kind in DATASETS]
+
+
+def read_json(contents: Contents, path: str, value: str | None) -> Any:
+    """The JSON file that had the hash `value` at `path`; None where it is not here or is no JSON."""
+    content = contents.read(path, value) if value else None
+    try:
+        return None if content is None else json.loads(content)
+    except ValueError:
+        return None
+
+
+def read_json_in(contents: Contents, folder: Artifact, name: str) -> Any:
+    """As `read_json`, of the file `name` in `folder`."""
+    if not is_folder_hash(folder.hash):
+        return None
+    manifest = contents.manifest(folder.path, folder.hash) or {}
+    return read_json(contents, f"{folder.path}/{name}", manifest.get(name))
+
+
+def trained_on(tree: Tree, model: Artifact) -> list[Artifact]:
+    """The datasets that `model` itself was trained on; of a residual or a copy, those of the model that it stands on.
+
+    A stage that trains several arms reads all their datasets: an arm's own ones bear its name (`vla_retrained`,
+    `cube_lift_retrained`), and an arm whose name no dataset bears was trained on the demonstrations' dataset.
+    """
+    children = tree.children(model)
+    datasets = [child for child in children if child.kind in DATASETS]
+    if not datasets:
+        below = [child for child in children if child.kind in MODELS]
+        return list(dict.fromkeys(dataset for child in below for dataset in trained_on(tree, child)))
+    suffix = model.path.rsplit("/", 1)[-1].partition("_")[2]
+    named = [dataset for dataset in datasets if suffix and dataset.path.endswith(f"_{suffix}")]
+    return named or [dataset for dataset in datasets if dataset.kind == "dataset"] or datasets
+
+
+def trained_names(model: Artifact, dataset: Dataset, contents: Contents) -> list[str]:
+    """The sources in `dataset` that `model` was trained on: those that its own record names, else all."""
+    listed = [episode.source for episode in dataset.episodes or ()]
+    record = read_json_in(contents, model, "training.json")
+    names = record.get("episode_names") if isinstance(record, dict) else None
+    return listed if names is None else [name for name in listed if name in set(names)]
+
+
+def _dataset(artifact: Artifact, contents: Contents) -> Dataset:
+    manifest = contents.manifest(artifact.path, artifact.hash)
+    if manifest is None:
+        return Dataset(artifact, None, f"its files are not known here; `dvc fetch {artifact.path}` would bring them")
+    if _SIDECAR not in manifest:
+        return Dataset(artifact, None, f"it has no {_SIDECAR}, so its episodes are not known")
+    rows = read_json_in(contents, artifact, _SIDECAR)
+    if not isinstance(rows, list):
+        return Dataset(artifact, None, f"its {_SIDECAR} is not here; `dvc fetch {artifact.path}` would bring it")
+    return Dataset(artifact, tuple(_listed(rows)))
+
+
+def _listed(rows: Sequence[dict[str, Any]]) -> list[Listed]:
+    names = [field.name for field in fields(Listed)]
+    listed: list[dict[str, Any]] = [{name: row.get(name) for name in names} for row in rows]
+    return [Listed(**row) for row in listed]

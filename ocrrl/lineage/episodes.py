@@ -1,0 +1,242 @@
+"""The episodes below a model, one row a file: where each is, what it holds, and what became of it.
+
+The folders' manifests give files and hashes, the datasets' sidecars operator, cell, success and seed, the reports of
+`ingest` and `replay` the reasons why one was refused.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ocrrl.lineage.contents import Contents
+from ocrrl.lineage.datasets import (
+    MODELS,
+    Dataset,
+    Listed,
+    datasets_of,
+    read_json,
+    read_json_in,
+    trained_names,
+    trained_on,
+)
+from ocrrl.lineage.graph import Artifact, Stage, Tree, kind_of
+from ocrrl.lineage.hashes import is_folder_hash
+
+DEMONSTRATION = "demonstration"
+_EPISODE_FOLDERS = ("episodes", "rollouts", "session")
+_SUFFIXES = (".h5", ".hdf5")
+
+
+@dataclass(frozen=True)
+class EpisodeFile:
+    """One episode, as recorded by teleoperation or by a policy."""
+
+    file: str
+    """Path relative to the project; of an episode that no folder of the tree holds, its name in the dataset."""
+    hash: str | None
+    """MD5 of the file."""
+    size: int | None
+    """Bytes."""
+    kind: str
+    """`demonstration`, `rollout` (with the residual) or `base_rollout` (without)."""
+    operator: str | None
+    cell: str | None
+    success: bool | None
+    seed: int | None
+    length: int | None
+    """Control steps."""
+    status: str
+    """`used` for training a model of the tree, `rejected` by ingest, `dropped` by replay, or `unused`."""
+    reason: str
+    """Why it was refused or is unused."""
+    origin: str | None
+    """Of one converted from a foreign format: `<file>:<episode>`."""
+    origin_hash: str | None
+    datasets: tuple[str, ...]
+    """The datasets of the tree that hold it."""
+    models: tuple[str, ...]
+    """The models of the tree that were trained on it."""
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """All of a tree, demonstrations first, and what could not be told."""
+
+    files: tuple[EpisodeFile, ...]
+    unknown: tuple[str, ...]
+
+    def of_kind(self, *kinds: str) -> list[EpisodeFile]:
+        return [episode for episode in self.files if episode.kind in kinds]
+
+    def folder_of(self, folder: str) -> list[EpisodeFile]:
+        return [episode for episode in self.files if episode.file.startswith(f"{folder}/")]
+
+
+@dataclass
+class _Row:
+    file: str
+    hash: str | None
+    kind: str
+    listed: Listed | None = None
+    seed: int | None = None
+    success: bool | None = None
+    refused: tuple[str, str] | None = None
+    origin: str | None = None
+    origin_hash: str | None = None
+    datasets: list[str] = field(default_factory=list)
+    models: list[str] = field(default_factory=list)
+
+
+def episodes_of(tree: Tree, contents: Contents) -> Episodes:
+    """The episodes that `tree` stands on."""
+    datasets = datasets_of(tree, contents)
+    unknown = [f"{dataset.artifact.path}: {dataset.why_unknown}" for dataset in datasets if dataset.why_unknown]
+    rows: dict[str, dict[str, _Row]] = {}
+    ingested = {key for stage in tree.stages.values() if stage.name == "ingest" for key in stage.data}
+    for folder in _folders(tree, ingested):
+        manifest = contents.manifest(folder.path, folder.hash)
+        if manifest is None:
+            unknown.append(f"{folder.path}: its files are not known here; `dvc fetch {folder.path}` would bring them")
+        rows[folder.path] = dict(_files(folder, manifest or {}, contents, folder.key in ingested))
+    for stage in tree.stages.values():
+        _add_reports(tree, stage, contents, rows)
+    by_source: dict[str, dict[str, _Row]] = {}
+    for dataset in datasets:
+        by_source[dataset.artifact.path] = _join(tree, dataset, rows)
+    for model in (artifact for artifact in tree.artifacts.values() if artifact.kind in MODELS):
+        own = {artifact.key for artifact in trained_on(tree, model)}
+        for dataset in datasets:
+            if dataset.artifact.key in own:
+                for name in trained_names(model, dataset, contents):
+                    by_source[dataset.artifact.path][name].models.append(model.path)
+    found = [_episode(row, contents) for folder in rows.values() for row in folder.values()]
+    found = [episode for episode in found if episode.hash is not None or episode.datasets]
+    return Episodes(tuple(sorted(found, key=lambda e: (e.kind != DEMONSTRATION, e.file))), tuple(unknown))
+
+
+def _folders(tree: Tree, ingested: set[tuple[str, str]]) -> list[Artifact]:
+    """The folders of episode files: by their place in `data/`, what `ingest` reads, and what it converts."""
+    ingest = [stage for stage in tree.stages.values() if stage.name == "ingest"]
+    converted = (
+        Artifact(out.path, out.hash, "episodes", out.size, out.files, stage.address, "")
+        for stage in ingest
+        for out in stage.outs
+        if kind_of(out.path) == "episodes"
+    )
+    of_tree = [artifact for artifact in tree.artifacts.values() if artifact.kind in _EPISODE_FOLDERS]
+    if tree.top.kind == "data":
+        of_tree.append(tree.top)
+    chosen = (*of_tree, *(tree.artifacts[key] for key in sorted(ingested)), *converted)
+    return list({artifact.path: artifact for artifact in chosen if is_folder_hash(artifact.hash)}.values())
+
+
+def _files(
+    folder: Artifact, manifest: dict[str, str], contents: Contents, ingested: bool
+) -> Iterator[tuple[str, _Row]]:
+    attempts = read_json_in(contents, folder, "attempts.json") if "attempts.json" in manifest else None
+    attempted = {attempt.get("episode"): attempt for attempt in (attempts or {}).get("attempts", [])}
+    for name, value in sorted(manifest.items()):
+        kind = DEMONSTRATION
+        if folder.kind in ("rollouts", "session") and not ingested:
+            kind = "base_rollout" if folder.path.endswith("_base") or name.startswith("base/") else "rollout"
+        if name.endswith(_SUFFIXES) and not any(part.startswith(".") for part in name.split("/")):
+            attempt = attempted.get(name, {})
+            row = _Row(f"{folder.path}/{name}", value, kind, seed=attempt.get("seed"), success=attempt.get("success"))
+            yield name, row
+
+
+def _join(tree: Tree, dataset: Dataset, rows: dict[str, dict[str, _Row]]) -> dict[str, _Row]:
+    """The row of every source that `dataset` lists; one that no folder holds gets a row of its own."""
+    stage = tree.stages.get(dataset.artifact.made_by or "")
+    near = [path for path, _ in stage.data] + [out.path for out in stage.outs] if stage else []
+    folders = {path: rows[path] for path in near if path in rows}
+    joined = {}
+    for listed in dataset.episodes or ():
+        row = next(_matching(listed, folders), None)
+        if row is None:
+            row = rows.setdefault("", {}).setdefault(listed.source, _Row(listed.source, None, listed.kind))
+        row.kind = listed.kind
+        # The replayed view of an episode has another cell and length: what was recorded comes first.
+        if row.listed is None or (row.listed.sha256 is None and listed.sha256 is not None):
+            row.listed = listed
+        row.datasets.append(dataset.artifact.path)
+        joined[listed.source] = row
+    return joined
+
+
+def _matching(listed: Listed, folders: dict[str, dict[str, _Row]]) -> Iterator[_Row]:
+    for path, files in folders.items():
+        # Rollouts are listed with their folder's name, demonstrations by the file's name alone.
+        name = (
+            listed.source if listed.kind == DEMONSTRATION else listed.source.removeprefix(f"{path.rsplit('/', 1)[-1]}/")
+        )
+        is_demonstration = listed.kind == DEMONSTRATION
+        named = is_demonstration or name != listed.source
+        if named and name in files and is_demonstration == (files[name].kind == DEMONSTRATION):
+            yield files[name]
+
+
+def _add_reports(tree: Tree, stage: Stage, contents: Contents, rows: dict[str, dict[str, _Row]]) -> None:
+    if stage.name not in ("ingest", "replay"):
+        return
+    reports = (read_json(contents, out.path, out.hash) for out in stage.outs if out.path.endswith(".json"))
+    report = next((content for content in reports if isinstance(content, dict)), {})
+    refused, status = (
+        (report.get("rejected"), "rejected") if stage.name == "ingest" else (report.get("dropped"), "dropped")
+    )
+    reasons = {entry["source"]: entry["reason"] for entry in refused or []}
+    sources = [tree.artifacts[key] for key in stage.data if key[0] in rows]
+    if report.get("source_format", "ocrrl") != "ocrrl":
+        origins = {entry["source"]: entry["origin"] for entry in report.get("accepted", [])}
+        for folder in sources:
+            _name_origins(folder, origins, [rows.get(out.path, {}) for out in stage.outs], contents)
+            manifest = contents.manifest(folder.path, folder.hash) or {}
+            rows[folder.path] = {
+                origin: _Row(
+                    f"{folder.path}/{origin}", manifest.get(origin.rpartition(":")[0] or origin), DEMONSTRATION
+                )
+                for origin in reasons
+            }
+    for path in (*(folder.path for folder in sources), *(out.path for out in stage.outs)):
+        for name in rows.get(path, {}).keys() & reasons.keys():
+            rows[path][name].refused = rows[path][name].refused or (status, reasons[name])
+
+
+def _name_origins(
+    folder: Artifact,
+    origins: dict[str, str],
+    converted: list[dict[str, _Row]],
+    contents: Contents,
+) -> None:
+    """Give the episodes that `ingest` converted the place in `folder` that each came from."""
+    manifest = contents.manifest(folder.path, folder.hash) or {}
+    for name, row in ((name, row) for files in converted for name, row in files.items() if name in origins):
+        row.origin = f"{folder.path}/{origins[name]}"
+        row.origin_hash = manifest.get(origins[name].rpartition(":")[0])
+
+
+def _episode(row: _Row, contents: Contents) -> EpisodeFile:
+    listed = row.listed
+    status, reason = row.refused or ("unused", "")
+    if row.models:
+        status, reason = "used", ""
+    elif not row.refused and row.datasets:
+        reason = f"no model of this tree was trained on {', '.join(dict.fromkeys(row.datasets))}"
+    elif not row.refused:
+        reason = "no dataset of this tree holds it"
+    return EpisodeFile(
+        file=row.file,
+        hash=row.hash,
+        size=contents.size(row.hash) if row.hash else None,
+        kind=row.kind,
+        operator=listed.operator if listed else None,
+        cell=listed.cell if listed else None,
+        success=listed.success if listed else row.success,
+        seed=listed.seed if listed else row.seed,
+        length=listed.length if listed else None,
+        status=status,
+        reason=reason,
+        origin=row.origin,
+        origin_hash=row.origin_hash,
+        datasets=tuple(dict.fromkeys(row.datasets)),
+        models=tuple(dict.fromkeys(row.models)),
+    )

@@ -1,0 +1,162 @@
+"""How well a model does: the rows on it in the metrics of `evaluate` and `evaluate_retrained`."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from ocrrl.lineage.datasets import MODELS, read_json
+from ocrrl.lineage.dvc_files import LockedStage, TrackedPath
+from ocrrl.lineage.graph import kind_of
+from ocrrl.lineage.project import Project
+
+_STAGES = ("evaluate", "evaluate_retrained")
+
+
+@dataclass(frozen=True)
+class Result:
+    """Success of one arm in one cell."""
+
+    tabletop_task: str
+    cell: str
+    arm: str
+    is_this_model: bool
+    """The arm is the model, or stands on it; the others are there to compare."""
+    successes: int
+    episodes: int
+    success_rate: float
+    low: float
+    """Wilson 95% interval."""
+    high: float
+    mean_steps: float | None
+    """Control steps of the successful episodes."""
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """Success rate of the first arm minus that of the second, from the same initial states."""
+
+    cell: str
+    first: str
+    second: str
+    difference: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One file of metrics that is about the model as it is."""
+
+    path: str
+    stage: str
+    results: tuple[Result, ...]
+    differences: tuple[PairedDifference, ...]
+
+
+@dataclass(frozen=True)
+class Results:
+    """All of a model, with what is missing and how to get it."""
+
+    evaluations: tuple[Evaluation, ...]
+    missing: tuple[str, ...]
+
+
+def results_of(project: Project, path: str, value: str) -> Results:
+    """The evaluations whose model had the hash `value`; a copy of the model under another path is the same model."""
+    evaluations, missing = [], []
+    same = {out_path for out_path, (_, out) in project.files.outs.items() if out.hash == value} | {path}
+    for stage in project.files.stages.values():
+        if stage.address.partition("@")[0] not in _STAGES:
+            continue
+        models = [dep for dep in stage.deps if kind_of(dep.path) in MODELS]
+        these = [dep for dep in models if dep.hash == value]
+        older = [dep for dep in models if dep.path in same and dep.hash != value]
+        if older and not these:
+            missing.append(f"{stage.address} evaluated another version; `dvc repro {stage.address}` evaluates this one")
+        for out in stage.outs if these else ():
+            content = read_json(project.contents, out.path, out.hash) if out.path.endswith(".json") else None
+            if isinstance(content, dict):
+                evaluations.append(_evaluation(stage, out, content, models, these))
+            elif out.path.endswith(".json"):
+                missing.append(f"{out.path} is not here; `dvc fetch {out.path}` would bring it")
+    if not evaluations and not missing:
+        readers = [
+            stage.address
+            for stage in project.pipeline.values()
+            if stage.address.partition("@")[0] in _STAGES and same & set(stage.deps)
+        ]
+        how = f"; `dvc repro {readers[0]}` evaluates it" if readers else ""
+        missing.append(f"No stage has evaluated this model{how}")
+    return Results(tuple(evaluations), tuple(missing))
+
+
+def _evaluation(
+    stage: LockedStage, out: TrackedPath, content: dict[str, Any], models: list[TrackedPath], these: list[TrackedPath]
+) -> Evaluation:
+    if stage.address.startswith("evaluate_retrained"):
+        folders = Counter(dep.path.rpartition("/")[0] for dep in models)
+        arms = {_retraining_arm(dep.path, folders.most_common(1)[0][0]) for dep in these}
+        cells = [
+            (task, cell, by_arm, arms)
+            for task, by_cell in content.get("tabletop_tasks", {}).items()
+            for cell, by_arm in by_cell.items()
+        ]
+    else:
+        task = content.get("tabletop_task", "")
+        cells = [
+            (task, cell, by_arm, {arm for dep in these for arm in _arms_of(dep.path, cell)})
+            for cell, by_arm in content.items()
+            if isinstance(by_arm, dict) and "base" in by_arm
+        ]
+    return Evaluation(
+        out.path,
+        stage.address,
+        tuple(row for task, cell, by_arm, own in cells for row in _rows(task, cell, by_arm, own)),
+        tuple(row for _, cell, by_arm, _ in cells for row in _differences(cell, by_arm)),
+    )
+
+
+def _retraining_arm(path: str, round_folder: str) -> str:
+    """Models of the round that is evaluated bear their arm's name; the one before may come from an earlier round."""
+    folder, _, name = path.rpartition("/")
+    arm = name.removeprefix("vla_")
+    return arm if folder == round_folder and arm != "real" else "before"
+
+
+def _arms_of(path: str, cell: str) -> tuple[str, ...]:
+    """`evaluate` runs the sim VLA in sim and the real one elsewhere, alone and under the residual."""
+    name = path.rpartition("/")[2]
+    if name.startswith("residual"):
+        return ("residual",)
+    return ("base", "residual") if (name == "vla_sim") == (cell == "sim") else ()
+
+
+def _rows(task: str, cell: str, by_arm: dict[str, Any], own: set[str]) -> list[Result]:
+    return [
+        Result(
+            tabletop_task=task,
+            cell=cell,
+            arm=arm,
+            is_this_model=arm in own,
+            successes=row["successes"],
+            episodes=row["episodes"],
+            success_rate=row["success_rate"],
+            low=row["wilson_low"],
+            high=row["wilson_high"],
+            mean_steps=row.get("mean_steps_success"),
+        )
+        for arm, row in by_arm.items()
+        if isinstance(row, dict) and {"successes", "episodes", "success_rate", "wilson_low", "wilson_high"} <= set(row)
+    ]
+
+
+def _differences(cell: str, by_arm: dict[str, Any]) -> list[PairedDifference]:
+    found = []
+    for second, row in by_arm.get("differences", {}).items():
+        rate = row.get("success_rate") or {}
+        if {"difference", "low", "high"} <= set(rate):
+            found.append(PairedDifference(cell, "retrained", second, rate["difference"], rate["low"], rate["high"]))
+    rate = by_arm.get("difference") or {}
+    if {"difference", "low", "high"} <= set(rate):
+        found.append(PairedDifference(cell, "residual", "base", rate["difference"], rate["low"], rate["high"]))
+    return found

@@ -1,0 +1,188 @@
+"""The run record, `data/runs.jsonl`: one line a stage run that ended, appended and never changed.
+
+It holds what no hash may depend on: when, where, with which libraries, from which revision and by which flow run a stage
+ran, and what it cost. Lineage finds the run that made an out by the out's path and hash. Users commit it beside dvc.lock.
+"""
+
+import json
+import os
+import platform
+import resource
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from ocrrl.layout import DATA
+from ocrrl.lineage.hashes import path_hash
+from ocrrl.lineage.ignored import Ignored
+from ocrrl.lineage.pipeline import PipelineStage, pipeline_stages, stage_of_command
+from ocrrl.lineage.revision import Revision, git
+
+RUNS_FILE = DATA / "runs.jsonl"
+FINISHED = "finished"
+_SCHEMA = 1
+_PACKAGES = ("ocrrl", "torch", "mujoco", "numpy", "lerobot", "dvc", "prefect")
+_WATCHED = ("ocrrl", "dvc.yaml", "params.yaml")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run of a stage."""
+
+    schema: int
+    stage: str
+    """Its address in dvc.yaml: `train_residual@cube_lift-0`."""
+    started: str
+    """UTC, ISO 8601."""
+    wall_s: float
+    cpu_s: float
+    """Of the process and of those it waited for."""
+    peak_mb: int
+    """Resident memory of the largest process."""
+    outcome: str
+    """`finished`, or `failed` with the error's first line."""
+    revision: str | None
+    """git's HEAD when the run began; None outside a repository."""
+    modified: list[str] | None
+    """Tracked files of the code and the parameters that differed from `revision`; None outside a repository."""
+    host: str
+    versions: dict[str, str | None]
+    """Version by package name, None for one that is not installed."""
+    flow_run: str | None
+    """Prefect's id of the flow run."""
+    flow_run_name: str | None
+    deployment: str | None
+    outs: dict[str, str]
+    """DVC's hash by path; empty after a failure."""
+
+
+@dataclass
+class Run:
+    """A run that goes on; set `exit_code` if it is not 0."""
+
+    exit_code: int = 0
+
+
+@contextmanager
+def recorded_run(options: Mapping[str, Any], label: str, root: Path = Path()) -> Iterator[Run]:
+    """Append a line for the stage that the command line `options` name, however the body ends.
+
+    `label` is the address where dvc.yaml has no such command. A record that cannot be written is said on stderr: it
+    never makes a stage fail.
+    """
+    started, wall, cpu = datetime.now(UTC), time.perf_counter(), _cpu_seconds()
+    stage = _stage(options, label, root)
+    head = git(root, "rev-parse", "HEAD")
+    changed = None if head is None else git(root, "diff", "--name-only", "--relative", "-z", "HEAD", "--", *_WATCHED)
+    run, outcome = Run(), FINISHED
+    try:
+        yield run
+        if run.exit_code:
+            outcome = f"failed: exit code {run.exit_code}"
+    except BaseException as error:
+        outcome = f"failed: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}".rstrip(": ")
+        raise
+    finally:
+        try:
+            _append(
+                root / RUNS_FILE,
+                RunRecord(
+                    schema=_SCHEMA,
+                    stage=stage.address,
+                    started=started.isoformat(timespec="seconds"),
+                    wall_s=round(time.perf_counter() - wall, 2),
+                    cpu_s=round(_cpu_seconds() - cpu, 2),
+                    peak_mb=round(_peak_megabytes()),
+                    outcome=outcome,
+                    revision=head and head.strip(),
+                    modified=None if changed is None else [name for name in changed.split("\0") if name],
+                    host=platform.node(),
+                    versions=_versions(),
+                    flow_run=os.environ.get("OCRRL_FLOW_RUN"),
+                    flow_run_name=os.environ.get("OCRRL_FLOW_RUN_NAME"),
+                    deployment=os.environ.get("OCRRL_DEPLOYMENT"),
+                    outs=_hashes(stage.outs, root) if outcome == FINISHED else {},
+                ),
+            )
+        except OSError as error:
+            print(f"{RUNS_FILE}: this run is not recorded: {error}", file=sys.stderr)
+
+
+def read_runs(text: str) -> tuple[list[RunRecord], list[int]]:
+    """The runs in a run record's text, oldest first, and the numbers of the lines that are none."""
+    runs, unreadable = [], []
+    names = [field.name for field in fields(RunRecord)]
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            runs.append(RunRecord(**{name: row[name] for name in names}))
+        except (ValueError, KeyError, TypeError):
+            unreadable.append(number)
+    return runs, unreadable
+
+
+def timings_table(root: Path = Path()) -> str:
+    """Wall and CPU time and memory of the last run of every stage, in the order they ended, with a total."""
+    path = root / RUNS_FILE
+    last: dict[str, RunRecord] = {}
+    for run in read_runs(path.read_text())[0] if path.is_file() else []:
+        last.pop(run.stage, None)
+        last[run.stage] = run
+    if not last:
+        return f"{path} holds no runs: no stage has run here"
+    lines = [f"{'stage':<40}{'wall [s]':>10}{'CPU [s]':>10}{'peak [MB]':>11}"]
+    for run in last.values():
+        mark = "" if run.outcome == FINISHED else f"  {run.outcome}"
+        lines.append(f"{run.stage:<40}{run.wall_s:>10.1f}{run.cpu_s:>10.1f}{run.peak_mb:>11}{mark}")
+    wall, cpu = sum(run.wall_s for run in last.values()), sum(run.cpu_s for run in last.values())
+    return "\n".join([*lines, f"{'all':<40}{wall:>10.1f}{cpu:>10.1f}"])
+
+
+def _stage(options: Mapping[str, Any], label: str, root: Path) -> PipelineStage:
+    try:
+        stages = pipeline_stages(Revision(root).read)
+    except (ValueError, KeyError, TypeError, AttributeError, OSError):
+        stages = {}  # a stage can run by hand beside a dvc.yaml that is being edited
+    address = stage_of_command(stages, "ocrrl", options)
+    return stages[address] if address is not None else PipelineStage(label, "", (), ())
+
+
+def _hashes(paths: tuple[str, ...], root: Path) -> dict[str, str]:
+    ignored = Ignored.of_project(root)
+    return {path: path_hash(root / path, root, ignored) for path in sorted(paths) if (root / path).exists()}
+
+
+def _append(path: Path, record: RunRecord) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    line = json.dumps(asdict(record), sort_keys=True) + "\n"
+    # One write in append mode: lines of stages that end at the same time stay whole.
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(descriptor, line.encode())
+    finally:
+        os.close(descriptor)
+
+
+def _versions() -> dict[str, str | None]:
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def _cpu_seconds() -> float:
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def _peak_megabytes() -> float:
+    return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024

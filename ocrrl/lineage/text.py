@@ -1,0 +1,117 @@
+"""A lineage for the terminal: the tree, each artifact once, then the episodes."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from ocrrl.lineage.datasets import MODELS, trained_on
+from ocrrl.lineage.episodes import DEMONSTRATION, EpisodeFile, Episodes
+from ocrrl.lineage.graph import Artifact, Stage, Tree
+from ocrrl.lineage.lineage import Lineage
+from ocrrl.lineage.wording import human_size, params_by_section, run_text, short, size_and_files, table, value_text
+
+
+def lineage_text(lineage: Lineage, every_rollout: bool = False) -> str:
+    """The whole page; rollouts are counted by folder unless `every_rollout`."""
+    lines = [f"In {lineage.revision}:", *tree_lines(lineage.tree), ""]
+    lines += _versions(lineage.tree)
+    lines += episode_lines(lineage.episodes, every_rollout)
+    lines += [f"Not known: {note}" for note in lineage.unknown]
+    return "\n".join(lines).rstrip()
+
+
+def tree_lines(tree: Tree) -> list[str]:
+    """The tree; an artifact or a stage that was described before is only named."""
+    return list(_branch(tree, tree.top, "", "", set(), set()))
+
+
+def episode_lines(episodes: Episodes, every_rollout: bool) -> list[str]:
+    """Every demonstration, a row each, and the rollouts by folder or a row each."""
+    demonstrations = episodes.of_kind(DEMONSTRATION)
+    rollouts = [episode for episode in episodes.files if episode.kind != DEMONSTRATION]
+    lines = [f"Demonstrations: {_counts(demonstrations)}", *_rows(demonstrations), ""] if demonstrations else []
+    if rollouts:
+        lines.append(f"Rollouts: {_counts(rollouts)}" + ("" if every_rollout else "; --all lists every one"))
+        folders: dict[str, list[EpisodeFile]] = {}
+        for rollout in rollouts:
+            folders.setdefault(rollout.file.rpartition("/")[0], []).append(rollout)
+        for folder, inside in folders.items():
+            lines += [] if every_rollout else [f"  {folder}: {_counts(inside)}"]
+        lines += [*(_rows(rollouts) if every_rollout else []), ""]
+    return lines
+
+
+def _branch(
+    tree: Tree, artifact: Artifact, first: str, others: str, artifacts: set[tuple[str, str]], stages: set[str]
+) -> Iterator[str]:
+    head = f"{first}{artifact.path}  {artifact.kind} {short(artifact.hash)}"
+    if artifact.key in artifacts:
+        yield f"{head}, see above"
+        return
+    artifacts.add(artifact.key)
+    yield f"{head}  {size_and_files(artifact.size, artifact.files)}"
+    stage = tree.stages.get(artifact.made_by or "")
+    if stage is None:
+        yield f"{others}    {artifact.note}"
+        return
+    if stage.address in stages:
+        yield f"{others}    by {stage.address}, see above"
+        return
+    stages.add(stage.address)
+    own = {dataset.key for dataset in trained_on(tree, artifact)} if artifact.kind in MODELS else set()
+    children = sorted(tree.children(artifact), key=lambda child: (child.key not in own, child.kind == "metrics"))
+    for line in _stage_lines(stage):
+        yield f"{others}{'│' if children else ' '}   {line}"
+    for child in children:
+        last = child is children[-1]
+        corner, bar = ("└─ ", "   ") if last else ("├─ ", "│  ")
+        yield from _branch(tree, child, others + corner, others + bar, artifacts, stages)
+
+
+def _stage_lines(stage: Stage) -> Iterator[str]:
+    yield f"by {stage.address}" + ("" if stage.seed is None else f", seed {stage.seed}") + f": {stage.command}"
+    for section, values in params_by_section(stage.params).items():
+        listed = ", ".join(f"{name} {value_text(value)}" for name, value in values.items())
+        yield f"{section}: {listed}" if section else listed
+    code = f"{len(stage.code)} files and folders of code" if stage.code else "no code among the dependencies"
+    yield f"{run_text(stage.run)}; {code}"
+
+
+def _versions(tree: Tree) -> list[str]:
+    """The library versions of the runs, and the stages that ran with others."""
+    runs = {stage.address: stage.run.versions for stage in tree.stages.values() if stage.run}
+    if not runs:
+        return []
+    common = Counter(str(sorted(versions.items(), key=str)) for versions in runs.values()).most_common(1)[0][0]
+    usual = next(versions for versions in runs.values() if str(sorted(versions.items(), key=str)) == common)
+    lines = ["Libraries: " + ", ".join(f"{name} {version}" for name, version in usual.items() if version)]
+    for address, versions in runs.items():
+        other = [
+            f"{name} {versions.get(name)}" for name in {*usual, *versions} if versions.get(name) != usual.get(name)
+        ]
+        lines += [f"  but {address}: {', '.join(sorted(other))}"] if other else []
+    return [*lines, ""]
+
+
+def _counts(episodes: list[EpisodeFile]) -> str:
+    status = Counter(episode.status for episode in episodes)
+    cells = sorted({episode.cell for episode in episodes if episode.cell})
+    said = [f"{len(episodes)} files", *(f"{count} {name}" for name, count in status.most_common())]
+    return ", ".join(said + ([f"cell {', '.join(cells)}"] if cells else []))
+
+
+def _rows(episodes: list[EpisodeFile]) -> list[str]:
+    heading = ["file", "md5", "size", "operator", "cell", "success", "seed", "status"]
+    rows = []
+    for episode in episodes:
+        success = {True: "yes", False: "no", None: "?"}[episode.success]
+        size = human_size(episode.size) if episode.size is not None else "?"
+        status = f"{episode.status}: {episode.reason}" if episode.reason else episode.status
+        origin = f" (from {episode.origin}, {short(episode.origin_hash)})" if episode.origin else ""
+        seed = "-" if episode.seed is None else str(episode.seed)
+        rows.append(
+            [
+                *(episode.file + origin, short(episode.hash), size, episode.operator or "?", episode.cell or "?"),
+                *(success, seed, status),
+            ]
+        )
+    return [f"  {line}" for line in table(rows, heading)]

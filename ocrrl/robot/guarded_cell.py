@@ -1,0 +1,61 @@
+"""A cell that begins no episode without an operator's approval, whoever drives it."""
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ocrrl.interface.observations import Images, Observation
+from ocrrl.interface.protocols import Environment, StepResult
+from ocrrl.robot.approval import Approval, Clock, NotApproved, begin_episode
+
+
+class RobotCell(Environment, Protocol):
+    """An environment that a session can be run in."""
+
+    def calibration(self) -> dict[str, dict[str, object]]:
+        """The cameras' poses and fields of view, for an episode's attributes."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the cell."""
+        ...
+
+
+class GuardedCell:
+    """`interface.protocols.Environment`: every reset is counted as an episode of `approval` before anything moves."""
+
+    def __init__(self, cell: RobotCell, approval: Approval, clock: Clock, folder: Path) -> None:
+        """Takes its name from the approval; `folder` is where approvals are counted."""
+        self._cell, self._approval, self._clock, self._folder = cell, approval, clock, folder
+        self._begun = False
+        self.cell, self.tabletop_task, self.num_envs = approval.cell, cell.tabletop_task, cell.num_envs
+
+    def reset(self, ids: np.ndarray, seeds: list[int]) -> None:
+        """Begin approved episodes; raises NotApproved, the cell untouched, when the approval does not cover them."""
+        self._begun = False
+        for _ in ids:
+            begin_episode(self._approval, self._clock, self._folder)
+        self._cell.reset(ids, seeds)
+        self._begun = True
+
+    def step(self, actions: np.ndarray, ids: np.ndarray) -> StepResult:
+        """One step of an approved episode; raises NotApproved when none has begun."""
+        if not self._begun:
+            raise NotApproved(f"cell {self.cell} must have begun an approved episode before it moves, got none")
+        return self._cell.step(actions, ids)
+
+    def observe(self) -> Observation:
+        return self._cell.observe()
+
+    def capture(self, ids: np.ndarray) -> Images:
+        return self._cell.capture(ids)
+
+    def calibration(self) -> dict[str, dict[str, object]]:
+        """The cell's."""
+        return self._cell.calibration()
+
+    def close(self) -> None:
+        """Let go of the cell; nothing moves after it."""
+        self._begun = False
+        self._cell.close()

@@ -1,0 +1,16 @@
+"""`publish`: the last retrained VLA, copied to a path that stays the same over rounds and tabletop tasks."""
+
+import argparse
+import shutil
+
+from ocrrl import files
+from ocrrl.interface.tabletop_tasks import TabletopTask
+from ocrrl.layout import PUBLISHED_VLA, Layout
+from ocrrl.params import Params
+
+
+def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
+    work = files.fresh_folder(layout.work("publish"))
+    shutil.copytree(layout.vla("retrained"), work / "vla")
+    files.publish(work / "vla", PUBLISHED_VLA)
+    print(f"{PUBLISHED_VLA}: {layout.vla('retrained')}")

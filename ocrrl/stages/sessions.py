@@ -1,0 +1,169 @@
+"""`rollout` and `evaluate` in a cell where an operator approves motion: a session, not a stage of dvc.yaml.
+
+No stage runs this and no change of code does: an operator starts it, and `dvc add`s the folder that it leaves. Initial
+states come from the second half of the `rollout` range, for an evaluation of the `test` range (no stage trains on it),
+from a place that the session's name stands for; stages count from the ranges' beginnings and never get that far.
+"""
+
+import argparse
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ocrrl import files
+from ocrrl.interface.protocols import Policy
+from ocrrl.interface.seeds import SEEDS_PER_RANGE, initial_state_seeds
+from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
+from ocrrl.layout import ROLLED_OUT_SEED, WORK, Layout
+from ocrrl.lineage.revision import git
+from ocrrl.robot.approval import APPROVAL_VARIABLE, NAME, Approval, Clock, NotApproved, check, issue
+from ocrrl.robot.cells import Cell, cell_to_approve, open_cell
+from ocrrl.robot.file_lock import locked
+from ocrrl.robot.guarded_cell import RobotCell
+from ocrrl.robot.operator_prompt import ask_operator, at_terminal
+from ocrrl.rollouts.control_loop import ResidualFunction, run_episodes
+from ocrrl.rollouts.evaluate import ARMS, PairedEvaluation, write_evaluation
+from ocrrl.rollouts.rollout import OPERATOR
+from ocrrl.rollouts.rollout_recorder import RolloutRecorder
+from ocrrl.stages.session_folder import SessionFolder
+from ocrrl.stages.versions import package_versions
+from ocrrl.worlds import make_scene
+
+MAX_EPISODES = 1000
+TRACES = 3  # episodes of base + residual whose course `episodes.json` keeps, as the stage's default
+_EARLIER_SEEDS = SEEDS_PER_RANGE // 2
+
+
+def run_session(options: argparse.Namespace, clock: Clock) -> int:
+    """Run the episodes of the session that `options` name and that are not recorded yet; the exit code."""
+    cell, task = cell_to_approve(options.cell), tabletop_task(options.tabletop_task)
+    purpose, layout = options.command, Layout(task.slug, options.round)
+    name = options.session or f"{datetime.fromtimestamp(clock(), UTC):%Y%m%dT%H%M%SZ}-{purpose}"
+    seed = ROLLED_OUT_SEED if options.seed is None else options.seed
+    planned = planned_episodes(purpose, name, options.episodes)
+    models = {
+        _published(layout.vla("real"), f"finetune@{task.slug}-real"),
+        _published(layout.residual(seed), f"train_residual@{task.slug}-{seed}"),
+    }
+    identity = {
+        "purpose": purpose,
+        "cell": cell.name,
+        "stands_for": cell.stands_for,
+        "tabletop_task": task.slug,
+        "round": layout.round,
+        "residual_seed": seed,
+        "models": {str(path): files.fingerprint(path) for path in sorted(models)},
+    }
+    busy = f"cell {cell.name} must run one session at a time, got a second one"
+    with locked(WORK / "cells" / f"{cell.name}.lock", busy):
+        session = SessionFolder(layout.session(cell.name, name), identity)
+        if missing := session.missing(planned):
+            _run_missing(session, missing, cell, task, layout, seed, clock)
+        if purpose == "evaluate":
+            _write_evaluation(session, cell, layout, seed)
+    print(f"{cell.name}, {cell.stands_for}: {session.recorded} episodes recorded, {session.successes} succeeded")
+    print(f"Next: dvc add {session.folder}")
+    return 0
+
+
+def planned_episodes(purpose: str, session: str, episodes: int | None) -> list[tuple[str, int]]:
+    """Arm and seed of each of the `episodes`; `evaluate` runs two an initial state, the arms taking turns in going first."""
+    if episodes is None or not 1 <= episodes <= MAX_EPISODES:
+        raise ValueError(f"a session must be given --episodes from 1 to {MAX_EPISODES}, got {episodes}")
+    if purpose == "evaluate" and episodes % 2:
+        raise ValueError(f"evaluate must be given an even number of --episodes, both arms of each pair, got {episodes}")
+    if not NAME.fullmatch(session):
+        raise ValueError(f"session must be letters, digits, '.', '_' or '-', got {session!r}")
+    place = int(hashlib.sha256(session.encode()).hexdigest(), 16) % (_EARLIER_SEEDS - MAX_EPISODES)
+    first = _EARLIER_SEEDS + place
+    if purpose == "rollout":
+        return [("corrected", seed) for seed in initial_state_seeds("rollout", episodes, first)]
+    seeds = initial_state_seeds("test", episodes // 2, first)
+    return [(arm, seed) for k, seed in enumerate(seeds) for arm in (ARMS if k % 2 == 0 else ARMS[::-1])]
+
+
+def record_missing(
+    session: SessionFolder,
+    missing: Sequence[tuple[str, int]],
+    cell: RobotCell,
+    base: Policy,
+    residuals: Mapping[str, ResidualFunction | None],
+    versions: Mapping[str, str],
+) -> None:
+    """Run and record one episode after the other, each noted before it begins; `residuals` by arm."""
+    for count, (arm, seed) in enumerate(missing, start=1):
+        recorder = RolloutRecorder(cell, OPERATOR, cell.calibration(), versions)
+        recorder.seeds = {seed}
+        attempt = session.begin(arm, seed)
+        try:
+            (outcome,) = run_episodes(cell, base, residuals[arm], [seed], recorder)
+        except NotApproved:
+            session.withdraw(attempt)
+            raise
+        session.keep(attempt, recorder.episodes.pop(seed))
+        ending = "success" if outcome.success else "failure"
+        print(f"episode {count} of {len(missing)} ({arm}): {ending} after {outcome.steps} steps", flush=True)
+
+
+def _run_missing(
+    session: SessionFolder,
+    missing: Sequence[tuple[str, int]],
+    cell: Cell,
+    task: TabletopTask,
+    layout: Layout,
+    seed: int,
+    clock: Clock,
+) -> None:
+    approval = _approval(cell, session.folder.name, task, len(missing), clock)
+
+    from ocrrl.policies.checkpoint import load_vla
+    from ocrrl.policies.chunked_policy import ChunkedPolicy
+    from ocrrl.residual.residual_policy import load_residual
+
+    base = ChunkedPolicy(load_vla(layout.vla("real")), task.instruction, 1)
+    residual = load_residual(layout.residual(seed), task).residual
+    versions = package_versions()
+    revision = git(Path(), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
+    with closing(open_cell(cell.name, make_scene(task.slug), approval, clock)) as opened:
+        session.begin_run(
+            {
+                "started_utc": f"{datetime.fromtimestamp(clock(), UTC):%Y-%m-%dT%H:%M:%SZ}",
+                "operator": approval.operator,
+                "approval": approval.nonce,
+                "episodes_approved": approval.episodes,
+                "git_revision": revision and revision.strip(),
+                "versions": versions,
+            }
+        )
+        record_missing(
+            session, missing, opened, base, {"corrected": residual, "residual": residual, "base": None}, versions
+        )
+
+
+def _approval(cell: Cell, session: str, task: TabletopTask, episodes: int, clock: Clock) -> Approval:
+    """The approval that the environment hands over, or an operator gives at the terminal; else NotApproved."""
+    token = os.environ.pop(APPROVAL_VARIABLE, None)  # taken out, so that no child process is given it
+    if token is None and at_terminal():
+        operator, approved = ask_operator(cell.name, session, task.slug, episodes)
+        token = issue(cell.name, session, task.slug, approved, operator, clock)
+    return check(token, cell.name, session, task.slug, episodes, clock)
+
+
+def _write_evaluation(session: SessionFolder, cell: Cell, layout: Layout, seed: int) -> None:
+    outcomes = [session.outcomes(arm) for arm in ARMS]
+    paired = set.intersection(*({outcome.seed for outcome in arm} for arm in outcomes))
+    base, residual = ([outcome for outcome in arm if outcome.seed in paired] for arm in outcomes)
+    evaluation = PairedEvaluation(cell.name, base, residual)
+    where = session.folder / "evaluation.json"
+    write_evaluation(where, session.folder, layout.tabletop_task, layout.round_number, seed, [evaluation], TRACES)
+    rates = [sum(outcome.success for outcome in arm) / len(arm) for arm in (base, residual)]
+    print(f"{cell.name}: base {rates[0]:.2f}, base + residual {rates[1]:.2f} of {len(base)} episodes")
+
+
+def _published(model: Path, stage: str) -> Path:
+    if not model.is_dir():
+        raise FileNotFoundError(f"{model} must be there before a session; `dvc repro {stage}` makes it")
+    return model

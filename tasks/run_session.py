@@ -1,0 +1,63 @@
+"""The Prefect task for a session in a cell that needs an operator's approval: episodes into a folder that DVC tracks."""
+
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.concurrency.sync import concurrency
+from pydantic import SecretStr
+
+from tasks.child_process import environment, run_child
+from tasks.failures import StageFailed
+from tasks.run_stage import LEASE, LOGS, run_variables
+
+
+@dataclass(frozen=True)
+class Session:
+    """Episodes of one tabletop task in one cell; `command` is `rollout` or `evaluate`."""
+
+    command: str
+    cell: str
+    tabletop_task: str
+    episodes: int
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        return Path("data") / "sessions" / self.cell / self.tabletop_task / self.name
+
+    @property
+    def title(self) -> str:
+        return f"{self.command} · {self.tabletop_task} · {self.cell} · {self.name}"
+
+
+def new_session_name(command: str) -> str:
+    """A name that bears the time at which the session was asked for."""
+    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{command}"
+
+
+@task(name="session", task_run_name="{session.title}", cache_policy=NO_CACHE, persist_result=False)
+def run_session(session: Session, approval: SecretStr, workspace: Path) -> Path:
+    """Run the session under the operator's token, and have DVC track its folder, also where it ended early."""
+    log = workspace / LOGS / "sessions" / f"{session.name}.log"
+    command = ["ocrrl", session.command, session.tabletop_task, "--cell", session.cell, "--session", session.name]
+    command += ["--episodes", str(session.episodes)]
+    variables = run_variables() | {"OCRRL_APPROVAL": approval.get_secret_value()}
+    with concurrency("robot", occupy=1, lease_duration=LEASE, raise_on_lease_renewal_failure=True):
+        outcome = run_child(command, log, workspace, variables, get_run_logger().info)
+    if (workspace / session.folder).is_dir():
+        track(session.folder, workspace)
+    if outcome.code:
+        raise StageFailed(f"{session.title} ended with exit code {outcome.code}:\n{outcome.tail()}\n\nWhole log: {log}")
+    return session.folder
+
+
+def track(folder: Path, workspace: Path) -> None:
+    """`dvc add` the session: its episodes are in the cache from now on."""
+    command = ["dvc", "--wait-for-lock", "add", str(folder)]
+    done = subprocess.run(command, cwd=workspace, env=environment({}), capture_output=True, text=True)
+    if done.returncode:
+        raise StageFailed(f"{folder} was recorded, and `dvc add` failed; run it by hand:\n{done.stderr.strip()}")
