@@ -1,7 +1,9 @@
 # make demo   the whole loop for Cube Lift, from teleoperated episodes to a retrained VLA
+# make serve  Prefect's server, the deployments and a worker on this machine (make worker SLOT=gpu: for another's server)
 # make test   the tests
 # make check  format, lint, types, import contracts, every test (the slow ones too)
 
+SLOT ?= cpu
 PYTHON ?= $(shell command -v python3.12 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.installed
@@ -14,12 +16,18 @@ export LP_NUM_THREADS := 1
 export TOKENIZERS_PARALLELISM := false
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: demo test check slow format lint type install clean
+.PHONY: demo serve worker test check slow format lint type install clean
 
 demo: $(READY)
-	$(BIN)/dvc repro report@cube_lift
+	$(BIN)/dvc repro report@cube_lift publish
 	@$(BIN)/ocrrl timings
 	@$(BIN)/ocrrl show cube_lift
+
+serve: $(READY)
+	$(BIN)/python -m flows.serve
+
+worker: $(READY)
+	$(BIN)/python -m flows.worker --slot $(SLOT)
 
 test: $(READY)
 	$(BIN)/python -m pytest -m "not slow and not gpu and not robot"

@@ -18,7 +18,11 @@ STAGES = ("evaluate", "evaluate_retrained", "report")
 
 @flow(name="evaluate")
 def evaluate(
-    tasks: list[str] | None = None, rounds: list[str] | None = None, cell: str = "twin", episodes: int = 20
+    tasks: list[str] | None = None,
+    rounds: list[str] | None = None,
+    cell: str = "twin",
+    episodes: int = 20,
+    wait_minutes: float = 30.0,
 ) -> None:
     """Evaluate in the twin by the stages of dvc.yaml, or in another cell in a session that an operator approves.
 
@@ -27,14 +31,15 @@ def evaluate(
         rounds: rounds of self-improvement, such as `round0`; all when left out. Not for a session.
         cell: `twin`, or a cell that needs an approval: `rehearsal`, `fr3`.
         episodes: of a session and tabletop task, both arms together, so an even number; the stages take theirs from params.yaml.
+        wait_minutes: for the operator's approval.
     """
     if cell == "twin":
         run_stages(Selection((), STAGES, tuple(tasks or ()), tuple(rounds or ())))
         return
-    wanted = Selection((), STAGES[:1], tuple(tasks or ()))
-    for tabletop_task in dict.fromkeys(stage.tabletop_task for stage in read_graph(Path.cwd()).select(wanted)):
+    chosen = read_graph(Path.cwd()).select(Selection(tabletop_tasks=tuple(tasks or ())))
+    for tabletop_task in dict.fromkeys(stage.tabletop_task for stage in chosen):
         name = new_session_name("evaluate")
-        approved = approve(cell, name, tabletop_task, episodes)
+        approved = approve(cell, name, tabletop_task, episodes, wait_minutes)
         run_session(Session("evaluate", cell, tabletop_task, approved.episodes, name), approved.token, Path.cwd())
 
 

@@ -5,17 +5,13 @@ Everything listens on 127.0.0.1 only. A server that answers already at PREFECT_A
 
 import argparse
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from prefect.settings import get_current_settings
-
+from flows.server import answers, api_url, server_command
 from flows.set_up import prepare_server
 from tasks.child_process import Child, environment, started
 
@@ -66,31 +62,6 @@ def serve(pool: str, limit: int, running: ExitStack) -> int:
                 children[name] = start(name, services[name], workspace, running)
 
 
-def api_url() -> str:
-    """Where this folder's commands look for Prefect: PREFECT_API_URL, else prefect.toml, else a profile."""
-    url = get_current_settings().api.url
-    if not url:
-        raise SystemExit(
-            "serve: PREFECT_API_URL or prefect.toml's [api] url must name the server, e.g. http://127.0.0.1:4200/api"
-        )
-    return url
-
-
-def server_command(url: str) -> list[str]:
-    """The command that starts a server at `url`, which must be on this machine and free."""
-    address = urlsplit(url)
-    port = address.port or 4200
-    if address.hostname not in ("127.0.0.1", "localhost"):
-        raise SystemExit(f"serve: no Prefect server answers at {url}, and a server is started on 127.0.0.1 only")
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", port)) == 0:
-            raise SystemExit(
-                f"serve: port {port} is taken by something that is no Prefect server; "
-                f"choose another: export PREFECT_API_URL=http://127.0.0.1:{port + 1}/api"
-            )
-    return ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-
-
 def start(name: str, command: list[str], workspace: Path, running: ExitStack) -> Child:
     variables = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_API_URL": api_url()}
     return running.enter_context(started(command, workspace / LOGS / f"{name}.log", workspace, variables))
@@ -103,12 +74,6 @@ def wait_until_up(url: str, children: dict[str, Child]) -> bool:
             return False
         time.sleep(0.3)
     return True
-
-
-def answers(url: str) -> bool:
-    with suppress(OSError), urllib.request.urlopen(f"{url}/health", timeout=2) as answer:
-        return answer.status == 200 and answer.read().strip() == b"true"
-    return False
 
 
 def deploy(workspace: Path) -> None:

@@ -72,3 +72,7 @@ def add_zombie_automation(client: SyncPrefectClient) -> None:
         force=False,
     )
     client.create_automation(AutomationCore(name=ZOMBIES, description=WHAT_NEXT, trigger=trigger, actions=[crashed]))
+
+
+if __name__ == "__main__":
+    prepare_server("laptop")

@@ -7,7 +7,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from flows.serve import answers, api_url
+from flows.server import answers, api_url
 from tasks.child_process import environment
 from tasks.graph import SLOTS
 

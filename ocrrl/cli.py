@@ -26,14 +26,33 @@ STAGES = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; errors that name what to change go to stderr, with exit code 1."""
+    if arguments is None:
+        _run_the_code_that_lies_here()
     options = _parser().parse_args(arguments)
     for variable in ("OMP_NUM_THREADS", "LP_NUM_THREADS"):
         os.environ.setdefault(variable, "1")  # read when numpy, torch and Mesa are loaded, which is later
     try:
-        return _run(options)
+        code = _run(options)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # `ocrrl lineage ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (ValueError, FileNotFoundError, RuntimeError) as error:
         print(f"ocrrl {options.command}: {error}", file=sys.stderr)
         return 1
+
+
+def _run_the_code_that_lies_here() -> None:
+    """Start again with the `ocrrl` of the working folder, where that is not the one that is installed.
+
+    A stage's hash counts the code beside dvc.yaml, and `dvc exp run --temp` and `--queue` run in a copy of it.
+    """
+    folder, searched = str(Path.cwd()), os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    here = Path(folder, "ocrrl", "cli.py")
+    if here.is_file() and not here.samefile(__file__) and searched[0] != folder:
+        os.environ["PYTHONPATH"] = os.pathsep.join([folder, *filter(None, searched)])
+        os.execv(sys.executable, [sys.executable, "-m", "ocrrl.cli", *sys.argv[1:]])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,7 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     lineage.add_argument("--all", action="store_true", help="every rollout too, a row each")
     other = lineage.add_mutually_exclusive_group()
     other.add_argument("--diff", metavar="REV", help="what changed since that revision, and why it was made again")
-    other.add_argument("--verify", action="store_true", help="hash every file again; exit code 1 if one is not the same")
+    other.add_argument(
+        "--verify", action="store_true", help="hash every file again; exit code 1 if one is not the same"
+    )
     card = commands.add_parser("card", help="write a model card: what it is, how it was made, how well it does")
     card.add_argument("path", help="a model: data/models/vla_retrained")
     card.add_argument("--out", type=Path, help="in place of data/cards/<name>.md")

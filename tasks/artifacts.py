@@ -1,16 +1,35 @@
-"""What the Prefect UI shows of a stage: tables, figures, progress, and the end of a failed stage's log."""
+"""What is sent to the Prefect UI: results, lineage and progress of a stage, and the end of a failed stage's log.
+
+An artifact never makes a stage fail: what goes wrong is a warning in the run's log.
+"""
 
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
+from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 
 from tasks.child_process import Outcome
+from tasks.failures import explain
 from tasks.graph import Stage
+from tasks.markdown import code, fitting, paragraphs
+from tasks.results import Results
+from tasks.stage_results import lineage_page, results_page
 
 UPDATE_EVERY = 5.0  # seconds
+
+
+@contextmanager
+def without_failing(what: str) -> Iterator[None]:
+    """Whatever error comes from within is logged as a warning."""
+    try:
+        yield
+    except Exception as error:
+        get_run_logger().warning("%s could not be shown: %s: %s", what, type(error).__name__, error)
 
 
 class Progress:
@@ -32,26 +51,44 @@ class Progress:
             self._show(100.0)
 
     def _show(self, percent: float) -> None:
-        if self._artifact is None:
-            answer = create_progress_artifact(percent, key=key(self._stage, "progress"), description=self._stage.title)
-            self._artifact = answer if isinstance(answer, UUID) else None
-        else:
-            update_progress_artifact(self._artifact, percent)
+        with without_failing(f"progress of {self._stage.title}"):
+            if self._artifact is None:
+                answer = create_progress_artifact(
+                    percent, key=key(self._stage, "progress"), description=self._stage.title
+                )
+                self._artifact = answer if isinstance(answer, UUID) else None
+            else:
+                update_progress_artifact(self._artifact, percent)
 
 
 def show_results(stage: Stage, workspace: Path) -> None:
-    """Artifacts from what `stage` wrote."""
+    """Artifacts from what `stage` wrote: its results and, of a retrained VLA, its lineage."""
+    for what, page_of in (("results", results_page), ("lineage", lineage_page)):
+        with without_failing(f"{what} of {stage.title}"):
+            if page := page_of(stage, workspace):
+                send(page, key(stage, what))
 
 
 def show_failure(stage: Stage, outcome: Outcome) -> None:
-    """The end of a failed stage's log."""
-    create_markdown_artifact(
-        f"# {stage.title}\n\n```\n{outcome.tail()}\n```\n\nWhole log: `{outcome.log}`",
-        key=key(stage, "failure"),
-        description=f"{stage.title} failed",
-    )
+    """The end of a failed stage's log, how it ended and what to do."""
+    with without_failing(f"the failure of {stage.title}"):
+        send(failure_page(stage, outcome), key(stage, "failure"))
+
+
+def failure_page(stage: Stage, outcome: Outcome) -> Results:
+    """As `explain` says it, the log's lines as they stand."""
+    tail = outcome.tail()
+    before, _, after = explain(stage, outcome).partition(tail or "\n")
+    headline = before.partition(". Its last lines")[0]
+    return Results(headline, paragraphs(f"## {headline}", code(tail or "(the log is empty)"), after.strip()))
+
+
+def send(page: Results, artifact_key: str) -> None:
+    """One Markdown artifact; those of the same key are its history."""
+    name = re.sub(r"[^a-z0-9]+", "-", artifact_key.lower()).strip("-")
+    create_markdown_artifact(fitting(page.body), key=name, description=page.headline)
 
 
 def key(stage: Stage, what: str) -> str:
-    """An artifact's key, of lower case letters, digits and dashes: `evaluate-cube-lift-0-results`."""
+    """An artifact's key, of lower case letters, digits and dashes: `evaluate-cube-lift-0-round0-results`."""
     return re.sub(r"[^a-z0-9]+", "-", f"{stage.name}-{stage.round}-{what}".lower()).strip("-")

@@ -41,7 +41,10 @@ def main() -> int:
 
 
 def stages(workspace: Path) -> list[dict[str, Any]]:
-    """Every stage: name, command, description, meta, parameters, outputs, stages it needs, and what changed (or null)."""
+    """Every stage of dvc.yaml: name, command, description, meta, parameters, outputs, upstream, what changed (or null).
+
+    What was `dvc add`ed is a stage to DVC, but has no command, and is left out.
+    """
     with Repo(str(workspace), _wait_for_lock=True) as repo:
         changed = repo.status()
         graph = repo.index.graph
@@ -53,10 +56,11 @@ def stages(workspace: Path) -> list[dict[str, Any]]:
                 "meta": stage.meta or {},
                 "parameters": [name for dep in stage.params for name in dep.params],
                 "outputs": [os.path.relpath(out.fs_path, workspace) for out in stage.outs],
-                "upstream": sorted(needed.addressing for needed in graph.successors(stage)),
+                "upstream": sorted(needed.addressing for needed in graph.successors(stage) if needed.cmd),
                 "changed": changed.get(stage.addressing),
             }
             for stage in repo.index.stages
+            if stage.cmd
         ]
 
 

@@ -44,6 +44,7 @@ def run_on_worker(stage: Stage, workspace: Path, revision: str) -> StageRun:
     """Have a worker of pool `stage.slot` run `stage`, wait, and restore its result here."""
     start = time.monotonic()
     parameters = {"stage": stage.name, "revision": revision, "coordinator": str(flow_run.get_id() or "")}
+    warn_without_worker(stage.slot)
     deployment = f"stage/{stage.slot}"
     run = cast(FlowRun, run_deployment(deployment, parameters=parameters, timeout=None, poll_interval=POLL))
     if run.state is None or not run.state.is_completed():
@@ -58,6 +59,16 @@ def run_on_worker(stage: Stage, workspace: Path, revision: str) -> StageRun:
     keep_run_record(run.id, workspace)
     show_results(stage, workspace)
     return StageRun(stage.name, how, round(time.monotonic() - start, 1))
+
+
+def warn_without_worker(pool: str) -> None:
+    """Say what to start where no worker of the pool is there; the stage waits for one."""
+    with get_client(sync_client=True) as client:
+        there = [worker for worker in client.read_workers_for_work_pool(pool) if worker.status == "ONLINE"]
+    if not there:
+        get_run_logger().warning(
+            "no worker of pool %s is online; waiting for `make worker SLOT=%s` on a machine", pool, pool
+        )
 
 
 def push_result(stage: Stage, workspace: Path) -> None:

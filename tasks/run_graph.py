@@ -10,6 +10,7 @@ from prefect.futures import PrefectFuture, wait
 
 from tasks.child_process import stop_children
 from tasks.failures import StageFailed
+from tasks.flow_summary import show_summary
 from tasks.follow_worker import follow_worker
 from tasks.graph import Selection, Stage, read_graph
 from tasks.remote_stage import push_inputs, run_on_worker
@@ -34,7 +35,7 @@ def run_stages(wanted: Selection, on_workers: bool = False) -> list[StageRun]:
     due = out_of_date(chosen)
     logger.info("%d stages, %d to run: %s", len(chosen), len(due), ", ".join(stage.name for stage in due) or "none")
     revision = push_inputs(workspace) if on_workers and due else None
-    return finish(due, submit(due, workspace, revision))
+    return finish(chosen, submit(due, workspace, revision))
 
 
 def out_of_date(stages: tuple[Stage, ...]) -> list[Stage]:
@@ -73,13 +74,14 @@ def submit(due: list[Stage], workspace: Path, revision: str | None) -> dict[str,
     return futures
 
 
-def finish(due: list[Stage], futures: dict[str, PrefectFuture[StageRun]]) -> list[StageRun]:
+def finish(chosen: tuple[Stage, ...], futures: dict[str, PrefectFuture[StageRun]]) -> list[StageRun]:
     """Wait for all; when this flow run is cancelled or killed meanwhile, its children end with it."""
     try:
         wait(list(futures.values()))
     except BaseException:
         stop_children()
         raise
+    show_summary(chosen, futures, Path.cwd())
     states: dict[str, State[StageRun]] = {name: future.state for name, future in futures.items()}
     failed = [name for name, state in states.items() if state.is_failed() or state.is_crashed()]
     held_back = [name for name, state in states.items() if not state.is_completed() and name not in failed]

@@ -127,6 +127,31 @@ def served(folder: Path) -> Iterator[FlowProject]:
         process.wait(timeout=60)
 
 
+def clone_of(project: FlowProject, folder: Path) -> FlowProject:
+    """A clone of the project's repository, as a worker's machine has it, that knows the same server."""
+    run(folder.parent, "git", "clone", "--quiet", str(project.folder), str(folder))
+    return FlowProject(folder, project.home, project.url)
+
+
+@contextmanager
+def working(clone: FlowProject, slot: str) -> Iterator[None]:
+    """`make worker SLOT=...` in a clone; with everything that it started, it is gone afterwards."""
+    command = [sys.executable, "-m", "flows.worker", "--slot", slot, "--name", f"{slot} in {clone.folder.name}"]
+    with (clone.folder.parent / f"{clone.folder.name}-{slot}.log").open("w") as log:
+        process = subprocess.Popen(command, cwd=clone.folder, env=clone.environment, stdout=log, stderr=log)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def add_remote(folder: Path, storage: Path) -> None:
+    """A shared DVC remote, as the documentation adds it, and committed."""
+    run(folder, "dvc", "remote", "add", "--default", "storage", str(storage))
+    commit(folder, "remote")
+
+
 def copy_for_flows(folder: Path, dvc_yaml: str | None = None) -> Path:
     """The project in `folder` as a git repository, at the smoke preset, or with another dvc.yaml in place of its own."""
     import shutil

@@ -63,6 +63,16 @@ def test_the_results_and_timings_are_shown(project):
     assert "train_residual@cube_lift-0" in timings and "all" in timings
 
 
+def test_the_lineage_of_the_retrained_vla_names_every_demonstration_and_who_ran_each_stage(project):
+    text = run(project, "ocrrl", "lineage", "data/models/round0/cube_lift/vla_retrained").stdout
+    recorded = sorted((project / "data/episodes/cube_lift/recorded").glob("*.h5"))
+    assert len(recorded) == 4
+    for file in recorded:
+        assert file.relative_to(project).as_posix() in text
+    assert text.count("  by ") and "run record: none here" not in text
+    run(project, "ocrrl", "lineage", "data/models/round0/cube_lift/vla_retrained", "--verify")
+
+
 def test_a_bad_recording_is_named_and_the_good_ones_go_on(project, tmp_path):
     recorded = project / "data/episodes/cube_lift/recorded"
     bad = project / "data/episodes/cube_lift/mixed"

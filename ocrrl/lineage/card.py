@@ -1,5 +1,6 @@
 """`ocrrl card`: a model card in Markdown, as LeRobot and the Hugging Face hub lay it out, from lineage and metrics."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +28,7 @@ SIMULATOR = "sim"
 def write_card(path: str, out: Path | None = None) -> Path:
     """Write the card of the model at `path` to `out`, by default data/cards/<name>.md of its project; where it went.
 
-    ValueError for what is no model, and for an `out` inside something that DVC tracks.
+    ValueError for what is no model, and for an `out` that is no file or lies in something that DVC tracks.
     """
     project, relative = find_project(path)
     lineage = trace(project, relative)
@@ -40,8 +41,10 @@ def write_card(path: str, out: Path | None = None) -> Path:
     inside = [tracked for tracked in project.files.outs if absolute.is_relative_to(project.root / tracked)]
     if inside:
         raise ValueError(f"--out must not lie in what DVC tracks, got {target} in {inside[0]}")
+    if target.exists() and not target.is_file():  # the file takes the target's place, a device's too
+        raise ValueError(f"--out must be a file or nothing yet, got {target}, a folder or a device")
     files.write_bytes(target, model_card(lineage, results_of(project, relative, top.hash)).encode())
-    return target
+    return Path(os.path.relpath(target))
 
 
 def model_card(lineage: Lineage, results: Results) -> str:
@@ -159,7 +162,8 @@ def _limits(lineage: Lineage, results: Results, cells: list[str]) -> Iterator[st
         yield f"- It was made with files that were not committed: {', '.join(modified)}."
     missing = [stage.address for stage in lineage.tree.stages.values() if stage.run is None]
     if missing:
-        yield f"- The run record here does not tell who made the outs of {', '.join(missing)}."
+        whose = "any stage" if len(missing) == len(lineage.tree.stages) else ", ".join(missing)
+        yield f"- The run record here does not tell when, where and with which libraries {whose} ran."
     yield from (f"- Not known: {note}" for note in lineage.unknown)
     yield ""
 
@@ -177,7 +181,7 @@ def _reproduce(lineage: Lineage) -> Iterator[str]:
         yield f"    dvc repro {stage.address}"
     yield f"    ocrrl lineage {top.path} --verify\n"
     if stage:
-        yield f"{stage.address}: {run_text(stage.run)}."
+        yield f"{stage.address}: {run_text(stage.run)}.\n"
     if stage and stage.run:
         yield (
             "Libraries: "

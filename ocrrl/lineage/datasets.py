@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ocrrl.lineage.contents import Contents
-from ocrrl.lineage.graph import Artifact, Tree
+from ocrrl.lineage.dvc_files import TrackedPath
+from ocrrl.lineage.graph import Artifact, Tree, kind_of
 from ocrrl.lineage.hashes import is_folder_hash
 
 DATASETS = ("dataset", "training set")
@@ -33,13 +34,23 @@ class Dataset:
     """A LeRobotDataset and its episodes; None for one without a sidecar, or whose sidecar is not here."""
 
     artifact: Artifact
+    is_below: bool
+    """It is part of the tree; else a sister of one that is, and only tells what the episodes are."""
     episodes: tuple[Listed, ...] | None
     why_unknown: str = ""
 
 
 def datasets_of(tree: Tree, contents: Contents) -> list[Dataset]:
-    """Every dataset of the tree, in its order."""
-    return [_dataset(artifact, contents) for artifact in tree.artifacts.values() if artifact.kind in DATASETS]
+    """Every dataset of the tree in its order, then those that its `ingest` stages wrote beside what the tree reads."""
+    below = [artifact for artifact in tree.artifacts.values() if artifact.kind in DATASETS]
+    sisters = [
+        Artifact(out.path, out.hash, "dataset", out.size, out.files, stage.address, "")
+        for stage in tree.stages.values()
+        for out in stage.outs
+        if stage.name == "ingest" and kind_of(out.path) == "dataset" and (out.path, out.hash) not in tree.artifacts
+    ]
+    found = [_dataset(tree, artifact, contents, True) for artifact in below]
+    return found + [_dataset(tree, artifact, contents, False) for artifact in sisters]
 
 
 def read_json(contents: Contents, path: str, value: str | None) -> Any:
@@ -51,7 +62,7 @@ def read_json(contents: Contents, path: str, value: str | None) -> Any:
         return None
 
 
-def read_json_in(contents: Contents, folder: Artifact, name: str) -> Any:
+def read_json_in(contents: Contents, folder: Artifact | TrackedPath, name: str) -> Any:
     """As `read_json`, of the file `name` in `folder`."""
     if not is_folder_hash(folder.hash):
         return None
@@ -70,29 +81,44 @@ def trained_on(tree: Tree, model: Artifact) -> list[Artifact]:
     if not datasets:
         below = [child for child in children if child.kind in MODELS]
         return list(dict.fromkeys(dataset for child in below for dataset in trained_on(tree, child)))
-    suffix = model.path.rsplit("/", 1)[-1].partition("_")[2]
+    suffix = _out_of(tree, model).path.rsplit("/", 1)[-1].partition("_")[2]
     named = [dataset for dataset in datasets if suffix and dataset.path.endswith(f"_{suffix}")]
     return named or [dataset for dataset in datasets if dataset.kind == "dataset"] or datasets
 
 
-def trained_names(model: Artifact, dataset: Dataset, contents: Contents) -> list[str]:
+def trained_names(tree: Tree, model: Artifact, dataset: Dataset, contents: Contents) -> list[str]:
     """The sources in `dataset` that `model` was trained on: those that its own record names, else all."""
     listed = [episode.source for episode in dataset.episodes or ()]
-    record = read_json_in(contents, model, "training.json")
+    record = read_json_in(contents, _out_of(tree, model), "training.json")
     names = record.get("episode_names") if isinstance(record, dict) else None
     return listed if names is None else [name for name in listed if name in set(names)]
 
 
-def _dataset(artifact: Artifact, contents: Contents) -> Dataset:
+def _out_of(tree: Tree, artifact: Artifact) -> Artifact | TrackedPath:
+    """The out that `artifact` is, or is a file in."""
+    stage = tree.stages.get(artifact.made_by or "")
+    above = (out for out in stage.outs if artifact.path.startswith(f"{out.path}/")) if stage else iter(())
+    return next(above, artifact)
+
+
+def _dataset(tree: Tree, artifact: Artifact, contents: Contents, is_below: bool) -> Dataset:
     manifest = contents.manifest(artifact.path, artifact.hash)
     if manifest is None:
-        return Dataset(artifact, None, f"its files are not known here; `dvc fetch {artifact.path}` would bring them")
+        return Dataset(
+            artifact, is_below, None, f"its files are not known here; `dvc fetch {artifact.path}` would bring them"
+        )
     if _SIDECAR not in manifest:
-        return Dataset(artifact, None, f"it has no {_SIDECAR}, so its episodes are not known")
+        return Dataset(artifact, is_below, None, f"it has no {_SIDECAR}, so its episodes are not known")
     rows = read_json_in(contents, artifact, _SIDECAR)
     if not isinstance(rows, list):
-        return Dataset(artifact, None, f"its {_SIDECAR} is not here; `dvc fetch {artifact.path}` would bring it")
-    return Dataset(artifact, tuple(_listed(rows)))
+        return Dataset(
+            artifact, is_below, None, f"its {_SIDECAR} is not here; `dvc fetch {artifact.path}` would bring it"
+        )
+    listed = _listed(rows)
+    maker = tree.stages.get(artifact.made_by or "")
+    if maker and maker.name == "replay":  # its sidecar describes the simulated view: not the cell that was recorded in
+        listed = [replace(episode, cell=None, length=None) for episode in listed]
+    return Dataset(artifact, is_below, tuple(listed))
 
 
 def _listed(rows: Sequence[dict[str, Any]]) -> list[Listed]:

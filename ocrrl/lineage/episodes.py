@@ -86,28 +86,30 @@ class _Row:
     models: list[str] = field(default_factory=list)
 
 
+type _Rows = dict[tuple[str, str], dict[str, _Row]]
+"""The files of each folder by their path in it."""
+
+
 def episodes_of(tree: Tree, contents: Contents) -> Episodes:
     """The episodes that `tree` stands on."""
     datasets = datasets_of(tree, contents)
     unknown = [f"{dataset.artifact.path}: {dataset.why_unknown}" for dataset in datasets if dataset.why_unknown]
-    rows: dict[str, dict[str, _Row]] = {}
+    rows: _Rows = {}
     ingested = {key for stage in tree.stages.values() if stage.name == "ingest" for key in stage.data}
     for folder in _folders(tree, ingested):
         manifest = contents.manifest(folder.path, folder.hash)
         if manifest is None:
             unknown.append(f"{folder.path}: its files are not known here; `dvc fetch {folder.path}` would bring them")
-        rows[folder.path] = dict(_files(folder, manifest or {}, contents, folder.key in ingested))
+        rows[folder.key] = dict(_files(folder, manifest or {}, contents, folder.key in ingested))
     for stage in tree.stages.values():
         _add_reports(tree, stage, contents, rows)
-    by_source: dict[str, dict[str, _Row]] = {}
-    for dataset in datasets:
-        by_source[dataset.artifact.path] = _join(tree, dataset, rows)
+    by_source = {dataset.artifact.key: _join(tree, dataset, rows) for dataset in datasets}
     for model in (artifact for artifact in tree.artifacts.values() if artifact.kind in MODELS):
         own = {artifact.key for artifact in trained_on(tree, model)}
         for dataset in datasets:
             if dataset.artifact.key in own:
-                for name in trained_names(model, dataset, contents):
-                    by_source[dataset.artifact.path][name].models.append(model.path)
+                for name in trained_names(tree, model, dataset, contents):
+                    by_source[dataset.artifact.key][name].models.append(model.path)
     found = [_episode(row, contents) for folder in rows.values() for row in folder.values()]
     found = [episode for episode in found if episode.hash is not None or episode.datasets]
     return Episodes(tuple(sorted(found, key=lambda e: (e.kind != DEMONSTRATION, e.file))), tuple(unknown))
@@ -126,7 +128,7 @@ def _folders(tree: Tree, ingested: set[tuple[str, str]]) -> list[Artifact]:
     if tree.top.kind == "data":
         of_tree.append(tree.top)
     chosen = (*of_tree, *(tree.artifacts[key] for key in sorted(ingested)), *converted)
-    return list({artifact.path: artifact for artifact in chosen if is_folder_hash(artifact.hash)}.values())
+    return list({artifact.key: artifact for artifact in chosen if is_folder_hash(artifact.hash)}.values())
 
 
 def _files(
@@ -144,21 +146,22 @@ def _files(
             yield name, row
 
 
-def _join(tree: Tree, dataset: Dataset, rows: dict[str, dict[str, _Row]]) -> dict[str, _Row]:
+def _join(tree: Tree, dataset: Dataset, rows: _Rows) -> dict[str, _Row]:
     """The row of every source that `dataset` lists; one that no folder holds gets a row of its own."""
     stage = tree.stages.get(dataset.artifact.made_by or "")
-    near = [path for path, _ in stage.data] + [out.path for out in stage.outs] if stage else []
-    folders = {path: rows[path] for path in near if path in rows}
+    near = [*stage.data, *((out.path, out.hash) for out in stage.outs)] if stage else []
+    folders = {key[0]: rows[key] for key in near if key in rows}
     joined = {}
     for listed in dataset.episodes or ():
         row = next(_matching(listed, folders), None)
         if row is None:
-            row = rows.setdefault("", {}).setdefault(listed.source, _Row(listed.source, None, listed.kind))
+            row = rows.setdefault(("", ""), {}).setdefault(listed.source, _Row(listed.source, None, listed.kind))
         row.kind = listed.kind
-        # The replayed view of an episode has another cell and length: what was recorded comes first.
+        # What the file itself was ingested as tells more than a simulated view of it.
         if row.listed is None or (row.listed.sha256 is None and listed.sha256 is not None):
             row.listed = listed
-        row.datasets.append(dataset.artifact.path)
+        if dataset.is_below:
+            row.datasets.append(dataset.artifact.path)
         joined[listed.source] = row
     return joined
 
@@ -175,43 +178,39 @@ def _matching(listed: Listed, folders: dict[str, dict[str, _Row]]) -> Iterator[_
             yield files[name]
 
 
-def _add_reports(tree: Tree, stage: Stage, contents: Contents, rows: dict[str, dict[str, _Row]]) -> None:
+def _add_reports(tree: Tree, stage: Stage, contents: Contents, rows: _Rows) -> None:
     if stage.name not in ("ingest", "replay"):
         return
     reports = (read_json(contents, out.path, out.hash) for out in stage.outs if out.path.endswith(".json"))
     report = next((content for content in reports if isinstance(content, dict)), {})
-    refused, status = (
-        (report.get("rejected"), "rejected") if stage.name == "ingest" else (report.get("dropped"), "dropped")
-    )
-    reasons = {entry["source"]: entry["reason"] for entry in refused or []}
-    sources = [tree.artifacts[key] for key in stage.data if key[0] in rows]
+    status = "rejected" if stage.name == "ingest" else "dropped"  # the reports' own words
+    reasons = {entry["source"]: entry["reason"] for entry in report.get(status) or []}
+    outs = [(out.path, out.hash) for out in stage.outs]
     if report.get("source_format", "ocrrl") != "ocrrl":
         origins = {entry["source"]: entry["origin"] for entry in report.get("accepted", [])}
-        for folder in sources:
-            _name_origins(folder, origins, [rows.get(out.path, {}) for out in stage.outs], contents)
-            manifest = contents.manifest(folder.path, folder.hash) or {}
-            rows[folder.path] = {
-                origin: _Row(
-                    f"{folder.path}/{origin}", manifest.get(origin.rpartition(":")[0] or origin), DEMONSTRATION
-                )
-                for origin in reasons
+        for key in stage.data:
+            # A foreign recording holds many episodes: the converted ones are named, and here those that were refused.
+            manifest = contents.manifest(*key) or {} if is_folder_hash(key[1]) else {}
+            _name_origins(key[0], manifest, origins, [rows[out] for out in outs if out in rows])
+            rows[key] = {
+                origin: _Row(f"{key[0]}/{origin}", _origin_hash(manifest, origin), DEMONSTRATION) for origin in reasons
             }
-    for path in (*(folder.path for folder in sources), *(out.path for out in stage.outs)):
-        for name in rows.get(path, {}).keys() & reasons.keys():
-            rows[path][name].refused = rows[path][name].refused or (status, reasons[name])
+    for key in (*stage.data, *outs):
+        for name in rows.get(key, {}).keys() & reasons.keys():
+            rows[key][name].refused = rows[key][name].refused or (status, reasons[name])
 
 
 def _name_origins(
-    folder: Artifact,
-    origins: dict[str, str],
-    converted: list[dict[str, _Row]],
-    contents: Contents,
+    folder: str, manifest: dict[str, str], origins: dict[str, str], converted: list[dict[str, _Row]]
 ) -> None:
     """Give the episodes that `ingest` converted the place in `folder` that each came from."""
-    manifest = contents.manifest(folder.path, folder.hash) or {}
     for name, row in ((name, row) for files in converted for name, row in files.items() if name in origins):
-        row.origin = f"{folder.path}/{origins[name]}"
-        row.origin_hash = manifest.get(origins[name].rpartition(":")[0])
+        row.origin, row.origin_hash = f"{folder}/{origins[name]}", _origin_hash(manifest, origins[name])
+
+
+def _origin_hash(manifest: dict[str, str], origin: str) -> str | None:
+    """Of the file in `<file>:<episode>`, None where it is a folder."""
+    return manifest.get(origin.rpartition(":")[0]) or manifest.get(origin)
 
 
 def _episode(row: _Row, contents: Contents) -> EpisodeFile:

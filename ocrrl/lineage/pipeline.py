@@ -142,7 +142,7 @@ def _stage(address: str, body: dict[str, Any]) -> PipelineStage:
 
 def _fill(value: Any, context: Mapping[str, Any]) -> Any:
     if isinstance(value, dict):
-        return {key: _fill(item, context) for key, item in value.items()}
+        return {_fill(key, context): _fill(item, context) for key, item in value.items()}
     if isinstance(value, list):
         return [_fill(item, context) for item in value]
     if not isinstance(value, str):

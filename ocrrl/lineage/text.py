@@ -35,7 +35,7 @@ def episode_lines(episodes: Episodes, every_rollout: bool) -> list[str]:
         for rollout in rollouts:
             folders.setdefault(rollout.file.rpartition("/")[0], []).append(rollout)
         for folder, inside in folders.items():
-            lines += [] if every_rollout else [f"  {folder}: {_counts(inside)}"]
+            lines += [] if every_rollout else [f"  {folder}: {_counts(inside, with_reasons=True)}"]
         lines += [*(_rows(rollouts) if every_rollout else []), ""]
     return lines
 
@@ -72,7 +72,7 @@ def _stage_lines(stage: Stage) -> Iterator[str]:
     for section, values in params_by_section(stage.params).items():
         listed = ", ".join(f"{name} {value_text(value)}" for name, value in values.items())
         yield f"{section}: {listed}" if section else listed
-    code = f"{len(stage.code)} files and folders of code" if stage.code else "no code among the dependencies"
+    code = "code: " + (f"{len(stage.code)} path" + "s" * (len(stage.code) != 1) if stage.code else "not tracked")
     yield f"{run_text(stage.run)}; {code}"
 
 
@@ -92,11 +92,18 @@ def _versions(tree: Tree) -> list[str]:
     return [*lines, ""]
 
 
-def _counts(episodes: list[EpisodeFile]) -> str:
-    status = Counter(episode.status for episode in episodes)
+def _counts(episodes: list[EpisodeFile], with_reasons: bool = False) -> str:
+    status = Counter(_status(episode) if with_reasons else episode.status for episode in episodes)
     cells = sorted({episode.cell for episode in episodes if episode.cell})
-    said = [f"{len(episodes)} files", *(f"{count} {name}" for name, count in status.most_common())]
+    said = [
+        f"{len(episodes)} file" + "s" * (len(episodes) != 1),
+        *(f"{count} {name}" for name, count in status.most_common()),
+    ]
     return ", ".join(said + ([f"cell {', '.join(cells)}"] if cells else []))
+
+
+def _status(episode: EpisodeFile) -> str:
+    return f"{episode.status} ({episode.reason})" if episode.reason else episode.status
 
 
 def _rows(episodes: list[EpisodeFile]) -> list[str]:
@@ -105,13 +112,12 @@ def _rows(episodes: list[EpisodeFile]) -> list[str]:
     for episode in episodes:
         success = {True: "yes", False: "no", None: "?"}[episode.success]
         size = human_size(episode.size) if episode.size is not None else "?"
-        status = f"{episode.status}: {episode.reason}" if episode.reason else episode.status
         origin = f" (from {episode.origin}, {short(episode.origin_hash)})" if episode.origin else ""
         seed = "-" if episode.seed is None else str(episode.seed)
         rows.append(
             [
                 *(episode.file + origin, short(episode.hash), size, episode.operator or "?", episode.cell or "?"),
-                *(success, seed, status),
+                *(success, seed, _status(episode)),
             ]
         )
     return [f"  {line}" for line in table(rows, heading)]

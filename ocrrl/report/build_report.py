@@ -1,4 +1,4 @@
-"""`report`: one HTML page and one Markdown table of what a round measured on a tabletop task."""
+"""`report`: one HTML page of what a round measured on a tabletop task, its tables in Markdown, its rates in JSON."""
 
 from pathlib import Path
 
@@ -11,11 +11,11 @@ from ocrrl.report.page import Section
 from ocrrl.report.paper_results import SOURCE
 from ocrrl.report.videos import Clip, encode_video, side_by_side
 
-PAGE, RESULTS = "index.html", "results.md"
+PAGE, RESULTS, SUCCESS = "index.html", "results.md", "success.json"
 
 
 def build_report(inputs: ReportInputs, out: Path) -> Measured:
-    """Write `index.html` and `results.md` into the folder `out`; the same inputs give the same bytes.
+    """Write `index.html`, `results.md` and `success.json` into the folder `out`; the same inputs give the same bytes.
 
     A missing part is named on the page. Raises ValueError for an input that is there and is not JSON.
     """
@@ -29,6 +29,7 @@ def build_report(inputs: ReportInputs, out: Path) -> Measured:
     text = page.render_page(title, subtitle, _summary(measured), _sections(measured))
     files.write_bytes(out / PAGE, text.encode())
     files.write_bytes(out / RESULTS, results_markdown(measured).encode())
+    files.write_json(out / SUCCESS, {"success": success_rows(measured)})
     return measured
 
 
@@ -44,6 +45,20 @@ def results_markdown(measured: Measured) -> str:
         parts += [f"## {title}", content]
     parts += [verdicts.TWIN_STATEMENT + f" The paper's column is not ours ({SOURCE})."]
     return "\n\n".join(parts) + "\n"
+
+
+def success_rows(measured: Measured) -> list[dict[str, str | float]]:
+    """A row for each policy and cell with its success rate and Wilson interval, as `dvc plots` reads them."""
+    arms = [(cell, entry, ("base", "residual")) for cell, entry in measured.main_cells.items()]
+    retrained_arms = ("before", "retrained", "demonstrations_only", "base_rollouts")
+    arms += [(cell, entry, retrained_arms) for cell, entry in measured.retrained_cells.items()]
+    measures = ("success_rate", "wilson_low", "wilson_high")
+    return [
+        {"policy": f"{cell_label(cell)}: {tables.ARM_LABELS[name]}"} | {key: entry[name][key] for key in measures}
+        for cell, entry, names in arms
+        for name in names
+        if name in entry
+    ]
 
 
 def _summary(measured: Measured) -> str:

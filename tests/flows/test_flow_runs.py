@@ -1,33 +1,13 @@
 """Deployment runs on a server and worker of their own, as `make serve` starts them, over a toy pipeline."""
 
-import json
-import shutil
 import time
 
 import pytest
-
-from tests.flow_project import served
-from tests.flows.toy_pipeline import toy_project
 
 pytestmark = pytest.mark.slow
 
 STAGES = {"record", "finetune@sim", "finetune@real", "report"}
 TIMEOUT = 240.0
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    with served(toy_project(tmp_path_factory.mktemp("flows") / "project")) as project:
-        yield project
-
-
-@pytest.fixture(autouse=True)
-def from_scratch(project):
-    for name in ("data", ".dvc/cache", ".dvc/tmp", ".work/flow_logs"):
-        shutil.rmtree(project.folder / name, ignore_errors=True)
-    for pattern in ("dvc.lock*", "break-*"):
-        for path in project.folder.glob(pattern):
-            path.unlink()
 
 
 def task_runs(project, flow_run):
@@ -123,5 +103,5 @@ def test_the_server_listens_on_this_machine_only_and_sends_no_analytics(project)
     server = project.processes_named("server")
     listening = {c.laddr.ip for p in server for c in p.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
     assert listening == {"127.0.0.1"}
-    settings = json.loads(json.dumps(project.call("prefect", "config", "view", "--show-defaults")))
+    settings = project.call("prefect", "config", "view", "--show-defaults")
     assert "PREFECT_SERVER_ANALYTICS_ENABLED='False'" in settings

@@ -85,6 +85,16 @@ def test_what_dvc_yaml_does_not_have_is_named_with_what_it_has(wanted, message):
         GRAPH.select(wanted)
 
 
+def test_what_was_added_to_dvc_by_hand_is_no_stage(tmp_path):
+    subprocess.run(["dvc", "init", "--no-scm", "--quiet"], cwd=tmp_path, check=True)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "episode.h5").write_text("recorded")
+    subprocess.run(["dvc", "add", "--quiet", "mine"], cwd=tmp_path, check=True)
+    (tmp_path / "dvc.yaml").write_text("stages:\n  ingest:\n    cmd: ocrrl ingest cube_lift\n    deps: [mine]\n")
+    (found,) = read_graph(tmp_path).stages
+    assert (found.name, found.upstream) == ("ingest", ())
+
+
 def test_stages_that_need_each_other_are_refused():
     with pytest.raises(ValueError, match="need each other: a, b"):
         in_order([stage("a", "b"), stage("b", "a")])

@@ -1,0 +1,100 @@
+"""Markdown as the Prefect UI draws it: tables, code, pictures; and values as people read them, an unknown one as "–".
+
+Values hold no-break spaces, so that a narrow column does not tear them.
+"""
+
+import base64
+import re
+from collections.abc import Iterable, Sequence
+
+NONE = "–"
+_JOIN = "\N{NO-BREAK SPACE}"
+MOST_ROWS = 40
+
+
+def table(
+    header: Sequence[str], rows: Iterable[Sequence[object]], text_columns: int = 1, most_rows: int = MOST_ROWS
+) -> str:
+    """A table, the first `text_columns` columns words and the rest numbers, cut after `most_rows` rows."""
+    cells = [[cell(value) for value in row] for row in rows]
+    rule = [":---" if k < text_columns else "---:" for k in range(len(header))]
+    lines = [" | ".join(row) for row in [[cell(name) for name in header], rule, *cells[:most_rows]]]
+    text = "\n".join(f"| {line} |" for line in lines)
+    return text + (f"\n\nand {len(cells) - most_rows:,} more" if len(cells) > most_rows else "")
+
+
+def cell(value: object) -> str:
+    """A value in a table, its signs shown as they are; a text of `inline_code` stays code."""
+    if isinstance(value, str) and re.fullmatch(r"`[^`|]+`", value):
+        return value
+    text = NONE if value is None or value == "" else re.sub(r"[ \t\r\n]+", " ", str(value)).strip(" ")
+    return re.sub(r"([\\|<*`\[\]~])", r"\\\1", text)
+
+
+def inline_code(text: object) -> str:
+    """A path or a command within a sentence, which is never made a link: `record@cube_lift.log` looks like an address."""
+    return f"`{text}`"
+
+
+def code(text: str, language: str = "") -> str:
+    """A block in a fence longer than any in `text`."""
+    longest = max((len(found) for found in re.findall(r"`{3,}", text)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}{language}\n{text.strip()}\n{fence}"
+
+
+def picture(content: bytes, media_type: str, title: str) -> str:
+    """A picture that travels in the text: `media_type` is `image/svg+xml` or `image/jpeg`."""
+    return f"![{title}](data:{media_type};base64,{base64.b64encode(content).decode()})"
+
+
+def paragraphs(*parts: str | None) -> str:
+    """The parts that have text, with an empty line between."""
+    return "\n\n".join(part for part in parts if part)
+
+
+def percent(rate: float | None) -> str:
+    return NONE if rate is None else f"{100 * rate:.0f}%"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """A 95% interval of a rate."""
+    return NONE if low is None or high is None else f"{100 * low:.0f} to {100 * high:.0f}%".replace(" ", _JOIN)
+
+
+def difference(rates: dict[str, float | None] | None) -> str:
+    """A difference of rates in percentage points with its interval: `low`, `difference`, `high`."""
+    if not rates or (middle := rates.get("difference")) is None:
+        return NONE
+    low, high = rates.get("low"), rates.get("high")
+    spread = "" if low is None or high is None else f" [{100 * low:+.0f}, {100 * high:+.0f}]"
+    return f"{100 * middle:+.0f}{spread}".replace(" ", _JOIN)
+
+
+def number(value: float | None, digits: int = 0) -> str:
+    return NONE if value is None else f"{value:,.{digits}f}"
+
+
+def millimetres(metres: float | None) -> str:
+    return NONE if metres is None else f"{1000 * metres:.1f}{_JOIN}mm"
+
+
+def duration(seconds: float | None) -> str:
+    """`3.2 s`, `4 min 10 s`, `2 h 05 min`."""
+    if seconds is None:
+        return NONE
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        text = f"{minutes // 60} h {minutes % 60:02d} min"
+    else:
+        text = f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
+    return text.replace(" ", _JOIN)
+
+
+def fitting(text: str, most: int = 200_000) -> str:
+    """`text` with at most `most` characters: pictures go first, then whole lines from the end."""
+    if len(text) > most:
+        text = re.sub(r"!\[([^\]]*)\]\(data:[^)]*\)", r"*(picture left out, it is too large: \1)*", text)
+    if len(text) > most:
+        text = f"{text[: most - 100].rpartition('\n')[0]}\n\n*(cut: the rest is too long)*"
+    return text

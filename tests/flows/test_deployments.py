@@ -1,0 +1,67 @@
+"""prefect.yaml and prefect.toml agree with the flows, with params.yaml, and with what is promised of them."""
+
+import ast
+import importlib
+import tomllib
+
+import pytest
+import yaml
+from prefect import Flow
+
+from ocrrl.cli import STAGES
+from tests.pipeline_copy import ROOT
+
+PREFECT = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+DEPLOYMENTS = PREFECT["deployments"]
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+PARTS = ("ingest", "replay", "finetune", "train_residual", "rollout", "retrain", "evaluate")
+
+
+def loaded(deployment) -> Flow:
+    path, name = deployment["entrypoint"].split(":")
+    return getattr(importlib.import_module(path.removesuffix(".py").replace("/", ".")), name)
+
+
+def names():
+    return {f"{loaded(deployment).name}/{deployment['name']}" for deployment in DEPLOYMENTS}
+
+
+def test_the_loop_its_parts_and_every_tabletop_task_have_a_deployment():
+    tasks = {f"self-improve/{task.replace('_', '-')}" for task in PARAMS["tabletop_tasks"]}
+    assert names() == {
+        "self-improve/full",
+        *tasks,
+        *(f"{part}/full" for part in PARTS),
+        "stage/cpu",
+        "stage/gpu",
+        "stage/robot",
+    }
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda d: f"{d['entrypoint']}-{d['name']}")
+def test_a_deployment_s_parameters_are_its_flow_s_and_its_version_is_the_revision(deployment):
+    properties = loaded(deployment).parameters.properties
+    assert set(deployment.get("parameters", {})) <= set(properties)
+    assert "revision" in deployment["version"] and "revision" in deployment["tags"][0]
+
+
+def test_the_parts_cover_every_stage_of_dvc_yaml():
+    covered = [kind for part in PARTS for kind in importlib.import_module(f"flows.{part}").STAGES]
+    assert sorted(covered) == sorted(STAGES)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "flows").glob("*.py")), ids=lambda path: path.name)
+def test_a_flow_is_one_screen_and_knows_neither_the_library_nor_dvc(path):
+    assert len(path.read_text().splitlines()) < 120
+    for node in ast.walk(ast.parse(path.read_text())):
+        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        assert not {module.split(".")[0] for module in modules} & {"ocrrl", "dvc", "torch", "mujoco"}
+
+
+def test_servers_listen_on_this_machine_and_nothing_is_reported_to_anyone():
+    settings = tomllib.loads((ROOT / "prefect.toml").read_text())
+    assert settings["server"]["api"]["host"] == "127.0.0.1" and settings["api"]["url"].startswith("http://127.0.0.1:")
+    assert settings["server"]["analytics_enabled"] is False
+    assert settings["telemetry"]["enable_resource_metrics"] is False
+    assert "analytics = false" in (ROOT / ".dvc" / "config").read_text()
