@@ -152,8 +152,8 @@ def add_remote(folder: Path, storage: Path) -> None:
     commit(folder, "remote")
 
 
-def copy_for_flows(folder: Path, dvc_yaml: str | None = None) -> Path:
-    """The project in `folder` as a git repository, at the smoke preset, or with another dvc.yaml in place of its own."""
+def copy_for_flows(folder: Path, dvc_yaml: str | None = None, preset: str = "smoke") -> Path:
+    """The project in `folder` as a git repository, at `preset`, or with another dvc.yaml in place of its own."""
     import shutil
 
     folder.mkdir(parents=True)
@@ -169,7 +169,7 @@ def copy_for_flows(folder: Path, dvc_yaml: str | None = None) -> Path:
         ("dvc", "config", "core.analytics", "false"),
     ):
         run(folder, *command)
-    run(folder, "ocrrl", "params", "--preset", "smoke")
+    run(folder, "ocrrl", "params", "--preset", preset)
     commit(folder, "start")
     return folder
 
