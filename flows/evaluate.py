@@ -16,7 +16,7 @@ from tasks.run_session import Session, new_session_name, run_session
 STAGES = ("evaluate", "evaluate_retrained", "report")
 
 
-@flow(name="evaluate")
+@flow(name="evaluate", persist_result=False)
 def evaluate(
     tasks: list[str] | None = None,
     rounds: list[str] | None = None,

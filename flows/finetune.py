@@ -11,7 +11,7 @@ from tasks.run_graph import run_stages
 STAGES = ("finetune",)
 
 
-@flow(name="finetune")
+@flow(name="finetune", persist_result=False)
 def finetune(tasks: list[str] | None = None, rounds: list[str] | None = None) -> None:
     """Run what is out of date among `finetune`; what they need must be up to date.
 

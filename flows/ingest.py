@@ -11,7 +11,7 @@ from tasks.run_graph import run_stages
 STAGES = ("record", "ingest")
 
 
-@flow(name="ingest")
+@flow(name="ingest", persist_result=False)
 def ingest(tasks: list[str] | None = None, rounds: list[str] | None = None) -> None:
     """Run what is out of date among `record`, `ingest`; what they need must be up to date.
 

@@ -11,7 +11,7 @@ from tasks.run_graph import run_stages
 STAGES = ("replay",)
 
 
-@flow(name="replay")
+@flow(name="replay", persist_result=False)
 def replay(tasks: list[str] | None = None, rounds: list[str] | None = None) -> None:
     """Run what is out of date among `replay`; what they need must be up to date.
 

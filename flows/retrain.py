@@ -11,7 +11,7 @@ from tasks.run_graph import run_stages
 STAGES = ("training_set", "retrain", "publish")
 
 
-@flow(name="retrain")
+@flow(name="retrain", persist_result=False)
 def retrain(tasks: list[str] | None = None, rounds: list[str] | None = None) -> None:
     """Run what is out of date among `training_set`, `retrain`, `publish`; what they need must be up to date.
 

@@ -16,7 +16,7 @@ from tasks.run_session import Session, new_session_name, run_session
 STAGES = ("rollout",)
 
 
-@flow(name="rollout")
+@flow(name="rollout", persist_result=False)
 def rollout(
     tasks: list[str] | None = None,
     rounds: list[str] | None = None,

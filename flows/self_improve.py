@@ -11,7 +11,7 @@ from tasks.graph import Selection
 from tasks.run_graph import run_stages
 
 
-@flow(name="self-improve")
+@flow(name="self-improve", persist_result=False)
 def self_improve(
     targets: list[str] | None = None,
     tasks: list[str] | None = None,

@@ -13,7 +13,7 @@ from tasks.remote_stage import offer_run_record, push_result
 from tasks.run_stage import run_stage
 
 
-@flow(name="stage", flow_run_name="{stage}")
+@flow(name="stage", flow_run_name="{stage}", persist_result=False)
 def stage(stage: str, revision: str, coordinator: str = "") -> None:
     """Run one stage of dvc.yaml here, with what it needs pulled, and push what it wrote.
 

@@ -11,7 +11,7 @@ from tasks.run_graph import run_stages
 STAGES = ("train_residual",)
 
 
-@flow(name="train_residual")
+@flow(name="train_residual", persist_result=False)
 def train_residual(tasks: list[str] | None = None, rounds: list[str] | None = None) -> None:
     """Run what is out of date among `train_residual`; what they need must be up to date.
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import TextWrapper
 from uuid import UUID
 
 from prefect import get_run_logger
@@ -16,11 +17,12 @@ from prefect.artifacts import create_markdown_artifact, create_progress_artifact
 from tasks.child_process import Outcome
 from tasks.failures import explain
 from tasks.graph import Stage
-from tasks.markdown import code, fitting, paragraphs
+from tasks.markdown import code, fitting, inline_code, paragraphs
 from tasks.results import Results
 from tasks.stage_results import lineage_page, results_page
 
 UPDATE_EVERY = 5.0  # seconds
+LINE = 68  # characters of a failed stage's log
 
 
 @contextmanager
@@ -76,19 +78,30 @@ def show_failure(stage: Stage, outcome: Outcome) -> None:
 
 
 def failure_page(stage: Stage, outcome: Outcome) -> Results:
-    """As `explain` says it, the log's lines as they stand."""
+    """As `explain` says it, long lines of the log broken, since its reason often stands far to the right."""
     tail = outcome.tail()
     before, _, after = explain(stage, outcome).partition(tail or "\n")
     headline = before.partition(". Its last lines")[0]
-    return Results(headline, paragraphs(f"## {headline}", code(tail or "(the log is empty)"), after.strip()))
+    after = re.sub(r"\n+", "\n\n", after.strip()).replace(str(outcome.log), inline_code(outcome.log))
+    return Results(headline, paragraphs(f"## {headline}", code(broken(tail) or "(the log is empty)"), after))
 
 
-def send(page: Results, artifact_key: str) -> None:
+def broken(text: str) -> str:
+    """`text` in lines of at most `LINE` characters, continued ones set in."""
+    wrapper = TextWrapper(LINE, subsequent_indent="    ", break_on_hyphens=False, replace_whitespace=False)
+    return "\n".join(piece for line in text.splitlines() for piece in (wrapper.wrap(line) or [""]))
+
+
+def send(page: Results, key: str) -> None:
     """One Markdown artifact; those of the same key are its history."""
-    name = re.sub(r"[^a-z0-9]+", "-", artifact_key.lower()).strip("-")
-    create_markdown_artifact(fitting(page.body), key=name, description=page.headline)
+    create_markdown_artifact(fitting(page.body), key=key, description=page.headline)
 
 
 def key(stage: Stage, what: str) -> str:
-    """An artifact's key, of lower case letters, digits and dashes: `evaluate-cube-lift-0-round0-results`."""
-    return re.sub(r"[^a-z0-9]+", "-", f"{stage.name}-{stage.round}-{what}".lower()).strip("-")
+    """The key of a stage's artifact, the same in every run: `evaluate-cube-lift-0-round0-results`."""
+    return as_key(stage.name, stage.round, what)
+
+
+def as_key(*parts: str) -> str:
+    """What Prefect takes as a key: lower case letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")

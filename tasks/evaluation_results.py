@@ -13,7 +13,7 @@ ARMS = {
     "base_rollouts": "control: base's own rollouts",
 }
 SUCCESS = ("successes", "rate", "95% interval", "steps to success")
-STATEMENT = "Success is decided by the simulator's state, never by a policy. Intervals are Wilson's."
+STATEMENT = "Success is decided by the simulator's state or, on a robot, by the operator; never by a policy. Intervals are Wilson's."
 
 
 def evaluated(metrics: Json, episodes: Json) -> Results:

@@ -10,7 +10,7 @@ from prefect.client.orchestration import get_client
 from prefect.futures import PrefectFuture
 from prefect.runtime import deployment, flow_run
 
-from tasks.artifacts import send, without_failing
+from tasks.artifacts import as_key, send, without_failing
 from tasks.graph import Stage
 from tasks.markdown import duration, inline_code, paragraphs, table
 from tasks.results import Results
@@ -33,8 +33,7 @@ def show_summary(chosen: Sequence[Stage], futures: dict[str, PrefectFuture[Any]]
     """An artifact with a row for each stage asked for; never raises."""
     with without_failing("the flow run's summary"):
         page = summary_page([ending(stage, futures.get(stage.name), workspace) for stage in chosen])
-        names = (flow_run.get_flow_name(), deployment.get_name(), "summary")
-        send(page, "-".join(name for name in names if name))
+        send(page, as_key(flow_run.get_flow_name() or "flow", deployment.get_name() or "", "summary"))
 
 
 def summary_page(endings: Sequence[Ending]) -> Results:
@@ -45,7 +44,15 @@ def summary_page(endings: Sequence[Ending]) -> Results:
     else:
         headline = f"{len(endings)} stages: " + ", ".join(f"{counts[how]} {how}" for how in HOW if counts[how])
     logs = [row.log for row in endings if row.log]
-    rows = [(row.title, row.how, row.log and inline_code(row.log.name), duration(row.seconds)) for row in endings]
+    rows = [
+        (
+            row.title,
+            "FAILED" if row.how == "failed" else row.how,
+            row.log and inline_code(row.log.name),
+            duration(row.seconds),
+        )
+        for row in endings
+    ]
     return Results(
         headline,
         paragraphs(

@@ -5,7 +5,7 @@ Values hold no-break spaces, so that a narrow column does not tear them.
 
 import base64
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 NONE = "–"
 _JOIN = "\N{NO-BREAK SPACE}"
@@ -28,7 +28,7 @@ def cell(value: object) -> str:
     if isinstance(value, str) and re.fullmatch(r"`[^`|]+`", value):
         return value
     text = NONE if value is None or value == "" else re.sub(r"[ \t\r\n]+", " ", str(value)).strip(" ")
-    return re.sub(r"([\\|<*`\[\]~])", r"\\\1", text)
+    return re.sub(r"([\\|<*`~]|\](?=\())", r"\\\1", text)
 
 
 def inline_code(text: object) -> str:
@@ -62,7 +62,7 @@ def interval(low: float | None, high: float | None) -> str:
     return NONE if low is None or high is None else f"{100 * low:.0f} to {100 * high:.0f}%".replace(" ", _JOIN)
 
 
-def difference(rates: dict[str, float | None] | None) -> str:
+def difference(rates: Mapping[str, float | None] | None) -> str:
     """A difference of rates in percentage points with its interval: `low`, `difference`, `high`."""
     if not rates or (middle := rates.get("difference")) is None:
         return NONE

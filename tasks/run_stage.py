@@ -3,11 +3,9 @@
 import os
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -68,18 +66,21 @@ def repro(stage: Stage, workspace: Path, command: list[str]) -> Outcome:
     logger = get_run_logger()
     log = log_file(stage, workspace)
     while True:
-        with progress_of(stage, workspace) as on_progress:
-            outcome = run_child(command, log, workspace, run_variables(), logger.info, on_progress, stage.timeout)
+        progress = Progress(stage)
+        outcome = run_child(
+            command, log, workspace, run_variables(), logger.info, shown_in(progress, workspace), stage.timeout
+        )
+        if not outcome.code:
+            progress.finish()
         if not is_busy(outcome):
             return outcome
         logger.info("another process works on the same files; trying again in %.0f s", BUSY_WAIT)
         time.sleep(BUSY_WAIT)
 
 
-@contextmanager
-def progress_of(stage: Stage, workspace: Path) -> Iterator[Any]:
-    """A listener for `run_child` that shows a progress bar as an artifact, and says once who holds DVC's lock."""
-    logger, start, told, progress = get_run_logger(), time.monotonic(), False, Progress(stage)
+def shown_in(progress: Progress, workspace: Path) -> Callable[[str], None]:
+    """A listener for `run_child` that hands a progress bar on, and says once who may hold DVC's lock."""
+    logger, start, told = get_run_logger(), time.monotonic(), False
 
     def on_progress(text: str) -> None:
         nonlocal told
@@ -89,8 +90,7 @@ def progress_of(stage: Stage, workspace: Path) -> Iterator[Any]:
             told = True
             logger.info("no output for %.0f s; another DVC command may hold %s", QUIET, workspace / ".dvc/tmp/lock")
 
-    yield on_progress
-    progress.finish()
+    return on_progress
 
 
 def log_file(stage: Stage, workspace: Path) -> Path:

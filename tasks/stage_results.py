@@ -15,6 +15,7 @@ from typing import Any
 from tasks import data_results, evaluation_results, training_results
 from tasks.child_process import environment
 from tasks.graph import Stage
+from tasks.lineage_tree import lineage_tree
 from tasks.markdown import code, inline_code, paragraphs, picture
 from tasks.results import Json, Results
 
@@ -34,10 +35,10 @@ def results_page(stage: Stage, workspace: Path) -> Results | None:
     try:
         found = READERS[stage.kind](stage, workspace)
     except NotThere as missing:
-        found = Results(f"nothing to show: {missing}", f"Nothing to show: {missing}")
-    except (AttributeError, IndexError, KeyError, TypeError) as error:
-        text = f"nothing to show: its files are not as expected ({type(error).__name__}: {error})"
-        found = Results(text, text.capitalize())
+        found = Results(f"nothing to show: {missing}", f"Nothing to show: {missing}.")
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        reason = f"its files are not as expected ({type(error).__name__}: {error})"
+        found = Results(f"nothing to show: {reason}", f"Nothing to show: {reason}.")
     page = paragraphs(f"## {stage.title}", found.body, _key_frames(stage, workspace), _outputs(stage))
     return Results(found.headline, page)
 
@@ -53,8 +54,9 @@ def lineage_page(stage: Stage, workspace: Path) -> Results | None:
         paragraphs(
             f"## What `{path}` was made from",
             code(drawing, "mermaid"),
-            "Boxes are data and models with their hash, arrows the stages that made one from the other. "
-            "Parameters, code and runs too, in a terminal:",
+            "Boxes are data and models with their hash, arrows the stages that made one from the other. The same as text:",
+            code(lineage_tree(drawing)),
+            "Parameters, code and runs too, and whether every file is still the same, in a terminal:",
             code(f"ocrrl lineage {path}\nocrrl lineage {path} --verify"),
         ),
     )
