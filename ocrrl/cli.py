@@ -1,6 +1,7 @@
 """`ocrrl`: a thin shell over the library; a stage's command, params.yaml section and dvc.yaml entry bear one name."""
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -40,6 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except (ValueError, FileNotFoundError, RuntimeError) as error:
         print(f"ocrrl {options.command}: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC and "No space left" not in str(error):
+            raise
+        message = f"no space left on the disk ({error}): free some (`make gc`, docs/dvc.md), then run it again"
+        print(f"ocrrl {options.command}: {message}", file=sys.stderr)
         return 1
 
 
