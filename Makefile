@@ -1,6 +1,7 @@
 # make demo   the whole loop for Cube Lift, from teleoperated episodes to a retrained VLA
 # make serve  Prefect's server, the deployments and a worker on this machine (make worker SLOT=gpu: for another's server)
 # make test   the tests
+# make gc     free disk: drops models and datasets that no kept commit uses, never an episode (make gc ARGS=--dry: shows)
 # make check  format, lint, types, import contracts, every test (the slow ones too)
 
 SLOT ?= cpu
@@ -16,7 +17,7 @@ export LP_NUM_THREADS := 1
 export TOKENIZERS_PARALLELISM := false
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: demo serve worker test check slow format lint type install clean
+.PHONY: demo serve worker test check slow format lint type install gc clean
 
 demo: $(READY)
 	$(BIN)/dvc repro report@cube_lift publish
@@ -51,6 +52,9 @@ type: $(READY)
 	$(BIN)/pyright
 
 install: $(READY)
+
+gc: $(READY)
+	$(BIN)/python -m tasks.collect_garbage $(ARGS)
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))' || \

@@ -143,16 +143,16 @@ def sort_objects(sizes: dict[str, int], kept: set[str], recorded: Iterable[Outpu
 
 def table(plan: Plan, keep_commits: int) -> str:
     """The plan as text: a row for each path that loses versions, and what is kept for which reason."""
-    used = f"used by the working tree, branches, tags, experiments, last {keep_commits} commits"
+    used = f"used here, by tags, experiments, last {keep_commits} of each branch"
     older = {f"episodes: {path}": group for path, group in plan.episodes.items()}
     rows = [("DROPPED", None), *sorted(plan.dropped.items()), ("KEPT", None), (used, plan.used), *sorted(older.items())]
-    lines = [f"{'':<76}{'versions':>9}{'files':>7}{'size':>11}"]
+    lines = [f"{'':<64}{'versions':>9}{'files':>7}{'size':>11}"]
     for name, group in rows:
         if group is None:
             lines.append(name)
         elif group.files or group is plan.used:
             versions = str(len(group.versions) or "")
-            lines.append(f"  {name:<74}{versions:>9}{len(group.files):>7}{_megabytes(group.files.values()):>11}")
+            lines.append(f"  {name:<62}{versions:>9}{len(group.files):>7}{_megabytes(group.files.values()):>11}")
     return "\n".join(lines)
 
 
@@ -167,9 +167,9 @@ def _lock(repo: Repo):
     try:
         with repo.lock:
             yield
-    except LockError as error:
+    except LockError:
         file = Path(repo.tmp_dir or "", "lock")
-        raise RuntimeError(f"another DVC command holds {file}: {holder(file)}; try again when it has ended") from error
+        raise RuntimeError(f"another DVC command holds {file}: {holder(file)}; try again when it has ended") from None
 
 
 def _experiment_folders(root: Path) -> list[Path]:

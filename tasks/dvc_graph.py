@@ -1,7 +1,6 @@
 """The stages of dvc.yaml, their order and what DVC would run again, as JSON on stdout.
 
-The one module that imports DVC. It runs as a process of its own: DVC's `Repo` is not made for threads, and the memory
-goes back when it ends.
+It imports DVC, whose `Repo` is not made for threads: no flow loads it, it runs as a process of its own.
 """
 
 import contextlib

@@ -18,6 +18,10 @@ stages:
     cmd: sh make.sh data/episodes/cube/recorded h5
     deps: [version]
     outs: [data/episodes/cube/recorded]
+  ingest:
+    cmd: sh make.sh data/datasets/cube_real parquet
+    deps: [version, elsewhere/mine]
+    outs: [data/datasets/cube_real]
   train_residual:
     cmd: sh make.sh data/models/residual_0 safetensors
     deps: [version]
@@ -45,12 +49,17 @@ def history(tmp_path_factory):
     session = project / "data/sessions/fr3/monday"
     session.mkdir(parents=True)
     (session / "episode_000000.h5").write_bytes(HDF5 + b"a real arm moved")
+    mine = project / "elsewhere/mine"
+    mine.mkdir(parents=True)
+    (mine / "episode.parquet").write_text("my first recording")
     with contextlib.chdir(project), Repo() as repo:
-        repo.add(str(session))
+        repo.add([str(session), str(mine)])
         run(repo, "1")
         commit(project)
         run(repo, "never committed")
         (project / "data/sessions/fr3/monday.dvc").unlink()
+        (mine / "episode.parquet").write_text("my second recording")
+        repo.add(str(mine))
         for version in ("2", "3"):
             run(repo, version)
             commit(project)
@@ -103,7 +112,8 @@ def test_old_models_go_and_episodes_of_every_commit_and_run_stay(project, capsys
     assert collect_garbage.main(["--keep-commits", "2", "--yes"]) == 0
     assert versions(project, MODEL) == {"2", "3"}
     assert versions(project, RECORDED) == versions(project, "data/rollouts/cube_corrected") == ALL
-    assert any("a real arm moved" in text for text in objects(project).values()), "what was added by `dvc add`"
+    for added in ("a real arm moved", "my first recording", "my second recording"):
+        assert any(added in text for text in objects(project).values()), added
     shown = capsys.readouterr().out
     dropped, kept = shown.split("KEPT")
     assert MODEL in dropped and RECORDED not in dropped
