@@ -4,14 +4,13 @@ Everything listens on 127.0.0.1 only. A server that answers already at PREFECT_A
 """
 
 import argparse
-import signal
 import subprocess
 import sys
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from flows.server import answers, api_url, server_command
+from flows.server import answers, api_url, end_by_signals, server_command
 from flows.set_up import prepare_server
 from tasks.child_process import Child, environment, started
 
@@ -25,8 +24,7 @@ def main() -> int:
     parser.add_argument("--pool", default="laptop", help="the work pool that this machine serves")
     parser.add_argument("--limit", type=int, default=4, help="flow runs at once")
     options = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _leave)
+    end_by_signals()
     with suppress(KeyboardInterrupt), ExitStack() as running:
         return serve(options.pool, options.limit, running)
     return 0
@@ -98,10 +96,6 @@ Ready. The UI is at {ui}; Ctrl-C here stops everything. In another terminal, in 
 
 def _export(url: str) -> str:
     return "" if url == "http://127.0.0.1:4200/api" else f"\n    export PREFECT_API_URL={url}"
-
-
-def _leave(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Where the Prefect server is, and the command that starts one on this machine."""
 
+import signal
 import socket
 import urllib.request
 from contextlib import suppress
@@ -37,3 +38,16 @@ def server_command(url: str) -> list[str]:
                 f"choose another: export PREFECT_API_URL=http://127.0.0.1:{port + 1}/api"
             )
     return ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+
+
+def end_by_signals() -> None:
+    """Make Ctrl-C, SIGTERM and a closed terminal end this process by KeyboardInterrupt, so that its children end too.
+
+    A shell has its background jobs ignore SIGINT, hence this one is set as well.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
+
+
+def _leave(number: int, frame: object) -> None:
+    raise KeyboardInterrupt

@@ -2,13 +2,14 @@
 
 import argparse
 import json
-import os
 import socket
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
-from flows.server import answers, api_url
-from tasks.child_process import environment
+from flows.serve import LOGS
+from flows.server import answers, api_url, end_by_signals
+from tasks.child_process import environment, run_child
 from tasks.graph import SLOTS
 
 
@@ -31,8 +32,13 @@ def main() -> None:
         )
     name = options.name or f"{options.slot} of {socket.gethostname()} in {Path.cwd().name}"
     command = ["prefect", "worker", "start", "--pool", options.slot, "--type", "process", "--name", name]
+    command += ["--limit", str(options.limit)]
     variables = {"OCRRL_WORKSPACE": str(Path.cwd()), "PREFECT_API_URL": url}
-    os.execvpe(command[0], [*command, "--limit", str(options.limit)], environment(variables))
+    log = Path.cwd() / LOGS / f"worker-{options.slot}.log"
+    end_by_signals()
+    # A Prefect worker may hang when asked to end; the supervisor ends it all the same.
+    with suppress(KeyboardInterrupt):
+        run_child(command, log, Path.cwd(), variables, lambda line: print(line, flush=True))
 
 
 if __name__ == "__main__":
