@@ -15,6 +15,8 @@ from prefect.input import RunInput
 from pydantic import Field, SecretStr
 
 from tasks.child_process import environment
+from tasks.graph import Selection, read_graph
+from tasks.run_session import Session, new_session_name, run_session
 
 
 class NotApproved(RuntimeError):
@@ -76,3 +78,12 @@ def sign(given: Approval, cell: str, session: str, task: str, episodes: int) -> 
     if done.returncode:
         raise NotApproved(done.stderr.strip())
     return Approved(SecretStr(done.stdout.strip()), given.episodes)
+
+
+def approved_sessions(command: str, cell: str, tasks: list[str] | None, episodes: int, wait_minutes: float) -> None:
+    """A session of `command` (`rollout` or `evaluate`) in `cell` for each tabletop task, each approved by an operator."""
+    chosen = read_graph(Path.cwd()).select(Selection(tabletop_tasks=tuple(tasks or ())))
+    for tabletop_task in dict.fromkeys(stage.tabletop_task for stage in chosen):
+        name = new_session_name(command)
+        approved = approve(cell, name, tabletop_task, episodes, wait_minutes)
+        run_session(Session(command, cell, tabletop_task, approved.episodes, name), approved.token, Path.cwd())

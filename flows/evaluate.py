@@ -4,14 +4,11 @@ prefect deployment run evaluate/full
 prefect deployment run evaluate/full -p cell=rehearsal -p episodes=6     # a session; an operator approves it
 """
 
-from pathlib import Path
-
 from prefect import flow
 
-from flows.approve import approve
-from tasks.graph import Selection, read_graph
+from flows.approve import approved_sessions
+from tasks.graph import Selection
 from tasks.run_graph import run_stages
-from tasks.run_session import Session, new_session_name, run_session
 
 STAGES = ("evaluate", "evaluate_retrained", "report")
 
@@ -35,12 +32,8 @@ def evaluate(
     """
     if cell == "twin":
         run_stages(Selection((), STAGES, tuple(tasks or ()), tuple(rounds or ())))
-        return
-    chosen = read_graph(Path.cwd()).select(Selection(tabletop_tasks=tuple(tasks or ())))
-    for tabletop_task in dict.fromkeys(stage.tabletop_task for stage in chosen):
-        name = new_session_name("evaluate")
-        approved = approve(cell, name, tabletop_task, episodes, wait_minutes)
-        run_session(Session("evaluate", cell, tabletop_task, approved.episodes, name), approved.token, Path.cwd())
+    else:
+        approved_sessions("evaluate", cell, tasks, episodes, wait_minutes)
 
 
 if __name__ == "__main__":

@@ -14,13 +14,12 @@ from tasks.run_stage import run_stage
 
 
 @flow(name="stage", flow_run_name="{stage}", persist_result=False)
-def stage(stage: str, revision: str, coordinator: str = "") -> None:
+def stage(stage: str, revision: str) -> None:
     """Run one stage of dvc.yaml here, with what it needs pulled, and push what it wrote.
 
     Args:
         stage: a stage of dvc.yaml, such as `train_residual@cube_lift-0`.
         revision: the git commit that the coordinator runs.
-        coordinator: id of the flow run that asked for it, for the run record.
     """
     workspace = Path.cwd()
     check_out(workspace, revision)

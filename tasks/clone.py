@@ -41,13 +41,11 @@ def head(workspace: Path) -> str:
 
 def modified(workspace: Path) -> list[str]:
     """Tracked files that differ from the commit, and untracked ones that git does not ignore; not dvc.lock and records."""
-    done = _git(workspace, "status", "--porcelain", "--untracked-files=normal")
+    done = _git(workspace, "status", "--porcelain", "--untracked-files=all")
     if done.returncode:
         raise CloneDiffers(f"{workspace} must be a git clone: workers run commits, got: {done.stderr.strip()}")
     files = [line[3:] for line in done.stdout.splitlines()]
-    return [
-        name for name in files if name not in ("dvc.lock", "data/", "data/runs.jsonl") and "/.gitignore" not in name
-    ]
+    return [name for name in files if name not in ("dvc.lock", "data/runs.jsonl") and "/.gitignore" not in name]
 
 
 def _git(workspace: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

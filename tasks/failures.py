@@ -6,8 +6,8 @@ from tasks.child_process import Outcome
 from tasks.graph import Stage
 
 ADVICE = {
-    "No space left on device": "The disk is full. Free some space (`dvc gc --workspace --all-commits` drops what no commit "
-    "uses) and run again: finished stages are kept.",
+    "No space left on device": "The disk is full. Free some space (`make gc` never drops an episode, docs/dvc.md) and "
+    "run again: finished stages are kept.",
     "no remote specified": "DVC has no remote. `dvc remote add --default NAME URL` adds one (docs/scale_out.md).",
     "config file error: no remote": "DVC has no remote. `dvc remote add --default NAME URL` adds one (docs/scale_out.md).",
     "Unable to acquire lock": "Another DVC command holds the lock. Wait for it, then run again.",
@@ -18,10 +18,6 @@ ADVICE = {
 
 class StageFailed(RuntimeError):
     """A stage ended with an error; the message holds the last lines of its log and the next step."""
-
-
-class StageStopped(StageFailed):
-    """A stage was ended by a cancellation or a time-out."""
 
 
 def explain(stage: Stage, outcome: Outcome) -> str:

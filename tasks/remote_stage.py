@@ -13,7 +13,6 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
-from prefect.runtime import flow_run
 
 from tasks.artifacts import show_results
 from tasks.child_process import environment
@@ -43,7 +42,7 @@ def push_inputs(workspace: Path) -> str:
 def run_on_worker(stage: Stage, workspace: Path, revision: str) -> StageRun:
     """Have a worker of pool `stage.slot` run `stage`, wait, and restore its result here."""
     start = time.monotonic()
-    parameters = {"stage": stage.name, "revision": revision, "coordinator": str(flow_run.get_id() or "")}
+    parameters = {"stage": stage.name, "revision": revision}
     warn_without_worker(stage.slot)
     deployment = f"stage/{stage.slot}"
     run = cast(FlowRun, run_deployment(deployment, parameters=parameters, timeout=None, poll_interval=POLL))
