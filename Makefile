@@ -20,7 +20,7 @@ export DVC_NO_ANALYTICS := 1
 .PHONY: demo serve worker test check slow format lint type install gc clean
 
 demo: $(READY)
-	$(BIN)/dvc repro report@cube_lift publish
+	$(BIN)/dvc repro report@cube_lift
 	@$(BIN)/ocrrl timings
 	@$(BIN)/ocrrl show cube_lift
 

@@ -1,30 +1,80 @@
-"""docs/results.md from the last `make demo`: `python -m benchmarks.results > docs/results.md`.
+"""docs/results.md from what was run here: `python -m benchmarks.results [--seeds 3] > docs/results.md`.
 
-Every number is read from the tracked metrics, the learning curve and the run record of this machine.
+Every number is read from the reports, the tracked metrics, the learning curves and the run record of this machine. What was
+not run is named, with the command that runs it.
 """
 
+import argparse
 import json
+import re
 
+from benchmarks.table1 import require_evaluations
 from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS
-from ocrrl.layout import Layout
+from ocrrl.layout import MULTITASK, ROUND, Layout
 from ocrrl.lineage.run_record import timings_table
+from ocrrl.report.build_multitask_report import table_1_markdown
+from ocrrl.report.paper_results import TABLE_1
+from ocrrl.stages.report_multitask import read_round
 
 
 def main() -> None:
-    print("# Results\n")
-    print("Printed by `python -m benchmarks.results` after `make demo`; initial states are held out (`test` seeds).\n")
-    for slug in TABLETOP_TASKS:
-        layout = Layout(slug)
-        print((layout.report / "results.md").read_text().replace("# ", "## "))
-        print(f"### Learning curve of the residual, {slug}, seed 0\n")
-        points = json.loads((layout.residual(0) / "curve.json").read_text())["points"]
-        print("| transitions | " + " | ".join(f"{point['transitions']:,}" for point in points) + " |")
-        print("|---" * (len(points) + 1) + "|")
-        print("| validated success | " + " | ".join(f"{point['validation_success']:.2f}" for point in points) + " |\n")
-        replay = json.loads(layout.replay_report.read_text())["counts"]
-        print(f"Replay kept {replay['kept']} of {replay['episodes']} demonstrations.\n")
-    print("### What each stage cost\n")
-    print("```\n" + timings_table() + "\n```")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=1, help="residual seeds that Table 1 is printed over, too")
+    options = parser.parse_args()
+    print(results_page(options.seeds))
+
+
+def results_page(residual_seeds: int) -> str:
+    """The page: all tabletop tasks, Table 1 over `residual_seeds` if there are several, each task, what a stage cost."""
+    parts = [
+        "# Results",
+        "Printed by `python -m benchmarks.results`; initial states are held out (`test` seeds).",
+        _report(MULTITASK, "All tabletop tasks", "dvc repro report_multitask"),
+    ]
+    if residual_seeds > 1:
+        parts.append(_over_seeds(residual_seeds))
+    parts += [_task(slug) for slug in TABLETOP_TASKS]
+    return "\n\n".join([*parts, "## What each stage cost", f"```\n{timings_table()}\n```"])
+
+
+def _report(item: str, title: str, command: str) -> str:
+    """The Markdown of a report, one level down; or that it was not run."""
+    path = Layout(item).report / "results.md"
+    if not path.is_file():
+        return f"## {title}\n\nNot run here; `{command}` makes it."
+    return _one_level_down(path.read_text().strip())
+
+
+def _task(slug: str) -> str:
+    """A tabletop task's report, its learning curve and its replays, as far as they are there."""
+    layout = Layout(slug)
+    parts = [_report(slug, f"{slug}, {ROUND}", f"dvc repro report@{slug}")]
+    curve = layout.residual(0) / "curve.json"
+    if curve.is_file():
+        points = json.loads(curve.read_text())["points"]
+        known = [point for point in points if point.get("validation_success") is not None]
+        transitions = (f"{point['transitions']:,}" for point in known)
+        rates = (f"{point['validation_success']:.2f}" for point in known)
+        table = [("transitions", *transitions), ("---",) * (len(known) + 1), ("validated success", *rates)]
+        parts.append(f"### Learning curve of the residual, {slug}, seed 0")
+        parts.append("\n".join("| " + " | ".join(row) + " |" for row in table))
+    if layout.replay_report.is_file():
+        counts = json.loads(layout.replay_report.read_text())["counts"]
+        parts.append(f"Replay kept {counts['kept']} of {counts['episodes']} demonstrations.")
+    return "\n\n".join(parts)
+
+
+def _over_seeds(count: int) -> str:
+    title = f"## All tabletop tasks over {count} residual seeds"
+    try:
+        require_evaluations(tuple(TABLE_1), ROUND, range(count))
+    except FileNotFoundError as error:
+        return f"{title}\n\nNot run here. {error}."
+    return f"{title}\n\n{_one_level_down(table_1_markdown(read_round(tuple(TABLE_1), ROUND, range(count))))}"
+
+
+def _one_level_down(markdown: str) -> str:
+    return re.sub(r"^#", "##", markdown, flags=re.MULTILINE)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ STATE = (".dvc/cache", ".dvc/tmp", "data", "dvc.lock")
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=8)
-    parser.add_argument("--transitions", type=int, default=12000, help="of each residual's training")
+    parser.add_argument("--transitions", type=int, default=6000, help="of each residual's training")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="scale_out-") as temporary:

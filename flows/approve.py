@@ -83,7 +83,7 @@ def sign(given: Approval, cell: str, session: str, task: str, episodes: int) -> 
 def approved_sessions(command: str, cell: str, tasks: list[str] | None, episodes: int, wait_minutes: float) -> None:
     """A session of `command` (`rollout` or `evaluate`) in `cell` for each tabletop task, each approved by an operator."""
     chosen = read_graph(Path.cwd()).select(Selection(tabletop_tasks=tuple(tasks or ())))
-    for tabletop_task in dict.fromkeys(stage.tabletop_task for stage in chosen):
+    for tabletop_task in dict.fromkeys(stage.tabletop_task for stage in chosen if stage.tabletop_task):
         name = new_session_name(command)
         approved = approve(cell, name, tabletop_task, episodes, wait_minutes)
         run_session(Session(command, cell, tabletop_task, approved.episodes, name), approved.token, Path.cwd())

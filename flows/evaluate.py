@@ -1,4 +1,4 @@
-"""`evaluate`: evaluation: base and base + residual, the retrained VLA beside the one before, and the report.
+"""`evaluate`: base and base + residual, the retrained VLAs beside those before, and the reports.
 
 prefect deployment run evaluate/full
 prefect deployment run evaluate/full -p cell=rehearsal -p episodes=6     # a session; an operator approves it
@@ -10,7 +10,7 @@ from flows.approve import approved_sessions
 from tasks.graph import Selection
 from tasks.run_graph import run_stages
 
-STAGES = ("evaluate", "evaluate_retrained", "report")
+STAGES = ("evaluate", "evaluate_retrained", "report", "evaluate_multitask", "report_multitask")
 
 
 @flow(name="evaluate", persist_result=False)

@@ -8,12 +8,12 @@ from prefect import flow
 from tasks.graph import Selection
 from tasks.run_graph import run_stages
 
-STAGES = ("finetune",)
+STAGES = ("finetune", "finetune_multitask", "promote")
 
 
 @flow(name="finetune", persist_result=False)
 def finetune(tasks: list[str] | None = None, rounds: list[str] | None = None) -> None:
-    """Run what is out of date among `finetune`; what they need must be up to date.
+    """Run what is out of date among `finetune`, `finetune_multitask`, `promote`; what they need must be up to date.
 
     Args:
         tasks: tabletop tasks, such as `cube_lift`; all when left out.

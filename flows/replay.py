@@ -8,12 +8,12 @@ from prefect import flow
 from tasks.graph import Selection
 from tasks.run_graph import run_stages
 
-STAGES = ("replay",)
+STAGES = ("replay", "replay_rollouts")
 
 
 @flow(name="replay", persist_result=False)
 def replay(tasks: list[str] | None = None, rounds: list[str] | None = None) -> None:
-    """Run what is out of date among `replay`; what they need must be up to date.
+    """Run what is out of date among `replay`, `replay_rollouts`; what they need must be up to date.
 
     Args:
         tasks: tabletop tasks, such as `cube_lift`; all when left out.

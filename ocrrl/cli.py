@@ -19,9 +19,17 @@ STAGES = {
     "rollout": "collect successful episodes of the real VLA with the residual, and without it as a control",
     "training_set": "demonstrations and rollouts as the training sets of the retrained VLA and its control arms",
     "retrain": "retrain the real VLA on each training set, with as many optimiser steps each",
-    "publish": "the last retrained VLA under the name that stays: data/models/vla_retrained",
     "evaluate_retrained": "the retrained VLA beside the one before and the control arms, in the cell",
     "report": "one page of tables, figures and films",
+    "replay_rollouts": "a later round: the rollouts of the round before in the training simulator",
+    "promote": "a later round: the VLAs to go on with, the retrained ones where they validate better",
+}
+MULTITASK_STAGES = {
+    "retrain_multitask": "one VLA for all tabletop tasks from their training sets, and its control arms",
+    "evaluate_multitask": "the multi-task VLA on every tabletop task, beside those before and the control arms",
+    "finetune_multitask": "a later round: the retrained VLA's counterpart in the simulator",
+    "publish": "the last multi-task VLA under the name that stays: data/models/vla_retrained",
+    "report_multitask": "all tabletop tasks and the multi-task VLA on one page of tables and figures",
 }
 
 
@@ -65,9 +73,10 @@ def _run_the_code_that_lies_here() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ocrrl", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for name, purpose in STAGES.items():
+    for name, purpose in (STAGES | MULTITASK_STAGES).items():
         stage = commands.add_parser(name, help=purpose, description=purpose)
-        stage.add_argument("tabletop_task", help="cube_lift")
+        if name in STAGES:
+            stage.add_argument("tabletop_task", help="such as cube_lift")
         stage.add_argument("--round", default="round0", help="of self-improvement: round0, round1, ...")
         if name == "finetune":
             stage.add_argument("--domain", choices=("sim", "real"), required=True)
@@ -84,6 +93,9 @@ def _parser() -> argparse.ArgumentParser:
 
     params = commands.add_parser("params", help="write params.yaml from a preset")
     params.add_argument("--preset", required=True, help="default, smoke or paper")
+    params.add_argument("--tasks", nargs="+", help="tabletop tasks; all when left out")
+    params.add_argument("--residual-seeds", type=int, default=1, help="how many residuals a task: seeds 0, 1, ...")
+    params.add_argument("--rounds", type=int, default=1, help="of self-improvement")
     params.add_argument("--path", type=Path, default=Path("params.yaml"))
     show = commands.add_parser("show", help="print a tabletop task's results and the report's path")
     show.add_argument("tabletop_task")
@@ -121,11 +133,17 @@ def _run(options: argparse.Namespace) -> int:
         from ocrrl.stages import run_stage
 
         return run_stage(options)
+    if options.command in MULTITASK_STAGES:
+        from ocrrl.stages import run_multitask_stage
+
+        return run_multitask_stage(options)
     if options.command == "params":
         from ocrrl import params
-        from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS
+        from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS, tabletop_task
 
-        params.write(params.resolve(options.preset, list(TABLETOP_TASKS)), options.preset, options.path)
+        tasks = [tabletop_task(slug).slug for slug in options.tasks or TABLETOP_TASKS]
+        sections = params.resolve(options.preset, tasks, options.residual_seeds, options.rounds)
+        params.write(sections, options.preset, options.path)
         print(f"{options.path}: every parameter of the {options.preset} preset")
     elif options.command == "lineage":
         from ocrrl.lineage import command

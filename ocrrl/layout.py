@@ -6,13 +6,14 @@ from pathlib import Path
 DATA = Path("data")
 WORK = Path(".work")  # unfinished work: never tracked, safe to delete when nothing runs
 ROUND = "round0"
-PUBLISHED_VLA = DATA / "models" / "vla_retrained"  # the last retrained VLA of the tabletop tasks that exist
+MULTITASK = "multitask"  # stands where a tabletop task's slug would, for what was trained on all of them
+PUBLISHED_VLA = DATA / "models" / "vla_retrained"  # the last multi-task VLA
 ROLLED_OUT_SEED = 0  # of the residual that `rollout` uses: fixed beforehand, not chosen on results
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The paths of one tabletop task in one round of self-improvement."""
+    """The paths of one tabletop task, or of `MULTITASK`, in one round of self-improvement."""
 
     tabletop_task: str
     round: str = ROUND
@@ -20,6 +21,18 @@ class Layout:
     @property
     def round_number(self) -> int:
         return int(self.round.removeprefix("round"))
+
+    @property
+    def previous(self) -> "Layout":
+        """The round before; ValueError in the first one."""
+        if self.round_number == 0:
+            raise ValueError(f"{self.round} must be a later round, got the first one")
+        return Layout(self.tabletop_task, f"round{self.round_number - 1}")
+
+    @property
+    def first(self) -> "Layout":
+        """Round 0, whose demonstrations every round starts from."""
+        return Layout(self.tabletop_task)
 
     @property
     def recorded_episodes(self) -> Path:
@@ -83,6 +96,11 @@ class Layout:
     @property
     def report(self) -> Path:
         return DATA / "reports" / self.round / self.tabletop_task
+
+    @property
+    def promotion(self) -> Path:
+        """How the retrained VLA and the one before compared on validation states."""
+        return DATA / "metrics" / self.round / "promote" / f"{self.tabletop_task}.json"
 
     def work(self, stage: str) -> Path:
         """Folder for a stage's unfinished work."""

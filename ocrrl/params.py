@@ -8,6 +8,7 @@ import dataclasses
 import importlib
 import types
 import typing
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,12 @@ import yaml
 
 PARAMS_FILE = Path("params.yaml")
 PRESETS = ("default", "smoke", "paper")
+
+GRAPH_SECTIONS = (
+    *("tabletop_tasks", "tasks", "loops", "residuals", "rounds"),
+    *("later_loops", "later_rounds", "last_round"),
+)
+"""What dvc.yaml makes a stage for each of: written by `graph_sections`, so that stages, seeds and rounds agree."""
 
 CONFIGS = {
     "record": "ocrrl.datasets.record:RecordConfig",
@@ -28,7 +35,15 @@ CONFIGS = {
     "training_set": "ocrrl.datasets.training_set:TrainingSetConfig",
     "retrain": "ocrrl.policies.finetune:FinetuneConfig",
     "evaluate_retrained": "ocrrl.rollouts.evaluate_retrained:EvaluateRetrainedConfig",
+    "promote": "ocrrl.rollouts.evaluate_retrained:EvaluateRetrainedConfig",
 }
+
+
+MULTITASK_CONFIGS = {
+    "retrain_multitask": "ocrrl.policies.finetune:FinetuneConfig",
+    "evaluate_multitask": "ocrrl.rollouts.evaluate_retrained:EvaluateRetrainedConfig",
+}
+"""Sections of stages that work on all tabletop tasks at once: one set of parameters each."""
 
 
 class ParamsError(ValueError):
@@ -40,11 +55,9 @@ class Params:
 
     def __init__(self, sections: dict[str, Any], source: str):
         self._sections, self._source = sections, source
-        unknown = set(sections) - set(CONFIGS) - {"tabletop_tasks"}
-        if unknown:
-            raise ParamsError(
-                f"{source}: sections must be among {', '.join(CONFIGS)}, got {', '.join(sorted(unknown))}"
-            )
+        known = (*GRAPH_SECTIONS, *CONFIGS, *MULTITASK_CONFIGS)
+        if unknown := sorted(set(sections) - set(known)):
+            raise ParamsError(f"{source}: sections must be among {', '.join(known)}, got {', '.join(unknown)}")
 
     @classmethod
     def read(cls, path: Path = PARAMS_FILE) -> "Params":
@@ -64,6 +77,19 @@ class Params:
         entry = self._entry(section, tabletop_task)
         return build(config_class(section), entry, f"{self._source}: {section}.{tabletop_task}")
 
+    def multitask_config(self, section: str) -> Any:
+        """The dataclass of a stage that works on all tabletop tasks at once."""
+        return build(config_class(section), self._sections.get(section), f"{self._source}: {section}")
+
+    def tasks(self) -> list[str]:
+        """The tabletop tasks of the loop; ParamsError unless they are the keys of `tabletop_tasks`."""
+        tasks = self._sections.get("tasks")
+        if not isinstance(tasks, list) or set(tasks) != set(self._sections.get("tabletop_tasks", {})):
+            raise ParamsError(
+                f"{self._source}: tasks must list the keys of tabletop_tasks, for DVC's matrix stages, got {tasks}"
+            )
+        return tasks
+
     def episodes_folder(self, tabletop_task: str) -> Path:
         """The folder of the demonstrations that the loop starts from."""
         entry = self._entry("tabletop_tasks", tabletop_task)
@@ -74,10 +100,27 @@ class Params:
 
     def check(self) -> None:
         """Build every config once. Raises ParamsError naming the first value that is wrong."""
-        for task in self._sections.get("tabletop_tasks", {}):
+        for task in self.tasks():
             self.episodes_folder(task)
             for section in CONFIGS:
                 self.config(section, task)
+        for section in MULTITASK_CONFIGS:
+            self.multitask_config(section)
+        for section, expected in self._graph().items():
+            if section != "tasks" and self._sections.get(section) != expected:
+                raise ParamsError(
+                    f"{self._source}: {section} must be what follows from tabletop_tasks, residuals and rounds; write it "
+                    f"with `ocrrl params --preset PRESET --tasks ... --residual-seeds ... --rounds ...`"
+                )
+
+    def _graph(self) -> dict[str, Any]:
+        """The sections for DVC as they follow from the tabletop tasks, the seeds of round 0 and the rounds."""
+        tasks: dict[str, Any] = self._sections.get("tabletop_tasks", {})
+        residuals = self._sections.get("residuals")
+        entries = residuals.values() if isinstance(residuals, dict) else ()
+        seeds = 1 + max((entry.get("seed", 0) for entry in entries if isinstance(entry, dict)), default=0)
+        rounds = self._sections.get("rounds")
+        return graph_sections(tasks, seeds, len(rounds) if isinstance(rounds, list) else 1)
 
     def _entry(self, section: str, tabletop_task: str) -> Any:
         entries = self._sections.get(section)
@@ -89,18 +132,55 @@ class Params:
 
 def config_class(section: str) -> type:
     """The dataclass that validates `section`, imported when asked for."""
-    module, name = CONFIGS[section].split(":")
+    module, name = (CONFIGS | MULTITASK_CONFIGS)[section].split(":")
     return getattr(importlib.import_module(module), name)
 
 
-def resolve(preset: str, tabletop_tasks: list[str]) -> dict[str, Any]:
-    """Every parameter of `preset` for `tabletop_tasks`: defaults, then default.yaml, then the preset's own overrides."""
+def graph_sections(tabletop_tasks: Mapping[str, Any], residual_seeds: int, rounds: int) -> dict[str, Any]:
+    """What dvc.yaml makes stages for: DVC's templates take one name apiece, so that every combination is spelt out.
+
+    `tabletop_tasks` is that section: each task's episodes. Keys name the stages; round 0's bear no round.
+    """
+    if residual_seeds < 1 or rounds < 1:
+        raise ParamsError(f"residual seeds and rounds must each be at least 1, got {residual_seeds} and {rounds}")
+    names = [f"round{number}" for number in range(rounds)]
+    loops: dict[str, Any] = {}
+    for previous, name in zip([None, *names], names, strict=False):
+        for task, entry in tabletop_tasks.items():
+            loop = {"task": task, "round": name, "episodes": entry.get("episodes")}
+            loops[task if previous is None else f"{name}-{task}"] = loop | ({"previous": previous} if previous else {})
+    residuals = {
+        f"{key}-{seed}": {"task": loop["task"], "round": loop["round"], "seed": seed}
+        for key, loop in loops.items()
+        for seed in (range(residual_seeds) if loop["round"] == names[0] else range(1))
+    }
+    return {
+        "tabletop_tasks": dict(tabletop_tasks),
+        "tasks": list(tabletop_tasks),
+        "loops": {key: {k: v for k, v in loop.items() if k != "previous"} for key, loop in loops.items()},
+        "residuals": residuals,
+        "rounds": names,
+        "later_loops": {
+            key: {name: loop[name] for name in ("task", "round", "previous")}
+            for key, loop in loops.items()
+            if "previous" in loop
+        },
+        "later_rounds": names[1:],
+        "last_round": names[-1],
+    }
+
+
+def resolve(preset: str, tabletop_tasks: list[str], residual_seeds: int = 1, rounds: int = 1) -> dict[str, Any]:
+    """Every parameter of `preset` for `tabletop_tasks`: defaults, then default.yaml, then the preset's own overrides.
+
+    A residual is trained for each of so many seeds in the first round, one in each later round. Raises ParamsError for a
+    preset that is none.
+    """
     if preset not in PRESETS:
         raise ParamsError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
     layers = [_preset("default")] + ([_preset(preset)] if preset != "default" else [])
-    sections: dict[str, Any] = {
-        "tabletop_tasks": {task: {"episodes": f"data/episodes/{task}/recorded"} for task in tabletop_tasks}
-    }
+    episodes = {task: {"episodes": f"data/episodes/{task}/recorded"} for task in tabletop_tasks}
+    sections = graph_sections(episodes, residual_seeds, rounds)
     for section in CONFIGS:
         sections[section] = {}
         for task in tabletop_tasks:
@@ -110,6 +190,10 @@ def resolve(preset: str, tabletop_tasks: list[str]) -> dict[str, Any]:
                 values |= overrides.get("shared", {}) | overrides.get(task, {})
             config = build(config_class(section), values, f"preset {preset}: {section}.{task}", complete=False)
             sections[section][task] = _plain(dataclasses.asdict(config))
+    for section in MULTITASK_CONFIGS:
+        values = {key: value for layer in layers for key, value in layer.get(section, {}).items()}
+        config = build(config_class(section), values, f"preset {preset}: {section}", complete=False)
+        sections[section] = _plain(dataclasses.asdict(config))
     return sections
 
 

@@ -1,5 +1,8 @@
 """Which scene, demonstrator and cell a tabletop task's name stands for: the one place where worlds are put together."""
 
+import importlib
+from collections.abc import Mapping
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ocrrl.interface.tabletop_tasks import tabletop_task
@@ -11,29 +14,42 @@ if TYPE_CHECKING:
     from ocrrl.sim.teleoperator import ScriptedTeleoperator, TrueStateEnvironment
 
 
+SCENES = {
+    "cube_lift": "CubeLift",
+    "pick_and_place": "PickAndPlace",
+    "stack_cube": "StackCube",
+    "close_drawer": "CloseDrawer",
+    "stand_cup_up": "StandCupUp",
+}
+"""Class of each tabletop task's scene; its module is `ocrrl.sim.<slug>`, which holds the demonstrator too."""
+
+
 def make_scene(slug: str) -> "TabletopScene":
     """The scene of the tabletop task `slug`; ValueError names the known ones."""
     task = tabletop_task(slug)
-    from ocrrl.sim.cube_lift import CubeLift
-
-    return {"cube_lift": CubeLift}[task.slug]()
+    return getattr(_module(task.slug), SCENES[task.slug])()
 
 
 def make_teleoperator(slug: str, environment: "TrueStateEnvironment") -> "ScriptedTeleoperator":
     """The scripted stand-in for a teleoperator of the tabletop task `slug`."""
     task = tabletop_task(slug)
-    from ocrrl.sim import cube_lift
     from ocrrl.sim.teleoperator import ScriptedTeleoperator
 
-    plan = {"cube_lift": cube_lift.plan_demonstration}[task.slug]
-    return ScriptedTeleoperator(environment, plan)
+    return ScriptedTeleoperator(environment, _module(task.slug).plan_demonstration)
 
 
-def make_simulator(slug: str, num_envs: int) -> "SimEnvironment":
-    """`num_envs` copies of the tabletop task `slug` in the training simulator."""
+def _module(slug: str) -> ModuleType:
+    return importlib.import_module(f"ocrrl.sim.{slug}")
+
+
+def make_simulator(
+    slug: str, num_envs: int, randomised: Mapping[str, tuple[float, float]] | None = None
+) -> "SimEnvironment":
+    """`num_envs` copies of the tabletop task `slug` in the training simulator, dynamics `randomised` by name of range."""
+    from ocrrl.sim.dynamics import DynamicsRange
     from ocrrl.sim.environment import SimEnvironment
 
-    return SimEnvironment(make_scene(slug), num_envs)
+    return SimEnvironment(make_scene(slug), num_envs, dynamics=DynamicsRange(**dict(randomised or {})))
 
 
 def make_twin(slug: str, num_envs: int) -> "TwinCell":

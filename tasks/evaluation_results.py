@@ -1,6 +1,7 @@
-"""Results of the stages that evaluate: evaluate, evaluate_retrained."""
+"""Results of the stages that evaluate: evaluate, evaluate_retrained, evaluate_multitask, promote."""
 
 from collections.abc import Iterable
+from statistics import fmean
 
 from tasks.markdown import NONE, difference, interval, number, paragraphs, percent, table
 from tasks.results import Json, Results, cell_name, no_robot
@@ -44,7 +45,10 @@ def evaluated(metrics: Json, episodes: Json) -> Results:
 
 
 def retrained(metrics: Json) -> Results:
-    """Of `evaluate_retrained`: the VLA alone, before and after, beside its control arms; a table for each task and cell."""
+    """Of `evaluate_retrained` and `evaluate_multitask`: the VLA alone beside the one before and its control arms.
+
+    A table for each tabletop task and cell; the headline is on the mean where there are several tasks.
+    """
     parts, news, cells, seeds = [], [], [], []
     for tabletop_task, entries in metrics["tabletop_tasks"].items():
         for cell, entry in entries.items():
@@ -62,7 +66,7 @@ def retrained(metrics: Json) -> Results:
             arms = metrics.get("episodes", {}).get(tabletop_task, {}).get(cell, {})
             seeds += [episode["seed"] for found in arms.values() for episode in found]
     return Results(
-        "; ".join(news) + ": VLA alone, before → retrained",
+        ("; ".join(news) if len(news) == 1 else _means(metrics["tabletop_tasks"])) + ": VLA alone, before → retrained",
         paragraphs(
             *parts,
             f"{_held_out(seeds)} {STATEMENT} Every arm was trained with as many optimiser steps. "
@@ -70,6 +74,37 @@ def retrained(metrics: Json) -> Results:
             no_robot(cells),
         ),
     )
+
+
+def promoted(metrics: Json) -> Results:
+    """Of `promote`: the VLA before and the retrained one on validation states, and which of them goes on."""
+    rows = [(ARMS[arm], *_success(metrics[arm])) for arm in ("before", "retrained")]
+    rates = [percent(metrics[arm]["success_rate"]) for arm in ("before", "retrained")]
+    verdict = "promoted" if metrics["promoted"] else "not promoted: the pair of the round before goes on"
+    return Results(
+        f"{verdict}; {' → '.join(rates)} on validation states in {cell_name('twin')}",
+        paragraphs(
+            table(("policy, without residual", *SUCCESS), rows),
+            f"Retrained minus before: {difference(metrics.get('difference'))} percentage points. The states are those that "
+            "checkpoints are selected on, none that a result is reported on. Intervals are Wilson's.",
+            no_robot(["twin"]),
+        ),
+    )
+
+
+def _means(tabletop_tasks: Json) -> str:
+    """Success before and after in each cell, averaged over the tabletop tasks that were evaluated there."""
+    news = []
+    for cell in dict.fromkeys(cell for entries in tabletop_tasks.values() for cell in entries):
+        found = [entries[cell] for entries in tabletop_tasks.values() if cell in entries]
+        rates = [_mean([entry.get(arm, {}).get("success_rate") for entry in found]) for arm in ("before", "retrained")]
+        news.append(f"{' → '.join(rates)}, mean of {len(found)} tabletop tasks in {cell_name(cell)}")
+    return "; ".join(news)
+
+
+def _mean(rates: list[float | None]) -> str:
+    known = [rate for rate in rates if rate is not None]
+    return percent(fmean(known) if known and len(known) == len(rates) else None)
 
 
 def _success(arm: Json) -> tuple[str, ...]:

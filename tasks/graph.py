@@ -108,9 +108,9 @@ class Graph:
             ("rounds", wanted.rounds, lambda stage: stage.round),
         ):
             known = sorted({of(stage) for stage in self.stages} - {""})
-            for value in asked:
-                if value not in known:
-                    raise ValueError(f"{what} must be among those of dvc.yaml ({', '.join(known)}), got {value!r}")
+            unknown = [value for value in asked if value not in known]
+            if unknown and (what != "stages" or len(unknown) == len(asked)):  # some stages are of later rounds only
+                raise ValueError(f"{what} must be among those of dvc.yaml ({', '.join(known)}), got {unknown[0]!r}")
             if asked:
                 chosen &= {stage.name for stage in self.stages if of(stage) in asked}
         if not chosen:

@@ -45,7 +45,7 @@ def results_page(stage: Stage, workspace: Path) -> Results | None:
 
 def lineage_page(stage: Stage, workspace: Path) -> Results | None:
     """What the VLA that `stage` wrote was made from, as a drawing; None for other stages. RuntimeError where it fails."""
-    if stage.kind not in ("retrain", "publish"):
+    if stage.kind not in ("retrain", "retrain_multitask", "publish"):
         return None
     path = stage.outputs[0]
     drawing = _child(["ocrrl", "lineage", path, "--format", "mermaid"], workspace).decode()
@@ -137,15 +137,22 @@ READERS: dict[str, Callable[[Stage, Path], Results]] = {
     "rollout": partial(_from_metrics, data_results.rolled_out),
     "training_set": _training_set,
     "retrain": _training,
-    "publish": _publish,
     "evaluate_retrained": partial(_from_metrics, evaluation_results.retrained),
     "report": _report,
+    "replay_rollouts": partial(_from_metrics, data_results.replayed),
+    "promote": partial(_from_metrics, evaluation_results.promoted),
+    "retrain_multitask": _training,
+    "evaluate_multitask": partial(_from_metrics, evaluation_results.retrained),
+    "finetune_multitask": _training,
+    "publish": _publish,
+    "report_multitask": _report,
 }
 # Where a stage's pictures are: the first file or folder that is there, and what they are called.
 PICTURES = {
     "record": ("*.h5", "The first recording"),
     "ingest": ("", "The first episode of the dataset"),
     "replay": ("", "The first replay, as the simulator draws it"),
+    "replay_rollouts": ("", "The first replayed rollout, as the simulator draws it"),
     "rollout": ("*.h5", "The first rollout of base + residual"),
     "evaluate": ("[!s]*.npz", "One held-out initial state, chosen to show a difference"),
 }

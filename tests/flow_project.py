@@ -153,7 +153,7 @@ def add_remote(folder: Path, storage: Path) -> None:
 
 
 def copy_for_flows(folder: Path, dvc_yaml: str | None = None, preset: str = "smoke") -> Path:
-    """The project in `folder` as a git repository, at `preset`, or with another dvc.yaml in place of its own."""
+    """The project in `folder` as a git repository, Cube Lift at `preset`, or with another dvc.yaml in place of its own."""
     import shutil
 
     folder.mkdir(parents=True)
@@ -169,7 +169,7 @@ def copy_for_flows(folder: Path, dvc_yaml: str | None = None, preset: str = "smo
         ("dvc", "config", "core.analytics", "false"),
     ):
         run(folder, *command)
-    run(folder, "ocrrl", "params", "--preset", preset)
+    run(folder, "ocrrl", "params", "--preset", preset, "--tasks", "cube_lift")
     commit(folder, "start")
     return folder
 

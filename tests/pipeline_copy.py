@@ -4,20 +4,21 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
 
-def copy_project(folder: Path, preset: str = "smoke") -> Path:
-    """The library, dvc.yaml and the parameters of `preset` in `folder`, ready for `dvc repro`."""
+def copy_project(folder: Path, preset: str = "smoke", tasks: Sequence[str] = ("cube_lift",)) -> Path:
+    """The library, dvc.yaml and the parameters of `preset` for `tasks` in `folder`, ready for `dvc repro report`."""
     folder.mkdir(parents=True)
     shutil.copytree(ROOT / "ocrrl", folder / "ocrrl", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", ".dvcignore"):
         shutil.copy(ROOT / name, folder / name)
     run(folder, "dvc", "init", "--no-scm", "--quiet")
     run(folder, "dvc", "config", "core.analytics", "false")
-    run(folder, "ocrrl", "params", "--preset", preset)
+    run(folder, "ocrrl", "params", "--preset", preset, "--tasks", *tasks)
     return folder
 
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from ocrrl.cli import STAGES
+from ocrrl.cli import MULTITASK_STAGES, STAGES
 from ocrrl.params import PRESETS
 from tests.pipeline_copy import ROOT
 
@@ -13,7 +13,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 def test_every_stage_and_preset_is_in_the_pipeline_page():
     text = (ROOT / "docs" / "pipeline.md").read_text()
-    for stage in STAGES:
+    for stage in (*STAGES, *MULTITASK_STAGES):
         assert f"| `{stage}` |" in text
     for preset in PRESETS:
         assert f"`{preset}`" in text or f"|{preset}" in text or f"{preset}|" in text
@@ -33,6 +33,7 @@ def test_every_file_that_a_page_names_exists(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_that_a_page_names_is_one(page):
-    commands = {*STAGES, "params", "show", "timings", "lineage", "card", "doctor", "slots", "approve", "view"}
+    stages = {*STAGES, *MULTITASK_STAGES}
+    commands = stages | {"params", "show", "timings", "lineage", "card", "doctor", "slots", "approve", "view"}
     for command in re.findall(r"(?:`|bin/|^\s+|&& )ocrrl ([a-z_]+)\b", page.read_text(), flags=re.MULTILINE):
         assert command in commands, f"{page.name} names `ocrrl {command}`"

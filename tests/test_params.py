@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS
-from ocrrl.params import CONFIGS, PRESETS, Params, ParamsError, resolve, write
+from ocrrl.params import CONFIGS, MULTITASK_CONFIGS, PRESETS, Params, ParamsError, resolve, write
 
 
 @pytest.fixture
@@ -24,6 +24,8 @@ def test_every_preset_writes_parameters_that_read_back_valid(preset, tmp_path):
     for task in TABLETOP_TASKS:
         for section in CONFIGS:
             assert params.config(section, task) is not None
+    for section in MULTITASK_CONFIGS:
+        assert params.multitask_config(section) is not None
 
 
 def test_the_paper_preset_is_table_5(tmp_path):
@@ -51,6 +53,16 @@ def test_the_paper_preset_is_table_5(tmp_path):
         (lambda s: s["record"]["cube_lift"].update(episodes=True), r"episodes must be of type int, got True"),
         (lambda s: s["record"]["cube_lift"].update(episodes=0), r"record\.cube_lift\.episodes must be at least 1"),
         (lambda s: s.update(recrod={}), r"sections must be among .* got recrod"),
+        (
+            lambda s: s.update(tasks=["cube_lift"]),
+            r"tasks must list the keys of tabletop_tasks, .* got \['cube_lift'\]",
+        ),
+        (
+            lambda s: s["loops"].pop("cube_lift"),
+            r"loops must be what follows from tabletop_tasks, residuals and rounds",
+        ),
+        (lambda s: s.update(last_round="round1"), r"last_round must be what follows from"),
+        (lambda s: s["retrain_multitask"].update(steps=0), r"retrain_multitask\.steps must be at least 1, got 0"),
         (lambda s: s.pop("finetune"), r"finetune must hold cube_lift, got nothing"),
         (lambda s: s["tabletop_tasks"]["cube_lift"].update(episodes=3), r"must hold the one key episodes"),
     ],
@@ -61,6 +73,24 @@ def test_a_wrong_value_is_refused_by_its_full_name(sections, change, message, tm
     path.write_text(yaml.safe_dump(sections))
     with pytest.raises(ParamsError, match=message):
         Params.read(path).check()
+
+
+def test_seeds_and_rounds_become_entries_that_dvc_makes_stages_for(tmp_path):
+    path = tmp_path / "params.yaml"
+    write(resolve("smoke", ["cube_lift", "stack_cube"], residual_seeds=2, rounds=2), "smoke", path)
+    Params.read(path).check()
+    sections = yaml.safe_load(path.read_text())
+    assert list(sections["loops"]) == ["cube_lift", "stack_cube", "round1-cube_lift", "round1-stack_cube"]
+    assert list(sections["residuals"])[:4] == ["cube_lift-0", "cube_lift-1", "stack_cube-0", "stack_cube-1"]
+    assert list(sections["residuals"])[4:] == ["round1-cube_lift-0", "round1-stack_cube-0"]
+    assert sections["later_loops"]["round1-stack_cube"] == {
+        "task": "stack_cube",
+        "round": "round1",
+        "previous": "round0",
+    }
+    assert sections["later_rounds"] == ["round1"] and sections["last_round"] == "round1"
+    with pytest.raises(ParamsError, match="residual seeds and rounds must each be at least 1, got 0 and 1"):
+        resolve("smoke", ["cube_lift"], residual_seeds=0)
 
 
 def test_a_missing_file_says_how_to_write_it(tmp_path):

@@ -7,13 +7,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ocrrl.cli import STAGES, _parser
-from ocrrl.layout import PUBLISHED_VLA, Layout
-from ocrrl.params import CONFIGS
+from ocrrl.cli import MULTITASK_STAGES, STAGES, _parser
+from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS
+from ocrrl.layout import MULTITASK, PUBLISHED_VLA, Layout
+from ocrrl.params import CONFIGS, MULTITASK_CONFIGS
 
 ROOT = Path(__file__).parents[1]
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
-LAYOUT = Layout("cube_lift")
+LAYOUT, TOGETHER = Layout("cube_lift"), Layout(MULTITASK)
+NEXT, NEXT_TOGETHER = Layout("cube_lift", "round1"), Layout(MULTITASK, "round1")
+ALL_STAGES = (*STAGES, *MULTITASK_STAGES)
+LATER = ("replay_rollouts", "promote", "finetune_multitask")  # of later rounds only
 
 OUTPUTS = {
     "record": [LAYOUT.recorded_episodes],
@@ -25,9 +29,15 @@ OUTPUTS = {
     "rollout": [LAYOUT.rollouts("corrected"), LAYOUT.rollouts("base"), LAYOUT.rollout_report],
     "training_set": [LAYOUT.training_set("retrained"), LAYOUT.training_set("base_rollouts")],
     "retrain": [LAYOUT.vla("retrained"), LAYOUT.vla("demonstrations_only"), LAYOUT.vla("base_rollouts")],
-    "publish": [PUBLISHED_VLA],
     "evaluate_retrained": [LAYOUT.retrained_evaluation],
     "report": [LAYOUT.report],
+    "retrain_multitask": [TOGETHER.vla(arm) for arm in ("retrained", "demonstrations_only", "base_rollouts")],
+    "evaluate_multitask": [TOGETHER.retrained_evaluation],
+    "publish": [PUBLISHED_VLA],
+    "report_multitask": [TOGETHER.report],
+    "replay_rollouts": [NEXT.dataset("sim"), NEXT.replay_transitions, NEXT.replay_report],
+    "finetune_multitask": [NEXT_TOGETHER.vla("sim")],
+    "promote": [NEXT.vla("sim"), NEXT.vla("real"), NEXT.promotion],
 }
 
 
@@ -40,7 +50,11 @@ def entry(stage: str) -> dict:
         "${item.task}": "cube_lift",
         "${item.domain}": "sim",
         "${item.seed}": "0",
+        "${item.round}": "round1" if stage in LATER else "round0",
+        "${item.previous}": "round0",
+        "${item}": "round1" if stage in LATER else "round0",
         "${round}": "round0",
+        "${last_round}": "round0",
         "${item.episodes}": "data/episodes/cube_lift/recorded",
     }.items():
         text = text.replace(key, value)
@@ -48,13 +62,23 @@ def entry(stage: str) -> dict:
 
 
 def test_every_stage_has_a_command_a_module_and_a_section():
-    assert list(PIPELINE["stages"]) == list(STAGES)
-    for stage in STAGES:
+    assert set(PIPELINE["stages"]) == set(ALL_STAGES)
+    for stage in ALL_STAGES:
         assert (ROOT / "ocrrl" / "stages" / f"{stage}.py").is_file()
-    assert set(CONFIGS) == set(STAGES) - {"publish", "report"}
+    assert set(CONFIGS) == set(STAGES) - {"report", "replay_rollouts"}
+    assert set(MULTITASK_CONFIGS) == set(MULTITASK_STAGES) - {"publish", "finetune_multitask", "report_multitask"}
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", ("retrain_multitask", "evaluate_multitask", "finetune_multitask", "report_multitask"))
+def test_a_multitask_stage_names_every_tabletop_task(stage):
+    dependencies = entry(stage)["deps"]
+    of_cube_lift = [dependency for dependency in dependencies if "cube_lift" in dependency]
+    assert of_cube_lift
+    for task in TABLETOP_TASKS:
+        assert {dependency.replace("cube_lift", task) for dependency in of_cube_lift} <= set(dependencies)
+
+
+@pytest.mark.parametrize("stage", ALL_STAGES)
 def test_a_stage_s_command_parses_and_its_outputs_lie_where_the_layout_says(stage):
     body = entry(stage)
     program, *arguments = body["cmd"].split()
@@ -64,10 +88,12 @@ def test_a_stage_s_command_parses_and_its_outputs_lie_where_the_layout_says(stag
     assert sorted(outputs) == sorted(str(path) for path in OUTPUTS[stage])
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", ALL_STAGES)
 def test_a_stage_depends_on_code_that_exists_and_on_data_that_a_stage_writes(stage):
     written = {str(path) for paths in OUTPUTS.values() for path in paths} | {str(LAYOUT.vla("real"))}
     for dependency in entry(stage)["deps"]:
+        for task in TABLETOP_TASKS:
+            dependency = dependency.replace(task, "cube_lift")
         if dependency.startswith("data/"):
             assert dependency in written, dependency
         else:
@@ -98,5 +124,8 @@ def test_an_unknown_tabletop_task_is_refused_with_the_known_ones(tmp_path):
         [sys.executable, "-m", "ocrrl.cli", "replay", "juggle"], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert "tabletop task must be one of cube_lift, got 'juggle'" in done.stderr
+    assert (
+        "tabletop task must be one of cube_lift, pick_and_place, stack_cube, close_drawer, stand_cup_up, got 'juggle'"
+        in done.stderr
+    )
     assert "Traceback" not in done.stderr

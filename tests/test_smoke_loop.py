@@ -12,7 +12,7 @@ from tests.pipeline_copy import copy_project, run
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     folder = copy_project(tmp_path_factory.mktemp("smoke") / "project")
-    run(folder, "dvc", "repro")
+    run(folder, "dvc", "repro", "report")
     return folder
 
 
@@ -33,11 +33,11 @@ def test_one_command_runs_every_stage_to_a_report(project):
     assert set(retrained["tabletop_tasks"]["cube_lift"]["twin"]) == {
         *("before", "retrained", "demonstrations_only", "base_rollouts", "differences")
     }
-    assert len(locked_outputs(project)) == 13
+    assert len(locked_outputs(project)) == 12
 
 
 def test_with_nothing_changed_no_stage_runs_again(project):
-    done = run(project, "dvc", "repro")
+    done = run(project, "dvc", "repro", "report")
     assert "Running stage" not in done.stdout
     assert "up to date" in done.stdout + done.stderr
 
@@ -94,7 +94,7 @@ def test_a_bad_recording_is_named_and_the_good_ones_go_on(project, tmp_path):
 @pytest.mark.slow
 def test_two_runs_from_scratch_write_the_same_bytes(project, tmp_path):
     again = copy_project(tmp_path / "again")
-    run(again, "dvc", "repro")
+    run(again, "dvc", "repro", "report")
     assert locked_outputs(again) == locked_outputs(project)
 
 

@@ -117,6 +117,40 @@ def keep_episodes(dataset: DecodedDataset, episodes: Sequence[int]) -> DecodedDa
     )
 
 
+def join_datasets(parts: Sequence[DecodedDataset]) -> DecodedDataset:
+    """The episodes of all `parts`, numbered on; features that not all of them have are left out.
+
+    Raises ValueError where cameras, picture sizes or frame rates differ.
+    """
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    for part in parts[1:]:
+        shapes = [{camera: frames.shape[1:] for camera, frames in each.images.items()} for each in (first, part)]
+        if shapes[0] != shapes[1] or part.fps != first.fps:
+            raise ValueError(
+                f"datasets must agree in cameras, picture sizes and frames per second, "
+                f"got {shapes[0]} at {first.fps} and {shapes[1]} at {part.fps}"
+            )
+    before = np.cumsum([0, *(len(part.tasks) for part in parts)])
+    shared = [key for key in first.columns if all(key in part.columns for part in parts)]
+    return DecodedDataset(
+        images={camera: np.concatenate([part.images[camera] for part in parts]) for camera in first.images},
+        state=np.concatenate([part.state for part in parts]),
+        action=np.concatenate([part.action for part in parts]),
+        episode_index=np.concatenate([part.episode_index + n for part, n in zip(parts, before, strict=False)]),
+        tasks=tuple(task for part in parts for task in part.tasks),
+        fps=first.fps,
+        timestamp=np.concatenate([part.timestamp for part in parts]),
+        names=first.names,
+        columns={
+            key: np.concatenate([part.columns[key] for part in parts])
+            for key in shared
+            if len({part.columns[key].shape[1:] for part in parts}) == 1
+        },
+    )
+
+
 def _read_info(root: Path) -> dict:
     info = json.loads((root / "meta/info.json").read_text())
     if not str(info["codebase_version"]).startswith("v3."):

@@ -6,7 +6,7 @@ Legend: T steps, O tracked objects; positions [m], robot base frame.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from ocrrl.datasets.episode import Episode
 from ocrrl.interface import rotations
@@ -46,20 +46,23 @@ def replay_quality(source: str, recorded: Episode, replayed: Episode) -> ReplayQ
         gripper_error_max=float(gripper_error.max()),
         object_error_median=float(np.median(object_error)) if len(object_error) else None,
         object_error_max=float(object_error.max()) if len(object_error) else None,
-        slip=slip(went.gripper_pose, went.object_poses),
+        slip=slip(went.gripper_pose, went.object_poses, replayed.action[:, 6] < 0.5),
     )
 
 
-def slip(gripper_pose: Float[np.ndarray, "T 7"], object_poses: Float[np.ndarray, "T O 7"]) -> float | None:
+def slip(
+    gripper_pose: Float[np.ndarray, "T 7"], object_poses: Float[np.ndarray, "T O 7"], closed: Bool[np.ndarray, " T"]
+) -> float | None:
     """How far [m] a lifted object wandered in the gripper's frame, the worst of all lifts; None if nothing was lifted.
 
-    An object counts as lifted while it is `LIFTED` above where it began and within `GRASP_RADIUS` of the gripper.
+    An object counts as lifted while it is `LIFTED` above where it began, within `GRASP_RADIUS` of the gripper, and the
+    fingers are told to be `closed`: a cup that was stood up is higher than before, but let go.
     """
     worst = None
     for k in range(object_poses.shape[1]):
         position = object_poses[:, k, :3]
         offset = position - gripper_pose[:, :3]
-        lifted = (position[:, 2] > position[0, 2] + LIFTED) & (np.linalg.norm(offset, axis=-1) < GRASP_RADIUS)
+        lifted = (position[:, 2] > position[0, 2] + LIFTED) & (np.linalg.norm(offset, axis=-1) < GRASP_RADIUS) & closed
         in_gripper = rotations.rotate(rotations.conjugate(gripper_pose[:, 3:]), offset)
         for start, stop in _runs(lifted):
             moved = np.linalg.norm(in_gripper[start:stop] - in_gripper[start], axis=-1).max()

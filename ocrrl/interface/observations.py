@@ -26,6 +26,7 @@ MAX_GRIPPER_WIDTH = 0.08  # [m]
 PROPRIOCEPTION_NAMES = ("x", "y", "z", "qw", "qx", "qy", "qz", "gripper_width")
 PROPRIOCEPTION_DIM = len(PROPRIOCEPTION_NAMES)
 OBJECT_FEATURES = 13
+OFFSET_FEATURES = 3  # of each further object from the first
 _ROBOT_FEATURES = PROPRIOCEPTION_DIM + 6
 ACTION_FEATURES = 7
 
@@ -65,7 +66,8 @@ class Observation:
 
 def residual_observation_dim(task: TabletopTask) -> int:
     """Length D of `residual_observation` for `task`."""
-    return OBJECT_FEATURES * len(task.objects) + _ROBOT_FEATURES + ACTION_FEATURES
+    others = len(task.objects) - 1
+    return OBJECT_FEATURES * len(task.objects) + OFFSET_FEATURES * others + _ROBOT_FEATURES + ACTION_FEATURES
 
 
 def residual_observation(
@@ -75,6 +77,7 @@ def residual_observation(
 
     `base_action` (N, 7); `visible` (N, O) bool: objects that are not visible, whether dropped in training (Eq. 5) or below
     the confidence threshold in deployment (Algorithm 2, line 9), have their whole vector zeroed, derived features with it.
+    Derived are an object's pose in the gripper's frame, and where further objects lie from the first one.
     """
     objects = observation.object_poses
     gripper = observation.gripper_pose[:, None, :]
@@ -94,9 +97,12 @@ def residual_observation(
         axis=-1,
     )
     object_features = np.where(visible[..., None], object_features, 0.0)
+    offsets = (objects[:, 1:, :3] - objects[:, :1, :3]) / POSITION_SCALE
+    offsets = np.where((visible[:, 1:] & visible[:, :1])[..., None], offsets, 0.0)
     return np.concatenate(
         [
             object_features.reshape(len(objects), -1),
+            offsets.reshape(len(objects), -1),
             robot_features(observation),
             action_features(base_action),
         ],

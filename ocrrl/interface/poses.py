@@ -14,9 +14,36 @@ NO_SYMMETRY: Symmetry = ((1.0, 0.0, 0.0, 0.0),)
 
 def square_prism_symmetry() -> Symmetry:
     """The 8 rotations of a box with square ends whose long axis is x: quarter turns about x, with and without a flip."""
-    quarter = [rotations.from_rotation_vector(np.array([0.5 * np.pi * k, 0.0, 0.0])) for k in range(4)]
+    quarter = _turns(np.array([1.0, 0.0, 0.0]), 4)
     flip = np.array([0.0, 0.0, 0.0, 1.0])
-    group = quarter + [rotations.multiply(flip, q) for q in quarter]
+    return _symmetry(quarter + [rotations.multiply(flip, q) for q in quarter])
+
+
+def cube_symmetry() -> Symmetry:
+    """The 24 rotations of a cube: any face up, in quarter turns about it."""
+    half = np.sqrt(0.5)
+    faces = [
+        (1, 0, 0, 0),
+        (half, half, 0, 0),
+        (0, 1, 0, 0),
+        (half, -half, 0, 0),
+        (half, 0, half, 0),
+        (half, 0, -half, 0),
+    ]
+    quarter = _turns(np.array([0.0, 0.0, 1.0]), 4)
+    return _symmetry([rotations.multiply(np.array(face, float), q) for face in faces for q in quarter])
+
+
+def axial_symmetry(folds: int = 36) -> Symmetry:
+    """`folds` rotations about z, for a body of revolution; its ends differ."""
+    return _symmetry(_turns(np.array([0.0, 0.0, 1.0]), folds))
+
+
+def _turns(axis: np.ndarray, count: int) -> list[np.ndarray]:
+    return [rotations.from_rotation_vector(2.0 * np.pi * k / count * axis) for k in range(count)]
+
+
+def _symmetry(group: list[np.ndarray]) -> Symmetry:
     return tuple((float(w), float(x), float(y), float(z)) for w, x, y, z in np.round(group, 12))
 
 

@@ -102,6 +102,7 @@ class NoisyPoseTracker:
                 offset = offset + generator.normal(scale=0.03, size=(o, 3))
                 turn = turn + generator.normal(scale=0.3, size=(o, 3))
             truth = self._history[env, self._latency[env]]
+            offset, turn = self._task.restrict_errors(truth[:, 3:], offset, turn)
             quaternion = rotations.multiply(truth[:, 3:], rotations.from_rotation_vector(turn))
             for index, tracked in enumerate(self._task.objects):
                 self._estimate[env, index, :3] = truth[index, :3] + offset[index]

@@ -2,7 +2,7 @@
 
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ocrrl import files
-from ocrrl.datasets.decoded_frames import DecodedDataset, decode_dataset, select_episodes
+from ocrrl.datasets.decoded_frames import DecodedDataset, decode_dataset, join_datasets, select_episodes
 from ocrrl.interface.actions import ACTION_DIM
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM
 from ocrrl.policies.chunk_batches import ChunkBatch, ChunkSampler
@@ -80,32 +80,43 @@ class Learner(Protocol):
     def save(self, folder: Path) -> None: ...
 
 
+@dataclass(frozen=True)
+class TrainingData:
+    """A LeRobotDataset, and which of its episodes are trained on: by their names in the sidecar, or None for all."""
+
+    root: Path
+    episodes: list[str] | None = None
+
+    def decode(self) -> DecodedDataset:
+        data = decode_dataset(self.root)
+        if self.episodes is not None:
+            data = select_episodes(data, self.root, self.episodes)
+        _check(data, self.root)
+        return data
+
+
 def finetune(
-    dataset_root: Path,
+    training_data: Sequence[TrainingData],
     out: Path,
     work: Path,
     config: FinetuneConfig,
-    episodes: list[str] | None = None,
     init_from: Path | None = None,
     progress: bool = True,
 ) -> None:
-    """Train a VLA on the LeRobotDataset at `dataset_root`, publish its `pretrained_model/` folder at `out`.
+    """Train a VLA on `training_data`, one dataset or several, publish its `pretrained_model/` folder at `out`.
 
-    `episodes` keeps only those episodes, by their names in the sidecar; `init_from` continues from a checkpoint
-    (weights, statistics) in place of a fresh policy. `work`, on the file system of `out`, holds the state of an
-    unfinished run; a run with the same inputs goes on from it to the same bytes. Raises ValueError for a dataset whose
-    state or action is not this robot's.
+    All frames are equally likely, whichever dataset they are from. `init_from` continues from a checkpoint (weights,
+    statistics) in place of a fresh policy. `work`, on the file system of `out`, holds the state of an unfinished run; a
+    run with the same inputs goes on from it to the same bytes. Raises ValueError for a dataset whose state or action is
+    not this robot's, and for datasets whose pictures differ.
     """
-    data = decode_dataset(dataset_root)
-    if episodes is not None:
-        data = select_episodes(data, dataset_root, episodes)
-    _check(data, dataset_root)
+    data = join_datasets([part.decode() for part in training_data])
     threads = torch.get_num_threads()
     torch.set_num_threads(config.threads)
     try:
         with torch.random.fork_rng(enabled=True):
             torch.manual_seed(config.seed)
-            learner = _learner(dataset_root, data, config, init_from)
+            learner = _learner(training_data[0].root, data, config, init_from)
             losses = _train(learner, data, work, config, _run_name(data, config, init_from), progress)
     finally:
         torch.set_num_threads(threads)
@@ -113,7 +124,7 @@ def finetune(
     finished = work / "pretrained_model"
     shutil.rmtree(finished, ignore_errors=True)
     learner.save(finished)
-    files.write_json(finished / "training.json", _training_record(config, data, episodes, losses))
+    files.write_json(finished / "training.json", _training_record(config, data, _names(training_data), losses))
     files.publish(finished, out)
     shutil.rmtree(work, ignore_errors=True)
 
@@ -175,6 +186,12 @@ def _check(data: DecodedDataset, root: Path) -> None:
             raise ValueError(f"{root}: {name} must have {needed} numbers a frame, got {width}")
     if not len(data.action):
         raise ValueError(f"{root} must hold at least one frame, got none")
+
+
+def _names(training_data: Sequence[TrainingData]) -> list[str] | None:
+    """The episodes chosen by name; None where every dataset is taken whole."""
+    chosen = [name for part in training_data for name in part.episodes or ()]
+    return chosen if any(part.episodes is not None for part in training_data) else None
 
 
 def _step_seed(seed: int, step: int) -> int:

@@ -9,6 +9,9 @@ from ocrrl.report import figures, page, residual_figures, tables, verdicts
 from ocrrl.report.inputs import Film, Measured, ReportInputs, cell_label, read_inputs
 from ocrrl.report.page import Section
 from ocrrl.report.paper_results import SOURCE
+from ocrrl.report.table import html_table, markdown_table
+from ocrrl.report.targets import target_table
+from ocrrl.report.values import ARM_LABELS, percent
 from ocrrl.report.videos import Clip, encode_video, side_by_side
 
 PAGE, RESULTS, SUCCESS = "index.html", "results.md", "success.json"
@@ -26,7 +29,7 @@ def build_report(inputs: ReportInputs, out: Path) -> Measured:
     subtitle += (
         "A base VLA, a residual policy trained in simulation on object poses, and a VLA retrained on both's rollouts."
     )
-    text = page.render_page(title, subtitle, _summary(measured), _sections(measured))
+    text = page.render_page(title, subtitle, _summary(measured), _sections(measured), "ocrrl report")
     files.write_bytes(out / PAGE, text.encode())
     files.write_bytes(out / RESULTS, results_markdown(measured).encode())
     files.write_json(out / SUCCESS, {"success": success_rows(measured)})
@@ -41,7 +44,7 @@ def results_markdown(measured: Measured) -> str:
         ("Paired, from the same initial states", tables.paired_table(measured)),
         ("The retrained VLA alone", tables.retrained_table(measured)),
     ):
-        content = tables.markdown_table(table).rstrip() if table.rows else "Not measured."
+        content = markdown_table(table).rstrip() if table.rows else "Not measured."
         parts += [f"## {title}", content]
     parts += [verdicts.TWIN_STATEMENT + f" The paper's column is not ours ({SOURCE})."]
     return "\n\n".join(parts) + "\n"
@@ -54,7 +57,7 @@ def success_rows(measured: Measured) -> list[dict[str, str | float]]:
     arms += [(cell, entry, retrained_arms) for cell, entry in measured.retrained_cells.items()]
     measures = ("success_rate", "wilson_low", "wilson_high")
     return [
-        {"policy": f"{cell_label(cell)}: {tables.ARM_LABELS[name]}"} | {key: entry[name][key] for key in measures}
+        {"policy": f"{cell_label(cell)}: {ARM_LABELS[name]}"} | {key: entry[name][key] for key in measures}
         for cell, entry, names in arms
         for name in names
         if name in entry
@@ -65,13 +68,11 @@ def _summary(measured: Measured) -> str:
     *sentences, last = verdicts.summary_sentences(measured)
     values = []
     for cell, entry in measured.main_cells.items():
-        change = (
-            f"{tables.percent(entry['base']['success_rate'])} → {tables.percent(entry['residual']['success_rate'])}"
-        )
+        change = f"{percent(entry['base']['success_rate'])} → {percent(entry['residual']['success_rate'])}"
         values.append((change, f"{cell_label(cell)}: base → base + residual"))
     for cell, entry in measured.retrained_cells.items():
-        before = tables.percent(entry["before"]["success_rate"]) + " → " if "before" in entry else ""
-        change = before + tables.percent(entry["retrained"]["success_rate"])
+        before = percent(entry["before"]["success_rate"]) + " → " if "before" in entry else ""
+        change = before + percent(entry["retrained"]["success_rate"])
         values.append((change, f"{cell_label(cell)}: VLA alone, before → retrained"))
     kind = "twin" if last == verdicts.TWIN_STATEMENT else ""
     text = page.paragraph(" ".join(sentences)) if sentences else ""
@@ -104,14 +105,14 @@ def _success(measured: Measured) -> str:
             figures.success_figure(measured.main_cells, ("base", "residual")),
             "Success rate of base and base + residual with 95% Wilson intervals.",
         )
-        + tables.html_table(tables.success_table(measured))
+        + html_table(tables.success_table(measured))
         + page.paragraph(
             f"The last column is the paper's, given for orientation only: {SOURCE}. Its real-robot numbers are "
             "not ours and have no counterpart here; a twin is not a robot.",
             "soft",
         )
         + "<h3>Paired: what became of each initial state</h3>"
-        + tables.html_table(tables.paired_table(measured))
+        + html_table(tables.paired_table(measured))
         + page.paragraph(
             "Difference: base + residual minus base in percentage points, 95% interval for paired proportions "
             "(Newcombe 1998, method 10); exact McNemar p.",
@@ -133,7 +134,7 @@ def _retrained(measured: Measured) -> str:
         + page.svg_figure(
             figures.success_figure(cells, arms), "Success rate of each arm with 95% Wilson intervals (compare Fig. 6c)."
         )
-        + tables.html_table(tables.retrained_table(measured))
+        + html_table(tables.retrained_table(measured))
         + page.paragraph("Mean length is over successful episodes (compare Fig. 6d). Differences are paired.", "soft")
     )
 
@@ -155,7 +156,7 @@ def _film(measured: Measured, film: Film) -> str:
     listed = measured.main_episodes.get(film.cell, {}).get("episodes", [])
     outcome = next((episode for episode in listed if episode["seed"] == film.seed), {})
     clips = [
-        Clip(tables.ARM_LABELS[arm], film.arms[arm], bool(outcome.get(f"{arm}_success")))
+        Clip(ARM_LABELS[arm], film.arms[arm], bool(outcome.get(f"{arm}_success")))
         for arm in ("base", "residual")
         if arm in film.arms
     ]
@@ -211,7 +212,7 @@ def _lengths(measured: Measured) -> str:
     else:
         body += page.missing("single episodes")
     if measured.main_cells:
-        body += tables.html_table(tables.length_table(measured))
+        body += html_table(tables.length_table(measured))
         body += page.paragraph(
             "Only initial states that both solved, so that hard states do not count against the policy that solves "
             "them; 95% bootstrap interval over the pairs.",
@@ -226,7 +227,7 @@ def _harm(measured: Measured) -> str:
     table = tables.harm_table(measured)
     if not table.rows:
         return page.paragraph("There is no initial state that the base solved and base + residual did not.")
-    return page.paragraph("Initial states that the base solved and base + residual did not:") + tables.html_table(table)
+    return page.paragraph("Initial states that the base solved and base + residual did not:") + html_table(table)
 
 
 def _data(measured: Measured) -> str:
@@ -238,7 +239,7 @@ def _data(measured: Measured) -> str:
         ("Refused and dropped episodes", tables.dropped_table(measured)),
     ):
         if table.rows:
-            body += (f"<h3>{title}</h3>" if title else "") + tables.html_table(table)
+            body += (f"<h3>{title}</h3>" if title else "") + html_table(table)
     if (measured.ingest or measured.replay) and not tables.dropped_table(measured).rows:
         body += page.paragraph("No episode was refused or dropped.")
     return body
@@ -246,13 +247,7 @@ def _data(measured: Measured) -> str:
 
 def _limits(measured: Measured) -> str:
     body = page.bullets([verdicts.TWIN_STATEMENT, *verdicts.shortfalls(measured)])
-    goals = verdicts.targets(measured)
-    if goals:
-        states = {True: "reached", False: "MISSED", None: "not measured"}
-        rows = [(goal.text, goal.measured, states[goal.reached]) for goal in goals]
-        body += "<h3>Targets</h3>" + tables.html_table(
-            tables.Table(("target", "measured", "state"), rows, text_columns=3)
-        )
+    body += "<h3>Targets</h3>" + html_table(target_table(verdicts.targets(measured)))
     if measured.missing:
         body += "<h3>Missing from this report</h3>" + page.bullets(measured.missing)
     return body

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ocrrl.interface.actions import CONTROL_HZ
-from ocrrl.report.inputs import Json, cell_label
+from ocrrl.report.inputs import cell_label
+from ocrrl.report.json_reader import Json
 
 COLOURS = {
     "base": "#6b7785",
@@ -88,26 +89,29 @@ def learning_figure(curves: Mapping[str, list[Json]], base_rate: float | None) -
     """Fig. 4: validated success and size of the residual over training, a line a seed, mean and deviation too."""
     drawn, (axes,) = figure(1, 2, 8.6, 3.4, width_ratios=[3, 2])
     success, size = axes
-    for (name, points), style in zip(curves.items(), _line_styles(len(curves)), strict=True):
-        label = name.replace("residual_", "seed ")
-        for axis, value in ((success, "validation_success"), (size, "residual_magnitude")):
-            known = [(point["transitions"], point[value]) for point in points if point.get(value) is not None]
-            if known:
-                axis.plot(*zip(*known, strict=True), color=COLOURS["residual"], marker="o", label=label, **style)
-    _mean_and_deviation(success, curves)
-    if base_rate is not None:
-        success.axhline(base_rate, color=COLOURS["base"], linestyle="--", label="base, held-out states")
-    success.set_ylim(-0.03, 1.03)
-    success.set_yticks(np.linspace(0, 1, 6), [f"{p:.0f}%" for p in np.linspace(0, 100, 6)])
+    draw_validation(success, curves, base_rate)
     success.set_title("success on validation states")
+    _draw_seeds(size, curves, "residual_magnitude")
     size.set_title("size of the residual")
     size.set_ylabel("mean |residual| / its bound")
     size.set_ylim(bottom=0)
-    for axis in axes:
-        axis.set_xlabel("transitions in simulation")
-        axis.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}k" if value else "0")
     drawn.legend(*success.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8.5)
     return to_svg(drawn)
+
+
+def draw_validation(axis: Axes, curves: Mapping[str, list[Json]], base_rate: float | None) -> None:
+    """Success on validation states over transitions: a line a seed, their mean and deviation, the base's rate."""
+    _draw_seeds(axis, curves, "validation_success")
+    _mean_and_deviation(axis, curves)
+    if base_rate is not None:
+        axis.axhline(base_rate, color=COLOURS["base"], linestyle="--", label="base, held-out states")
+    show_rates(axis)
+
+
+def show_rates(axis: Axes) -> None:
+    """Success rates upwards, 0 to 100%."""
+    axis.set_ylim(-0.03, 1.03)
+    axis.set_yticks(np.linspace(0, 1, 6), [f"{p:.0f}%" for p in np.linspace(0, 100, 6)])
 
 
 @mpl.rc_context(STYLE)
@@ -144,6 +148,17 @@ def length_figure(cells: Mapping[str, Json]) -> str:
     axis.set_xlim(left=0)
     axis.set_xlabel("length of successful episodes [s]")
     return to_svg(drawn)
+
+
+def _draw_seeds(axis: Axes, curves: Mapping[str, list[Json]], value: str) -> None:
+    """`value` of each learning curve over transitions."""
+    for (name, points), style in zip(curves.items(), _line_styles(len(curves)), strict=True):
+        known = [(point["transitions"], point[value]) for point in points if point.get(value) is not None]
+        if known:
+            label = name.replace("residual_", "seed ")
+            axis.plot(*zip(*known, strict=True), color=COLOURS["residual"], marker="o", label=label, **style)
+    axis.set_xlabel("transitions in simulation")
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}k" if value else "0")
 
 
 def _mean_and_deviation(axis: Axes, curves: Mapping[str, list[Json]]) -> None:

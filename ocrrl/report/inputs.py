@@ -4,15 +4,15 @@ Schemas: `evaluate` and `evaluate_retrained` metrics, `episodes.json` with films
 rollout reports, each as its stage writes it.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from statistics import fmean
 
 import numpy as np
 
-Json = dict[str, Any]
+from ocrrl.report.json_reader import Json, JsonReader
+
 TWINS = ("twin", "wire_twin", "rehearsal")
 NOT_A_CELL = ("tabletop_task", "round", "residual_seed")
 
@@ -45,21 +45,16 @@ class Film:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """The values read; a part that is missing is empty or None, and named in `missing`."""
+class EvaluatedTask:
+    """Base and base + residual on one tabletop task, by residual seed; a part that is missing is empty or None."""
 
     tabletop_task: str
     round: int
     evaluations: list[Json]
     episodes: list[Json]
-    films: list[Film]
     curves: dict[str, list[Json]]
     """Points of the learning curve by residual folder."""
-    retrained: Json | None
-    ingest: Json | None
     replay: Json | None
-    rollouts: Json | None
-    missing: list[str]
 
     @property
     def main(self) -> Json:
@@ -76,6 +71,27 @@ class Measured:
         """The main evaluation's single episodes by cell, in the order of `main_cells`."""
         cells = self.episodes[0]["cells"] if self.episodes else {}
         return {cell: cells[cell] for cell in sorted(cells, key=_cell_order)}
+
+    def rates(self, cell: str, arm: str) -> list[float]:
+        """Success rates of `arm` by residual seed; the base is the same beside each residual and given once."""
+        rates = [evaluation[cell][arm]["success_rate"] for evaluation in self.evaluations if cell in evaluation]
+        return rates[:1] if arm == "base" else rates
+
+    def rate(self, cell: str, arm: str) -> float | None:
+        """The mean of `rates`, None without any."""
+        rates = self.rates(cell, arm)
+        return fmean(rates) if rates else None
+
+
+@dataclass(frozen=True)
+class Measured(EvaluatedTask):
+    """All that a tabletop task's own report shows; a part that is missing is also named in `missing`."""
+
+    films: list[Film]
+    retrained: Json | None
+    ingest: Json | None
+    rollouts: Json | None
+    missing: list[str]
 
     @property
     def retrained_cells(self) -> dict[str, Json]:
@@ -100,41 +116,33 @@ def cell_label(cell: str) -> str:
 
 def read_inputs(inputs: ReportInputs) -> Measured:
     """Read every part that is there. Raises ValueError for a file that is there and is not JSON."""
-    missing: list[str] = []
-
-    def read(what: str, path: Path | None) -> Json | None:
-        if path is None or not path.is_file():
-            missing.append(what if path is None else f"{what} ({path})")
-            return None
-        try:
-            return json.loads(path.read_text())
-        except ValueError as error:
-            raise ValueError(f"{path} must be JSON, got: {error}") from error
-
-    def read_all(what: str, paths: Iterator[Path]) -> list[tuple[Path, Json]]:
-        found = [(path, read(what, path)) for path in paths]
-        if not found:
-            missing.append(what)
-        return [(path, content) for path, content in found if content is not None]
-
-    evaluations = read_all("evaluation of base and base + residual", iter(inputs.evaluations))
-    episodes = read_all("single episodes", (folder / "episodes.json" for folder in inputs.evaluation_episodes))
-    curves = read_all("learning curves", (folder / "curve.json" for folder in inputs.residuals))
+    reader = JsonReader()
+    evaluated = read_evaluated(inputs, reader)
     films = [film for folder in inputs.evaluation_episodes[:1] for film in _read_films(folder)]
     if not films:
-        missing.append("films")
+        reader.missing.append("films")
     return Measured(
+        **vars(evaluated),
+        films=films,
+        retrained=reader.read("evaluation of the retrained VLA", inputs.retrained_evaluation),
+        ingest=reader.read("ingest report", inputs.ingest_report),
+        rollouts=reader.read("rollout report", inputs.rollout_report),
+        missing=reader.missing,
+    )
+
+
+def read_evaluated(inputs: ReportInputs, reader: JsonReader) -> EvaluatedTask:
+    """The parts on base and residual; ValueError as `read_inputs`."""
+    evaluations = reader.read_all("evaluation of base and base + residual", inputs.evaluations)
+    episodes = reader.read_all("single episodes", (folder / "episodes.json" for folder in inputs.evaluation_episodes))
+    curves = reader.read_all("learning curves", (folder / "curve.json" for folder in inputs.residuals))
+    return EvaluatedTask(
         tabletop_task=inputs.tabletop_task,
         round=inputs.round,
         evaluations=[content for _, content in evaluations],
         episodes=[content for _, content in episodes],
-        films=films,
         curves={path.parent.name: content["points"] for path, content in curves},
-        retrained=read("evaluation of the retrained VLA", inputs.retrained_evaluation),
-        ingest=read("ingest report", inputs.ingest_report),
-        replay=read("replay report", inputs.replay_report),
-        rollouts=read("rollout report", inputs.rollout_report),
-        missing=missing,
+        replay=reader.read("replay report", inputs.replay_report),
     )
 
 

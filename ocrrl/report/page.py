@@ -29,11 +29,11 @@ a { color: var(--accent); text-decoration: none; } a:hover { text-decoration: un
 .scroll { overflow-x: auto; margin: .8rem 0 1.2rem; }
 table { border-collapse: collapse; font-size: .92rem; min-width: 34rem; width: 100%;
   font-variant-numeric: tabular-nums; }
-th, td { padding: .42rem .7rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th, td { padding: .42rem .5rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; border-bottom: 2px solid #cbd2da;
   vertical-align: bottom; white-space: normal; }
 th.text, td.text { text-align: left; }
-td.text:last-child { white-space: normal; }
+td.text:last-child, table.words td { white-space: normal; }
 tbody tr:hover { background: var(--tint); }
 figure { margin: 1rem 0 1.6rem; }
 figure img { display: block; max-width: 100%; height: auto; }
@@ -58,8 +58,8 @@ class Section:
     body: str
 
 
-def render_page(title: str, subtitle: str, summary: str, sections: list[Section]) -> str:
-    """The whole page; `summary` is HTML for the top, before the table of contents."""
+def render_page(title: str, subtitle: str, summary: str, sections: list[Section], command: str) -> str:
+    """The whole page; `summary` is HTML for the top, before the table of contents; `command` wrote it."""
     contents = "".join(f'<li><a href="#{section.anchor}">{escape(section.title)}</a></li>' for section in sections)
     body = "\n".join(
         f'<section id="{section.anchor}"><h2>{escape(section.title)}</h2>\n{section.body}</section>'
@@ -84,7 +84,7 @@ def render_page(title: str, subtitle: str, summary: str, sections: list[Section]
 <main>
 {body}
 </main>
-<footer class="soft">Written by <code>ocrrl report</code>; the same inputs give the same page.</footer>
+<footer class="soft">Written by <code>{escape(command)}</code>; the same inputs give the same page.</footer>
 </body>
 </html>
 """

@@ -1,6 +1,6 @@
 """The report's figures on when and whither the residual intervenes (Fig. 5, 7a), as SVG text."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import matplotlib as mpl
 import numpy as np
@@ -8,11 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from ocrrl.report.figures import COLOURS, STYLE, figure, to_svg
-from ocrrl.report.inputs import Json, cell_label
+from ocrrl.report.inputs import cell_label
+from ocrrl.report.json_reader import Json
 
 ARROW_LENGTH = 4.0  # arrows are drawn so many times as long as the step they stand for
 ARROWS = 16  # per episode
 _CENTIMETRES = 100.0
+_CELL_COLOURS = (COLOURS["residual"], "#e07b39", "#6d4aa8", "#0a8f6a")
 _VIEWS = (("seen from above", 0, 1, "x [cm]", "y [cm]"), ("seen from the side", 0, 2, "x [cm]", "z [cm]"))
 
 
@@ -47,32 +49,52 @@ def alignment_figure(cells: Mapping[str, Json]) -> str:
     """Fig. 7(a): direction and size of the residual, by how well the base alone points to the object."""
     drawn, (axes,) = figure(1, 2, 8.6, 3.4)
     cosine, size = axes
-    shades = dict(zip(cells, (COLOURS["residual"], "#e07b39", "#6d4aa8", "#0a8f6a"), strict=False))
+    draw_cosines(cosine, cells)
+    cosine.set_title("where the residual points")
+    cosine.set_ylabel("residual's cosine, mean ± s.e.")
+    _draw_bins(size, cells, lambda found: 1000 * found["mean_residual"])
+    size.set_title("how large it is")
+    size.set_ylabel("mean length of translation [mm]")
+    for axis in axes:
+        axis.set_xlabel("base action's cosine with the object's direction")
+    drawn.legend(*size.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
+    return to_svg(drawn)
+
+
+def draw_cosines(axis: Axes, cells: Mapping[str, Json]) -> None:
+    """The residual's mean cosine with the object's direction, with standard errors, by the base action's own cosine."""
+    _draw_bins(axis, cells, lambda found: found["mean_cosine"], lambda found: found["standard_error"] or 0.0)
+    axis.set_ylim(-1.05, 1.05)
+    axis.axhline(0, color="#9aa3af", linewidth=0.9)
+
+
+def _draw_bins(
+    axis: Axes,
+    cells: Mapping[str, Json],
+    height: Callable[[Json], float],
+    error: Callable[[Json], float] | None = None,
+) -> None:
+    """A bar for each bin of base alignment that holds a step, side by side for `cells`."""
     width = 0.8 / max(len(cells), 1)
     labels: list[str] = []
     for k, (cell, entry) in enumerate(cells.items()):
         bins = entry.get("alignment") or []
-        labels = [f"{b['base_alignment_low']:g} to {b['base_alignment_high']:g}" for b in bins]
+        labels = [f"{b['base_alignment_low']:g} to {b['base_alignment_high']:g}" for b in bins] or labels
         filled = [(i, b) for i, b in enumerate(bins) if b["steps"]]
         if not filled:
             continue
-        places = np.array([i for i, _ in filled]) + (k - (len(cells) - 1) / 2) * width
-        errors = [b["standard_error"] or 0.0 for _, b in filled]
-        options = {"width": width * 0.92, "color": shades.get(cell, "#374151"), "label": cell_label(cell)}
-        cosine.bar(places, [b["mean_cosine"] for _, b in filled], yerr=errors, capsize=3, ecolor="#374151", **options)
-        size.bar(places, [1000 * b["mean_residual"] for _, b in filled], **options)
-    for axis in axes:
-        axis.set_xticks(range(len(labels)), labels, fontsize=8.5)
-        axis.set_xlabel("base action's cosine with the object's direction")
-        axis.grid(axis="x", visible=False)
-    cosine.set_ylim(-1.05, 1.05)
-    cosine.axhline(0, color="#9aa3af", linewidth=0.9)
-    cosine.set_title("where the residual points")
-    cosine.set_ylabel("residual's cosine, mean ± s.e.")
-    size.set_title("how large it is")
-    size.set_ylabel("mean length of translation [mm]")
-    drawn.legend(*size.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
-    return to_svg(drawn)
+        axis.bar(
+            [i + (k - (len(cells) - 1) / 2) * width for i, _ in filled],
+            [height(b) for _, b in filled],
+            width * 0.92,
+            yerr=[error(b) for _, b in filled] if error else None,
+            color=_CELL_COLOURS[k % len(_CELL_COLOURS)],
+            label=cell_label(cell),
+            capsize=3,
+            ecolor="#374151",
+        )
+    axis.set_xticks(range(len(labels)), labels, fontsize=8.5)
+    axis.grid(axis="x", visible=False)
 
 
 def _draw_way(axis: Axes, trace: Json, across: int, up: int) -> None:

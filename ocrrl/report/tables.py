@@ -1,32 +1,22 @@
-"""The report's tables as rows of text, and as Markdown or HTML."""
+"""The tables of one tabletop task's report."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from html import escape
 from statistics import median
 
-from ocrrl.interface.actions import CONTROL_HZ
-from ocrrl.report.inputs import Json, Measured, cell_label, cells_of
+from ocrrl.report.inputs import EvaluatedTask, Measured, cell_label, cells_of
 from ocrrl.report.paper_results import TABLE_1
+from ocrrl.report.table import Table
+from ocrrl.report.values import (
+    ARM_LABELS,
+    NONE,
+    difference_columns,
+    length_columns,
+    paired_columns,
+    seconds,
+    success_columns,
+)
 
-ARM_LABELS = {
-    "base": "base VLA",
-    "residual": "base + residual",
-    "before": "VLA before",
-    "retrained": "VLA retrained on corrected rollouts",
-    "demonstrations_only": "control: demonstrations only",
-    "base_rollouts": "control: base's own rollouts",
-}
-NONE = "–"
-
-
-@dataclass(frozen=True)
-class Table:
-    """A header and rows of the same length; the first `text_columns` are words, the rest numbers."""
-
-    header: tuple[str, ...]
-    rows: list[tuple[str, ...]]
-    text_columns: int = 1
+PAIRED_COLUMNS = ("both", "only base + residual", "only base", "neither", "difference", "McNemar p")
+LENGTH_COLUMNS = ("pairs both solved", "base", "base + residual", "difference", "relative")
 
 
 def success_table(measured: Measured) -> Table:
@@ -38,47 +28,26 @@ def success_table(measured: Measured) -> Table:
             for arm in ("base", "residual"):
                 orientation = paper.describe(cell, arm) if paper else NONE
                 seed = str(evaluation["residual_seed"]) if arm == "residual" else NONE
-                rows.append((cell_label(cell), ARM_LABELS[arm], seed, *_success(entry[arm]), orientation))
+                rows.append((cell_label(cell), ARM_LABELS[arm], seed, *success_columns(entry[arm]), orientation))
     unique = list(dict.fromkeys(rows))  # the base is the same beside every residual seed
     header = ("where", "policy", "residual seed", "successes", "rate", "95% interval", "mean length", "paper, not ours")
     return Table(header, _by_first_column(unique), text_columns=2)
 
 
-def paired_table(measured: Measured) -> Table:
+def paired_table(measured: EvaluatedTask) -> Table:
     """What became of each initial state, and the paired difference."""
-    rows = []
-    for evaluation in measured.evaluations:
-        for cell, entry in cells_of(evaluation).items():
-            pairs = entry["paired"]
-            counts = (str(pairs[name]) for name in ("both", "only_residual", "only_base", "neither"))
-            rows.append(
-                (
-                    cell_label(cell),
-                    str(evaluation["residual_seed"]),
-                    *counts,
-                    *_rate_difference(entry.get("difference")),
-                )
-            )
-    counted = ("both", "only base + residual", "only base", "neither")
-    return Table(("where", "residual seed", *counted, "difference", "McNemar p"), _by_first_column(rows))
+    rows = [
+        (cell_label(cell), str(evaluation["residual_seed"]), *paired_columns(entry))
+        for evaluation in measured.evaluations
+        for cell, entry in cells_of(evaluation).items()
+    ]
+    return Table(("where", "residual seed", *PAIRED_COLUMNS), _by_first_column(rows))
 
 
-def length_table(measured: Measured) -> Table:
+def length_table(measured: EvaluatedTask) -> Table:
     """Episode lengths where both arms succeeded from the same initial state."""
-    rows = []
-    for cell, entry in measured.main_cells.items():
-        steps = entry.get("steps_difference") or {}
-        rows.append(
-            (
-                cell_label(cell),
-                str(steps.get("pairs", 0)),
-                seconds(steps.get("mean_first")),
-                seconds(steps.get("mean_second")),
-                _steps_difference(steps),
-                percent(steps.get("relative"), signed=True),
-            )
-        )
-    return Table(("where", "pairs both solved", "base", "base + residual", "difference", "relative"), rows)
+    rows = [(cell_label(cell), *length_columns(entry)) for cell, entry in measured.main_cells.items()]
+    return Table(("where", *LENGTH_COLUMNS), rows)
 
 
 def retrained_table(measured: Measured) -> Table:
@@ -89,14 +58,14 @@ def retrained_table(measured: Measured) -> Table:
             if arm not in entry:
                 continue
             difference = entry.get("differences", {}).get(arm, {})
-            rate = _rate_difference(difference.get("success_rate"))
-            rows.append((cell_label(cell), ARM_LABELS[arm], *_success(entry[arm]), *rate))
+            rate = difference_columns(difference.get("success_rate"))
+            rows.append((cell_label(cell), ARM_LABELS[arm], *success_columns(entry[arm]), *rate))
     measures = ("successes", "rate", "95% interval", "mean length", "retrained minus this", "McNemar p")
     header = ("where", "policy, without residual", *measures)
     return Table(header, rows, text_columns=2)
 
 
-def harm_table(measured: Measured) -> Table:
+def harm_table(measured: EvaluatedTask) -> Table:
     """The initial states that the base solved and base + residual did not."""
     rows = []
     for cell, details in measured.main_episodes.items():
@@ -154,79 +123,7 @@ def replay_quality_table(measured: Measured) -> Table:
     return Table(("replay against recording", "episodes", "median", "worst"), rows)
 
 
-def markdown_table(table: Table) -> str:
-    """`table` in GitHub's Markdown, columns padded so that it reads in a terminal too."""
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in [table.header, *table.rows]]
-    widths = [max(len(row[k]) for row in cells) for k in range(len(table.header))]
-
-    def line(row: Sequence[str]) -> str:
-        padded = [
-            c.ljust(w) if k < table.text_columns else c.rjust(w)
-            for k, (c, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        return "| " + " | ".join(padded) + " |"
-
-    rule = "|".join("-" * (w + 2) if k < table.text_columns else "-" * (w + 1) + ":" for k, w in enumerate(widths))
-    return "\n".join([line(cells[0]), f"|{rule}|", *(line(row) for row in cells[1:])]) + "\n"
-
-
-def html_table(table: Table) -> str:
-    """`table` as HTML in a box that scrolls sideways on a narrow screen."""
-
-    def line(tag: str, row: Iterable[str]) -> str:
-        kinds = (' class="text"' if k < table.text_columns else "" for k in range(len(table.header)))
-        return (
-            "<tr>"
-            + "".join(f"<{tag}{kind}>{escape(cell)}</{tag}>" for cell, kind in zip(row, kinds, strict=True))
-            + "</tr>"
-        )
-
-    body = "".join(line("td", row) for row in table.rows)
-    return f'<div class="scroll"><table><thead>{line("th", table.header)}</thead><tbody>{body}</tbody></table></div>'
-
-
-def percent(value: float | None, signed: bool = False) -> str:
-    """A fraction as whole per cent."""
-    if value is None:
-        return NONE
-    return f"{100 * value:+.0f}%" if signed else f"{100 * value:.0f}%"
-
-
-def seconds(steps: float | None) -> str:
-    """Control steps as seconds."""
-    return NONE if steps is None else f"{steps / CONTROL_HZ:.1f} s"
-
-
 def _by_first_column(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     """`rows` grouped by their first column, in the order of its first appearance; within a group as they came."""
     order = list(dict.fromkeys(row[0] for row in rows))
     return sorted(rows, key=lambda row: order.index(row[0]))
-
-
-def _success(summary: Json) -> tuple[str, str, str, str]:
-    return (
-        f"{summary['successes']} / {summary['episodes']}",
-        percent(summary["success_rate"]),
-        f"{100 * summary['wilson_low']:.0f} to {100 * summary['wilson_high']:.0f}%",
-        seconds(summary["mean_steps_success"]),
-    )
-
-
-def _rate_difference(difference: Json | None) -> tuple[str, str]:
-    if not difference:
-        return NONE, NONE
-    low, high = 100 * difference["low"], 100 * difference["high"]
-    p = difference["mcnemar_p"]
-    return (
-        f"{100 * difference['difference']:+.0f} [{low:+.0f}, {high:+.0f}] points",
-        "< 0.001" if p < 0.001 else f"{p:.3f}",
-    )
-
-
-def _steps_difference(steps: Json) -> str:
-    if steps.get("difference") is None:
-        return NONE
-    text = f"{steps['difference'] / CONTROL_HZ:+.2f}"
-    if steps.get("low") is not None:
-        text += f" [{steps['low'] / CONTROL_HZ:+.2f}, {steps['high'] / CONTROL_HZ:+.2f}]"
-    return text + " s"

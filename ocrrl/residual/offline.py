@@ -9,6 +9,7 @@ from jaxtyping import Float
 from ocrrl.datasets.transitions import ReplayEpisode
 from ocrrl.interface.observations import Images, Observation, residual_observation
 from ocrrl.interface.protocols import Policy
+from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.residual.n_step_returns import NStepReturns
 from ocrrl.residual.pose_augmentation import PoseAugmentation
 
@@ -18,6 +19,7 @@ def offline_transitions(
     base: Policy,
     augmentation: PoseAugmentation,
     generator: np.random.Generator,
+    task: TabletopTask,
     observation_dim: int,
     gamma: float,
     n_step: int,
@@ -36,7 +38,7 @@ def offline_transitions(
     for first in range(0, len(replay_episodes), num_envs):
         group = replay_episodes[first : first + num_envs]
         rows += _group_transitions(
-            group, base, augmentation, generator, observation_dim, gamma, n_step, absorbing_success
+            group, base, augmentation, generator, task, observation_dim, gamma, n_step, absorbing_success
         )
     return (
         np.concatenate(rows)
@@ -50,6 +52,7 @@ def _group_transitions(
     base: Policy,
     augmentation: PoseAugmentation,
     generator: np.random.Generator,
+    task: TabletopTask,
     observation_dim: int,
     gamma: float,
     n_step: int,
@@ -65,7 +68,7 @@ def _group_transitions(
         ids = np.flatnonzero(lengths >= t)
         observation = _rows_at(episodes, ids, t)
         base_action = base.act(observation, ids, lambda wanted, t=t: _images_at(episodes, wanted, t))
-        observation.object_poses, visible = augmentation.augment(observation.object_poses, generator)
+        observation.object_poses, visible = augmentation.augment(observation.object_poses, generator, task)
         state = residual_observation(observation, base_action, visible)
         if t > 0:
             taken = [episodes[i] for i in ids]

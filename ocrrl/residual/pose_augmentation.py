@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from ocrrl.interface import rotations
+from ocrrl.interface.tabletop_tasks import TabletopTask
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,13 @@ class PoseAugmentation:
                 raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
 
     def augment(
-        self, object_poses: Float[np.ndarray, "N O 7"], generator: np.random.Generator
+        self, object_poses: Float[np.ndarray, "N O 7"], generator: np.random.Generator, task: TabletopTask
     ) -> tuple[Float[np.ndarray, "N O 7"], Bool[np.ndarray, "N O"]]:
         """Noisy poses, and which objects stay visible; `residual_observation` zeroes the vectors of the others.
 
         Eq. 4: p + e_p with every component of e_p ~ U(-s, s), s ~ U(0, sigma_p_max); q ⊗ e_q, a turn about an axis
-        drawn uniformly whose angle is drawn alike with sigma_q_max. A scale s belongs to one object at one time step.
+        drawn uniformly whose angle is drawn alike with sigma_q_max. A scale s belongs to one object at one time step. An
+        object that `task` lets slide only is displaced along its slide.
         """
         n, objects = object_poses.shape[:2]
         position_scale = generator.uniform(0.0, self.max_position_noise, (n, objects, 1))
@@ -47,7 +49,8 @@ class PoseAugmentation:
         angle = angle_scale * generator.uniform(-1.0, 1.0, (n, objects, 1))
         axis = generator.standard_normal((n, objects, 3))
         axis /= np.linalg.norm(axis, axis=-1, keepdims=True)
-        rotation_noise = rotations.from_rotation_vector(axis * angle)
+        position_noise, turn = task.restrict_errors(object_poses[..., 3:], position_noise, axis * angle)
+        rotation_noise = rotations.from_rotation_vector(turn)
         poses = np.concatenate(
             [object_poses[..., :3] + position_noise, rotations.multiply(object_poses[..., 3:], rotation_noise)], axis=-1
         )

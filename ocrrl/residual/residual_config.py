@@ -11,6 +11,10 @@ ACTION_UNITS = np.array([MAX_TRANSLATION_STEP] * 3 + [MAX_ROTATION_STEP] * 3 + [
 """One unit of `interface.observations.action_features`, in the action's units: 2 cm, 0.10 rad, half the opening."""
 
 
+RANDOMISED = ("friction_scale", "mass_scale", "gripper_force_scale", "latency_steps")
+"""Fields that are ranges of the simulator's dynamics (Tobin et al. 2017)."""
+
+
 @dataclass(frozen=True)
 class ResidualConfig:
     """Settings of Algorithm 1; triples are (translation, rotation, gripper) in units of `ACTION_UNITS`."""
@@ -54,6 +58,12 @@ class ResidualConfig:
     max_rotation_noise: float = 0.1
     dropout: float = 0.1
     object_dropout: float = 0.0
+    friction_scale: tuple[float, float] = (1.0, 1.0)
+    """Domain randomisation: drawn evenly from this range at each episode's start, as are the next three."""
+    mass_scale: tuple[float, float] = (1.0, 1.0)
+    gripper_force_scale: tuple[float, float] = (1.0, 1.0)
+    latency_steps: tuple[int, int] = (0, 0)
+    """Control steps between a command and its execution."""
     validation_every: int = 4_000
     """Transitions from one validation (and checkpoint) to the next."""
     validation_episodes: int = 50
@@ -75,6 +85,10 @@ class ResidualConfig:
         _require("gamma", self.gamma, 0.0 < self.gamma < 1.0, "in (0, 1)")
         _require("tau", self.tau, 0.0 < self.tau <= 1.0, "in (0, 1]")
         _require("offline_fraction", self.offline_fraction, 0.0 <= self.offline_fraction <= 1.0, "in [0, 1]")
+        for name in RANDOMISED:
+            value, least = getattr(self, name), 0 if name == "latency_steps" else 1e-6
+            ordered = len(value) == 2 and least <= value[0] <= value[1]
+            _require(name, list(value), ordered, f"an increasing pair from {least:g} up")
         for name in ("residual_scale", "exploration_std"):
             value = getattr(self, name)
             _require(name, value, len(value) == 3 and all(x >= 0 for x in value), "three numbers, at least 0")

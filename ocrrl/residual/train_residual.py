@@ -117,7 +117,9 @@ class _Run:
             return
         c, episodes, generator = self.config, self.replay_episodes, self.random["offline"]
         returns = (self.state.shape[1], c.gamma, c.n_step, c.absorbing_success)
-        rows = offline_transitions(episodes, self.base, self.augmentation, generator, *returns, c.num_envs)
+        rows = offline_transitions(
+            episodes, self.base, self.augmentation, generator, self.environment.tabletop_task, *returns, c.num_envs
+        )
         self._fill_offline(rows)
         self.stopwatch.lap("offline")
         self._start_episodes(np.arange(self.config.num_envs))
@@ -210,7 +212,9 @@ class _Run:
         """Lines 6-11 for environments `ids`: the observation s and the base action in it."""
         observation = self.environment.observe().take(ids)
         base_action = self.base.act(observation, ids, self.environment.capture).astype(np.float32)
-        poses, visible = self.augmentation.augment(observation.object_poses, self.random["augmentation"])
+        poses, visible = self.augmentation.augment(
+            observation.object_poses, self.random["augmentation"], self.environment.tabletop_task
+        )
         state = residual_observation(dataclasses.replace(observation, object_poses=poses), base_action, visible)
         self.stopwatch.lap("base")
         return state, base_action

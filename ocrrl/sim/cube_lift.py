@@ -8,12 +8,14 @@ import mujoco
 import numpy as np
 
 from ocrrl.interface import rotations
-from ocrrl.interface.observations import GRIPPER_DOWN, MAX_GRIPPER_WIDTH
 from ocrrl.interface.tabletop_tasks import CUBE_LIFT
+from ocrrl.sim.grasping import axis_in_gripper, distance_to_axis, holds, reach, turned_down
+from ocrrl.sim.object_states import FreeObjects
 from ocrrl.sim.tabletop_scene import SceneState
 from ocrrl.sim.teleoperator import Waypoint
 
 HALF_SIZE = (0.06, 0.02, 0.02)  # [m]
+LONG_AXIS = (1.0, 0.0, 0.0)
 MASS = 0.075  # [kg]
 WOOD_BROWN = (0.72, 0.46, 0.24, 1.0)
 INITIAL_X = (0.40, 0.60)  # [m]
@@ -22,10 +24,6 @@ LIFT_HEIGHT = 0.03  # [m]
 GRASPABLE_LENGTH = 0.03  # [m] either side of the centre
 
 REACH_REWARD, GRASP_REWARD, LIFT_REWARD = 0.3, 0.2, 0.5
-REACH_DISTANCES = (
-    0.10,
-    0.03,
-)  # [m] at which the coarse and the fine half of the reach reward have fallen to 1 - tanh(1)
 
 APPROACH_HEIGHT = 0.10  # [m] above the table
 GRASP_HEIGHT = 0.018
@@ -52,23 +50,22 @@ class CubeLift:
             friction=[1.0, 0.005, 0.0001],
         )
 
+    def object_states(self, model: mujoco.MjModel, num_envs: int) -> FreeObjects:
+        return FreeObjects(self.task, model)
+
     def initial_object_poses(self, generator: np.random.Generator) -> np.ndarray:
         yaw = generator.uniform(-np.pi / 2, np.pi / 2)
         x, y = generator.uniform(*INITIAL_X), generator.uniform(*INITIAL_Y)
         return np.array([[x, y, HALF_SIZE[2], np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)]])
 
     def stage_rewards(self, state: SceneState) -> dict[str, np.ndarray]:
-        """Reach counts full only with the hand open and across the cuboid, so that closing early in the air does not pay."""
-        position, axis = self._in_gripper(state)
-        along = np.clip((position * axis).sum(-1), -GRASPABLE_LENGTH, GRASPABLE_LENGTH)
-        distance = np.linalg.norm(position - along[:, None] * axis, axis=-1)
-        closeness = np.mean([1.0 - np.tanh(distance / scale) for scale in REACH_DISTANCES], axis=0)
-        openness = np.clip(state.gripper_width / MAX_GRIPPER_WIDTH, 0.0, 1.0)
-        across = 1.0 - np.abs(axis[:, 1])  # the closing axis is the gripper's y
+        position, axis = state.object_in_gripper(0), axis_in_gripper(state, 0, LONG_AXIS)
+        distance = distance_to_axis(position, axis, GRASPABLE_LENGTH)
+        across = 1.0 - np.abs(axis[:, 1])
         grasped = self.grasped(state)
         lifted = np.clip(self.height(state) / LIFT_HEIGHT, 0.0, 1.0)
         return {
-            "reach": REACH_REWARD * np.where(grasped, 1.0, closeness * (0.4 + 0.6 * openness) * (0.5 + 0.5 * across)),
+            "reach": REACH_REWARD * np.where(grasped, 1.0, reach(distance, across, state)),
             "grasp": GRASP_REWARD * grasped,
             "lift": LIFT_REWARD * grasped * lifted,
         }
@@ -82,16 +79,8 @@ class CubeLift:
 
     def grasped(self, state: SceneState) -> np.ndarray:
         """Whether the pads hold the cuboid: its centre line between them and the width that of an object, not of air (N,)."""
-        position, axis = self._in_gripper(state)
-        along = np.clip((position * axis).sum(-1), -HALF_SIZE[0], HALF_SIZE[0])
-        offset = np.linalg.norm(position - along[:, None] * axis, axis=-1)
-        return (offset < 0.02) & (state.gripper_width > 0.03) & (state.gripper_width < 0.06)
-
-    def _in_gripper(self, state: SceneState) -> tuple[np.ndarray, np.ndarray]:
-        """The cuboid's centre [m] and its long axis in the gripper frame (N, 3)."""
-        to_gripper = rotations.conjugate(state.gripper_pose[:, 3:])
-        turn = rotations.multiply(to_gripper, state.object_poses[:, 0, 3:])
-        return state.object_in_gripper(0), rotations.rotate(turn, np.array([1.0, 0.0, 0.0]))
+        axis = axis_in_gripper(state, 0, LONG_AXIS)
+        return holds(state, distance_to_axis(state.object_in_gripper(0), axis, HALF_SIZE[0]), 2 * HALF_SIZE[1])
 
 
 def plan_demonstration(state: SceneState, env: int, generator: np.random.Generator) -> list[Waypoint]:
@@ -99,7 +88,7 @@ def plan_demonstration(state: SceneState, env: int, generator: np.random.Generat
     position, quaternion = state.object_poses[env, 0, :3], state.object_poses[env, 0, 3:]
     long_axis = rotations.rotate(quaternion, np.array([1.0, 0.0, 0.0]))
     yaw = np.arctan2(long_axis[1], long_axis[0])
-    turn = rotations.multiply(np.array([np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)]), GRIPPER_DOWN)
+    turn = turned_down(yaw)
     grasp = position + long_axis * np.clip(generator.normal(scale=GRASP_SPREAD), -0.03, 0.03)
 
     def at(height: float) -> np.ndarray:

@@ -9,17 +9,17 @@ import numpy as np
 from mujoco.batch import Batch
 
 from ocrrl.interface import poses, rotations
-from ocrrl.interface.actions import advance_command, gripper_opening, limit
+from ocrrl.interface.actions import CONTROL_HZ, advance_command, gripper_opening, limit
 from ocrrl.interface.observations import Images, Observation
 from ocrrl.interface.protocols import StepResult
 from ocrrl.sim.dynamics import Dynamics, DynamicsRange
-from ocrrl.sim.kinematics import HOME_JOINTS, ArmKinematics
+from ocrrl.sim.kinematics import ArmKinematics
 from ocrrl.sim.renderer import SceneRenderer
 from ocrrl.sim.scene import FINGER_TRAVEL, SUBSTEPS, Look, compile_scene, robot_and_table
 from ocrrl.sim.tabletop_scene import SceneState, TabletopScene
 
 INITIAL_JOINT_JITTER = 0.02  # [rad], uniform, so that no two episodes start from quite the same arm
-_STATE = ("commanded_pose", "joint_targets", "held_steps", "latency", "pending", "references")
+_STATE = ("commanded_pose", "joint_targets", "held_steps", "latency", "pending", "references", "object_speed")
 
 
 class SimEnvironment:
@@ -39,29 +39,27 @@ class SimEnvironment:
         look = look or Look()
         spec = robot_and_table(look)
         scene.add_objects(spec)
-        for tracked in scene.task.objects:
-            for geom in spec.body(tracked.name).geoms:
-                geom.rgba[:3] *= look.object_tint
         self.scene, self.tabletop_task, self.num_envs = scene, scene.task, num_envs
         self.model = compile_scene(spec)
+        self._objects = scene.object_states(self.model, num_envs)
+        _tint(self.model, self._objects.bodies, look.object_tint)
         self.kinematics = ArmKinematics(self.model)
         self.image_size = image_size
         self._dynamics = dynamics or DynamicsRange()
         self._renderers: dict[int, SceneRenderer] = {}
         self._batch = Batch(self.model, num_envs, threads)
         self._qpos, self._ctrl = self._batch.bind("qpos"), self._batch.bind("ctrl")
-        addresses = [self.model.joint(tracked.name).qposadr[0] for tracked in self.tabletop_task.objects]
-        self._object_slots = np.asarray(addresses)[:, None] + np.arange(7)
         self._symmetries = [tracked.symmetry for tracked in self.tabletop_task.objects]
         self._expand_model_fields()
 
-        n, objects = num_envs, len(addresses)
+        n, objects = num_envs, len(self.tabletop_task.objects)
         self.commanded_pose = np.zeros((n, 7))
         self.joint_targets = np.zeros((n, 8))
         self.held_steps = np.zeros(n, int)
         self.latency = np.zeros(n, int)
         self.pending = np.zeros((n, self._dynamics.latency_steps[1] + 1, 8))
         self.references = np.zeros((n, objects, 4))
+        self.object_speed = np.zeros((n, objects))
         self.reset(np.arange(n), list(range(n)))
 
     def reset(self, ids: np.ndarray, seeds: list[int]) -> None:
@@ -70,7 +68,7 @@ class SimEnvironment:
         for env, seed in zip(ids, seeds, strict=True):
             generator = np.random.default_rng(seed)
             object_poses = self.scene.initial_object_poses(generator)
-            joints = HOME_JOINTS + generator.uniform(-INITIAL_JOINT_JITTER, INITIAL_JOINT_JITTER, 7)
+            joints = self.tabletop_task.home_joints + generator.uniform(-INITIAL_JOINT_JITTER, INITIAL_JOINT_JITTER, 7)
             self._set_dynamics(env, self._dynamics.draw(generator))
             starts.append((joints, object_poses))
         joints, object_poses = (np.stack(column) for column in zip(*starts, strict=True))
@@ -83,19 +81,16 @@ class SimEnvironment:
         self._batch.reset(ids, stage=mujoco.mjtStage.mjSTAGE_NONE.value)
         self._qpos[ids, :7] = joint_positions
         self._qpos[ids, 7:9] = gripper_width[:, None] / 2
-        for index, slots in enumerate(self._object_slots):
-            self._qpos[ids[:, None], slots] = object_poses[:, index]
+        self._objects.write(self._qpos, ids, object_poses)
         self.joint_targets[ids] = np.concatenate([joint_positions, gripper_width[:, None] / 2], axis=-1)
         self._ctrl[ids] = self.joint_targets[ids]
         self.pending[ids] = self.joint_targets[ids][:, None]
         self.commanded_pose[ids] = self.kinematics.gripper_pose(joint_positions)
         self.held_steps[ids] = 0
+        self.object_speed[ids] = 0.0
         for index, tracked in enumerate(self.tabletop_task.objects):
-            self.references[ids, index] = poses.canonical_quaternion(
-                self._qpos[ids[:, None], self._object_slots[index]][:, 3:],
-                tracked.symmetry,
-                np.asarray(tracked.reference_quaternion),
-            )
+            self.references[ids, index] = np.asarray(tracked.reference_quaternion)
+        self._track_symmetric_poses(ids)
 
     def observe(self) -> Observation:
         state = self.true_state()
@@ -110,12 +105,13 @@ class SimEnvironment:
 
     def true_state(self) -> SceneState:
         """The simulator's own state of all N environments, object poses canonical."""
-        object_poses = self._qpos[:, self._object_slots]
+        object_poses = self._objects.read(self._qpos)
         object_poses[..., 3:] = self.references
         return SceneState(
             gripper_pose=self.kinematics.gripper_pose(self._qpos[:, :7]),
             gripper_width=self._qpos[:, 7] + self._qpos[:, 8],
             object_poses=object_poses,
+            object_speed=self.object_speed.copy(),
         )
 
     def capture(self, ids: np.ndarray) -> Images:
@@ -144,9 +140,12 @@ class SimEnvironment:
         delayed = self.pending[ids, self.latency[ids]]
 
         # Targets ramp over the substeps: a step change each 50 ms shakes a grasped object loose.
+        before = self._objects.read(self._qpos)[ids, :, :3]
         start = self._ctrl[ids]
         ramp = np.linspace(1.0 / SUBSTEPS, 1.0, SUBSTEPS)[None, :, None]
         self._batch.rollout(SUBSTEPS, start[:, None] + ramp * (delayed - start)[:, None], record=(), ids=ids)
+        moved = self._objects.read(self._qpos)[ids, :, :3] - before
+        self.object_speed[ids] = np.linalg.norm(moved, axis=-1) * CONTROL_HZ
         self._track_symmetric_poses(ids)
         return self._judge(ids)
 
@@ -159,6 +158,7 @@ class SimEnvironment:
         """All that `set_state` needs to go on bit for bit (dynamics included)."""
         state = {name: getattr(self, name).copy() for name in _STATE}
         state["simulation"] = self._batch.state.copy()
+        state.update({f"objects.{name}": values for name, values in self._objects.get_state().items()})
         state.update({f"model.{name}": values.copy() for name, values in self._fields.items()})
         return state
 
@@ -170,6 +170,7 @@ class SimEnvironment:
             values[:] = state[f"model.{name}"]
         self._batch.set_const()
         self._batch.state[:] = state["simulation"]
+        self._objects.set_state({n.removeprefix("objects."): v for n, v in state.items() if n.startswith("objects.")})
 
     def _judge(self, ids: np.ndarray) -> StepResult:
         state = self.true_state()
@@ -179,9 +180,11 @@ class SimEnvironment:
         return StepResult(reward, self.held_steps[ids] >= self.tabletop_task.success_hold)
 
     def _track_symmetric_poses(self, ids: np.ndarray) -> None:
+        quaternions = rotations.normalise(self._objects.read(self._qpos)[ids, :, 3:])
         for index, symmetry in enumerate(self._symmetries):
-            quaternion = rotations.normalise(self._qpos[ids[:, None], self._object_slots[index]][:, 3:])
-            self.references[ids, index] = poses.canonical_quaternion(quaternion, symmetry, self.references[ids, index])
+            self.references[ids, index] = poses.canonical_quaternion(
+                quaternions[:, index], symmetry, self.references[ids, index]
+            )
 
     def _expand_model_fields(self) -> None:
         """Give the fields that dynamics touch a value per environment."""
@@ -195,8 +198,9 @@ class SimEnvironment:
         )
         self._nominal = {name: getattr(self.model, name).copy() for name in names}
         self._fields = {name: self._batch.expand(name) for name in names}
-        tracked = self.tabletop_task.objects
-        self._object_bodies = np.array([self.model.body(item.name).id for item in tracked])
+        self._object_bodies = np.array([self.model.body(name).id for name in self._objects.bodies])
+        joints = self._objects.resisting_joints
+        self._object_dofs = np.array([self.model.joint(name).dofadr[0] for name in joints], int)
         self._arm, self._gripper = np.arange(7), self.model.actuator("hand").id
 
     def _set_dynamics(self, env: int, dynamics: Dynamics) -> None:
@@ -205,9 +209,16 @@ class SimEnvironment:
         self._fields["geom_friction"][env, :, 0] *= dynamics.friction_scale
         self._fields["body_mass"][env, self._object_bodies] *= dynamics.mass_scale
         self._fields["body_inertia"][env, self._object_bodies] *= dynamics.mass_scale
+        self._fields["dof_frictionloss"][env, self._object_dofs] *= dynamics.friction_scale
         self._fields["dof_frictionloss"][env, self._arm] *= dynamics.joint_friction_scale
         for name in ("actuator_gainprm", "actuator_biasprm"):
             self._fields[name][env, self._arm] *= dynamics.servo_stiffness_scale
             self._fields[name][env, self._gripper] *= dynamics.gripper_force_scale
         self.latency[env] = dynamics.latency_steps
         self._batch.set_const(np.array([env], np.int32))
+
+
+def _tint(model: mujoco.MjModel, bodies: tuple[str, ...], tint: tuple[float, float, float]) -> None:
+    """Multiply the colours of the geoms of `bodies` by `tint` (red, green, blue)."""
+    of_objects = np.isin(model.geom_bodyid, [model.body(name).id for name in bodies])
+    model.geom_rgba[of_objects, :3] *= np.asarray(tint)

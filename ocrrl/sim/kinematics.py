@@ -9,11 +9,9 @@ import mujoco
 import numpy as np
 
 from ocrrl.interface import rotations
+from ocrrl.interface.tabletop_tasks import HOME_JOINTS
 
 TCP_IN_HAND = (0.0, 0.0, 0.1034)  # [m], between the fingertips (Franka Hand manual)
-HOME_JOINTS = np.array(
-    [0.0, -0.185, 0.0, -2.497, 0.0, 2.312, 0.7854]
-)  # [rad]; gripper at (0.45, 0, 0.25), pointing down
 DAMPING = 0.03
 NULLSPACE_GAIN = 0.05
 
@@ -52,7 +50,7 @@ class ArmKinematics:
         )
         error = np.concatenate([target_pose[:, :3] - pose[:, :3], rotation_error], axis=-1)
         transposed = jacobian.transpose(0, 2, 1)
-        homeward = NULLSPACE_GAIN * (HOME_JOINTS - q)
+        homeward = NULLSPACE_GAIN * (np.asarray(HOME_JOINTS) - q)
         task = error - np.einsum("nij,nj->ni", jacobian, homeward)
         gram = jacobian @ transposed + DAMPING**2 * np.eye(6)
         dq = homeward + (transposed @ np.linalg.solve(gram, task[..., None]))[..., 0]

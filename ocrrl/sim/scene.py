@@ -148,6 +148,7 @@ def _add_table(spec: mujoco.MjSpec, look: Look) -> None:
         size=[0.6, 0.6, 0.05],
         rgba=[*look.table_rgb, 1.0],
         friction=[1.0, 0.005, 0.0001],
+        contype=0,  # so that only what can move freely rests on it
     )
     if look.table_checker_rgb is not None:
         texture = spec.add_texture(

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 
 from ocrrl.interface import rotations
 from ocrrl.interface.tabletop_tasks import TabletopTask
+from ocrrl.sim.object_states import ObjectStates
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class SceneState:
     gripper_pose: Float[np.ndarray, "N 7"]
     gripper_width: Float[np.ndarray, " N"]
     object_poses: Float[np.ndarray, "N O 7"]
+    object_speed: Float[np.ndarray, "N O"]
+    """[m/s], over the last control step; 0 right after a reset."""
 
     def object_in_gripper(self, index: int) -> Float[np.ndarray, "N 3"]:
         """Position of object `index` in the gripper frame [m]: x along the pads, y the closing axis, z the approach."""
@@ -32,7 +35,11 @@ class TabletopScene(Protocol):
     task: TabletopTask
 
     def add_objects(self, spec: mujoco.MjSpec) -> None:
-        """Add the task's objects, each a body named as the tracked object with a free joint of the same name."""
+        """Add the task's bodies, joints and geoms."""
+        ...
+
+    def object_states(self, model: mujoco.MjModel, num_envs: int) -> ObjectStates:
+        """How the compiled scene holds the tracked objects; `FreeObjects` where each is a body with a free joint."""
         ...
 
     def initial_object_poses(self, generator: np.random.Generator) -> Float[np.ndarray, "O 7"]:

@@ -8,7 +8,7 @@ import importlib
 import time
 
 from ocrrl.interface.tabletop_tasks import tabletop_task
-from ocrrl.layout import Layout
+from ocrrl.layout import MULTITASK, Layout
 from ocrrl.lineage.run_record import recorded_run
 from ocrrl.params import Params
 
@@ -26,6 +26,16 @@ def run_stage(options: argparse.Namespace) -> int:
     stage = importlib.import_module(f"ocrrl.stages.{options.command}")
     with recorded_run(vars(options), f"{options.command}@{label}") as recorded:
         recorded.exit_code = stage.run(task, Params.read(), Layout(task.slug, options.round), options) or 0
+    return recorded.exit_code
+
+
+def run_multitask_stage(options: argparse.Namespace) -> int:
+    """Run the stage that `options.command` names on all tabletop tasks of params.yaml; the exit code."""
+    stage = importlib.import_module(f"ocrrl.stages.{options.command}")
+    with recorded_run(vars(options), options.command) as recorded:
+        params = Params.read()
+        tasks = [tabletop_task(slug) for slug in params.tasks()]
+        recorded.exit_code = stage.run(tasks, params, Layout(MULTITASK, options.round), options) or 0
     return recorded.exit_code
 
 

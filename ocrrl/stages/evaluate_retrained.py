@@ -31,7 +31,7 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
 
 
 def evaluate_arm(slug: str, layout: Layout, vla: str, config: EvaluateRetrainedConfig) -> list[EpisodeOutcome]:
-    """One arm's VLA alone in the cell, on test seeds."""
+    """The VLA `layout.vla(vla)` alone on the tabletop task `slug` in the cell, on test seeds."""
     from ocrrl.policies.checkpoint import load_vla
     from ocrrl.policies.chunked_policy import ChunkedPolicy
 

@@ -10,16 +10,17 @@ from ocrrl.params import Params
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
+    from ocrrl.policies.finetune import TrainingData
     from ocrrl.policies.finetune import finetune as train
 
     config = params.config("finetune", task.slug)
     domain = options.domain
     paired = domain == "real" and config.real_episodes == "replayed"
     inputs = files.fingerprint(files.code_fingerprint(), config, layout.dataset(domain))
+    kept = json.loads(layout.replay_report.read_text())["kept"] if paired else None
     train(
-        layout.dataset(domain),
+        [TrainingData(layout.dataset(domain), kept)],
         layout.vla(domain),
         layout.work(f"finetune-{domain}-{inputs}"),
         config,
-        episodes=json.loads(layout.replay_report.read_text())["kept"] if paired else None,
     )

@@ -1,4 +1,4 @@
-"""`publish`: the last retrained VLA, copied to a path that stays the same over rounds and tabletop tasks."""
+"""`publish`: the last multi-task VLA, copied to a path that stays the same over rounds."""
 
 import argparse
 import shutil
@@ -9,7 +9,7 @@ from ocrrl.layout import PUBLISHED_VLA, Layout
 from ocrrl.params import Params
 
 
-def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
+def run(tasks: list[TabletopTask], params: Params, layout: Layout, options: argparse.Namespace) -> None:
     work = files.fresh_folder(layout.work("publish"))
     shutil.copytree(layout.vla("retrained"), work / "vla")
     files.publish(work / "vla", PUBLISHED_VLA)

@@ -8,7 +8,7 @@ from ocrrl import files
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
 from ocrrl.params import Params
-from ocrrl.policies.finetune import FinetuneConfig
+from ocrrl.policies.finetune import FinetuneConfig, TrainingData
 from ocrrl.stages.processes import side_by_side
 
 ARMS = ("retrained", "demonstrations_only", "base_rollouts")
@@ -17,7 +17,7 @@ ARMS = ("retrained", "demonstrations_only", "base_rollouts")
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
     config = params.config("retrain", task.slug)
     inputs = files.fingerprint(
-        files.code_fingerprint(), config, layout.vla("real"), *(_dataset(layout, arm) for arm in ARMS)
+        files.code_fingerprint(), config, layout.vla("real"), *(dataset(layout, arm) for arm in ARMS)
     )
     work = layout.work(f"retrain-{inputs}")
     calls = [(layout, arm, config, work) for arm in ARMS]
@@ -38,20 +38,21 @@ def train_arm(layout: Layout, arm: str, config: FinetuneConfig, work: Path) -> N
     if (work / arm).is_dir():
         return
     finetune(
-        _dataset(layout, arm),
+        [training_data(layout, arm, config)],
         work / arm,
         work / f"{arm}-unfinished",
         config,
-        episodes=_demonstrations(layout, config) if arm == "demonstrations_only" else None,
         init_from=layout.vla("real"),
         progress=arm == "retrained",
     )
 
 
-def _demonstrations(layout: Layout, config: FinetuneConfig) -> list[str] | None:
-    """Names of those that the VLA before was trained on; None for all."""
-    return json.loads(layout.replay_report.read_text())["kept"] if config.real_episodes == "replayed" else None
+def training_data(layout: Layout, arm: str, config: FinetuneConfig) -> TrainingData:
+    """What an arm is trained on; `demonstrations_only`: those that the VLA before was trained on."""
+    if arm != "demonstrations_only" or config.real_episodes != "replayed":
+        return TrainingData(dataset(layout, arm))
+    return TrainingData(dataset(layout, arm), json.loads(layout.first.replay_report.read_text())["kept"])
 
 
-def _dataset(layout: Layout, arm: str) -> Path:
-    return layout.dataset("real") if arm == "demonstrations_only" else layout.training_set(arm)
+def dataset(layout: Layout, arm: str) -> Path:
+    return layout.first.dataset("real") if arm == "demonstrations_only" else layout.training_set(arm)

@@ -18,6 +18,7 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
     from ocrrl.datasets.transitions import read_replay_transitions
     from ocrrl.policies.checkpoint import load_vla
     from ocrrl.policies.chunked_policy import ChunkedPolicy
+    from ocrrl.residual.residual_config import RANDOMISED
     from ocrrl.residual.train_residual import train_residual as train
     from ocrrl.rollouts.control_loop import run_episodes
 
@@ -42,7 +43,7 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
 
         train(
             config,
-            make_simulator(task.slug, config.num_envs),
+            make_simulator(task.slug, config.num_envs, {name: getattr(config, name) for name in RANDOMISED}),
             ChunkedPolicy(vla, task.instruction, config.num_envs),
             read_replay_transitions(layout.replay_transitions),
             work,

@@ -14,8 +14,8 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
     from ocrrl.datasets.training_set import build_training_set, episode_files
 
     config = params.config("training_set", task.slug)
-    accepted = ingested_files(params.episodes_folder(task.slug), layout.normalised_episodes, layout.ingest_report)
-    kept = set(json.loads(layout.replay_report.read_text())["kept"])
+    accepted = ingested_files(params.episodes_folder(task.slug), layout.normalised_episodes, layout.first.ingest_report)
+    kept = set(json.loads(layout.first.replay_report.read_text())["kept"])
     demonstrations = [pair for pair in accepted if config.demonstrations == "all" or pair[0] in kept]
     corrected, base = (episode_files(layout.rollouts(policy)) for policy in ("corrected", "base"))
     # As many of each, so that the arms differ in what was added and not in how much.

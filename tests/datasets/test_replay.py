@@ -126,8 +126,10 @@ def test_slip_is_measured_in_the_grippers_frame_while_lifted():
     gripper[:, 2] = [0, 0, 0.02, 0.04, 0.06, 0.06]
     objects = np.tile([0.5, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0], (6, 1, 1))
     objects[:, 0, 2] = [0, 0, 0.02, 0.04, 0.055, 0.055]
-    assert slip(gripper, objects) == pytest.approx(0.005)
-    assert slip(gripper, np.zeros_like(objects)) is None
+    closed = np.ones(6, bool)
+    assert slip(gripper, objects, closed) == pytest.approx(0.005)
+    assert slip(gripper, np.zeros_like(objects), closed) is None
+    assert slip(gripper, objects, ~closed) is None, "what was let go does not slip"
 
 
 def test_a_config_out_of_range_is_refused():

@@ -1,25 +1,33 @@
 from itertools import pairwise
 
 import numpy as np
+import pytest
 
 from ocrrl.interface.observations import (
     CONFIDENCE_THRESHOLD,
     OBJECT_FEATURES,
+    OFFSET_FEATURES,
+    POSITION_SCALE,
     Observation,
     residual_observation,
     residual_observation_dim,
 )
 from ocrrl.interface.seeds import RANGES, initial_state_seeds
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
+from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS
 
 
-def observation(count=3):
+def observation(count=3, objects=1):
     generator = np.random.default_rng(0)
     quaternion = np.array([0.0, 1.0, 0.0, 0.0])
     gripper = np.concatenate([generator.uniform(0.3, 0.6, (count, 3)), np.tile(quaternion, (count, 1))], axis=-1)
-    objects = np.concatenate([generator.uniform(0.3, 0.6, (count, 1, 3)), np.ones((count, 1, 4)) / 2], axis=-1)
+    positions, quaternions = generator.uniform(0.3, 0.6, (count, objects, 3)), np.ones((count, objects, 4)) / 2
     return Observation(
-        gripper, gripper.copy(), np.zeros((count, 7)), np.full(count, 0.04), objects, np.ones((count, 1))
+        gripper,
+        gripper.copy(),
+        np.zeros((count, 7)),
+        np.full(count, 0.04),
+        np.concatenate([positions, quaternions], axis=-1),
+        np.ones((count, objects)),
     )
 
 
@@ -43,11 +51,21 @@ def test_a_dropped_pose_leaves_no_trace_of_where_the_object_was():
     )
 
 
-def test_the_length_is_as_announced():
-    assert residual_observation(observation(), np.zeros((3, 7)), np.ones((3, 1), bool)).shape == (
-        3,
-        residual_observation_dim(CUBE_LIFT),
-    )
+@pytest.mark.parametrize("task", TABLETOP_TASKS.values(), ids=lambda task: task.slug)
+def test_the_length_is_as_announced(task):
+    objects = len(task.objects)
+    state = residual_observation(observation(objects=objects), np.zeros((3, 7)), np.ones((3, objects), bool))
+    assert state.shape == (3, residual_observation_dim(task))
+
+
+def test_where_a_second_object_lies_from_the_first_is_seen_only_while_both_are():
+    seen, base = observation(objects=2), np.zeros((3, 7))
+    offsets = slice(2 * OBJECT_FEATURES, 2 * OBJECT_FEATURES + OFFSET_FEATURES)
+    both = residual_observation(seen, base, np.ones((3, 2), bool))[:, offsets]
+    apart = seen.object_poses[:, 1, :3] - seen.object_poses[:, 0, :3]
+    np.testing.assert_allclose(both * POSITION_SCALE, apart, atol=1e-6)
+    for visible in ([True, False], [False, True]):
+        assert not residual_observation(seen, base, np.tile(visible, (3, 1)))[:, offsets].any()
 
 
 def test_proprioception_does_not_depend_on_the_sign_of_a_quaternion():

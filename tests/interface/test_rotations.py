@@ -1,7 +1,13 @@
 import numpy as np
 
 from ocrrl.interface import rotations
-from ocrrl.interface.poses import NO_SYMMETRY, canonical_quaternion, square_prism_symmetry
+from ocrrl.interface.poses import (
+    NO_SYMMETRY,
+    axial_symmetry,
+    canonical_quaternion,
+    cube_symmetry,
+    square_prism_symmetry,
+)
 
 
 def unit_quaternions(count, seed=0):
@@ -31,7 +37,7 @@ def test_a_product_rotates_by_the_right_factor_first():
 
 def test_a_canonical_pose_is_the_same_for_every_symmetric_equivalent():
     reference = np.array([1.0, 0, 0, 0])
-    for symmetry in (NO_SYMMETRY, square_prism_symmetry()):
+    for symmetry in (NO_SYMMETRY, square_prism_symmetry(), cube_symmetry(), axial_symmetry()):
         q = unit_quaternions(30, 6)
         expected = canonical_quaternion(q, symmetry, reference)
         for turn in symmetry:

@@ -1,13 +1,15 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ocrrl.datasets.decoded_frames import join_datasets
 from ocrrl.policies import finetune as finetune_module
 from ocrrl.policies.checkpoint import load_vla
 from ocrrl.policies.compact_learner import CompactLearner
-from ocrrl.policies.finetune import FinetuneConfig, finetune, one_cycle
+from ocrrl.policies.finetune import FinetuneConfig, TrainingData, finetune, one_cycle
 from tests.policies.synthetic import INSTRUCTION, dot_dataset, dot_frames
 
 QUICK = FinetuneConfig(
@@ -38,7 +40,7 @@ def test_a_vla_learns_to_point_at_the_dot(monkeypatch, tmp_path):
     config = FinetuneConfig(
         policy={"type": "compact_vla", "chunk_size": 1}, steps=250, batch_size=32, image_shift=0, language="hash"
     )
-    finetune(Path("dots"), tmp_path / "vla", tmp_path / "work", config, progress=False)
+    finetune([TrainingData(Path("dots"))], tmp_path / "vla", tmp_path / "work", config, progress=False)
     pictures, offsets = dot_frames(np.random.default_rng(99), 64)
     chunk = load_vla(tmp_path / "vla").predict_chunk({"front": pictures}, np.zeros((64, 8), np.float32), INSTRUCTION)
     error = np.abs(chunk[:, 0, :2] - 0.02 * offsets).mean()
@@ -50,19 +52,19 @@ def test_a_vla_learns_to_point_at_the_dot(monkeypatch, tmp_path):
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(dots, tmp_path):
     for name, config in (("one", QUICK), ("two", QUICK), ("other", FinetuneConfig(**vars(QUICK) | {"seed": 1}))):
-        finetune(dots, tmp_path / name, tmp_path / "work", config, progress=False)
+        finetune([TrainingData(dots)], tmp_path / name, tmp_path / "work", config, progress=False)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     assert contents(tmp_path / "one")["model.safetensors"] != contents(tmp_path / "other")["model.safetensors"]
 
 
 def test_two_steps_and_a_resume_to_four_equal_four_steps(dots, tmp_path, monkeypatch):
-    finetune(dots, tmp_path / "unbroken", tmp_path / "work", QUICK, progress=False)
+    finetune([TrainingData(dots)], tmp_path / "unbroken", tmp_path / "work", QUICK, progress=False)
     kill_after(monkeypatch, 3)
     with pytest.raises(Killed):
-        finetune(dots, tmp_path / "resumed", tmp_path / "work", QUICK, progress=False)
+        finetune([TrainingData(dots)], tmp_path / "resumed", tmp_path / "work", QUICK, progress=False)
     assert not (tmp_path / "resumed").exists() and (tmp_path / "work/state.safetensors").exists()
     steps = kill_after(monkeypatch, 99)
-    finetune(dots, tmp_path / "resumed", tmp_path / "work", QUICK, progress=False)
+    finetune([TrainingData(dots)], tmp_path / "resumed", tmp_path / "work", QUICK, progress=False)
     assert len(steps) == 2
     assert contents(tmp_path / "resumed") == contents(tmp_path / "unbroken")
     assert not (tmp_path / "work").exists()
@@ -71,10 +73,10 @@ def test_two_steps_and_a_resume_to_four_equal_four_steps(dots, tmp_path, monkeyp
 def test_the_state_of_another_run_is_not_resumed(dots, tmp_path, monkeypatch):
     kill_after(monkeypatch, 3)
     with pytest.raises(Killed):
-        finetune(dots, tmp_path / "vla", tmp_path / "work", QUICK, progress=False)
+        finetune([TrainingData(dots)], tmp_path / "vla", tmp_path / "work", QUICK, progress=False)
     steps = kill_after(monkeypatch, 99)
     finetune(
-        dots,
+        [TrainingData(dots)],
         tmp_path / "vla",
         tmp_path / "work",
         FinetuneConfig(**vars(QUICK) | {"learning_rate": 1e-4}),
@@ -98,12 +100,19 @@ def kill_after(monkeypatch, count: int) -> list[int]:
 
 
 def test_retraining_starts_from_the_checkpoint_and_keeps_its_statistics(dots, tmp_path, monkeypatch):
-    finetune(dots, tmp_path / "first", tmp_path / "work", QUICK, progress=False)
+    finetune([TrainingData(dots)], tmp_path / "first", tmp_path / "work", QUICK, progress=False)
     again = dot_dataset(cameras=("front", "wrist"), seed=5)
     again.action *= 0.5
     monkeypatch.setattr(finetune_module, "decode_dataset", lambda root: again)
     gentle = FinetuneConfig(**vars(QUICK) | {"steps": 1, "learning_rate": 1e-9})
-    finetune(dots, tmp_path / "second", tmp_path / "work", gentle, init_from=tmp_path / "first", progress=False)
+    finetune(
+        [TrainingData(dots)],
+        tmp_path / "second",
+        tmp_path / "work",
+        gentle,
+        init_from=tmp_path / "first",
+        progress=False,
+    )
     statistics = "policy_preprocessor_step_4_normalizer_processor.safetensors"
     assert (tmp_path / "first" / statistics).read_bytes() == (tmp_path / "second" / statistics).read_bytes()
     pictures, _ = dot_frames(np.random.default_rng(0), 2)
@@ -120,10 +129,34 @@ def test_only_the_named_episodes_are_trained_on(dots, tmp_path, monkeypatch):
         return dot_dataset(episodes=2, cameras=("front", "wrist"))
 
     monkeypatch.setattr(finetune_module, "select_episodes", select)
-    finetune(dots, tmp_path / "vla", tmp_path / "work", QUICK, episodes=["a.hdf5", "b.hdf5"], progress=False)
+    finetune([TrainingData(dots, ["a.hdf5", "b.hdf5"])], tmp_path / "vla", tmp_path / "work", QUICK, progress=False)
     record = json.loads((tmp_path / "vla/training.json").read_text())
     assert asked == [["a.hdf5", "b.hdf5"]]
     assert record["episode_names"] == ["a.hdf5", "b.hdf5"] and record["episodes"] == 2 and record["frames"] == 40
+
+
+def test_several_datasets_are_trained_on_as_one(tmp_path, monkeypatch):
+    parts = {"dots": dot_dataset(episodes=2), "more": replace(dot_dataset(episodes=3), tasks=("find the dot",) * 3)}
+    monkeypatch.setattr(finetune_module, "decode_dataset", lambda root: parts[root.name])
+    both = [TrainingData(Path("dots")), TrainingData(Path("more"))]
+    finetune(both, tmp_path / "vla", tmp_path / "work", QUICK, progress=False)
+    record = json.loads((tmp_path / "vla/training.json").read_text())
+    assert record["episodes"] == 5 and record["frames"] == sum(len(part.action) for part in parts.values())
+    assert record["instructions"] == sorted({INSTRUCTION, "find the dot"})
+    assert load_vla(tmp_path / "vla").encoder.known.keys() == {INSTRUCTION, "find the dot"}
+
+
+def test_joined_datasets_keep_every_frame_with_its_episode_and_instruction():
+    first, second = dot_dataset(episodes=2), replace(dot_dataset(episodes=3), tasks=("a", "b", "c"))
+    joined = join_datasets([first, second])
+    assert joined.tasks == (*first.tasks, "a", "b", "c")
+    np.testing.assert_array_equal(joined.action[joined.rows_of(3)], second.action[second.rows_of(1)])
+    np.testing.assert_array_equal(joined.images["front"][joined.rows_of(0)], first.images["front"][first.rows_of(0)])
+
+
+def test_datasets_of_other_cameras_are_not_joined():
+    with pytest.raises(ValueError, match="datasets must agree in cameras, picture sizes and frames per second"):
+        join_datasets([dot_dataset(), dot_dataset(cameras=("front", "wrist"))])
 
 
 def test_a_dataset_of_another_robot_is_refused(tmp_path, monkeypatch):
@@ -131,14 +164,21 @@ def test_a_dataset_of_another_robot_is_refused(tmp_path, monkeypatch):
     data.state = data.state[:, :6]
     monkeypatch.setattr(finetune_module, "decode_dataset", lambda root: data)
     with pytest.raises(ValueError, match=r"dots: observation\.state must have 8 numbers a frame, got 6"):
-        finetune(Path("dots"), tmp_path / "vla", tmp_path / "work", QUICK, progress=False)
+        finetune([TrainingData(Path("dots"))], tmp_path / "vla", tmp_path / "work", QUICK, progress=False)
 
 
 def test_a_checkpoint_whose_camera_the_dataset_lacks_is_refused(dots, tmp_path, monkeypatch):
-    finetune(dots, tmp_path / "first", tmp_path / "work", QUICK, progress=False)
+    finetune([TrainingData(dots)], tmp_path / "first", tmp_path / "work", QUICK, progress=False)
     monkeypatch.setattr(finetune_module, "decode_dataset", lambda root: dot_dataset(cameras=("front",)))
     with pytest.raises(ValueError, match=r"the dataset must hold camera wrist of \(32, 32\)"):
-        finetune(dots, tmp_path / "vla", tmp_path / "work", QUICK, init_from=tmp_path / "first", progress=False)
+        finetune(
+            [TrainingData(dots)],
+            tmp_path / "vla",
+            tmp_path / "work",
+            QUICK,
+            init_from=tmp_path / "first",
+            progress=False,
+        )
 
 
 def test_the_learning_rate_rises_for_a_tenth_and_falls_to_nothing():
@@ -167,4 +207,4 @@ def test_an_impossible_setting_is_refused(change, message):
 def test_an_unknown_size_of_the_default_vla_is_refused(dots, tmp_path):
     config = FinetuneConfig(**vars(QUICK) | {"policy": {"type": "compact_vla", "layers": 3}})
     with pytest.raises(ValueError, match=r"policy of type compact_vla must set only chunk_size, .*, got layers"):
-        finetune(dots, tmp_path / "vla", tmp_path / "work", config, progress=False)
+        finetune([TrainingData(dots)], tmp_path / "vla", tmp_path / "work", config, progress=False)

@@ -12,7 +12,7 @@ import torch
 
 from ocrrl.interface.actions import limit
 from ocrrl.policies.checkpoint import load_vla
-from ocrrl.policies.finetune import FinetuneConfig, finetune
+from ocrrl.policies.finetune import FinetuneConfig, TrainingData, finetune
 from ocrrl.policies.lerobot_vla import check_features
 from tests.policies.lerobot_dots import write_dots
 from tests.policies.synthetic import INSTRUCTION, dot_frames
@@ -26,7 +26,7 @@ def dots(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def trained(dots) -> Path:
     config = FinetuneConfig(steps=3, batch_size=8)
-    finetune(dots, dots.with_name("vla"), dots.with_name("work"), config, progress=False)
+    finetune([TrainingData(dots)], dots.with_name("vla"), dots.with_name("work"), config, progress=False)
     return dots.with_name("vla")
 
 
@@ -108,7 +108,7 @@ def test_an_act_policy_fits_the_same_slot(dots, tmp_path):
         "n_vae_encoder_layers": 1,
     }
     config = FinetuneConfig(policy=act, steps=2, batch_size=2, learning_rate=1e-4)
-    finetune(dots, tmp_path / "act", tmp_path / "work", config, progress=False)
+    finetune([TrainingData(dots)], tmp_path / "act", tmp_path / "work", config, progress=False)
     vla = load_vla(tmp_path / "act")
     assert vla.predict_chunk(*observed(2), INSTRUCTION).shape == (2, 16, 7)
     with pytest.raises(ValueError, match="images must hold the cameras front, wrist, got side"):
@@ -138,10 +138,16 @@ def test_a_policy_that_cannot_drive_this_robot_is_refused_with_every_reason():
 
 def test_an_unknown_policy_type_or_field_is_refused(dots, tmp_path):
     with pytest.raises(ValueError, match=r"policy\.type must be one of act, .*compact_vla.*, got 'gpt'"):
-        finetune(dots, tmp_path / "vla", tmp_path / "work", FinetuneConfig(policy={"type": "gpt"}), progress=False)
+        finetune(
+            [TrainingData(dots)],
+            tmp_path / "vla",
+            tmp_path / "work",
+            FinetuneConfig(policy={"type": "gpt"}),
+            progress=False,
+        )
     wrong = FinetuneConfig(policy={"type": "act", "layers": 3})
     with pytest.raises(ValueError, match=r"policy of type act must set only .*chunk_size.*, got layers"):
-        finetune(dots, tmp_path / "vla", tmp_path / "work", wrong, progress=False)
+        finetune([TrainingData(dots)], tmp_path / "vla", tmp_path / "work", wrong, progress=False)
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import pytest
 from ocrrl.interface.observations import Observation
 from ocrrl.policies.checkpoint import load_vla
 from ocrrl.policies.chunked_policy import ChunkedPolicy
-from ocrrl.policies.finetune import FinetuneConfig, finetune
+from ocrrl.policies.finetune import FinetuneConfig, TrainingData, finetune
 from tests.policies.lerobot_dots import write_dots
 from tests.policies.synthetic import INSTRUCTION, dot_frames
 from tests.policies.tiny_smolvla import tiny_smolvla, write_tiny_smolvlm
@@ -19,7 +19,7 @@ def test_a_smolvla_is_finetuned_deployed_and_retrained(tmp_path):
     policy = tiny_smolvla(write_tiny_smolvlm(tmp_path / "smolvlm"))
     config = FinetuneConfig(policy=policy, steps=2, batch_size=4, learning_rate=1e-3)
     for name in ("first", "same"):
-        finetune(root, tmp_path / name, tmp_path / "work", config, progress=False)
+        finetune([TrainingData(root)], tmp_path / name, tmp_path / "work", config, progress=False)
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("first", "same")]
     assert weights[0] == weights[1]
 
@@ -27,11 +27,23 @@ def test_a_smolvla_is_finetuned_deployed_and_retrained(tmp_path):
     assert first.shape == (2, 7) and np.isfinite(first).all()
     assert np.array_equal(first, act(tmp_path / "same"))
 
-    finetune(root, tmp_path / "again", tmp_path / "work", config, init_from=tmp_path / "first", progress=False)
+    finetune(
+        [TrainingData(root)],
+        tmp_path / "again",
+        tmp_path / "work",
+        config,
+        init_from=tmp_path / "first",
+        progress=False,
+    )
     assert not np.array_equal(first, act(tmp_path / "again"))
     with pytest.raises(ValueError, match=r"policy\.type must be smolvla to continue from"):
         finetune(
-            root, tmp_path / "x", tmp_path / "work", FinetuneConfig(), init_from=tmp_path / "first", progress=False
+            [TrainingData(root)],
+            tmp_path / "x",
+            tmp_path / "work",
+            FinetuneConfig(),
+            init_from=tmp_path / "first",
+            progress=False,
         )
 
 

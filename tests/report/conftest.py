@@ -2,7 +2,7 @@ import pytest
 
 from ocrrl.report.build_report import build_report
 
-from .synthetic_round import write_synthetic_round
+from .synthetic_round import write_synthetic_round, write_synthetic_tasks
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +16,11 @@ def report(inputs, tmp_path_factory):
     out = tmp_path_factory.mktemp("report")
     build_report(inputs, out)
     return out
+
+
+@pytest.fixture(scope="session")
+def five_tasks(tmp_path_factory):
+    """A project's folder in which five tabletop tasks were evaluated, each with two residual seeds."""
+    folder = tmp_path_factory.mktemp("five_tasks")
+    write_synthetic_tasks(folder, seeds=(0, 1))
+    return folder

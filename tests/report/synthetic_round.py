@@ -5,13 +5,22 @@ from pathlib import Path
 
 import numpy as np
 
+from ocrrl.layout import MULTITASK, Layout
 from ocrrl.report.inputs import ReportInputs
+from ocrrl.report.paper_results import TABLE_1
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome, EpisodeTrace
 from ocrrl.rollouts.evaluate import PairedEvaluation, telling_seeds, write_evaluation
 from ocrrl.rollouts.evaluate_retrained import ArmsEvaluation, write_retrained_evaluation
 
 RATES = {"sim": (0.3, 0.97), "twin": (0.27, 0.89)}
 ARM_RATES = {"before": 0.27, "retrained": 0.71, "demonstrations_only": 0.36, "base_rollouts": 0.52}
+RATES_BY_TASK = {
+    "cube_lift": RATES,
+    "pick_and_place": {"sim": (0.4, 0.9), "twin": (0.3, 0.8)},
+    "stack_cube": {"sim": (0.45, 0.85), "twin": (0.35, 0.8)},
+    "close_drawer": {"sim": (0.5, 0.97), "twin": (0.5, 0.95)},
+    "stand_cup_up": {"sim": (0.3, 0.85), "twin": (0.3, 0.75)},
+}
 
 
 def write_synthetic_round(
@@ -19,7 +28,7 @@ def write_synthetic_round(
 ) -> ReportInputs:
     """Write every part of a report's inputs under `folder`."""
     for seed in seeds:
-        evaluations = [_evaluation(cell, seed, episodes, films) for cell in RATES]
+        evaluations = [_evaluation(cell, rates, seed, episodes, films) for cell, rates in RATES.items()]
         write_evaluation(folder / f"e{seed}.json", folder / f"e{seed}", "cube_lift", 0, seed, evaluations, traces=3)
         _write(folder / f"residual_{seed}/curve.json", {"points": _curve(seed)})
     arms = {arm: _outcomes(rate, episodes, 9, mean_steps=70) for arm, rate in ARM_RATES.items()}
@@ -39,14 +48,32 @@ def write_synthetic_round(
     )
 
 
+def write_synthetic_tasks(
+    folder: Path, slugs: tuple[str, ...] = tuple(TABLE_1), episodes: int = 16, seeds: tuple[int, ...] = (0,)
+) -> None:
+    """Write what `report_multitask` reads of each tabletop task and of the multi-task VLA, under `folder` as `Layout` has it."""
+    arms = []
+    for slug in slugs:
+        layout, rates_by_cell = Layout(slug), RATES_BY_TASK[slug]
+        for seed in seeds:
+            evaluations = [_evaluation(cell, rates, seed, episodes) for cell, rates in rates_by_cell.items()]
+            metrics, details = folder / layout.evaluation(seed), folder / layout.evaluation_episodes(seed)
+            write_evaluation(metrics, details, slug, 0, seed, evaluations, traces=1)
+            _write(folder / layout.residual(seed) / "curve.json", {"points": _curve(seed)})
+        _write(folder / layout.replay_report, _replay() | {"tabletop_task": slug})
+        outcomes = {arm: _outcomes(rate, episodes, 9, mean_steps=70) for arm, rate in ARM_RATES.items()}
+        arms.append(ArmsEvaluation(slug, "twin", outcomes))
+    write_retrained_evaluation(folder / Layout(MULTITASK).retrained_evaluation, MULTITASK, 0, arms)
+
+
 def _write(path: Path, content) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content))
 
 
-def _evaluation(cell: str, seed: int, episodes: int, films: int) -> PairedEvaluation:
-    base = _outcomes(RATES[cell][0], episodes, 1, mean_steps=80)
-    residual = _outcomes(RATES[cell][1] - 0.02 * seed, episodes, 2 + seed, mean_steps=66, with_residual=True)
+def _evaluation(cell: str, rates: tuple[float, float], seed: int, episodes: int, films: int = 0) -> PairedEvaluation:
+    base = _outcomes(rates[0], episodes, 1, mean_steps=80)
+    residual = _outcomes(rates[1] - 0.02 * seed, episodes, 2 + seed, mean_steps=66, with_residual=True)
     random, pictures = np.random.default_rng(5), {}
     for chosen in telling_seeds(base[:20], residual[:20], films):
         for arm, outcomes in (("base", base), ("residual", residual)):

@@ -1,5 +1,11 @@
-from ocrrl.report.inputs import cell_label, read_inputs
-from ocrrl.report.tables import Table, data_table, html_table, markdown_table, percent, seconds, success_table
+from dataclasses import replace
+
+import pytest
+
+from ocrrl.report.inputs import ReportInputs, cell_label, read_inputs
+from ocrrl.report.table import Table, html_table, markdown_table
+from ocrrl.report.tables import data_table, success_table
+from ocrrl.report.values import percent, seconds
 from ocrrl.report.verdicts import shortfalls, targets
 
 
@@ -49,3 +55,33 @@ def test_targets_are_judged_by_the_numbers(inputs):
     assert judged["retrained VLA better than before (95% interval above 0)"].reached
     missed = [target for target in judged.values() if target.reached is False]
     assert sum("Target missed" in sentence for sentence in shortfalls(measured)) == len(missed)
+
+
+@pytest.mark.parametrize(("task", "least"), [("stack_cube", 0.73), ("close_drawer", 0.86)])
+def test_every_tabletop_task_has_targets(inputs, task, least):
+    measured = replace(read_inputs(inputs), tabletop_task=task)
+    judged = {target.text: target for target in targets(measured)}
+    sim = measured.main_cells["sim"]
+    assert judged[f"sim: base + residual in at least {percent(least)}"].reached == (
+        sim["residual"]["success_rate"] >= least
+    )
+    assert judged["sim: base succeeds in 10 to 70%"].measured == percent(sim["base"]["success_rate"])
+    assert sum("not below its base" in text for text in judged) == 2
+    assert not any("retrained" in text for text in judged)
+
+
+def test_targets_without_numbers_are_not_measured():
+    assert {target.reached for target in targets(read_inputs(ReportInputs("stand_cup_up")))} == {None}
+
+
+def test_a_residual_is_below_its_base_when_the_whole_interval_is(inputs):
+    measured = replace(read_inputs(inputs), tabletop_task="stack_cube")
+    sim = measured.evaluations[0]["sim"]
+
+    def reached(low, high):
+        sim["difference"] = {"difference": (low + high) / 2, "low": low, "high": high, "mcnemar_p": 0.01}
+        return next(
+            target.reached for target in targets(measured) if target.text.startswith("sim: base + residual not")
+        )
+
+    assert (reached(-0.2, 0.1), reached(-0.2, -0.1), reached(0.1, 0.2)) == (True, False, True)

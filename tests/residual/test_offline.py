@@ -17,7 +17,7 @@ CLEAN = PoseAugmentation(0.0, 0.0, 0.0)
 def rows_of(episodes, n_step=1, num_envs=16, augmentation=CLEAN, seed=0):
     base = ToyBase(num_envs)
     return offline_transitions(
-        episodes, base, augmentation, np.random.default_rng(seed), DIM, 0.9, n_step, True, num_envs
+        episodes, base, augmentation, np.random.default_rng(seed), TOY_TASK, DIM, 0.9, n_step, True, num_envs
     )
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.rollouts.statistics import (
+    average_difference,
     mcnemar_p,
     newcombe_interval,
     paired_counts,
@@ -116,3 +117,38 @@ def test_lengths_without_pairs_are_unknown():
     assert steps_difference(flags("10"), flags("01"))["difference"] is None
     one = steps_difference(flags("1"), flags("1"))
     assert (one["difference"], one["low"]) == (0.0, None)
+
+
+def test_average_difference_by_hand():
+    # Gained in all of 4 states; gained in 1 and lost in 1 of 4: differences 1 and 0, rates (0, 1) and (0.5, 0.5).
+    first = [(seed, False, True) for seed in range(4)]
+    second = [(0, True, False), (1, False, True), (2, True, True), (3, False, False)]
+    found = average_difference([first, second])
+    assert (found["tasks"], found["first"], found["second"], found["difference"]) == (2, 0.25, 0.75, 0.5)
+    # The first never varies; the second's mean of 4 draws of -1, 0, 0, 1 is halved. P(mean of 4 <= -3/4) = (1 + 8) / 256
+    # = 3.5%, P(mean <= -1) = 1 / 256 = 0.4%: the 2.5% quantile is at -3/4, the 97.5% one at 3/4.
+    assert (found["low"], found["high"]) == (0.5 - 0.375, 0.5 + 0.375)
+    assert found == average_difference([first, second])
+
+
+def test_average_difference_has_the_width_of_the_strata_s_variances():
+    gains_in_half = [(seed, False, seed % 2 == 0) for seed in range(100)]
+    found = average_difference([gains_in_half, gains_in_half])
+    half = 1.96 * sqrt(2 * (0.25 / 100) / 4)
+    assert (found["low"], found["high"]) == pytest.approx((0.5 - half, 0.5 + half), abs=0.008)
+
+
+def test_tasks_count_alike_however_many_states_they_have():
+    assert average_difference([[(0, False, True)], [(seed, False, False) for seed in range(99)]])["difference"] == 0.5
+
+
+def test_states_that_residual_seeds_share_are_drawn_together():
+    one_seed = [(seed, False, seed % 2 == 0) for seed in range(20)]
+    assert average_difference([one_seed * 3]) == average_difference([one_seed])
+
+
+def test_an_average_needs_pairs_of_every_task():
+    with pytest.raises(ValueError, match=r"must have pairs, got \[1, 0\] pairs"):
+        average_difference([[(0, True, True)], []])
+    with pytest.raises(ValueError, match=r"got \[\] pairs"):
+        average_difference([])

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from ocrrl.interface.actions import CONTROL_HZ
+from ocrrl.interface.tabletop_tasks import HOME_JOINTS
 from ocrrl.sim.cube_lift import LIFT_HEIGHT, CubeLift, plan_demonstration
 from ocrrl.sim.dynamics import Dynamics, DynamicsRange
 from ocrrl.sim.environment import SimEnvironment
-from ocrrl.sim.kinematics import HOME_JOINTS
 from ocrrl.sim.scene import SUBSTEPS
 from ocrrl.sim.teleoperator import ScriptedTeleoperator
 
@@ -28,7 +28,7 @@ def test_kinematics_agree_with_the_physics_engine(environment):
 
     generator, data = np.random.default_rng(0), mujoco.MjData(environment.model)
     for _ in range(5):
-        q = HOME_JOINTS + generator.normal(scale=0.4, size=7)
+        q = np.asarray(HOME_JOINTS) + generator.normal(scale=0.4, size=7)
         data.qpos[:7] = q
         mujoco.mj_forward(environment.model, data)
         pose, jacobian = environment.kinematics.jacobian(q[None])
@@ -138,7 +138,7 @@ def test_latency_delays_a_command_by_its_steps():
         for _ in range(6):
             environment.step(push, ids)
             path.append(environment.observe().gripper_pose[0, 1])
-        paths.append(np.array(path) - environment.kinematics.gripper_pose(HOME_JOINTS[None])[0, 1])
+        paths.append(np.array(path) - environment.kinematics.gripper_pose(np.array([HOME_JOINTS]))[0, 1])
     assert paths[0][0] - paths[1][0] > 0.005
     np.testing.assert_allclose(paths[1][3], paths[0][1], atol=0.004)
 

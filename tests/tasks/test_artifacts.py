@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+from ocrrl.cli import MULTITASK_STAGES, STAGES
 from tasks import artifacts, data_results, evaluation_results, stage_results, training_results
 from tasks.child_process import Outcome
 from tasks.episode_files import contact_sheet, key_frames, list_episodes
@@ -158,6 +159,24 @@ def test_the_retrained_vla_stands_beside_its_control_arms():
     assert "### cube_lift, twin (simulated, no robot)" in found.body and "Held-out initial states." in found.body
 
 
+def test_several_tabletop_tasks_have_their_mean_as_headline():
+    arms = {"before": SUCCESSES, "retrained": SUCCESSES | {"success_rate": 0.53}}
+    cells = {slug: {"twin": arms} for slug in ("cube_lift", "stack_cube")}
+    found = evaluation_results.retrained({"tabletop_tasks": cells})
+    assert found.headline.startswith("13% → 53%, mean of 2 tabletop tasks in twin (simulated, no robot)")
+    assert "### stack_cube, twin (simulated, no robot)" in found.body
+    cells["stack_cube"] = {"twin": {"retrained": SUCCESSES}}
+    assert evaluation_results.retrained({"tabletop_tasks": cells}).headline.startswith("– → 33%, mean of 2")
+
+
+def test_a_promotion_shows_both_vlas_on_validation_states_and_which_goes_on():
+    metrics = {"promoted": False, "before": SUCCESSES, "retrained": NONE_SUCCEEDED, "difference": DIFFERENCE}
+    found = evaluation_results.promoted(metrics)
+    assert found.headline.startswith("not promoted") and "13% → 0% on validation states" in found.headline
+    assert ["VLA before", "13 / 100", "13%", "8 to 21%", "81"] in rows_of(found.body) and NO_ROBOT in found.body
+    assert evaluation_results.promoted(metrics | {"promoted": True}).headline.startswith("promoted; ")
+
+
 def test_refused_recordings_are_named_with_the_reason():
     found = data_results.ingested(INGEST, [{"cell": "twin"}])
     assert found.headline == "1 of 2 recordings accepted, 1 refused"
@@ -233,6 +252,10 @@ def test_ticks_are_few_and_hold_the_values(low, high):
     assert found[0] <= low and high <= found[-1] and 2 <= len(found) <= 8
 
 
+def test_every_stage_of_the_pipeline_has_something_to_show():
+    assert set(stage_results.READERS) == {*STAGES, *MULTITASK_STAGES}
+
+
 def test_where_files_are_missing_the_page_says_which(tmp_path):
     for kind, output, named in (
         ("record", "data/episodes", "data/episodes is not there"),
@@ -242,6 +265,9 @@ def test_where_files_are_missing_the_page_says_which(tmp_path):
         ("training_set", "data/set", "data/set/sidecar/episodes.json is not there"),
         ("publish", "data/vla", "data/vla is not there"),
         ("report", "data/report", "data/report has no index.html and results.md"),
+        ("report_multitask", "data/report", "data/report has no index.html and results.md"),
+        ("retrain_multitask", "data/vla_retrained", "data/vla_retrained/training.json is not there"),
+        ("evaluate_multitask", "data/multitask.json", "data/multitask.json is not there"),
         ("evaluate", "data/evaluations", "dvc.yaml names no JSON file among the outputs of evaluate@cube_lift"),
     ):
         page = results_page(stage(kind, output), tmp_path)
@@ -276,9 +302,10 @@ def test_the_report_is_shown_with_its_path(tmp_path):
 def test_the_lineage_is_a_mermaid_drawing(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(stage_results, "_child", lambda command, workspace: asked.append(command) or b"flowchart TD\n")
-    page = lineage_page(stage("retrain", "data/vla_retrained", "data/vla_control"), tmp_path)
-    assert asked == [["ocrrl", "lineage", "data/vla_retrained", "--format", "mermaid"]]
-    assert page and "```mermaid\nflowchart TD\n```" in page.body
+    for kind in ("retrain", "retrain_multitask"):
+        page = lineage_page(stage(kind, "data/vla_retrained", "data/vla_control"), tmp_path)
+        assert asked.pop() == ["ocrrl", "lineage", "data/vla_retrained", "--format", "mermaid"]
+        assert page and "```mermaid\nflowchart TD\n```" in page.body
 
 
 def test_the_lineage_is_told_as_text_too_each_thing_once():

@@ -1,0 +1,47 @@
+"""A table of text, as Markdown or HTML."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+
+@dataclass(frozen=True)
+class Table:
+    """A header and rows of the same length; the first `text_columns` are words, the rest numbers."""
+
+    header: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    text_columns: int = 1
+
+
+def markdown_table(table: Table) -> str:
+    """`table` in GitHub's Markdown, columns padded so that it reads in a terminal too."""
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in [table.header, *table.rows]]
+    widths = [max(len(row[k]) for row in cells) for k in range(len(table.header))]
+
+    def line(row: Sequence[str]) -> str:
+        padded = [
+            c.ljust(w) if k < table.text_columns else c.rjust(w)
+            for k, (c, w) in enumerate(zip(row, widths, strict=True))
+        ]
+        return "| " + " | ".join(padded) + " |"
+
+    rule = "|".join("-" * (w + 2) if k < table.text_columns else "-" * (w + 1) + ":" for k, w in enumerate(widths))
+    return "\n".join([line(cells[0]), f"|{rule}|", *(line(row) for row in cells[1:])]) + "\n"
+
+
+def html_table(table: Table) -> str:
+    """`table` as HTML in a box that scrolls sideways on a narrow screen; where all is words, they wrap."""
+
+    def line(tag: str, row: Iterable[str]) -> str:
+        kinds = (' class="text"' if k < table.text_columns else "" for k in range(len(table.header)))
+        return (
+            "<tr>"
+            + "".join(f"<{tag}{kind}>{escape(cell)}</{tag}>" for cell, kind in zip(row, kinds, strict=True))
+            + "</tr>"
+        )
+
+    body = "".join(line("td", row) for row in table.rows)
+    kind = ' class="words"' if table.text_columns == len(table.header) else ""
+    head = line("th", table.header)
+    return f'<div class="scroll"><table{kind}><thead>{head}</thead><tbody>{body}</tbody></table></div>'

@@ -1,0 +1,59 @@
+"""What grasping tasks share: how near an open hand is to a grasp, and whether it holds the object.
+
+Legend: N environments; gripper frame: x along the pads, y the closing axis, z the approach.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from ocrrl.interface import rotations
+from ocrrl.interface.observations import GRIPPER_DOWN, MAX_GRIPPER_WIDTH
+from ocrrl.sim.tabletop_scene import SceneState
+
+REACH_DISTANCES = (0.10, 0.03)  # [m] at which the coarse and the fine half of closeness have fallen to 1 - tanh(1)
+RELEASED_WIDTH = 0.012  # [m] by which the fingers stand further apart than what they held
+
+
+def closeness(distance: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+    """In [0, 1], 1 at distance 0 [m]: felt from afar and steep near the goal."""
+    return np.mean([1.0 - np.tanh(distance / scale) for scale in REACH_DISTANCES], axis=0)
+
+
+def openness(state: SceneState) -> Float[np.ndarray, " N"]:
+    """In [0, 1], 1 with the fingers wide apart."""
+    return np.clip(state.gripper_width / MAX_GRIPPER_WIDTH, 0.0, 1.0)
+
+
+def reach(distance: np.ndarray, squareness: np.ndarray, state: SceneState) -> Float[np.ndarray, " N"]:
+    """In [0, 1]: full only with the hand open and square to the object, so that closing early in the air does not pay."""
+    return closeness(distance) * (0.4 + 0.6 * openness(state)) * (0.5 + 0.5 * squareness)
+
+
+def holds(state: SceneState, offset: Float[np.ndarray, " N"], width: float) -> Bool[np.ndarray, " N"]:
+    """Whether an object `width` [m] across is between the pads: `offset` [m] from the gripper frame small, fingers on it."""
+    return (offset < 0.02) & (np.abs(state.gripper_width - width) < 0.01)
+
+
+def released(state: SceneState, width: float) -> Bool[np.ndarray, " N"]:
+    """Whether the fingers stand further apart than an object `width` [m] across that they held."""
+    return state.gripper_width > width + RELEASED_WIDTH
+
+
+def axis_in_gripper(state: SceneState, index: int, axis: tuple[float, float, float]) -> Float[np.ndarray, "N 3"]:
+    """An axis of object `index`, given in its own frame, in the gripper frame."""
+    to_gripper = rotations.conjugate(state.gripper_pose[:, 3:])
+    turn = rotations.multiply(to_gripper, state.object_poses[:, index, 3:])
+    return rotations.rotate(turn, np.asarray(axis))
+
+
+def distance_to_axis(
+    position: Float[np.ndarray, "N 3"], axis: Float[np.ndarray, "N 3"], half_length: float
+) -> Float[np.ndarray, " N"]:
+    """Distance [m] of the origin from the segment of `half_length` about `position` along the unit vector `axis`."""
+    along = np.clip((position * axis).sum(-1), -half_length, half_length)
+    return np.linalg.norm(position - along[:, None] * axis, axis=-1)
+
+
+def turned_down(yaw: float) -> Float[np.ndarray, "4"]:
+    """Orientation of a gripper that points down, turned by `yaw` [rad] about the vertical."""
+    return rotations.multiply(np.array([np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)]), GRIPPER_DOWN)

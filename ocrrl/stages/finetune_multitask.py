@@ -1,0 +1,20 @@
+"""`finetune_multitask`: the counterpart of the retrained VLA in the simulator, which the next residual trains on."""
+
+import argparse
+
+from ocrrl import files
+from ocrrl.interface.tabletop_tasks import TabletopTask
+from ocrrl.layout import Layout
+from ocrrl.params import Params
+
+
+def run(tasks: list[TabletopTask], params: Params, layout: Layout, options: argparse.Namespace) -> None:
+    """The same episodes as simulation shows them: demonstrations, and the rollouts that the round before collected."""
+    from ocrrl.policies.finetune import TrainingData, finetune
+
+    config = params.multitask_config("retrain_multitask")
+    parts = [Layout(task.slug, name) for task in tasks for name in (layout.first.round, layout.round)]
+    datasets = [part.dataset("sim") for part in parts]
+    inputs = files.fingerprint(files.code_fingerprint(), config, *datasets)
+    work = layout.work(f"finetune_multitask-{inputs}")
+    finetune([TrainingData(root) for root in datasets], layout.vla("sim"), work, config)
