@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ocrrl.interface.tabletop_tasks import tabletop_task
 
@@ -42,9 +42,7 @@ def _module(slug: str) -> ModuleType:
     return importlib.import_module(f"ocrrl.sim.{slug}")
 
 
-def make_simulator(
-    slug: str, num_envs: int, randomised: Mapping[str, tuple[float, float]] | None = None
-) -> "SimEnvironment":
+def make_simulator(slug: str, num_envs: int, randomised: Mapping[str, Any] | None = None) -> "SimEnvironment":
     """`num_envs` copies of the tabletop task `slug` in the training simulator, dynamics `randomised` by name of range."""
     from ocrrl.sim.dynamics import DynamicsRange
     from ocrrl.sim.environment import SimEnvironment

@@ -42,6 +42,20 @@ def test_the_paper_preset_is_table_5(tmp_path):
     assert (config.max_position_noise, config.max_rotation_noise, config.dropout) == (0.005, 0.1, 0.1)
 
 
+def test_the_paper_preset_has_table_5_s_columns():
+    sections = resolve("paper", list(TABLETOP_TASKS))["train_residual"]
+    columns = {
+        "l2": [0.0, 0.1, 1.0, 0.01, 1.0],
+        "actor_lr": [1e-5, 1e-5, 3e-4, 1e-5, 1e-5],
+        "critic_lr": [1e-4, 1e-4, 3e-4, 1e-4, 1e-4],
+        "gamma": [0.99, 0.99, 0.95, 0.99, 0.99],
+        "offline_fraction": [0.5, 0.5, 0.75, 0.3, 0.5],
+        "critic_warmup": [1000, 1000, 2000, 1000, 1000],
+    }
+    for name, values in columns.items():
+        assert [sections[task][name] for task in TABLETOP_TASKS] == values, name
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -31,6 +31,9 @@ class VLA(Protocol):
     """A vision-language-action model: images, proprioception and an instruction in, a chunk of actions out."""
 
     chunk_size: int
+    """H, the actions in a chunk."""
+    n_action_steps: int
+    """How many of them are carried out before the next chunk is asked for, in [1, H]."""
 
     def predict_chunk(
         self, images: Images, proprioception: Float[np.ndarray, "n 8"], instruction: str

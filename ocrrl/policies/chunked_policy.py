@@ -1,4 +1,4 @@
-"""A VLA as a policy: asked for a chunk of actions every H steps, it is served from the chunk in between (Sec. 3.1)."""
+"""A VLA as a policy: asked for a chunk of actions every so many steps, it is served from the chunk in between (Sec. 3.1)."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -9,15 +9,15 @@ from ocrrl.interface.protocols import VLA, Capture
 
 
 class ChunkedPolicy:
-    """`interface.protocols.Policy`: at step t of an episode an environment gets action t mod H of its latest chunk.
+    """`interface.protocols.Policy`: at step t of an episode an environment gets action t mod n of its latest chunk.
 
-    Environments keep their own step and chunk; those whose t mod H is 0 are asked for together, in one batch, and only
+    Environments keep their own step and chunk; those whose t mod n is 0 are asked for together, in one batch, and only
     they are photographed.
     """
 
     def __init__(self, vla: VLA, instruction: str, num_envs: int, replan_every: int | None = None):
-        """`replan_every` is H, by default the VLA's whole chunk; ValueError unless in [1, `vla.chunk_size`]."""
-        self.replan_every = vla.chunk_size if replan_every is None else replan_every
+        """`replan_every` is by default the VLA's own `n_action_steps`; ValueError unless in [1, `vla.chunk_size`]."""
+        self.replan_every = vla.n_action_steps if replan_every is None else replan_every
         if not 1 <= self.replan_every <= vla.chunk_size:
             raise ValueError(f"replan_every must be in [1, {vla.chunk_size}], the VLA's chunk size, got {replan_every}")
         self.vla = vla

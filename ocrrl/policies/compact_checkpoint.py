@@ -27,7 +27,7 @@ INSTRUCTION_STEP = "compact_vla_instruction"
 IMAGE_PREFIX = "observation.images."
 STATE_KEY = "observation.state"
 ACTION_KEY = "action"
-_SIZES = ("chunk_size", "channels", "keypoints", "camera_features", "hidden")
+_SIZES = ("chunk_size", "n_action_steps", "channels", "keypoints", "camera_features", "hidden")
 _NORMALISATION_MODES = {"VISUAL": "IDENTITY", "STATE": "MEAN_STD", "ACTION": "MEAN_STD"}
 
 
@@ -138,7 +138,6 @@ def _config(architecture: CompactArchitecture) -> dict:
         "input_features": {key: value for key, value in features.items() if key != ACTION_KEY},
         "output_features": {ACTION_KEY: features[ACTION_KEY]},
         "normalization_mapping": _NORMALISATION_MODES,
-        "n_action_steps": architecture.chunk_size,
         "device": "cpu",
         "push_to_hub": False,
         **sizes,

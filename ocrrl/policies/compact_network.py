@@ -30,6 +30,8 @@ class CompactArchitecture:
     cameras: tuple[str, ...]
     image_size: tuple[int, int]
     chunk_size: int = 16
+    n_action_steps: int | None = None
+    """Actions of a chunk that are carried out before the next one is asked for; None: the whole chunk."""
     channels: int = 16
     keypoints: int = 24
     camera_features: int = 96
@@ -43,6 +45,10 @@ class CompactArchitecture:
             raise ValueError(
                 f"compact_vla image height and width must be multiples of 8 from 16 up, got {self.image_size}"
             )
+        if self.n_action_steps is None:
+            object.__setattr__(self, "n_action_steps", self.chunk_size)
+        elif not 1 <= self.n_action_steps <= self.chunk_size:
+            raise ValueError(f"compact_vla.n_action_steps must be in [1, {self.chunk_size}], got {self.n_action_steps}")
         for name in ("chunk_size", "channels", "keypoints", "camera_features", "hidden"):
             if getattr(self, name) < 1:
                 raise ValueError(f"compact_vla.{name} must be at least 1, got {getattr(self, name)}")

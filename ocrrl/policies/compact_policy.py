@@ -17,6 +17,7 @@ class CompactVLA:
     def __init__(self, checkpoint: CompactCheckpoint, device: str = "cpu"):
         self.architecture = checkpoint.network.architecture
         self.chunk_size = self.architecture.chunk_size
+        self.n_action_steps = self.architecture.n_action_steps or self.chunk_size
         self.network = checkpoint.network.eval().to(device)
         self.encoder = checkpoint.encoder
         self.device = device

@@ -17,7 +17,10 @@ RANDOMISED = ("friction_scale", "mass_scale", "gripper_force_scale", "latency_st
 
 @dataclass(frozen=True)
 class ResidualConfig:
-    """Settings of Algorithm 1; triples are (translation, rotation, gripper) in units of `ACTION_UNITS`."""
+    """Settings of Algorithm 1; `residual_scale` and `exploration_std` are in units of `ACTION_UNITS`.
+
+    They are three numbers (translation, rotation, gripper), or seven, one for each of the action's.
+    """
 
     total_transitions: int = 40_000
     num_envs: int = 16
@@ -39,9 +42,9 @@ class ResidualConfig:
     actor_hidden: int = 256
     critic_hidden: int = 256
     layer_norm: bool = True
-    residual_scale: tuple[float, float, float] = (0.25, 0.2, 1.5)
+    residual_scale: tuple[float, ...] = (0.25, 0.2, 1.5)
     """The largest residual."""
-    exploration_std: tuple[float, float, float] = (0.1, 0.05, 0.3)
+    exploration_std: tuple[float, ...] = (0.1, 0.05, 0.3)
     exploration_clip: float = 0.5
     smoothing_std: float = 0.2
     """Target policy smoothing, in units of the residual's scale."""
@@ -91,9 +94,9 @@ class ResidualConfig:
             _require(name, list(value), ordered, f"an increasing pair from {least:g} up")
         for name in ("residual_scale", "exploration_std"):
             value = getattr(self, name)
-            _require(name, value, len(value) == 3 and all(x >= 0 for x in value), "three numbers, at least 0")
+            _require(name, value, len(value) in (3, 7) and min(value) >= 0, "three or seven numbers, at least 0")
             object.__setattr__(self, name, tuple(float(x) for x in value))
-        _require("residual_scale", self.residual_scale, min(self.residual_scale) > 0, "three numbers above 0")
+        _require("residual_scale", self.residual_scale, min(self.residual_scale) > 0, "three or seven numbers above 0")
         self.pose_augmentation()
 
     def pose_augmentation(self) -> PoseAugmentation:
@@ -106,9 +109,14 @@ class ResidualConfig:
         return 1.0 / (1.0 - self.gamma)
 
 
-def in_action_units(triple: tuple[float, float, float]) -> np.ndarray:
-    """A (translation, rotation, gripper) triple as seven numbers in the action's units [m, rad, opening], float32."""
-    return np.repeat(np.asarray(triple, np.float32), (3, 3, 1)) * ACTION_UNITS
+def per_dimension(values: tuple[float, ...]) -> np.ndarray:
+    """Seven numbers (7,), float32: as they are, or from (translation, rotation, gripper)."""
+    return np.asarray(values, np.float32) if len(values) == 7 else np.repeat(np.asarray(values, np.float32), (3, 3, 1))
+
+
+def in_action_units(values: tuple[float, ...]) -> np.ndarray:
+    """Three or seven numbers in units of `ACTION_UNITS` as seven in the action's own [m, rad, opening], float32."""
+    return per_dimension(values) * ACTION_UNITS
 
 
 def _require(name: str, value: object, holds: bool, requirement: str) -> None:

@@ -24,7 +24,7 @@ from ocrrl.residual.checkpoint import Resumable, load_checkpoint, save_checkpoin
 from ocrrl.residual.n_step_returns import NStepReturns
 from ocrrl.residual.offline import offline_transitions
 from ocrrl.residual.replay_buffer import ReplayBuffer, sample_mixed
-from ocrrl.residual.residual_config import ACTION_UNITS, ResidualConfig, in_action_units
+from ocrrl.residual.residual_config import ACTION_UNITS, ResidualConfig, in_action_units, per_dimension
 from ocrrl.residual.residual_policy import ResidualPolicy, save_residual
 from ocrrl.residual.stopwatch import Stopwatch
 from ocrrl.residual.td3 import TD3
@@ -233,9 +233,8 @@ class _Run:
 
     def _exploration_noise(self) -> np.ndarray:
         """clip(N(0, sigma), -c, c) in units of the action's range, as a residual (N, 7) [m, rad, opening]."""
-        std = np.repeat(self.config.exploration_std, (3, 3, 1))
+        std, clip = per_dimension(self.config.exploration_std), self.config.exploration_clip
         noise = self.random["exploration"].standard_normal(self.base_action.shape) * std
-        clip = self.config.exploration_clip
         return (np.clip(noise, -clip, clip) * ACTION_UNITS).astype(np.float32)
 
     def _policy(self, weights: dict[str, np.ndarray]) -> ResidualPolicy:

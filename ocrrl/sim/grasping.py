@@ -11,6 +11,7 @@ from ocrrl.interface.observations import GRIPPER_DOWN, MAX_GRIPPER_WIDTH
 from ocrrl.sim.tabletop_scene import SceneState
 
 REACH_DISTANCES = (0.10, 0.03)  # [m] at which the coarse and the fine half of closeness have fallen to 1 - tanh(1)
+CARRIED_DISTANCE = 0.30  # [m], across the table
 RELEASED_WIDTH = 0.012  # [m] by which the fingers stand further apart than what they held
 
 
@@ -19,9 +20,21 @@ def closeness(distance: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
     return np.mean([1.0 - np.tanh(distance / scale) for scale in REACH_DISTANCES], axis=0)
 
 
+def carried_to(distance: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+    """In [0, 1], 1 at distance 0 [m] from where an object is to go: an even slope over the table, steep near the goal."""
+    return 0.5 * np.clip(1.0 - distance / CARRIED_DISTANCE, 0.0, 1.0) + 0.5 * (
+        1.0 - np.tanh(distance / REACH_DISTANCES[1])
+    )
+
+
 def openness(state: SceneState) -> Float[np.ndarray, " N"]:
     """In [0, 1], 1 with the fingers wide apart."""
     return np.clip(state.gripper_width / MAX_GRIPPER_WIDTH, 0.0, 1.0)
+
+
+def let_go(state: SceneState, width: float) -> Float[np.ndarray, " N"]:
+    """In [0, 1]: how far the fingers have opened from an object `width` [m] across that they held."""
+    return np.clip((state.gripper_width - width) / (MAX_GRIPPER_WIDTH - width), 0.0, 1.0)
 
 
 def reach(distance: np.ndarray, squareness: np.ndarray, state: SceneState) -> Float[np.ndarray, " N"]:

@@ -3,6 +3,7 @@
 Legend: N environments, n of them selected by ids (n,), O tracked objects, q = qpos (N, nq).
 """
 
+# pyright: reportAttributeAccessIssue=false
 from typing import Protocol
 
 import mujoco

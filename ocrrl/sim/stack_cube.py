@@ -9,7 +9,7 @@ import numpy as np
 
 from ocrrl.interface import rotations
 from ocrrl.interface.tabletop_tasks import STACK_CUBE
-from ocrrl.sim.grasping import axis_in_gripper, closeness, holds, openness, reach, released, turned_down
+from ocrrl.sim.grasping import axis_in_gripper, carried_to, closeness, holds, let_go, reach, released, turned_down
 from ocrrl.sim.object_states import FreeObjects
 from ocrrl.sim.tabletop_scene import SceneState
 from ocrrl.sim.teleoperator import Waypoint
@@ -27,7 +27,7 @@ ON_HEIGHT_ERROR = 0.005  # [m]
 AT_REST = 0.02  # [m/s]
 RETREATED = 0.05  # [m] of the gripper frame from the white cube's centre
 
-REACH_REWARD, GRASP_REWARD, ALIGN_REWARD, STACK_REWARD = 0.1, 0.15, 0.3, 0.45
+REACH_REWARD, GRASP_REWARD, ALIGN_REWARD, STACK_REWARD = 0.08, 0.05, 0.20, 0.67
 
 APPROACH_HEIGHT = 0.11  # [m] above the table
 GRASP_HEIGHT = 0.018
@@ -72,9 +72,9 @@ class StackCube:
         grasped, on = self.grasped(state), self.on(state)
         offset, above = self.offset(state)
         height = np.clip((state.object_poses[:, 0, 2] - HALF_SIZE) / CLEAR_HEIGHT, 0.0, 1.0)
-        aligned = closeness(offset)
+        aligned = carried_to(offset)
         lowered = aligned * closeness(np.abs(above)) * (offset < 2 * HALF_SIZE)
-        opening = openness(state)
+        opening = let_go(state, 2 * HALF_SIZE)
         retreat = np.clip(np.linalg.norm(position, axis=-1) / RETREATED, 0.0, 1.0)
         held = grasped | on
         return {

@@ -8,7 +8,7 @@ from ocrrl.policies.chunked_policy import ChunkedPolicy
 class CountingVLA:
     """Its k-th answer to a robot at x holds the actions (x, k, index in the chunk, 0, ...)."""
 
-    chunk_size = 4
+    chunk_size = n_action_steps = 4
 
     def __init__(self):
         self.asked = []

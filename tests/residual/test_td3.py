@@ -6,7 +6,7 @@ import torch
 
 from ocrrl.interface.actions import compose
 from ocrrl.interface.observations import action_features
-from ocrrl.residual.residual_config import ResidualConfig
+from ocrrl.residual.residual_config import ACTION_UNITS, ResidualConfig, in_action_units, per_dimension
 from ocrrl.residual.td3 import TD3
 from ocrrl.residual.transitions import TransitionRow
 
@@ -106,8 +106,15 @@ def test_a_restored_learner_goes_on_exactly():
 @pytest.mark.parametrize(
     ("field", "value"),
     [("gamma", 1.0), ("tau", 0.0), ("batch", 0), ("offline_fraction", 1.1), ("residual_scale", (0.1, 0.0, 1.0)),
-     ("exploration_std", (0.1,)), ("l2", -1.0), ("dropout", 2.0)],
+     ("exploration_std", (0.1,)), ("friction_scale", (1.2, 0.8)), ("latency_steps", (-1, 0)), ("l2", -1.0), ("dropout", 2.0)],
 )  # fmt: skip
 def test_bad_settings_are_refused_by_name(field, value):
     with pytest.raises(ValueError, match=f"^{field} must be .*, got"):
         ResidualConfig(**{field: value})
+
+
+def test_scales_are_three_numbers_or_one_for_each_of_the_action_s():
+    np.testing.assert_allclose(per_dimension((0.3, 0.6, 1.5)), [0.3] * 3 + [0.6] * 3 + [1.5])
+    seven = (0.3, 0.3, 0.3, 0.05, 0.05, 0.2, 1.0)
+    np.testing.assert_allclose(per_dimension(ResidualConfig(residual_scale=seven).residual_scale), seven)
+    np.testing.assert_allclose(in_action_units(seven), np.array(seven) * ACTION_UNITS)

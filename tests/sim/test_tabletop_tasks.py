@@ -57,7 +57,7 @@ def test_the_demonstrator_succeeds_and_its_reward_rises_to_one(slug):
         for name, value in world.scene.stage_rewards(world.true_state()).items():
             course[name].append(value)
     assert solved.mean() >= (0.8 if slug == "stand_cup_up" else 0.9)
-    assert (last_reward[solved] > 0.8).all()
+    assert (last_reward[solved] > 0.7).all()
     values = np.stack([np.stack(course[name]) for name in STAGES[slug]])[:, :, solved]
     reached = (values > 0.9 * values[:, -1:]).argmax(1)  # stage, episode: the first step near the stage's full value
     assert (np.diff(reached, axis=0) >= 0).all(), reached
