@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 import yaml
@@ -48,7 +49,7 @@ def test_a_changed_residual_parameter_reruns_only_what_depends_on_it(project):
     original = (project / "params.yaml").read_text()
     (project / "params.yaml").write_text(yaml.safe_dump(params))
     try:
-        status = json.loads(run(project, "dvc", "status", "--json").stdout)
+        status = json.loads(run(project, "dvc", "status", "--json", "--with-deps", "report@cube_lift").stdout)
     finally:
         (project / "params.yaml").write_text(original)
     assert set(status) == {"train_residual@cube_lift-0"}
@@ -91,6 +92,36 @@ def test_a_bad_recording_is_named_and_the_good_ones_go_on(project, tmp_path):
     assert (bad / "truncated.h5").exists()
 
 
+def test_one_vla_for_all_tasks_and_a_second_round_run_too(project, tmp_path):
+    """By command: dvc.yaml's multi-task stages ask for all five tabletop tasks, this project has one."""
+    again = tmp_path / "rounds"
+    shutil.copytree(project, again)
+    rollouts = again / "data/rollouts/round0/cube_lift_corrected"
+    shutil.copytree(again / "data/episodes/cube_lift/recorded", rollouts, dirs_exist_ok=True)
+    run(again, "ocrrl", "params", "--preset", "smoke", "--tasks", "cube_lift", "--rounds", "2")
+    for command in (
+        "retrain_multitask --round round0",
+        "evaluate_multitask --round round0",
+        "replay_rollouts cube_lift --round round1",
+        "finetune_multitask --round round1",
+        "promote cube_lift --round round1",
+        "train_residual cube_lift --round round1 --seed 0",
+        "rollout cube_lift --round round1",
+        "training_set cube_lift --round round1",
+        "retrain_multitask --round round1",
+        "publish --round round1",
+    ):
+        run(again, "ocrrl", *command.split())
+    compared = json.loads((again / "data/metrics/round0/evaluate_retrained/multitask.json").read_text())
+    assert {"before", "retrained"} <= set(compared["tabletop_tasks"]["cube_lift"]["twin"])
+    promotion = json.loads((again / "data/metrics/round1/promote/cube_lift.json").read_text())
+    assert promotion["promoted"] == (promotion["retrained"]["successes"] > promotion["before"]["successes"])
+    source = "round0/multitask/vla_retrained" if promotion["promoted"] else "round0/cube_lift/vla_real"
+    weights = [again / "data/models" / name / "model.safetensors" for name in ("round1/cube_lift/vla_real", source)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    assert (again / "data/models/vla_retrained/model.safetensors").is_file()
+
+
 @pytest.mark.slow
 def test_two_runs_from_scratch_write_the_same_bytes(project, tmp_path):
     again = copy_project(tmp_path / "again")
@@ -101,7 +132,6 @@ def test_two_runs_from_scratch_write_the_same_bytes(project, tmp_path):
 @pytest.mark.slow
 def test_a_killed_residual_stage_goes_on_to_the_same_bytes(project, tmp_path):
     import os
-    import shutil
     import signal
     import subprocess
     import sys

@@ -1,4 +1,4 @@
-"""How well a model does: the rows on it in the metrics of `evaluate` and `evaluate_retrained`."""
+"""How well a model does: the rows on it in the metrics of the stages that evaluate."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -9,7 +9,8 @@ from ocrrl.lineage.dvc_files import LockedStage, TrackedPath
 from ocrrl.lineage.graph import kind_of
 from ocrrl.lineage.project import Project
 
-_STAGES = ("evaluate", "evaluate_retrained")
+_RETRAINED = ("evaluate_retrained", "evaluate_multitask")
+_STAGES = ("evaluate", *_RETRAINED)
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,11 @@ def results_of(project: Project, path: str, value: str) -> Results:
 def _evaluation(
     stage: LockedStage, out: TrackedPath, content: dict[str, Any], models: list[TrackedPath], these: list[TrackedPath]
 ) -> Evaluation:
-    if stage.address.startswith("evaluate_retrained"):
+    if stage.address.partition("@")[0] in _RETRAINED:
         folders = Counter(dep.path.rpartition("/")[0] for dep in models)
-        arms = {_retraining_arm(dep.path, folders.most_common(1)[0][0]) for dep in these}
+        round_folder = folders.most_common(1)[0][0]
         cells = [
-            (task, cell, by_arm, arms)
+            (task, cell, by_arm, {arm for dep in these for arm in _retraining_arms(dep.path, round_folder, task)})
             for task, by_cell in content.get("tabletop_tasks", {}).items()
             for cell, by_arm in by_cell.items()
         ]
@@ -116,11 +117,17 @@ def _evaluation(
     )
 
 
-def _retraining_arm(path: str, round_folder: str) -> str:
-    """Models of the round that is evaluated bear their arm's name; the one before may come from an earlier round."""
+def _retraining_arms(path: str, round_folder: str, tabletop_task: str) -> tuple[str, ...]:
+    """Models of the round that is evaluated bear their arm's name; the one before may come from an earlier round.
+
+    Where one model is retrained for several tabletop tasks, each has its own before it.
+    """
     folder, _, name = path.rpartition("/")
     arm = name.removeprefix("vla_")
-    return arm if folder == round_folder and arm != "real" else "before"
+    if folder == round_folder and arm != "real":
+        return (arm,)
+    own = folder == round_folder or folder.rpartition("/")[2] == tabletop_task
+    return ("before",) if own else ()
 
 
 def _arms_of(path: str, cell: str) -> tuple[str, ...]:

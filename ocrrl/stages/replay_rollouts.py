@@ -19,7 +19,7 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
     with tqdm(total=len(episodes), desc="replay_rollouts", unit="episode") as bar:
         summary = replay_episodes(
             episodes,
-            make_simulator(task.slug, min(10, len(episodes))),
+            make_simulator(task.slug, max(1, min(10, len(episodes)))),
             layout.dataset("sim"),
             layout.replay_transitions,
             layout.replay_report,
