@@ -17,7 +17,7 @@ export LP_NUM_THREADS := 1
 export TOKENIZERS_PARALLELISM := false
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: demo serve worker test check slow format lint type install gc clean
+.PHONY: demo serve worker test check slow slow-flows slow-library format lint type install gc clean
 
 demo: $(READY)
 	$(BIN)/dvc repro report@cube_lift
@@ -36,8 +36,13 @@ test: $(READY)
 check: $(READY) lint type
 	$(BIN)/python -m pytest -m "not gpu and not robot"
 
-slow: $(READY)
-	$(BIN)/python -m pytest -m "slow"
+slow: slow-flows slow-library
+
+slow-flows: $(READY)
+	$(BIN)/python -m pytest -m "slow" tests/flows
+
+slow-library: $(READY)
+	$(BIN)/python -m pytest -m "slow" --ignore tests/flows
 
 format: $(READY)
 	$(BIN)/ruff format .
