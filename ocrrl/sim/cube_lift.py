@@ -9,7 +9,7 @@ import numpy as np
 
 from ocrrl.interface import rotations
 from ocrrl.interface.tabletop_tasks import CUBE_LIFT
-from ocrrl.sim.grasping import axis_in_gripper, distance_to_axis, holds, reach, turned_down
+from ocrrl.sim.grasping import add_box, axis_in_gripper, distance_to_axis, holds, reach, turned_down
 from ocrrl.sim.object_states import FreeObjects
 from ocrrl.sim.tabletop_scene import SceneState
 from ocrrl.sim.teleoperator import Waypoint
@@ -38,17 +38,7 @@ class CubeLift:
     task = CUBE_LIFT
 
     def add_objects(self, spec: mujoco.MjSpec) -> None:
-        body = spec.worldbody.add_body(name="cuboid", pos=[0.5, 0, HALF_SIZE[2]])
-        body.add_freejoint(name="cuboid")
-        body.add_geom(
-            name="cuboid",
-            type=mujoco.mjtGeom.mjGEOM_BOX,
-            size=HALF_SIZE,
-            mass=MASS,
-            rgba=WOOD_BROWN,
-            condim=4,
-            friction=[1.0, 0.005, 0.0001],
-        )
+        add_box(spec, "cuboid", (0.5, 0, HALF_SIZE[2]), HALF_SIZE, MASS, WOOD_BROWN)
 
     def object_states(self, model: mujoco.MjModel, num_envs: int) -> FreeObjects:
         return FreeObjects(self.task, model)

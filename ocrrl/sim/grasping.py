@@ -3,6 +3,8 @@
 Legend: N environments; gripper frame: x along the pads, y the closing axis, z the approach.
 """
 
+# pyright: reportAttributeAccessIssue=false
+import mujoco
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -13,6 +15,28 @@ from ocrrl.sim.tabletop_scene import SceneState
 REACH_DISTANCES = (0.10, 0.03)  # [m] at which the coarse and the fine half of closeness have fallen to 1 - tanh(1)
 CARRIED_DISTANCE = 0.30  # [m], across the table
 RELEASED_WIDTH = 0.012  # [m] by which the fingers stand further apart than what they held
+
+
+def add_box(
+    spec: mujoco.MjSpec,
+    name: str,
+    position: tuple[float, float, float],
+    half_size: tuple[float, float, float],
+    mass: float,
+    rgba: tuple[float, float, float, float],
+) -> None:
+    """A free box to grasp: body, joint and geom called `name`; `position` and `half_size` [m], `mass` [kg]."""
+    body = spec.worldbody.add_body(name=name, pos=position)
+    body.add_freejoint(name=name)
+    body.add_geom(
+        name=name,
+        type=mujoco.mjtGeom.mjGEOM_BOX,
+        size=half_size,
+        mass=mass,
+        rgba=rgba,
+        condim=4,
+        friction=[1.0, 0.005, 0.0001],
+    )
 
 
 def closeness(distance: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:

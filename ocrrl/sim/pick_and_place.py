@@ -10,6 +10,7 @@ import numpy as np
 from ocrrl.interface import rotations
 from ocrrl.interface.tabletop_tasks import PICK_AND_PLACE
 from ocrrl.sim.grasping import (
+    add_box,
     axis_in_gripper,
     carried_to,
     distance_to_axis,
@@ -59,17 +60,7 @@ class PickAndPlace:
     task = PICK_AND_PLACE
 
     def add_objects(self, spec: mujoco.MjSpec) -> None:
-        body = spec.worldbody.add_body(name="cuboid", pos=[0.5, 0.1, HALF_SIZE[2]])
-        body.add_freejoint(name="cuboid")
-        body.add_geom(
-            name="cuboid",
-            type=mujoco.mjtGeom.mjGEOM_BOX,
-            size=HALF_SIZE,
-            mass=MASS,
-            rgba=RED,
-            condim=4,
-            friction=[1.0, 0.005, 0.0001],
-        )
+        add_box(spec, "cuboid", (0.5, 0.1, HALF_SIZE[2]), HALF_SIZE, MASS, RED)
         bowl = spec.worldbody.add_body(name="bowl", pos=[0.5, -0.1, 0.0])
         bowl.add_freejoint(name="bowl")
         bowl.add_geom(

@@ -9,7 +9,17 @@ import numpy as np
 
 from ocrrl.interface import rotations
 from ocrrl.interface.tabletop_tasks import STACK_CUBE
-from ocrrl.sim.grasping import axis_in_gripper, carried_to, closeness, holds, let_go, reach, released, turned_down
+from ocrrl.sim.grasping import (
+    add_box,
+    axis_in_gripper,
+    carried_to,
+    closeness,
+    holds,
+    let_go,
+    reach,
+    released,
+    turned_down,
+)
 from ocrrl.sim.object_states import FreeObjects
 from ocrrl.sim.tabletop_scene import SceneState
 from ocrrl.sim.teleoperator import Waypoint
@@ -43,17 +53,7 @@ class StackCube:
 
     def add_objects(self, spec: mujoco.MjSpec) -> None:
         for k, (name, colour) in enumerate(COLOURS.items()):
-            body = spec.worldbody.add_body(name=name, pos=[0.5, 0.1 - 0.2 * k, HALF_SIZE])
-            body.add_freejoint(name=name)
-            body.add_geom(
-                name=name,
-                type=mujoco.mjtGeom.mjGEOM_BOX,
-                size=[HALF_SIZE] * 3,
-                mass=MASS,
-                rgba=colour,
-                condim=4,
-                friction=[1.0, 0.005, 0.0001],
-            )
+            add_box(spec, name, (0.5, 0.1 - 0.2 * k, HALF_SIZE), (HALF_SIZE, HALF_SIZE, HALF_SIZE), MASS, colour)
 
     def object_states(self, model: mujoco.MjModel, num_envs: int) -> FreeObjects:
         return FreeObjects(self.task, model)

@@ -30,12 +30,14 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
         print(f"{arm}: {sum(o.success for o in episodes) / len(episodes):.2f} of {len(episodes)} episodes")
 
 
-def evaluate_arm(slug: str, layout: Layout, vla: str, config: EvaluateRetrainedConfig) -> list[EpisodeOutcome]:
-    """The VLA `layout.vla(vla)` alone on the tabletop task `slug` in the cell, on test seeds."""
+def evaluate_arm(
+    slug: str, layout: Layout, vla: str, config: EvaluateRetrainedConfig, seeds_for: str = "test"
+) -> list[EpisodeOutcome]:
+    """The VLA `layout.vla(vla)` alone on the tabletop task `slug` in the cell, on `test` or `validation` seeds."""
     from ocrrl.policies.checkpoint import load_vla
     from ocrrl.policies.chunked_policy import ChunkedPolicy
 
     task, parallel = tabletop_task(slug), min(config.num_envs, config.episodes)
     policy = ChunkedPolicy(load_vla(layout.vla(vla)), task.instruction, parallel)
-    seeds = initial_state_seeds("test", config.episodes)
+    seeds = initial_state_seeds(seeds_for, config.episodes)
     return run_episodes(make_twin(slug, parallel), policy, None, seeds)

@@ -8,23 +8,20 @@ import argparse
 import shutil
 
 from ocrrl import files
-from ocrrl.interface.seeds import initial_state_seeds
-from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
+from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import MULTITASK, Layout
 from ocrrl.params import Params
-from ocrrl.rollouts.control_loop import run_episodes
-from ocrrl.rollouts.episode_outcome import EpisodeOutcome
-from ocrrl.rollouts.evaluate_retrained import EvaluateRetrainedConfig
 from ocrrl.rollouts.statistics import rate_difference, success_summary
+from ocrrl.stages.evaluate_retrained import evaluate_arm
 from ocrrl.stages.processes import side_by_side
-from ocrrl.worlds import make_twin
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
     config = params.config("promote", task.slug)
     together = Layout(MULTITASK, layout.round)
+    candidates = ((layout.previous, "real"), (together.previous, "retrained"))
     before, retrained = side_by_side(
-        validate, [(task.slug, layout.previous, "real", config), (task.slug, together.previous, "retrained", config)]
+        evaluate_arm, [(task.slug, where, vla, config, "validation") for where, vla in candidates]
     )
     promoted = sum(o.success for o in retrained) > sum(o.success for o in before)
     chosen = {
@@ -46,13 +43,3 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
     }
     files.write_json(layout.promotion, measured)
     print(f"{'promoted' if promoted else 'not promoted'}: {len(retrained)} validation states, {measured['difference']}")
-
-
-def validate(slug: str, layout: Layout, vla: str, config: EvaluateRetrainedConfig) -> list[EpisodeOutcome]:
-    """The VLA `layout.vla(vla)` alone in the twin, on validation seeds."""
-    from ocrrl.policies.checkpoint import load_vla
-    from ocrrl.policies.chunked_policy import ChunkedPolicy
-
-    task, parallel = tabletop_task(slug), min(config.num_envs, config.episodes)
-    policy = ChunkedPolicy(load_vla(layout.vla(vla)), task.instruction, parallel)
-    return run_episodes(make_twin(slug, parallel), policy, None, initial_state_seeds("validation", config.episodes))

@@ -1,6 +1,7 @@
 """`replay`: the ingested actions in the training simulator, to the sim LeRobotDataset and offline transitions."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -9,18 +10,25 @@ from ocrrl.layout import Layout
 from ocrrl.params import Params
 from ocrrl.worlds import make_simulator
 
+if TYPE_CHECKING:
+    from ocrrl.datasets.episode import Episode
+
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
     from ocrrl.datasets.ingest import ingested_episodes
+
+    folder = params.episodes_folder(task.slug)
+    replay(list(ingested_episodes(folder, layout.normalised_episodes, layout.ingest_report)), task, params, layout)
+
+
+def replay(episodes: "list[tuple[str, Episode]]", task: TabletopTask, params: Params, layout: Layout) -> None:
+    """Replay `episodes`, pairs of source name and episode, to where `layout` says, with progress on the terminal."""
     from ocrrl.datasets.replay import replay_episodes
 
-    episodes = list(
-        ingested_episodes(params.episodes_folder(task.slug), layout.normalised_episodes, layout.ingest_report)
-    )
     with tqdm(total=len(episodes), desc="replay", unit="episode") as bar:
         summary = replay_episodes(
             episodes,
-            make_simulator(task.slug, min(10, len(episodes))),
+            make_simulator(task.slug, max(1, min(10, len(episodes)))),
             layout.dataset("sim"),
             layout.replay_transitions,
             layout.replay_report,

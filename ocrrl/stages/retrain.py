@@ -19,8 +19,14 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
     inputs = files.fingerprint(
         files.code_fingerprint(), config, layout.vla("real"), *(dataset(layout, arm) for arm in ARMS)
     )
-    work = layout.work(f"retrain-{inputs}")
-    calls = [(layout, arm, config, work) for arm in ARMS]
+    train_arms([layout], config, layout.work(f"retrain-{inputs}"), layout, init_from=layout.vla("real"))
+
+
+def train_arms(
+    parts: list[Layout], config: FinetuneConfig, work: Path, layout: Layout, init_from: Path | None = None
+) -> None:
+    """Train the arms on what they have in each of `parts`, and publish them where `layout` says."""
+    calls = [(parts, arm, config, work, init_from) for arm in ARMS]
     if config.device == "cpu":
         side_by_side(train_arm, calls)
     else:  # one accelerator, one arm after the other
@@ -31,18 +37,18 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
         files.publish(work / arm, layout.vla(arm))
 
 
-def train_arm(layout: Layout, arm: str, config: FinetuneConfig, work: Path) -> None:
+def train_arm(parts: list[Layout], arm: str, config: FinetuneConfig, work: Path, init_from: Path | None) -> None:
     """One arm, into `work/<arm>`; nothing is left to do where an interrupted run has finished it."""
     from ocrrl.policies.finetune import finetune
 
     if (work / arm).is_dir():
         return
     finetune(
-        [training_data(layout, arm, config)],
+        [training_data(part, arm, config) for part in parts],
         work / arm,
         work / f"{arm}-unfinished",
         config,
-        init_from=layout.vla("real"),
+        init_from=init_from,
         progress=arm == "retrained",
     )
 

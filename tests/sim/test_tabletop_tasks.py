@@ -39,7 +39,7 @@ def test_each_has_a_scene_and_a_name_of_its_own():
 
 
 @pytest.mark.parametrize("slug", STAGES)
-def test_the_demonstrator_succeeds_and_its_reward_rises_to_one(slug):
+def test_the_demonstrator_succeeds_and_its_reward_rises(slug):
     n = DEMONSTRATIONS
     world = make_simulator(slug, n)
     teleoperator = make_teleoperator(slug, world)
@@ -57,7 +57,7 @@ def test_the_demonstrator_succeeds_and_its_reward_rises_to_one(slug):
         for name, value in world.scene.stage_rewards(world.true_state()).items():
             course[name].append(value)
     assert solved.mean() >= (0.8 if slug == "stand_cup_up" else 0.9)
-    assert (last_reward[solved] > 0.7).all()
+    assert (last_reward[solved] > 0.7).all(), "success may come before the hand has quite retreated"
     values = np.stack([np.stack(course[name]) for name in STAGES[slug]])[:, :, solved]
     reached = (values > 0.9 * values[:, -1:]).argmax(1)  # stage, episode: the first step near the stage's full value
     assert (np.diff(reached, axis=0) >= 0).all(), reached
