@@ -15,6 +15,7 @@ from tqdm import tqdm
 from ocrrl import files
 from ocrrl.datasets.decoded_frames import DecodedDataset, decode_dataset, join_datasets, select_episodes
 from ocrrl.interface.actions import ACTION_DIM
+from ocrrl.interface.devices import require_device
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM
 from ocrrl.policies.chunk_batches import ChunkBatch, ChunkSampler
 from ocrrl.policies.compact_checkpoint import POLICY_TYPE
@@ -46,7 +47,7 @@ class FinetuneConfig:
     """Demonstrations of the real VLA: `replayed`, those that replay kept, so that the pair stays paired, or `all`."""
     seed: int = 0
     checkpoint_every: int = 200
-    device: str = "cpu"
+    device: str = "auto"
     threads: int = 1
 
     def __post_init__(self):
@@ -62,6 +63,7 @@ class FinetuneConfig:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
         if self.real_episodes not in REAL_EPISODES:
             raise ValueError(f"real_episodes must be one of {', '.join(REAL_EPISODES)}, got {self.real_episodes!r}")
+        require_device(self.device)
         if self.language not in LANGUAGES:
             raise ValueError(f"language must be one of {', '.join(LANGUAGES)}, got {self.language!r}")
 

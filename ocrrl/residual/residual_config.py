@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ocrrl.interface.actions import MAX_ROTATION_STEP, MAX_TRANSLATION_STEP
+from ocrrl.interface.devices import require_device
 from ocrrl.residual.pose_augmentation import PoseAugmentation
 
 ACTION_UNITS = np.array([MAX_TRANSLATION_STEP] * 3 + [MAX_ROTATION_STEP] * 3 + [0.5], np.float32)
@@ -73,7 +74,7 @@ class ResidualConfig:
     stop_at_success: float = 1.01
     """Stop once two validations in a row reach this success rate; above 1: never."""
     threads: int = 1
-    device: str = "cpu"
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         for name in (
@@ -97,6 +98,7 @@ class ResidualConfig:
             _require(name, value, len(value) in (3, 7) and min(value) >= 0, "three or seven numbers, at least 0")
             object.__setattr__(self, name, tuple(float(x) for x in value))
         _require("residual_scale", self.residual_scale, min(self.residual_scale) > 0, "three or seven numbers above 0")
+        require_device(self.device)
         self.pose_augmentation()
 
     def pose_augmentation(self) -> PoseAugmentation:

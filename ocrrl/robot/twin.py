@@ -24,9 +24,9 @@ EXPOSURE = (0.92, 1.08)  # drawn once a picture
 TWIN_LOOK = Look(
     visual_meshes=True,
     cameras={"front": FRONT_CAMERA, "wrist": replace(WRIST_CAMERA, on_hand=True)},
-    table_rgb=(0.27, 0.35, 0.47),
-    table_checker_rgb=(0.23, 0.31, 0.43),
-    object_tint=(0.70, 0.62, 0.60),
+    table_rgb=(0.18, 0.23, 0.38),
+    table_checker_rgb=(0.15, 0.20, 0.34),
+    object_tint=(0.95, 0.88, 0.78),
     light_position=(0.2, -0.6, 1.6),
     light_diffuse=(0.75, 0.70, 0.62),
     light_ambient=(0.25, 0.25, 0.28),

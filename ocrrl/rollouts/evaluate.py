@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ocrrl import files
+from ocrrl.interface.devices import require_device
 from ocrrl.interface.protocols import Capture, Environment, Policy
 from ocrrl.rollouts.control_loop import ResidualFunction, run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome, EpisodeTrace
@@ -31,8 +32,10 @@ class EvaluateConfig:
     """Episodes of base + residual whose course is kept."""
     films: int = 2
     """Initial states of which both arms are filmed."""
+    device: str = "auto"
 
     def __post_init__(self) -> None:
+        require_device(self.device)
         for name, least in (("episodes", 1), ("num_envs", 1), ("traces", 0), ("films", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")

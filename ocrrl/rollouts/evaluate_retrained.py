@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ocrrl import files
+from ocrrl.interface.devices import require_device
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.rollouts.statistics import rate_difference, steps_difference, success_summary
 
@@ -19,8 +20,10 @@ class EvaluateRetrainedConfig:
 
     episodes: int = 100
     num_envs: int = 25
+    device: str = "auto"
 
     def __post_init__(self) -> None:
+        require_device(self.device)
         for name in ("episodes", "num_envs"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -35,6 +38,7 @@ class ArmsEvaluation:
     arms: dict[str, list[EpisodeOutcome]]
 
     def __post_init__(self) -> None:
+        require_device(self.device)
         known = (RETRAINED, *CONTROL_ARMS)
         if RETRAINED not in self.arms or not set(self.arms) <= set(known):
             raise ValueError(f"arms must hold {RETRAINED} and be among {', '.join(known)}, got {', '.join(self.arms)}")

@@ -8,6 +8,7 @@ from typing import Any
 
 from ocrrl import files
 from ocrrl.datasets.episode_store import write_episode
+from ocrrl.interface.devices import require_device
 from ocrrl.interface.protocols import Environment, Policy
 from ocrrl.rollouts.control_loop import ResidualFunction, run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
@@ -26,8 +27,10 @@ class RolloutConfig:
     successes: int = 60
     max_attempts: int = 300
     num_envs: int = 25
+    device: str = "auto"
 
     def __post_init__(self) -> None:
+        require_device(self.device)
         for name in ("successes", "num_envs"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")

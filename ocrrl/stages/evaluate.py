@@ -2,6 +2,7 @@
 
 import argparse
 
+from ocrrl.interface.devices import chosen_device
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
 from ocrrl.layout import Layout
@@ -41,7 +42,7 @@ def evaluate_cell(slug: str, layout: Layout, seed: int, cell: str, config: Evalu
     from ocrrl.residual.residual_policy import load_residual
 
     task, parallel = tabletop_task(slug), min(config.num_envs, config.episodes)
-    base = ChunkedPolicy(load_vla(layout.vla(VLA_OF_CELL[cell])), task.instruction, parallel)
+    base = ChunkedPolicy(load_vla(layout.vla(VLA_OF_CELL[cell]), chosen_device(config.device)), task.instruction, parallel)
     residual = load_residual(layout.residual(seed), task).residual
     seeds = initial_state_seeds("test", config.episodes)
     world = make_environment(cell, slug, parallel)

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from ocrrl import files
+from ocrrl.interface.devices import on_device
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
 from ocrrl.params import Params
@@ -15,7 +16,7 @@ ARMS = ("retrained", "demonstrations_only", "base_rollouts")
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
-    config = params.config("retrain", task.slug)
+    config = on_device(params.config("retrain", task.slug))
     inputs = files.fingerprint(
         files.code_fingerprint(), config, layout.vla("real"), *(dataset(layout, arm) for arm in ARMS)
     )

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ocrrl import files
+from ocrrl.interface.devices import chosen_device
 from ocrrl.interface.protocols import Policy
 from ocrrl.interface.seeds import SEEDS_PER_RANGE, initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
@@ -123,7 +124,7 @@ def _run_missing(
     from ocrrl.policies.chunked_policy import ChunkedPolicy
     from ocrrl.residual.residual_policy import load_residual
 
-    base = ChunkedPolicy(load_vla(layout.vla("real")), task.instruction, 1)
+    base = ChunkedPolicy(load_vla(layout.vla("real"), chosen_device("auto")), task.instruction, 1)
     residual = load_residual(layout.residual(seed), task).residual
     versions = package_versions()
     revision = git(Path(), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")

@@ -7,6 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ocrrl import files
+from ocrrl.interface.devices import on_device
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
@@ -22,8 +23,8 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
     from ocrrl.residual.train_residual import train_residual as train
     from ocrrl.rollouts.control_loop import run_episodes
 
-    config = params.config("train_residual", task.slug)
-    vla = load_vla(layout.vla("sim"))
+    config = on_device(params.config("train_residual", task.slug))
+    vla = load_vla(layout.vla("sim"), config.device)
     parallel = min(25, config.validation_episodes)
     validation = make_simulator(task.slug, parallel)
     seeds = initial_state_seeds("validation", config.validation_episodes)

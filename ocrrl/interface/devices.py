@@ -1,0 +1,40 @@
+"""Where torch computes: the parameter `device` of every stage that uses it."""
+
+import dataclasses
+import re
+from typing import Any
+
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+
+
+def require_device(device: str) -> None:
+    """Raise ValueError unless `device` is auto, cpu, cuda, or one of several GPUs such as cuda:1."""
+    if not _DEVICE.fullmatch(str(device)):
+        raise ValueError(f"device must be auto, cpu, cuda or cuda:<index>, got {device!r}")
+
+
+def chosen_device(device: str) -> str:
+    """The device that `device` stands for on this machine; `auto` is a GPU where torch can use one, else the CPU.
+
+    Raises ValueError for a GPU that torch cannot use here.
+    """
+    require_device(device)
+    if device == "cpu":
+        return device
+    import torch
+
+    usable = torch.cuda.is_available()
+    if device == "auto":
+        return "cuda" if usable else "cpu"
+    index = int(device.partition(":")[2] or 0)
+    if not usable or index >= torch.cuda.device_count():
+        raise ValueError(
+            f"device must be one that torch can use here (GPUs: {torch.cuda.device_count()}), got {device!r}; "
+            "`ocrrl doctor` tells more, `device: auto` takes what is there"
+        )
+    return device
+
+
+def on_device[Config: Any](config: Config) -> Config:
+    """`config`, a dataclass with a field `device`, with the device that it stands for."""
+    return dataclasses.replace(config, device=chosen_device(config.device))
