@@ -79,7 +79,7 @@ def train_and_test(
     world = make_simulator(slug, PARALLEL)
 
     def outcomes(residual, seeds):
-        return run_episodes(world, ChunkedPolicy(vla, task.instruction, PARALLEL), residual.residual, seeds)
+        return run_episodes(world, ChunkedPolicy(vla, task.instruction, PARALLEL), residual, seeds)
 
     def validate(residual) -> float:
         seeds = initial_state_seeds("validation", config.validation_episodes)

@@ -1,8 +1,6 @@
 """Where torch computes: the parameter `device` of every stage that uses it."""
 
-import dataclasses
 import re
-from typing import Any
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
@@ -33,8 +31,3 @@ def chosen_device(device: str) -> str:
             "`ocrrl doctor` tells more, `device: auto` takes what is there"
         )
     return device
-
-
-def on_device[Config: Any](config: Config) -> Config:
-    """`config`, a dataclass with a field `device`, with the device that it stands for."""
-    return dataclasses.replace(config, device=chosen_device(config.device))

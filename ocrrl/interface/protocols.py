@@ -54,6 +54,17 @@ class Policy(Protocol):
         ...
 
 
+class Residual(Protocol):
+    """Corrects a base policy from what simulation and reality share; `actions.compose` puts the two together."""
+
+    every: int
+    """Control steps for which a residual is kept: asked for at steps 0, `every`, 2 `every`, ... of an episode."""
+
+    def residual(self, residual_observation: Float[np.ndarray, "n D"]) -> Float[np.ndarray, "n 7"]:
+        """Changes of the base action, in the units of an action, for observations s_t (Eq. 2)."""
+        ...
+
+
 class PoseTracker(Protocol):
     """Estimates the tracked objects' poses with a confidence; never blocks, answers with its latest estimate."""
 

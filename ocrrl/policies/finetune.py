@@ -15,7 +15,7 @@ from tqdm import tqdm
 from ocrrl import files
 from ocrrl.datasets.decoded_frames import DecodedDataset, decode_dataset, join_datasets, select_episodes
 from ocrrl.interface.actions import ACTION_DIM
-from ocrrl.interface.devices import require_device
+from ocrrl.interface.devices import chosen_device, require_device
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM
 from ocrrl.policies.chunk_batches import ChunkBatch, ChunkSampler
 from ocrrl.policies.compact_checkpoint import POLICY_TYPE
@@ -170,13 +170,14 @@ def _train(
 
 
 def _learner(root: Path, data: DecodedDataset, config: FinetuneConfig, init_from: Path | None) -> Learner:
+    device = chosen_device(config.device)
     if config.policy["type"] == POLICY_TYPE:
         if init_from is not None:
-            return CompactLearner.continued(data, init_from, config.device)
-        return CompactLearner.fresh(data, config.policy, config.language, config.device)
+            return CompactLearner.continued(data, init_from, device)
+        return CompactLearner.fresh(data, config.policy, config.language, device)
     from ocrrl.policies.lerobot_learner import LeRobotLearner
 
-    return LeRobotLearner(root, data, config.policy, init_from, config.device)
+    return LeRobotLearner(root, data, config.policy, init_from, device)
 
 
 def _check(data: DecodedDataset, root: Path) -> None:

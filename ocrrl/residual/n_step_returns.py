@@ -13,10 +13,11 @@ from ocrrl.residual.transitions import TransitionRow
 class NStepReturns:
     """Turns single steps into rows of `TransitionRow`; a window never reaches into another environment or episode."""
 
-    def __init__(self, num_envs: int, observation_dim: int, n_step: int, gamma: float, absorbing_success: bool) -> None:
+    def __init__(self, num_envs: int, observation_dim: int, n_step: int, gamma: float, success_value: float) -> None:
+        """`gamma` a step; `success_value` is what follows a success."""
         self.layout = TransitionRow(observation_dim)
         self._gamma = gamma
-        self._success_value = 1.0 / (1.0 - gamma) if absorbing_success else 0.0
+        self._success_value = success_value
         self._heads = np.zeros((num_envs, n_step, self.layout.head), np.float32)
         self._returns = np.zeros((num_envs, n_step))
         self._count = np.zeros(num_envs, np.int64)
@@ -36,8 +37,8 @@ class NStepReturns:
         """The rows that one step of the environments `ids` completes, ordered by environment, then age.
 
         `action` is the combined action. `next_observation` is the one that the action led to: where the episode ended,
-        the one BEFORE the reset. A terminated episode (success) bootstraps from nothing but `absorbing_success`'s value
-        1/(1 - gamma); a truncated one bootstraps from the critics at `next_observation`.
+        the one BEFORE the reset. A terminated episode (success) is followed by `success_value`, a truncated one
+        bootstraps from the critics at `next_observation`.
         """
         newest = self._count[ids]
         self._heads[ids, newest] = np.concatenate([observation, action_features(action), base_action], axis=-1)

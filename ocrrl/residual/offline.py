@@ -1,5 +1,8 @@
-"""Demonstrations as transitions: replayed episodes with the frozen base policy's action and the same pose augmentation.
+"""Demonstrations as decisions of a residual: replayed episodes with the frozen base policy's action and the same pose
+augmentation.
 
+A demonstrator acts anew at every step; what they did over the steps of one decision stands for it by its mean difference
+from the base action. Decisions are taken to begin at each step, so every demonstrated step is learned from.
 Legend: E episodes of T steps each, n of them at work, D length of the residual observation.
 """
 
@@ -7,86 +10,94 @@ import numpy as np
 from jaxtyping import Float
 
 from ocrrl.datasets.transitions import ReplayEpisode
-from ocrrl.interface.observations import Images, Observation, residual_observation
+from ocrrl.interface.actions import ACTION_DIM
+from ocrrl.interface.observations import Images, Observation, residual_observation, residual_observation_dim
 from ocrrl.interface.protocols import Policy
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.residual.n_step_returns import NStepReturns
 from ocrrl.residual.pose_augmentation import PoseAugmentation
+from ocrrl.residual.residual_config import ResidualConfig
+from ocrrl.residual.shaping import potential, shaped
+from ocrrl.residual.transitions import TransitionRow
 
 
 def offline_transitions(
     replay_episodes: list[ReplayEpisode],
     base: Policy,
-    augmentation: PoseAugmentation,
+    config: ResidualConfig,
     generator: np.random.Generator,
     task: TabletopTask,
-    observation_dim: int,
-    gamma: float,
-    n_step: int,
-    absorbing_success: bool = True,
-    num_envs: int = 16,
 ) -> Float[np.ndarray, "m width"]:
-    """Rows of `TransitionRow` in which the demonstrated action is the combined action.
+    """Rows of `TransitionRow` in which the demonstrated action is the combined action, one for each demonstrated step.
 
-    Up to `num_envs` episodes at a time stand for that many environments. An episode ends at its first success, as in
-    training; one that never succeeds counts as truncated. ValueError names an episode without steps.
+    Up to `config.num_envs` episodes at a time stand for that many environments. An episode ends at its first success, as
+    in training; one that never succeeds counts as truncated. ValueError names an episode without steps.
     """
     for episode in replay_episodes:
         if not len(episode.action):
             raise ValueError(f"replay episode {episode.source} must have at least one step, got 0")
-    rows = []
-    for first in range(0, len(replay_episodes), num_envs):
-        group = replay_episodes[first : first + num_envs]
-        rows += _group_transitions(
-            group, base, augmentation, generator, task, observation_dim, gamma, n_step, absorbing_success
-        )
-    return (
-        np.concatenate(rows)
-        if rows
-        else np.zeros((0, NStepReturns(1, observation_dim, 1, gamma, False).layout.width), np.float32)
-    )
+    dim, augmentation = residual_observation_dim(task), config.pose_augmentation()
+    rows = [np.zeros((0, TransitionRow(dim).width), np.float32)]
+    for first in range(0, len(replay_episodes), config.num_envs):
+        group = replay_episodes[first : first + config.num_envs]
+        states, base_actions = _seen(group, base, augmentation, generator, task)
+        for i, episode in enumerate(group):
+            rows += _decisions(episode, states[i], base_actions[i], config)
+    return np.concatenate(rows)
 
 
-def _group_transitions(
+def _seen(
     episodes: list[ReplayEpisode],
     base: Policy,
     augmentation: PoseAugmentation,
     generator: np.random.Generator,
     task: TabletopTask,
-    observation_dim: int,
-    gamma: float,
-    n_step: int,
-    absorbing_success: bool,
-) -> list[np.ndarray]:
+) -> tuple[Float[np.ndarray, "n T+1 D"], Float[np.ndarray, "n T+1 7"]]:
+    """Residual observations and base actions before each step and after the last, zero after an episode's end."""
     lengths = np.array([_steps_to_success(episode) for episode in episodes])
-    returns = NStepReturns(len(episodes), observation_dim, n_step, gamma, absorbing_success)
+    states = np.zeros((len(episodes), lengths.max() + 1, residual_observation_dim(task)), np.float32)
+    base_actions = np.zeros((*states.shape[:2], ACTION_DIM), np.float32)
     base.reset(np.arange(len(episodes)))
-    states = np.zeros((len(episodes), observation_dim), np.float32)
-    base_actions = np.zeros((len(episodes), 7), np.float32)
-    rows = []
-    for t in range(int(lengths.max()) + 1):
+    for t in range(states.shape[1]):
         ids = np.flatnonzero(lengths >= t)
         observation = _rows_at(episodes, ids, t)
-        base_action = base.act(observation, ids, lambda wanted, t=t: _images_at(episodes, wanted, t))
+        base_actions[ids, t] = base.act(observation, ids, lambda wanted, t=t: _images_at(episodes, wanted, t))
         observation.object_poses, visible = augmentation.augment(observation.object_poses, generator, task)
-        state = residual_observation(observation, base_action, visible)
-        if t > 0:
-            taken = [episodes[i] for i in ids]
-            success = np.array([episode.success[t - 1] for episode in taken])
+        states[ids, t] = residual_observation(observation, base_actions[ids, t], visible)
+    return states, base_actions
+
+
+def _decisions(
+    episode: ReplayEpisode,
+    states: Float[np.ndarray, "T+1 D"],
+    base_actions: Float[np.ndarray, "T+1 7"],
+    config: ResidualConfig,
+) -> list[Float[np.ndarray, "m width"]]:
+    """One episode's rows: decisions from its first step on, then from its second, and so on."""
+    every, length = config.residual_every, _steps_to_success(episode)
+    levels = potential(episode.reward, episode.success)
+    before = np.concatenate([[np.nan], levels[:-1]])
+    reward = shaped(episode.reward, before, levels, config.shaping_weight, config.gamma)
+    difference = episode.action[:length] - base_actions[:length]
+    rows = []
+    for offset in range(min(every, length)):
+        returns = NStepReturns(1, states.shape[1], config.n_step, config.gamma**every, config.success_value)
+        for t in range(offset, length, every):
+            end = min(t + every, length)
+            success = bool(episode.success[end - 1])
             rows.append(
                 returns.add(
-                    ids,
-                    states[ids],
-                    np.stack([episode.action[t - 1] for episode in taken]),
-                    base_actions[ids],
-                    np.array([episode.reward[t - 1] for episode in taken]),
-                    state,
-                    base_action,
-                    terminated=success,
-                    truncated=(lengths[ids] == t) & ~success,
+                    np.array([0]),
+                    states[[t]],
+                    (base_actions[t] + difference[t:end].mean(axis=0))[None],
+                    base_actions[[t]],
+                    (config.gamma ** np.arange(end - t) @ reward[t:end])[None],
+                    states[[end]],
+                    base_actions[[end]],
+                    terminated=np.array([success]),
+                    truncated=np.array([end == length and not success]),
                 )
             )
-        states[ids], base_actions[ids] = state, base_action
     return rows
 
 

@@ -31,11 +31,19 @@ class ResidualConfig:
     """Transitions collected before the first update."""
     batch: int = 256
     offline_fraction: float = 0.5
+    residual_every: int = 4
+    """Control steps for which a residual is kept; the paper asks for one at each."""
+    shaping: float = 1.0
+    """In [0, 1], in units of 1/(1 - gamma): weight of the reward as its own potential (`shaping.shaped`); 0 for none."""
     gamma: float = 0.97
+    """A control step."""
     n_step: int = 3
+    """Decisions of the residual that are summed before the critics are asked."""
     tau: float = 0.005
     actor_lr: float = 3e-4
     critic_lr: float = 3e-4
+    lr_end: float = 1.0
+    """Share of both learning rates that is left at the end; they fall in proportion to the transitions."""
     l2: float = 0.5
     """Weight of |residual / scale|^2 in the actor's loss."""
     behaviour_cloning: float = 0.0
@@ -46,6 +54,8 @@ class ResidualConfig:
     residual_scale: tuple[float, ...] = (0.25, 0.2, 1.5)
     """The largest residual."""
     exploration_std: tuple[float, ...] = (0.1, 0.05, 0.3)
+    exploration_end: float = 1.0
+    """Share of `exploration_std` that is left at the end; it falls in proportion to the transitions."""
     exploration_clip: float = 0.5
     smoothing_std: float = 0.2
     """Target policy smoothing, in units of the residual's scale."""
@@ -57,7 +67,7 @@ class ResidualConfig:
     absorbing_success: bool = True
     """A success is worth 1/(1 - gamma): reward 1 for ever after; otherwise nothing follows it."""
     clip_targets: bool = True
-    """Keep the critics' targets in [0, 1/(1 - gamma)], where every return lies."""
+    """Keep the critics' targets where every return lies: in [0, 1/(1 - gamma)], less the shaping's potential."""
     max_position_noise: float = 0.005
     max_rotation_noise: float = 0.1
     dropout: float = 0.1
@@ -79,6 +89,7 @@ class ResidualConfig:
     def __post_init__(self) -> None:
         for name in (
             *("total_transitions", "num_envs", "batch", "n_step", "actor_hidden", "critic_hidden", "actor_delay"),
+            "residual_every",
             *("validation_every", "validation_episodes", "threads"),
         ):
             _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
@@ -87,6 +98,9 @@ class ResidualConfig:
         for name in ("exploration_clip", "smoothing_std", "smoothing_clip", "actor_lr", "critic_lr"):
             _require(name, getattr(self, name), getattr(self, name) >= 0, "at least 0")
         _require("gamma", self.gamma, 0.0 < self.gamma < 1.0, "in (0, 1)")
+        _require("shaping", self.shaping, 0.0 <= self.shaping <= 1.0, "in [0, 1]")
+        for name in ("exploration_end", "lr_end"):
+            _require(name, getattr(self, name), 0.0 <= getattr(self, name) <= 1.0, "in [0, 1]")
         _require("tau", self.tau, 0.0 < self.tau <= 1.0, "in (0, 1]")
         _require("offline_fraction", self.offline_fraction, 0.0 <= self.offline_fraction <= 1.0, "in [0, 1]")
         for name in RANDOMISED:
@@ -109,6 +123,16 @@ class ResidualConfig:
     def max_value(self) -> float:
         """The largest return: reward 1 for ever."""
         return 1.0 / (1.0 - self.gamma)
+
+    @property
+    def shaping_weight(self) -> float:
+        """By which a potential in [0, 1] counts."""
+        return self.shaping * self.max_value
+
+    @property
+    def success_value(self) -> float:
+        """What follows a success, whose potential is 1."""
+        return (self.max_value if self.absorbing_success else 0.0) - self.shaping_weight
 
 
 def per_dimension(values: tuple[float, ...]) -> np.ndarray:

@@ -16,18 +16,21 @@ from ocrrl.interface.actions import ACTION_DIM
 from ocrrl.interface.observations import residual_observation_dim
 from ocrrl.interface.tabletop_tasks import TabletopTask
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 LAYER_NORM_EPSILON = 1e-5  # as in `networks`, which this file does not import: it would bring torch along
 
 
 class ResidualPolicy:
-    """pi_res: `residual` maps residual observations to residuals in the action's units."""
+    """pi_res, an `interface.protocols.Residual`: residual observations to residuals in the action's units."""
 
-    def __init__(self, weights: dict[str, np.ndarray], scale: Float[np.ndarray, " 7"], layer_norm: bool) -> None:
+    def __init__(
+        self, weights: dict[str, np.ndarray], scale: Float[np.ndarray, " 7"], layer_norm: bool, every: int = 1
+    ) -> None:
         """`weights` holds weight0..2 (inputs, outputs) and bias0..2 (outputs,), as `TD3.actor_weights` gives them."""
         self.weights = {name: np.ascontiguousarray(value, np.float32) for name, value in weights.items()}
         self.scale = np.asarray(scale, np.float32)
         self.layer_norm = layer_norm
+        self.every = every
 
     @property
     def observation_dim(self) -> int:
@@ -57,6 +60,7 @@ def save_residual(folder: Path, policy: ResidualPolicy, tabletop_task: TabletopT
         "observation_dim": policy.observation_dim,
         "action_dim": ACTION_DIM,
         "layer_norm": policy.layer_norm,
+        "residual_every": policy.every,
         "residual_scale": [float(x) for x in policy.scale],
     }
     files.write_json(folder / "config.json", details | described)
@@ -85,7 +89,8 @@ def load_residual(folder: Path, tabletop_task: TabletopTask) -> ResidualPolicy:
         if config.get(name) != value:
             raise ValueError(f"residual policy {folder}: {name} must be {value!r}, got {config.get(name)!r}")
     tensors = safetensors.numpy.load_file(folder / "actor.safetensors")
-    policy = ResidualPolicy({k: v for k, v in tensors.items() if k != "scale"}, tensors["scale"], config["layer_norm"])
+    scale = tensors.pop("scale")
+    policy = ResidualPolicy(tensors, scale, config["layer_norm"], config["residual_every"])
     if policy.observation_dim != expected["observation_dim"]:
         raise ValueError(
             f"residual policy {folder}: actor.safetensors must take {expected['observation_dim']} numbers, "

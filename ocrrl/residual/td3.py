@@ -15,10 +15,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ocrrl.interface.actions import ACTION_DIM, compose
+from ocrrl.interface.devices import chosen_device
 from ocrrl.interface.observations import ACTION_FEATURES, action_features
 from ocrrl.residual.composition_gradient import composition_gradient
 from ocrrl.residual.networks import Network, parameter_count
-from ocrrl.residual.residual_config import ACTION_UNITS, ResidualConfig, in_action_units
+from ocrrl.residual.residual_config import ACTION_UNITS, ResidualConfig, in_action_units, per_dimension
 from ocrrl.residual.transitions import TransitionRow
 
 FINAL_ACTOR_GAIN = 0.01  # the first residuals are about a hundredth of the scale
@@ -40,10 +41,11 @@ class TD3:
     def __init__(self, observation_dim: int, config: ResidualConfig, seed: int) -> None:
         self.config = config
         self.layout = TransitionRow(observation_dim)
-        self.device = torch.device(config.device)
+        self.device = torch.device(chosen_device(config.device))
         self.updates = 0
         self._generator = torch.Generator(self.device).manual_seed(seed)
         self._scale = torch.from_numpy(in_action_units(config.residual_scale)).to(self.device)
+        self._critic_units = torch.from_numpy(per_dimension(config.residual_scale)).to(self.device)
         self._units = torch.from_numpy(ACTION_UNITS).to(self.device)
         self._last = (torch.zeros(1), torch.zeros(1), torch.zeros(1))  # targets, errors, u of the last update
 
@@ -71,6 +73,11 @@ class TD3:
         self._actor_target.copy_(self._actor)
         self._critics_target.copy_(self._critics)
 
+    def set_learning_rates(self, share: float) -> None:
+        """To `share` of those in the config, for the updates to come."""
+        for adam, rate in ((self._actor_adam, self.config.actor_lr), (self._critics_adam, self.config.critic_lr)):
+            adam.param_groups[0]["lr"] = share * rate
+
     @torch.inference_mode()
     def update(self, batch: Float[Tensor, "B width"], offline_count: int = 0) -> None:
         """One TD3 update; the first `offline_count` rows of `batch` are demonstrations."""
@@ -78,7 +85,9 @@ class TD3:
         target = self._target(batch)
 
         # Clipped double Q-learning: both critics regress to the same target, by mean squared error.
-        state_action = self.layout.observation_action(batch)
+        state_action = self.judged(
+            self.layout.observation(batch), self.layout.action(batch), self.layout.base_action(batch)
+        )
         for critic in self.critics:
             error = critic.forward(state_action, remember=True) - target
             critic.backward(error * (2.0 / len(batch)))
@@ -98,11 +107,14 @@ class TD3:
         noise = torch.empty((len(batch), ACTION_DIM), device=self.device).normal_(generator=self._generator)
         noise.mul_(self.config.smoothing_std).clamp_(-self.config.smoothing_clip, self.config.smoothing_clip)
         residual = torch.tanh(self.actor_target.forward(next_observation)).add_(noise).clamp_(-1.0, 1.0)
-        action = compose(self.layout.next_base_action(batch), residual.mul_(self._scale))
-        state_action = torch.cat([next_observation, _features(action)], dim=1)
+        next_base_action = self.layout.next_base_action(batch)
+        action = compose(next_base_action, residual.mul_(self._scale))
+        state_action = self.judged(next_observation, _features(action), next_base_action)
         value = torch.minimum(*(critic.forward(state_action) for critic in self.critics_target))
         target = torch.addcmul(self.layout.reward(batch), self.layout.discount(batch), value)
-        return target.clamp_(0.0, self.config.max_value) if self.config.clip_targets else target
+        if self.config.clip_targets:
+            target.clamp_(-self.config.shaping_weight, self.config.max_value)
+        return target
 
     def _update_actor(self, batch: Tensor, offline_count: int) -> None:
         """Adam down mean(-Q1(s, a) + l2 |u|^2) + behaviour_cloning mean |f(a) - f(a_demo)|^2 over the demonstrations.
@@ -113,10 +125,11 @@ class TD3:
         u = torch.tanh(self.actor.forward(observation, remember=True))
         residual = u * self._scale
         features = _features(compose(base_action, residual))
-        self.critics[0].forward(torch.cat([observation, features], dim=1), remember=True)
+        self.critics[0].forward(self.judged(observation, features, base_action), remember=True)
 
         minus_one = torch.full((len(batch), 1), -1.0 / len(batch), device=self.device)
-        grad = self.critics[0].input_gradient(minus_one, first=observation.shape[1])  # d loss / d features
+        grad = self.critics[0].input_gradient(minus_one, first=observation.shape[1])
+        grad.div_(self._critic_units)  # d loss / d features
         if self.config.behaviour_cloning and offline_count:
             error = features[:offline_count] - self.layout.action(batch[:offline_count])
             grad[:offline_count].add_(error, alpha=2.0 * self.config.behaviour_cloning / offline_count)
@@ -125,6 +138,16 @@ class TD3:
         self.actor.backward(grad * (1.0 - u * u))
         self._actor_adam.step()
         self._last = (*self._last[:2], u)
+
+    def judged(
+        self, observation: Float[Tensor, "B D"], features: Float[Tensor, "B 7"], base_action: Float[Tensor, "B 7"]
+    ) -> Float[Tensor, "B D+7"]:
+        """The critics' input: s, and how the combined action differs from the base action in s, in units of the bound.
+
+        The same information as the combined action itself, whose values follow the base action's so closely that critics
+        cannot tell what is due to which: actors then drift with whatever base actions go with success.
+        """
+        return torch.cat([observation, (features - _features(base_action)) / self._critic_units], dim=1)
 
     @torch.inference_mode()
     def residual(self, observation: Float[np.ndarray, "n D"]) -> Float[np.ndarray, "n 7"]:

@@ -15,17 +15,19 @@ import torch
 
 from ocrrl import files
 from ocrrl.datasets.transitions import ReplayEpisode
-from ocrrl.interface.actions import compose
+from ocrrl.interface.actions import ACTION_DIM, compose
 from ocrrl.interface.observations import residual_observation, residual_observation_dim
 from ocrrl.interface.protocols import Environment, Policy
 from ocrrl.interface.seeds import RANGES
 from ocrrl.residual.allocator import keep_freed_memory
 from ocrrl.residual.checkpoint import Resumable, load_checkpoint, save_checkpoint
+from ocrrl.residual.decisions import Decisions
 from ocrrl.residual.n_step_returns import NStepReturns
 from ocrrl.residual.offline import offline_transitions
 from ocrrl.residual.replay_buffer import ReplayBuffer, sample_mixed
 from ocrrl.residual.residual_config import ACTION_UNITS, ResidualConfig, in_action_units, per_dimension
 from ocrrl.residual.residual_policy import ResidualPolicy, save_residual
+from ocrrl.residual.shaping import potential, shaped
 from ocrrl.residual.stopwatch import Stopwatch
 from ocrrl.residual.td3 import TD3
 
@@ -92,7 +94,9 @@ class _Run:
         self.random = {p: np.random.default_rng([seed, i]) for i, p in enumerate(RANDOM_PURPOSES)}
         dim = residual_observation_dim(environment.tabletop_task)
         self.learner = TD3(dim, config, seed)  # line 2
-        self.returns = NStepReturns(config.num_envs, dim, config.n_step, config.gamma, config.absorbing_success)
+        self.decisions = Decisions(config.num_envs, dim, config.residual_every, config.gamma)
+        gamma = config.gamma**config.residual_every
+        self.returns = NStepReturns(config.num_envs, dim, config.n_step, gamma, config.success_value)
         self.online = ReplayBuffer(
             config.total_transitions + config.num_envs * config.n_step, self.learner.layout.width
         )
@@ -103,6 +107,7 @@ class _Run:
         self.base_action = np.zeros((config.num_envs, 7), np.float32)
         self.steps = np.zeros(config.num_envs, np.int64)
         self.episode_return = np.zeros(config.num_envs)
+        self.potential = np.full(config.num_envs, np.nan)
         self.transitions = 0
         self.curve: list[dict[str, Any]] = []
         self.finished: list[tuple[float, bool]] = []  # return and success of the episodes since the curve's last point
@@ -115,35 +120,36 @@ class _Run:
         if checkpoint.is_file():
             self._resume(checkpoint)
             return
-        c, episodes, generator = self.config, self.replay_episodes, self.random["offline"]
-        returns = (self.state.shape[1], c.gamma, c.n_step, c.absorbing_success)
-        rows = offline_transitions(
-            episodes, self.base, self.augmentation, generator, self.environment.tabletop_task, *returns, c.num_envs
-        )
-        self._fill_offline(rows)
+        task, generator = self.environment.tabletop_task, self.random["offline"]
+        self._fill_offline(offline_transitions(self.replay_episodes, self.base, self.config, generator, task))
         self.stopwatch.lap("offline")
         self._start_episodes(np.arange(self.config.num_envs))
 
     def step(self) -> None:
         """Lines 4-15, for one time step of all environments."""
-        ids = np.arange(self.config.num_envs)
-        residual = self.learner.residual(self.state) + self._exploration_noise()  # line 12, noise on the residual
-        action = compose(self.base_action, residual)  # line 13
+        ids, decisions = np.arange(self.config.num_envs), self.decisions
+        due = decisions.due()
+        if len(due):  # line 12, noise on the residual
+            residual = self.learner.residual(self.state[due]) + self._exploration_noise(len(due))
+            decisions.make(due, self.state[due], self.base_action[due], residual)
+        action = compose(self.base_action, decisions.residual)  # line 13
         self.stopwatch.lap("actor")
         result = self.environment.step(action, ids)  # line 14
         self.stopwatch.lap("environment")
         self.steps += 1
         self.episode_return += result.reward
+        before, self.potential = self.potential, potential(result.reward, result.success)
+        reward = shaped(result.reward, before, self.potential, self.config.shaping_weight, self.config.gamma)
         self.transitions += len(ids)
         truncated = ~result.success & (self.steps >= self.environment.tabletop_task.horizon)
 
-        state, base_action = self._perceive(ids)
-        self.online.add(  # line 15, the combined action
-            self.returns.add(
-                ids, self.state, action, self.base_action, result.reward, state, base_action, result.success, truncated
-            )
-        )
-        self.state, self.base_action = state, base_action
+        self.state, self.base_action = self._perceive(ids)
+        over = decisions.step(reward, result.success | truncated)
+        if len(over):
+            decided = (decisions.observation, decisions.action, decisions.base_action, decisions.reward)
+            led_to = (self.state, self.base_action, result.success, truncated)
+            rows = self.returns.add(over, *(column[over] for column in (*decided, *led_to)))
+            self.online.add(rows)  # line 15, the combined action
         ended = np.flatnonzero(result.success | truncated)
         self.finished += [(float(self.episode_return[i]), bool(result.success[i])) for i in ended]
         self._start_episodes(ended)
@@ -153,6 +159,7 @@ class _Run:
         if len(self.online) < max(self.config.first_update_at, 1):
             return
         offline_count = round(self.config.offline_fraction * self.config.batch) if len(self.offline) else 0
+        self.learner.set_learning_rates(self._annealed(self.config.lr_end))
         for _ in range(self.config.updates_per_step):
             sample_mixed(self.online, self.offline, self.batch, offline_count, self.random["sampling"])
             self.learner.update(torch.from_numpy(self.batch).to(self.learner.device), offline_count)
@@ -227,18 +234,24 @@ class _Run:
         drawn = self.random["initial_states"].integers(seeds.start, seeds.stop, len(ids))
         self.environment.reset(ids, [int(seed) for seed in drawn])
         self.base.reset(ids)
-        self.steps[ids], self.episode_return[ids] = 0, 0.0
+        self.steps[ids], self.episode_return[ids], self.potential[ids] = 0, 0.0, np.nan
         self.stopwatch.lap("environment")
         self.state[ids], self.base_action[ids] = self._perceive(ids)
 
-    def _exploration_noise(self) -> np.ndarray:
-        """clip(N(0, sigma), -c, c) in units of the action's range, as a residual (N, 7) [m, rad, opening]."""
-        std, clip = per_dimension(self.config.exploration_std), self.config.exploration_clip
-        noise = self.random["exploration"].standard_normal(self.base_action.shape) * std
+    def _exploration_noise(self, count: int) -> np.ndarray:
+        """clip(N(0, sigma), -c, c) in units of the action's range, as residuals (count, 7) [m, rad, opening]."""
+        c, clip = self.config, self.config.exploration_clip
+        std = per_dimension(c.exploration_std) * self._annealed(c.exploration_end)
+        noise = self.random["exploration"].standard_normal((count, ACTION_DIM)) * std
         return (np.clip(noise, -clip, clip) * ACTION_UNITS).astype(np.float32)
 
+    def _annealed(self, end: float) -> float:
+        """From 1 at the first transition to `end` at the last."""
+        return 1.0 - (1.0 - end) * self.transitions / self.config.total_transitions
+
     def _policy(self, weights: dict[str, np.ndarray]) -> ResidualPolicy:
-        return ResidualPolicy(weights, in_action_units(self.config.residual_scale), self.config.layer_norm)
+        c = self.config
+        return ResidualPolicy(weights, in_action_units(c.residual_scale), c.layer_norm, c.residual_every)
 
     def _fill_offline(self, rows: np.ndarray) -> None:
         self.offline = ReplayBuffer(max(len(rows), 1), self.learner.layout.width)
@@ -248,9 +261,10 @@ class _Run:
         return files.fingerprint(self.config, self.seed, self.environment.tabletop_task.slug)
 
     def _save(self) -> None:
-        names = ("state", "base_action", "steps", "episode_return")
+        names = ("state", "base_action", "steps", "episode_return", "potential")
         parts = {
             "episodes": {name: getattr(self, name) for name in names},
+            "decisions": self.decisions.get_state(),
             "learner": self.learner.get_state(),
             "online": self.online.get_state(),
             "offline": self.offline.get_state(),
@@ -283,6 +297,7 @@ class _Run:
         environment, base = self.environment, self.base
         if "environment" in parts and isinstance(environment, Resumable) and isinstance(base, Resumable):
             self.returns.set_state(parts["returns"])
+            self.decisions.set_state(parts["decisions"])
             for name, value in parts["episodes"].items():
                 getattr(self, name)[:] = value
             environment.set_state(parts["environment"])

@@ -35,10 +35,6 @@ class TransitionRow:
     def observation(self, rows: Any) -> Any:
         return rows[..., : self.observation_dim]
 
-    def observation_action(self, rows: Any) -> Any:
-        """The critics' input (..., D + 7)."""
-        return rows[..., : self.observation_dim + ACTION_FEATURES]
-
     def action(self, rows: Any) -> Any:
         return rows[..., self.observation_dim : self.observation_dim + ACTION_FEATURES]
 

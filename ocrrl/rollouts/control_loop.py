@@ -3,7 +3,7 @@
 Legend: N environments, n of them still running, D numbers in the residual's observation.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -11,11 +11,8 @@ from jaxtyping import Float, Int
 
 from ocrrl.interface.actions import ACTION_DIM, compose, limit
 from ocrrl.interface.observations import Images, Observation, residual_observation
-from ocrrl.interface.protocols import Capture, Environment, Policy, StepResult
+from ocrrl.interface.protocols import Capture, Environment, Policy, Residual, StepResult
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome, EpisodeTrace
-
-ResidualFunction = Callable[[Float[np.ndarray, "n D"]], Float[np.ndarray, "n 7"]]
-"""The residual policy: observation s_t (Eq. 2) to a change of the base action, in the units of an action."""
 
 
 class EpisodeObserver(Protocol):
@@ -49,7 +46,7 @@ class EpisodeObserver(Protocol):
 def run_episodes(
     environment: Environment,
     base: Policy,
-    residual: ResidualFunction | None,
+    residual: Residual | None,
     seeds: Sequence[int],
     observer: EpisodeObserver | None = None,
     keep_traces: bool = False,
@@ -69,7 +66,7 @@ def run_episodes(
 def _run_batch(
     environment: Environment,
     base: Policy,
-    residual: ResidualFunction | None,
+    residual: Residual | None,
     seeds: list[int],
     observer: EpisodeObserver | None,
     keep_traces: bool,
@@ -85,17 +82,16 @@ def _run_batch(
     base.reset(running)
     if observer:
         observer.begin(running, seeds)
-    for _ in range(horizon):
+    kept = np.zeros((len(seeds), ACTION_DIM), np.float32)
+    for t in range(horizon):
         observation = environment.observe().take(running)
         camera = _OncePerStep(environment.capture)
         base_action = base.act(observation, running, camera).astype(np.float32)
         visible = observation.confident()
-        if residual is None:
-            delta = np.zeros((len(running), ACTION_DIM), np.float32)
-            action = limit(base_action)
-        else:
-            delta = residual(residual_observation(observation, base_action, visible))
-            action = compose(base_action, delta)
+        if residual is not None and t % residual.every == 0:
+            kept[running] = residual.residual(residual_observation(observation, base_action, visible))
+        delta = kept[running]
+        action = limit(base_action) if residual is None else compose(base_action, delta)
         if not np.isfinite(action).all():
             broken = [seeds[i] for i in running[~np.isfinite(action).all(axis=-1)]]
             raise ValueError(f"action must be finite, got NaN or infinity in the episodes of seeds {broken}")

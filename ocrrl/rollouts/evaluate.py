@@ -12,8 +12,8 @@ import numpy as np
 
 from ocrrl import files
 from ocrrl.interface.devices import require_device
-from ocrrl.interface.protocols import Capture, Environment, Policy
-from ocrrl.rollouts.control_loop import ResidualFunction, run_episodes
+from ocrrl.interface.protocols import Capture, Environment, Policy, Residual
+from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome, EpisodeTrace
 from ocrrl.rollouts.film import Film, Frames, write_films
 from ocrrl.rollouts.residual_alignment import alignment_by_base
@@ -88,7 +88,7 @@ class PairedEvaluation:
 def evaluate_pair(
     environment: Environment,
     base: Policy,
-    residual: ResidualFunction,
+    residual: Residual,
     seeds: Sequence[int],
     films: int = 0,
     film_capture: Capture | None = None,

@@ -9,8 +9,8 @@ from typing import Any
 from ocrrl import files
 from ocrrl.datasets.episode_store import write_episode
 from ocrrl.interface.devices import require_device
-from ocrrl.interface.protocols import Environment, Policy
-from ocrrl.rollouts.control_loop import ResidualFunction, run_episodes
+from ocrrl.interface.protocols import Environment, Policy, Residual
+from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.rollouts.evaluate import require_repeated
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder
@@ -51,7 +51,7 @@ class RolloutSummary:
 def collect_rollouts(
     environment: Environment,
     base: Policy,
-    residual: ResidualFunction | None,
+    residual: Residual | None,
     out: Path,
     seeds: Sequence[int],
     config: RolloutConfig,
@@ -97,7 +97,7 @@ def collect_rollouts(
 def _run_once(
     environment: Environment,
     base: Policy,
-    residual: ResidualFunction | None,
+    residual: Residual | None,
     seeds: list[int],
     recorder: RolloutRecorder,
     missing: int,
@@ -109,7 +109,7 @@ def _run_once(
 def _run_successes_twice(
     environment: Environment,
     base: Policy,
-    residual: ResidualFunction | None,
+    residual: Residual | None,
     seeds: list[int],
     recorder: RolloutRecorder,
     missing: int,

@@ -9,7 +9,7 @@ import numpy as np
 
 from ocrrl.interface import rotations
 from ocrrl.interface.tabletop_tasks import CUBE_LIFT
-from ocrrl.sim.grasping import add_box, axis_in_gripper, distance_to_axis, holds, reach, turned_down
+from ocrrl.sim.grasping import across, add_box, axis_in_gripper, distance_to_axis, holds, reach, turned_down
 from ocrrl.sim.object_states import FreeObjects
 from ocrrl.sim.tabletop_scene import SceneState
 from ocrrl.sim.teleoperator import Waypoint
@@ -51,11 +51,10 @@ class CubeLift:
     def stage_rewards(self, state: SceneState) -> dict[str, np.ndarray]:
         position, axis = state.object_in_gripper(0), axis_in_gripper(state, 0, LONG_AXIS)
         distance = distance_to_axis(position, axis, GRASPABLE_LENGTH)
-        across = 1.0 - np.abs(axis[:, 1])
         grasped = self.grasped(state)
         lifted = np.clip(self.height(state) / LIFT_HEIGHT, 0.0, 1.0)
         return {
-            "reach": REACH_REWARD * np.where(grasped, 1.0, reach(distance, across, state)),
+            "reach": REACH_REWARD * np.where(grasped, 1.0, reach(distance, across(axis), state)),
             "grasp": GRASP_REWARD * grasped,
             "lift": LIFT_REWARD * grasped * lifted,
         }

@@ -83,6 +83,12 @@ def axis_in_gripper(state: SceneState, index: int, axis: tuple[float, float, flo
     return rotations.rotate(turn, np.asarray(axis))
 
 
+def across(axis: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, " N"]:
+    """In [0, 1]: the angle between the closing axis and `axis` (gripper frame), 1 at right angles; even, so that a hand
+    turned along what it should grasp across is drawn round as well as one that is nearly there."""
+    return np.arccos(np.clip(np.abs(axis[:, 1]), 0.0, 1.0)) / (np.pi / 2)
+
+
 def distance_to_axis(
     position: Float[np.ndarray, "N 3"], axis: Float[np.ndarray, "N 3"], half_length: float
 ) -> Float[np.ndarray, " N"]:

@@ -10,6 +10,7 @@ import numpy as np
 from ocrrl.interface import rotations
 from ocrrl.interface.tabletop_tasks import PICK_AND_PLACE
 from ocrrl.sim.grasping import (
+    across,
     add_box,
     axis_in_gripper,
     carried_to,
@@ -43,7 +44,7 @@ AT_REST = 0.02  # [m/s]
 RETREATED = 0.06  # [m] from the cuboid
 GRASPABLE_LENGTH = 0.02  # [m] either side of the centre
 
-REACH_REWARD, GRASP_REWARD, CARRY_REWARD, PLACE_REWARD = 0.08, 0.05, 0.20, 0.67
+REACH_REWARD, GRASP_REWARD, CARRY_REWARD, PLACE_REWARD = 0.25, 0.15, 0.20, 0.40
 
 APPROACH_HEIGHT = 0.11  # [m] above the table
 GRASP_HEIGHT = 0.018
@@ -101,14 +102,13 @@ class PickAndPlace:
         position, axis = state.object_in_gripper(0), axis_in_gripper(state, 0, LONG_AXIS)
         distance = distance_to_axis(position, axis, GRASPABLE_LENGTH)
         grasped, inside = self.grasped(state), self.in_bowl(state)
-        across = 1.0 - np.abs(axis[:, 1])
         height = np.clip((state.object_poses[:, 0, 2] - HALF_SIZE[2]) / CARRY_HEIGHT, 0.0, 1.0)
         over = carried_to(self.from_bowl(state))
         retreat = np.clip(np.linalg.norm(position, axis=-1) / RETREATED, 0.0, 1.0)
         carried = grasped | inside
         opening = let_go(state, 2 * HALF_SIZE[1])
         return {
-            "reach": REACH_REWARD * np.where(carried, 1.0, reach(distance, across, state)),
+            "reach": REACH_REWARD * np.where(carried, 1.0, reach(distance, across(axis), state)),
             "grasp": GRASP_REWARD * carried,
             "carry": CARRY_REWARD * np.where(inside, 1.0, grasped * (0.2 * height + 0.8 * over * (0.2 + 0.8 * height))),
             "place": PLACE_REWARD * inside * (0.1 + 0.6 * opening + 0.3 * retreat * opening),

@@ -37,7 +37,7 @@ ON_HEIGHT_ERROR = 0.005  # [m]
 AT_REST = 0.02  # [m/s]
 RETREATED = 0.05  # [m] of the gripper frame from the white cube's centre
 
-REACH_REWARD, GRASP_REWARD, ALIGN_REWARD, STACK_REWARD = 0.08, 0.05, 0.20, 0.67
+REACH_REWARD, GRASP_REWARD, ALIGN_REWARD, STACK_REWARD = 0.25, 0.15, 0.30, 0.30
 
 APPROACH_HEIGHT = 0.11  # [m] above the table
 GRASP_HEIGHT = 0.018
@@ -82,7 +82,7 @@ class StackCube:
             * np.where(held, 1.0, reach(np.linalg.norm(position, axis=-1), _square(state), state)),
             "grasp": GRASP_REWARD * held,
             "align": ALIGN_REWARD
-            * np.where(on, 1.0, grasped * (0.3 * height + 0.5 * aligned * height + 0.2 * lowered)),
+            * np.where(on, 1.0, grasped * (0.2 * height + 0.45 * aligned * height + 0.35 * lowered)),
             "stack": STACK_REWARD * on * (0.1 + 0.5 * opening + 0.4 * retreat * opening),
         }
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ocrrl.interface import rotations
 from ocrrl.interface.tabletop_tasks import STAND_CUP_UP
-from ocrrl.sim.grasping import axis_in_gripper, closeness, distance_to_axis, let_go, reach, turned_down
+from ocrrl.sim.grasping import across, axis_in_gripper, closeness, distance_to_axis, let_go, reach, turned_down
 from ocrrl.sim.object_states import FreeObjects
 from ocrrl.sim.tabletop_scene import SceneState
 from ocrrl.sim.teleoperator import Waypoint
@@ -30,7 +30,7 @@ HAND_AWAY = 0.06  # [m] of the gripper frame from the cup's axis
 GRASPABLE_LENGTH = 0.02  # [m] either side of the middle
 HELD_WIDTHS = (0.048, 0.077)  # [m] between the fingers
 
-REACH_REWARD, GRASP_REWARD, UPRIGHT_REWARD = 0.08, 0.05, 0.87
+REACH_REWARD, GRASP_REWARD, UPRIGHT_REWARD = 0.20, 0.15, 0.65
 
 GRASP_TOWARDS_BOTTOM = 0.005  # [m]
 GRASP_ABOVE_AXIS = 0.009
@@ -90,17 +90,16 @@ class StandCupUp:
         """A cup that stands and was let go counts more than one held upright."""
         grasped, standing = self.grasped(state), self.standing(state)
         away, axis = self.from_axis(state), axis_in_gripper(state, 0, (0.0, 0.0, 1.0))
-        across = 1.0 - np.abs(axis[:, 1])
         distance = distance_to_axis(state.object_in_gripper(0), axis, GRASPABLE_LENGTH)
         upright = np.clip((np.pi / 2 - self.tilt(state)) / (np.pi / 2 - UPRIGHT), 0.0, 1.0)
         lowered = closeness(np.abs(state.object_poses[:, 0, 2] - HALF_HEIGHT))
         held = grasped | standing
         freed = let_go(state, 2 * BOTTOM_RADIUS) * (0.5 + 0.5 * np.clip(away / HAND_AWAY, 0.0, 1.0))
         return {
-            "reach": REACH_REWARD * np.where(held, 1.0, reach(distance, across, state)),
+            "reach": REACH_REWARD * np.where(held, 1.0, reach(distance, across(axis), state)),
             "grasp": GRASP_REWARD * held,
             "upright": UPRIGHT_REWARD
-            * np.where(standing, 0.35 + 0.65 * freed, grasped * (0.2 * upright + 0.08 * upright * lowered)),
+            * np.where(standing, 0.6 + 0.4 * freed, grasped * (0.4 * upright + 0.15 * upright * lowered)),
         }
 
     def solved(self, state: SceneState) -> np.ndarray:

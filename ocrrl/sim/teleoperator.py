@@ -15,6 +15,10 @@ TREMOR_ROTATION = 0.006  # [rad]
 TREMOR_MEMORY = 0.7  # first-order autocorrelation of the tremor
 PAUSE_PROBABILITY = 0.02  # per step
 PAUSE_STEPS = (3, 9)
+BUMP_PROBABILITY = 0.08  # per step: a quick unintended push of the hand, corrected afterwards
+BUMP_STEPS = 3
+BUMP_TRANSLATION, BUMP_ROTATION = 0.02, 0.10  # [m], [rad], the largest
+BUMP_CLEARANCE = 0.025  # [m] from the waypoint: nearer, a person is careful
 SPEED = (0.55, 0.95)  # share of the step limits, drawn once an episode
 ARRIVED_POSITION = 0.006  # [m]
 ARRIVED_ROTATION = 0.06  # [rad]
@@ -58,6 +62,7 @@ class ScriptedTeleoperator:
         self._plans: list[list[Waypoint]] = [[] for _ in range(n)]
         self._speed, self._pause, self._dwell = np.zeros(n), np.zeros(n, int), np.zeros(n, int)
         self._tremor = np.zeros((n, 6))
+        self._bump, self._bump_steps = np.zeros((n, 6)), np.zeros(n, int)
 
     def reset(self, ids: np.ndarray, seeds: list[int]) -> None:
         """Plan new episodes in the environments `ids`."""
@@ -69,6 +74,7 @@ class ScriptedTeleoperator:
             self._speed[env] = generator.uniform(*SPEED)
             self._pause[env] = self._dwell[env] = 0
             self._tremor[env] = 0.0
+            self._bump_steps[env] = 0
 
     def act(self, ids: np.ndarray) -> np.ndarray:
         """The next actions (n, 7) for the environments `ids`."""
@@ -93,16 +99,29 @@ class ScriptedTeleoperator:
                 self._pause[env] = generator.integers(*PAUSE_STEPS)
             action[:3] = _shortened(GAIN * away, self._speed[env] * MAX_TRANSLATION_STEP)
             action[3:6] = _shortened(GAIN * turn, self._speed[env] * MAX_ROTATION_STEP)
+        gap = np.linalg.norm(goal.pose[:3] - measured[:3])
+        if self._bump_steps[env] > 0:
+            self._bump_steps[env] -= 1
+            action[:6] += self._bump[env]
+        elif gap > BUMP_CLEARANCE and generator.random() < BUMP_PROBABILITY:
+            self._bump[env] = _bump(generator) / BUMP_STEPS
+            self._bump_steps[env] = BUMP_STEPS
         action[:6] += self._tremor[env]
         action[6] = goal.opening
 
-        gap = np.linalg.norm(goal.pose[:3] - measured[:3])
         if (gap < ARRIVED_POSITION and np.linalg.norm(turn) < ARRIVED_ROTATION) or self._dwell[env] > 0:
             self._dwell[env] += 1
             if self._dwell[env] > goal.dwell and len(plan) > 1:
                 plan.pop(0)
                 self._dwell[env] = 0
         return limit(action)
+
+
+def _bump(generator: np.random.Generator) -> np.ndarray:
+    """A push (6,) [m, rad] in a random direction."""
+    directions = generator.standard_normal((2, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    return np.concatenate(directions * generator.uniform(0.2, 1.0, (2, 1)) * [[BUMP_TRANSLATION], [BUMP_ROTATION]])
 
 
 def _shortened(vector: np.ndarray, length: float) -> np.ndarray:

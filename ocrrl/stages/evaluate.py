@@ -2,7 +2,6 @@
 
 import argparse
 
-from ocrrl.interface.devices import chosen_device
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
 from ocrrl.layout import Layout
@@ -42,8 +41,8 @@ def evaluate_cell(slug: str, layout: Layout, seed: int, cell: str, config: Evalu
     from ocrrl.residual.residual_policy import load_residual
 
     task, parallel = tabletop_task(slug), min(config.num_envs, config.episodes)
-    base = ChunkedPolicy(load_vla(layout.vla(VLA_OF_CELL[cell]), chosen_device(config.device)), task.instruction, parallel)
-    residual = load_residual(layout.residual(seed), task).residual
+    base = ChunkedPolicy(load_vla(layout.vla(VLA_OF_CELL[cell]), config.device), task.instruction, parallel)
+    residual = load_residual(layout.residual(seed), task)
     seeds = initial_state_seeds("test", config.episodes)
     world = make_environment(cell, slug, parallel)
     return evaluate_pair(

@@ -2,7 +2,6 @@
 
 import argparse
 
-from ocrrl.interface.devices import chosen_device
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
 from ocrrl.layout import Layout
@@ -39,6 +38,6 @@ def evaluate_arm(
     from ocrrl.policies.chunked_policy import ChunkedPolicy
 
     task, parallel = tabletop_task(slug), min(config.num_envs, config.episodes)
-    policy = ChunkedPolicy(load_vla(layout.vla(vla), chosen_device(config.device)), task.instruction, parallel)
+    policy = ChunkedPolicy(load_vla(layout.vla(vla), config.device), task.instruction, parallel)
     seeds = initial_state_seeds(seeds_for, config.episodes)
     return run_episodes(make_twin(slug, parallel), policy, None, seeds)

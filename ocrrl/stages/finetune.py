@@ -4,7 +4,6 @@ import argparse
 import json
 
 from ocrrl import files
-from ocrrl.interface.devices import on_device
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
 from ocrrl.params import Params
@@ -14,7 +13,7 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
     from ocrrl.policies.finetune import TrainingData
     from ocrrl.policies.finetune import finetune as train
 
-    config = on_device(params.config("finetune", task.slug))
+    config = params.config("finetune", task.slug)
     domain = options.domain
     paired = domain == "real" and config.real_episodes == "replayed"
     inputs = files.fingerprint(files.code_fingerprint(), config, layout.dataset(domain))

@@ -3,7 +3,6 @@
 import argparse
 
 from ocrrl import files
-from ocrrl.interface.devices import on_device
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
 from ocrrl.params import Params
@@ -13,7 +12,7 @@ def run(tasks: list[TabletopTask], params: Params, layout: Layout, options: argp
     """The same episodes as simulation shows them: demonstrations, and the rollouts that the round before collected."""
     from ocrrl.policies.finetune import TrainingData, finetune
 
-    config = on_device(params.multitask_config("retrain_multitask"))
+    config = params.multitask_config("retrain_multitask")
     parts = [Layout(task.slug, name) for task in tasks for name in (layout.first.round, layout.round)]
     datasets = [part.dataset("sim") for part in parts]
     inputs = files.fingerprint(files.code_fingerprint(), config, *datasets)

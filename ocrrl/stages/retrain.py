@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from ocrrl import files
-from ocrrl.interface.devices import on_device
+from ocrrl.interface.devices import chosen_device
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
 from ocrrl.params import Params
@@ -16,7 +16,7 @@ ARMS = ("retrained", "demonstrations_only", "base_rollouts")
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
-    config = on_device(params.config("retrain", task.slug))
+    config = params.config("retrain", task.slug)
     inputs = files.fingerprint(
         files.code_fingerprint(), config, layout.vla("real"), *(dataset(layout, arm) for arm in ARMS)
     )
@@ -28,7 +28,7 @@ def train_arms(
 ) -> None:
     """Train the arms on what they have in each of `parts`, and publish them where `layout` says."""
     calls = [(parts, arm, config, work, init_from) for arm in ARMS]
-    if config.device == "cpu":
+    if chosen_device(config.device) == "cpu":
         side_by_side(train_arm, calls)
     else:  # one accelerator, one arm after the other
         for call in calls:

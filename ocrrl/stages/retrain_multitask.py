@@ -3,7 +3,6 @@
 import argparse
 
 from ocrrl import files
-from ocrrl.interface.devices import on_device
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
 from ocrrl.params import Params
@@ -11,7 +10,7 @@ from ocrrl.stages.retrain import ARMS, dataset, train_arms
 
 
 def run(tasks: list[TabletopTask], params: Params, layout: Layout, options: argparse.Namespace) -> None:
-    config = on_device(params.multitask_config("retrain_multitask"))
+    config = params.multitask_config("retrain_multitask")
     parts = [Layout(task.slug, layout.round) for task in tasks]
     inputs = files.fingerprint(files.code_fingerprint(), config, *(dataset(p, arm) for arm in ARMS for p in parts))
     train_arms(parts, config, layout.work(f"retrain_multitask-{inputs}"), layout)

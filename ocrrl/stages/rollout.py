@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 
 from ocrrl import files
-from ocrrl.interface.devices import chosen_device
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
@@ -44,10 +43,10 @@ def collect(slug: str, layout: Layout, policy: str, config: RolloutConfig, work:
     unfinished = work / f"{policy}-unfinished"
     if (work / policy).is_dir():
         files.publish(work / policy, unfinished)
-    residual = load_residual(layout.residual(ROLLED_OUT_SEED), task).residual if policy == "corrected" else None
+    residual = load_residual(layout.residual(ROLLED_OUT_SEED), task) if policy == "corrected" else None
     return collect_rollouts(
         cell,
-        ChunkedPolicy(load_vla(layout.vla("real"), chosen_device(config.device)), task.instruction, config.num_envs),
+        ChunkedPolicy(load_vla(layout.vla("real"), config.device), task.instruction, config.num_envs),
         residual,
         work / policy,
         initial_state_seeds("rollout", config.max_attempts),

@@ -14,8 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ocrrl import files
-from ocrrl.interface.devices import chosen_device
-from ocrrl.interface.protocols import Policy
+from ocrrl.interface.protocols import Policy, Residual
 from ocrrl.interface.seeds import SEEDS_PER_RANGE, initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
 from ocrrl.layout import ROLLED_OUT_SEED, WORK, Layout
@@ -25,7 +24,7 @@ from ocrrl.robot.cells import Cell, cell_to_approve, open_cell
 from ocrrl.robot.file_lock import locked
 from ocrrl.robot.guarded_cell import RobotCell
 from ocrrl.robot.operator_prompt import ask_operator, at_terminal
-from ocrrl.rollouts.control_loop import ResidualFunction, run_episodes
+from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.evaluate import ARMS, PairedEvaluation, write_evaluation
 from ocrrl.rollouts.rollout import OPERATOR
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder
@@ -91,7 +90,7 @@ def record_missing(
     missing: Sequence[tuple[str, int]],
     cell: RobotCell,
     base: Policy,
-    residuals: Mapping[str, ResidualFunction | None],
+    residuals: Mapping[str, Residual | None],
     versions: Mapping[str, str],
 ) -> None:
     """Run and record one episode after the other, each noted before it begins; `residuals` by arm."""
@@ -124,8 +123,8 @@ def _run_missing(
     from ocrrl.policies.chunked_policy import ChunkedPolicy
     from ocrrl.residual.residual_policy import load_residual
 
-    base = ChunkedPolicy(load_vla(layout.vla("real"), chosen_device("auto")), task.instruction, 1)
-    residual = load_residual(layout.residual(seed), task).residual
+    base = ChunkedPolicy(load_vla(layout.vla("real")), task.instruction, 1)
+    residual = load_residual(layout.residual(seed), task)
     versions = package_versions()
     revision = git(Path(), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
     with closing(open_cell(cell.name, make_scene(task.slug), approval, clock)) as opened:

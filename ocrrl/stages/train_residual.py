@@ -7,7 +7,6 @@ import numpy as np
 from tqdm import tqdm
 
 from ocrrl import files
-from ocrrl.interface.devices import on_device
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
@@ -23,7 +22,7 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
     from ocrrl.residual.train_residual import train_residual as train
     from ocrrl.rollouts.control_loop import run_episodes
 
-    config = on_device(params.config("train_residual", task.slug))
+    config = params.config("train_residual", task.slug)
     vla = load_vla(layout.vla("sim"), config.device)
     parallel = min(25, config.validation_episodes)
     validation = make_simulator(task.slug, parallel)
@@ -31,7 +30,7 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
 
     def success_rate(residual) -> float:
         base = ChunkedPolicy(vla, task.instruction, parallel)
-        outcomes = run_episodes(validation, base, residual.residual, seeds)
+        outcomes = run_episodes(validation, base, residual, seeds)
         return float(np.mean([outcome.success for outcome in outcomes]))
 
     inputs = files.fingerprint(files.code_fingerprint(), config, layout.vla("sim"), layout.replay_transitions)

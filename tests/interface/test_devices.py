@@ -1,17 +1,9 @@
 """The parameter `device`: what it stands for, and what it refuses."""
 
-from dataclasses import dataclass
-
 import pytest
 import torch
 
-from ocrrl.interface.devices import chosen_device, on_device
-
-
-@dataclass(frozen=True)
-class Config:
-    device: str
-    steps: int = 3
+from ocrrl.interface.devices import chosen_device
 
 
 def test_auto_is_a_gpu_only_where_torch_can_use_one(monkeypatch):
@@ -37,7 +29,3 @@ def test_a_gpu_that_is_not_there_is_refused_with_what_is(monkeypatch):
 def test_other_words_are_refused(device):
     with pytest.raises(ValueError, match="auto, cpu, cuda or cuda:<index>, got"):
         chosen_device(device)
-
-
-def test_a_config_is_put_on_its_device_and_kept_otherwise():
-    assert on_device(Config("cpu", steps=7)) == Config("cpu", steps=7)

@@ -5,20 +5,23 @@ import pytest
 
 from ocrrl.interface.observations import action_features, residual_observation, residual_observation_dim
 from ocrrl.residual.offline import offline_transitions
-from ocrrl.residual.pose_augmentation import PoseAugmentation
+from ocrrl.residual.residual_config import ResidualConfig
 from ocrrl.residual.transitions import TransitionRow
 from tests.residual.toy_environment import TOY_TASK, ToyBase, demonstrations
 
 DIM = residual_observation_dim(TOY_TASK)
 LAYOUT = TransitionRow(DIM)
-CLEAN = PoseAugmentation(0.0, 0.0, 0.0)
 
 
-def rows_of(episodes, n_step=1, num_envs=16, augmentation=CLEAN, seed=0):
-    base = ToyBase(num_envs)
-    return offline_transitions(
-        episodes, base, augmentation, np.random.default_rng(seed), TOY_TASK, DIM, 0.9, n_step, True, num_envs
-    )
+CLEAN = {"max_position_noise": 0.0, "max_rotation_noise": 0.0, "dropout": 0.0}
+
+
+def rows_of(episodes, n_step=1, num_envs=16, seed=0, residual_every=1, shaping=0.0, **augmentation):
+    config = ResidualConfig(
+        gamma=0.9, n_step=n_step, num_envs=num_envs, residual_every=residual_every, shaping=shaping,
+        **(CLEAN | augmentation),
+    )  # fmt: skip
+    return offline_transitions(episodes, ToyBase(num_envs), config, np.random.default_rng(seed), TOY_TASK)
 
 
 def test_each_step_of_each_episode_becomes_one_row_with_the_demonstrated_action_as_the_combined_one():
@@ -52,6 +55,31 @@ def test_a_success_ends_with_the_value_of_reward_for_ever_a_failure_bootstraps()
     assert LAYOUT.discount(last) == pytest.approx(0.9) and LAYOUT.reward(last) == pytest.approx(failed.reward[-1])
 
 
+def test_a_decision_stands_for_its_steps_by_their_mean_difference_from_the_base_action():
+    (episode,) = demonstrations(1)
+    single, kept = rows_of([episode]), rows_of([episode], residual_every=2)
+    length = len(episode.action)
+    assert len(kept) == length, "one begins at each step"
+    base_actions = LAYOUT.base_action(single)
+    difference = episode.action - base_actions
+    for row, t in zip(kept, [*range(0, length, 2), *range(1, length, 2)], strict=True):
+        action = base_actions[t] + difference[t : t + 2].mean(axis=0)
+        np.testing.assert_allclose(LAYOUT.action(row), action_features(action), atol=1e-5)
+        np.testing.assert_array_equal(LAYOUT.observation(row), LAYOUT.observation(single[t]))
+        if t + 2 < length:
+            assert LAYOUT.reward(row) == pytest.approx(episode.reward[t] + 0.9 * episode.reward[t + 1])
+            assert LAYOUT.discount(row) == pytest.approx(0.9**2)
+
+
+def test_shaped_rewards_telescope_over_a_demonstration():
+    (episode,) = demonstrations(1)
+    rows = rows_of([episode], shaping=1.0)
+    np.testing.assert_allclose(
+        LAYOUT.reward(rows)[:, 0], np.diff([episode.reward[0], *episode.reward]) * 10.0, atol=1e-4
+    )
+    assert LAYOUT.discount(rows[-1]) == 0.0 and episode.reward[-1] == 1.0
+
+
 def test_more_episodes_than_environments_are_taken_in_groups():
     episodes = demonstrations(5)
     together, grouped = rows_of(episodes, 3), rows_of(episodes, 3, num_envs=2)
@@ -60,11 +88,9 @@ def test_more_episodes_than_environments_are_taken_in_groups():
 
 def test_poses_are_augmented_as_in_training():
     episodes = demonstrations(4)
-    dropped = LAYOUT.observation(rows_of(episodes, augmentation=PoseAugmentation(dropout=1.0)))
+    dropped = LAYOUT.observation(rows_of(episodes, dropout=1.0))
     assert not dropped[:, :13].any()
-    noisy, clean = (
-        LAYOUT.observation(rows_of(episodes, augmentation=a)) for a in (PoseAugmentation(dropout=0.0), CLEAN)
-    )
+    noisy, clean = (LAYOUT.observation(rows_of(episodes, max_position_noise=n)) for n in (0.005, 0.0))
     assert 0.0 < np.abs(noisy - clean)[:, :3].max() <= 0.0501
 
 

@@ -16,7 +16,7 @@ def some_policy(dim: int = DIM) -> ResidualPolicy:
     random, sizes = np.random.default_rng(0), (dim, 8, 8, 7)
     weights = {f"weight{i}": random.standard_normal(sizes[i : i + 2]).astype(np.float32) for i in range(3)}
     weights |= {f"bias{i}": random.standard_normal(sizes[i + 1]).astype(np.float32) for i in range(3)}
-    return ResidualPolicy(weights, np.full(7, 0.01), layer_norm=True)
+    return ResidualPolicy(weights, np.full(7, 0.01), layer_norm=True, every=4)
 
 
 def test_a_saved_policy_loads_the_same_and_stays_within_its_scale(tmp_path):

@@ -43,10 +43,21 @@ def test_actor_and_targets_wait_for_the_delay_and_the_warm_up():
 
 
 def test_targets_stay_within_the_range_of_returns():
-    td3, batch = learner(gamma=0.5), random_batch()
+    batch = random_batch()
     TransitionRow(DIM).reward(batch)[:] = torch.linspace(-5, 5, BATCH)[:, None]
-    target = td3._target(batch)
-    assert target.min() == 0.0 and target.max() == 2.0
+    for shaping, lowest in ((0.0, 0.0), (0.5, -1.0)):
+        target = learner(gamma=0.5, shaping=shaping)._target(batch)
+        assert target.min() == lowest and target.max() == 2.0
+
+
+def test_the_critics_see_how_far_the_combined_action_is_from_the_base_s_in_units_of_the_bound():
+    td3, batch, layout = learner(residual_scale=(0.3, 0.6, 1.5)), random_batch(), TransitionRow(DIM)
+    base_action, bound = layout.base_action(batch), in_action_units((0.3, 0.6, 1.5))
+    residual = torch.from_numpy(bound) * torch.tensor([1.0, -1.0, 0.5, 0.0, 0.0, 0.0, 0.2])
+    judged = td3.judged(layout.observation(batch), action_features(base_action + residual), base_action)
+    torch.testing.assert_close(judged[:, :DIM], layout.observation(batch))
+    expected = torch.tensor([1.0, -1.0, 0.5, 0.0, 0.0, 0.0, 0.2]).expand(BATCH, -1)
+    torch.testing.assert_close(judged[:, DIM:], expected, atol=1e-4, rtol=1e-4)
 
 
 def test_a_target_without_discount_is_the_reward():
@@ -70,7 +81,8 @@ def test_the_actor_s_gradient_is_autograd_s():
 
     u = torch.tanh(network(layout.observation(batch), parameters))
     features = action_features(compose(layout.base_action(batch), u * td3._scale))
-    value = network(torch.cat([layout.observation(batch), features], 1), td3.critics[0].parameters)
+    changes = (features - action_features(layout.base_action(batch))) / torch.tensor([0.25] * 3 + [0.2] * 3 + [1.5])
+    value = network(torch.cat([layout.observation(batch), changes], 1), td3.critics[0].parameters)
     loss = -value.mean() + 0.3 * u.square().sum(1).mean()
     loss = loss + 0.7 * (features - layout.action(batch))[:offline_count].square().sum(1).mean()
     expected = torch.autograd.grad(loss, parameters)
@@ -85,8 +97,10 @@ def test_both_critics_learn_a_known_value():
     TransitionRow(DIM).discount(batch)[:] = 0.0
     for _ in range(400):
         td3.update(batch)
+    layout = TransitionRow(DIM)
+    judged = td3.judged(layout.observation(batch), layout.action(batch), layout.base_action(batch))
     for critic in td3.critics:
-        error = critic.forward(TransitionRow(DIM).observation_action(batch)) - TransitionRow(DIM).reward(batch)
+        error = critic.forward(judged) - layout.reward(batch)
         assert error.abs().max() < 0.05
 
 
@@ -106,7 +120,8 @@ def test_a_restored_learner_goes_on_exactly():
 @pytest.mark.parametrize(
     ("field", "value"),
     [("gamma", 1.0), ("tau", 0.0), ("batch", 0), ("offline_fraction", 1.1), ("residual_scale", (0.1, 0.0, 1.0)),
-     ("exploration_std", (0.1,)), ("friction_scale", (1.2, 0.8)), ("latency_steps", (-1, 0)), ("l2", -1.0), ("dropout", 2.0)],
+     ("exploration_std", (0.1,)), ("friction_scale", (1.2, 0.8)), ("latency_steps", (-1, 0)), ("l2", -1.0), ("dropout", 2.0),
+     ("residual_every", 0), ("shaping", 1.5)],
 )  # fmt: skip
 def test_bad_settings_are_refused_by_name(field, value):
     with pytest.raises(ValueError, match=f"^{field} must be .*, got"):

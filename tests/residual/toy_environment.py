@@ -136,17 +136,9 @@ def _demonstration(seed: int) -> ReplayEpisode:
 
 
 def success_rate(residual, episodes: int = 64, first_seed: int = 1_000_000) -> float:
-    """Success of the base with `residual(observation vector)` added, over `episodes` initial states."""
-    from ocrrl.interface.actions import compose
-    from ocrrl.interface.observations import residual_observation
+    """Success of the base with `residual` added, over `episodes` initial states."""
+    from ocrrl.rollouts.control_loop import run_episodes
 
-    environment, base, ids = ToyEnvironment(episodes), ToyBase(episodes), np.arange(episodes)
-    environment.reset(ids, [first_seed + int(i) for i in ids])
-    base.reset(ids)
-    solved = np.zeros(episodes, bool)
-    for _ in range(TOY_TASK.horizon):
-        observation = environment.observe()
-        action = base.act(observation, ids, environment.capture)
-        state = residual_observation(observation, action, observation.confident())
-        solved |= environment.step(compose(action, residual(state)), ids).success
-    return float(solved.mean())
+    seeds = range(first_seed, first_seed + episodes)
+    outcomes = run_episodes(ToyEnvironment(episodes), ToyBase(episodes), residual, seeds)
+    return float(np.mean([outcome.success for outcome in outcomes]))

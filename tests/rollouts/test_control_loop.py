@@ -4,13 +4,12 @@ import pytest
 from ocrrl.interface.actions import ACTION_HIGH, compose, limit
 from ocrrl.rollouts.control_loop import run_episodes
 
-from .toy_environment import TOY_TASK, Seeker, ToyBase, ToyEnvironment, seeking_residual
+from .toy_environment import TOY_TASK, Seeker, ToyBase, ToyEnvironment, ToyResidual, seek, seeking_residual
 
 SEEDS = list(range(2_000_000, 2_000_010))
 
 
-def zero_residual(state):
-    return np.zeros((len(state), 7), np.float32)
+zero_residual = ToyResidual(lambda state: np.zeros((len(state), 7), np.float32))
 
 
 def facts(outcomes):
@@ -30,15 +29,31 @@ def test_a_zero_residual_is_the_base_alone():
     assert [(o.seed, o.success, o.steps) for o in base] == [(o.seed, o.success, o.steps) for o in zero]
 
 
+def test_a_residual_is_asked_for_every_so_many_steps_and_kept_in_between():
+    asked = []
+
+    def residual(state):
+        asked.append(len(state))
+        return seek(state)
+
+    outcomes = run_episodes(ToyEnvironment(4), ToyBase(), ToyResidual(residual, every=3), SEEDS[:4], keep_traces=True)
+    longest = max(outcome.steps for outcome in outcomes)
+    assert len(asked) == -(-longest // 3) and asked[0] == 4
+    for outcome in outcomes:
+        for first in range(0, outcome.steps, 3):
+            kept = outcome.trace.residuals[first : first + 3]
+            np.testing.assert_array_equal(kept, np.broadcast_to(kept[0], kept.shape))
+
+
 def test_low_confidence_is_the_residual_without_the_object():
     unseen = ToyEnvironment(10, confidence=0.49)
     states = []
 
     def residual(state):
         states.append(state)
-        return seeking_residual(state)
+        return seek(state)
 
-    outcomes = run_episodes(unseen, ToyBase(), residual, SEEDS)
+    outcomes = run_episodes(unseen, ToyBase(), ToyResidual(residual), SEEDS)
     assert not np.concatenate(states)[:, :13].any()
     assert facts(outcomes) == facts(run_episodes(ToyEnvironment(10), ToyBase(), zero_residual, SEEDS))
 
@@ -50,7 +65,7 @@ def test_a_confidence_at_the_threshold_passes_the_gate():
 
 def test_an_episode_ends_in_success_or_at_the_horizon_and_is_not_stepped_after():
     environment = ToyEnvironment(10)
-    outcomes = run_episodes(environment, ToyBase(speed=0.0), lambda s: 0.4 * seeking_residual(s), SEEDS)
+    outcomes = run_episodes(environment, ToyBase(speed=0.0), ToyResidual(lambda s: 0.4 * seek(s)), SEEDS)
     assert {outcome.success for outcome in outcomes} == {True, False}
     for env, outcome in enumerate(outcomes):
         assert sum(env in ids for ids in environment.stepped) == outcome.steps
@@ -73,7 +88,9 @@ def test_the_applied_action_is_the_composition_within_the_limits():
             return super().step(actions, ids)
 
     large = np.array([0.05, 0, 0, 0.3, 0, 0, -2.0], np.float32)
-    outcomes = run_episodes(Spy(2), ToyBase(), lambda s: np.tile(large, (len(s), 1)), SEEDS[:2], keep_traces=True)
+    outcomes = run_episodes(
+        Spy(2), ToyBase(), ToyResidual(lambda s: np.tile(large, (len(s), 1))), SEEDS[:2], keep_traces=True
+    )
     trace = outcomes[0].trace
     assert trace is not None
     np.testing.assert_array_equal(compose(trace.base_actions, trace.residuals), np.stack([a[0] for a in applied]))
@@ -152,7 +169,7 @@ def test_an_action_that_is_not_finite_names_the_seed():
         return np.where(np.arange(len(state))[:, None] == 1, np.nan, np.zeros((len(state), 7)))
 
     with pytest.raises(ValueError, match=rf"action must be finite, got NaN or infinity .* \[{SEEDS[1]}\]"):
-        run_episodes(ToyEnvironment(4), ToyBase(), broken, SEEDS)
+        run_episodes(ToyEnvironment(4), ToyBase(), ToyResidual(broken), SEEDS)
 
 
 def test_no_seeds_are_no_episodes():

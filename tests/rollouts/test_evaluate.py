@@ -8,7 +8,7 @@ from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.rollouts.evaluate import EvaluateConfig, evaluate_pair, telling_seeds, write_evaluation
 from ocrrl.rollouts.evaluate_retrained import ArmsEvaluation, write_retrained_evaluation
 
-from .toy_environment import Seeker, ToyBase, ToyEnvironment, seeking_residual
+from .toy_environment import Seeker, ToyBase, ToyEnvironment, ToyResidual, seek, seeking_residual
 
 SEEDS = list(range(2_000_000, 2_000_012))
 
@@ -34,7 +34,7 @@ def test_the_residual_rescues_and_harms_nothing_in_the_toy():
 
 
 def test_do_no_harm_names_the_seeds_that_the_residual_spoiled():
-    evaluation = evaluate_pair(ToyEnvironment(5), Seeker(), lambda s: -10 * seeking_residual(s), SEEDS)
+    evaluation = evaluate_pair(ToyEnvironment(5), Seeker(), ToyResidual(lambda s: -10 * seek(s)), SEEDS)
     assert evaluation.do_no_harm() == SEEDS
     assert evaluation.metrics()["paired"]["only_base"] == len(SEEDS)
 
@@ -45,7 +45,7 @@ def test_a_residual_towards_the_object_has_a_cosine_of_one_with_the_goal():
         step = 0.01 * offset / np.linalg.norm(offset, axis=-1, keepdims=True)
         return np.concatenate([step, np.zeros((len(state), 4))], axis=-1).astype(np.float32)
 
-    bins = evaluate_pair(ToyEnvironment(5), ToyBase(), towards, SEEDS).metrics()["alignment"]
+    bins = evaluate_pair(ToyEnvironment(5), ToyBase(), ToyResidual(towards), SEEDS).metrics()["alignment"]
     filled = [entry for entry in bins if entry["steps"]]
     assert filled
     for entry in filled:

@@ -7,14 +7,12 @@ from ocrrl.datasets.episode_store import episode_paths, read_episode
 from ocrrl.interface.actions import compose, limit
 from ocrrl.rollouts.rollout import RolloutConfig, collect_rollouts, rollout_metrics
 
-from .toy_environment import ToyBase, ToyEnvironment, seeking_residual
+from .toy_environment import ToyBase, ToyEnvironment, ToyResidual, seek, seeking_residual
 
 SEEDS = list(range(4_000_000, 4_000_020))
 
 
-def weak_residual(state):
-    """Solves some initial states and not others."""
-    return 0.4 * seeking_residual(state)
+weak_residual = ToyResidual(lambda state: 0.4 * seek(state))  # solves some initial states and not others
 
 
 def collect(tmp_path, name="out", environment=None, residual=weak_residual, successes=6, **options):
@@ -117,7 +115,7 @@ def test_work_of_other_seeds_is_refused(tmp_path):
 
 
 def test_running_out_of_attempts_is_said_not_hidden(tmp_path):
-    summary = collect(tmp_path, residual=lambda s: np.zeros((len(s), 7), np.float32), successes=20)
+    summary = collect(tmp_path, residual=ToyResidual(lambda s: np.zeros((len(s), 7), np.float32)), successes=20)
     assert summary.recorded < summary.wanted == 20
     assert summary.attempts["episodes"] == len(SEEDS)
     assert len(episode_paths(tmp_path / "out")) == summary.recorded

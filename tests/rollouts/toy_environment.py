@@ -1,6 +1,7 @@
 """A point gripper that must reach an object; its base policy falls short, a residual that sees the object arrives."""
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -85,8 +86,22 @@ class Seeker:
         return np.concatenate([np.clip(offset, -0.02, 0.02), np.zeros((len(ids), 4))], axis=-1).astype(np.float32)
 
 
-def seeking_residual(state):
+@dataclass
+class ToyResidual:
+    """An `interface.protocols.Residual` from a function."""
+
+    function: Callable[[np.ndarray], np.ndarray]
+    every: int = 1
+
+    def residual(self, residual_observation):
+        return self.function(residual_observation)
+
+
+def seek(state):
     """Goes where the derived feature object-minus-gripper points; stays put when the object is not visible."""
     offset = state[:, 7:10] * POSITION_SCALE
     assert state.shape[1] > OBJECT_FEATURES
     return np.concatenate([np.clip(offset, -0.01, 0.01), np.zeros((len(state), 4))], axis=-1).astype(np.float32)
+
+
+seeking_residual = ToyResidual(seek)
