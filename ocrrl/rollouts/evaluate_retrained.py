@@ -38,7 +38,6 @@ class ArmsEvaluation:
     arms: dict[str, list[EpisodeOutcome]]
 
     def __post_init__(self) -> None:
-        require_device(self.device)
         known = (RETRAINED, *CONTROL_ARMS)
         if RETRAINED not in self.arms or not set(self.arms) <= set(known):
             raise ValueError(f"arms must hold {RETRAINED} and be among {', '.join(known)}, got {', '.join(self.arms)}")
