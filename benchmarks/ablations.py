@@ -1,4 +1,5 @@
-"""One change of the residual's training at a time: `python -m benchmarks.ablations [--only l2]`, after `make demo`.
+"""One change of the residual's training at a time: `python -m benchmarks.ablations [--task cube_lift] [--only l2]`,
+after `dvc repro train_residual@cube_lift-0`.
 
 Prints a Markdown row for each: the learning curve on validation seeds at a fixed number of transitions, and the success on
 others of them. One seed; a difference below 0.1 is noise.
@@ -9,10 +10,14 @@ from typing import Any
 
 from benchmarks.residual import train_and_test
 from ocrrl.interface.seeds import initial_state_seeds
+from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS
 
 TRANSITIONS = 48_000
 ABLATIONS: dict[str, dict[str, Any]] = {
     "default": {},
+    "every_step": {"residual_every": 1},
+    "unshaped": {"shaping": 0.0},
+    "constant": {"lr_end": 1.0, "exploration_end": 1.0},
     "l2": {"l2": 0.05},
     "gamma": {"gamma": 0.99},
     "bound": {"residual_scale": (0.25, 0.2, 1.5), "exploration_std": (0.1, 0.05, 0.3)},
@@ -27,15 +32,20 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", choices=tuple(ABLATIONS), default=tuple(ABLATIONS))
+    parser.add_argument("--task", choices=tuple(TABLETOP_TASKS), default="cube_lift")
+    parser.add_argument("--transitions", type=int, default=TRANSITIONS)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--episodes", type=int, default=100)
     options = parser.parse_args()
     # Validation seeds that no checkpoint is selected on: test seeds are not for comparing settings.
     seeds = initial_state_seeds("validation", options.episodes, first=10_000)
-    print("| change | " + " | ".join(f"{k}k" for k in range(0, TRANSITIONS // 1000 + 1, 8)) + " | others |", flush=True)
+    print(
+        "| change | " + " | ".join(f"{k}k" for k in range(0, options.transitions // 1000 + 1, 8)) + " | others |",
+        flush=True,
+    )
     for name in options.only:
-        budget = {"total_transitions": TRANSITIONS, "validation_every": 8_000, "stop_at_success": 1.01}
-        curve, _, held_out = train_and_test("cube_lift", options.seed, seeds, budget | ABLATIONS[name])
+        budget = {"total_transitions": options.transitions, "validation_every": 8_000, "stop_at_success": 1.01}
+        curve, _, held_out = train_and_test(options.task, options.seed, seeds, budget | ABLATIONS[name])
         described = ", ".join(f"{key} {value}" for key, value in ABLATIONS[name].items()) or "default"
         cells = " | ".join(f"{point['validation_success']:.2f}" for point in curve)
         print(f"| {described} | {cells} | {held_out['success_rate']:.2f} |", flush=True)

@@ -6,10 +6,9 @@ Legend: n episodes side by side, T steps of an episode, O tracked objects.
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from ocrrl import files
 from ocrrl.datasets.episode import Episode
@@ -19,7 +18,7 @@ from ocrrl.datasets.replay_quality import ReplayQuality, replay_quality
 from ocrrl.datasets.transitions import ReplayEpisode, write_replay_transitions
 from ocrrl.interface import rotations
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD, Observation
-from ocrrl.interface.protocols import Environment
+from ocrrl.interface.protocols import PlaceableEnvironment
 
 INITIAL_POSES = 5
 """Confident poses whose median is an object's initial pose."""
@@ -27,20 +26,6 @@ INITIAL_STEPS = 20
 """Steps among which they must be found, before anything is likely to have moved."""
 SETTLING_STEPS = 5
 """Steps allowed after the last action beyond the task's `success_hold`."""
-
-
-class ReplayEnvironment(Environment, Protocol):
-    """An environment that can be put into a recorded state."""
-
-    def reset_to(
-        self,
-        ids: Int[np.ndarray, " n"],
-        joint_positions: Float[np.ndarray, "n 7"],
-        gripper_width: Float[np.ndarray, " n"],
-        object_poses: Float[np.ndarray, "n O 7"],
-    ) -> None:
-        """Put the environments `ids` at rest with these joints [rad], opening [m] and object poses."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -71,7 +56,7 @@ class ReplaySummary:
 
 def replay_episodes(
     episodes: Sequence[tuple[str, Episode]],
-    environment: ReplayEnvironment,
+    environment: PlaceableEnvironment,
     out_dataset: Path,
     out_transitions: Path,
     out_report: Path,
@@ -165,7 +150,7 @@ def initial_object_poses(episode: Episode) -> Float[np.ndarray, "O 7"]:
 
 
 def _replay_batch(
-    batch: Sequence[tuple[str, Episode]], environment: ReplayEnvironment
+    batch: Sequence[tuple[str, Episode]], environment: PlaceableEnvironment
 ) -> list[tuple[Episode, ReplayEpisode]]:
     recorded = [episode for _, episode in batch]
     settling = environment.tabletop_task.success_hold + SETTLING_STEPS

@@ -5,7 +5,7 @@ Legend: N environments, n of them selected by ids (n,), O tracked objects, H act
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -99,4 +99,19 @@ class Environment(Protocol):
 
     def step(self, actions: Float[np.ndarray, "n 7"], ids: Int[np.ndarray, " n"]) -> StepResult:
         """Apply one action in each of the environments `ids` for 1/CONTROL_HZ s."""
+        ...
+
+
+@runtime_checkable
+class PlaceableEnvironment(Environment, Protocol):
+    """An environment that can be put into a recorded state."""
+
+    def reset_to(
+        self,
+        ids: Int[np.ndarray, " n"],
+        joint_positions: Float[np.ndarray, "n 7"],
+        gripper_width: Float[np.ndarray, " n"],
+        object_poses: Float[np.ndarray, "n O 7"],
+    ) -> None:
+        """Put the environments `ids` at rest with these joints [rad], opening [m] and object poses."""
         ...

@@ -29,6 +29,8 @@ class ResidualConfig:
     """TD3 updates after each step of all environments."""
     first_update_at: int = 512
     """Transitions collected before the first update."""
+    demonstration_starts: float = 0.0
+    """Share of the episodes that start where a demonstration was at a random step; not in the paper."""
     batch: int = 256
     offline_fraction: float = 0.5
     residual_every: int = 4
@@ -99,10 +101,9 @@ class ResidualConfig:
             _require(name, getattr(self, name), getattr(self, name) >= 0, "at least 0")
         _require("gamma", self.gamma, 0.0 < self.gamma < 1.0, "in (0, 1)")
         _require("shaping", self.shaping, 0.0 <= self.shaping <= 1.0, "in [0, 1]")
-        for name in ("exploration_end", "lr_end"):
+        for name in ("exploration_end", "lr_end", "demonstration_starts", "offline_fraction"):
             _require(name, getattr(self, name), 0.0 <= getattr(self, name) <= 1.0, "in [0, 1]")
         _require("tau", self.tau, 0.0 < self.tau <= 1.0, "in (0, 1]")
-        _require("offline_fraction", self.offline_fraction, 0.0 <= self.offline_fraction <= 1.0, "in [0, 1]")
         for name in RANDOMISED:
             value, least = getattr(self, name), 0 if name == "latency_steps" else 1e-6
             ordered = len(value) == 2 and least <= value[0] <= value[1]

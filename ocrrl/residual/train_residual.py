@@ -15,23 +15,25 @@ import torch
 
 from ocrrl import files
 from ocrrl.datasets.transitions import ReplayEpisode
-from ocrrl.interface.actions import ACTION_DIM, compose
+from ocrrl.interface.actions import compose
 from ocrrl.interface.observations import residual_observation, residual_observation_dim
-from ocrrl.interface.protocols import Environment, Policy
+from ocrrl.interface.protocols import Environment, PlaceableEnvironment, Policy
 from ocrrl.interface.seeds import RANGES
 from ocrrl.residual.allocator import keep_freed_memory
 from ocrrl.residual.checkpoint import Resumable, load_checkpoint, save_checkpoint
 from ocrrl.residual.decisions import Decisions
+from ocrrl.residual.exploration import annealed, exploration_noise, start_from_demonstrations
+from ocrrl.residual.learning_curve import published, solved, training_summary
 from ocrrl.residual.n_step_returns import NStepReturns
 from ocrrl.residual.offline import offline_transitions
 from ocrrl.residual.replay_buffer import ReplayBuffer, sample_mixed
-from ocrrl.residual.residual_config import ACTION_UNITS, ResidualConfig, in_action_units, per_dimension
+from ocrrl.residual.residual_config import ResidualConfig, in_action_units
 from ocrrl.residual.residual_policy import ResidualPolicy, save_residual
 from ocrrl.residual.shaping import potential, shaped
 from ocrrl.residual.stopwatch import Stopwatch
 from ocrrl.residual.td3 import TD3
 
-RANDOM_PURPOSES = ("initial_states", "augmentation", "exploration", "sampling", "offline")
+RANDOM_PURPOSES = ("initial_states", "augmentation", "exploration", "sampling", "offline", "starts")
 
 Validate = Callable[[ResidualPolicy], float]
 Progress = Callable[[int, dict[str, Any]], None]
@@ -59,6 +61,9 @@ def train_residual(
     """
     if environment.num_envs != config.num_envs:
         raise ValueError(f"num_envs must be the environment's {environment.num_envs}, got {config.num_envs}")
+    if config.demonstration_starts and not isinstance(environment, PlaceableEnvironment):
+        got = config.demonstration_starts
+        raise ValueError(f"demonstration_starts must be 0 where no recorded state can be taken up, got {got}")
     torch.set_num_threads(config.threads)
     keep_freed_memory()
     run = _Run(config, environment, base, replay_episodes, work, seed, Stopwatch(clock))
@@ -66,7 +71,7 @@ def train_residual(
     while True:
         if run.due():
             run.assess(validate)
-        if run.transitions >= config.total_transitions or _solved(run.curve, config.stop_at_success):
+        if run.transitions >= config.total_transitions or solved(run.curve, config.stop_at_success):
             break
         run.step()
         run.learn()
@@ -130,7 +135,8 @@ class _Run:
         ids, decisions = np.arange(self.config.num_envs), self.decisions
         due = decisions.due()
         if len(due):  # line 12, noise on the residual
-            residual = self.learner.residual(self.state[due]) + self._exploration_noise(len(due))
+            noise = exploration_noise(self.config, len(due), self._progress(), self.random["exploration"])
+            residual = self.learner.residual(self.state[due]) + noise
             decisions.make(due, self.state[due], self.base_action[due], residual)
         action = compose(self.base_action, decisions.residual)  # line 13
         self.stopwatch.lap("actor")
@@ -159,7 +165,7 @@ class _Run:
         if len(self.online) < max(self.config.first_update_at, 1):
             return
         offline_count = round(self.config.offline_fraction * self.config.batch) if len(self.offline) else 0
-        self.learner.set_learning_rates(self._annealed(self.config.lr_end))
+        self.learner.set_learning_rates(annealed(self.config.lr_end, self._progress()))
         for _ in range(self.config.updates_per_step):
             sample_mixed(self.online, self.offline, self.batch, offline_count, self.random["sampling"])
             self.learner.update(torch.from_numpy(self.batch).to(self.learner.device), offline_count)
@@ -176,22 +182,19 @@ class _Run:
         weights = self.learner.actor_weights()
         success = None if validate is None else float(validate(self._policy(weights)))
         self.stopwatch.lap("validation")
-        highest = max((point["validation_success"] for point in self.curve), default=0.0) if validate else 0.0
-        if success is None or success >= highest:
-            self.best = weights
         statistics = self.learner.statistics()
         self.curve.append(
             {
                 "transitions": self.transitions,
                 "validation_success": success,
-                "episodes": len(self.finished),
-                "mean_episode_return": float(np.mean([r for r, _ in self.finished])) if self.finished else None,
-                "training_success": float(np.mean([s for _, s in self.finished])) if self.finished else None,
+                **training_summary(self.finished),
                 "updates": self.learner.updates,
                 **dataclasses.asdict(statistics),
             }
         )
         self.finished = []
+        if published(self.curve) == len(self.curve) - 1:
+            self.best = weights
         self.timings.append({"transitions": self.transitions, **self.stopwatch.seconds})
         self._save()
         files.write_json(self.work / "timings.json", self.timings)
@@ -200,15 +203,12 @@ class _Run:
     def publish(self, out: Path) -> ResidualPolicy:
         """Write the best policy, its description and the learning curve; they appear in `out` together."""
         policy, folder = self._policy(self.best), self.work / "published"
-        successes = [point["validation_success"] for point in self.curve]
-        chosen = len(successes) - 1
-        if None not in successes:
-            chosen = max(i for i, success in enumerate(successes) if success == max(successes))
+        chosen = self.curve[published(self.curve)]
         details = {
             "seed": self.seed,
             "cell": self.environment.cell,
             "config": dataclasses.asdict(self.config),
-            "selected": {name: self.curve[chosen][name] for name in ("transitions", "validation_success")},
+            "selected": {name: chosen[name] for name in ("transitions", "validation_success")},
         }
         save_residual(folder, policy, self.environment.tabletop_task, details)
         files.write_json(folder / "curve.json", {"points": self.curve})
@@ -235,19 +235,15 @@ class _Run:
         self.environment.reset(ids, [int(seed) for seed in drawn])
         self.base.reset(ids)
         self.steps[ids], self.episode_return[ids], self.potential[ids] = 0, 0.0, np.nan
+        if isinstance(self.environment, PlaceableEnvironment) and self.config.demonstration_starts:
+            starts = (self.replay_episodes, self.config.demonstration_starts, self.random["starts"])
+            self.steps[ids] = start_from_demonstrations(self.environment, ids, *starts)
         self.stopwatch.lap("environment")
         self.state[ids], self.base_action[ids] = self._perceive(ids)
 
-    def _exploration_noise(self, count: int) -> np.ndarray:
-        """clip(N(0, sigma), -c, c) in units of the action's range, as residuals (count, 7) [m, rad, opening]."""
-        c, clip = self.config, self.config.exploration_clip
-        std = per_dimension(c.exploration_std) * self._annealed(c.exploration_end)
-        noise = self.random["exploration"].standard_normal((count, ACTION_DIM)) * std
-        return (np.clip(noise, -clip, clip) * ACTION_UNITS).astype(np.float32)
-
-    def _annealed(self, end: float) -> float:
-        """From 1 at the first transition to `end` at the last."""
-        return 1.0 - (1.0 - end) * self.transitions / self.config.total_transitions
+    def _progress(self) -> float:
+        """The share of the transitions that is over."""
+        return self.transitions / self.config.total_transitions
 
     def _policy(self, weights: dict[str, np.ndarray]) -> ResidualPolicy:
         c = self.config
@@ -304,9 +300,3 @@ class _Run:
             base.set_state(parts["base"])
         else:
             self._start_episodes(np.arange(self.config.num_envs))
-
-
-def _solved(curve: list[dict[str, Any]], stop_at_success: float) -> bool:
-    """Two validations in a row at or above `stop_at_success`; the first point, before any training, does not count."""
-    last = [point["validation_success"] for point in curve[1:]][-2:]
-    return len(last) == 2 and all(success is not None and success >= stop_at_success for success in last)
