@@ -1,7 +1,7 @@
 """How the cost of residual training grows: `python -m benchmarks.scale [--tasks cube_lift ...] [--transitions 4000]`.
 
 Needs no data: the base is an untrained compact VLA, which costs what a trained one does. Prints, for every tabletop task
-and number of environments, transitions a CPU-second of the environment alone and of training with the default's three
+and number of environments, transitions a CPU-second of the environment alone and of training with the default's
 updates a step of all environments; then the wall time of 1, 2, 4 trainings side by side, one process and thread each.
 """
 

@@ -4,8 +4,10 @@ import sys
 
 import pytest
 
-from benchmarks import results, table1
+from benchmarks import results, robustness, table1
 from ocrrl.layout import Layout
+from ocrrl.perception.noisy_tracker import TrackerErrors
+from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from tests.report.synthetic_round import write_synthetic_tasks
 
 
@@ -53,3 +55,43 @@ def test_the_results_page_holds_all_tasks_then_each_task_a_level_down(here):
     assert "Replay kept 28 of 30 demonstrations." in page
     assert "| transitions | 0 | 4,000 |" in page
     assert page.index("## cube_lift") < page.index("## What each stage cost")
+
+
+def test_robustness_runs_only_the_experiments_that_are_missing():
+    commands = robustness.missing_experiments(("cube_lift", "stack_cube"), {"without_noise"})
+    assert [command[command.index("--name") + 1] for command in commands] == ["without_dropout", "without_both"]
+    assert "--set-param=train_residual.stack_cube.dropout=0.0" in commands[0]
+    assert commands[1][-2:] == ["train_residual@cube_lift-0", "train_residual@stack_cube-0"]
+    assert sum(part.startswith("--set-param") for part in commands[1]) == 6
+
+
+def test_a_stressed_tracker_errs_as_many_times_as_much_and_as_often():
+    own, stressed = robustness.stressed(1.0), robustness.stressed(3.0)
+    assert own == TrackerErrors()
+    assert stressed.max_bias == pytest.approx(3 * own.max_bias) and stressed.latency == own.latency
+    assert stressed.lost_episodes == pytest.approx(1.0) and stressed.lost_for == pytest.approx((0.6, 3.0))
+
+
+def test_the_robustness_table_compares_every_variant_with_the_full_method(tmp_path, monkeypatch):
+    def solved(slug, residual, episodes, factor):
+        wins = {"full": 8, "without_noise": 7, "without_dropout": 6, "without_both": 2}[residual.name]
+        return [EpisodeOutcome(seed, seed < wins, 40, 1.0) for seed in range(episodes)]
+
+    class Here:
+        def __init__(self, *_): ...
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_): ...
+
+        map = staticmethod(map)
+
+    monkeypatch.setattr(robustness, "residual_of", lambda slug, variant, folder: tmp_path / variant)
+    monkeypatch.setattr(robustness, "outcomes", solved)
+    monkeypatch.setattr(robustness, "ProcessPoolExecutor", Here)
+    lines = robustness.robustness_table(("cube_lift", "stack_cube"), 10, 3.0, 2, tmp_path).splitlines()
+    assert len(lines) == 2 + 8 and lines[2].split("|")[1:4] != lines[6].split("|")[1:4]
+    full, both = lines[2], lines[5]
+    assert "80%" in full and "–" in full
+    assert "20% (-60 [" in both and "-60 [" in both.split("|")[-2]

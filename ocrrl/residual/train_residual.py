@@ -102,9 +102,8 @@ class _Run:
         self.decisions = Decisions(config.num_envs, dim, config.residual_every, config.gamma)
         gamma = config.gamma**config.residual_every
         self.returns = NStepReturns(config.num_envs, dim, config.n_step, gamma, config.success_value)
-        self.online = ReplayBuffer(
-            config.total_transitions + config.num_envs * config.n_step, self.learner.layout.width
-        )
+        rows = config.total_transitions + config.num_envs * config.n_step
+        self.online = ReplayBuffer(rows, self.learner.layout.width)
         self.offline = ReplayBuffer(1, self.learner.layout.width)
         self.batch = np.zeros((config.batch, self.learner.layout.width), np.float32)
 
@@ -241,8 +240,7 @@ class _Run:
         self.stopwatch.lap("environment")
         self.state[ids], self.base_action[ids] = self._perceive(ids)
 
-    def _progress(self) -> float:
-        """The share of the transitions that is over."""
+    def _progress(self) -> float:  # the share of the transitions that is over
         return self.transitions / self.config.total_transitions
 
     def _policy(self, weights: dict[str, np.ndarray]) -> ResidualPolicy:

@@ -54,5 +54,5 @@ def test_without_a_share_or_demonstrations_nothing_is_moved():
 
 def test_an_environment_that_cannot_take_up_a_state_is_refused(tmp_path):
     config = ResidualConfig(num_envs=2, demonstration_starts=0.5)
-    with pytest.raises(ValueError, match="demonstration_starts must be 0 .*got 0.5"):
+    with pytest.raises(ValueError, match=r"demonstration_starts must be 0 .* got 0\.5"):
         train_residual(config, ToyEnvironment(2), ToyBase(2), [], tmp_path / "work", tmp_path / "out", 0)
