@@ -89,7 +89,7 @@ def test_the_toy_task_s_demonstration_is_short_and_its_reward_rises(push_puck):
     world.reset(ids, seeds)
     teleoperator.reset(ids, seeds)
     rewards, crossed, solved = [], [], np.zeros(n, bool)
-    for _ in range(60):
+    for _ in range(80):
         acting = ids[~solved]
         if len(acting):
             solved[acting] = world.step(teleoperator.act(acting), acting).success
