@@ -9,7 +9,7 @@ from ocrrl.robot.approval import NotApproved, check, issue
 from ocrrl.robot.guarded_cell import GuardedCell
 from ocrrl.stages.session_folder import SessionFolder
 from ocrrl.stages.sessions import planned_episodes, record_missing
-from tests.rollouts.toy_environment import ToyBase, ToyEnvironment, seeking_residual
+from tests.rollouts.toy_environment import ToyBase, ToyEnvironment, weak_residual
 
 NAME = "monday"
 
@@ -45,11 +45,6 @@ class Clock:
 
     def __call__(self):
         return self.now
-
-
-def weak_residual(state):
-    """Solves some initial states and not others."""
-    return 0.4 * seeking_residual(state)
 
 
 @pytest.fixture

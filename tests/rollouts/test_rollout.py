@@ -7,12 +7,9 @@ from ocrrl.datasets.episode_store import episode_paths, read_episode
 from ocrrl.interface.actions import compose, limit
 from ocrrl.rollouts.rollout import RolloutConfig, collect_rollouts, rollout_metrics
 
-from .toy_environment import ToyBase, ToyEnvironment, ToyResidual, seek, seeking_residual
+from .toy_environment import ToyBase, ToyEnvironment, ToyResidual, seeking_residual, weak_residual
 
 SEEDS = list(range(4_000_000, 4_000_020))
-
-
-weak_residual = ToyResidual(lambda state: 0.4 * seek(state))  # solves some initial states and not others
 
 
 def collect(tmp_path, name="out", environment=None, residual=weak_residual, successes=6, **options):
