@@ -37,7 +37,7 @@ ON_HEIGHT_ERROR = 0.005  # [m]
 AT_REST = 0.02  # [m/s]
 RETREATED = 0.05  # [m] of the gripper frame from the white cube's centre
 
-REACH_REWARD, GRASP_REWARD, ALIGN_REWARD, STACK_REWARD = 0.15, 0.10, 0.35, 0.40
+REACH_REWARD, GRASP_REWARD, ALIGN_REWARD, STACK_REWARD = 0.25, 0.15, 0.25, 0.35
 
 APPROACH_HEIGHT = 0.11  # [m] above the table
 GRASP_HEIGHT = 0.018
