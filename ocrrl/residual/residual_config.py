@@ -25,6 +25,8 @@ class ResidualConfig:
 
     total_transitions: int = 40_000
     num_envs: int = 16
+    max_episode_steps: int = 500
+    """Control steps after which a training episode is cut, if the tabletop task's horizon does not do it before."""
     updates_per_step: int = 3
     """TD3 updates after each step of all environments."""
     first_update_at: int = 512
@@ -91,7 +93,7 @@ class ResidualConfig:
     def __post_init__(self) -> None:
         for name in (
             *("total_transitions", "num_envs", "batch", "n_step", "actor_hidden", "critic_hidden", "actor_delay"),
-            "residual_every",
+            *("residual_every", "max_episode_steps"),
             *("validation_every", "validation_episodes", "threads"),
         ):
             _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")

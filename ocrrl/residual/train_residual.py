@@ -81,8 +81,6 @@ def train_residual(
 
 
 class _Run:
-    """What Algorithm 1 holds between two steps."""
-
     def __init__(
         self,
         config: ResidualConfig,
@@ -107,6 +105,7 @@ class _Run:
         self.offline = ReplayBuffer(1, self.learner.layout.width)
         self.batch = np.zeros((config.batch, self.learner.layout.width), np.float32)
 
+        self.horizon = min(config.max_episode_steps, environment.tabletop_task.horizon)
         self.state = np.zeros((config.num_envs, dim), np.float32)
         self.base_action = np.zeros((config.num_envs, 7), np.float32)
         self.steps = np.zeros(config.num_envs, np.int64)
@@ -146,7 +145,7 @@ class _Run:
         before, self.potential = self.potential, potential(result.reward, result.success)
         reward = shaped(result.reward, before, self.potential, self.config.shaping_weight, self.config.gamma)
         self.transitions += len(ids)
-        truncated = ~result.success & (self.steps >= self.environment.tabletop_task.horizon)
+        truncated = ~result.success & (self.steps >= self.horizon)
 
         self.state, self.base_action = self._perceive(ids)
         over = decisions.step(reward, result.success | truncated)

@@ -172,3 +172,10 @@ def test_it_learns_the_toy(tmp_path):
     policy, _ = train(tmp_path, config, validate=success_rate)
     base = success_rate(None, 200, 2_000_000)
     assert base < 0.4 < 0.9 < success_rate(policy, 200, 2_000_000)
+
+
+def test_an_episode_is_cut_at_the_shorter_of_its_limit_and_the_horizon(tmp_path):
+    environment = ToyEnvironment(4)
+    config = ResidualConfig(**vars(SMALL) | {"max_episode_steps": 8, "first_update_at": 10**6})
+    train(tmp_path, config, environment=environment)
+    assert len(environment.resets) >= 4 * (400 // 4 // 8), "every 8 steps, or in success before"
