@@ -144,8 +144,8 @@ class TD3:
     ) -> Float[Tensor, "B D+7"]:
         """The critics' input: s, and how the combined action differs from the base action in s, in units of the bound.
 
-        The same information as the combined action itself, whose values follow the base action's so closely that critics
-        cannot tell what is due to which: actors then drift with whatever base actions go with success.
+        The same information as the combined action, whose values follow the base action's closely; here what the residual
+        did stands by itself, and as large as the rest of the input.
         """
         return torch.cat([observation, (features - _features(base_action)) / self._critic_units], dim=1)
 
