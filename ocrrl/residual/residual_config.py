@@ -31,8 +31,6 @@ class ResidualConfig:
     """TD3 updates after each step of all environments."""
     first_update_at: int = 512
     """Transitions collected before the first update."""
-    demonstration_starts: float = 0.0
-    """Share of the episodes that start where a demonstration was at a random step; not in the paper."""
     batch: int = 256
     offline_fraction: float = 0.5
     residual_every: int = 4
@@ -46,8 +44,6 @@ class ResidualConfig:
     tau: float = 0.005
     actor_lr: float = 3e-4
     critic_lr: float = 3e-4
-    lr_end: float = 1.0
-    """Share of both learning rates that is left at the end; they fall in proportion to the transitions."""
     l2: float = 0.5
     """Weight of |residual / scale|^2 in the actor's loss."""
     behaviour_cloning: float = 0.0
@@ -58,8 +54,8 @@ class ResidualConfig:
     residual_scale: tuple[float, ...] = (0.25, 0.2, 1.5)
     """The largest residual."""
     exploration_std: tuple[float, ...] = (0.1, 0.05, 0.3)
-    exploration_end: float = 1.0
-    """Share of `exploration_std` that is left at the end; it falls in proportion to the transitions."""
+    exploration_least: float = 0.0
+    """Share of `exploration_std` in the last environment; from the first, which has all of it, it falls evenly."""
     exploration_clip: float = 0.5
     smoothing_std: float = 0.2
     """Target policy smoothing, in units of the residual's scale."""
@@ -103,7 +99,7 @@ class ResidualConfig:
             _require(name, getattr(self, name), getattr(self, name) >= 0, "at least 0")
         _require("gamma", self.gamma, 0.0 < self.gamma < 1.0, "in (0, 1)")
         _require("shaping", self.shaping, 0.0 <= self.shaping <= 1.0, "in [0, 1]")
-        for name in ("exploration_end", "lr_end", "demonstration_starts", "offline_fraction"):
+        for name in ("exploration_least", "offline_fraction"):
             _require(name, getattr(self, name), 0.0 <= getattr(self, name) <= 1.0, "in [0, 1]")
         _require("tau", self.tau, 0.0 < self.tau <= 1.0, "in (0, 1]")
         for name in RANDOMISED:

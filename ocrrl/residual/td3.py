@@ -73,11 +73,6 @@ class TD3:
         self._actor_target.copy_(self._actor)
         self._critics_target.copy_(self._critics)
 
-    def set_learning_rates(self, share: float) -> None:
-        """To `share` of those in the config, for the updates to come."""
-        for adam, rate in ((self._actor_adam, self.config.actor_lr), (self._critics_adam, self.config.critic_lr)):
-            adam.param_groups[0]["lr"] = share * rate
-
     @torch.inference_mode()
     def update(self, batch: Float[Tensor, "B width"], offline_count: int = 0) -> None:
         """One TD3 update; the first `offline_count` rows of `batch` are demonstrations."""

@@ -17,12 +17,12 @@ from ocrrl import files
 from ocrrl.datasets.transitions import ReplayEpisode
 from ocrrl.interface.actions import compose
 from ocrrl.interface.observations import residual_observation, residual_observation_dim
-from ocrrl.interface.protocols import Environment, PlaceableEnvironment, Policy
+from ocrrl.interface.protocols import Environment, Policy
 from ocrrl.interface.seeds import RANGES
 from ocrrl.residual.allocator import keep_freed_memory
 from ocrrl.residual.checkpoint import Resumable, load_checkpoint, save_checkpoint
 from ocrrl.residual.decisions import Decisions
-from ocrrl.residual.exploration import annealed, exploration_noise, start_from_demonstrations
+from ocrrl.residual.exploration import exploration_noise
 from ocrrl.residual.learning_curve import published, solved, training_summary
 from ocrrl.residual.n_step_returns import NStepReturns
 from ocrrl.residual.offline import offline_transitions
@@ -33,7 +33,7 @@ from ocrrl.residual.shaping import potential, shaped
 from ocrrl.residual.stopwatch import Stopwatch
 from ocrrl.residual.td3 import TD3
 
-RANDOM_PURPOSES = ("initial_states", "augmentation", "exploration", "sampling", "offline", "starts")
+RANDOM_PURPOSES = ("initial_states", "augmentation", "exploration", "sampling", "offline")
 
 Validate = Callable[[ResidualPolicy], float]
 Progress = Callable[[int, dict[str, Any]], None]
@@ -61,9 +61,6 @@ def train_residual(
     """
     if environment.num_envs != config.num_envs:
         raise ValueError(f"num_envs must be the environment's {environment.num_envs}, got {config.num_envs}")
-    if config.demonstration_starts and not isinstance(environment, PlaceableEnvironment):
-        got = config.demonstration_starts
-        raise ValueError(f"demonstration_starts must be 0 where no recorded state can be taken up, got {got}")
     torch.set_num_threads(config.threads)
     keep_freed_memory()
     run = _Run(config, environment, base, replay_episodes, work, seed, Stopwatch(clock))
@@ -133,7 +130,7 @@ class _Run:
         ids, decisions = np.arange(self.config.num_envs), self.decisions
         due = decisions.due()
         if len(due):  # line 12, noise on the residual
-            noise = exploration_noise(self.config, len(due), self._progress(), self.random["exploration"])
+            noise = exploration_noise(self.config, due, self.random["exploration"])
             residual = self.learner.residual(self.state[due]) + noise
             decisions.make(due, self.state[due], self.base_action[due], residual)
         action = compose(self.base_action, decisions.residual)  # line 13
@@ -163,7 +160,6 @@ class _Run:
         if len(self.online) < max(self.config.first_update_at, 1):
             return
         offline_count = round(self.config.offline_fraction * self.config.batch) if len(self.offline) else 0
-        self.learner.set_learning_rates(annealed(self.config.lr_end, self._progress()))
         for _ in range(self.config.updates_per_step):
             sample_mixed(self.online, self.offline, self.batch, offline_count, self.random["sampling"])
             self.learner.update(torch.from_numpy(self.batch).to(self.learner.device), offline_count)
@@ -233,14 +229,8 @@ class _Run:
         self.environment.reset(ids, [int(seed) for seed in drawn])
         self.base.reset(ids)
         self.steps[ids], self.episode_return[ids], self.potential[ids] = 0, 0.0, np.nan
-        if isinstance(self.environment, PlaceableEnvironment) and self.config.demonstration_starts:
-            starts = (self.replay_episodes, self.config.demonstration_starts, self.random["starts"])
-            self.steps[ids] = start_from_demonstrations(self.environment, ids, *starts)
         self.stopwatch.lap("environment")
         self.state[ids], self.base_action[ids] = self._perceive(ids)
-
-    def _progress(self) -> float:  # the share of the transitions that is over
-        return self.transitions / self.config.total_transitions
 
     def _policy(self, weights: dict[str, np.ndarray]) -> ResidualPolicy:
         c = self.config
