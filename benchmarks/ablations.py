@@ -18,6 +18,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "every_step": {"residual_every": 1},
     "unshaped": {"shaping": 0.0},
     "same_noise": {"exploration_least": 1.0},
+    "no_averaging": {"actor_averaging": 1.0},
     "wide": {"actor_hidden": 256, "critic_hidden": 256},
     "l2": {"l2": 0.05},
     "gamma": {"gamma": 0.99},

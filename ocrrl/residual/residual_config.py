@@ -62,6 +62,8 @@ class ResidualConfig:
     smoothing_clip: float = 0.5
     actor_delay: int = 2
     """Critic updates for one update of the actor and the targets."""
+    actor_averaging: float = 5e-4
+    """The published actor is an average: this far it follows the actor at each of its updates; 1: it is the actor."""
     critic_warmup: int = 800
     """Updates before the actor's first one."""
     absorbing_success: bool = True
@@ -101,7 +103,8 @@ class ResidualConfig:
         _require("shaping", self.shaping, 0.0 <= self.shaping <= 1.0, "in [0, 1]")
         for name in ("exploration_least", "offline_fraction"):
             _require(name, getattr(self, name), 0.0 <= getattr(self, name) <= 1.0, "in [0, 1]")
-        _require("tau", self.tau, 0.0 < self.tau <= 1.0, "in (0, 1]")
+        for name in ("tau", "actor_averaging"):
+            _require(name, getattr(self, name), 0.0 < getattr(self, name) <= 1.0, "in (0, 1]")
         for name in RANDOMISED:
             value, least = getattr(self, name), 0 if name == "latency_steps" else 1e-6
             ordered = len(value) == 2 and least <= value[0] <= value[1]

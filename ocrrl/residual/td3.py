@@ -57,6 +57,7 @@ class TD3:
         self._actor, actor_gradient, self._actor_adam = _learned(actor_count, config.actor_lr, self.device)
         self._critics, critics_gradient, self._critics_adam = _learned(2 * critic_count, config.critic_lr, self.device)
         self._actor_target, self._critics_target = torch.empty_like(self._actor), torch.empty_like(self._critics)
+        self._actor_average = torch.empty_like(self._actor)
 
         def network(kind: str, flat: Tensor, gradient: Tensor) -> Network:
             return Network(*sizes[kind], config.layer_norm, flat, gradient)
@@ -64,13 +65,16 @@ class TD3:
         def pair(flat: Tensor) -> list[Network]:
             return [network("critic", *halves) for halves in zip(flat.chunk(2), critics_gradient.chunk(2), strict=True)]
 
-        self.actor, self.actor_target = (network("actor", f, actor_gradient) for f in (self._actor, self._actor_target))
+        self.actor, self.actor_target, self.actor_average = (
+            network("actor", flat, actor_gradient) for flat in (self._actor, self._actor_target, self._actor_average)
+        )
         self.critics, self.critics_target = pair(self._critics), pair(self._critics_target)
         initial = torch.Generator().manual_seed(seed)
         self.actor.initialise(initial, FINAL_ACTOR_GAIN)
         for critic in self.critics:
             critic.initialise(initial)
         self._actor_target.copy_(self._actor)
+        self._actor_average.copy_(self._actor)
         self._critics_target.copy_(self._critics)
 
     @torch.inference_mode()
@@ -94,6 +98,7 @@ class TD3:
             if self.updates > self.config.critic_warmup:
                 self._update_actor(batch, offline_count)
                 self._actor_target.lerp_(self._actor, self.config.tau)
+                self._average_actor()
             self._critics_target.lerp_(self._critics, self.config.tau)
 
     def _target(self, batch: Tensor) -> Float[Tensor, "B 1"]:
@@ -134,6 +139,11 @@ class TD3:
         self._actor_adam.step()
         self._last = (*self._last[:2], u)
 
+    def _average_actor(self) -> None:
+        """The mean of all actors so far until it is as slow as `actor_averaging`, which it follows them by from then on."""
+        updates = -(-(self.updates - self.config.critic_warmup) // self.config.actor_delay)  # of the actor, so far
+        self._actor_average.lerp_(self._actor, max(self.config.actor_averaging, 1.0 / updates))
+
     def judged(
         self, observation: Float[Tensor, "B D"], features: Float[Tensor, "B 7"], base_action: Float[Tensor, "B 7"]
     ) -> Float[Tensor, "B D+7"]:
@@ -157,9 +167,10 @@ class TD3:
         return UpdateStatistics(float(target.mean()), float(error.square().mean()), float(u.abs().mean()))
 
     def actor_weights(self) -> dict[str, np.ndarray]:
-        """A copy of the actor's weights (inputs, outputs) and biases, layer by layer."""
+        """A copy of the averaged actor's weights (inputs, outputs) and biases, layer by layer."""
         names = [f"{kind}{layer}" for layer in range(3) for kind in ("weight", "bias")]
-        return {n: p.cpu().numpy().copy() for n, p in zip(names, self.actor.parameters, strict=True)}
+        parameters = self.actor_average.parameters
+        return {n: p.cpu().numpy().copy() for n, p in zip(names, parameters, strict=True)}
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Networks, optimisers, noise generator and counter, for a checkpoint."""
@@ -182,6 +193,7 @@ class TD3:
         vectors = {
             "actor": self._actor,
             "actor_target": self._actor_target,
+            "actor_average": self._actor_average,
             "critics": self._critics,
             "critics_target": self._critics_target,
         }

@@ -79,6 +79,7 @@ def test_the_residual_starts_near_zero_and_numpy_agrees_with_torch(layer_norm):
 
     td3._actor.mul_(3.0)
     td3._actor[-7:].add_(0.5)
+    td3._actor_average.copy_(td3._actor)
     policy = ResidualPolicy(td3.actor_weights(), scale, layer_norm)
     np.testing.assert_allclose(policy.residual(states), td3.residual(states), atol=1e-5)
     np.testing.assert_allclose(policy.residual(states)[:1], policy.residual(states[:1]), atol=1e-6)

@@ -42,6 +42,22 @@ def test_actor_and_targets_wait_for_the_delay_and_the_warm_up():
     assert not np.array_equal(td3.get_state()["actor"], start["actor"])
 
 
+@pytest.mark.parametrize("critic_warmup", [0, 3, 4])
+def test_the_published_actor_is_first_the_mean_of_all_and_then_follows_them(critic_warmup):
+    td3, expected = learner(critic_warmup=critic_warmup, actor_averaging=0.3), None
+    actors = [td3.get_state()["actor"]]
+    while len(actors) < 7:
+        td3.update(random_batch())
+        actor = td3.get_state()["actor"]
+        if np.array_equal(actor, actors[-1]):
+            continue
+        actors.append(actor)
+        count = len(actors) - 1
+        expected = np.mean(actors[1:], axis=0) if count <= 3 else expected + 0.3 * (actor - expected)
+        np.testing.assert_allclose(td3.get_state()["actor_average"], expected, atol=1e-6)
+    np.testing.assert_array_equal(td3.actor_weights()["bias2"].ravel(), td3.get_state()["actor_average"][-7:])
+
+
 def test_targets_stay_within_the_range_of_returns():
     batch = random_batch()
     TransitionRow(DIM).reward(batch)[:] = torch.linspace(-5, 5, BATCH)[:, None]
@@ -121,7 +137,7 @@ def test_a_restored_learner_goes_on_exactly():
     ("field", "value"),
     [("gamma", 1.0), ("tau", 0.0), ("batch", 0), ("offline_fraction", 1.1), ("residual_scale", (0.1, 0.0, 1.0)),
      ("exploration_std", (0.1,)), ("friction_scale", (1.2, 0.8)), ("latency_steps", (-1, 0)), ("l2", -1.0), ("dropout", 2.0),
-     ("residual_every", 0), ("shaping", 1.5)],
+     ("residual_every", 0), ("shaping", 1.5), ("actor_averaging", 0.0)],
 )  # fmt: skip
 def test_bad_settings_are_refused_by_name(field, value):
     with pytest.raises(ValueError, match=f"^{field} must be .*, got"):

@@ -167,7 +167,7 @@ def test_the_curve_holds_no_times(tmp_path):
 def test_it_learns_the_toy(tmp_path):
     config = ResidualConfig(
         total_transitions=24_000, validation_every=1_000, stop_at_success=0.95, batch=128, actor_hidden=64,
-        critic_hidden=64, critic_warmup=400, exploration_std=(0.2, 0.1, 0.6),
+        critic_hidden=64, critic_warmup=400, exploration_std=(0.2, 0.1, 0.6), actor_averaging=0.01,
     )  # fmt: skip
     policy, _ = train(tmp_path, config, validate=success_rate)
     base = success_rate(None, 200, 2_000_000)
