@@ -20,7 +20,8 @@ Images = dict[str, np.ndarray]
 CONFIDENCE_THRESHOLD = 0.5  # tau_c, appendix A.6
 GRIPPER_DOWN = np.array([0.0, 1.0, 0.0, 0.0])  # fingers point to the table, closing axis along the base's y
 WORKSPACE_CENTRE = np.array([0.5, 0.0, 0.1])  # [m]
-POSITION_SCALE = 0.1  # [m] that one unit of a position feature stands for
+POSITION_SCALE = 0.1  # [m] that one unit of a position in the base frame stands for
+NEAR = 0.01  # [m] below which distances between things count in proportion, above by their logarithm
 MAX_GRIPPER_WIDTH = 0.08  # [m]
 
 PROPRIOCEPTION_NAMES = ("x", "y", "z", "qw", "qx", "qy", "qz", "gripper_width")
@@ -91,13 +92,13 @@ def residual_observation(
         [
             (objects[..., :3] - WORKSPACE_CENTRE) / POSITION_SCALE,
             objects[..., 3:],
-            (objects[..., :3] - gripper[..., :3]) / POSITION_SCALE,
+            distance_features(objects[..., :3] - gripper[..., :3]),
             rotations.to_rotation_vector(relative_rotation),
         ],
         axis=-1,
     )
     object_features = np.where(visible[..., None], object_features, 0.0)
-    offsets = (objects[:, 1:, :3] - objects[:, :1, :3]) / POSITION_SCALE
+    offsets = distance_features(objects[:, 1:, :3] - objects[:, :1, :3])
     offsets = np.where((visible[:, 1:] & visible[:, :1])[..., None], offsets, 0.0)
     return np.concatenate(
         [
@@ -108,6 +109,11 @@ def residual_observation(
         ],
         axis=-1,
     ).astype(np.float32)
+
+
+def distance_features(distance: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """Distances [m] along an axis, of order one: millimetres count next to a thing, decimetres far from it."""
+    return np.arcsinh(distance / NEAR) / 2.0
 
 
 def robot_features(observation: Observation) -> Float[np.ndarray, "N 14"]:

@@ -16,7 +16,7 @@ from ocrrl.interface.actions import ACTION_DIM
 from ocrrl.interface.observations import residual_observation_dim
 from ocrrl.interface.tabletop_tasks import TabletopTask
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 LAYER_NORM_EPSILON = 1e-5  # as in `networks`, which this file does not import: it would bring torch along
 
 

@@ -7,8 +7,8 @@ from ocrrl.interface.observations import (
     CONFIDENCE_THRESHOLD,
     OBJECT_FEATURES,
     OFFSET_FEATURES,
-    POSITION_SCALE,
     Observation,
+    distance_features,
     residual_observation,
     residual_observation_dim,
 )
@@ -58,12 +58,18 @@ def test_the_length_is_as_announced(task):
     assert state.shape == (3, residual_observation_dim(task))
 
 
+def test_a_millimetre_counts_near_a_thing_and_a_decimetre_far_from_it():
+    near, far = (distance_features(np.array(distances)) for distances in ([-0.001, 0.001], [0.1, 0.2]))
+    assert near == pytest.approx([-0.05, 0.05], rel=0.01), "in proportion: 1 cm is half a unit"
+    assert far == pytest.approx(0.5 * np.log(2 * np.array([10.0, 20.0])), rel=0.01), "by its logarithm"
+
+
 def test_where_a_second_object_lies_from_the_first_is_seen_only_while_both_are():
     seen, base = observation(objects=2), np.zeros((3, 7))
     offsets = slice(2 * OBJECT_FEATURES, 2 * OBJECT_FEATURES + OFFSET_FEATURES)
     both = residual_observation(seen, base, np.ones((3, 2), bool))[:, offsets]
     apart = seen.object_poses[:, 1, :3] - seen.object_poses[:, 0, :3]
-    np.testing.assert_allclose(both * POSITION_SCALE, apart, atol=1e-6)
+    np.testing.assert_allclose(both, distance_features(apart), atol=1e-6)
     for visible in ([True, False], [False, True]):
         assert not residual_observation(seen, base, np.tile(visible, (3, 1)))[:, offsets].any()
 

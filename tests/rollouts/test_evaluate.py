@@ -8,7 +8,15 @@ from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.rollouts.evaluate import EvaluateConfig, evaluate_pair, telling_seeds, write_evaluation
 from ocrrl.rollouts.evaluate_retrained import ArmsEvaluation, write_retrained_evaluation
 
-from .toy_environment import Seeker, ToyBase, ToyEnvironment, ToyResidual, seek, seeking_residual
+from .toy_environment import (
+    Seeker,
+    ToyBase,
+    ToyEnvironment,
+    ToyResidual,
+    gripper_to_object,
+    seek,
+    seeking_residual,
+)
 
 SEEDS = list(range(2_000_000, 2_000_012))
 
@@ -41,7 +49,7 @@ def test_do_no_harm_names_the_seeds_that_the_residual_spoiled():
 
 def test_a_residual_towards_the_object_has_a_cosine_of_one_with_the_goal():
     def towards(state):
-        offset = state[:, 7:10]
+        offset = gripper_to_object(state)
         step = 0.01 * offset / np.linalg.norm(offset, axis=-1, keepdims=True)
         return np.concatenate([step, np.zeros((len(state), 4))], axis=-1).astype(np.float32)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ocrrl.interface.observations import GRIPPER_DOWN, OBJECT_FEATURES, POSITION_SCALE, Observation
+from ocrrl.interface.observations import GRIPPER_DOWN, NEAR, OBJECT_FEATURES, Observation
 from ocrrl.interface.protocols import StepResult
 from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 
@@ -97,9 +97,14 @@ class ToyResidual:
         return self.function(residual_observation)
 
 
+def gripper_to_object(state):
+    """[m], from the derived feature."""
+    return np.sinh(2.0 * state[:, 7:10]) * NEAR
+
+
 def seek(state):
     """Goes where the derived feature object-minus-gripper points; stays put when the object is not visible."""
-    offset = state[:, 7:10] * POSITION_SCALE
+    offset = gripper_to_object(state)
     assert state.shape[1] > OBJECT_FEATURES
     return np.concatenate([np.clip(offset, -0.01, 0.01), np.zeros((len(state), 4))], axis=-1).astype(np.float32)
 
