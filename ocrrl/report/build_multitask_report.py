@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from ocrrl import files
-from ocrrl.report import multitask_figures, multitask_tables, multitask_verdicts, page
+from ocrrl.report import multitask_figures, multitask_strips, multitask_tables, multitask_verdicts, page
 from ocrrl.report.build_report import PAGE, RESULTS
 from ocrrl.report.inputs import cell_label
 from ocrrl.report.multitask_inputs import MultitaskMeasured
+from ocrrl.report.multitask_strips import Strip
 from ocrrl.report.page import Section
 from ocrrl.report.paper_results import SOURCE
 from ocrrl.report.table import Table, html_table, markdown_table
@@ -41,12 +42,15 @@ RETRAINED_PAIRED_NOTE = (
 
 
 def build_multitask_report(measured: MultitaskMeasured, out: Path, command: str) -> None:
-    """Write `index.html` and `results.md` into the folder `out`; the same values give the same bytes.
+    """Write `index.html`, `results.md` and the folder `films` into the folder `out`; the same values give the same bytes.
 
     A missing part is named on the page. `command` is what the page says it was written by.
     """
     title = f"{len(measured.tasks)} tabletop tasks: self-improvement round {measured.round}"
-    text = page.render_page(title, SUBTITLE, _summary(measured), _sections(measured), command)
+    strips = multitask_strips.strips(measured.tasks)
+    for strip in strips:
+        files.write_bytes(out / "films" / f"{strip.name}.jpg", strip.jpeg)
+    text = page.render_page(title, SUBTITLE, _summary(measured), _sections(measured, strips), command)
     files.write_bytes(out / PAGE, text.encode())
     files.write_bytes(out / RESULTS, results_markdown(measured).encode())
 
@@ -103,12 +107,13 @@ def _change(found: dict) -> str:
     return f"{percent(found['first'])} → {percent(found['second'])}"
 
 
-def _sections(measured: MultitaskMeasured) -> list[Section]:
+def _sections(measured: MultitaskMeasured, strips: list[Strip]) -> list[Section]:
     return [
         Section("table1", "Table 1", _table_1(measured)),
         Section("tasks", "Task by task", _by_task(measured)),
         Section("retrained", "The multi-task VLA", _retrained(measured)),
         Section("learning", "Learning curves", _learning(measured)),
+        Section("films", "What the residuals do, and where they fail", _films(strips)),
         Section("residual", "Where the residuals point", _residual(measured)),
         Section("replay", "Replay", _html(multitask_tables.replay_table(measured), "the replay reports")),
         Section("limits", "Targets, and what falls short", _limits(measured)),
@@ -178,6 +183,14 @@ def _learning(measured: MultitaskMeasured) -> str:
         "and standard deviation where there are several. The checkpoint best on validation is evaluated above, on other states.",
         panels=3,
     )
+
+
+def _films(strips: list[Strip]) -> str:
+    if not strips:
+        return page.missing("films")
+    text = "One initial state of each kind and tabletop task, the first of its kind among those filmed; how often each kind "
+    text += "happens is in the tables. Pictures are larger than the 64 pixels that the VLA sees."
+    return page.paragraph(text) + "".join(page.picture(strip.jpeg, strip.caption) for strip in strips)
 
 
 def _residual(measured: MultitaskMeasured) -> str:

@@ -12,7 +12,7 @@ from ocrrl.report.paper_results import SOURCE
 from ocrrl.report.table import html_table, markdown_table
 from ocrrl.report.targets import target_table
 from ocrrl.report.values import ARM_LABELS, percent
-from ocrrl.report.videos import Clip, encode_video, side_by_side
+from ocrrl.report.videos import clips_of, encode_video, side_by_side
 
 PAGE, RESULTS, SUCCESS = "index.html", "results.md", "success.json"
 
@@ -145,7 +145,7 @@ def _videos(measured: Measured) -> str:
     shown = "".join(_film(measured, film) for film in measured.films)
     return (
         page.paragraph(
-            "The same initial state twice. The states were chosen to show a rescue and, where there is one, a harm; "
+            "The same initial state twice. The states were chosen to show a rescue and a failure with the residual; "
             "the tables above tell how often each happens. Pictures are larger than the 64 pixels that the VLA sees."
         )
         + f'<div class="videos">{shown}</div>'
@@ -153,16 +153,8 @@ def _videos(measured: Measured) -> str:
 
 
 def _film(measured: Measured, film: Film) -> str:
-    listed = measured.main_episodes.get(film.cell, {}).get("episodes", [])
-    outcome = next((episode for episode in listed if episode["seed"] == film.seed), {})
-    clips = [
-        Clip(ARM_LABELS[arm], film.arms[arm], bool(outcome.get(f"{arm}_success")))
-        for arm in ("base", "residual")
-        if arm in film.arms
-    ]
-    return page.video(
-        encode_video(side_by_side(clips), CONTROL_HZ), f"{cell_label(film.cell)}, initial state {film.seed}"
-    )
+    composed = side_by_side(clips_of(film, measured))
+    return page.video(encode_video(composed, CONTROL_HZ), f"{cell_label(film.cell)}, initial state {film.seed}")
 
 
 def _learning(measured: Measured) -> str:

@@ -55,6 +55,8 @@ class EvaluatedTask:
     curves: dict[str, list[Json]]
     """Points of the learning curve by residual folder."""
     replay: Json | None
+    films: list[Film]
+    """Of the residual that is rolled out."""
 
     @property
     def main(self) -> Json:
@@ -87,7 +89,6 @@ class EvaluatedTask:
 class Measured(EvaluatedTask):
     """All that a tabletop task's own report shows; a part that is missing is also named in `missing`."""
 
-    films: list[Film]
     retrained: Json | None
     ingest: Json | None
     rollouts: Json | None
@@ -118,12 +119,8 @@ def read_inputs(inputs: ReportInputs) -> Measured:
     """Read every part that is there. Raises ValueError for a file that is there and is not JSON."""
     reader = JsonReader()
     evaluated = read_evaluated(inputs, reader)
-    films = [film for folder in inputs.evaluation_episodes[:1] for film in _read_films(folder)]
-    if not films:
-        reader.missing.append("films")
     return Measured(
         **vars(evaluated),
-        films=films,
         retrained=reader.read("evaluation of the retrained VLA", inputs.retrained_evaluation),
         ingest=reader.read("ingest report", inputs.ingest_report),
         rollouts=reader.read("rollout report", inputs.rollout_report),
@@ -136,6 +133,9 @@ def read_evaluated(inputs: ReportInputs, reader: JsonReader) -> EvaluatedTask:
     evaluations = reader.read_all("evaluation of base and base + residual", inputs.evaluations)
     episodes = reader.read_all("single episodes", (folder / "episodes.json" for folder in inputs.evaluation_episodes))
     curves = reader.read_all("learning curves", (folder / "curve.json" for folder in inputs.residuals))
+    films = [film for folder in inputs.evaluation_episodes[:1] for film in _read_films(folder)]
+    if not films:
+        reader.lacks("films")
     return EvaluatedTask(
         tabletop_task=inputs.tabletop_task,
         round=inputs.round,
@@ -143,6 +143,7 @@ def read_evaluated(inputs: ReportInputs, reader: JsonReader) -> EvaluatedTask:
         episodes=[content for _, content in episodes],
         curves={path.parent.name: content["points"] for path, content in curves},
         replay=reader.read("replay report", inputs.replay_report),
+        films=films,
     )
 
 

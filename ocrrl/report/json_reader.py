@@ -15,10 +15,14 @@ class JsonReader:
         self._prefix = f"{subject}: " if subject else ""
         self.missing: list[str] = []
 
+    def lacks(self, what: str) -> None:
+        """Note that `what` is missing."""
+        self.missing.append(self._prefix + what)
+
     def read(self, what: str, path: Path | None) -> Json | None:
         """What `path` holds, None where it is not there. Raises ValueError for a file that is there and is not JSON."""
         if path is None or not path.is_file():
-            self.missing.append(self._prefix + (what if path is None else f"{what} ({path})"))
+            self.lacks(what if path is None else f"{what} ({path})")
             return None
         try:
             return json.loads(path.read_text())
@@ -29,5 +33,5 @@ class JsonReader:
         """Those of `paths` that are there, with what they hold; `what` is missing where no path is given."""
         found = [(path, self.read(what, path)) for path in paths]
         if not found:
-            self.missing.append(self._prefix + what)
+            self.lacks(what)
         return [(path, content) for path, content in found if content is not None]

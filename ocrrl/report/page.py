@@ -125,6 +125,14 @@ def svg_figure(svg: str, caption: str, panels: int = 1) -> str:
     return f'<figure><div class="{kind}">{image}</div><figcaption>{text}</figcaption></figure>'
 
 
+def picture(jpeg: bytes, caption: str) -> str:
+    """`jpeg` as an image, scrolling sideways on a narrow screen; `caption` is also read aloud."""
+    encoded = base64.b64encode(jpeg).decode()
+    text = escape(caption, quote=True)
+    image = f'<img alt="{text}" src="data:image/jpeg;base64,{encoded}">'
+    return f'<figure><div class="wide">{image}</div><figcaption>{text}</figcaption></figure>'
+
+
 def video(mp4: bytes, caption: str) -> str:
     """`mp4` as a silent looping video with controls."""
     encoded = base64.b64encode(mp4).decode()

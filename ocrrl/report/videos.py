@@ -13,6 +13,8 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from ocrrl.interface.actions import CONTROL_HZ
+from ocrrl.report.inputs import EvaluatedTask, Film
+from ocrrl.report.values import ARM_LABELS
 
 PANEL = 256  # [pixel], width and height of one film in the composition
 BAND = 36  # [pixel], height of the captions
@@ -28,6 +30,17 @@ class Clip:
     label: str
     frames: UInt8[np.ndarray, "T H W 3"]
     success: bool
+
+
+def clips_of(film: Film, task: EvaluatedTask) -> list[Clip]:
+    """Both arms of a `film` of `task`."""
+    listed = task.main_episodes.get(film.cell, {}).get("episodes", [])
+    outcome = next((episode for episode in listed if episode["seed"] == film.seed), {})
+    return [
+        Clip(ARM_LABELS[arm], film.arms[arm], bool(outcome.get(f"{arm}_success")))
+        for arm in ("base", "residual")
+        if arm in film.arms
+    ]
 
 
 def encode_video(frames: UInt8[np.ndarray, "T H W 3"], fps: int) -> bytes:

@@ -115,13 +115,16 @@ def evaluate_pair(
 
 
 def telling_seeds(base: Sequence[EpisodeOutcome], residual: Sequence[EpisodeOutcome], count: int) -> list[int]:
-    """Up to `count` seeds to look at: solved by the residual only and by the base only, in turn; then the rest."""
+    """Up to `count` seeds to look at: rescued by the residual and failed with it, in turn; then what both solved.
+
+    Of those that failed with it the ones that the base solves come first.
+    """
     pairs = list(zip(base, residual, strict=True))
     rescued = [r.seed for b, r in pairs if r.success and not b.success]
-    harmed = [r.seed for b, r in pairs if b.success and not r.success]
-    alternating = [seed for k in range(len(pairs)) for group in (rescued, harmed) for seed in group[k : k + 1]]
-    rest = sorted((r for b, r in pairs if b.success == r.success), key=lambda outcome: not outcome.success)
-    return (alternating + [outcome.seed for outcome in rest])[:count]
+    failed = sorted((not b.success, r.seed) for b, r in pairs if not r.success)
+    groups = (rescued, [seed for _, seed in failed])
+    alternating = [seed for k in range(len(pairs)) for group in groups for seed in group[k : k + 1]]
+    return (alternating + [r.seed for b, r in pairs if b.success and r.success])[:count]
 
 
 def require_repeated(first: Sequence[EpisodeOutcome], again: Sequence[EpisodeOutcome]) -> None:

@@ -56,7 +56,7 @@ def write_synthetic_tasks(
     for slug in slugs:
         layout, rates_by_cell = Layout(slug), RATES_BY_TASK[slug]
         for seed in seeds:
-            evaluations = [_evaluation(cell, rates, seed, episodes) for cell, rates in rates_by_cell.items()]
+            evaluations = [_evaluation(cell, rates, seed, episodes, films=2) for cell, rates in rates_by_cell.items()]
             metrics, details = folder / layout.evaluation(seed), folder / layout.evaluation_episodes(seed)
             write_evaluation(metrics, details, slug, 0, seed, evaluations, traces=1)
             _write(folder / layout.residual(seed) / "curve.json", {"points": _curve(seed)})
