@@ -18,4 +18,3 @@ def exploration_noise(
     share = np.linspace(1.0, config.exploration_least, config.num_envs)[ids]
     noise = generator.standard_normal((len(ids), ACTION_DIM)) * share[:, None] * per_dimension(config.exploration_std)
     return (np.clip(noise, -config.exploration_clip, config.exploration_clip) * ACTION_UNITS).astype(np.float32)
-

@@ -8,9 +8,7 @@ from ocrrl.residual.residual_config import ACTION_UNITS, ResidualConfig
 
 
 def test_noise_falls_over_the_environments_and_is_clipped():
-    config = ResidualConfig(
-        num_envs=5, exploration_std=(0.1, 0.1, 2.0), exploration_least=0.2, exploration_clip=0.5
-    )
+    config = ResidualConfig(num_envs=5, exploration_std=(0.1, 0.1, 2.0), exploration_least=0.2, exploration_clip=0.5)
     ids = np.repeat(np.arange(5), 4000)
     noise = (exploration_noise(config, ids, np.random.default_rng(0)) / ACTION_UNITS).reshape(5, 4000, 7)
     assert noise[:, :, 0].std(axis=1) == pytest.approx(np.array([0.1, 0.08, 0.06, 0.04, 0.02]), rel=0.1)

@@ -64,7 +64,9 @@ def test_a_residual_towards_the_object_has_a_cosine_of_one_with_the_goal():
 
 def test_telling_seeds_are_rescues_and_failures_in_turn_then_the_rest():
     base, residual = outcomes("0001101"), outcomes("1010011")
-    assert telling_seeds(base, residual, 7) == [0, 3, 2, 4, 5, 1, 6], "of the failures, those that the base solves first"
+    assert telling_seeds(base, residual, 7) == [0, 3, 2, 4, 5, 1, 6], (
+        "of the failures, those that the base solves first"
+    )
     assert telling_seeds(base, residual, 2) == [0, 3]
     assert telling_seeds(base, residual, 0) == []
 
