@@ -1,10 +1,11 @@
-"""Table 2a on the twin: what pose noise and dropout are worth in training, at the tracker's own errors and at larger ones.
+"""Table 2a on the twin: what pose noise and dropout are worth in training, at the tracker's own errors and at larger ones;
+and what randomised dynamics would add.
 
     dvc repro train_residual                            # the full method, every tabletop task of params.yaml
-    python -m benchmarks.robustness experiments         # three DVC experiments without noise, dropout, both
-    python -m benchmarks.robustness table               # all four from the same held-out states, in Markdown
+    python -m benchmarks.robustness experiments         # DVC experiments: without noise, dropout, both; randomised
+    python -m benchmarks.robustness table               # all of them from the same held-out states, in Markdown
 
-An experiment is run in a copy (`dvc exp run --temp`) and named `without_...`; one that is there is not run again.
+An experiment is run in a copy (`dvc exp run --temp`) and bears its name below; one that is there is not run again.
 Every number is of a twin, none of a robot. `--tasks` takes some tabletop tasks only.
 """
 
@@ -31,7 +32,18 @@ from ocrrl.worlds import make_scene
 FULL = "full"
 NO_NOISE = {"max_position_noise": 0.0, "max_rotation_noise": 0.0}
 NO_DROPOUT = {"dropout": 0.0}
-EXPERIMENTS = {"without_noise": NO_NOISE, "without_dropout": NO_DROPOUT, "without_both": NO_NOISE | NO_DROPOUT}
+RANDOMISED = {
+    "friction_scale": [0.5, 1.2],
+    "mass_scale": [0.7, 1.3],
+    "gripper_force_scale": [0.6, 1.1],
+    "latency_steps": [0, 2],
+}
+EXPERIMENTS = {
+    "without_noise": NO_NOISE,
+    "without_dropout": NO_DROPOUT,
+    "without_both": NO_NOISE | NO_DROPOUT,
+    "randomised_dynamics": RANDOMISED,
+}
 PARALLEL = 25
 
 
@@ -64,7 +76,9 @@ def missing_experiments(slugs: tuple[str, ...], existing: set[str]) -> list[list
     commands = []
     for name, changes in EXPERIMENTS.items():
         if name not in existing:
-            sets = [f"--set-param=train_residual.{s}.{k}={v}" for s in slugs for k, v in changes.items()]
+            sets = [
+                f"--set-param=train_residual.{s}.{k}={v}".replace(" ", "") for s in slugs for k, v in changes.items()
+            ]
             commands.append(["dvc", "exp", "run", "--temp", "--name", name, *sets, *stages])
     return commands
 

@@ -59,8 +59,10 @@ def test_the_results_page_holds_all_tasks_then_each_task_a_level_down(here):
 
 def test_robustness_runs_only_the_experiments_that_are_missing():
     commands = robustness.missing_experiments(("cube_lift", "stack_cube"), {"without_noise"})
-    assert [command[command.index("--name") + 1] for command in commands] == ["without_dropout", "without_both"]
+    names = [command[command.index("--name") + 1] for command in commands]
+    assert names == ["without_dropout", "without_both", "randomised_dynamics"]
     assert "--set-param=train_residual.stack_cube.dropout=0.0" in commands[0]
+    assert "--set-param=train_residual.cube_lift.latency_steps=[0,2]" in commands[2]
     assert commands[1][-2:] == ["train_residual@cube_lift-0", "train_residual@stack_cube-0"]
     assert sum(part.startswith("--set-param") for part in commands[1]) == 6
 
@@ -74,7 +76,9 @@ def test_a_stressed_tracker_errs_as_many_times_as_much_and_as_often():
 
 def test_the_robustness_table_compares_every_variant_with_the_full_method(tmp_path, monkeypatch):
     def solved(slug, residual, episodes, factor):
-        wins = {"full": 8, "without_noise": 7, "without_dropout": 6, "without_both": 2}[residual.name]
+        wins = {"full": 8, "without_noise": 7, "without_dropout": 6, "without_both": 2, "randomised_dynamics": 9}[
+            residual.name
+        ]
         return [EpisodeOutcome(seed, seed < wins, 40, 1.0) for seed in range(episodes)]
 
     class Here:
@@ -91,7 +95,7 @@ def test_the_robustness_table_compares_every_variant_with_the_full_method(tmp_pa
     monkeypatch.setattr(robustness, "outcomes", solved)
     monkeypatch.setattr(robustness, "ProcessPoolExecutor", Here)
     lines = robustness.robustness_table(("cube_lift", "stack_cube"), 10, 3.0, 2, tmp_path).splitlines()
-    assert len(lines) == 2 + 8 and lines[2].split("|")[1:4] != lines[6].split("|")[1:4]
+    assert len(lines) == 2 + 10 and lines[2].split("|")[1:4] != lines[7].split("|")[1:4]
     full, both = lines[2], lines[5]
     assert "80%" in full and "–" in full
     assert "20% (-60 [" in both and "-60 [" in both.split("|")[-2]
