@@ -10,10 +10,12 @@ from mujoco.batch import Batch
 
 from ocrrl.interface import poses, rotations
 from ocrrl.interface.actions import CONTROL_HZ, advance_command, gripper_opening, limit
+from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.interface.observations import Images, Observation
 from ocrrl.interface.protocols import StepResult
+from ocrrl.sim.arm_chain import arm_chain
 from ocrrl.sim.dynamics import Dynamics, DynamicsRange
-from ocrrl.sim.kinematics import ArmKinematics
+
 from ocrrl.sim.renderer import SceneRenderer
 from ocrrl.sim.scene import FINGER_TRAVEL, SUBSTEPS, Look, compile_scene, robot_and_table
 from ocrrl.sim.tabletop_scene import SceneState, TabletopScene
@@ -43,7 +45,7 @@ class SimEnvironment:
         self.model = compile_scene(spec)
         self._objects = scene.object_states(self.model, num_envs)
         _tint(self.model, self._objects.bodies, look.object_tint)
-        self.kinematics = ArmKinematics(self.model)
+        self.kinematics = ArmKinematics(arm_chain(self.model))
         self.image_size = image_size
         self._dynamics = dynamics or DynamicsRange()
         self._renderers: dict[int, SceneRenderer] = {}

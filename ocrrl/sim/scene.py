@@ -13,7 +13,7 @@ import mujoco
 import numpy as np
 
 from ocrrl.interface.actions import CONTROL_HZ
-from ocrrl.sim.kinematics import TCP_IN_HAND
+from ocrrl.sim.arm_chain import TCP_IN_HAND
 
 SUBSTEPS = 12
 TIMESTEP = 1.0 / CONTROL_HZ / SUBSTEPS  # [s]; timestep x substeps is exactly 1/control_hz

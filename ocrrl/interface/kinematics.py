@@ -1,33 +1,43 @@
-"""Forward and inverse kinematics of the FR3's seven joints for many arms at once.
+"""Forward and inverse kinematics of an arm of seven joints, for many arms at once.
 
 Legend: N arms; q (N, 7) joint positions [rad]; a pose (N, 7) is position [m] and wxyz quaternion in the base frame.
-The chain is read from the compiled model, so a scene and its kinematics cannot disagree.
 """
 
-# pyright: reportAttributeAccessIssue=false
-import mujoco
+from dataclasses import dataclass
+
 import numpy as np
+from jaxtyping import Float
 
 from ocrrl.interface import rotations
 from ocrrl.interface.tabletop_tasks import HOME_JOINTS
 
-TCP_IN_HAND = (0.0, 0.0, 0.1034)  # [m], between the fingertips (Franka Hand manual)
 DAMPING = 0.03
 NULLSPACE_GAIN = 0.05
 
 
-class ArmKinematics:
-    """The FR3's chain from base to the gripper frame."""
+@dataclass(frozen=True)
+class Chain:
+    """An arm from its base to the gripper frame; each joint turns about its link's z axis."""
 
-    def __init__(self, model: mujoco.MjModel):
-        bodies = [model.body(f"fr3_link{i}").id for i in range(1, 8)]
-        self._offset = model.body_pos[bodies].copy()
-        self._rotation = _matrices(model.body_quat[bodies])
-        hand = model.body("hand").id
-        self._hand_rotation = _matrices(model.body_quat[hand][None])[0]
-        self._tcp_offset = model.body_pos[hand] + self._hand_rotation @ np.asarray(TCP_IN_HAND)
-        joints = [model.joint(f"fr3_joint{i}").id for i in range(1, 8)]
-        self.joint_limits = model.jnt_range[joints].copy()
+    link_positions: Float[np.ndarray, "7 3"]
+    """[m], of each link in the one before, the first in the base."""
+    link_quaternions: Float[np.ndarray, "7 4"]
+    """wxyz, likewise, with the joint at zero."""
+    gripper_pose: Float[np.ndarray, " 7"]
+    """Of the gripper frame in the last link."""
+    joint_limits: Float[np.ndarray, "7 2"]
+    """[rad]"""
+
+
+class ArmKinematics:
+    """Where a `Chain` brings the gripper frame, and how to bring it elsewhere."""
+
+    def __init__(self, chain: Chain):
+        self._offset = chain.link_positions
+        self._rotation = _matrices(chain.link_quaternions)
+        self._gripper_rotation = _matrices(chain.gripper_pose[None, 3:])[0]
+        self._gripper_offset = chain.gripper_pose[:3]
+        self.joint_limits = chain.joint_limits
 
     def gripper_pose(self, q: np.ndarray) -> np.ndarray:
         """Pose of the gripper frame (N, 7)."""
@@ -69,7 +79,7 @@ class ArmKinematics:
             c, s = cosine[:, joint, None], sine[:, joint, None]
             x, y = matrix[:, :, 0], matrix[:, :, 1]
             matrix = np.stack([c * x + s * y, c * y - s * x, matrix[:, :, 2]], axis=-1)
-        return position + matrix @ self._tcp_offset, matrix @ self._hand_rotation, origins, axes
+        return position + matrix @ self._gripper_offset, matrix @ self._gripper_rotation, origins, axes
 
     def _pose(self, position: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         return np.concatenate([position, _quaternions(matrix)], axis=-1)

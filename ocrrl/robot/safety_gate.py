@@ -1,0 +1,298 @@
+"""Nothing reaches an arm but through here: what is unsafe is pulled back or refused, and who falls silent is held.
+
+A command is refused, and the arm holds from that moment, when it is old, not finite, not a rotation, far outside the
+workspace, a jump, tilted too far, would bring a joint to its limit, or when the operator has not enabled motion or the arm
+is not ready or its state is old. A command that only asks for a little too much is pulled back. `watch`, called once a
+control period by a `Watchdog`, holds an arm whose commands have run out, and stops one that has held for too long; it is
+then `recover` that makes it follow again. Every fault is kept with its cause.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from ocrrl.interface import rotations
+from ocrrl.interface.actions import CONTROL_HZ
+from ocrrl.interface.kinematics import ArmKinematics
+from ocrrl.robot.arm import READY, Applied, Arm, ArmCommand, ArmState
+from ocrrl.robot.safety_limits import SafetyLimits
+
+QUATERNION_TOLERANCE = 1e-3  # of a unit quaternion's length
+LONGEST_STEP = 2.0 / CONTROL_HZ  # [s] that a command may make up for at most, after a pause
+
+Cause = Literal[
+    "not_enabled",
+    "stopped",
+    "not_ready",
+    "stale_state",
+    "stale_command",
+    "not_finite",
+    "not_a_rotation",
+    "workspace",
+    "jump",
+    "tilt",
+    "joint_limit",
+    "no_command",
+    "held_too_long",
+    "out_of_reach",
+]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why an arm was held or stopped, and when on its clock [s]."""
+
+    time: float
+    cause: Cause
+    detail: str
+
+
+class SafetyGate:
+    """An `Arm` that stands before another; its methods may be called from several threads."""
+
+    def __init__(
+        self,
+        arm: Arm,
+        limits: SafetyLimits,
+        kinematics: ArmKinematics,
+        enabled: Callable[[], bool],
+        on_fault: Callable[[Fault], None] = lambda fault: None,
+    ) -> None:
+        """`enabled` says whether the operator lets the arm move now; `on_fault` gets each fault as it happens."""
+        self._arm, self._limits, self._kinematics = arm, limits, kinematics
+        self._enabled, self._on_fault = enabled, on_fault
+        self._lock = threading.RLock()
+        self._followed: ArmCommand | None = None
+        self._held_since: float | None = None
+        self._stopped = False
+        self.faults: list[Fault] = []
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing is followed until `recover`."""
+        return self._stopped
+
+    def now(self) -> float:
+        return self._arm.now()
+
+    def state(self) -> ArmState:
+        return self._arm.state()
+
+    def command(self, command: ArmCommand) -> Applied:
+        """Send what of `command` is safe; where nothing is, the arm holds."""
+        with self._lock:
+            try:
+                now, state = self._arm.now(), self._arm.state()
+                refusal = self._refusal(command, state, now)
+                if refusal is None:
+                    within, changed = self._within_limits(command, state, now)
+                    refusal = self._joint_refusal(within, state)
+                if refusal is not None:
+                    return self._refuse(now, *refusal)
+                self._arm.command(within)
+            except RuntimeError as error:
+                return self._refuse(self._last_time(), "out_of_reach", f"the arm did not answer: {error}")
+            self._followed, self._held_since = within, None
+            return Applied(within, changed)
+
+    def watch(self) -> None:
+        """Hold an arm that has no good command any more, stop one that has held for longer than `hold_before_stop`."""
+        with self._lock:
+            if self._stopped or (self._followed is None and self._held_since is None):
+                return  # at rest: nobody asked for motion
+            try:
+                now, state = self._arm.now(), self._arm.state()
+            except RuntimeError as error:
+                self._refuse(self._last_time(), "out_of_reach", f"the arm did not answer: {error}")
+                return
+            if self._held_since is None:
+                fault = self._lapsed(state, now)
+                if fault is not None:
+                    self._refuse(now, *fault)
+            elif now - self._held_since > self._limits.hold_before_stop:
+                held = now - self._held_since
+                self._stop(
+                    now, "held_too_long", f"no good command for {held:.2f} s, at most {self._limits.hold_before_stop}"
+                )
+
+    def hold(self) -> None:
+        """Come to rest: the arm holds and waits for the next command, however long."""
+        with self._lock:
+            self._followed, self._held_since = None, None
+            self._arm.hold()
+
+    def stop(self) -> None:
+        """End all motion; nothing is followed until `recover`."""
+        with self._lock:
+            self._followed, self._held_since, self._stopped = None, None, True
+            self._arm.stop()
+
+    def recover(self) -> None:
+        """Be ready again; raises RuntimeError when the operator has not enabled motion."""
+        self._require_enabled("recover")
+        with self._lock:
+            self._arm.recover()
+            self._followed, self._held_since, self._stopped = None, None, False
+
+    def home(self) -> None:
+        """Go home; raises RuntimeError when the operator has not enabled motion or the arm was stopped."""
+        self._require_enabled("home")
+        if self._stopped:
+            raise RuntimeError("an arm that was stopped must be recovered before it goes home")
+        with self._lock:
+            self._followed, self._held_since = None, None
+            self._arm.home()
+
+    def close(self) -> None:
+        """Stop and let go of the arm."""
+        with self._lock:
+            try:
+                self.stop()
+            finally:
+                self._arm.close()
+
+    def _require_enabled(self, what: str) -> None:
+        if not self._enabled():
+            raise RuntimeError(f"motion must be enabled by the operator before {what}, it is not")
+
+    def _refusal(self, command: ArmCommand, state: ArmState, now: float) -> tuple[Cause, str] | None:
+        """Why `command` cannot be followed at all."""
+        limits = self._limits
+        if self._stopped:
+            return "stopped", "the arm was stopped and not recovered"
+        if not self._enabled():
+            return "not_enabled", "the operator has not enabled motion"
+        if (unfit := self._unfit(state, now)) is not None:
+            return unfit
+        alive = min(command.time_to_live, limits.max_time_to_live)
+        if not 0.0 <= now - command.issued <= alive:
+            return "stale_command", f"issued {now - command.issued:.3f} s ago, it may be 0 to {alive:.3f} s old"
+        numbers = np.concatenate([command.pose, [command.opening]])
+        if numbers.shape != (8,) or not np.isfinite(numbers).all():
+            return "not_finite", f"pose and opening must be 8 finite numbers, got {numbers.tolist()}"
+        length = float(np.linalg.norm(command.pose[3:]))
+        if abs(length - 1.0) > QUATERNION_TOLERANCE:
+            return "not_a_rotation", f"the quaternion's length must be 1, got {length:.4f}"
+        outside = command.pose[:3] - np.clip(command.pose[:3], limits.workspace_low, limits.workspace_high)
+        if np.linalg.norm(outside) > limits.workspace_margin:
+            return "workspace", f"{command.pose[:3].round(3).tolist()} m is {np.linalg.norm(outside):.3f} m outside"
+        reference = self._reference(state)
+        jump = float(np.linalg.norm(command.pose[:3] - reference[:3]))
+        turn = float(np.linalg.norm(_turn(reference[3:], command.pose[3:])))
+        if jump > limits.max_jump or turn > limits.max_rotation_jump:
+            return (
+                "jump",
+                f"{jump:.3f} m and {turn:.2f} rad from the last target, at most {limits.max_jump} and {limits.max_rotation_jump}",
+            )
+        approach = rotations.rotate(command.pose[3:], np.array([0.0, 0.0, 1.0]))
+        tilt = float(np.arccos(np.clip(-approach[2], -1.0, 1.0)))
+        if tilt > limits.max_tilt:
+            return "tilt", f"{tilt:.2f} rad from straight down, at most {limits.max_tilt}"
+        return None
+
+    def _unfit(self, state: ArmState, now: float) -> tuple[Cause, str] | None:
+        """Why the arm cannot follow anything now."""
+        if state.mode != READY:
+            return "not_ready", f"the arm's mode must be {READY}, got {state.mode}"
+        if now - state.time > self._limits.max_state_age:
+            return "stale_state", f"measured {now - state.time:.3f} s ago, at most {self._limits.max_state_age} s"
+        return None
+
+    def _lapsed(self, state: ArmState, now: float) -> tuple[Cause, str] | None:
+        """Why what is followed must not be followed any longer."""
+        if not self._enabled():
+            return "not_enabled", "the operator has withdrawn motion"
+        if (unfit := self._unfit(state, now)) is not None:
+            return unfit
+        if self._followed is not None and now - self._followed.issued > self._followed.time_to_live:
+            age = now - self._followed.issued
+            return "no_command", f"the last one is {age:.3f} s old and was good for {self._followed.time_to_live:.3f} s"
+        return None
+
+    def _reference(self, state: ArmState) -> np.ndarray:
+        """What the next target goes on from."""
+        return state.gripper_pose if self._followed is None else self._followed.pose
+
+    def _within_limits(self, command: ArmCommand, state: ArmState, now: float) -> tuple[ArmCommand, tuple[str, ...]]:
+        """`command` pulled back into the box, then to the speed limits, then onto the leash."""
+        limits, changed = self._limits, []
+        position = np.clip(command.pose[:3], limits.workspace_low, limits.workspace_high)
+        if (position != command.pose[:3]).any():
+            changed.append("workspace")
+        pose = np.concatenate([position, rotations.normalise(command.pose[3:])])
+        since = 1.0 / CONTROL_HZ if self._followed is None else now - self._followed.issued
+        time = min(max(since, 0.0), LONGEST_STEP)
+        steps = (limits.max_speed * time, limits.max_rotation_speed * time)
+        for name, origin, bounds in (
+            ("speed", self._reference(state), steps),
+            ("leash", state.gripper_pose, (limits.leash, limits.rotation_leash)),
+        ):
+            pulled = pulled_towards(origin, pose, *bounds)
+            if not np.allclose(pulled, pose, rtol=0.0, atol=1e-9):
+                changed.append(name)
+            pose = pulled
+        opening = float(np.clip(command.opening, 0.0, 1.0))
+        alive = min(command.time_to_live, limits.max_time_to_live)
+        return replace(command, pose=pose, opening=opening, time_to_live=alive), tuple(changed)
+
+    def _joint_refusal(self, command: ArmCommand, state: ArmState) -> tuple[Cause, str] | None:
+        """Whether a joint would come nearer than `joint_inset` to a limit, and not be on its way back from there."""
+        q = state.joint_positions
+        ahead = self._kinematics.step_towards(q[None], command.pose[None])[0]
+        low, high = self._kinematics.joint_limits.T
+        inset = self._limits.joint_inset
+        beyond = ((ahead < low + inset) & (ahead < q)) | ((ahead > high - inset) & (ahead > q))
+        if beyond.any():
+            joint = int(np.flatnonzero(beyond)[0])
+            bounds = f"{low[joint] + inset:.2f} to {high[joint] - inset:.2f}"
+            return "joint_limit", f"joint {joint + 1} would come to {ahead[joint]:.2f} rad, it may be {bounds}"
+        return None
+
+    def _refuse(self, now: float, cause: Cause, detail: str) -> Applied:
+        """Hold from now on, and say why; a stopped arm stays stopped."""
+        self._report(now, cause, detail)
+        if not self._stopped:
+            if self._held_since is None:
+                self._held_since = now
+            self._followed = None
+            try:
+                self._arm.hold()
+            except RuntimeError as error:
+                self._stop(now, "out_of_reach", f"the arm could not be told to hold: {error}")
+        return Applied(None, refused=f"{cause}: {detail}")
+
+    def _stop(self, now: float, cause: Cause, detail: str) -> None:
+        self._report(now, cause, detail)
+        self._followed, self._held_since, self._stopped = None, None, True
+        try:
+            self._arm.stop()
+        except RuntimeError as error:
+            self._report(now, "out_of_reach", f"the arm could not be told to stop: {error}")
+
+    def _report(self, now: float, cause: Cause, detail: str) -> None:
+        fault = Fault(now, cause, detail)
+        self.faults.append(fault)
+        self._on_fault(fault)
+
+    def _last_time(self) -> float:
+        try:
+            return self._arm.now()
+        except RuntimeError:
+            return self.faults[-1].time if self.faults else 0.0
+
+
+def pulled_towards(origin: np.ndarray, pose: np.ndarray, distance: float, angle: float) -> np.ndarray:
+    """`pose` (7,), brought to within `distance` [m] and `angle` [rad] of `origin` (7,) on the straight way between them."""
+    offset, turn = pose[:3] - origin[:3], _turn(origin[3:], pose[3:])
+    offset = offset * min(1.0, distance / max(float(np.linalg.norm(offset)), 1e-12))
+    turn = turn * min(1.0, angle / max(float(np.linalg.norm(turn)), 1e-12))
+    turned = rotations.multiply(rotations.from_rotation_vector(turn), origin[3:])
+    return np.concatenate([origin[:3] + offset, rotations.normalise(turned)])
+
+
+def _turn(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Rotation vector [rad] from the orientation `first` to `second`, in the base frame."""
+    return rotations.to_rotation_vector(rotations.multiply(second, rotations.conjugate(first)))

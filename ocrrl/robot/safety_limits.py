@@ -1,0 +1,56 @@
+"""What a cell's arm may do. The limits stand in the cell file; docs/cell_file.md says why each is there."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ocrrl.interface.actions import ROTATION_LEASH, TRANSLATION_LEASH
+
+
+@dataclass(frozen=True)
+class SafetyLimits:
+    """Lengths [m], angles [rad], times [s]; of the gripper frame in the robot base frame unless said otherwise."""
+
+    workspace_low: tuple[float, float, float] = (0.25, -0.40, 0.005)
+    """Corner of the box that the gripper frame stays in; its z is the floor under the fingertips."""
+    workspace_high: tuple[float, float, float] = (0.75, 0.40, 0.60)
+    workspace_margin: float = 0.03
+    """A target so far outside is pulled back into the box; one further outside is refused."""
+    max_tilt: float = 1.4
+    """Of the approach axis from straight down."""
+    max_speed: float = 0.85
+    """[m/s]; a fifth more than actions can ask for."""
+    max_rotation_speed: float = 2.4
+    """[rad/s]; likewise."""
+    max_jump: float = 0.10
+    """A target so far from the one before is refused, not slowed down."""
+    max_rotation_jump: float = 0.60
+    leash: float = TRANSLATION_LEASH
+    """Of the target from the measured pose."""
+    rotation_leash: float = ROTATION_LEASH
+    joint_inset: float = 0.05
+    """By which every joint stays clear of its limits."""
+    max_state_age: float = 0.10
+    """Of the arm's measured state."""
+    max_time_to_live: float = 0.20
+    """Of a command."""
+    hold_before_stop: float = 1.0
+    """How long the arm holds for want of a good command until it is stopped."""
+
+    def __post_init__(self) -> None:
+        for name in ("workspace_low", "workspace_high"):
+            value = tuple(float(x) for x in getattr(self, name))
+            if len(value) != 3 or not np.isfinite(value).all():
+                raise ValueError(f"{name} must be three finite numbers, got {getattr(self, name)}")
+            object.__setattr__(self, name, value)
+        if not (np.array(self.workspace_low) < np.array(self.workspace_high)).all():
+            raise ValueError(
+                f"workspace_low must be below workspace_high in x, y and z, got {self.workspace_low} and {self.workspace_high}"
+            )
+        for name in (
+            *("workspace_margin", "max_tilt", "max_speed", "max_rotation_speed", "max_jump", "max_rotation_jump"),
+            *("leash", "rotation_leash", "joint_inset", "max_state_age", "max_time_to_live", "hold_before_stop"),
+        ):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value > 0):
+                raise ValueError(f"{name} must be a number above 0, got {value}")

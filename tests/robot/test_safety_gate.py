@@ -1,0 +1,214 @@
+"""No command that is unsafe or old reaches the arm, and every fault holds it and is told."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ocrrl.interface import rotations
+from ocrrl.robot.arm import ArmCommand
+from ocrrl.robot.fr3 import FR3, JOINT_LIMITS
+from ocrrl.robot.safety_gate import SafetyGate, pulled_towards
+from ocrrl.robot.safety_limits import SafetyLimits
+
+from .scripted_arm import HOME, ScriptedArm
+
+PERIOD = 0.05
+
+
+class Rig:
+    """A gate before a scripted arm, with an operator's switch."""
+
+    def __init__(self, **limits):
+        self.arm, self.enabled, self.told = ScriptedArm(), True, []
+        self.limits = SafetyLimits(**limits)
+        self.gate = SafetyGate(self.arm, self.limits, FR3, lambda: self.enabled, self.told.append)
+
+    def send(self, pose=HOME, opening=1.0, age=0.0, time_to_live=0.1):
+        """One command, a control period after the last."""
+        self.arm.pass_time(PERIOD)
+        return self.gate.command(ArmCommand(np.asarray(pose, float), opening, self.arm.time - age, time_to_live))
+
+    @property
+    def last(self):
+        return self.arm.received[-1]
+
+
+@pytest.fixture
+def rig():
+    rig = Rig()
+    assert rig.send().refused == ""
+    return rig
+
+
+def moved(x=0.0, y=0.0, z=0.0, turn=(0.0, 0.0, 0.0)):
+    quaternion = rotations.multiply(rotations.from_rotation_vector(np.array(turn)), HOME[3:])
+    return np.concatenate([HOME[:3] + [x, y, z], quaternion])
+
+
+def test_a_safe_command_goes_through_as_it_is(rig):
+    applied = rig.send(moved(x=0.01, turn=(0.0, 0.0, 0.05)), opening=0.3)
+    assert applied.changed == () and applied.refused == ""
+    np.testing.assert_allclose(rig.last.pose, moved(x=0.01, turn=(0.0, 0.0, 0.05)), atol=1e-9)
+    assert rig.last.opening == 0.3 and rig.told == []
+
+
+@pytest.mark.parametrize(
+    ("cause", "command"),
+    [
+        ("not_finite", {"pose": [np.nan, *HOME[1:]]}),
+        ("not_finite", {"opening": np.inf}),
+        ("not_a_rotation", {"pose": [*HOME[:3], 0.0, 1.1, 0.0, 0.0]}),
+        ("stale_command", {"age": 0.15}),
+        ("stale_command", {"age": -0.01}),
+        ("stale_command", {"age": 0.21, "time_to_live": 5.0}),
+        ("jump", {"pose": moved(x=0.11)}),
+        ("jump", {"pose": moved(turn=(0.0, 0.0, 0.7))}),
+    ],
+)
+def test_an_unsafe_command_is_refused_and_the_arm_holds_at_once(rig, cause, command):
+    before = len(rig.arm.received)
+    applied = rig.send(**command)
+    assert applied.command is None and applied.refused.startswith(f"{cause}: ")
+    assert rig.arm.received[before:] == ["hold"]
+    assert [fault.cause for fault in rig.told] == [cause] and rig.told[0].time == rig.arm.time
+
+
+def test_a_target_far_outside_the_workspace_is_refused_and_one_just_outside_pulled_back():
+    rig = Rig(workspace_high=(float(HOME[0]) + 0.01, 0.4, 0.6), max_speed=10.0)
+    applied = rig.send(moved(x=0.03))
+    assert applied.changed == ("workspace",) and rig.last.pose[0] == pytest.approx(HOME[0] + 0.01)
+    assert rig.send(moved(x=0.05)).refused.startswith("workspace: ") and rig.last == "hold"
+
+
+def test_a_tilted_hand_is_refused():
+    rig = Rig(max_tilt=0.3)
+    assert rig.send(moved(turn=(0.0, 0.25, 0.0))).refused == ""
+    assert rig.send(moved(turn=(0.0, 0.45, 0.0))).refused.startswith("tilt: 0.45 rad")
+
+
+def test_speed_is_limited_by_the_time_since_the_last_command():
+    rig = Rig(max_speed=0.2, leash=0.5)
+    rig.send()
+    applied = rig.send(moved(x=0.05))
+    assert applied.changed == ("speed",)
+    assert np.linalg.norm(rig.last.pose[:3] - HOME[:3]) == pytest.approx(0.2 * PERIOD)
+    rig.arm.pass_time(10.0)  # however long the pause, no leap follows
+    rig.send(moved(x=0.05))
+    assert np.linalg.norm(rig.last.pose[:3] - HOME[:3]) <= 0.2 * (PERIOD + 0.1) + 1e-9
+
+
+def test_the_target_stays_on_the_leash_of_a_blocked_arm():
+    rig = Rig(leash=0.03)
+    rig.arm.command = lambda command: rig.arm.received.append(command)  # goes nowhere
+    for k in range(1, 6):
+        applied = rig.send(moved(x=0.01 * k))
+        assert np.linalg.norm(rig.last.pose[:3] - HOME[:3]) <= 0.03 + 1e-9
+    assert applied.changed == ("leash",)
+
+
+@pytest.mark.parametrize("joint", range(7))
+def test_no_joint_is_brought_to_its_limit(joint):
+    rig = Rig(workspace_low=(-2, -2, -2), workspace_high=(2, 2, 2), max_tilt=4.0)
+    q = rig.arm.measured.joint_positions.copy()
+    q[joint] = JOINT_LIMITS[joint, 1] - 0.06
+    further = q.copy()
+    further[joint] += 0.05
+    rig.arm.measured = replace(rig.arm.measured, joint_positions=q, gripper_pose=FR3.gripper_pose(q[None])[0])
+    target = FR3.gripper_pose(further[None])[0]
+    ahead = FR3.step_towards(q[None], target[None])[0]
+    applied = rig.send(target)
+    would = (ahead < JOINT_LIMITS[:, 0] + 0.05) | (ahead > JOINT_LIMITS[:, 1] - 0.05)
+    assert applied.refused.startswith("joint_limit: ") == bool(would.any())
+    back = q.copy()
+    back[joint] -= 0.05
+    assert "joint_limit" not in rig.send(FR3.gripper_pose(back[None])[0]).refused
+
+
+def test_silence_is_held_within_its_time_to_live_and_stopped_when_it_lasts(rig):
+    rig.arm.pass_time(0.09)
+    rig.gate.watch()
+    assert rig.last != "hold"
+    rig.arm.pass_time(0.02)
+    rig.gate.watch()
+    assert rig.last == "hold" and rig.told[-1].cause == "no_command"
+    rig.arm.pass_time(0.9)
+    rig.gate.watch()
+    assert rig.last == "hold" and not rig.gate.stopped
+    rig.arm.pass_time(0.2)
+    rig.gate.watch()
+    assert rig.last == "stop" and rig.gate.stopped and rig.told[-1].cause == "held_too_long"
+
+
+def test_a_good_command_ends_a_hold_but_not_a_stop(rig):
+    rig.send(pose=[np.nan] * 7)
+    assert rig.send(moved(x=0.005)).refused == ""
+    rig.gate.stop()
+    assert rig.send().refused.startswith("stopped: ") and rig.last == "stop"
+    rig.gate.recover()
+    assert rig.send().refused == ""
+
+
+def test_nothing_moves_before_the_operator_enables_it_nor_after(rig):
+    rig.enabled = False
+    rig.gate.watch()
+    assert rig.last == "hold" and rig.told[-1].cause == "not_enabled"
+    assert rig.send().refused.startswith("not_enabled: ")
+    for attempt in (rig.gate.home, rig.gate.recover):
+        with pytest.raises(RuntimeError, match="must be enabled by the operator"):
+            attempt()
+    assert "home" not in rig.arm.received
+
+
+def test_an_old_state_and_an_arm_that_is_not_ready_hold(rig):
+    rig.arm.frozen = True
+    rig.arm.pass_time(0.06)
+    assert rig.send().refused.startswith("stale_state: ")
+    rig.arm.frozen = False
+    rig.arm.pass_time(PERIOD)
+    assert rig.send().refused == ""
+    rig.arm.measured = replace(rig.arm.measured, mode="reflex")
+    rig.gate.watch()
+    assert rig.last == "hold" and rig.told[-1].cause == "not_ready" and "got reflex" in rig.told[-1].detail
+
+
+def test_an_arm_out_of_reach_is_stopped_in_name_and_nothing_is_sent_when_it_is_back(rig):
+    rig.arm.unreachable = True
+    assert rig.send().refused.startswith("out_of_reach: ")
+    assert rig.gate.stopped
+    rig.arm.unreachable = False
+    assert rig.send().refused.startswith("stopped: ")
+
+
+def test_at_rest_nothing_is_watched(rig):
+    rig.gate.hold()
+    told = len(rig.arm.received)
+    rig.arm.pass_time(60.0)
+    rig.gate.watch()
+    assert len(rig.arm.received) == told and not rig.gate.stopped
+
+
+def test_closing_stops_first(rig):
+    rig.gate.close()
+    assert rig.arm.received[-2:] == ["stop", "close"]
+
+
+def test_pulling_goes_the_straight_way():
+    target = moved(x=0.1, turn=(0.0, 0.0, 0.5))
+    pulled = pulled_towards(HOME, target, 0.02, 0.1)
+    np.testing.assert_allclose(pulled, moved(x=0.02, turn=(0.0, 0.0, 0.1)), atol=1e-9)
+    np.testing.assert_allclose(pulled_towards(HOME, target, 1.0, 1.0), target, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("max_speed", 0.0, "max_speed must be a number above 0, got 0.0"),
+        ("workspace_low", (0.8, -0.4, 0.0), "workspace_low must be below workspace_high"),
+        ("workspace_high", (0.7, 0.4), "workspace_high must be three finite numbers"),
+        ("hold_before_stop", float("nan"), "hold_before_stop must be a number above 0"),
+    ],
+)
+def test_bad_limits_are_refused_by_name(field, value, said):
+    with pytest.raises(ValueError, match=said):
+        SafetyLimits(**{field: value})
