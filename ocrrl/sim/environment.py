@@ -15,7 +15,6 @@ from ocrrl.interface.observations import Images, Observation
 from ocrrl.interface.protocols import StepResult
 from ocrrl.sim.arm_chain import arm_chain
 from ocrrl.sim.dynamics import Dynamics, DynamicsRange
-
 from ocrrl.sim.renderer import SceneRenderer
 from ocrrl.sim.scene import FINGER_TRAVEL, SUBSTEPS, Look, compile_scene, robot_and_table
 from ocrrl.sim.tabletop_scene import SceneState, TabletopScene

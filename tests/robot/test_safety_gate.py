@@ -43,7 +43,7 @@ def rig():
 
 def moved(x=0.0, y=0.0, z=0.0, turn=(0.0, 0.0, 0.0)):
     quaternion = rotations.multiply(rotations.from_rotation_vector(np.array(turn)), HOME[3:])
-    return np.concatenate([HOME[:3] + [x, y, z], quaternion])
+    return np.concatenate([HOME[:3] + np.array([x, y, z]), quaternion])
 
 
 def test_a_safe_command_goes_through_as_it_is(rig):
