@@ -1,0 +1,97 @@
+"""The Franka Hand in a thread of its own: its calls block for as long as the fingers move, and only the latest wish counts.
+
+An opening in [0, 1] becomes a grasp or an opening with hysteresis, so that a hand between the two does not flutter.
+"""
+
+import contextlib
+import threading
+from typing import Protocol
+
+from ocrrl.interface.observations import MAX_GRIPPER_WIDTH
+
+CLOSE_BELOW, OPEN_ABOVE = 0.4, 0.6
+SPEED = 0.1  # [m/s]
+FORCE = 30.0  # [N]
+# Grasping to the object's own width lifts nothing: to zero, and whatever stops the fingers on the way is held.
+GRASP_WIDTH, EPSILON_INNER, EPSILON_OUTER = 0.0, 0.005, MAX_GRIPPER_WIDTH
+
+
+class Hand(Protocol):
+    """What is used of `franky.Gripper`."""
+
+    @property
+    def width(self) -> float: ...
+
+    def grasp(self, width: float, speed: float, force: float, epsilon_inner: float, epsilon_outer: float) -> bool: ...
+
+    def move(self, width: float, speed: float) -> bool: ...
+
+    def stop(self) -> bool: ...
+
+
+class GripperThread:
+    """Follows the latest of the openings it is given; `failure` says why it no longer does."""
+
+    def __init__(self, hand: Hand) -> None:
+        self._hand = hand
+        self._changed = threading.Condition()
+        self._wish: bool | None = None  # open, closed, or as it is
+        self._done: bool | None = None
+        self._over = False
+        self._width = float(hand.width)
+        self.failure = ""
+        self._thread = threading.Thread(target=self._follow, name="gripper", daemon=True)
+        self._thread.start()
+
+    @property
+    def width(self) -> float:
+        """The latest distance between the fingers [m]; asking for it does not wait for the hand."""
+        return self._width
+
+    def want(self, opening: float) -> None:
+        """Close below `CLOSE_BELOW`, open above `OPEN_ABOVE`, stay in between; returns at once."""
+        wish = True if opening > OPEN_ABOVE else False if opening < CLOSE_BELOW else self._wish
+        with self._changed:
+            if wish != self._wish:
+                self._wish = wish
+                self._changed.notify()
+
+    def stop(self) -> None:
+        """Stay as the fingers are."""
+        with self._changed:
+            self._wish = self._done
+        with contextlib.suppress(Exception):
+            self._hand.stop()
+
+    def close(self) -> None:
+        """End the thread; the fingers stay as they are."""
+        with self._changed:
+            self._over = True
+            self._changed.notify()
+        with contextlib.suppress(Exception):
+            self._hand.stop()
+        self._thread.join(timeout=2.0)
+
+    def _follow(self) -> None:
+        while True:
+            with self._changed:
+                while not self._over and self._wish == self._done:
+                    self._changed.wait(timeout=0.05)
+                    if not self._over and self._wish == self._done:
+                        break  # to read the width
+                if self._over:
+                    return
+                wish = self._wish
+            try:
+                if wish is not None and wish != self._done:
+                    if wish:
+                        self._hand.move(MAX_GRIPPER_WIDTH, SPEED)
+                    else:
+                        self._hand.grasp(GRASP_WIDTH, SPEED, FORCE, EPSILON_INNER, EPSILON_OUTER)
+                    self._done = wish
+                self._width = float(self._hand.width)
+            except Exception as error:  # franky's exceptions share no base with Python's own
+                with self._changed:
+                    if wish == self._wish and not self._over:
+                        self.failure = f"the gripper failed: {error}"
+                        return

@@ -1,0 +1,164 @@
+"""The real driver franky against franky-sim over loopback: no robot, but every byte of the way to one."""
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from ocrrl.interface import rotations
+from ocrrl.robot.arm import READY, ArmCommand
+from ocrrl.robot.fr3 import FR3
+from ocrrl.robot.gripper_thread import GripperThread
+from ocrrl.robot.safety_gate import SafetyGate
+from ocrrl.robot.safety_limits import SafetyLimits
+from ocrrl.robot.watchdog import Watchdog
+
+franky = pytest.importorskip("franky")
+PATIENCE = 60.0  # [s] of wall time, on a busy machine
+
+
+@pytest.fixture
+def server():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.robot.franka_server"], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    yield process
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def arm(server):
+    from ocrrl.robot.franky_arm import FrankyArm
+
+    arm = FrankyArm(server.stdout.readline().strip(), enforce_realtime=False)
+    yield arm
+    arm.close()
+
+
+def wait_for(condition, what):
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, f"waited {PATIENCE} s for {what}"
+        time.sleep(0.01)
+
+
+def drive(gate, target, opening=1.0, steps=40):
+    """Twenty commands a second of the robot's clock, until `steps` were taken: a busy machine may be late with some."""
+    end = time.monotonic() + PATIENCE
+    while steps:
+        now = gate.now()
+        applied = gate.command(ArmCommand(target, opening, now, 0.2))
+        assert applied.refused == "" or applied.refused.startswith(("stale_command", "stale_state")), applied.refused
+        assert time.monotonic() < end, f"waited {PATIENCE} s for commands to be taken"
+        steps -= not applied.refused
+        while gate.now() < now + 0.05:
+            time.sleep(0.002)
+
+
+def test_the_arm_goes_where_it_is_told_holds_in_silence_and_is_stopped(arm):
+    gate = SafetyGate(arm, SafetyLimits(), FR3, lambda: True)
+    start = gate.state()
+    assert start.mode == READY
+    turn = rotations.from_rotation_vector(np.array([0.0, 0.0, 0.2]))
+    target = np.concatenate(
+        [start.gripper_pose[:3] + np.array([0.04, 0.03, -0.05]), rotations.multiply(turn, start.gripper_pose[3:])]
+    )
+    drive(gate, target)
+    reached = gate.state().gripper_pose
+    assert np.linalg.norm(reached[:3] - target[:3]) < 0.01
+    error = rotations.to_rotation_vector(rotations.multiply(target[3:], rotations.conjugate(reached[3:])))
+    assert np.linalg.norm(error) < 0.05
+
+    with Watchdog(gate):
+        gate.command(ArmCommand(target, 1.0, gate.now(), 0.15))
+        wait_for(lambda: any(fault.cause == "no_command" for fault in gate.faults), "the watchdog to hold")
+        wait_for(lambda: gate.stopped, "the watchdog to stop")
+    assert gate.command(ArmCommand(target, 1.0, gate.now(), 0.15)).refused.startswith("stopped")
+    gate.recover()
+    drive(gate, target, steps=3)
+    gate.home()
+    wait_for(
+        lambda: np.linalg.norm((gate.state().gripper_pose - start.gripper_pose)[:3]) < 3e-3, "the arm to come home"
+    )
+
+
+def test_the_hand_closes_and_opens_while_the_arm_moves(arm):
+    gate = SafetyGate(arm, SafetyLimits(), FR3, lambda: True)
+    here = gate.state().gripper_pose
+    drive(gate, here, opening=0.0, steps=30)
+    wait_for(lambda: gate.state().gripper_width < 0.01, "the hand to close")
+    drive(gate, here, opening=0.5, steps=3)
+    assert gate.state().gripper_width < 0.01, "in between it stays as it is"
+    drive(gate, here, opening=1.0, steps=30)
+    wait_for(lambda: gate.state().gripper_width > 0.07, "the hand to open")
+
+
+def test_a_server_that_dies_is_an_arm_that_cannot_be_reached(server, arm):
+    gate = SafetyGate(arm, SafetyLimits(), FR3, lambda: True)
+    here = gate.state().gripper_pose
+    drive(gate, here, steps=3)
+    server.kill()
+    server.wait()
+
+    def refused():
+        time.sleep(0.05)
+        return gate.command(ArmCommand(here, 1.0, gate.faults[-1].time if gate.faults else 0.0, 0.15)).refused
+
+    wait_for(refused, "a command to be refused")
+
+
+def test_a_robot_that_is_not_there_is_named():
+    from ocrrl.robot.franky_arm import FrankyArm
+
+    with pytest.raises(RuntimeError, match=r"robot 127\.9\.9\.9 cannot be reached: .*FCI activated"):
+        FrankyArm("127.9.9.9", enforce_realtime=False)
+
+
+class SlowHand:
+    """Fingers that take their time, and note what they were asked."""
+
+    def __init__(self):
+        self.width, self.asked, self.broken = 0.08, [], False
+
+    def grasp(self, width, speed, force, epsilon_inner, epsilon_outer):
+        return self._go("close", 0.03)
+
+    def move(self, width, speed):
+        return self._go("open", width)
+
+    def stop(self):
+        return True
+
+    def _go(self, what, width):
+        if self.broken:
+            raise RuntimeError("no more air")
+        self.asked.append(what)
+        time.sleep(0.1)
+        self.width = width
+        return True
+
+
+def test_of_many_wishes_only_the_latest_counts_and_none_waits():
+    hand = SlowHand()
+    thread = GripperThread(hand)
+    begun = time.monotonic()
+    for opening in (0.0, 1.0, 0.0, 1.0, 0.0, 0.5):
+        thread.want(opening)
+    assert time.monotonic() - begun < 0.05
+    wait_for(lambda: thread.width == 0.03, "the fingers")
+    time.sleep(0.3)
+    assert hand.asked[-1] == "close" and len(hand.asked) <= 3
+    thread.close()
+
+
+def test_a_hand_that_fails_is_told():
+    hand = SlowHand()
+    hand.broken = True
+    thread = GripperThread(hand)
+    thread.want(0.0)
+    wait_for(lambda: thread.failure, "the failure")
+    assert thread.failure == "the gripper failed: no more air"
+    thread.close()
