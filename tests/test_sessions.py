@@ -198,7 +198,7 @@ def test_the_robot_is_refused_without_an_approval_and_lacks_a_driver_with_one(pr
     assert code == 1 and "must be for cell fr3, got one for rehearsal" in err
     _, out, _ = command(*APPROVE, "--cell", "fr3", "--episodes", 1)
     code, _, err = command(*hardware, token=out.strip())
-    assert code == 1 and "the FR3 driver is not here yet" in err
+    assert code == 1 and "its camera and pose tracker are not here yet" in err
     assert not LAYOUT.session("fr3", NAME).exists()
 
 

@@ -63,8 +63,8 @@ def open_cell(
             raise NotApproved(f"opening cell {name} needs an approval for {' and '.join(wanted)}, got {got}")
     if name == "fr3":
         raise RuntimeError(
-            "cell fr3 cannot be opened: the FR3 driver is not here yet (it will need `uv pip install 'ocrrl[robot]'`). "
-            "Approvals, the guard and session folders are; practise with --cell rehearsal, a twin handled as hardware"
+            "cell fr3 cannot be opened: its camera and pose tracker are not here yet. The arm's driver, the safety gate, "
+            "approvals and session folders are; practise with --cell rehearsal, a twin handled as hardware"
         )
     from ocrrl.robot.guarded_cell import GuardedCell
     from ocrrl.robot.twin import TwinCell

@@ -1,4 +1,4 @@
-"""What a cell's arm may do. The limits stand in the cell file; docs/cell_file.md says why each is there."""
+"""What a cell's arm may do; docs/safety.md says why each limit is there."""
 
 from dataclasses import dataclass
 
