@@ -261,7 +261,9 @@ def test_the_door_to_a_cell_asks_for_an_approval_of_that_cell(tmp_path, clock, a
 
 def test_the_robot_has_no_camera_yet_and_says_so(tmp_path, clock, approve):
     approval = check(approve(), *SESSION, 1, clock, tmp_path)
-    with pytest.raises(RuntimeError, match=r"its camera and pose tracker are not here yet\..* practise with --cell rehearsal"):
+    with pytest.raises(
+        RuntimeError, match=r"its camera and pose tracker are not here yet\..* practise with --cell rehearsal"
+    ):
         open_cell("fr3", Scene(), approval, clock, tmp_path)
     assert episodes_begun(tmp_path, approval.nonce) == 0
 
