@@ -5,7 +5,7 @@ Legend: N environments, n of them selected by ids (n,), O tracked objects, H act
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -102,7 +102,6 @@ class Environment(Protocol):
         ...
 
 
-@runtime_checkable
 class PlaceableEnvironment(Environment, Protocol):
     """An environment that can be put into a recorded state."""
 
