@@ -133,8 +133,8 @@ class SafetyGate:
     def recover(self) -> None:
         """Be ready again; raises RuntimeError when the operator has not enabled motion."""
         self._require_enabled("recover")
+        self._arm.recover()
         with self._lock:
-            self._arm.recover()
             self._followed, self._held_since, self._stopped = None, None, False
 
     def home(self) -> None:
@@ -144,7 +144,7 @@ class SafetyGate:
             raise RuntimeError("an arm that was stopped must be recovered before it goes home")
         with self._lock:
             self._followed, self._held_since = None, None
-            self._arm.home()
+        self._arm.home()  # it takes seconds, in which another thread must be able to stop the arm
 
     def close(self) -> None:
         """Stop and let go of the arm."""
@@ -254,10 +254,8 @@ class SafetyGate:
     def _refuse(self, now: float, cause: Cause, detail: str) -> Applied:
         """Hold from now on, and say why; a stopped arm stays stopped."""
         self._report(now, cause, detail)
-        if not self._stopped:
-            if self._held_since is None:
-                self._held_since = now
-            self._followed = None
+        if not self._stopped and self._held_since is None:  # told again at each refusal, a compliant arm would sink
+            self._followed, self._held_since = None, now
             try:
                 self._arm.hold()
             except RuntimeError as error:

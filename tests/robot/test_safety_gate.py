@@ -1,5 +1,6 @@
 """No command that is unsafe or old reaches the arm, and every fault holds it and is told."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -138,6 +139,33 @@ def test_silence_is_held_within_its_time_to_live_and_stopped_when_it_lasts(rig):
     rig.arm.pass_time(0.2)
     rig.gate.watch()
     assert rig.last == "stop" and rig.gate.stopped and rig.told[-1].cause == "held_too_long"
+
+
+def test_an_arm_that_holds_is_not_told_again(rig):
+    for _ in range(5):
+        rig.send(pose=[np.nan] * 7)
+        rig.gate.watch()
+    assert rig.arm.received.count("hold") == 1 and len(rig.told) == 5
+
+
+def test_an_arm_on_its_way_home_can_be_stopped(rig):
+    begun, stopped = threading.Event(), threading.Event()
+
+    def home():
+        begun.set()
+        assert stopped.wait(10.0), "stop had to wait for the arm to come home"
+
+    rig.arm.home = home
+    going = threading.Thread(target=rig.gate.home)
+    going.start()
+    assert begun.wait(10.0)
+    stopping = threading.Thread(target=rig.gate.stop)
+    stopping.start()
+    stopping.join(5.0)
+    came_through = rig.last == "stop"
+    stopped.set()
+    going.join()
+    assert came_through and rig.gate.stopped
 
 
 def test_a_good_command_ends_a_hold_but_not_a_stop(rig):
