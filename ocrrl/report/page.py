@@ -118,19 +118,20 @@ def svg_figure(svg: str, caption: str, panels: int = 1) -> str:
 
     One of several `panels` scrolls sideways on a narrow screen instead of shrinking.
     """
-    encoded = base64.b64encode(svg.encode()).decode()
-    text = escape(caption, quote=True)
-    image = f'<img alt="{text}" src="data:image/svg+xml;base64,{encoded}">'
-    kind = "wide" if panels > 1 else "narrow"
-    return f'<figure><div class="{kind}">{image}</div><figcaption>{text}</figcaption></figure>'
+    return _figure("image/svg+xml", svg.encode(), caption, "wide" if panels > 1 else "narrow")
 
 
 def picture(jpeg: bytes, caption: str) -> str:
     """`jpeg` as an image, scrolling sideways on a narrow screen; `caption` is also read aloud."""
-    encoded = base64.b64encode(jpeg).decode()
+    return _figure("image/jpeg", jpeg, caption, "wide")
+
+
+def _figure(media_type: str, content: bytes, caption: str, kind: str) -> str:
+    """An image with its caption, in a box of the CSS class `kind`."""
+    encoded = base64.b64encode(content).decode()
     text = escape(caption, quote=True)
-    image = f'<img alt="{text}" src="data:image/jpeg;base64,{encoded}">'
-    return f'<figure><div class="wide">{image}</div><figcaption>{text}</figcaption></figure>'
+    image = f'<img alt="{text}" src="data:{media_type};base64,{encoded}">'
+    return f'<figure><div class="{kind}">{image}</div><figcaption>{text}</figcaption></figure>'
 
 
 def video(mp4: bytes, caption: str) -> str:

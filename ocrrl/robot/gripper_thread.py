@@ -75,10 +75,7 @@ class GripperThread:
     def _follow(self) -> None:
         while True:
             with self._changed:
-                while not self._over and self._wish == self._done:
-                    self._changed.wait(timeout=0.05)
-                    if not self._over and self._wish == self._done:
-                        break  # to read the width
+                self._changed.wait_for(lambda: self._over or self._wish != self._done, timeout=0.05)
                 if self._over:
                     return
                 wish = self._wish
