@@ -25,6 +25,8 @@ class StepResult:
     """Dense staged reward in [0, 1]."""
     success: Bool[np.ndarray, " n"]
     """The tabletop task is solved and has stayed so for the task's `success_hold` steps."""
+    aborted: str = ""
+    """Why the episode cannot go on, in a cell where that happens (N = 1): the arm was stopped, the operator ended it."""
 
 
 class VLA(Protocol):

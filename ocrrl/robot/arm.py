@@ -3,6 +3,7 @@
 Poses (7,) are position [m] and wxyz quaternion of the gripper frame in the robot base frame; times [s] are the clock's.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -75,8 +76,8 @@ class Arm(Protocol):
         """After a stop or a reflex: be ready again, holding still."""
         ...
 
-    def home(self) -> None:
-        """Open the fingers and move the joints to the home position."""
+    def home(self, joint_positions: Sequence[float]) -> None:
+        """Open the fingers and move the joints to `joint_positions` (7,) [rad], slowly."""
         ...
 
     def close(self) -> None:

@@ -6,11 +6,11 @@ the measured joints and our own chain.
 """
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ocrrl.interface.tabletop_tasks import HOME_JOINTS
 from ocrrl.robot.arm import READY, Applied, ArmCommand, ArmState
 from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.gripper_thread import GripperThread
@@ -81,11 +81,11 @@ class FrankyArm:
             if not self._robot.recover_from_errors():
                 raise RuntimeError("its errors remain; look at Desk, and at the arm")
 
-    def home(self) -> None:
+    def home(self, joint_positions: Sequence[float]) -> None:
         with self._failures("the arm did not come home"):
             self._end_tracking()
             self._gripper.want(1.0)
-            motion = self._franky.JointMotion(list(HOME_JOINTS), relative_dynamics_factor=HOMING_SPEED)
+            motion = self._franky.JointMotion(list(joint_positions), relative_dynamics_factor=HOMING_SPEED)
             self._robot.move(motion)
 
     def close(self) -> None:

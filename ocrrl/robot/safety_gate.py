@@ -8,9 +8,8 @@ then `recover` that makes it follow again. Every fault is kept with its cause.
 """
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,36 +17,11 @@ from ocrrl.interface import rotations
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.robot.arm import READY, Applied, Arm, ArmCommand, ArmState
+from ocrrl.robot.fault import Cause, Fault
 from ocrrl.robot.safety_limits import SafetyLimits
 
 QUATERNION_TOLERANCE = 1e-3  # of a unit quaternion's length
 LONGEST_STEP = 2.0 / CONTROL_HZ  # [s] that a command may make up for at most, after a pause
-
-Cause = Literal[
-    "not_enabled",
-    "stopped",
-    "not_ready",
-    "stale_state",
-    "stale_command",
-    "not_finite",
-    "not_a_rotation",
-    "workspace",
-    "jump",
-    "tilt",
-    "joint_limit",
-    "no_command",
-    "held_too_long",
-    "out_of_reach",
-]
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Why an arm was held or stopped, and when on its clock [s]."""
-
-    time: float
-    cause: Cause
-    detail: str
 
 
 class SafetyGate:
@@ -67,7 +41,7 @@ class SafetyGate:
         self._lock = threading.RLock()
         self._followed: ArmCommand | None = None
         self._held_since: float | None = None
-        self._stopped = False
+        self._stopped = self._homing = False
         self.faults: list[Fault] = []
 
     @property
@@ -101,14 +75,18 @@ class SafetyGate:
     def watch(self) -> None:
         """Hold an arm that has no good command any more, stop one that has held for longer than `hold_before_stop`."""
         with self._lock:
-            if self._stopped or (self._followed is None and self._held_since is None):
-                return  # at rest: nobody asked for motion
+            at_rest = self._followed is None and self._held_since is None and not self._homing
+            if self._stopped or at_rest:
+                return
             try:
                 now, state = self._arm.now(), self._arm.state()
             except RuntimeError as error:
                 self._refuse(self._last_time(), "out_of_reach", f"the arm did not answer: {error}")
                 return
-            if self._held_since is None:
+            if self._homing:
+                if not self._enabled():
+                    self._stop(now, "not_enabled", "the operator has withdrawn motion on the way home")
+            elif self._held_since is None:
                 fault = self._lapsed(state, now)
                 if fault is not None:
                     self._refuse(now, *fault)
@@ -137,14 +115,17 @@ class SafetyGate:
         with self._lock:
             self._followed, self._held_since, self._stopped = None, None, False
 
-    def home(self) -> None:
-        """Go home; raises RuntimeError when the operator has not enabled motion or the arm was stopped."""
+    def home(self, joint_positions: Sequence[float]) -> None:
+        """Go to `joint_positions` (7,) [rad]; raises RuntimeError when the operator has not enabled motion or the arm was stopped."""
         self._require_enabled("home")
         if self._stopped:
             raise RuntimeError("an arm that was stopped must be recovered before it goes home")
         with self._lock:
-            self._followed, self._held_since = None, None
-        self._arm.home()  # it takes seconds, in which another thread must be able to stop the arm
+            self._followed, self._held_since, self._homing = None, None, True
+        try:
+            self._arm.home(joint_positions)  # it takes seconds, in which another thread must be able to stop the arm
+        finally:
+            self._homing = False
 
     def close(self) -> None:
         """Stop and let go of the arm."""

@@ -14,6 +14,9 @@ from ocrrl.interface.observations import Images, Observation, residual_observati
 from ocrrl.interface.protocols import Capture, Environment, Policy, Residual, StepResult
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome, EpisodeTrace
 
+LOST_STEPS = 20
+"""Control steps after which a residual that still lacks an object's pose is no longer added: training drops poses for a step."""
+
 
 class EpisodeObserver(Protocol):
     """Watches episodes without touching them: a recorder, a film, a live view."""
@@ -53,8 +56,9 @@ def run_episodes(
 ) -> list[EpisodeOutcome]:
     """One episode for each initial state in `seeds`, in that order; without `residual` the base policy acts alone.
 
-    Runs in lockstep batches of `environment.num_envs` (the last may be smaller). An episode ends in success or at the
-    tabletop task's horizon. Raises ValueError when an action is not finite.
+    Runs in lockstep batches of `environment.num_envs` (the last may be smaller). An episode ends in success, at the
+    tabletop task's horizon, or where the cell aborts it. Objects that were lost for longer than `LOST_STEPS` leave the
+    base alone until they are seen again. Raises ValueError when an action is not finite.
     """
     outcomes = []
     for first in range(0, len(seeds), environment.num_envs):
@@ -83,6 +87,7 @@ def _run_batch(
     if observer:
         observer.begin(running, seeds)
     kept = np.zeros((len(seeds), ACTION_DIM), np.float32)
+    lost_steps = np.zeros(len(seeds), int)
     for t in range(horizon):
         observation = environment.observe().take(running)
         camera = _OncePerStep(environment.capture)
@@ -90,7 +95,8 @@ def _run_batch(
         visible = observation.confident()
         if residual is not None and t % residual.every == 0:
             kept[running] = residual.residual(residual_observation(observation, base_action, visible))
-        delta = kept[running]
+        lost_steps[running] = np.where(visible.all(axis=-1), 0, lost_steps[running] + 1)
+        delta = np.where(lost_steps[running, None] > LOST_STEPS, 0.0, kept[running]).astype(np.float32)
         action = limit(base_action) if residual is None else compose(base_action, delta)
         if not np.isfinite(action).all():
             broken = [seeds[i] for i in running[~np.isfinite(action).all(axis=-1)]]
@@ -108,7 +114,7 @@ def _run_batch(
         total_reward[running] += result.reward
         success[running] = result.success
         running = running[~result.success]
-        if len(running) == 0:
+        if len(running) == 0 or result.aborted:
             break
 
     outcomes = [

@@ -1,5 +1,6 @@
 """An arm on a clock of its own that goes where it is told at once, and fails when a test says so."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -50,8 +51,11 @@ class ScriptedArm:
     def recover(self) -> None:
         self._told("recover")
 
-    def home(self) -> None:
+    def home(self, joint_positions: Sequence[float]) -> None:
         self._told("home")
+        joints = np.array(joint_positions, float)
+        pose = FR3.gripper_pose(joints[None])[0]
+        self.measured = replace(self.measured, gripper_pose=pose, joint_positions=joints)
 
     def close(self) -> None:
         self.received.append("close")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ocrrl.interface import rotations
+from ocrrl.interface.tabletop_tasks import HOME_JOINTS
 from ocrrl.robot.arm import READY, ArmCommand
 from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.gripper_thread import GripperThread
@@ -79,7 +80,7 @@ def test_the_arm_goes_where_it_is_told_holds_in_silence_and_is_stopped(arm):
     assert gate.command(ArmCommand(target, 1.0, gate.now(), 0.15)).refused.startswith("stopped")
     gate.recover()
     drive(gate, target, steps=3)
-    gate.home()
+    gate.home(HOME_JOINTS)
     wait_for(
         lambda: np.linalg.norm((gate.state().gripper_pose - start.gripper_pose)[:3]) < 3e-3, "the arm to come home"
     )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ocrrl.interface import rotations
+from ocrrl.interface.tabletop_tasks import HOME_JOINTS
 from ocrrl.robot.arm import ArmCommand
 from ocrrl.robot.fr3 import FR3, JOINT_LIMITS
 from ocrrl.robot.safety_gate import SafetyGate, pulled_towards
@@ -151,12 +152,12 @@ def test_an_arm_that_holds_is_not_told_again(rig):
 def test_an_arm_on_its_way_home_can_be_stopped(rig):
     begun, stopped = threading.Event(), threading.Event()
 
-    def home():
+    def home(joint_positions):
         begun.set()
         assert stopped.wait(10.0), "stop had to wait for the arm to come home"
 
     rig.arm.home = home
-    going = threading.Thread(target=rig.gate.home)
+    going = threading.Thread(target=rig.gate.home, args=(HOME_JOINTS,))
     going.start()
     assert begun.wait(10.0)
     stopping = threading.Thread(target=rig.gate.stop)
@@ -166,6 +167,20 @@ def test_an_arm_on_its_way_home_can_be_stopped(rig):
     stopped.set()
     going.join()
     assert came_through and rig.gate.stopped
+
+
+def test_an_operator_who_withdraws_motion_stops_an_arm_on_its_way_home(rig):
+    def home(joint_positions):
+        rig.gate.watch()
+        assert rig.arm.received[-1] != "stop"
+        rig.enabled = False
+        watching = threading.Thread(target=rig.gate.watch)
+        watching.start()
+        watching.join(5.0)
+
+    rig.arm.home = home
+    rig.gate.home(HOME_JOINTS)
+    assert rig.last == "stop" and rig.gate.stopped and rig.told[-1].cause == "not_enabled"
 
 
 def test_a_good_command_ends_a_hold_but_not_a_stop(rig):
@@ -182,7 +197,7 @@ def test_nothing_moves_before_the_operator_enables_it_nor_after(rig):
     rig.gate.watch()
     assert rig.last == "hold" and rig.told[-1].cause == "not_enabled"
     assert rig.send().refused.startswith("not_enabled: ")
-    for attempt in (rig.gate.home, rig.gate.recover):
+    for attempt in (lambda: rig.gate.home(HOME_JOINTS), rig.gate.recover):
         with pytest.raises(RuntimeError, match="must be enabled by the operator"):
             attempt()
     assert "home" not in rig.arm.received

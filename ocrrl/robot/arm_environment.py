@@ -1,0 +1,214 @@
+"""A cell as the control loop sees it: an arm, cameras and a tracker as one environment of one (Algorithm 2).
+
+A control step lasts 1/CONTROL_HZ on the arm's own clock. What fails in an episode (a camera, the tracker, the arm) does not
+raise: the arm is held, and the step says that the episode was aborted and why, so that what was recorded is kept.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from ocrrl.interface.actions import CONTROL_HZ, advance_command, gripper_opening, limit
+from ocrrl.interface.observations import CONFIDENCE_THRESHOLD, Images, Observation
+from ocrrl.interface.protocols import StepResult
+from ocrrl.interface.tabletop_tasks import TabletopTask
+from ocrrl.perception.asynchronous_tracker import AsynchronousTracker, PostureHistory
+from ocrrl.perception.frames import FrameSource
+from ocrrl.perception.object_tracker import PoseEstimate, RobotPosture
+from ocrrl.perception.pose_gate import PoseGate
+from ocrrl.robot.arm import ArmCommand, ArmState
+from ocrrl.robot.cell_operator import CellOperator
+from ocrrl.robot.safety_gate import SafetyGate
+
+PERIOD = 1.0 / CONTROL_HZ  # [s]
+TIME_TO_LIVE = 0.20  # [s] of a command, from the observation that it answers
+POLL = 0.002  # [s] of sleep between two looks at the arm's clock
+
+Picture = Callable[[Float[np.ndarray, "H W 3"]], np.ndarray]
+"""A camera's colour picture to what the VLA sees of it."""
+
+
+@dataclass(frozen=True)
+class CellCamera:
+    """An open camera, the part of its picture that a VLA sees, and where it stands, for an episode's attributes."""
+
+    frames: FrameSource
+    view: Picture
+    calibration: Mapping[str, object]
+
+
+class ArmEnvironment:
+    """Implements `interface.protocols.Environment` and `robot.guarded_cell.RobotCell`; `num_envs` is 1."""
+
+    num_envs = 1
+
+    def __init__(
+        self,
+        cell: str,
+        task: TabletopTask,
+        arm: SafetyGate,
+        cameras: Mapping[str, CellCamera],
+        tracker: AsynchronousTracker,
+        postures: PostureHistory,
+        poses: PoseGate,
+        operator: CellOperator,
+        registration_time: float = 5.0,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`postures` is what the tracker looks the arm up in; `sleep` passes wall time while the arm's clock runs."""
+        self.cell, self.tabletop_task = cell, task
+        self._arm, self._cameras, self._tracker, self._postures = arm, cameras, tracker, postures
+        self._poses, self._operator, self._sleep = poses, operator, sleep
+        self._registration_time = registration_time
+        self._commanded = np.zeros(7)
+        self._observed = self._tick = 0.0
+        self._held_steps = 0
+        self._failure = ""
+        self._last: Observation | None = None
+        self._pictures: Images = {}
+        self.periods: list[float] = []
+        """Time [s] on the arm's clock that each control step took."""
+
+    def reset(self, ids: np.ndarray, seeds: Sequence[int]) -> None:
+        """Have the table set, go home and find every object. RuntimeError where the cell is not fit for an episode."""
+        (seed,) = seeds
+        self._operator.prepare(int(seed))
+        if self._arm.stopped:
+            self._arm.recover()
+        self._arm.home(self.tabletop_task.home_joints)
+        self._failure, self._held_steps, self._last = "", 0, None
+        self._poses.reset()
+        self._tracker.reset(self._arm.now())
+        self._find_objects()
+        self._commanded = self._arm.state().gripper_pose
+        self._tick = self._arm.now()
+
+    def observe(self) -> Observation:
+        try:
+            self._observed = self._arm.now()
+            state = self._remembered(self._arm.state())
+            estimate = self._tracker.latest()
+            if estimate is None:
+                raise RuntimeError("the tracker gives no poses")
+            poses, confidence = self._poses.filter(estimate, self._observed, state.gripper_pose, state.gripper_width)
+            self._last = Observation(
+                gripper_pose=state.gripper_pose[None],
+                commanded_pose=self._commanded[None].copy(),
+                joint_positions=state.joint_positions[None],
+                gripper_width=np.array([state.gripper_width]),
+                object_poses=poses[None],
+                object_confidence=confidence[None],
+            )
+        except RuntimeError as error:
+            self._fail(str(error))
+            if self._last is None:
+                raise
+        return self._last
+
+    def capture(self, ids: np.ndarray) -> Images:
+        pictures = {}
+        for name, camera in self._cameras.items():
+            frame = None
+            try:
+                frame = camera.frames.latest()
+            except RuntimeError as error:
+                self._fail(f"camera {name}: {error}")
+            if frame is not None:
+                self._pictures[name] = camera.view(frame.colour)[None]
+            pictures[name] = self._pictures[name]
+        return pictures
+
+    def step(self, actions: np.ndarray, ids: np.ndarray) -> StepResult:
+        (action,) = limit(np.asarray(actions, float))
+        reason = self._failure or self._operator.ended()
+        if not reason:
+            reason = self._send(action)
+        if reason:
+            self._come_to_rest()
+            return StepResult(np.zeros(1), np.zeros(1, bool), aborted=reason)
+        self._held_steps = self._held_steps + 1 if self._operator.solved() else 0
+        return StepResult(np.zeros(1), np.array([self._held_steps >= self.tabletop_task.success_hold]))
+
+    def calibration(self) -> dict[str, dict[str, object]]:
+        """Where the cameras stand, for an episode's attributes."""
+        return {name: dict(camera.calibration) for name, camera in self._cameras.items()}
+
+    def close(self) -> None:
+        """Stop the arm and let go of arm, tracker, cameras and operator, whatever one of them says to it."""
+        failures = []
+        closed = (self._arm, self._tracker, *(camera.frames for camera in self._cameras.values()), self._operator)
+        for part in closed:
+            try:
+                part.close()
+            except RuntimeError as error:
+                failures.append(str(error))
+        if failures:
+            raise RuntimeError("; ".join(failures))
+
+    def _send(self, action: np.ndarray) -> str:
+        """Send the command that `action` makes, and wait for the next control step; why that cannot be, if so."""
+        try:
+            state = self._arm.state()
+            target = advance_command(self._commanded, state.gripper_pose, action)
+            opening = float(gripper_opening(action[6:])[0])
+            applied = self._arm.command(ArmCommand(target, opening, self._observed, TIME_TO_LIVE))
+            self._commanded = state.gripper_pose if applied.command is None else applied.command.pose
+            self._wait_for_next_step()
+        except RuntimeError as error:
+            return str(error)
+        return applied.refused if self._arm.stopped else ""
+
+    def _wait_for_next_step(self) -> None:
+        """Until one control period after the last step; a late step is not made up for by a shorter one."""
+        begun, self._tick = self._tick, self._tick + PERIOD
+        while (now := self._arm.now()) < self._tick:
+            self._remembered(self._arm.state())
+            self._sleep(min(POLL, self._tick - now))
+        self.periods.append(now - begun)
+        self._tick = now if now > self._tick + PERIOD / 2 else self._tick
+
+    def _find_objects(self) -> None:
+        """Wait until the tracker is sure of every object."""
+        begun, estimate = self._arm.now(), None
+        while (now := self._arm.now()) - begun < self._registration_time:
+            self._remembered(self._arm.state())
+            estimate = self._tracker.latest()
+            if estimate is not None and self._found(estimate) and self._pictured():
+                return
+            self._sleep(POLL)
+        names = [tracked.name for tracked in self.tabletop_task.objects]
+        found = np.zeros(len(names)) if estimate is None else estimate.confidence
+        missing = [
+            f"{name} ({trust:.2f})" for name, trust in zip(names, found, strict=True) if trust < CONFIDENCE_THRESHOLD
+        ]
+        raise RuntimeError(
+            f"every object must be found within {self._registration_time} s with a confidence of {CONFIDENCE_THRESHOLD}, "
+            f"got {', '.join(missing) or 'no picture of a camera'} after {now - begun:.1f} s: put it where the camera sees it"
+        )
+
+    def _found(self, estimate: PoseEstimate) -> bool:
+        return bool((estimate.confidence >= CONFIDENCE_THRESHOLD).all())
+
+    def _pictured(self) -> bool:
+        """Whether every camera has a picture; keeps the first ones."""
+        frames = {name: camera.frames.latest() for name, camera in self._cameras.items()}
+        self._pictures = {n: self._cameras[n].view(f.colour)[None] for n, f in frames.items() if f is not None}
+        return len(self._pictures) == len(self._cameras)
+
+    def _remembered(self, state: ArmState) -> ArmState:
+        self._postures.add(state.time, RobotPosture(state.joint_positions, state.gripper_width))
+        return state
+
+    def _fail(self, reason: str) -> None:
+        """Note why the episode cannot go on, and hold the arm at once."""
+        self._failure = self._failure or reason
+        self._come_to_rest()
+
+    def _come_to_rest(self) -> None:
+        if not self._arm.stopped:
+            with contextlib.suppress(RuntimeError):  # an arm out of reach: the watchdog finds that too, and stops it
+                self._arm.hold()

@@ -1,0 +1,155 @@
+"""A cell file: what one lab's cell is made of, in YAML. docs/cell_file.md explains every key.
+
+Read once when a cell is opened; nothing in it can be changed while the arm moves.
+"""
+
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from ocrrl.params import ParamsError, build
+from ocrrl.robot.safety_limits import SafetyLimits
+
+NEXT_STEP = "docs/cell_file.md says what a cell file holds"
+
+
+@dataclass(frozen=True)
+class ArmSection:
+    """The arm and its hand."""
+
+    host: str
+    """Address of the robot's control box."""
+    enforce_realtime: bool = True
+    """False without a real-time kernel; the robot then stops more often for want of commands."""
+
+    def __post_init__(self) -> None:
+        if not self.host.strip():
+            raise ValueError(f"host must be the robot's address, got {self.host!r}")
+
+
+@dataclass(frozen=True)
+class CameraSection:
+    """One camera: which, how it is run, and the square of its picture that the VLA sees."""
+
+    serial: str
+    view_left: int
+    view_top: int
+    view_size: int
+    """[pixels], of the colour picture."""
+    width: int = 640
+    height: int = 480
+    frames_per_second: int = 30
+    depth: bool = False
+    calibration: str = ""
+    """File that `ocrrl calibrate` wrote; needed where `depth` is on, since objects are tracked there."""
+    on_hand: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.serial.strip():
+            raise ValueError(f"serial must be the camera's serial number, got {self.serial!r}")
+        low, beyond = min(self.view_left, self.view_top), max(self.view_left - self.width, self.view_top - self.height)
+        if self.view_size < 1 or low < 0 or beyond + self.view_size > 0:
+            square = f"{self.view_size} pixels from ({self.view_left}, {self.view_top})"
+            raise ValueError(f"view_size must keep the square within {self.width} x {self.height}, got {square}")
+        if self.depth and not self.calibration:
+            raise ValueError(
+                "calibration must name the camera's calibration where depth is true; `ocrrl calibrate` makes it"
+            )
+
+
+@dataclass(frozen=True)
+class TrackingSection:
+    """Where object poses come from, and for how long they are believed."""
+
+    camera: str
+    estimator: Literal["geometric", "remote"] = "geometric"
+    address: str = ""
+    """Of the remote estimator's server, such as tcp://127.0.0.1:5555."""
+    max_age: float = 0.20
+    """[s] after which a pose is not believed any more."""
+    max_speed: float = 1.5
+    """[m/s]; an object that moved faster between two estimates is not believed at once."""
+    hold_grasped: float = 1.0
+    """[s] for which an object that is hidden by the fingers which hold it is taken to move with them."""
+    registration_time: float = 5.0
+    """[s] within which every object must be found at an episode's start."""
+
+    def __post_init__(self) -> None:
+        if self.estimator not in ("geometric", "remote"):
+            raise ValueError(f"estimator must be geometric or remote, got {self.estimator!r}")
+        if (self.estimator == "remote") != bool(self.address):
+            raise ValueError(f"address must be given for the remote estimator and no other, got {self.address!r}")
+        for name in ("max_age", "max_speed", "hold_grasped", "registration_time"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class CellFile:
+    """One cell."""
+
+    arm: ArmSection
+    cameras: dict[str, CameraSection]
+    """By the names that the VLA knows them under."""
+    tracking: TrackingSection
+    limits: SafetyLimits = field(default_factory=SafetyLimits)
+    max_calibration_age_days: float = 30.0
+
+    def __post_init__(self) -> None:
+        camera = self.cameras.get(self.tracking.camera)
+        if camera is None or not camera.depth:
+            with_depth = ", ".join(name for name, section in self.cameras.items() if section.depth) or "none"
+            raise ValueError(
+                f"tracking.camera must be a camera with depth ({with_depth}), got {self.tracking.camera!r}"
+            )
+
+
+def read_cell_file(path: Path) -> CellFile:
+    """The cell in `path`.
+
+    Raises ValueError that names the file, the key, what was required and what was got.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path} must be a cell file, it is not there; copy cells/fr3.yaml and edit it ({NEXT_STEP})")
+    try:
+        sections = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} must be YAML: {error}") from error
+    if not isinstance(sections, dict):
+        raise ValueError(f"{path} must hold {', '.join(_keys())}, got {type(sections).__name__}; {NEXT_STEP}")
+    if unknown := sorted(set(sections) - set(_keys())):
+        raise ValueError(f"{path}: {unknown[0]} is no key of a cell file; the keys are {', '.join(_keys())}")
+    for name in ("arm", "cameras", "tracking"):
+        if not isinstance(sections.get(name), dict):
+            raise ValueError(
+                f"{path}: {name} must be given, with its own keys, got {sections.get(name)!r}; {NEXT_STEP}"
+            )
+    try:
+        built: dict[str, Any] = {
+            "arm": _section(ArmSection, sections["arm"], f"{path}: arm"),
+            "cameras": {
+                str(name): _section(CameraSection, values, f"{path}: cameras.{name}")
+                for name, values in sections["cameras"].items()
+            },
+            "tracking": _section(TrackingSection, sections["tracking"], f"{path}: tracking"),
+            "limits": _section(SafetyLimits, sections.get("limits", {}), f"{path}: limits"),
+        }
+        if "max_calibration_age_days" in sections:
+            built["max_calibration_age_days"] = sections["max_calibration_age_days"]
+        return build(CellFile, built, str(path), complete=False)
+    except ParamsError as error:
+        raise ValueError(f"{error} ({NEXT_STEP})") from error
+
+
+def _section(section: type, values: Any, where: str) -> Any:
+    """A section from its keys; those without a default must be there."""
+    required = [f.name for f in fields(section) if f.default is MISSING and f.default_factory is MISSING]
+    if isinstance(values, dict) and (missing := [name for name in required if name not in values]):
+        raise ParamsError(f"{where}.{missing[0]} must be given")
+    return build(section, values, where, complete=False)
+
+
+def _keys() -> list[str]:
+    return [f.name for f in fields(CellFile)]

@@ -1,0 +1,30 @@
+"""Who stands beside a cell: sets the table for an episode, says whether it succeeded, and may end it at any moment."""
+
+from typing import Protocol
+
+
+class CellOperator(Protocol):
+    """A person, or what stands in for one in a twin."""
+
+    def prepare(self, seed: int) -> None:
+        """Set the table for the initial state `seed`; returns when the arm may go home and begin.
+
+        Raises RuntimeError when the operator ends the session instead.
+        """
+        ...
+
+    def enabled(self) -> bool:
+        """Whether the arm may move at this moment; asked by the watchdog, twice a control period."""
+        ...
+
+    def solved(self) -> bool:
+        """Whether the tabletop task is solved at this moment; success is judged by the operator, never by a policy."""
+        ...
+
+    def ended(self) -> str:
+        """Why the operator ends this episode; empty while it may go on."""
+        ...
+
+    def close(self) -> None:
+        """The session is over."""
+        ...

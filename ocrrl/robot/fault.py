@@ -1,0 +1,30 @@
+"""Why an arm was held or stopped."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Cause = Literal[
+    "not_enabled",
+    "stopped",
+    "not_ready",
+    "stale_state",
+    "stale_command",
+    "not_finite",
+    "not_a_rotation",
+    "workspace",
+    "jump",
+    "tilt",
+    "joint_limit",
+    "no_command",
+    "held_too_long",
+    "out_of_reach",
+]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why an arm was held or stopped, and when on its clock [s]."""
+
+    time: float
+    cause: Cause
+    detail: str
