@@ -74,12 +74,13 @@ class ArmEnvironment:
         """Time [s] on the arm's clock that each control step took."""
 
     def reset(self, ids: np.ndarray, seeds: Sequence[int]) -> None:
-        """Have the table set, go home and find every object. RuntimeError where the cell is not fit for an episode."""
+        """Go home, have the table set and find every object. RuntimeError where the cell is not fit for an episode."""
         (seed,) = seeds
-        self._operator.prepare(int(seed))
+        self._operator.clear()
         if self._arm.stopped:
             self._arm.recover()
         self._arm.home(self.tabletop_task.home_joints)
+        self._operator.set_up(int(seed))
         self._failure, self._held_steps, self._last = "", 0, None
         self._poses.reset()
         self._tracker.reset(self._arm.now())

@@ -6,11 +6,15 @@ from typing import Protocol
 class CellOperator(Protocol):
     """A person, or what stands in for one in a twin."""
 
-    def prepare(self, seed: int) -> None:
-        """Set the table for the initial state `seed`; returns when the arm may go home and begin.
+    def clear(self) -> None:
+        """Make way: returns when the arm may open its fingers and go home.
 
         Raises RuntimeError when the operator ends the session instead.
         """
+        ...
+
+    def set_up(self, seed: int) -> None:
+        """Set the table for the initial state `seed`; returns when the episode may begin. RuntimeError likewise."""
         ...
 
     def enabled(self) -> bool:

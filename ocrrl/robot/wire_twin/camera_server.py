@@ -1,0 +1,48 @@
+"""The wire twin's cameras, a process of their own: rendering beside the arm would slow it to a fifth.
+
+`python -m ocrrl.robot.wire_twin.camera_server` follows the arm server's state and publishes each picture with the simulated
+time it shows: {camera, time, colour, depth}, colour as RGB bytes and depth as float32 metres; it prints its address.
+"""
+
+import argparse
+import json
+
+import msgpack
+import numpy as np
+import zmq
+
+from ocrrl.robot.twin import TWIN_LOOK
+from ocrrl.robot.wire_twin.arm_server import LOOPBACK
+from ocrrl.robot.wire_twin.scene_simulator import wire_twin_model
+from ocrrl.sim.rgbd_camera import FOVY, RgbdCamera
+from ocrrl.worlds import make_scene
+
+FIELDS_OF_VIEW = {"front": FOVY, "wrist": TWIN_LOOK.cameras["wrist"].fovy}
+"""[deg], of the whole height of each camera's picture."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", required=True, help="tabletop task, such as cube_lift")
+    parser.add_argument("--state", required=True, help="address of the arm server's state")
+    options = parser.parse_args()
+    model = wire_twin_model(make_scene(options.task))
+    cameras = {name: RgbdCamera(model, name, fovy) for name, fovy in FIELDS_OF_VIEW.items()}
+    context = zmq.Context.instance()
+    pictures, state = context.socket(zmq.PUB), context.socket(zmq.SUB)
+    pictures.setsockopt(zmq.SNDHWM, 4)
+    state.setsockopt(zmq.CONFLATE, 1)
+    state.setsockopt(zmq.SUBSCRIBE, b"")
+    state.connect(options.state)
+    print(json.dumps({"pictures": f"{LOOPBACK}:{pictures.bind_to_random_port(LOOPBACK)}"}), flush=True)
+    generator = np.random.default_rng(0)
+    while True:
+        seen = msgpack.unpackb(state.recv())
+        for name, camera in cameras.items():
+            colour, depth = camera.render(np.array(seen["qpos"]), generator)
+            message = {"camera": name, "time": seen["time"], "colour": colour.tobytes(), "depth": depth.tobytes()}
+            pictures.send_multipart([name.encode(), msgpack.packb(message)])
+
+
+if __name__ == "__main__":
+    main()
