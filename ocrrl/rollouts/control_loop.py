@@ -80,6 +80,7 @@ def _run_batch(
     success = np.zeros(len(seeds), bool)
     steps = np.zeros(len(seeds), int)
     total_reward = np.zeros(len(seeds))
+    aborted = ""
     traces = _Traces(len(seeds)) if keep_traces else None
 
     environment.reset(running, seeds)
@@ -114,7 +115,8 @@ def _run_batch(
         total_reward[running] += result.reward
         success[running] = result.success
         running = running[~result.success]
-        if len(running) == 0 or result.aborted:
+        aborted = result.aborted
+        if len(running) == 0 or aborted:
             break
 
     outcomes = [
@@ -124,6 +126,7 @@ def _run_batch(
             steps=int(steps[i]),
             total_reward=float(total_reward[i]),
             trace=traces.of(i) if traces else None,
+            aborted=aborted if i in running else "",
         )
         for i, seed in enumerate(seeds)
     ]

@@ -30,3 +30,5 @@ class EpisodeOutcome:
     steps: int
     total_reward: float
     trace: EpisodeTrace | None = None
+    aborted: str = ""
+    """Why it could not go on, where a cell ended it."""

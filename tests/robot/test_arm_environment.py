@@ -1,0 +1,162 @@
+"""A cell as the control loop sees it: paced on the arm's clock, and at rest when a part of it fails."""
+
+import numpy as np
+import pytest
+
+from ocrrl.interface.tabletop_tasks import CUBE_LIFT
+from ocrrl.rollouts.control_loop import run_episodes
+from ocrrl.rollouts.rollout_recorder import RolloutRecorder
+
+from .scripted_arm import HOME
+from .scripted_cell import OBJECT, ScriptedCell
+
+ONE = np.array([0])
+
+
+@pytest.fixture
+def cell():
+    cell = ScriptedCell()
+    cell.environment.reset(ONE, [7])
+    return cell
+
+
+class Base:
+    """Down, slowly; `before` is called before each action."""
+
+    def __init__(self, before=lambda t: None):
+        self._before, self._t = before, 0
+
+    def reset(self, ids):
+        self._t = 0
+
+    def act(self, observation, ids, capture):
+        self._before(self._t)
+        self._t += 1
+        capture(ids)
+        return np.array([[0.0, 0.0, -0.001, 0.0, 0.0, 0.0, 1.0]])
+
+
+def test_an_episode_begins_with_the_table_set_and_the_arm_at_home(cell):
+    assert cell.operator.events == ["clear", "set up 7"]
+    assert cell.arm.received == ["home"]
+    seen = cell.environment.observe()
+    np.testing.assert_allclose(seen.gripper_pose[0], HOME, atol=1e-12)
+    np.testing.assert_array_equal(seen.object_poses[0, 0], OBJECT)
+
+
+def test_a_step_lasts_a_control_period_on_the_arms_clock(cell):
+    for _ in range(40):
+        cell.step()
+    periods = np.array(cell.environment.periods)
+    assert abs(periods.mean() - 0.05) < 0.001 and periods.max() < 0.055
+
+
+def test_a_step_that_was_late_is_not_made_up_for(cell):
+    cell.step()
+    cell.arm.pass_time(0.1)
+    cell.step()
+    cell.step()
+    assert cell.environment.periods[-1] > 0.045
+
+
+def test_an_action_moves_the_command_by_itself(cell):
+    cell.step(0.01, 0.0, -0.01)
+    np.testing.assert_allclose(cell.arm.received[-1].pose[:3], HOME[:3] + np.array([0.01, 0.0, -0.01]), atol=1e-6)
+    assert cell.arm.received[-1].opening == 1.0
+    cell.step(0.0, 0.0, 0.0, opening=0.2)
+    assert cell.arm.received[-1].opening == 0.0  # the gripper map of the interface
+
+
+def test_a_command_is_as_old_as_the_observation_that_it_answers(cell):
+    observed = cell.arm.time
+    cell.environment.observe()
+    cell.arm.pass_time(0.1)
+    cell.environment.step(np.array([[0.0] * 6 + [1.0]]), ONE)
+    assert cell.arm.received[-1].issued == observed
+
+
+def test_an_answer_that_took_too_long_is_refused_and_the_next_one_goes_on(cell):
+    cell.environment.observe()
+    cell.arm.pass_time(0.3)
+    result = cell.environment.step(np.array([[0.01] + [0.0] * 5 + [1.0]]), ONE)
+    assert cell.arm.received[-1] == "hold" and not result.aborted
+    assert cell.gate.faults[-1].cause == "stale_command"
+    assert not cell.step(0.01).aborted and cell.arm.received[-1] != "hold"
+
+
+def test_success_is_the_operators_word_and_must_last(cell):
+    results = []
+    for k in range(25):
+        cell.operator.is_solved = k not in (0, 5)
+        results.append(bool(cell.step().success[0]))
+    assert results.index(True) == 5 + CUBE_LIFT.success_hold
+
+
+def test_an_episode_that_the_operator_ends_is_aborted_with_the_arm_at_rest(cell):
+    cell.step(0.01)
+    cell.operator.reason = "the operator said stop"
+    assert cell.step(0.01).aborted == "the operator said stop" and cell.arm.received[-1] == "hold"
+
+
+def broken_camera(cell):
+    cell.camera.failure = "device lost"
+
+
+def broken_tracker(cell):
+    cell.tracker.failure = "tracking ended"
+
+
+def broken_arm(cell):
+    cell.arm.unreachable = True
+
+
+@pytest.mark.parametrize(
+    ("fail", "reason"),
+    [(broken_camera, "camera front: device lost"), (broken_tracker, "tracking ended"), (broken_arm, "connection lost")],
+)
+def test_a_part_that_fails_ends_the_episode_with_its_cause_and_what_was_recorded_is_kept(fail, reason):
+    cell = ScriptedCell()
+    recorder = RolloutRecorder(cell.environment, "policy", cell.environment.calibration(), {})
+    recorder.seeds = {7}
+
+    def before(t):
+        if t == 10:
+            fail(cell)
+
+    (outcome,) = run_episodes(cell.environment, Base(before), None, [7], recorder)
+    assert not outcome.success and outcome.steps in (11, 12) and reason in outcome.aborted
+    assert len(recorder.episodes[7]) == outcome.steps and not recorder.episodes[7].attributes.success
+    moved = [told for told in cell.arm.received if not isinstance(told, str)]
+    assert len(moved) <= 11
+
+
+def test_poses_that_are_old_are_shown_as_lost(cell):
+    cell.tracker.frozen = cell.arm.time
+    for _ in range(6):
+        cell.step()
+    assert cell.environment.observe().object_confidence[0, 0] == 0.0
+
+
+def test_an_object_that_is_not_found_ends_the_start_and_says_which():
+    cell = ScriptedCell()
+    cell.tracker.confidence = 0.2
+    with pytest.raises(RuntimeError, match=r"cuboid \(0.20\).*where the camera sees it"):
+        cell.environment.reset(ONE, [7])
+
+
+def test_a_stopped_arm_is_recovered_for_the_next_episode(cell):
+    cell.gate.stop()
+    assert cell.step().aborted.startswith("stopped")
+    cell.environment.reset(ONE, [8])
+    assert cell.arm.received[-2:] == ["recover", "home"]
+    assert not cell.step(0.01).aborted
+
+
+def test_closing_lets_go_of_every_part_whatever_one_says(cell):
+    def fails():
+        raise RuntimeError("cannot stop")
+
+    cell.arm.close = fails
+    with pytest.raises(RuntimeError, match="cannot stop"):
+        cell.environment.close()
+    assert cell.camera.closed and cell.tracker.closed and cell.operator.events[-1] == "close"
