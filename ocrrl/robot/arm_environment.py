@@ -8,6 +8,7 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float
@@ -30,6 +31,12 @@ POLL = 0.002  # [s] of sleep between two looks at the arm's clock
 
 Picture = Callable[[Float[np.ndarray, "H W 3"]], np.ndarray]
 """A camera's colour picture to what the VLA sees of it."""
+
+
+class Closable(Protocol):
+    """A part of a cell that is let go of."""
+
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -57,13 +64,17 @@ class ArmEnvironment:
         poses: PoseGate,
         operator: CellOperator,
         registration_time: float = 5.0,
+        parts: Sequence[Closable] = (),
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`postures` is what the tracker looks the arm up in; `sleep` passes wall time while the arm's clock runs."""
+        """`postures` is what the tracker looks the arm up in; `sleep` passes wall time while the arm's clock runs.
+
+        `parts` are closed with it, in that order; somebody watches `arm` meanwhile (`robot.watchdog`).
+        """
         self.cell, self.tabletop_task = cell, task
         self._arm, self._cameras, self._tracker, self._postures = arm, cameras, tracker, postures
         self._poses, self._operator, self._sleep = poses, operator, sleep
-        self._registration_time = registration_time
+        self._registration_time, self._parts = registration_time, tuple(parts)
         self._commanded = np.zeros(7)
         self._observed = self._tick = 0.0
         self._held_steps = 0
@@ -139,10 +150,9 @@ class ArmEnvironment:
         return {name: dict(camera.calibration) for name, camera in self._cameras.items()}
 
     def close(self) -> None:
-        """Stop the arm and let go of arm, tracker, cameras and operator, whatever one of them says to it."""
+        """Close every part, whatever one of them says to it."""
         failures = []
-        closed = (self._arm, self._tracker, *(camera.frames for camera in self._cameras.values()), self._operator)
-        for part in closed:
+        for part in self._parts:
             try:
                 part.close()
             except RuntimeError as error:

@@ -7,22 +7,26 @@ from ocrrl.robot.safety_gate import SafetyGate
 
 
 class Watchdog:
-    """Watches `gate` from `with` to its end; on the way out, however it is left, the arm is stopped."""
+    """Watches `gate` until it is closed, or until the end of its `with`; then, however that came, the arm is stopped."""
 
     def __init__(self, gate: SafetyGate, period: float = 0.5 / CONTROL_HZ) -> None:
         """`period` [s] between two looks; half a control period, so that a lapse is seen within one."""
         self._gate, self._period = gate, period
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
-
-    def __enter__(self) -> "Watchdog":
         self._thread.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """End the watch, and stop the arm."""
         self._over.set()
         self._thread.join()
         self._gate.stop()
+
+    def __enter__(self) -> "Watchdog":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _watch(self) -> None:
         while not self._over.wait(self._period):

@@ -100,6 +100,7 @@ class ScriptedCell:
             postures=PostureHistory(),
             poses=PoseGate(),
             operator=self.operator,
+            parts=(self.gate, self.tracker, self.camera, self.operator),
             sleep=self.arm.pass_time,
         )
 

@@ -1,7 +1,9 @@
 """The wire twin's cameras, a process of their own: rendering beside the arm would slow it to a fifth.
 
 `python -m ocrrl.robot.wire_twin.camera_server` follows the arm server's state and publishes each picture with the simulated
-time it shows: {camera, time, colour, depth}, colour as RGB bytes and depth as float32 metres; it prints its address.
+time it shows: its name, then {time, height, width, colour, depth} with RGB bytes and float32
+metres. It prints one line of JSON:
+the address `pictures`, and `cameras` with the intrinsics, field of view [deg] and pose in the base frame of each.
 """
 
 import argparse
@@ -13,6 +15,7 @@ import zmq
 
 from ocrrl.robot.twin import TWIN_LOOK
 from ocrrl.robot.wire_twin.arm_server import LOOPBACK
+from ocrrl.robot.wire_twin.parent import add_parent_argument, end_with
 from ocrrl.robot.wire_twin.scene_simulator import wire_twin_model
 from ocrrl.sim.rgbd_camera import FOVY, RgbdCamera
 from ocrrl.worlds import make_scene
@@ -25,7 +28,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", required=True, help="tabletop task, such as cube_lift")
     parser.add_argument("--state", required=True, help="address of the arm server's state")
+    add_parent_argument(parser)
     options = parser.parse_args()
+    end_with(options.parent)
     model = wire_twin_model(make_scene(options.task))
     cameras = {name: RgbdCamera(model, name, fovy) for name, fovy in FIELDS_OF_VIEW.items()}
     context = zmq.Context.instance()
@@ -34,13 +39,24 @@ def main() -> None:
     state.setsockopt(zmq.CONFLATE, 1)
     state.setsockopt(zmq.SUBSCRIBE, b"")
     state.connect(options.state)
-    print(json.dumps({"pictures": f"{LOOPBACK}:{pictures.bind_to_random_port(LOOPBACK)}"}), flush=True)
+    stands = {
+        name: {"intrinsics": camera.intrinsics, "pose": camera.camera_pose.tolist(), "fovy": FIELDS_OF_VIEW[name]}
+        for name, camera in cameras.items()
+    }
+    address = f"{LOOPBACK}:{pictures.bind_to_random_port(LOOPBACK)}"
+    print(json.dumps({"pictures": address, "cameras": stands}), flush=True)
     generator = np.random.default_rng(0)
     while True:
         seen = msgpack.unpackb(state.recv())
         for name, camera in cameras.items():
             colour, depth = camera.render(np.array(seen["qpos"]), generator)
-            message = {"camera": name, "time": seen["time"], "colour": colour.tobytes(), "depth": depth.tobytes()}
+            message = {
+                "time": seen["time"],
+                "height": len(colour),
+                "width": colour.shape[1],
+                "colour": colour.tobytes(),
+                "depth": depth.tobytes(),
+            }
             pictures.send_multipart([name.encode(), msgpack.packb(message)])
 
 

@@ -1,0 +1,80 @@
+"""An arm, cameras and a tracker put together as one cell: the same for the wire twin and for hardware."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ocrrl.interface.tabletop_tasks import TabletopTask
+from ocrrl.perception.asynchronous_tracker import AsynchronousTracker, PostureHistory
+from ocrrl.perception.camera_view import CameraView, view_of
+from ocrrl.perception.object_tracker import ObjectTracker
+from ocrrl.perception.pose_gate import PoseGate, PoseGateConfig
+from ocrrl.perception.realsense import FrameSets
+from ocrrl.perception.realsense_reader import RealSenseReader
+from ocrrl.robot.arm import Arm
+from ocrrl.robot.arm_environment import ArmEnvironment, CellCamera, Closable
+from ocrrl.robot.cell_file import CameraSection, CellFile
+from ocrrl.robot.cell_operator import CellOperator
+from ocrrl.robot.fault import Fault
+from ocrrl.robot.fr3 import FR3
+from ocrrl.robot.safety_gate import SafetyGate
+from ocrrl.robot.watchdog import Watchdog
+
+IMAGE_SIZE = 64
+"""[pixels] of what a VLA sees, as in the twin and the training simulator."""
+
+
+@dataclass(frozen=True)
+class OpenedCamera:
+    """A camera whose frames can be read, and where its optical frame stands: in the base, or None on the hand."""
+
+    frame_sets: FrameSets
+    pose: np.ndarray | None
+    calibration: Mapping[str, object]
+    """For an episode's attributes."""
+
+
+def assemble(
+    name: str,
+    task: TabletopTask,
+    file: CellFile,
+    arm: Arm,
+    cameras: Mapping[str, OpenedCamera],
+    tracker: ObjectTracker,
+    operator: CellOperator,
+    on_fault: Callable[[Fault], None],
+    first_closed: Sequence[Closable] = (),
+    last_closed: Sequence[Closable] = (),
+) -> ArmEnvironment:
+    """The cell `name` as an environment; closing it closes all that it is made of, the arm before cameras and operator.
+
+    `cameras` are those of `file`, opened; ValueError where one is missing.
+    """
+    if missing := sorted(set(file.cameras) - set(cameras)):
+        raise ValueError(f"cell {name} must have its cameras opened, got none for {', '.join(missing)}")
+    gate = SafetyGate(arm, file.limits, FR3, operator.enabled, on_fault)
+    readers = {key: RealSenseReader(camera.frame_sets, gate.now, camera.pose) for key, camera in cameras.items()}
+    postures, tracking = PostureHistory(), file.tracking
+    follower = AsynchronousTracker(tracker, readers[tracking.camera], postures.at)
+    gates = PoseGateConfig(max_age=tracking.max_age, max_speed=tracking.max_speed, hold_grasped=tracking.hold_grasped)
+    return ArmEnvironment(
+        cell=name,
+        task=task,
+        arm=gate,
+        cameras={
+            key: CellCamera(readers[key], _picture(file.cameras[key]), camera.calibration)
+            for key, camera in cameras.items()
+        },
+        tracker=follower,
+        postures=postures,
+        poses=PoseGate(gates),
+        operator=operator,
+        registration_time=tracking.registration_time,
+        parts=(Watchdog(gate), gate, *first_closed, follower, *readers.values(), operator, *last_closed),
+    )
+
+
+def _picture(section: CameraSection) -> Callable[[np.ndarray], np.ndarray]:
+    view = CameraView(section.view_left, section.view_top, section.view_size, IMAGE_SIZE)
+    return lambda colour: view_of(colour, view)

@@ -1,0 +1,45 @@
+"""Pictures of the wire twin's camera process into software cameras, as a USB cable brings them from the real ones."""
+
+import threading
+from collections.abc import Mapping
+
+import msgpack
+import numpy as np
+import zmq
+
+from ocrrl.perception.software_camera import SoftwareCamera
+
+WAIT = 100  # [ms] for a picture, before looking whether the feed was closed
+
+
+class PictureFeed:
+    """A thread that pushes each picture published at `address` into the software camera of its name."""
+
+    def __init__(
+        self, address: str, cameras: Mapping[str, SoftwareCamera], sizes: Mapping[str, tuple[int, int]]
+    ) -> None:
+        """`sizes` are the pictures' widths and heights."""
+        self._cameras, self._sizes = cameras, sizes
+        self._socket = zmq.Context.instance().socket(zmq.SUB)
+        self._socket.setsockopt(zmq.RCVHWM, 4)
+        self._socket.setsockopt(zmq.SUBSCRIBE, b"")
+        self._socket.connect(address)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="pictures", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._over.set()
+        self._thread.join()
+        self._socket.close(linger=0)
+
+    def _follow(self) -> None:
+        while not self._over.is_set():
+            if not self._socket.poll(WAIT):
+                continue
+            name, packed = self._socket.recv_multipart()
+            picture = msgpack.unpackb(packed)
+            height, width = picture["height"], picture["width"]
+            colour = np.frombuffer(picture["colour"], np.uint8).reshape(height, width, 3)
+            depth = np.frombuffer(picture["depth"], np.float32).reshape(height, width)
+            self._cameras[name.decode()].push(colour, depth, picture["time"])

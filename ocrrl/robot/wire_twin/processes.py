@@ -1,0 +1,59 @@
+"""The wire twin's two processes: started with a cell, ended with it whatever happens to the one who started them."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+PATIENCE = 60.0  # [s] of wall time for a process to say where it listens
+
+
+class ServerProcess:
+    """`python -m module arguments`, in a process group of its own; its log goes to `log`."""
+
+    def __init__(self, module: str, arguments: Sequence[str], log: Path) -> None:
+        """Returns once the process has printed its line of JSON, `told`. RuntimeError with the log's end when it does not."""
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self._log = log
+        with log.open("wb") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", module, *arguments, "--parent", str(os.getpid())],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                start_new_session=True,
+            )
+        try:
+            self.told = json.loads(self._first_line())
+        except (ValueError, TimeoutError) as error:
+            self.close()
+            ending = log.read_text(errors="replace")[-500:].strip()
+            raise RuntimeError(
+                f"{module} must say where it listens within {PATIENCE:g} s ({error}): {ending}"
+            ) from error
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def close(self) -> None:
+        """End the process and whatever it started."""
+        if self.running:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def _first_line(self) -> str:
+        assert self._process.stdout is not None
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            if select.select([self._process.stdout], [], [], 0.2)[0]:
+                return self._process.stdout.readline().decode()
+            if not self.running:
+                raise TimeoutError(f"it ended with code {self._process.returncode}")
+        raise TimeoutError("it said nothing")

@@ -1,0 +1,76 @@
+"""The wire twin as a cell: its processes started, the real drivers connected to them, and all of it put together."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from ocrrl.interface.tabletop_tasks import TabletopTask
+from ocrrl.perception.frames import Intrinsics
+from ocrrl.perception.geometric_tracker import GeometricTracker
+from ocrrl.perception.software_camera import SoftwareCamera
+from ocrrl.robot.arm_cell import OpenedCamera, assemble
+from ocrrl.robot.arm_environment import ArmEnvironment
+from ocrrl.robot.cell_file import CellFile, read_cell_file
+from ocrrl.robot.fault_log import FaultLog
+from ocrrl.robot.fr3 import FR3
+from ocrrl.robot.franky_arm import FrankyArm
+from ocrrl.robot.wire_twin.picture_feed import PictureFeed
+from ocrrl.robot.wire_twin.processes import ServerProcess
+from ocrrl.robot.wire_twin.twin_operator import TwinOperator
+
+NAME = "wire_twin"
+CELL_FILE = Path("cells/wire_twin.yaml")
+
+
+def open_wire_twin(
+    task: TabletopTask, folder: Path, clock: Callable[[], float], cell_file: Path = CELL_FILE
+) -> ArmEnvironment:
+    """The wire twin with the tabletop task `task`; its logs go to `folder`, `clock` [s] dates its faults.
+
+    Raises ValueError for a cell file that is wrong, RuntimeError when a process does not start.
+    """
+    file = read_cell_file(cell_file)
+    with ExitStack() as opened:
+        arm_server = _started(opened, "arm_server", ("--task", task.slug), folder)
+        arguments = ("--task", task.slug, "--state", arm_server.told["state"])
+        camera_server = _started(opened, "camera_server", arguments, folder)
+        arm = FrankyArm(arm_server.told["robot"], file.arm.enforce_realtime)
+        opened.callback(arm.close)
+        stands = camera_server.told["cameras"]
+        cameras = {name: _camera(file, name, stands[name]) for name in file.cameras}
+        feed = PictureFeed(camera_server.told["pictures"], {name: camera for name, (camera, _) in cameras.items()})
+        opened.callback(feed.close)
+        environment = assemble(
+            name=NAME,
+            task=task,
+            file=file,
+            arm=arm,
+            cameras={name: camera for name, (_, camera) in cameras.items()},
+            tracker=GeometricTracker(task, FR3),
+            operator=TwinOperator(arm_server.told["state"], arm_server.told["table"]),
+            on_fault=FaultLog(folder / "faults.jsonl", clock),
+            first_closed=(feed,),
+            last_closed=(camera_server, arm_server),
+        )
+        opened.pop_all()  # from here on the environment closes them
+        return environment
+
+
+def _started(opened: ExitStack, module: str, arguments: tuple[str, ...], folder: Path) -> ServerProcess:
+    process = ServerProcess(f"{__package__}.{module}", arguments, folder / f"{module}.log")
+    opened.callback(process.close)
+    return process
+
+
+def _camera(file: CellFile, name: str, stands: dict) -> tuple[SoftwareCamera, OpenedCamera]:
+    section = file.cameras[name]
+    software = SoftwareCamera(
+        Intrinsics(*stands["intrinsics"]), section.frames_per_second, section.serial, has_depth=section.depth
+    )
+    pose = None if section.on_hand else np.array(stands["pose"])
+    calibration = {"serial": section.serial, "intrinsics": stands["intrinsics"], "fovy": stands["fovy"]}
+    if pose is not None:
+        calibration["pose"] = pose.tolist()
+    return software, OpenedCamera(software, pose, calibration)
