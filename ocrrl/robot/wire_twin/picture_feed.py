@@ -15,11 +15,9 @@ WAIT = 100  # [ms] for a picture, before looking whether the feed was closed
 class PictureFeed:
     """A thread that pushes each picture published at `address` into the software camera of its name."""
 
-    def __init__(
-        self, address: str, cameras: Mapping[str, SoftwareCamera], sizes: Mapping[str, tuple[int, int]]
-    ) -> None:
-        """`sizes` are the pictures' widths and heights."""
-        self._cameras, self._sizes = cameras, sizes
+    def __init__(self, address: str, cameras: Mapping[str, SoftwareCamera]) -> None:
+        """Begin at once; `cameras` by the names that pictures come under."""
+        self._cameras = cameras
         self._socket = zmq.Context.instance().socket(zmq.SUB)
         self._socket.setsockopt(zmq.RCVHWM, 4)
         self._socket.setsockopt(zmq.SUBSCRIBE, b"")
