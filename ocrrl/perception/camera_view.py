@@ -1,0 +1,44 @@
+"""What a VLA sees of a camera's picture: a square of it, made small."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+
+@dataclass(frozen=True)
+class CameraView:
+    """The square of `size` pixels whose upper left pixel is (`x0`, `y0`), and the side of what is made of it [pixels]."""
+
+    x0: int
+    y0: int
+    size: int
+    image_size: int
+
+    def __post_init__(self) -> None:
+        if self.x0 < 0 or self.y0 < 0:
+            raise ValueError(f"a camera view's x0 and y0 must be at least 0, got ({self.x0}, {self.y0})")
+        if not 0 < self.image_size <= self.size:
+            raise ValueError(
+                f"a camera view's image_size must be in [1, size {self.size}], got {self.image_size}: enlarging adds nothing"
+            )
+
+    def check_resolution(self, width: int, height: int) -> None:
+        """ValueError unless the square lies inside a picture of `width` x `height` pixels."""
+        if self.x0 + self.size > width or self.y0 + self.size > height:
+            raise ValueError(
+                f"a camera view must lie inside the picture of {width}x{height} pixels, got x {self.x0} to "
+                f"{self.x0 + self.size}, y {self.y0} to {self.y0 + self.size}: change x0, y0 or size"
+            )
+
+
+def view_of(colour: UInt8[np.ndarray, "H W 3"], view: CameraView) -> UInt8[np.ndarray, "S S 3"]:
+    """The picture (S, S, 3) that `view` takes of `colour`; each pixel is the mean of the area that it stands for.
+
+    Raises ValueError if the square does not lie inside the picture.
+    """
+    height, width = colour.shape[:2]
+    view.check_resolution(width, height)
+    square = colour[view.y0 : view.y0 + view.size, view.x0 : view.x0 + view.size]
+    return cv2.resize(square, (view.image_size, view.image_size), interpolation=cv2.INTER_AREA)

@@ -1,0 +1,160 @@
+"""The one reader of RealSense cameras: a thread of its own that keeps the newest paired and aligned frame.
+
+It reads whatever gives framesets: a camera, a recording (`realsense_openers.py`), a software device (`software_camera.py`).
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ocrrl.perception.colour_depth import ColourDepth
+from ocrrl.perception.device_clock import DeviceClock
+from ocrrl.perception.frames import Frame
+from ocrrl.perception.realsense import FrameSet, FrameSets, realsense
+from ocrrl.perception.undistortion import Undistortion
+
+WAIT = 0.1  # [s] for a frameset, before looking whether the reader was closed
+UNKNOWN_POSE = np.full(7, np.nan)
+
+
+@dataclass(frozen=True)
+class ReaderLimits:
+    """When a camera counts as failed, in seconds of the arm's clock."""
+
+    first_frame_within: float = 5.0
+    max_age: float = 0.5
+    """Without a new frame."""
+    max_still: float = 1.0
+    """With pictures that are the same to the last bit, which a sensor's noise never lets happen; `inf` where pictures are
+    rendered without noise."""
+    settle: int = 15
+    """First framesets that are not shown: exposure finds its level in them, and their delays measure the clock's offset."""
+
+    def __post_init__(self) -> None:
+        for name in ("first_frame_within", "max_age", "max_still"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"a camera's {name} must be above 0 s, got {getattr(self, name)}")
+        if self.settle < 0:
+            raise ValueError(f"a camera's settle must be at least 0 framesets, got {self.settle}")
+
+
+class RealSenseReader:
+    """A `FrameSource` of depth aligned to colour; where `frame_sets` has no depth, the frames' depth is 0 everywhere."""
+
+    def __init__(
+        self,
+        frame_sets: FrameSets,
+        clock: Callable[[], float],
+        camera_pose: np.ndarray | None = None,
+        limits: ReaderLimits | None = None,
+    ) -> None:
+        """Start reading. `clock` is the arm's [s]; `camera_pose` (7,) is the colour camera's in the robot base frame.
+
+        Without `camera_pose`, as for a camera on the wrist, the frames' is NaN. `frame_sets` is closed with the reader.
+        """
+        self._frame_sets, self._clock = frame_sets, clock
+        self._limits = limits or ReaderLimits()
+        self._camera_pose = UNKNOWN_POSE if camera_pose is None else np.array(camera_pose, float)
+        self._align = realsense().align(realsense().stream.color)
+        self._lens: Undistortion | None = None
+        self._colour_depth: ColourDepth | None = None
+        self._device_clock = DeviceClock()
+        self._timestamp, self._number = -np.inf, -1
+        self._to_settle = self._limits.settle
+        self._frame: Frame | None = None
+        self._advanced = self._changed = self._opened = clock()
+        self._state, self._failure = "it sends no frames", ""
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._read, name=f"camera {frame_sets.serial}", daemon=True)
+        self._thread.start()
+
+    def latest(self) -> Frame | None:
+        """The newest frame; None before the first. Never waits.
+
+        Raises RuntimeError when the camera is lost, gave no first frame in time, sends no new frames, or the same picture.
+        """
+        frame, now, limits = self._frame, self._clock(), self._limits
+        if self._failure:
+            raise RuntimeError(self._failure)
+        if frame is None:
+            if now - self._opened > limits.first_frame_within:
+                raise self._failed(f"gave no frame within {limits.first_frame_within:g} s ({self._state})")
+            return None
+        if now - self._advanced > limits.max_age:
+            raise self._failed(f"has given no new frame for {now - self._advanced:.2f} s ({self._state})")
+        if now - self._changed > limits.max_still:
+            raise self._failed(f"has sent one and the same picture for {now - self._changed:.2f} s")
+        return frame
+
+    def close(self) -> None:
+        self._over.set()
+        self._thread.join()
+        self._frame_sets.close()
+
+    def _failed(self, how: str) -> RuntimeError:
+        return RuntimeError(
+            f"camera {self._frame_sets.serial} {how}: check its cable and port (USB 3), close other programs that use it, "
+            "then open it again"
+        )
+
+    def _read(self) -> None:
+        try:
+            while not self._over.is_set():
+                frame_set = self._frame_sets.wait(WAIT)
+                if frame_set is None:
+                    self._state = "it sends no frames"
+                else:
+                    self._take(frame_set, self._clock())
+        except Exception as error:  # whatever ends the thread has to be said by `latest`
+            self._failure = str(self._failed(f"was lost ({error})"))
+
+    def _take(self, frame_set: FrameSet, arrival: float) -> None:
+        colour, depth = frame_set.get_color_frame(), frame_set.get_depth_frame()
+        if not colour or (self._frame_sets.has_depth and not depth):
+            self._state = "colour and depth do not come in pairs"
+            return
+        timestamp, number = colour.get_timestamp() / 1000.0, colour.get_frame_number()
+        if timestamp == self._timestamp or number == self._number:
+            self._state = f"its timestamp or frame number stands still: {timestamp:.3f} s, {number}"
+            return
+        if timestamp < self._timestamp:  # the device or a repeated recording began anew
+            self._device_clock = DeviceClock()
+        self._timestamp, self._number = timestamp, number
+        captured = self._device_clock.time_of(timestamp, arrival)
+        if self._to_settle:
+            self._to_settle -= 1
+            self._state = "its first frames are let pass"
+        elif self._frame is None or captured > self._frame.captured:
+            self._show(self._frame_of(frame_set, captured), arrival)
+
+    def _show(self, frame: Frame, arrival: float) -> None:
+        if self._frame is None or not np.array_equal(frame.colour, self._frame.colour):
+            self._changed = arrival
+        self._advanced, self._frame = arrival, frame
+
+    def _frame_of(self, frame_set: FrameSet, captured: float) -> Frame:
+        lens = self._lens = self._lens or _lens(frame_set)
+        if self._frame_sets.has_depth:
+            corrected = self._colour_depth = self._colour_depth or _colour_depth(frame_set, lens)
+            frame_set = self._align.process(frame_set)
+            aligned = frame_set.get_depth_frame()
+            depth = corrected.of(lens.depth(np.asarray(aligned.get_data())) * np.float32(aligned.get_units()))
+        else:
+            depth = np.zeros((lens.intrinsics.height, lens.intrinsics.width), np.float32)
+        colour = lens.colour(np.asarray(frame_set.get_color_frame().get_data()))
+        return Frame(colour, depth, captured, lens.intrinsics, self._camera_pose)
+
+
+def _lens(frame_set: FrameSet) -> Undistortion:
+    profile = frame_set.get_color_frame().profile.as_video_stream_profile()
+    if profile.format() != realsense().format.rgb8:
+        raise RuntimeError(f"its colour must come as rgb8, got {profile.format()}: record or open it as rgb8")
+    return Undistortion(profile.get_intrinsics())
+
+
+def _colour_depth(frame_set: FrameSet, lens: Undistortion) -> ColourDepth:
+    to_colour = frame_set.get_depth_frame().profile.get_extrinsics_to(frame_set.get_color_frame().profile)
+    rotation = np.array(to_colour.rotation).reshape(3, 3).T  # librealsense stores columns
+    return ColourDepth(lens.intrinsics, rotation, np.array(to_colour.translation))
