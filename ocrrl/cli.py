@@ -83,7 +83,8 @@ def _parser() -> argparse.ArgumentParser:
         if name in ("train_residual", "evaluate"):
             stage.add_argument("--seed", type=int, default=0, help="seed of the residual's training")
         if name in ("rollout", "evaluate"):
-            stage.add_argument("--cell", help="twin (the stage, default), or a session in: rehearsal, fr3")
+            stage.add_argument("--cell", help="twin (the stage, default), or a session in: rehearsal, wire_twin, fr3")
+            stage.add_argument("--cell-file", type=Path, help="of a session's cell, in place of cells/<cell>.yaml")
             stage.add_argument(
                 "--episodes", type=int, help="of a session; evaluate runs base and base + residual in turn"
             )

@@ -19,6 +19,8 @@ class Cell:
     name: str
     needs_approval: bool
     stands_for: str
+    has_file: bool = False
+    """Whether it is made of what a cell file names: `cells/<name>.yaml` unless another is given."""
 
 
 CELLS = {
@@ -26,9 +28,11 @@ CELLS = {
     for cell in (
         Cell("twin", False, "a twin; no robot moved"),
         Cell("rehearsal", True, "a twin; no robot moved"),
-        Cell("fr3", True, "a Franka FR3; it moves"),
+        Cell("wire_twin", False, "a twin, through the real drivers; no robot moved", has_file=True),
+        Cell("fr3", True, "a Franka FR3; it moves", has_file=True),
     )
 }
+STAGES_CELL = "twin"
 
 
 def cell_named(name: str) -> Cell:
@@ -36,6 +40,15 @@ def cell_named(name: str) -> Cell:
     if name not in CELLS:
         raise ValueError(f"cell must be one of {', '.join(CELLS)}, got {name!r}")
     return CELLS[name]
+
+
+def session_cell(name: str) -> Cell:
+    """The cell called `name`; ValueError if it is unknown, or the stages' own, where no session is run."""
+    cell = cell_named(name)
+    if cell.name == STAGES_CELL:
+        others = ", ".join(known for known in CELLS if known != STAGES_CELL)
+        raise ValueError(f"a session must name a cell of its own ({others}), got {name}, where stages run")
+    return cell
 
 
 def cell_to_approve(name: str) -> Cell:
@@ -48,12 +61,18 @@ def cell_to_approve(name: str) -> Cell:
 
 
 def open_cell(
-    name: str, scene: "TabletopScene", approval: Approval | None, clock: Clock, folder: Path = WORK
+    name: str,
+    scene: "TabletopScene",
+    approval: Approval | None,
+    clock: Clock,
+    folder: Path = WORK,
+    cell_file: Path | None = None,
 ) -> "RobotCell":
     """The cell called `name`, one environment, with the tabletop task of `scene`.
 
-    Raises NotApproved without an approval for this cell and tabletop task where one is needed, RuntimeError for
-    hardware that has no driver here.
+    `folder` is where approvals are counted and logs go; `cell_file` is `cells/<name>.yaml` unless given. Raises
+    NotApproved without an approval for this cell and tabletop task where one is needed, ValueError for a cell file that
+    is wrong, RuntimeError for hardware that is not fit.
     """
     cell = cell_named(name)
     if cell.needs_approval:
@@ -61,13 +80,23 @@ def open_cell(
         got = (approval.cell, approval.tabletop_task) if approval else None
         if got != wanted:
             raise NotApproved(f"opening cell {name} needs an approval for {' and '.join(wanted)}, got {got}")
-    if name == "fr3":
-        raise RuntimeError(
-            "cell fr3 cannot be opened: its camera and pose tracker are not here yet. The arm's driver, the safety gate, "
-            "approvals and session folders are; practise with --cell rehearsal, a twin handled as hardware"
-        )
+    opened = _open(cell, scene, clock, folder / "cells" / name, cell_file or Path("cells") / f"{name}.yaml")
+    if approval is None:
+        return opened
     from ocrrl.robot.guarded_cell import GuardedCell
+
+    return GuardedCell(opened, approval, clock, folder)
+
+
+def _open(cell: Cell, scene: "TabletopScene", clock: Clock, logs: Path, cell_file: Path) -> "RobotCell":
+    if cell.name == "wire_twin":
+        from ocrrl.robot.wire_twin.wire_twin import open_wire_twin
+
+        return open_wire_twin(scene.task, logs, clock, cell_file)
+    if cell.name == "fr3":
+        from ocrrl.robot.fr3_cell import open_fr3_cell
+
+        return open_fr3_cell(scene.task, logs, clock, cell_file)
     from ocrrl.robot.twin import TwinCell
 
-    twin = TwinCell(scene, 1)
-    return GuardedCell(twin, approval, clock, folder) if approval else twin
+    return TwinCell(scene, 1)

@@ -62,6 +62,12 @@ class RolloutRecorder:
         for env, seed in self._running.items():
             self.episodes[seed] = self._rows.finish(env, self._attributes(by_seed[seed]))
 
+    def unfinished(self) -> dict[int, Episode]:
+        """By seed, the episodes in progress as far as they came, failures: what is left of a loop that ended in an error."""
+        begun = {env: seed for env, seed in self._running.items() if self._rows.length(env)}
+        outcomes = {env: EpisodeOutcome(seed, False, self._rows.length(env), 0.0) for env, seed in begun.items()}
+        return {begun[env]: self._rows.finish(env, self._attributes(outcome)) for env, outcome in outcomes.items()}
+
     def _attributes(self, outcome: EpisodeOutcome) -> EpisodeAttributes:
         task = self._environment.tabletop_task
         return EpisodeAttributes(

@@ -41,11 +41,11 @@ def run_multitask_stage(options: argparse.Namespace) -> int:
 
 def _require_stage_options(options: argparse.Namespace) -> None:
     """Raises ValueError for what only a session takes: a stage's values come from params.yaml, where DVC sees them."""
-    given = [name for name in ("episodes", "session") if getattr(options, name, None) is not None]
+    given = [name for name in ("episodes", "session", "cell_file") if getattr(options, name, None) is not None]
     if options.command == "rollout" and getattr(options, "seed", None) is not None:
         given.append("seed")
     if given:
         raise ValueError(
-            f"--{given[0]} must come with a --cell where an operator approves motion (rehearsal, fr3), got the stage, "
+            f"--{given[0].replace('_', '-')} must come with a session's --cell (rehearsal, wire_twin, fr3), got the stage, "
             "which runs in the twin with the values of params.yaml"
         )

@@ -1,7 +1,8 @@
 """A session's folder: episodes that are added and never replaced, and `session.json`, which says what was done.
 
-`<arm>/successes/episode_000000.h5` and `<arm>/failures/episode_000001.h5`; the number is the attempt's. `session.json`
-is written before an episode begins and after it was recorded, so that an interrupted one stays on the books.
+`<arm>/successes/episode_000000.h5` and `<arm>/failures/episode_000001.h5`; the number is the attempt's. What an error
+broke off lies in `<arm>/unfinished`. `session.json` is written before an episode begins and after it was recorded, so
+that an interrupted one stays on the books.
 """
 
 import json
@@ -16,6 +17,7 @@ from ocrrl.rollouts.episode_outcome import EpisodeOutcome, EpisodeTrace
 
 SCHEMA = 1
 FOLDER_OF = {True: "successes", False: "failures"}
+UNFINISHED = "unfinished"
 
 
 class Run(TypedDict):
@@ -31,7 +33,7 @@ class Run(TypedDict):
 
 
 class Attempt(TypedDict):
-    """One episode that began; the last three are null when it was interrupted."""
+    """One episode that began; success, steps and episode are null when it was interrupted."""
 
     number: int
     arm: str
@@ -40,6 +42,8 @@ class Attempt(TypedDict):
     success: bool | None
     steps: int | None
     episode: str | None
+    aborted: str
+    """Why it was ended before its time; empty where it was not."""
 
 
 class SessionFolder:
@@ -81,6 +85,7 @@ class SessionFolder:
             "success": None,
             "steps": None,
             "episode": None,
+            "aborted": "",
         }
         self.attempts.append(attempt)
         self._write()
@@ -91,14 +96,22 @@ class SessionFolder:
         self.attempts.remove(attempt)
         self._write()
 
-    def keep(self, attempt: Attempt, episode: Episode) -> None:
-        """Record the attempt's episode; RuntimeError if its file is there already."""
+    def keep(self, attempt: Attempt, episode: Episode, aborted: str = "") -> None:
+        """Record the attempt's episode, and why it was `aborted` if so; RuntimeError if its file is there already."""
         success = episode.attributes.success
         path = self._path(attempt, success)
         if path.exists():
             raise RuntimeError(f"{path} must not be there before its episode was recorded, got a file")
         write_episode(path, episode)
+        attempt["aborted"] = aborted
         self._note(attempt, path, success, len(episode))
+        self._write()
+
+    def keep_unfinished(self, attempt: Attempt, episode: Episode, why: str) -> None:
+        """Put aside what there is of an episode that an error ended; its initial state counts as not run yet."""
+        path = self.folder / attempt["arm"] / UNFINISHED / f"episode_{attempt['number']:06d}.h5"
+        write_episode(path, episode)
+        attempt["aborted"] = why
         self._write()
 
     def outcomes(self, arm: str) -> list[EpisodeOutcome]:

@@ -1,4 +1,4 @@
-"""`rollout` and `evaluate` in a cell where an operator approves motion: a session, not a stage of dvc.yaml.
+"""`rollout` and `evaluate` in a cell that is not the stages' twin: a session, not a stage of dvc.yaml.
 
 No stage runs this and no change of code does: an operator starts it, and `dvc add`s the folder that it leaves. Initial
 states come from the second half of the `rollout` range, for an evaluation of the `test` range (no stage trains on it),
@@ -20,7 +20,7 @@ from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
 from ocrrl.layout import ROLLED_OUT_SEED, WORK, Layout
 from ocrrl.lineage.revision import git
 from ocrrl.robot.approval import APPROVAL_VARIABLE, NAME, Approval, Clock, NotApproved, check, issue
-from ocrrl.robot.cells import Cell, cell_to_approve, open_cell
+from ocrrl.robot.cells import Cell, open_cell, session_cell
 from ocrrl.robot.file_lock import locked
 from ocrrl.robot.guarded_cell import RobotCell
 from ocrrl.robot.operator_prompt import ask_operator, at_terminal
@@ -34,12 +34,14 @@ from ocrrl.worlds import make_scene
 
 MAX_EPISODES = 1000
 TRACES = 3  # episodes of base + residual whose course `episodes.json` keeps, as the stage's default
+NOBODY, NOT_NEEDED = "nobody", "not needed"
+"""Operator and approval of a run in a cell where no robot moves."""
 _EARLIER_SEEDS = SEEDS_PER_RANGE // 2
 
 
 def run_session(options: argparse.Namespace, clock: Clock) -> int:
     """Run the episodes of the session that `options` name and that are not recorded yet; the exit code."""
-    cell, task = cell_to_approve(options.cell), tabletop_task(options.tabletop_task)
+    cell, task = session_cell(options.cell), tabletop_task(options.tabletop_task)
     purpose, layout = options.command, Layout(task.slug, options.round)
     name = options.session or f"{datetime.fromtimestamp(clock(), UTC):%Y%m%dT%H%M%SZ}-{purpose}"
     seed = ROLLED_OUT_SEED if options.seed is None else options.seed
@@ -61,7 +63,7 @@ def run_session(options: argparse.Namespace, clock: Clock) -> int:
     with locked(WORK / "cells" / f"{cell.name}.lock", busy):
         session = SessionFolder(layout.session(cell.name, name), identity)
         if missing := session.missing(planned):
-            _run_missing(session, missing, cell, task, layout, seed, clock)
+            _run_missing(session, missing, cell, task, layout, seed, clock, options.cell_file)
         if purpose == "evaluate":
             _write_evaluation(session, cell, layout, seed)
     print(f"{cell.name}, {cell.stands_for}: {session.recorded} episodes recorded, {session.successes} succeeded")
@@ -103,9 +105,14 @@ def record_missing(
         except NotApproved:
             session.withdraw(attempt)
             raise
-        session.keep(attempt, recorder.episodes.pop(seed))
+        except BaseException as error:  # Ctrl-C too: what was recorded is kept, then whoever waits is told
+            for episode in recorder.unfinished().values():
+                session.keep_unfinished(attempt, episode, f"{type(error).__name__}: {error}")
+            raise
+        session.keep(attempt, recorder.episodes.pop(seed), outcome.aborted)
         ending = "success" if outcome.success else "failure"
-        print(f"episode {count} of {len(missing)} ({arm}): {ending} after {outcome.steps} steps", flush=True)
+        why = f", aborted: {outcome.aborted}" if outcome.aborted else ""
+        print(f"episode {count} of {len(missing)} ({arm}): {ending} after {outcome.steps} steps{why}", flush=True)
 
 
 def _run_missing(
@@ -116,7 +123,10 @@ def _run_missing(
     layout: Layout,
     seed: int,
     clock: Clock,
+    cell_file: Path | None,
 ) -> None:
+    if cell_file is not None and not cell.has_file:
+        raise ValueError(f"--cell-file must come with a cell that is made of one (wire_twin, fr3), got {cell.name}")
     approval = _approval(cell, session.folder.name, task, len(missing), clock)
 
     from ocrrl.policies.checkpoint import load_vla
@@ -127,13 +137,13 @@ def _run_missing(
     residual = load_residual(layout.residual(seed), task)
     versions = package_versions()
     revision = git(Path(), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
-    with closing(open_cell(cell.name, make_scene(task.slug), approval, clock)) as opened:
+    with closing(open_cell(cell.name, make_scene(task.slug), approval, clock, cell_file=cell_file)) as opened:
         session.begin_run(
             {
                 "started_utc": f"{datetime.fromtimestamp(clock(), UTC):%Y-%m-%dT%H:%M:%SZ}",
-                "operator": approval.operator,
-                "approval": approval.nonce,
-                "episodes_approved": approval.episodes,
+                "operator": approval.operator if approval else NOBODY,
+                "approval": approval.nonce if approval else NOT_NEEDED,
+                "episodes_approved": approval.episodes if approval else 0,
                 "git_revision": revision and revision.strip(),
                 "versions": versions,
             }
@@ -143,8 +153,13 @@ def _run_missing(
         )
 
 
-def _approval(cell: Cell, session: str, task: TabletopTask, episodes: int, clock: Clock) -> Approval:
-    """The approval that the environment hands over, or an operator gives at the terminal; else NotApproved."""
+def _approval(cell: Cell, session: str, task: TabletopTask, episodes: int, clock: Clock) -> Approval | None:
+    """The approval that the environment hands over, or an operator gives at the terminal; else NotApproved.
+
+    None where no robot moves and none is needed.
+    """
+    if not cell.needs_approval:
+        return None
     token = os.environ.pop(APPROVAL_VARIABLE, None)  # taken out, so that no child process is given it
     if token is None and at_terminal():
         operator, approved = ask_operator(cell.name, session, task.slug, episodes)

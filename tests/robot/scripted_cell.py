@@ -86,10 +86,13 @@ class ScriptedOperator:
 class ScriptedCell:
     """The parts, and the environment that they make."""
 
-    def __init__(self, **limits) -> None:
+    def __init__(self, inspected=lambda arm, operator: arm, **limits) -> None:
+        """`inspected` puts an arm of its own between gate and arm."""
         self.arm, self.operator = ScriptedArm(), ScriptedOperator()
+        self.inspector = inspected(self.arm, self.operator)
+        self.sleep = self.arm.pass_time
         self.camera, self.tracker = ScriptedCamera(self.arm), ScriptedTracker(self.arm)
-        self.gate = SafetyGate(self.arm, SafetyLimits(**limits), FR3, self.operator.enabled)
+        self.gate = SafetyGate(self.inspector, SafetyLimits(**limits), FR3, self.operator.enabled)
         front = CellCamera(self.camera, lambda colour: colour[:48, :48], {"serial": "scripted"})
         self.environment = ArmEnvironment(
             cell="scripted",
@@ -101,7 +104,7 @@ class ScriptedCell:
             poses=PoseGate(),
             operator=self.operator,
             parts=(self.gate, self.tracker, self.camera, self.operator),
-            sleep=self.arm.pass_time,
+            sleep=lambda seconds: self.sleep(seconds),
         )
 
     def step(self, x=0.0, y=0.0, z=0.0, opening=1.0):

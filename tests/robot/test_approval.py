@@ -13,7 +13,7 @@ import pytest
 from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from ocrrl.robot.approval import NotApproved, begin_episode, check, issue
 from ocrrl.robot.approval_ledger import episodes_begun
-from ocrrl.robot.cells import CELLS, cell_named, cell_to_approve, open_cell
+from ocrrl.robot.cells import CELLS, cell_named, cell_to_approve, open_cell, session_cell
 from ocrrl.robot.guarded_cell import GuardedCell
 from ocrrl.robot.operator_prompt import ask_operator
 
@@ -259,20 +259,13 @@ def test_the_door_to_a_cell_asks_for_an_approval_of_that_cell(tmp_path, clock, a
         open_cell("rehearsal", Scene(), replace(other, tabletop_task="stack_cube"), clock, tmp_path)
 
 
-def test_the_robot_has_no_camera_yet_and_says_so(tmp_path, clock, approve):
-    approval = check(approve(), *SESSION, 1, clock, tmp_path)
-    with pytest.raises(
-        RuntimeError, match=r"its camera and pose tracker are not here yet\..* practise with --cell rehearsal"
-    ):
-        open_cell("fr3", Scene(), approval, clock, tmp_path)
-    assert episodes_begun(tmp_path, approval.nonce) == 0
-
-
 def test_unknown_cells_and_those_that_need_no_approval_are_named():
-    with pytest.raises(ValueError, match="cell must be one of twin, rehearsal, fr3, got 'moon'"):
+    with pytest.raises(ValueError, match="cell must be one of twin, rehearsal, wire_twin, fr3, got 'moon'"):
         cell_named("moon")
     with pytest.raises(ValueError, match=r"needs an approval \(rehearsal, fr3\), got twin: no robot moves there"):
         cell_to_approve("twin")
+    with pytest.raises(ValueError, match=r"\(rehearsal, wire_twin, fr3\), got twin, where stages run"):
+        session_cell("twin")
     assert CELLS["rehearsal"].stands_for == CELLS["twin"].stands_for == "a twin; no robot moved"
 
 
