@@ -111,6 +111,8 @@ class ObjectShape:
     """[rad] either side of the resting orientation, for an object that is never turned further."""
     ends: Literal["alike", "differ"] = "alike"
     """Whether it is mistaken for itself turned end over end about y: a tracker then tries both."""
+    stands: bool = False
+    """Whether it always stands on the table: it may then only be moved across it and turned about the vertical."""
     slide: Slide | None = None
 
     def __post_init__(self) -> None:
@@ -164,7 +166,8 @@ OBJECT_SHAPES: dict[str, dict[str, ObjectShape]] = {
     PICK_AND_PLACE.slug: {
         "cuboid": ObjectShape((Box((0.04, 0.02, 0.02)),), _RED, (UPRIGHT, _ON_END)),
         "bowl": ObjectShape(
-            (TruncatedCone(0.095, 0.095, 0.001, (0.0, 0.0, 0.001)), Ring(0.095, 0.002, 0.005, (0.0, 0.0, 0.005))), _WHITE
+            (TruncatedCone(0.095, 0.095, 0.001, (0.0, 0.0, 0.001)), Ring(0.095, 0.002, 0.005, (0.0, 0.0, 0.005))),
+            _WHITE,
         ),
     },
     STACK_CUBE.slug: {
@@ -197,6 +200,7 @@ OBJECT_SHAPES: dict[str, dict[str, ObjectShape]] = {
             ),
             (0.45, 0.29, 0.16),
             yaw_range=float(np.deg2rad(30.0)),
+            stands=True,
         ),
     },
 }

@@ -55,6 +55,15 @@ def signed_distance(rows, x, y, z):
 
 
 @njit(cache=True)
+def signed_distances(rows, points):
+    """Distances (n,) [m] of points (n, 3) from the union's surface."""
+    distances = np.empty(len(points))
+    for i in range(len(points)):
+        distances[i] = signed_distance(rows, points[i, 0], points[i, 1], points[i, 2])[0]
+    return distances
+
+
+@njit(cache=True)
 def nearest_on_ray(rows, ox, oy, oz, dx, dy, dz, start, end):
     """Least signed distance [m] along the ray between `start` and `end` [m], and where.
 
@@ -98,6 +107,16 @@ def first_hit(rows, ox, oy, oz, dx, dy, dz, start, end):
         if t > end:
             return -1.0
     return -1.0
+
+
+@njit(cache=True)
+def turn_back(rotation, x, y, z):
+    """A vector of the base frame in the object's."""
+    return (
+        rotation[0, 0] * x + rotation[1, 0] * y + rotation[2, 0] * z,
+        rotation[0, 1] * x + rotation[1, 1] * y + rotation[2, 1] * z,
+        rotation[0, 2] * x + rotation[1, 2] * y + rotation[2, 2] * z,
+    )
 
 
 @njit(cache=True)
