@@ -19,16 +19,17 @@ OUTLINE_NOISE = 0.0012  # [m]: a pixel at 0.75 m
 OUTLINE_BAND = 0.012  # [m] of the outline in which pixels pull at it
 OUTLINE_SHARE = 0.5  # of independent pixels among those of an outline
 TABLE_NOISE = 0.001  # [m]
+CONTACT_BAND = 0.006  # [m] above the table, in which a corner of an object that nothing holds is drawn to it
 WIDE, NARROW = 0.030, 0.007  # [m], widths of the kernel
 
 
 @njit(cache=True)
-def refine(rows, solid, corners, radius, rotation, position, camera, rays, depth, code, step, widths, prior):
+def refine(rows, solid, corners, radius, rotation, position, camera, rays, depth, code, step, widths, prior, rests):
     """Pose (R, t) after one iteration a kernel width [m] in `widths`, and the information matrix (6, 6) of the last.
 
     `rows` and `solid` are the object's primitives, `corners` (C, 3) its lowest points, `radius` [m] encloses it;
     `camera`, `rays`, `depth`, `code`, `step` are a window's pixels; `prior` (6,) are the standard deviations [m, rad] of
-    the given pose along and about the object's axes: a tiny one holds that freedom fast.
+    the given pose along and about the object's axes: a tiny one holds that freedom fast; `rests`: nothing holds the object.
     """
     rot, pos = rotation.copy(), position.copy()
     information, gradient = np.zeros((6, 6)), np.zeros(6)
@@ -88,8 +89,10 @@ def refine(rows, solid, corners, radius, rotation, position, camera, rays, depth
         for c in range(len(corners)):
             x, y, z = corners[c, 0], corners[c, 1], corners[c, 2]
             height = rot[2, 0] * x + rot[2, 1] * y + rot[2, 2] * z + pos[2]
-            if height < 0.0:
+            if height < 0.0 or (rests and height < CONTACT_BAND):
                 weight = 1.0 / (TABLE_NOISE * TABLE_NOISE)
+                if height >= 0.0:
+                    weight *= 0.25 * (1.0 - (height / CONTACT_BAND) ** 2) ** 2
                 _add(information, gradient, jacobian, x, y, z, rot[2, 0], rot[2, 1], rot[2, 2], 1.0, height, weight)
         moved = rot.T @ (pos - position)
         turned = 0.5 * _vee(rotation.T @ rot)

@@ -24,7 +24,7 @@ from ocrrl.perception.robot_mask import robot_capsules
 from ocrrl.perception.signed_distance import signed_distance
 from ocrrl.perception.table_plane import TablePlane, find_table
 
-MOST_PIXELS = 1800  # of a window
+MOST_PIXELS = 3000  # of a window
 MARGIN = 0.03  # [m] around an object in which its pixels are looked for
 NOMINAL_SPREAD = np.array([0.10, 0.13, 0.45])  # of a tint before it was seen
 HELD_WITHIN = 0.012  # [m] of an object's surface the gripper frame is when it holds it
@@ -135,7 +135,7 @@ class GeometricTracker:
             if view is None:
                 continue
             prior = track.body.prior(spread, turn_spread)
-            candidate = fit(track.body, *view, rotation, position, TRACKING_WIDTHS, prior)
+            candidate = fit(track.body, *view, rotation, position, TRACKING_WIDTHS, prior, rests=not track.held)
             if best is None or candidate.agreement.score > best.agreement.score + 0.02:
                 best = candidate
             if min(best.agreement.inlier, best.agreement.explained) > PLAIN:

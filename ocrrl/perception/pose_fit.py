@@ -88,8 +88,9 @@ def fit(
     position: np.ndarray,
     widths: np.ndarray,
     prior: np.ndarray,
+    rests: bool,
 ) -> Fit:
-    """The pose near (`rotation`, `position`) that the pixels, classified by `code`, speak for."""
+    """The pose near (`rotation`, `position`) that the pixels, classified by `code`, speak for; `rests`: nothing holds the body."""
     step = pixels.window.step
     turned, moved, information = refine(
         body.rows,
@@ -105,6 +106,7 @@ def fit(
         step,
         widths,
         prior,
+        rests,
     )
     return Fit(turned, moved, information, agreement(body, pixels, code, turned, moved))
 
