@@ -1,0 +1,260 @@
+"""Objects of known shape followed in RGB-D frames on one CPU core, without any learned weights.
+
+A frame registers the objects: regions of an object's colour over the table, poses in which it may lie there, each refined and
+held against the picture. Then every object is followed from where its motion, or the hand that holds it, brings it;
+objects and robot explain each other's pixels; one that is doubtful is looked for again.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ocrrl.interface import poses, rotations
+from ocrrl.interface.kinematics import ArmKinematics
+from ocrrl.interface.observations import CONFIDENCE_THRESHOLD, MAX_GRIPPER_WIDTH
+from ocrrl.interface.tabletop_tasks import TabletopTask
+from ocrrl.perception.confidence import confidence
+from ocrrl.perception.frames import Frame
+from ocrrl.perception.object_shapes import shapes_of
+from ocrrl.perception.object_tracker import PoseEstimate, RobotPosture
+from ocrrl.perception.pixels import ColourModel, Pixels, pixels_of, tint_of, window_around
+from ocrrl.perception.pose_fit import TRACKING_WIDTHS, Body, Fit, fit, mark_other, quaternion_of
+from ocrrl.perception.registration import classify_for, find, learned_colour
+from ocrrl.perception.robot_mask import robot_capsules
+from ocrrl.perception.signed_distance import signed_distance
+from ocrrl.perception.table_plane import TablePlane, find_table
+
+MOST_PIXELS = 3000  # of a window
+MARGIN = 0.03  # [m] around an object in which its pixels are looked for
+NOMINAL_SPREAD = np.array([0.10, 0.13, 0.45])  # of a tint before it was seen
+HELD_WITHIN = 0.012  # [m] of an object's surface the gripper frame is when it holds it
+AT_REST = (0.002, 0.02)  # [m], [rad] a frame by which an object moves that nothing touches
+CARRIED = (0.004, 0.04)  # in the hand, against the hand
+MOVED = (0.020, 0.20)  # by something else
+UNTOUCHED = 0.06  # [m] between gripper frame and object
+PLAIN = 0.88  # inlier and explained shares from which on no other start is tried
+LEAST_INLIER, MOST_CONTRADICTED, LEAST_PIXELS = 0.5, 0.25, 40.0
+JUMP, JUMP_A_FRAME = 0.03, 0.012  # [m]
+RETRY = 3  # frames between searches for an object that is lost
+LOST = 0.25  # confidence under which a pose is no longer followed
+
+
+@dataclass
+class _Track:
+    """One object as it was last seen."""
+
+    body: Body
+    colour: ColourModel
+    reference: np.ndarray
+    """The last confident orientation (4,), wxyz."""
+    rotation: np.ndarray = field(default_factory=lambda: np.eye(3))
+    position: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    velocity: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    spread: tuple[float, float] = MOVED
+    confidence: float = 0.0
+    found: bool = False
+    lost_frames: int = 0
+    held: bool = False
+    fit: Fit | None = None
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """What is the same for every object of a frame."""
+
+    frame: Frame
+    table: TablePlane
+    capsules: np.ndarray
+    tcp: np.ndarray
+    hand: np.ndarray
+    """Rotation (3, 3) of the gripper frame."""
+    width: float
+
+
+class GeometricTracker:
+    """Implements `object_tracker.ObjectTracker` for the objects of `task` before an arm with `kinematics`."""
+
+    def __init__(self, task: TabletopTask, kinematics: ArmKinematics):
+        self._task, self._kinematics = task, kinematics
+        self._bodies = [Body(shape) for shape in shapes_of(task)]
+        self.reset()
+
+    def reset(self) -> None:
+        self._table: TablePlane | None = None
+        self._before: _Scene | None = None
+        self._tracks = [
+            _Track(
+                body,
+                ColourModel(tint_of(body.shape.colour), NOMINAL_SPREAD),
+                np.asarray(tracked.reference_quaternion, float),
+            )
+            for body, tracked in zip(self._bodies, self._task.objects, strict=True)
+        ]
+
+    def track(self, frame: Frame, robot: RobotPosture) -> PoseEstimate:
+        """The objects in `frame`. ValueError where it is no RGB-D frame, RuntimeError where its table is out of place."""
+        require_frame(frame, robot)
+        if self._table is None:
+            self._table = find_table(frame)
+        scene = self._scene(frame, robot, self._table)
+        for index, track in enumerate(self._tracks):
+            if track.body.shape.slide is None:
+                self._update(index, track, scene)
+        self._before = scene
+        return PoseEstimate(
+            captured=frame.captured,
+            poses=np.stack([self._canonical(index) for index in range(len(self._tracks))]),
+            confidence=np.array([track.confidence for track in self._tracks]),
+        )
+
+    def _update(self, index: int, track: _Track, scene: _Scene) -> None:
+        found = self._follow(index, track, scene) if track.found else None
+        if found is None and track.lost_frames % RETRY == 0:
+            found = self._look_for(index, track, scene)
+        if found is None:
+            self._lose(track, scene)
+            return
+        dt = scene.frame.captured - self._before.frame.captured if self._before and track.lost_frames == 0 else 0.0
+        moved = (found.position - track.position) / dt if track.found and 0.0 < dt < 0.2 else np.zeros(3)
+        track.velocity = 0.5 * track.velocity + 0.5 * moved
+        track.rotation, track.position, track.fit = (
+            rotations.to_matrix(quaternion_of(found.rotation)),
+            found.position,
+            found,
+        )
+        track.spread = found.spread(track.body)
+        track.confidence = confidence(track.body, found)
+        track.found, track.lost_frames = True, 0
+        track.held = self._held(track, scene)
+
+    def _follow(self, index: int, track: _Track, scene: _Scene) -> Fit | None:
+        """The fit from where the object should be by now; None where it is not to be seen there."""
+        best: Fit | None = None
+        for rotation, position, (spread, turn_spread) in self._starts(track, scene):
+            view = self._view(index, track, scene, rotation, position)
+            if view is None:
+                continue
+            prior = track.body.prior(spread, turn_spread)
+            candidate = fit(track.body, *view, rotation, position, TRACKING_WIDTHS, prior, rests=not track.held)
+            if best is None or candidate.agreement.score > best.agreement.score + 0.02:
+                best = candidate
+            if min(best.agreement.inlier, best.agreement.explained) > PLAIN:
+                break
+        if best is None or not plausible(best):
+            return None
+        jump = np.linalg.norm(best.position - track.position)
+        if jump > JUMP + JUMP_A_FRAME * track.lost_frames or confidence(track.body, best) < LOST:
+            return None
+        return best
+
+    def _starts(self, track: _Track, scene: _Scene) -> list[tuple[np.ndarray, np.ndarray, tuple[float, float]]]:
+        """Poses to refine, the likeliest first, each with how far off it may be [m, rad]."""
+        starts = []
+        last = track.rotation, track.position
+        before = self._before
+        if track.held and before is not None:
+            turn = scene.hand @ before.hand.T
+            carried = turn @ track.rotation, scene.tcp + turn @ (track.position - before.tcp)
+            starts.append((*carried, _wider(track.spread, CARRIED)))
+            last = carried
+        if np.linalg.norm(scene.tcp - track.position) > UNTOUCHED + track.body.radius and not track.held:
+            starts.append((*last, _wider(track.spread, AT_REST)))
+        elif track.lost_frames == 0 and before is not None:
+            dt = min(scene.frame.captured - before.frame.captured, 0.2)
+            starts.append((track.rotation, track.position + track.velocity * dt, MOVED))
+        starts.append((track.rotation, track.position, MOVED))
+        return starts
+
+    def _look_for(self, index: int, track: _Track, scene: _Scene) -> Fit | None:
+        """The object anywhere in the frame; an object that was lost, only as far away as it can have got."""
+        others = [self._placed(other) for other in self._tracks if other is not track and other.found]
+        found = find(track.body, scene.frame, scene.table, track.colour, scene.capsules, others, again=track.found)
+        if found is None:
+            return None
+        jump = np.linalg.norm(found.position - track.position)
+        if track.found and jump > JUMP + JUMP_A_FRAME * track.lost_frames:
+            return None
+        if confidence(track.body, found) < CONFIDENCE_THRESHOLD:
+            return None
+        if not track.found:
+            view = self._view(index, track, scene, found.rotation, found.position)
+            if view is not None:
+                track.colour = learned_colour(track.body, *view, found, track.colour)
+        return found
+
+    def _lose(self, track: _Track, scene: _Scene) -> None:
+        """Not seen: it stays where it was, or goes with the hand that holds it."""
+        if track.held and self._before is not None:
+            turn = scene.hand @ self._before.hand.T
+            track.position = scene.tcp + turn @ (track.position - self._before.tcp)
+            track.rotation = turn @ track.rotation
+        track.held = track.held and scene.width <= self._before.width + 0.002 if self._before else False
+        track.confidence, track.velocity = 0.0, np.zeros(3)
+        track.spread = _wider(track.spread, CARRIED if track.held else AT_REST)
+        track.lost_frames += 1
+
+    def _view(
+        self, index: int, track: _Track, scene: _Scene, rotation: np.ndarray, position: np.ndarray
+    ) -> tuple[Pixels, np.ndarray] | None:
+        """The pixels about a pose, and what each shows."""
+        centre = position + rotation @ track.body.corners.mean(0)
+        window = window_around(scene.frame, centre, track.body.radius, MARGIN, MOST_PIXELS)
+        if window is None:
+            return None
+        pixels = pixels_of(scene.frame, window, scene.table.depth_scale)
+        code = classify_for(track.body, pixels, track.colour, scene.table, scene.capsules)
+        for other in self._tracks:
+            if other is not track and other.found and other.lost_frames == 0:
+                mark_other(pixels, code, (track.body, rotation, position), self._placed(other))
+        return pixels, code
+
+    def _placed(self, track: _Track) -> tuple[Body, np.ndarray, np.ndarray]:
+        return track.body, track.rotation, track.position
+
+    def _held(self, track: _Track, scene: _Scene) -> bool:
+        """Whether the hand is about the object and not wide open."""
+        x, y, z = track.rotation.T @ (scene.tcp - track.position)
+        near = signed_distance(track.body.rows, x, y, z)[0] < HELD_WITHIN
+        return bool(near and scene.width < MAX_GRIPPER_WIDTH - 0.002)
+
+    def _canonical(self, index: int) -> np.ndarray:
+        """The object's pose (7,), of its symmetric equivalents the one nearest to its last confident orientation."""
+        track, tracked = self._tracks[index], self._task.objects[index]
+        quaternion = quaternion_of(track.rotation)
+        quaternion = poses.canonical_quaternion(quaternion, tracked.symmetry, track.reference)
+        if track.confidence >= CONFIDENCE_THRESHOLD:
+            track.reference = quaternion
+        return np.concatenate([track.position, quaternion])
+
+    def _scene(self, frame: Frame, robot: RobotPosture, table: TablePlane) -> _Scene:
+        pose = self._kinematics.gripper_pose(np.asarray(robot.joint_positions, float)[None])[0]
+        capsules = robot_capsules(self._kinematics, robot)
+        return _Scene(frame, table, capsules, pose[:3], rotations.to_matrix(pose[3:]), float(robot.gripper_width))
+
+
+def plausible(found: Fit) -> bool:
+    """Whether enough of the object is seen, and little of what it should hide."""
+    said = found.agreement
+    return said.inlier > LEAST_INLIER and said.contradicted < MOST_CONTRADICTED and said.agree >= LEAST_PIXELS
+
+
+def require_frame(frame: Frame, robot: RobotPosture) -> None:
+    """ValueError where `frame` is no aligned RGB-D frame or `robot` no posture."""
+    lens = frame.intrinsics
+    size = (lens.height, lens.width)
+    if frame.colour.shape != (*size, 3) or frame.colour.dtype != np.uint8:
+        raise ValueError(
+            f"a frame's colour must be {(*size, 3)} uint8 as its intrinsics say, got {frame.colour.shape} {frame.colour.dtype}"
+        )
+    if frame.depth.shape != size or frame.depth.dtype != np.float32:
+        raise ValueError(
+            f"a frame's depth must be {size} float32 in metres, aligned to its colour, got {frame.depth.shape} "
+            f"{frame.depth.dtype}"
+        )
+    joints = np.asarray(robot.joint_positions, float)
+    if joints.shape != (7,) or not np.isfinite(joints).all() or not np.isfinite(robot.gripper_width):
+        raise ValueError(f"a robot's posture must be 7 joint positions [rad] and a width [m], got {robot}")
+
+
+def _wider(spread: tuple[float, float], by: tuple[float, float]) -> tuple[float, float]:
+    return float(np.hypot(spread[0], by[0])), float(np.hypot(spread[1], by[1]))

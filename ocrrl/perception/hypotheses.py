@@ -1,0 +1,70 @@
+"""Where an object might be, given which pixels may be its: poses worth refining."""
+
+import cv2
+import numpy as np
+from jaxtyping import Float
+
+from ocrrl.interface import rotations
+from ocrrl.perception.pixels import OBJECT, Pixels
+from ocrrl.perception.pose_fit import Body
+
+YAWS = 18
+RANDOM_ROTATIONS, SEED = 12, 11
+INTO = 0.5  # of the inner radius: the middle lies behind the surface that is seen
+LEAST_PIXELS = 12
+MOST_REGIONS = 4
+WORKSPACE = ((0.15, 0.95), (-0.55, 0.55), (-0.03, 0.70))  # [m], where objects may be
+
+
+def regions(pixels: Pixels, code: np.ndarray) -> list[Float[np.ndarray, " 3"]]:
+    """Middles [m] of the connected regions of the object's colour over the table, the largest first."""
+    points = pixels.points()
+    inside = (code == OBJECT) & (pixels.depth > 0)
+    for axis, (low, high) in enumerate(WORKSPACE):
+        inside &= (points[:, axis] > low) & (points[:, axis] < high)
+    image = inside.reshape(pixels.window.shape).astype(np.uint8)
+    image = cv2.morphologyEx(image, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    count, labels, statistics, _ = cv2.connectedComponentsWithStats(image)
+    order = 1 + np.argsort(-statistics[1:, cv2.CC_STAT_AREA], kind="stable")
+    labels = labels.ravel()
+    middles = []
+    for label in order[:MOST_REGIONS]:
+        members = (labels == label) & inside
+        if statistics[label, cv2.CC_STAT_AREA] >= LEAST_PIXELS and members.any():
+            middles.append(np.median(points[members], axis=0))
+    return middles if count > 1 else []
+
+
+def poses_near(
+    body: Body, middle: Float[np.ndarray, " 3"], camera: Float[np.ndarray, " 3"], anywhere: bool
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rotations and positions of the body with its visible surface about `middle`: at rest, and `anywhere` also in the air."""
+    away = middle - camera
+    away[2] = 0.0
+    seen = middle + INTO * body.inner_radius * away / np.linalg.norm(away)
+    centre = body.corners.mean(0)
+    found = []
+    for resting in body.shape.resting:
+        quaternion = np.asarray(resting, float)
+        height = body.shape.height_at_rest(quaternion)
+        for yaw in np.linspace(-body.shape.yaw_range, body.shape.yaw_range, YAWS, endpoint=False):
+            turn = rotations.multiply(np.array([np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)]), quaternion)
+            matrix = rotations.to_matrix(turn)
+            position = seen - matrix @ centre
+            position[2] = height
+            found.append((matrix, position))
+            if anywhere and not body.shape.stands:
+                found.append((matrix, seen - matrix @ centre))
+    if anywhere and not body.shape.stands:
+        generator = np.random.default_rng(SEED)
+        for quaternion in generator.normal(size=(RANDOM_ROTATIONS, 4)):
+            matrix = rotations.to_matrix(quaternion / np.linalg.norm(quaternion))
+            found.append((matrix, seen - matrix @ centre))
+    return found
+
+
+def turned_end_over_end(body: Body, rotation: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The pose of the body turned by half a turn about its y axis through its middle, for which it is easily mistaken."""
+    centre = body.corners.mean(0)
+    flipped = rotation @ np.diag([-1.0, 1.0, -1.0])
+    return flipped, position + rotation @ centre - flipped @ centre

@@ -1,0 +1,147 @@
+"""One object's pose fitted to one window of a frame: what is refined, and how well the result agrees."""
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from jaxtyping import Float
+
+from ocrrl.interface import rotations
+from ocrrl.perception.gauss_newton import NARROW, WIDE, refine
+from ocrrl.perception.object_shapes import Box, ObjectShape
+from ocrrl.perception.pixels import OBJECT, OTHER, Pixels, tint_of
+from ocrrl.perception.render_and_compare import Agreement, compare
+from ocrrl.perception.signed_distance import primitive_rows, signed_distances
+
+TRACKING_WIDTHS = np.array([0.020, 0.014, 0.010, NARROW, NARROW])  # [m]
+FINDING_WIDTHS = np.array([WIDE, WIDE, 0.020, 0.014, 0.010, NARROW, NARROW, NARROW])
+COLOURED = 0.2  # tint from which on an object is unlike the robot's white and black
+EXPLAINED_WITHIN = 0.008  # [m] of another object's surface, where a point is that object's
+FAST = 1e-5  # [m, rad], the prior of a freedom that is held
+
+
+@dataclass(frozen=True)
+class Body:
+    """A shape as the compiled functions take it."""
+
+    shape: ObjectShape
+    rows: np.ndarray = field(init=False)
+    solid: np.ndarray = field(init=False)
+    corners: np.ndarray = field(init=False)
+    radius: float = field(init=False)
+    """Of a ball about the origin that holds it [m]."""
+    inner_radius: float = field(init=False)
+    """Half of the least extent [m]."""
+    round: bool = field(init=False)
+    """Whether a turn about z changes nothing."""
+    coloured: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        corners = self.shape.corners()
+        tint = tint_of(self.shape.colour)
+        for name, value in (
+            ("rows", primitive_rows(self.shape)),
+            ("solid", primitive_rows(self.shape, solid=True)),
+            ("corners", np.ascontiguousarray(corners)),
+            ("radius", float(np.linalg.norm(corners, axis=1).max())),
+            ("inner_radius", float(0.5 * (corners.max(0) - corners.min(0)).min())),
+            ("round", not any(isinstance(primitive, Box) for primitive in self.shape.primitives)),
+            ("coloured", bool(np.abs(tint[:2]).max() > COLOURED)),
+        ):
+            object.__setattr__(self, name, value)
+
+    def prior(self, spread: float, turn_spread: float) -> Float[np.ndarray, " 6"]:
+        """Standard deviations of a pose known within `spread` [m] and `turn_spread` [rad], in the freedoms it has."""
+        prior = np.array([spread] * 3 + [turn_spread] * 3)
+        if self.round:
+            prior[5] = FAST
+        if self.shape.stands:
+            prior[2:5] = FAST
+        return prior
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A refined pose of a body in the base frame, with what speaks for it."""
+
+    rotation: Float[np.ndarray, "3 3"]
+    position: Float[np.ndarray, " 3"]
+    information: Float[np.ndarray, "6 6"]
+    """Inverse of the covariance of the increment in the object's frame [m, rad]."""
+    agreement: Agreement
+
+    def spread(self, body: Body) -> tuple[float, float]:
+        """Standard deviations [m, rad] of position and rotation in their least certain directions."""
+        turns = slice(3, 5) if body.round else slice(3, 6)
+        covariance = np.linalg.inv(self.information)
+        return (
+            float(np.sqrt(np.linalg.eigvalsh(covariance[:3, :3])[-1])),
+            float(np.sqrt(np.linalg.eigvalsh(covariance[turns, turns])[-1])),
+        )
+
+
+def fit(
+    body: Body,
+    pixels: Pixels,
+    code: np.ndarray,
+    rotation: np.ndarray,
+    position: np.ndarray,
+    widths: np.ndarray,
+    prior: np.ndarray,
+    rests: bool,
+) -> Fit:
+    """The pose near (`rotation`, `position`) that the pixels, classified by `code`, speak for; `rests`: nothing holds the body."""
+    step = pixels.window.step
+    turned, moved, information = refine(
+        body.rows,
+        body.solid,
+        body.corners,
+        body.radius,
+        rotation,
+        position,
+        pixels.camera,
+        pixels.rays,
+        pixels.depth,
+        code,
+        step,
+        widths,
+        prior,
+        rests,
+    )
+    return Fit(turned, moved, information, agreement(body, pixels, code, turned, moved))
+
+
+def agreement(body: Body, pixels: Pixels, code: np.ndarray, rotation: np.ndarray, position: np.ndarray) -> Agreement:
+    """How the body at (`rotation`, `position`) agrees with the pixels."""
+    return compare(
+        body.rows, body.radius, rotation, position, pixels.camera, pixels.rays, pixels.depth, code, pixels.window.step
+    )
+
+
+def mark_other(
+    pixels: Pixels,
+    code: np.ndarray,
+    own: tuple[Body, np.ndarray, np.ndarray] | None,
+    other: tuple[Body, np.ndarray, np.ndarray],
+) -> None:
+    """Write OTHER into the `code` of the points that lie on another body, of the object's colour only if that is nearer.
+
+    `own` and `other` are bodies with their rotations and positions; `own` is None where it is not known yet.
+    """
+    body, rotation, position = other
+    points = pixels.points()
+    near = (pixels.depth > 0) & (((points - position) ** 2).sum(-1) < (body.radius + EXPLAINED_WITHIN) ** 2)
+    rows = np.flatnonzero(near)
+    if len(rows) == 0:
+        return
+    distance = np.abs(signed_distances(body.rows, (points[rows] - position) @ rotation))
+    mine = np.full(len(rows), np.inf)
+    if own is not None:
+        mine = np.abs(signed_distances(own[0].rows, (points[rows] - own[2]) @ own[1]))
+    theirs = (distance < EXPLAINED_WITHIN) & ((code[rows] != OBJECT) | (distance < mine - 0.003))
+    code[rows[theirs & (code[rows] <= OBJECT)]] = OTHER
+
+
+def quaternion_of(rotation: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, " 4"]:
+    """The unit quaternion wxyz of a rotation matrix, whatever rounding did to it."""
+    return rotations.from_rotation_vector(cv2.Rodrigues(rotation)[0].ravel())

@@ -1,0 +1,102 @@
+"""Finding an object in a frame without knowing where it was."""
+
+import numpy as np
+
+from ocrrl.perception.frames import Frame
+from ocrrl.perception.hypotheses import poses_near, regions, turned_end_over_end
+from ocrrl.perception.pixels import OBJECT, ColourModel, Pixels, classify, pixels_of, whole_window, window_around
+from ocrrl.perception.pose_fit import FINDING_WIDTHS, TRACKING_WIDTHS, Body, Fit, fit, mark_other
+from ocrrl.perception.render_and_compare import cast
+from ocrrl.perception.robot_mask import mark_robot
+from ocrrl.perception.table_plane import TablePlane
+
+SEARCH_STEP = 3  # [pixels] between those in which regions are looked for
+COARSE_PIXELS, FINE_PIXELS = 400, 1800  # of a window
+MARGIN = 0.04  # [m]
+REFINED = 3  # hypotheses of a region that are refined at full resolution
+LEAST_EXPLAINED, MOST_CONTRADICTED, LEAST_INLIER = 0.80, 0.20, 0.60
+SPREAD, TURN_SPREAD = 0.05, 0.6  # [m], [rad] of a hypothesis
+LEARNED_SPREAD = np.array([0.05, 0.07, 0.15])  # the least, of a tint that was seen
+
+
+def find(
+    body: Body,
+    frame: Frame,
+    table: TablePlane,
+    colour: ColourModel,
+    capsules: np.ndarray,
+    others: list[tuple[Body, np.ndarray, np.ndarray]],
+    again: bool,
+) -> Fit | None:
+    """The best pose of the body in `frame` that stands the test; None where there is none.
+
+    `capsules` are the robot's, `others` bodies with rotation and position that are found already; `again`: it was seen
+    before, so that it may be in the air.
+    """
+    everything = pixels_of(frame, whole_window(frame, SEARCH_STEP), table.depth_scale)
+    code = classify_for(body, everything, colour, table, capsules)
+    for other in others:
+        mark_other(everything, code, None, other)
+    best: Fit | None = None
+    for middle in regions(everything, code):
+        candidate = _best_near(body, frame, table, colour, capsules, others, middle, again)
+        if candidate is not None and (best is None or candidate.agreement.score > best.agreement.score):
+            best = candidate
+    if best is None:
+        return None
+    said = best.agreement
+    good = said.explained >= LEAST_EXPLAINED and said.contradicted <= MOST_CONTRADICTED and said.inlier >= LEAST_INLIER
+    return best if good else None
+
+
+def classify_for(
+    body: Body, pixels: Pixels, colour: ColourModel, table: TablePlane, capsules: np.ndarray
+) -> np.ndarray:
+    """What each pixel (n,) shows by its colour, or the robot."""
+    code = classify(pixels, colour, table.colour)
+    mark_robot(pixels, code, capsules, trust_colour=body.coloured)
+    return code
+
+
+def learned_colour(body: Body, pixels: Pixels, code: np.ndarray, found: Fit, nominal: ColourModel) -> ColourModel:
+    """The colour that the found object has in this light."""
+    hits = cast(body.rows, body.radius, found.rotation, found.position, pixels.camera, pixels.rays)
+    own = (code == OBJECT) & (hits > 0) & (np.abs(pixels.depth - hits) < 0.015)
+    if own.sum() < 20:
+        return nominal
+    tint = pixels.tint[own]
+    return ColourModel(np.median(tint, axis=0), np.clip(1.5 * tint.std(0), LEARNED_SPREAD, nominal.spread))
+
+
+def _best_near(
+    body: Body,
+    frame: Frame,
+    table: TablePlane,
+    colour: ColourModel,
+    capsules: np.ndarray,
+    others: list[tuple[Body, np.ndarray, np.ndarray]],
+    middle: np.ndarray,
+    again: bool,
+) -> Fit | None:
+    """The best pose whose visible surface is about `middle`: all hypotheses coarsely, the best ones finely."""
+    views = []
+    for most in (COARSE_PIXELS, FINE_PIXELS):
+        window = window_around(frame, middle, body.radius, MARGIN, most)
+        if window is None:
+            return None
+        pixels = pixels_of(frame, window, table.depth_scale)
+        code = classify_for(body, pixels, colour, table, capsules)
+        for other in others:
+            mark_other(pixels, code, None, other)
+        views.append((pixels, code))
+    prior = body.prior(max(SPREAD, body.inner_radius), TURN_SPREAD)
+    scale = max(1.0, body.inner_radius / 0.04)
+    widths = np.maximum(FINDING_WIDTHS * scale, TRACKING_WIDTHS[-1])[:-2]
+    camera = frame.camera_pose[:3]
+    coarse = [fit(body, *views[0], *start, widths, prior, rests=not again) for start in poses_near(body, middle, camera, again)]
+    coarse.sort(key=lambda candidate: -candidate.agreement.score)
+    starts = [(candidate.rotation, candidate.position) for candidate in coarse[:REFINED]]
+    if body.shape.ends == "differ":
+        starts += [turned_end_over_end(body, *start) for start in starts]
+    fine = [fit(body, *views[1], *start, FINDING_WIDTHS, prior, rests=not again) for start in starts]
+    return max(fine, key=lambda candidate: candidate.agreement.score)
