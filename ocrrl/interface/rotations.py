@@ -89,3 +89,23 @@ def to_matrix(q: Any) -> Any:
         ],
         axis=-2,
     )
+
+
+def from_matrix(matrix: Any) -> Any:
+    """The quaternion (..., 4) of a rotation matrix (..., 3, 3), numpy, the nearest one to a matrix with rounding in it.
+
+    It is the eigenvector of the largest eigenvalue of Bar-Itzhack's symmetric matrix (J. Guidance 23(6), 2000).
+    """
+    import numpy as np
+
+    m = np.asarray(matrix, float)
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = np.moveaxis(m, (-2, -1), (0, 1))
+    rows = [
+        [xx + yy + zz, zy - yz, xz - zx, yx - xy],
+        [zy - yz, xx - yy - zz, xy + yx, xz + zx],
+        [xz - zx, xy + yx, yy - xx - zz, yz + zy],
+        [yx - xy, xz + zx, yz + zy, zz - xx - yy],
+    ]
+    symmetric = np.moveaxis(np.array(rows), (0, 1), (-2, -1)) / 3.0
+    q = np.linalg.eigh(symmetric)[1][..., -1]
+    return np.where(q[..., :1] < 0, -q, q)

@@ -61,3 +61,12 @@ def test_continuity_keeps_a_turning_object_on_one_branch():
         assert rotations.angle_between(now, previous) < 0.1
         previous = now
     assert rotations.angle_between(previous, np.array([0.0, 0, 0, 1.0])) < 1e-6
+
+
+def test_a_matrix_becomes_its_quaternion_and_rounding_in_it_is_absorbed():
+    q = rotations.normalise(np.random.default_rng(4).normal(size=(50, 4)))
+    q[0], q[1], q[2] = [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, np.sqrt(0.5), np.sqrt(0.5)]
+    np.testing.assert_allclose(rotations.angle_between(rotations.from_matrix(rotations.to_matrix(q)), q), 0, atol=1e-6)
+    rough = rotations.from_matrix(rotations.to_matrix(q) + 1e-4)
+    np.testing.assert_allclose(np.linalg.norm(rough, axis=-1), 1.0)
+    assert rotations.angle_between(rough, q).max() < 1e-3

@@ -1,0 +1,107 @@
+"""The server answers whatever it is sent, listens where it is told only, and adapts FoundationPose's library."""
+
+import threading
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import zmq
+
+from ocrrl.interface import rotations
+from ocrrl.perception.remote.foundation_pose import FoundationPoseBackend, open_backend
+from ocrrl.perception.remote.protocol import MAX_REQUEST_BYTES, PoseReply, pack_request, unpack_reply
+from ocrrl.perception.remote.server import PoseServer, load_backend, serve
+from tests.perception.remote.pose_server import ScriptedBackend, running
+from tests.perception.remote.test_protocol import POSE, request
+
+
+def ask(address: str, message: bytes, wait: int = 2000) -> bytes | None:
+    context = zmq.Context()
+    socket = context.socket(zmq.REQ)
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.connect(address)
+    socket.send(message)
+    answer = socket.recv() if socket.poll(wait) else None
+    socket.close()
+    context.term()
+    return answer
+
+
+def test_a_server_outlives_every_bad_request():
+    with running(ScriptedBackend({"cuboid": POSE})) as address:
+        assert unpack_reply(ask(address, b"garbage")).code == "bad_request"
+        assert unpack_reply(ask(address, pack_request(request("track")))).code == "not_registered"
+        assert ask(address, bytes(MAX_REQUEST_BYTES + 1), wait=300) is None, "cut off without an answer"
+        reply = unpack_reply(ask(address, pack_request(request("register"))))
+        assert isinstance(reply, PoseReply)
+        np.testing.assert_array_equal(reply.pose, POSE)
+
+
+def test_an_object_unknown_to_the_estimator_is_a_failure_that_is_told():
+    reply = unpack_reply(PoseServer(ScriptedBackend({})).answer(pack_request(request("register"))))
+    assert (reply.code, reply.error) == ("failed", "register of cuboid: 'cuboid'")
+
+
+@pytest.mark.parametrize("address", ["tcp://*:5555", "tcp://0.0.0.0:5555", "tcp://[::]:5555"])
+def test_listening_on_every_network_at_once_is_refused(address):
+    with pytest.raises(ValueError, match="name the one network"):
+        serve(PoseServer(ScriptedBackend({})), address, threading.Event())
+
+
+def test_a_backend_is_found_by_module_and_function():
+    assert load_backend("ocrrl.perception.remote.foundation_pose:open_backend") is open_backend
+    for wrong in ("nowhere:open", "ocrrl.perception.remote.foundation_pose:nothing", "nonsense"):
+        with pytest.raises(ValueError, match="backend must be module:function"):
+            load_backend(wrong)
+
+
+class FakeLibrary:
+    """`foundation_pose_nvidia` as its documentation shows it."""
+
+    def __init__(self, pose):
+        self.pose, self.made, self.frames = pose, [], []
+        self.EstimatorOptions = SimpleNamespace(from_env=lambda mesh, mesh_unit_scale: (mesh, mesh_unit_scale))
+        self.RuntimeConfig = lambda **sizes: sizes
+        self.RgbdFrame = lambda rgb, depth_m, intrinsics, mask=None: (rgb, depth_m, intrinsics, mask)
+        library = self
+
+        class Estimator:
+            def __init__(self, options, config):
+                library.made.append((options, config))
+
+            def __enter__(self):
+                return self
+
+            def register(self, frame):
+                library.frames.append(frame)
+                return SimpleNamespace(pose=library.pose, score=3.0, elapsed_s=0.1)
+
+            track = register
+
+        self.Estimator = Estimator
+
+
+def test_foundation_pose_is_given_and_gives_what_the_protocol_means(tmp_path):
+    (tmp_path / "cuboid.ply").touch()
+    matrix = np.eye(4)
+    matrix[:3, 3], matrix[:3, :3] = POSE[:3], rotations.to_matrix(POSE[3:])
+    library = FakeLibrary(matrix.astype(np.float32))
+    backend = FoundationPoseBackend(tmp_path, library)
+    for kind in ("register", "track"):
+        reply = getattr(backend, kind)(request(kind))
+        np.testing.assert_allclose(reply.pose, POSE, atol=1e-6)
+        assert (reply.score, reply.seconds) == (3.0, 0.1)
+    assert library.made == [((str(tmp_path / "cuboid.ply"), 1.0), {"max_image_width": 64, "max_image_height": 48})], (
+        "one estimator an object"
+    )
+    (rgb, depth, k, mask), (*_, no_mask) = library.frames
+    assert (rgb.dtype, depth.dtype, k.dtype, mask.dtype) == (np.uint8, np.float32, np.float32, np.uint8)
+    assert set(np.unique(mask)) == {0, 255} and no_mask is None and rgb.flags.writeable
+    np.testing.assert_array_equal(k, np.array([[60, 0, 31.5], [0, 61, 23.5], [0, 0, 1]], np.float32))
+
+
+def test_foundation_pose_without_its_library_or_meshes_says_what_is_missing(tmp_path):
+    with pytest.raises(RuntimeError, match="foundation_pose_nvidia must be installed"):
+        open_backend(tmp_path)
+    with pytest.raises(ValueError, match=r"must hold <object>\.ply or <object>\.obj, got none"):
+        FoundationPoseBackend(tmp_path, FakeLibrary(None))
