@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from ocrrl.layout import DATA
 from ocrrl.params import PARAMS_FILE, Params
+from ocrrl.perception.realsense_openers import connected_devices
 from ocrrl.slots import gpu_missing, robot_missing
 
 NEEDED_DISK_GB = 10
@@ -27,7 +28,8 @@ class Finding:
 
 def diagnose(write: Callable[[str], None] = print) -> int:
     """Write a line for each finding; 1 if something required is missing, else 0."""
-    findings = [_python(), *_packages(), _rendering(), _disk(), _memory(), _graphics(), _robot(), _params()]
+    findings = [_python(), *_packages(), _rendering(), _disk(), _memory(), _graphics(), _robot(), _cameras()]
+    findings.append(_params())
     for finding in findings:
         mark = "ok  " if not finding.remedy else ("MISS" if finding.required else "none")
         write(f"{mark} {finding.subject:<22} {finding.found}" + (f"  -> {finding.remedy}" if finding.remedy else ""))
@@ -91,7 +93,15 @@ def _graphics() -> Finding:
 def _robot() -> Finding:
     missing = robot_missing()
     remedy = "not needed; the twin stands in" if missing else ""
-    return Finding("robot", missing or "franky; no FR3 driver in this version", remedy, False)
+    return Finding("robot", missing or "franky", remedy, False)
+
+
+def _cameras() -> Finding:
+    try:
+        connected = len(connected_devices())
+    except RuntimeError as error:
+        return Finding("cameras", str(error), "not needed; the twin stands in", False)
+    return Finding("cameras", f"RealSense library; {connected} connected", required=False)
 
 
 def _params() -> Finding:

@@ -13,7 +13,8 @@ def realsense() -> ModuleType:
         import pyrealsense2
     except ImportError as error:
         raise RuntimeError(
-            f"a RealSense camera needs pyrealsense2: `uv pip install 'ocrrl[robot]'` ({error})"
+            "a RealSense camera needs pyrealsense2 (`uv pip install 'ocrrl[robot]'`) and the system's libusb "
+            f"(`apt-get install libusb-1.0-0`): {error}"
         ) from error
     return pyrealsense2
 

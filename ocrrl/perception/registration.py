@@ -93,7 +93,10 @@ def _best_near(
     scale = max(1.0, body.inner_radius / 0.04)
     widths = np.maximum(FINDING_WIDTHS * scale, TRACKING_WIDTHS[-1])[:-2]
     camera = frame.camera_pose[:3]
-    coarse = [fit(body, *views[0], *start, widths, prior, rests=not again) for start in poses_near(body, middle, camera, again)]
+    coarse = [
+        fit(body, *views[0], *start, widths, prior, rests=not again)
+        for start in poses_near(body, middle, camera, again)
+    ]
     coarse.sort(key=lambda candidate: -candidate.agreement.score)
     starts = [(candidate.rotation, candidate.position) for candidate in coarse[:REFINED]]
     if body.shape.ends == "differ":
