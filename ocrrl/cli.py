@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 STAGES = {
@@ -123,6 +124,13 @@ def _parser() -> argparse.ArgumentParser:
     approve.add_argument("--operator", help="who approves; asked at a terminal")
     approve.add_argument("--minutes", type=float, help="until it expires: 15, at most 480")
     approve.add_argument("--cell-clear", action="store_true", help="ask nothing: the operator saw that it is clear")
+    calibrate = commands.add_parser("calibrate", help="find where a camera is, from views of a board; print the board")
+    calibrate.add_argument("--board", type=Path, metavar="FILE", help="print the board at true scale: .pdf or .png")
+    steps = calibrate.add_subparsers(dest="step", metavar="views")
+    views = steps.add_parser("views", help="calibrate a camera from a folder of views")
+    views.add_argument("folder", type=Path, help="of pictures and joint positions: docs/calibrate.md")
+    views.add_argument("--camera", required=True, help="its name in the cell, such as front")
+    views.add_argument("--out", type=Path, required=True, help="the calibration file to write (.json)")
     view = commands.add_parser("view", help="look at an episode in Rerun")
     view.add_argument("episode", type=Path, help="an episode's .h5 file")
     view.add_argument("--save", type=Path, help="write an .rrd file in place of opening the viewer")
@@ -187,6 +195,10 @@ def _run(options: argparse.Namespace) -> int:
         from ocrrl.approve import approve
 
         print(approve(options, time.time))
+    elif options.command == "calibrate":
+        from ocrrl.calibrate import calibrate
+
+        calibrate(options, date.today())
     elif options.command == "view":
         from ocrrl.viewer import view_episode
 

@@ -8,10 +8,9 @@ import numpy as np
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.perception.asynchronous_tracker import AsynchronousTracker, PostureHistory
 from ocrrl.perception.camera_view import CameraView, view_of
+from ocrrl.perception.frames import FrameSource
 from ocrrl.perception.object_tracker import ObjectTracker
 from ocrrl.perception.pose_gate import PoseGate, PoseGateConfig
-from ocrrl.perception.realsense import FrameSets
-from ocrrl.perception.realsense_reader import RealSenseReader
 from ocrrl.robot.arm import Arm
 from ocrrl.robot.arm_environment import ArmEnvironment, CellCamera, Closable
 from ocrrl.robot.cell_file import CameraSection, CellFile
@@ -27,10 +26,9 @@ IMAGE_SIZE = 64
 
 @dataclass(frozen=True)
 class OpenedCamera:
-    """A camera whose frames can be read, and where its optical frame stands: in the base, or None on the hand."""
+    """A camera that is being read."""
 
-    frame_sets: FrameSets
-    pose: np.ndarray | None
+    frames: FrameSource
     calibration: Mapping[str, object]
     """For an episode's attributes."""
 
@@ -54,16 +52,16 @@ def assemble(
     if missing := sorted(set(file.cameras) - set(cameras)):
         raise ValueError(f"cell {name} must have its cameras opened, got none for {', '.join(missing)}")
     gate = SafetyGate(arm, file.limits, FR3, operator.enabled, on_fault)
-    readers = {key: RealSenseReader(camera.frame_sets, gate.now, camera.pose) for key, camera in cameras.items()}
     postures, tracking = PostureHistory(), file.tracking
-    follower = AsynchronousTracker(tracker, readers[tracking.camera], postures.at)
+    follower = AsynchronousTracker(tracker, cameras[tracking.camera].frames, postures.at)
     gates = PoseGateConfig(max_age=tracking.max_age, max_speed=tracking.max_speed, hold_grasped=tracking.hold_grasped)
+    frames = [camera.frames for camera in cameras.values()]
     return ArmEnvironment(
         cell=name,
         task=task,
         arm=gate,
         cameras={
-            key: CellCamera(readers[key], _picture(file.cameras[key]), camera.calibration)
+            key: CellCamera(camera.frames, _picture(file.cameras[key]), camera.calibration)
             for key, camera in cameras.items()
         },
         tracker=follower,
@@ -71,7 +69,7 @@ def assemble(
         poses=PoseGate(gates),
         operator=operator,
         registration_time=tracking.registration_time,
-        parts=(Watchdog(gate), gate, *first_closed, follower, *readers.values(), operator, *last_closed),
+        parts=(Watchdog(gate), gate, *first_closed, follower, *frames, operator, *last_closed),
     )
 
 

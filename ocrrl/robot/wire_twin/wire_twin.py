@@ -8,14 +8,15 @@ import numpy as np
 
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.perception.frames import Intrinsics
-from ocrrl.perception.geometric_tracker import GeometricTracker
+from ocrrl.perception.realsense_reader import RealSenseReader
 from ocrrl.perception.software_camera import SoftwareCamera
 from ocrrl.robot.arm_cell import OpenedCamera, assemble
 from ocrrl.robot.arm_environment import ArmEnvironment
-from ocrrl.robot.cell_file import CellFile, read_cell_file
+from ocrrl.robot.cell_file import CameraSection, read_cell_file
 from ocrrl.robot.fault_log import FaultLog
 from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.franky_arm import FrankyArm
+from ocrrl.robot.trackers import make_tracker
 from ocrrl.robot.wire_twin.picture_feed import PictureFeed
 from ocrrl.robot.wire_twin.processes import ServerProcess
 from ocrrl.robot.wire_twin.twin_operator import TwinOperator
@@ -39,16 +40,22 @@ def open_wire_twin(
         arm = FrankyArm(arm_server.told["robot"], file.arm.enforce_realtime)
         opened.callback(arm.close)
         stands = camera_server.told["cameras"]
-        cameras = {name: _camera(file, name, stands[name]) for name in file.cameras}
-        feed = PictureFeed(camera_server.told["pictures"], {name: camera for name, (camera, _) in cameras.items()})
+        devices = {name: _device(file.cameras[name], stands[name]) for name in file.cameras}
+        cameras = {}
+        for name, section in file.cameras.items():
+            pose = None if section.on_hand else np.array(stands[name]["pose"])
+            reader = RealSenseReader(devices[name], arm.now, pose)
+            opened.callback(reader.close)
+            cameras[name] = OpenedCamera(reader, {"serial": section.serial, "on_hand": section.on_hand} | stands[name])
+        feed = PictureFeed(camera_server.told["pictures"], devices)
         opened.callback(feed.close)
         environment = assemble(
             name=NAME,
             task=task,
             file=file,
             arm=arm,
-            cameras={name: camera for name, (_, camera) in cameras.items()},
-            tracker=GeometricTracker(task, FR3),
+            cameras=cameras,
+            tracker=make_tracker(task, file.tracking, FR3),
             operator=TwinOperator(arm_server.told["state"], arm_server.told["table"]),
             on_fault=FaultLog(folder / "faults.jsonl", clock),
             first_closed=(feed,),
@@ -64,13 +71,7 @@ def _started(opened: ExitStack, module: str, arguments: tuple[str, ...], folder:
     return process
 
 
-def _camera(file: CellFile, name: str, stands: dict) -> tuple[SoftwareCamera, OpenedCamera]:
-    section = file.cameras[name]
-    software = SoftwareCamera(
+def _device(section: CameraSection, stands: dict) -> SoftwareCamera:
+    return SoftwareCamera(
         Intrinsics(*stands["intrinsics"]), section.frames_per_second, section.serial, has_depth=section.depth
     )
-    pose = None if section.on_hand else np.array(stands["pose"])
-    calibration = {"serial": section.serial, "intrinsics": stands["intrinsics"], "fovy": stands["fovy"]}
-    if pose is not None:
-        calibration["pose"] = pose.tolist()
-    return software, OpenedCamera(software, pose, calibration)

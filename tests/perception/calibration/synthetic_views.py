@@ -36,13 +36,13 @@ class SyntheticCell:
         home = FR3.gripper_pose(np.array(HOME_JOINTS)[None])[0]
         centre = np.array([-BOARD.size[0] / 2, -BOARD.size[1] / 2, 0.0, 1.0, 0.0, 0.0, 0.0])
         if mounting == "fixed":
-            self.camera_pose = looking(home[:3] + [0.62, 0.12, 0.1], home[:3])
+            self.camera_pose = looking(home[:3] + np.array([0.62, 0.12, 0.1]), home[:3])
             facing = looking(home[:3], 2 * home[:3] - self.camera_pose[:3])  # its z away from the camera
             self.board_pose = rigid.compose(rigid.inverse(home), rigid.compose(facing, centre))
         else:
             on_table = np.array([home[0], home[1], 0.0, 0.0, 1.0, 0.0, 0.0])  # face up: its z into the table
             self.board_pose = rigid.compose(on_table, centre)
-            camera = looking(home[:3] + [0.06, 0.01, 0.05], on_table[:3] + 0.01)
+            camera = looking(home[:3] + np.array([0.06, 0.01, 0.05]), on_table[:3] + 0.01)
             self.camera_pose = rigid.compose(rigid.inverse(home), camera)
 
     def board_in_camera(self, gripper_pose: np.ndarray) -> np.ndarray:

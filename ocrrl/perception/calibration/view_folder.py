@@ -1,0 +1,113 @@
+"""Views of a board in a folder: `capture.json` says with what they were taken, a PNG and a JSON file hold each view."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from ocrrl.files import write_bytes, write_json
+from ocrrl.perception.calibration.calibration_file import (
+    board_content,
+    check_version,
+    read_board,
+    read_intrinsics,
+    read_mounting,
+)
+from ocrrl.perception.calibration.charuco_board import CharucoBoard
+from ocrrl.perception.calibration.hand_eye import Mounting
+from ocrrl.perception.calibration.json_fields import JsonFields
+from ocrrl.perception.frames import Intrinsics
+
+FORMAT_VERSION = 1
+SETUP = "capture.json"
+REMEDY = "docs/calibrate.md says what a folder of views holds"
+
+
+@dataclass(frozen=True)
+class CaptureSetup:
+    """With what the views of a folder were taken."""
+
+    camera: str
+    serial: str
+    mounting: Mounting
+    intrinsics: Intrinsics
+    board: CharucoBoard
+
+
+@dataclass(frozen=True)
+class SavedView:
+    """A picture, and how the arm stood."""
+
+    name: str
+    colour: UInt8[np.ndarray, "H W 3"]
+    joint_positions: Float[np.ndarray, " 7"]
+    """[rad]"""
+
+
+def write_setup(folder: Path, setup: CaptureSetup) -> None:
+    """Write what views will be taken with; ValueError if the folder holds views taken with something else."""
+    if (folder / SETUP).exists() and read_setup(folder) != setup:
+        raise ValueError(
+            f"{folder} must hold views taken with one camera, mounting and board, got {setup} beside {read_setup(folder)}: "
+            "take these views into another folder"
+        )
+    write_json(
+        folder / SETUP,
+        {
+            "format_version": FORMAT_VERSION,
+            "camera": setup.camera,
+            "serial": setup.serial,
+            "mounting": setup.mounting,
+            "intrinsics": vars(setup.intrinsics),
+            "board": board_content(setup.board),
+        },
+    )
+
+
+def read_setup(folder: Path) -> CaptureSetup:
+    """What the views in `folder` were taken with. FileNotFoundError, or ValueError that names the wrong field."""
+    content = JsonFields.read(folder / SETUP, REMEDY)
+    content.only("format_version", "camera", "serial", "mounting", "intrinsics", "board")
+    check_version(content, FORMAT_VERSION)
+    return CaptureSetup(
+        camera=content.text("camera"),
+        serial=content.text("serial"),
+        mounting=read_mounting(content),
+        intrinsics=read_intrinsics(content),
+        board=read_board(content),
+    )
+
+
+def count_views(folder: Path) -> int:
+    """How many views are in `folder`."""
+    return len(_view_files(folder))
+
+
+def write_view(folder: Path, colour: np.ndarray, joint_positions: np.ndarray) -> Path:
+    """Add a view: `colour` (H, W, 3) RGB, `joint_positions` (7,) [rad]. Its JSON file comes last: without it there is no view."""
+    path = folder / f"view_{count_views(folder):03d}.json"
+    done, png = cv2.imencode(".png", cv2.cvtColor(colour, cv2.COLOR_RGB2BGR))
+    if not done:
+        raise RuntimeError(f"{path.with_suffix('.png')} could not be written as PNG, shape {colour.shape}")
+    write_bytes(path.with_suffix(".png"), png.tobytes())
+    write_json(path, {"joint_positions": joint_positions.tolist()})
+    return path
+
+
+def read_views(folder: Path, intrinsics: Intrinsics) -> Iterator[SavedView]:
+    """The views in `folder`, one after the other. Raises ValueError for one that is not as it must be, by name."""
+    for path in _view_files(folder):
+        joints = JsonFields.read(path, REMEDY).only("joint_positions").numbers("joint_positions", 7)
+        picture = cv2.imread(str(path.with_suffix(".png")), cv2.IMREAD_COLOR)
+        wanted = (intrinsics.height, intrinsics.width, 3)
+        if picture is None or picture.shape != wanted:
+            got = "nothing that can be read" if picture is None else picture.shape
+            raise ValueError(f"{path.with_suffix('.png')} must be a picture of shape {wanted}, got {got}: {REMEDY}")
+        yield SavedView(path.stem, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), joints)
+
+
+def _view_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("view_*.json"))

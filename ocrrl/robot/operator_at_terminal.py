@@ -1,0 +1,51 @@
+"""The person beside a hardware cell: asked before each episode, heard in it, and able to stop the arm at any moment."""
+
+from ocrrl.robot.operator_prompt import Ask, ask_at_terminal
+from ocrrl.robot.terminal_keys import CLOSED, TerminalKeys
+
+SUCCESS, FAILURE = "s", "f"
+STOP = frozenset({" ", "q", CLOSED})
+LEGEND = "s: it succeeded, f: it failed, SPACE or q: stop the arm"
+
+
+class OperatorAtTerminal:
+    """A `robot.cell_operator.CellOperator` at the terminal; without an answer nothing moves."""
+
+    def __init__(self, keys: TerminalKeys | None = None, ask: Ask = ask_at_terminal) -> None:
+        self._keys, self._ask = keys or TerminalKeys(), ask
+        self._confirmed = False
+
+    def clear(self) -> None:
+        self._confirm("Hands off the table? The fingers open and the arm goes home; SPACE stops it.")
+        self._keys.begin()
+
+    def set_up(self, seed: int) -> None:
+        moving = self._confirmed and not self._keys.pressed & STOP
+        self._keys.end()
+        if not moving:
+            raise RuntimeError("the operator stopped the arm on its way home")
+        self._confirm(f"Set the table for initial state {seed}, then hands off. {LEGEND}.")
+        self._keys.begin()
+
+    def enabled(self) -> bool:
+        return self._confirmed and not self._keys.pressed & STOP
+
+    def solved(self) -> bool:
+        return SUCCESS in self._keys.pressed
+
+    def ended(self) -> str:
+        if self._keys.pressed & STOP:
+            return "the operator stopped the arm"
+        return "the operator said it failed" if FAILURE in self._keys.pressed else ""
+
+    def close(self) -> None:
+        self._confirmed = False
+        self._keys.end()
+
+    def _confirm(self, question: str) -> None:
+        self._keys.end()
+        self._confirmed = False
+        if self._ask(f"{question} [y: go on, else the session ends] ").lower() not in ("y", "yes"):
+            raise RuntimeError("the operator ended the session")
+        self._keys.pressed = frozenset()
+        self._confirmed = True

@@ -1,0 +1,59 @@
+"""Keys that count the moment they are pressed, while an arm moves and nobody waits for a line to be typed.
+
+While it listens the terminal is in cbreak mode; it is restored when that ends. A killed process leaves it as it was: type
+`stty sane`.
+"""
+
+import os
+import select
+import sys
+import termios
+import threading
+import tty
+
+WAIT = 0.05  # [s] for a key, before looking whether listening has ended
+
+
+class TerminalKeys:
+    """Listens in a thread between `begin` and `end`; `pressed` holds what was typed since `begin`, in small letters."""
+
+    def __init__(self, terminal: int | None = None) -> None:
+        """`terminal` is a terminal's file descriptor, stdin's if None; RuntimeError where it is no terminal."""
+        self._terminal = sys.stdin.fileno() if terminal is None else terminal
+        if not os.isatty(self._terminal):
+            raise RuntimeError("an operator must have a terminal to stop the arm from, got an input that is none")
+        self._before: list[object] | None = None
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.pressed: frozenset[str] = frozenset()
+
+    def begin(self) -> None:
+        """Listen; what was typed before is forgotten."""
+        self.pressed = frozenset()
+        if self._thread is None:
+            self._before = termios.tcgetattr(self._terminal)
+            tty.setcbreak(self._terminal, termios.TCSAFLUSH)
+            self._over.clear()
+            self._thread = threading.Thread(target=self._listen, name="keys", daemon=True)
+            self._thread.start()
+
+    def end(self) -> None:
+        """Stop listening; the terminal is free for questions."""
+        if self._thread is not None:
+            self._over.set()
+            self._thread.join()
+            self._thread = None
+            termios.tcsetattr(self._terminal, termios.TCSADRAIN, self._before)  # pyright: ignore[reportArgumentType]
+
+    def _listen(self) -> None:
+        while not self._over.is_set():
+            if select.select([self._terminal], [], [], WAIT)[0]:
+                typed = os.read(self._terminal, 64)
+                # A terminal that was closed can no longer stop the arm.
+                self.pressed |= set(typed.decode(errors="replace").lower()) if typed else {CLOSED}
+                if not typed:
+                    return
+
+
+CLOSED = "closed"
+"""In `pressed` when the terminal was closed."""

@@ -1,0 +1,109 @@
+import json
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import pytest
+
+from ocrrl.perception.calibration.calibration_file import CameraCalibration, read_calibration, write_calibration
+from ocrrl.perception.calibration.hand_eye_quality import Quality
+from tests.perception.calibration.synthetic_views import BOARD, D435
+
+CALIBRATION = CameraCalibration(
+    camera="front",
+    serial="0123",
+    mounting="fixed",
+    intrinsics=D435,
+    camera_pose=np.array([1.0, 0.1, 0.6, 0.5, 0.5, -0.5, -0.5]),
+    quality=Quality(0.21, 0.6, 0.05, 1.4),
+    views=20,
+    board=BOARD,
+    made_on=date(2026, 11, 2),
+)
+
+
+def test_a_calibration_reads_back_as_it_was_written(tmp_path):
+    path = tmp_path / "front.json"
+    write_calibration(path, CALIBRATION)
+    got = read_calibration(path)
+    assert np.array_equal(got.camera_pose, CALIBRATION.camera_pose)
+    assert vars(got) | {"camera_pose": None} == vars(CALIBRATION) | {"camera_pose": None}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("format_version", 2, "format_version must be 1, got 2"),
+        ("format_version", None, "format_version must be a whole number, got None"),
+        ("camera", "", "camera must be a text that is not empty, got ''"),
+        ("serial", 123, "serial must be a text that is not empty, got 123"),
+        ("mounting", "ceiling", "mounting must be one of fixed, wrist, got 'ceiling'"),
+        ("intrinsics", [1, 2], r"intrinsics must be an object, got \[1, 2\]"),
+        ("intrinsics.fx", "600", r"intrinsics\.fx must be a number, got '600'"),
+        ("intrinsics.fx", -1.0, r"intrinsics must be a camera's \(intrinsics must have a size"),
+        ("intrinsics.width", 640.5, r"intrinsics\.width must be a whole number, got 640.5"),
+        ("intrinsics.k1", 0.1, r"intrinsics\.k1 must be one of width, height, fx, fy, cx, cy, got 'k1'"),
+        ("camera_pose", [0.0] * 6, "camera_pose must be 7 numbers"),
+        ("camera_pose", [0.0] * 6 + [None], "camera_pose must be 7 numbers"),
+        ("camera_pose", [0.0] * 7, "camera_pose must end with a unit quaternion wxyz"),
+        ("quality.held_out_mm", True, r"quality\.held_out_mm must be a number, got True"),
+        ("quality.held_out_mm", -1.0, "quality must hold figures of at least 0"),
+        ("views", 0, "views must be at least 1, got 0"),
+        ("board.rows", 2, r"board must be a board \(a board must have at least 3x3 squares, got 7x2\)"),
+        ("board.square", float("nan"), r"board\.square must be a number, got nan"),
+        ("made_on", "yesterday", "made_on must be a date such as 2026-11-30, got 'yesterday'"),
+        ("notes", "x", "notes must be one of format_version, camera, serial"),
+    ],
+)
+def test_a_field_that_is_wrong_is_named_with_what_to_do(tmp_path, field, value, said):
+    path = tmp_path / "front.json"
+    write_calibration(path, CALIBRATION)
+    content = json.loads(path.read_text())
+    section, _, name = field.rpartition(".")
+    (content[section] if section else content)[name] = value
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=rf"front\.json: {said}.*`ocrrl calibrate views FOLDER .*front\.json`"):
+        read_calibration(path)
+
+
+@pytest.mark.parametrize("field", ["format_version", "camera_pose", "quality", "made_on", "board"])
+def test_a_field_that_is_missing_is_named(tmp_path, field):
+    path = tmp_path / "front.json"
+    write_calibration(path, CALIBRATION)
+    content = json.loads(path.read_text())
+    del content[field]
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=rf"front\.json: {field} must be there"):
+        read_calibration(path)
+
+
+def test_what_is_no_calibration_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none\.json must be a file: make it by `ocrrl calibrate views"):
+        read_calibration(tmp_path / "none.json")
+    for text, said in (("{", "must be JSON"), ("[]", r"must be an object, got \[\]")):
+        (tmp_path / "bad.json").write_text(text)
+        with pytest.raises(ValueError, match=rf"bad\.json {said}|bad\.json: {said}"):
+            read_calibration(tmp_path / "bad.json")
+
+
+def test_a_calibration_is_good_for_its_camera_and_a_while():
+    CALIBRATION.check("0123", replace(D435, fx=D435.fx + 0.001), date(2026, 11, 16), max_age_days=14)
+    CALIBRATION.check("0123", D435, date(2026, 11, 2), max_age_days=14)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            {"serial": "9"},
+            "that is there, serial 9, got one of 0123: calibrate it again: `ocrrl calibrate views FOLDER",
+        ),
+        ({"intrinsics": replace(D435, fx=620.0, width=848)}, "other in width, fx: open it with the resolution"),
+        ({"today": date(2026, 11, 17)}, r"0 to 14 days old, got 15 \(made on 2026-11-02"),
+        ({"today": date(2026, 11, 1)}, "got -1"),
+    ],
+)
+def test_another_camera_or_an_old_calibration_is_refused(changed, said):
+    right = {"serial": "0123", "intrinsics": D435, "today": date(2026, 11, 3), "max_age_days": 14}
+    with pytest.raises(ValueError, match=said):
+        CALIBRATION.check(**right | changed)
