@@ -56,17 +56,14 @@ def rough_opening(
     slide: Slide,
     within: tuple[np.ndarray, np.ndarray],
     place: int,
-    last: float | None,
     pixels: Pixels,
     code: np.ndarray,
 ) -> float:
-    """The opening [m] to refine from: of those over the travel and the `last` one, the one that agrees best.
+    """The opening [m] to refine from: of those over the travel the one that agrees best.
 
     A hand pushes faster than a kernel is wide.
     """
-    tried = list(np.linspace(0.0, slide.travel, OPENINGS))
-    if last is not None:
-        tried.insert(0, last)
+    tried = np.linspace(0.0, slide.travel, OPENINGS)
     scores = []
     for opening in tried:
         said = agreement(body, pixels, code, *slide_pose(slide, within, place, float(opening)))

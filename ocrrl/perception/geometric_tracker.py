@@ -21,6 +21,7 @@ from ocrrl.perception.drawer_slide import (
     slide_pose,
 )
 from ocrrl.perception.frames import Frame
+from ocrrl.perception.gauss_newton import NARROW
 from ocrrl.perception.object_shapes import Slide, shapes_of
 from ocrrl.perception.object_tracker import PoseEstimate, RobotPosture
 from ocrrl.perception.pixels import ColourModel, Pixels, pixels_of, tint_of, window_around
@@ -41,11 +42,12 @@ MOVED = (0.020, 0.20)  # by something else
 HEAVY = (0.004, 0.02)  # what always stands on the table, by whatever touches it
 UNTOUCHED = 0.06  # [m] between gripper frame and object
 CALM = 0.006  # [m] of spread under which a narrow kernel and fewer iterations do
-CALM_WIDTH, CALM_ITERATIONS = 0.010, 3
+CALM_WIDTHS = np.array([0.010, NARROW, NARROW])  # [m]
 PLAIN = 0.88  # inlier and explained shares from which on no other start is tried
 LEAST_INLIER, MOST_CONTRADICTED, LEAST_PIXELS = 0.5, 0.25, 40.0
 JUMP, JUMP_A_FRAME = 0.03, 0.012  # [m]
 SETTLING = 3  # rounds in which a sliding part and what holds it are registered in turn
+ASTRAY = (0.04, 0.10)  # [m], [rad] by which a part that is out may pull at what holds it before it is found
 RETRY = 3  # frames between searches for an object that is lost
 LOST = 0.25  # confidence under which a pose is no longer followed
 
@@ -85,7 +87,9 @@ class GeometricTracker:
                 if track.body.shape.slide is not None:
                     self._update_slide(track, track.body.shape.slide, scene)
                     if registering:
-                        self._update(self._holder(track.body.shape.slide), scene)
+                        holder = self._holder(track.body.shape.slide)
+                        holder.spread = ASTRAY
+                        self._update(holder, scene)
         self._before = scene
         return PoseEstimate(
             captured=frame.captured,
@@ -117,8 +121,7 @@ class GeometricTracker:
             if view is None:
                 continue
             prior = track.body.prior(spread, turn_spread)
-            calm = spread < CALM and not track.body.shape.stands
-            widths = track.body.widths(CALM_WIDTH, CALM_ITERATIONS) if calm else track.body.widths()
+            widths = CALM_WIDTHS if spread < CALM else track.body.widths()
             candidate = fit(track.body, *view, rotation, position, widths, prior, rests=not track.held)
             if best is None or candidate.agreement.score > best.agreement.score + 0.02:
                 best = candidate
@@ -138,22 +141,20 @@ class GeometricTracker:
         if not holder.found or holder.lost_frames > 0:
             self._lose(track, scene)
             return
-        view = self._view(holder, scene, *within)
-        if view is None:
-            self._lose(track, scene)
-            return
-        if track.place is None:
-            place = find_open_part(track.body, slide, holder.placed, *view)
-            if place is None:
-                self._lose(track, scene)
-                return
-            track.place = place
-        opening = None if track.lost_frames > 0 else opening_of(slide, within, track.place, track.position)
-        start = slide_pose(
-            slide, within, track.place, rough_opening(track.body, slide, within, track.place, opening, *view)
-        )
-        view = self._view(track, scene, *start)
-        found = None if view is None else follow_slide(track.body, slide, within, track.place, start[1], *view)
+        found: Fit | None = None
+        if track.place is not None and track.lost_frames == 0:
+            position = slide_pose(slide, within, track.place, opening_of(slide, within, track.place, track.position))[1]
+            found = self._slide_near(track, slide, within, position, scene)
+        if found is None or found.agreement.score < PLAIN:
+            view = self._view(holder, scene, *within)
+            if track.place is None and view is not None:
+                track.place = find_open_part(track.body, slide, holder.placed, *view)
+            if track.place is not None and view is not None:
+                opening = rough_opening(track.body, slide, within, track.place, *view)
+                position = slide_pose(slide, within, track.place, opening)[1]
+                other = self._slide_near(track, slide, within, position, scene)
+                if other is not None and (found is None or other.agreement.score > found.agreement.score):
+                    found = other
         if found is None or not plausible(found):
             self._lose(track, scene)
             return
@@ -161,13 +162,23 @@ class GeometricTracker:
         track.confidence = min(confidence(track.body, found), holder.confidence)
         track.found, track.lost_frames = True, 0
 
+    def _slide_near(
+        self, track: Track, slide: Slide, within: tuple[np.ndarray, np.ndarray], position: np.ndarray, scene: Scene
+    ) -> Fit | None:
+        view = self._view(track, scene, within[0], position)
+        if view is None or track.place is None:
+            return None
+        return follow_slide(track.body, slide, within, track.place, position, *view)
+
     def _holder(self, slide: Slide) -> Track:
         names = [tracked.name for tracked in self._task.objects]
         return self._tracks[names.index(slide.within)]
 
     def _starts(self, track: Track, scene: Scene) -> list[tuple[np.ndarray, np.ndarray, tuple[float, float]]]:
         """Poses to refine, the likeliest first, each with how far off it may be [m, rad]."""
-        moved = HEAVY if track.body.shape.stands else MOVED
+        untouched = np.linalg.norm(scene.tcp - track.position) > UNTOUCHED + track.body.radius and not track.held
+        if track.body.shape.stands:
+            return [(track.rotation, track.position, _wider(track.spread, AT_REST if untouched else HEAVY))]
         starts = []
         last = track.rotation, track.position
         before = self._before
@@ -176,12 +187,12 @@ class GeometricTracker:
             carried = turn @ track.rotation, scene.tcp + turn @ (track.position - before.tcp)
             starts.append((*carried, _wider(track.spread, CARRIED)))
             last = carried
-        if np.linalg.norm(scene.tcp - track.position) > UNTOUCHED + track.body.radius and not track.held:
+        if untouched:
             starts.append((*last, _wider(track.spread, AT_REST)))
         elif track.lost_frames == 0 and before is not None:
             dt = min(scene.frame.captured - before.frame.captured, 0.2)
-            starts.append((track.rotation, track.position + track.velocity * dt, moved))
-        starts.append((track.rotation, track.position, moved))
+            starts.append((track.rotation, track.position + track.velocity * dt, MOVED))
+        starts.append((track.rotation, track.position, MOVED))
         return starts
 
     def _look_for(self, track: Track, scene: Scene) -> Fit | None:
@@ -227,7 +238,8 @@ class GeometricTracker:
         code = classify_for(track.body, pixels, track.colour, scene.table, scene.capsules)
         for other in self._tracks:
             if other is not track and other.found and other.lost_frames == 0:
-                mark_other(pixels, code, (track.body, rotation, position), other.placed)
+                part = other.body.shape.slide is not None and self._holder(other.body.shape.slide) is track
+                mark_other(pixels, code, (track.body, rotation, position), other.placed, everything=part)
         return pixels, code
 
     def _held(self, track: Track, scene: Scene) -> bool:
