@@ -17,6 +17,7 @@ DEPTH_NOISE = 0.0037  # [m] at 0.7 m, growing with depth squared
 NOISE_AREA = 78.0  # [pixels] that share their depth noise
 OUTLINE_NOISE = 0.0012  # [m]: a pixel at 0.75 m
 OUTLINE_BAND = 0.012  # [m] of the outline in which pixels pull at it
+SETTLED = 0.004  # [m] by which a ray is on its right side: it will not pull before the next look
 OUTLINE_SHARE = 0.5  # of independent pixels among those of an outline
 TABLE_NOISE = 0.001  # [m]
 CONTACT_BAND = 0.006  # [m] above the table, in which a corner of an object that nothing holds is drawn to it
@@ -122,9 +123,12 @@ def _near_outline(solid, radius, origin, rot, rays, code, band, near, where):
         along = -(ox * dx + oy * dy + oz * dz) / squared
         px, py, pz = ox + along * dx, oy + along * dy, oz + along * dz
         if px * px + py * py + pz * pz < (radius + band) ** 2:
+            if code[i] == OBJECT and signed_distance(solid, px, py, pz)[0] < -SETTLED:
+                continue
             reach = radius / np.sqrt(squared)
             distance, t = nearest_on_ray(solid, ox, oy, oz, dx, dy, dz, along - reach, along + reach)
-            if abs(distance) < 1.5 * band:
+            pulls = distance > -SETTLED if code[i] == OBJECT else distance < SETTLED
+            if pulls and abs(distance) < 1.5 * band:
                 near[count], where[count] = i, t
                 count += 1
     return count

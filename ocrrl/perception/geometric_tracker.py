@@ -5,8 +5,6 @@ held against the picture. Then every object is followed from where its motion, o
 objects and robot explain each other's pixels; one that is doubtful is looked for again.
 """
 
-from dataclasses import dataclass, field
-
 import numpy as np
 
 from ocrrl.interface import poses, rotations
@@ -14,61 +12,44 @@ from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD, MAX_GRIPPER_WIDTH
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.perception.confidence import confidence
+from ocrrl.perception.drawer_slide import (
+    FACE_RADIUS,
+    find_open_part,
+    follow_slide,
+    opening_of,
+    rough_opening,
+    slide_pose,
+)
 from ocrrl.perception.frames import Frame
-from ocrrl.perception.object_shapes import shapes_of
+from ocrrl.perception.gauss_newton import NARROW
+from ocrrl.perception.object_shapes import Slide, shapes_of
 from ocrrl.perception.object_tracker import PoseEstimate, RobotPosture
 from ocrrl.perception.pixels import ColourModel, Pixels, pixels_of, tint_of, window_around
-from ocrrl.perception.pose_fit import TRACKING_WIDTHS, Body, Fit, fit, mark_other, quaternion_of
+from ocrrl.perception.pose_fit import Body, Fit, fit, mark_other, quaternion_of
 from ocrrl.perception.registration import classify_for, find, learned_colour
 from ocrrl.perception.robot_mask import robot_capsules
 from ocrrl.perception.signed_distance import signed_distance
 from ocrrl.perception.table_plane import TablePlane, find_table
+from ocrrl.perception.track_state import Scene, Track
 
-MOST_PIXELS = 3000  # of a window
+MOST_PIXELS = 2400  # of a window
 MARGIN = 0.03  # [m] around an object in which its pixels are looked for
 NOMINAL_SPREAD = np.array([0.10, 0.13, 0.45])  # of a tint before it was seen
 HELD_WITHIN = 0.012  # [m] of an object's surface the gripper frame is when it holds it
 AT_REST = (0.002, 0.02)  # [m], [rad] a frame by which an object moves that nothing touches
 CARRIED = (0.004, 0.04)  # in the hand, against the hand
 MOVED = (0.020, 0.20)  # by something else
+HEAVY = (0.004, 0.02)  # what always stands on the table, by whatever touches it
 UNTOUCHED = 0.06  # [m] between gripper frame and object
+CALM = 0.006  # [m] of spread under which a narrow kernel and fewer iterations do
+CALM_WIDTHS = np.array([0.010, NARROW, NARROW])  # [m]
 PLAIN = 0.88  # inlier and explained shares from which on no other start is tried
 LEAST_INLIER, MOST_CONTRADICTED, LEAST_PIXELS = 0.5, 0.25, 40.0
 JUMP, JUMP_A_FRAME = 0.03, 0.012  # [m]
+SETTLING = 3  # rounds in which a sliding part and what holds it are registered in turn
+ASTRAY = (0.04, 0.10)  # [m], [rad] by which a part that is out may pull at what holds it before it is found
 RETRY = 3  # frames between searches for an object that is lost
 LOST = 0.25  # confidence under which a pose is no longer followed
-
-
-@dataclass
-class _Track:
-    """One object as it was last seen."""
-
-    body: Body
-    colour: ColourModel
-    reference: np.ndarray
-    """The last confident orientation (4,), wxyz."""
-    rotation: np.ndarray = field(default_factory=lambda: np.eye(3))
-    position: np.ndarray = field(default_factory=lambda: np.zeros(3))
-    velocity: np.ndarray = field(default_factory=lambda: np.zeros(3))
-    spread: tuple[float, float] = MOVED
-    confidence: float = 0.0
-    found: bool = False
-    lost_frames: int = 0
-    held: bool = False
-    fit: Fit | None = None
-
-
-@dataclass(frozen=True)
-class _Scene:
-    """What is the same for every object of a frame."""
-
-    frame: Frame
-    table: TablePlane
-    capsules: np.ndarray
-    tcp: np.ndarray
-    hand: np.ndarray
-    """Rotation (3, 3) of the gripper frame."""
-    width: float
 
 
 class GeometricTracker:
@@ -81,9 +62,9 @@ class GeometricTracker:
 
     def reset(self) -> None:
         self._table: TablePlane | None = None
-        self._before: _Scene | None = None
+        self._before: Scene | None = None
         self._tracks = [
-            _Track(
+            Track(
                 body,
                 ColourModel(tint_of(body.shape.colour), NOMINAL_SPREAD),
                 np.asarray(tracked.reference_quaternion, float),
@@ -97,9 +78,18 @@ class GeometricTracker:
         if self._table is None:
             self._table = find_table(frame)
         scene = self._scene(frame, robot, self._table)
-        for index, track in enumerate(self._tracks):
+        registering = self._before is None
+        for track in self._tracks:
             if track.body.shape.slide is None:
-                self._update(index, track, scene)
+                self._update(track, scene)
+        for _ in range(SETTLING if registering else 1):
+            for track in self._tracks:
+                if track.body.shape.slide is not None:
+                    self._update_slide(track, track.body.shape.slide, scene)
+                    if registering:
+                        holder = self._holder(track.body.shape.slide)
+                        holder.spread = ASTRAY
+                        self._update(holder, scene)
         self._before = scene
         return PoseEstimate(
             captured=frame.captured,
@@ -107,35 +97,32 @@ class GeometricTracker:
             confidence=np.array([track.confidence for track in self._tracks]),
         )
 
-    def _update(self, index: int, track: _Track, scene: _Scene) -> None:
-        found = self._follow(index, track, scene) if track.found else None
+    def _update(self, track: Track, scene: Scene) -> None:
+        found = self._follow(track, scene) if track.found else None
         if found is None and track.lost_frames % RETRY == 0:
-            found = self._look_for(index, track, scene)
+            found = self._look_for(track, scene)
         if found is None:
             self._lose(track, scene)
             return
         dt = scene.frame.captured - self._before.frame.captured if self._before and track.lost_frames == 0 else 0.0
         moved = (found.position - track.position) / dt if track.found and 0.0 < dt < 0.2 else np.zeros(3)
         track.velocity = 0.5 * track.velocity + 0.5 * moved
-        track.rotation, track.position, track.fit = (
-            rotations.to_matrix(quaternion_of(found.rotation)),
-            found.position,
-            found,
-        )
+        track.rotation, track.position = rotations.to_matrix(quaternion_of(found.rotation)), found.position
         track.spread = found.spread(track.body)
         track.confidence = confidence(track.body, found)
         track.found, track.lost_frames = True, 0
         track.held = self._held(track, scene)
 
-    def _follow(self, index: int, track: _Track, scene: _Scene) -> Fit | None:
+    def _follow(self, track: Track, scene: Scene) -> Fit | None:
         """The fit from where the object should be by now; None where it is not to be seen there."""
         best: Fit | None = None
         for rotation, position, (spread, turn_spread) in self._starts(track, scene):
-            view = self._view(index, track, scene, rotation, position)
+            view = self._view(track, scene, rotation, position)
             if view is None:
                 continue
             prior = track.body.prior(spread, turn_spread)
-            candidate = fit(track.body, *view, rotation, position, TRACKING_WIDTHS, prior, rests=not track.held)
+            widths = CALM_WIDTHS if spread < CALM else track.body.widths()
+            candidate = fit(track.body, *view, rotation, position, widths, prior, rests=not track.held)
             if best is None or candidate.agreement.score > best.agreement.score + 0.02:
                 best = candidate
             if min(best.agreement.inlier, best.agreement.explained) > PLAIN:
@@ -147,8 +134,51 @@ class GeometricTracker:
             return None
         return best
 
-    def _starts(self, track: _Track, scene: _Scene) -> list[tuple[np.ndarray, np.ndarray, tuple[float, float]]]:
+    def _update_slide(self, track: Track, slide: Slide, scene: Scene) -> None:
+        """The part that slides: which of its places it is in, once, and how far it is out."""
+        holder = self._holder(slide)
+        within = holder.rotation, holder.position
+        if not holder.found or holder.lost_frames > 0:
+            self._lose(track, scene)
+            return
+        found: Fit | None = None
+        if track.place is not None and track.lost_frames == 0:
+            position = slide_pose(slide, within, track.place, opening_of(slide, within, track.place, track.position))[1]
+            found = self._slide_near(track, slide, within, position, scene)
+        if found is None or found.agreement.score < PLAIN:
+            view = self._view(holder, scene, *within)
+            if track.place is None and view is not None:
+                track.place = find_open_part(track.body, slide, holder.placed, *view)
+            if track.place is not None and view is not None:
+                opening = rough_opening(track.body, slide, within, track.place, *view)
+                position = slide_pose(slide, within, track.place, opening)[1]
+                other = self._slide_near(track, slide, within, position, scene)
+                if other is not None and (found is None or other.agreement.score > found.agreement.score):
+                    found = other
+        if found is None or not plausible(found):
+            self._lose(track, scene)
+            return
+        track.rotation, track.position = found.rotation, found.position
+        track.confidence = min(confidence(track.body, found), holder.confidence)
+        track.found, track.lost_frames = True, 0
+
+    def _slide_near(
+        self, track: Track, slide: Slide, within: tuple[np.ndarray, np.ndarray], position: np.ndarray, scene: Scene
+    ) -> Fit | None:
+        view = self._view(track, scene, within[0], position)
+        if view is None or track.place is None:
+            return None
+        return follow_slide(track.body, slide, within, track.place, position, *view)
+
+    def _holder(self, slide: Slide) -> Track:
+        names = [tracked.name for tracked in self._task.objects]
+        return self._tracks[names.index(slide.within)]
+
+    def _starts(self, track: Track, scene: Scene) -> list[tuple[np.ndarray, np.ndarray, tuple[float, float]]]:
         """Poses to refine, the likeliest first, each with how far off it may be [m, rad]."""
+        untouched = np.linalg.norm(scene.tcp - track.position) > UNTOUCHED + track.body.radius and not track.held
+        if track.body.shape.stands:
+            return [(track.rotation, track.position, _wider(track.spread, AT_REST if untouched else HEAVY))]
         starts = []
         last = track.rotation, track.position
         before = self._before
@@ -157,7 +187,7 @@ class GeometricTracker:
             carried = turn @ track.rotation, scene.tcp + turn @ (track.position - before.tcp)
             starts.append((*carried, _wider(track.spread, CARRIED)))
             last = carried
-        if np.linalg.norm(scene.tcp - track.position) > UNTOUCHED + track.body.radius and not track.held:
+        if untouched:
             starts.append((*last, _wider(track.spread, AT_REST)))
         elif track.lost_frames == 0 and before is not None:
             dt = min(scene.frame.captured - before.frame.captured, 0.2)
@@ -165,9 +195,9 @@ class GeometricTracker:
         starts.append((track.rotation, track.position, MOVED))
         return starts
 
-    def _look_for(self, index: int, track: _Track, scene: _Scene) -> Fit | None:
+    def _look_for(self, track: Track, scene: Scene) -> Fit | None:
         """The object anywhere in the frame; an object that was lost, only as far away as it can have got."""
-        others = [self._placed(other) for other in self._tracks if other is not track and other.found]
+        others = [other.placed for other in self._tracks if other is not track and other.found]
         found = find(track.body, scene.frame, scene.table, track.colour, scene.capsules, others, again=track.found)
         if found is None:
             return None
@@ -177,12 +207,12 @@ class GeometricTracker:
         if confidence(track.body, found) < CONFIDENCE_THRESHOLD:
             return None
         if not track.found:
-            view = self._view(index, track, scene, found.rotation, found.position)
+            view = self._view(track, scene, found.rotation, found.position)
             if view is not None:
                 track.colour = learned_colour(track.body, *view, found, track.colour)
         return found
 
-    def _lose(self, track: _Track, scene: _Scene) -> None:
+    def _lose(self, track: Track, scene: Scene) -> None:
         """Not seen: it stays where it was, or goes with the hand that holds it."""
         if track.held and self._before is not None:
             turn = scene.hand @ self._before.hand.T
@@ -194,25 +224,28 @@ class GeometricTracker:
         track.lost_frames += 1
 
     def _view(
-        self, index: int, track: _Track, scene: _Scene, rotation: np.ndarray, position: np.ndarray
+        self, track: Track, scene: Scene, rotation: np.ndarray, position: np.ndarray
     ) -> tuple[Pixels, np.ndarray] | None:
         """The pixels about a pose, and what each shows."""
         centre = position + rotation @ track.body.corners.mean(0)
-        window = window_around(scene.frame, centre, track.body.radius, MARGIN, MOST_PIXELS)
+        radius = track.body.radius
+        if track.body.shape.slide is not None:
+            centre, radius = position, min(radius, FACE_RADIUS)
+        window = window_around(scene.frame, centre, radius, MARGIN, MOST_PIXELS)
         if window is None:
             return None
         pixels = pixels_of(scene.frame, window, scene.table.depth_scale)
         code = classify_for(track.body, pixels, track.colour, scene.table, scene.capsules)
         for other in self._tracks:
             if other is not track and other.found and other.lost_frames == 0:
-                mark_other(pixels, code, (track.body, rotation, position), self._placed(other))
+                part = other.body.shape.slide is not None and self._holder(other.body.shape.slide) is track
+                mark_other(pixels, code, (track.body, rotation, position), other.placed, everything=part)
         return pixels, code
 
-    def _placed(self, track: _Track) -> tuple[Body, np.ndarray, np.ndarray]:
-        return track.body, track.rotation, track.position
-
-    def _held(self, track: _Track, scene: _Scene) -> bool:
+    def _held(self, track: Track, scene: Scene) -> bool:
         """Whether the hand is about the object and not wide open."""
+        if track.body.shape.stands:
+            return False
         x, y, z = track.rotation.T @ (scene.tcp - track.position)
         near = signed_distance(track.body.rows, x, y, z)[0] < HELD_WITHIN
         return bool(near and scene.width < MAX_GRIPPER_WIDTH - 0.002)
@@ -226,10 +259,10 @@ class GeometricTracker:
             track.reference = quaternion
         return np.concatenate([track.position, quaternion])
 
-    def _scene(self, frame: Frame, robot: RobotPosture, table: TablePlane) -> _Scene:
+    def _scene(self, frame: Frame, robot: RobotPosture, table: TablePlane) -> Scene:
         pose = self._kinematics.gripper_pose(np.asarray(robot.joint_positions, float)[None])[0]
         capsules = robot_capsules(self._kinematics, robot)
-        return _Scene(frame, table, capsules, pose[:3], rotations.to_matrix(pose[3:]), float(robot.gripper_width))
+        return Scene(frame, table, capsules, pose[:3], rotations.to_matrix(pose[3:]), float(robot.gripper_width))
 
 
 def plausible(found: Fit) -> bool:

@@ -7,14 +7,14 @@ import numpy as np
 from jaxtyping import Float
 
 from ocrrl.interface import rotations
-from ocrrl.perception.gauss_newton import NARROW, WIDE, refine
+from ocrrl.perception.gauss_newton import NARROW, refine
 from ocrrl.perception.object_shapes import Box, ObjectShape
 from ocrrl.perception.pixels import OBJECT, OTHER, Pixels, tint_of
 from ocrrl.perception.render_and_compare import Agreement, compare
 from ocrrl.perception.signed_distance import primitive_rows, signed_distances
 
-TRACKING_WIDTHS = np.array([0.020, 0.014, 0.010, NARROW, NARROW])  # [m]
-FINDING_WIDTHS = np.array([WIDE, WIDE, 0.020, 0.014, 0.010, NARROW, NARROW, NARROW])
+TRACKING_WIDTH, TRACKING_ITERATIONS = 0.020, 5  # [m]
+LARGE = 0.04  # [m], inner radius from which on kernels widen with the object
 COLOURED = 0.2  # tint from which on an object is unlike the robot's white and black
 EXPLAINED_WITHIN = 0.008  # [m] of another object's surface, where a point is that object's
 FAST = 1e-5  # [m, rad], the prior of a freedom that is held
@@ -49,6 +49,11 @@ class Body:
             ("coloured", bool(np.abs(tint[:2]).max() > COLOURED)),
         ):
             object.__setattr__(self, name, value)
+
+    def widths(self, widest: float = TRACKING_WIDTH, iterations: int = TRACKING_ITERATIONS) -> Float[np.ndarray, " I"]:
+        """Kernel widths [m] that narrow from `widest`, wider for a large body, to the narrowest, held for two iterations."""
+        narrowing = np.geomspace(widest * max(1.0, self.inner_radius / LARGE), NARROW, iterations - 1)
+        return np.append(narrowing, NARROW)
 
     def prior(self, spread: float, turn_spread: float) -> Float[np.ndarray, " 6"]:
         """Standard deviations of a pose known within `spread` [m] and `turn_spread` [rad], in the freedoms it has."""
@@ -123,10 +128,12 @@ def mark_other(
     code: np.ndarray,
     own: tuple[Body, np.ndarray, np.ndarray] | None,
     other: tuple[Body, np.ndarray, np.ndarray],
+    everything: bool = False,
 ) -> None:
     """Write OTHER into the `code` of the points that lie on another body, of the object's colour only if that is nearer.
 
     `own` and `other` are bodies with their rotations and positions; `own` is None where it is not known yet.
+    `everything`: those of the object's colour too.
     """
     body, rotation, position = other
     points = pixels.points()
@@ -135,10 +142,10 @@ def mark_other(
     if len(rows) == 0:
         return
     distance = np.abs(signed_distances(body.rows, (points[rows] - position) @ rotation))
-    mine = np.full(len(rows), np.inf)
+    mine = np.zeros(len(rows))
     if own is not None:
         mine = np.abs(signed_distances(own[0].rows, (points[rows] - own[2]) @ own[1]))
-    theirs = (distance < EXPLAINED_WITHIN) & ((code[rows] != OBJECT) | (distance < mine - 0.003))
+    theirs = (distance < EXPLAINED_WITHIN) & (everything | (code[rows] != OBJECT) | (distance < mine - 0.003))
     code[rows[theirs & (code[rows] <= OBJECT)]] = OTHER
 
 

@@ -3,9 +3,10 @@
 import numpy as np
 
 from ocrrl.perception.frames import Frame
+from ocrrl.perception.gauss_newton import WIDE
 from ocrrl.perception.hypotheses import poses_near, regions, turned_end_over_end
 from ocrrl.perception.pixels import OBJECT, ColourModel, Pixels, classify, pixels_of, whole_window, window_around
-from ocrrl.perception.pose_fit import FINDING_WIDTHS, TRACKING_WIDTHS, Body, Fit, fit, mark_other
+from ocrrl.perception.pose_fit import Body, Fit, fit, mark_other
 from ocrrl.perception.render_and_compare import cast
 from ocrrl.perception.robot_mask import mark_robot
 from ocrrl.perception.table_plane import TablePlane
@@ -13,6 +14,7 @@ from ocrrl.perception.table_plane import TablePlane
 SEARCH_STEP = 3  # [pixels] between those in which regions are looked for
 COARSE_PIXELS, FINE_PIXELS = 400, 1800  # of a window
 MARGIN = 0.04  # [m]
+COARSE_ITERATIONS, FINE_ITERATIONS = 6, 8
 REFINED = 3  # hypotheses of a region that are refined at full resolution
 LEAST_EXPLAINED, MOST_CONTRADICTED, LEAST_INLIER = 0.80, 0.20, 0.60
 SPREAD, TURN_SPREAD = 0.05, 0.6  # [m], [rad] of a hypothesis
@@ -90,16 +92,15 @@ def _best_near(
             mark_other(pixels, code, None, other)
         views.append((pixels, code))
     prior = body.prior(max(SPREAD, body.inner_radius), TURN_SPREAD)
-    scale = max(1.0, body.inner_radius / 0.04)
-    widths = np.maximum(FINDING_WIDTHS * scale, TRACKING_WIDTHS[-1])[:-2]
+    coarse_widths, fine_widths = body.widths(WIDE, COARSE_ITERATIONS), body.widths(WIDE, FINE_ITERATIONS)
     camera = frame.camera_pose[:3]
     coarse = [
-        fit(body, *views[0], *start, widths, prior, rests=not again)
+        fit(body, *views[0], *start, coarse_widths, prior, rests=not again)
         for start in poses_near(body, middle, camera, again)
     ]
     coarse.sort(key=lambda candidate: -candidate.agreement.score)
     starts = [(candidate.rotation, candidate.position) for candidate in coarse[:REFINED]]
     if body.shape.ends == "differ":
         starts += [turned_end_over_end(body, *start) for start in starts]
-    fine = [fit(body, *views[1], *start, FINDING_WIDTHS, prior, rests=not again) for start in starts]
+    fine = [fit(body, *views[1], *start, fine_widths, prior, rests=not again) for start in starts]
     return max(fine, key=lambda candidate: candidate.agreement.score)

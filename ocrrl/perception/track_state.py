@@ -1,0 +1,50 @@
+"""What a geometric tracker carries from frame to frame, and what it knows of one frame."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ocrrl.perception.frames import Frame
+from ocrrl.perception.pixels import ColourModel
+from ocrrl.perception.pose_fit import Body
+from ocrrl.perception.table_plane import TablePlane
+
+
+@dataclass
+class Track:
+    """One object as it was last seen."""
+
+    body: Body
+    colour: ColourModel
+    reference: np.ndarray
+    """The last confident orientation (4,), wxyz."""
+    rotation: np.ndarray = field(default_factory=lambda: np.eye(3))
+    position: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    velocity: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    spread: tuple[float, float] = (0.02, 0.2)
+    """Standard deviations [m], [rad]."""
+    confidence: float = 0.0
+    found: bool = False
+    lost_frames: int = 0
+    held: bool = False
+    """Whether the hand holds it."""
+    place: int | None = None
+    """Of a part that slides: which of its places it is in."""
+
+    @property
+    def placed(self) -> tuple[Body, np.ndarray, np.ndarray]:
+        """The body with its rotation and position."""
+        return self.body, self.rotation, self.position
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is the same for every object of a frame."""
+
+    frame: Frame
+    table: TablePlane
+    capsules: np.ndarray
+    tcp: np.ndarray
+    hand: np.ndarray
+    """Rotation (3, 3) of the gripper frame."""
+    width: float
