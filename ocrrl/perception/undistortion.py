@@ -18,11 +18,12 @@ class Undistortion:
         project = realsense().rs2_project_point_to_pixel
         given = profile_intrinsics
         self.intrinsics = Intrinsics(given.width, given.height, given.fx, given.fy, given.ppx, given.ppy)
-        self._sources: np.ndarray | None = None
+        self._sources: tuple[np.ndarray, np.ndarray] | None = None
         if any(given.coeffs):
             xs = (np.arange(given.width) - given.ppx) / given.fx
             ys = (np.arange(given.height) - given.ppy) / given.fy
-            self._sources = np.array([[project(given, [x, y, 1.0]) for x in xs] for y in ys], np.float32)
+            pixels = np.array([[project(given, [x, y, 1.0]) for x in xs] for y in ys], np.float32)
+            self._sources = np.ascontiguousarray(pixels[..., 0]), np.ascontiguousarray(pixels[..., 1])
 
     def colour(self, picture: np.ndarray) -> np.ndarray:
         """Of `picture` (H, W, 3) uint8, between pixels linearly."""
@@ -35,4 +36,4 @@ class Undistortion:
     def _resampled(self, picture: np.ndarray, interpolation: int) -> np.ndarray:
         if self._sources is None:
             return picture.copy()  # the frame's memory goes back to the library
-        return cv2.remap(picture, self._sources[..., 0], self._sources[..., 1], interpolation)
+        return cv2.remap(picture, *self._sources, interpolation)

@@ -11,7 +11,7 @@ A closed form (robot-world and hand-eye: Shah 2013, Li et al. 2010) starts it, l
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
@@ -151,6 +151,25 @@ def refine(
         lambda step: measured.errors(*moved(step)).ravel(), np.zeros(12), loss=loss, f_scale=PIXEL_SCALE
     )
     return moved(answer.x)
+
+
+def measure_scales(measured: Measurements, answer: HandEye) -> tuple[float, float]:
+    """The board's size over what it is said to be, and the focal length over what it is said to be, that fit `measured` best.
+
+    The arm's motion is the measure of both: with a wrong one the camera is put too near or too far, and little else shows it.
+    """
+    k = measured.intrinsics
+
+    def errors(step: np.ndarray) -> np.ndarray:
+        scaled = replace(
+            measured,
+            points=measured.points * (1 + step[12]),
+            intrinsics=replace(k, fx=k.fx * (1 + step[13]), fy=k.fy * (1 + step[13])),
+        )
+        return scaled.errors(_moved(answer.camera_pose, step[:6]), _moved(answer.board_pose, step[6:12])).ravel()
+
+    step = least_squares(errors, np.zeros(14), x_scale="jac").x
+    return float(1 + step[12]), float(1 + step[13])
 
 
 def _moved(pose: np.ndarray, step: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 
 from ocrrl.perception import rigid
 from ocrrl.perception.calibration.charuco_board import CharucoBoard
-from ocrrl.perception.calibration.hand_eye import HandEye, Mounting, View, measurements, refine
+from ocrrl.perception.calibration.hand_eye import HandEye, Mounting, View, measure_scales, measurements, refine
 from ocrrl.perception.frames import Intrinsics
 
 
@@ -23,6 +23,10 @@ class Quality:
     held_out_mm: float
     """Root mean square distance between a board's corners where the picture shows them and where a calibration without that
     picture expects them. Holds the error of seeing one board from afar, too."""
+    board_scale_percent: float
+    """By how much the board is larger or smaller than it is said to be, as the arm's motion tells."""
+    focal_scale_percent: float
+    """Likewise of the focal length; an arm that is 0.5 mm off makes 1 % of it."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -38,6 +42,8 @@ class QualityLimits:
     position_error_mm: float = 2.0
     rotation_error_deg: float = 0.3
     held_out_mm: float = 5.0
+    board_scale_percent: float = 0.7
+    focal_scale_percent: float = 2.0
 
 
 def measure_quality(
@@ -57,11 +63,14 @@ def measure_quality(
     apart = np.array([rigid.distance(camera, answer.camera_pose) for camera in cameras])
     # √((n-1)/n Σ d²), d from the answer to all views in place of the mean of those left out.
     position, rotation = np.sqrt((len(kept) - 1) * (apart**2).mean(axis=0))
+    board_scale, focal_scale = measure_scales(measured, answer)
     return Quality(
         reprojection_rms_px=answer.reprojection_rms,
         position_error_mm=float(1000 * position),
         rotation_error_deg=float(np.rad2deg(rotation)),
         held_out_mm=float(1000 * np.sqrt(np.mean(squares))),
+        board_scale_percent=100 * abs(board_scale - 1),
+        focal_scale_percent=100 * abs(focal_scale - 1),
     )
 
 

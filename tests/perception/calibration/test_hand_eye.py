@@ -5,6 +5,7 @@ import pytest
 
 from ocrrl.interface import rotations
 from ocrrl.perception import rigid
+from ocrrl.perception.calibration.charuco_board import CharucoBoard
 from ocrrl.perception.calibration.hand_eye import MOUNTINGS, View, solve
 from ocrrl.perception.calibration.hand_eye_quality import QualityLimits, check_quality, measure_quality
 from ocrrl.perception.calibration.view_checks import check_views, orientation_spread
@@ -85,6 +86,28 @@ def test_a_poor_calibration_is_refused_by_figure():
     answer = solve(views, BOARD, D435, "fixed")
     quality = measure_quality(answer, views, BOARD, D435, "fixed")
     with pytest.raises(ValueError, match=r"reprojection_rms_px \d+\.\d+ \(at most 1\), position_error_mm"):
+        check_quality(quality, QualityLimits())
+
+
+@pytest.mark.parametrize("mounting", MOUNTINGS)
+def test_a_board_that_the_printer_shrank_is_refused(mounting):
+    """A board of 97 % puts the camera 4 to 11 mm off, which the reprojection error hardly tells."""
+    cell = SyntheticCell(mounting)
+    views = [replace(v, gripper_pose=off(v.gripper_pose, 0.0004, 0.04, cell.generator)) for v in cell.views(20)]
+    believed = CharucoBoard(square=BOARD.square / 0.97, marker=BOARD.marker / 0.97)
+    quality = measure_quality(solve(views, believed, D435, mounting), views, believed, D435, mounting)
+    assert abs(quality.board_scale_percent - 3.0) < 0.5
+    with pytest.raises(ValueError, match=r"board_scale_percent \d\.\d+ \(at most 0\.7\).* Measure the board's squares"):
+        check_quality(quality, QualityLimits())
+
+
+@pytest.mark.parametrize("mounting", MOUNTINGS)
+def test_a_wrong_focal_length_is_refused(mounting):
+    views = SyntheticCell(mounting).views(20)
+    wrong = replace(D435, fx=1.03 * D435.fx, fy=1.03 * D435.fy)
+    quality = measure_quality(solve(views, BOARD, wrong, mounting), views, BOARD, wrong, mounting)
+    assert abs(quality.focal_scale_percent - 2.9) < 0.3 and quality.board_scale_percent < 0.1
+    with pytest.raises(ValueError, match=r"focal_scale_percent 2\.\d+ \(at most 2\)"):
         check_quality(quality, QualityLimits())
 
 
