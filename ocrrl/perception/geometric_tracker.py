@@ -44,9 +44,10 @@ UNTOUCHED = 0.06  # [m] between gripper frame and object
 CALM = 0.006  # [m] of spread under which a narrow kernel and fewer iterations do
 CALM_WIDTHS = np.array([0.010, NARROW, NARROW])  # [m]
 PLAIN = 0.88  # inlier and explained shares from which on no other start is tried
+PLAIN_SLIDE = 0.6  # score from which on a part that slides is not looked for elsewhere
 LEAST_INLIER, MOST_CONTRADICTED, LEAST_PIXELS = 0.5, 0.25, 40.0
 JUMP, JUMP_A_FRAME = 0.03, 0.012  # [m]
-SETTLING = 3  # rounds in which a sliding part and what holds it are registered in turn
+SETTLING = 6  # rounds in which a sliding part and what holds it are registered in turn
 ASTRAY = (0.04, 0.10)  # [m], [rad] by which a part that is out may pull at what holds it before it is found
 RETRY = 3  # frames between searches for an object that is lost
 LOST = 0.25  # confidence under which a pose is no longer followed
@@ -145,7 +146,8 @@ class GeometricTracker:
         if track.place is not None and track.lost_frames == 0:
             position = slide_pose(slide, within, track.place, opening_of(slide, within, track.place, track.position))[1]
             found = self._slide_near(track, slide, within, position, scene)
-        if found is None or found.agreement.score < PLAIN:
+        again = track.lost_frames % RETRY == 0
+        if again and (found is None or found.agreement.score < PLAIN_SLIDE):
             view = self._view(holder, scene, *within)
             if track.place is None and view is not None:
                 track.place = find_open_part(track.body, slide, holder.placed, *view)
@@ -158,6 +160,8 @@ class GeometricTracker:
         if found is None or not plausible(found):
             self._lose(track, scene)
             return
+        if not track.found:
+            self._learn_colour(track, scene, found)
         track.rotation, track.position = found.rotation, found.position
         track.confidence = min(confidence(track.body, found), holder.confidence)
         track.found, track.lost_frames = True, 0
@@ -207,10 +211,13 @@ class GeometricTracker:
         if confidence(track.body, found) < CONFIDENCE_THRESHOLD:
             return None
         if not track.found:
-            view = self._view(track, scene, found.rotation, found.position)
-            if view is not None:
-                track.colour = learned_colour(track.body, *view, found, track.colour)
+            self._learn_colour(track, scene, found)
         return found
+
+    def _learn_colour(self, track: Track, scene: Scene, found: Fit) -> None:
+        view = self._view(track, scene, found.rotation, found.position)
+        if view is not None:
+            track.colour = learned_colour(track.body, *view, found, track.colour)
 
     def _lose(self, track: Track, scene: Scene) -> None:
         """Not seen: it stays where it was, or goes with the hand that holds it."""

@@ -104,6 +104,8 @@ class ColourModel:
 
     tint: Float[np.ndarray, " 3"]
     spread: Float[np.ndarray, " 3"]
+    seen: bool = False
+    """Whether it was learned in this light."""
 
 
 def classify(pixels: Pixels, of_object: ColourModel, of_table: ColourModel) -> Int8[np.ndarray, " n"]:

@@ -56,7 +56,7 @@ def classify_for(
 ) -> np.ndarray:
     """What each pixel (n,) shows by its colour, or the robot."""
     code = classify(pixels, colour, table.colour)
-    mark_robot(pixels, code, capsules, trust_colour=body.coloured)
+    mark_robot(pixels, code, capsules, trust_colour=body.coloured and colour.seen)
     return code
 
 
@@ -67,7 +67,7 @@ def learned_colour(body: Body, pixels: Pixels, code: np.ndarray, found: Fit, nom
     if own.sum() < 20:
         return nominal
     tint = pixels.tint[own]
-    return ColourModel(np.median(tint, axis=0), np.clip(1.5 * tint.std(0), LEARNED_SPREAD, nominal.spread))
+    return ColourModel(np.median(tint, axis=0), np.clip(1.5 * tint.std(0), LEARNED_SPREAD, nominal.spread), seen=True)
 
 
 def _best_near(
