@@ -26,6 +26,8 @@ REQUIRED_ARRAYS = (
     "timestamps",
 )
 OPTIONAL_ARRAYS = ("object_poses", "object_confidence", "base_action", "residual")
+ROW_CHUNK = 32  # rows of numbers that lie together in a live recording
+FLUSH_ROWS = 20  # a second's
 JSON_ATTRIBUTES = ("calibration", "versions", "object_names")
 
 
@@ -85,9 +87,10 @@ def episode_paths(folder: Path) -> list[Path]:
 class EpisodeWriter:
     """Records one episode to disk while it happens; until `finish` it exists only as `.<name>.partial` beside `path`.
 
-    Images go to the file at once (at 20 Hz two 640 x 480 cameras make 37 MB/s), the other rows stay in memory until the
-    end, so a crash loses the episode in progress and no other. A live recording does not `compress`: two such
-    images take 50 CPU-ms with gzip, a whole control step.
+    Images go to the file at once (at 20 Hz two 640 x 480 cameras make 37 MB/s), and so do the other rows; every
+    `FLUSH_ROWS` rows all of it is handed to the operating system. A crash loses the episode in progress and no other, and
+    what was handed over of it can be read. A live recording does not `compress`: two such images take 50 CPU-ms with
+    gzip, a whole control step.
     """
 
     def __init__(self, path: Path, compress: bool = True) -> None:
@@ -97,13 +100,16 @@ class EpisodeWriter:
         self._partial = path.with_name(f".{path.name}.partial")
         self._file = h5py.File(self._partial, "w", track_order=False)
         self._file.create_group("images", track_times=False)
-        self._rows: dict[str, list[np.ndarray]] = {}
+        self._rows = 0
 
     def append(self, images: Mapping[str, np.ndarray], **row: np.ndarray) -> None:
         """Add one control step: one image (H, W, 3) a camera, and the step's row of every array of `Episode`."""
         self.append_images({camera: image[None] for camera, image in images.items()})
         for name, value in row.items():
-            self._rows.setdefault(name, []).append(np.array(value, np.float64))
+            _append_row(self._file, name, np.array(value, np.float64))
+        if self._rows % FLUSH_ROWS == 0:  # the first row too
+            self._file.flush()
+        self._rows += 1
 
     def append_images(self, images: Mapping[str, np.ndarray]) -> None:
         """Add the frames (n, H, W, 3) uint8 of every camera."""
@@ -127,22 +133,42 @@ class EpisodeWriter:
             dataset.resize(filled + len(frames), axis=0)
             dataset[filled:] = frames
 
-    def finish(self, attributes: EpisodeAttributes, arrays: Mapping[str, np.ndarray] | None = None) -> Path:
-        """Write the rows and `attributes`, and give the file its name; `arrays` are whole arrays, not appended rows."""
-        rows = {name: np.stack(values) for name, values in self._rows.items()} | dict(arrays or {})
-        for name in sorted(rows):
-            self._file.create_dataset(name, data=np.asarray(rows[name], np.float64), track_times=False)
+    def finish(
+        self, attributes: EpisodeAttributes, arrays: Mapping[str, np.ndarray] | None = None, path: Path | None = None
+    ) -> Path:
+        """Write `attributes`, and give the file its name, or that of `path` on the same file system.
+
+        `arrays` are whole arrays, for rows that were not appended.
+        """
+        for name, values in sorted(dict(arrays or {}).items()):
+            self._file.create_dataset(name, data=np.asarray(values, np.float64), track_times=False)
         for name, value in sorted(asdict(attributes).items()):
             if value is not None:
                 self._file.attrs[name] = json.dumps(value, sort_keys=True) if name in JSON_ATTRIBUTES else value
         self._file.close()
         with self._partial.open("rb+") as file:
             os.fsync(file.fileno())
-        self._partial.replace(self._path)
-        return self._path
+        target = path or self._path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self._partial.replace(target)
+        return target
+
+    def abandon(self) -> None:
+        """Leave the episode in progress as it is, a readable `.partial`."""
+        if self._file:
+            self._file.close()
 
     def discard(self) -> None:
         """Forget the episode in progress."""
-        if self._file:
-            self._file.close()
+        self.abandon()
         self._partial.unlink(missing_ok=True)
+
+
+def _append_row(file: h5py.File, name: str, row: np.ndarray) -> None:
+    """Add `row` to the dataset `name`, which begins with the first one."""
+    if name not in file:
+        shape = {"shape": (0, *row.shape), "maxshape": (None, *row.shape), "chunks": (ROW_CHUNK, *row.shape)}
+        file.create_dataset(name, dtype=np.float64, track_times=False, **shape)
+    dataset = dataset_at(file, name)
+    dataset.resize(len(dataset) + 1, axis=0)
+    dataset[-1] = row

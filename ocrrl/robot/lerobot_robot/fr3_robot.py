@@ -1,0 +1,189 @@
+"""An arm and cameras of a cell as a LeRobot robot: our action in, proprioception, joints and pictures out.
+
+The arm is reached through a safety gate and watched, like everywhere else. Object poses are not part of an observation:
+LeRobot hands whatever is one to the policy. An action is one control step, so that LeRobot must run at `CONTROL_HZ`.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from lerobot.lerobot_types import RobotAction, RobotObservation
+from lerobot.robots.robot import Robot
+from lerobot.utils.decorators import check_if_already_connected, check_if_not_connected
+
+from ocrrl.interface import rotations
+from ocrrl.interface.actions import ACTION_NAMES, CONTROL_HZ, advance_command, gripper_opening, limit
+from ocrrl.interface.kinematics import ArmKinematics
+from ocrrl.interface.observations import GRIPPER_DOWN, PROPRIOCEPTION_NAMES
+from ocrrl.perception.frames import FrameSource
+from ocrrl.robot.arm import Arm, ArmCommand, ArmState
+from ocrrl.robot.lerobot_robot.config_fr3_robot import FR3RobotConfig
+from ocrrl.robot.safety_gate import SafetyGate
+from ocrrl.robot.safety_limits import SafetyLimits
+from ocrrl.robot.watchdog import Watchdog
+
+JOINT_NAMES = tuple(f"joint_{k}" for k in range(1, 8))
+STATE_NAMES = (*PROPRIOCEPTION_NAMES, *JOINT_NAMES)
+"""[m], wxyz, [m], [rad]; the first eight are what a VLA of ours is given."""
+TIME_TO_LIVE = 3.0 / CONTROL_HZ  # [s] of a command
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class OpenedCell:
+    """A cell's arm, what it may do, and its cameras by name, each with a frame already."""
+
+    arm: Arm
+    limits: SafetyLimits
+    kinematics: ArmKinematics
+    enabled: Callable[[], bool]
+    """Whether the operator lets the arm move now."""
+    cameras: Mapping[str, FrameSource]
+
+
+OpenCell = Callable[[FR3RobotConfig], OpenedCell]
+"""Opens the cell of a configuration; raises NotApproved without an operator's approval for its hardware."""
+
+
+def open_cell_file(config: FR3RobotConfig) -> OpenedCell:
+    """Refuses: which arm and cameras a cell's file means is not known here yet."""
+    raise RuntimeError(
+        f"cell {config.cell} cannot be opened: the reader of cell files is not here yet; give FR3Robot an `open_cell`"
+    )
+
+
+class FR3Robot(Robot):
+    """`lerobot.robots.Robot`; nothing moves at `connect`."""
+
+    config_class = FR3RobotConfig
+    name = "fr3"
+
+    def __init__(self, config: FR3RobotConfig, open_cell: OpenCell = open_cell_file) -> None:
+        self._cell: OpenedCell | None = None
+        super().__init__(config)
+        self.config, self.cameras = config, dict(config.cameras)
+        self._open_cell = open_cell
+
+    @property
+    def observation_features(self) -> dict[str, type | tuple[int, int, int]]:
+        features: dict[str, type | tuple[int, int, int]] = dict.fromkeys(STATE_NAMES, float)
+        for name, size in self.cameras.items():
+            features[name] = (size.height, size.width, 3)
+        return features
+
+    @property
+    def action_features(self) -> dict[str, type]:
+        return dict.fromkeys(ACTION_NAMES, float)
+
+    @property
+    def is_connected(self) -> bool:
+        return self._cell is not None
+
+    @property
+    def is_calibrated(self) -> bool:
+        return True  # the cell's own calibration, see its file
+
+    def calibrate(self) -> None:
+        pass
+
+    def configure(self) -> None:
+        pass
+
+    @check_if_already_connected
+    def connect(self, calibrate: bool = True) -> None:
+        """Open the cell; ValueError where its cameras are not those of the configuration."""
+        cell = self._open_cell(self.config)
+        try:
+            for name, size in self.cameras.items():
+                if name not in cell.cameras:
+                    raise ValueError(f"camera must be one of {', '.join(cell.cameras) or 'none'}, got {name}")
+                shape = _picture(name, cell.cameras[name]).shape
+                if shape != (size.height, size.width, 3):
+                    raise ValueError(f"camera {name} must be {size.width} x {size.height}, got {shape[1]} x {shape[0]}")
+            limits = replace(cell.limits, hold_before_stop=self.config.longest_pause)
+            self._gate = SafetyGate(cell.arm, limits, cell.kinematics, cell.enabled, on_fault=_log.warning)
+            self._commanded, self._issued = cell.arm.state().gripper_pose, -np.inf
+            self._opening = 1.0
+            self._watchdog = Watchdog(self._gate)
+            self._watchdog.__enter__()
+        except BaseException:
+            _close(cell)
+            raise
+        self._cell = cell
+
+    @check_if_not_connected
+    def get_observation(self) -> RobotObservation:
+        """State as named floats and a picture (H, W, 3) uint8 a camera; RuntimeError when arm or camera is lost."""
+        assert self._cell is not None
+        state = self._gate.state()
+        pictures = {name: _picture(name, self._cell.cameras[name]) for name in self.cameras}
+        return dict(zip(STATE_NAMES, _numbers(state), strict=True)) | pictures
+
+    @check_if_not_connected
+    def send_action(self, action: RobotAction) -> RobotAction:
+        """Move by one action; what became of it, which is no motion where the gate refused it.
+
+        Raises RuntimeError when the arm is stopped, ValueError for an action that is not 7 finite numbers.
+        """
+        asked = _action(action)
+        now, state = self._gate.now(), self._gate.state()
+        if now - self._issued > TIME_TO_LIVE:  # after a pause the arm goes on from where it is
+            self._commanded = state.gripper_pose
+        pose = advance_command(self._commanded, state.gripper_pose, asked)
+        applied = self._gate.command(ArmCommand(pose, float(gripper_opening(asked[6])), now, TIME_TO_LIVE))
+        if self._gate.stopped:
+            raise RuntimeError(f"the arm must be recovered by its operator before it moves again: {applied.refused}")
+        before = self._commanded
+        if applied.command is None:
+            self._commanded = before = state.gripper_pose
+        else:
+            self._commanded, self._issued, self._opening = applied.command.pose, now, float(asked[6])
+        turn = rotations.multiply(self._commanded[3:], rotations.conjugate(before[3:]))
+        sent = [*(self._commanded[:3] - before[:3]), *rotations.to_rotation_vector(turn), self._opening]
+        return dict(zip(ACTION_NAMES, map(float, sent), strict=True))
+
+    @check_if_not_connected
+    def disconnect(self) -> None:
+        """Stop the arm and let go of the cell."""
+        cell, self._cell = self._cell, None
+        assert cell is not None
+        try:
+            self._watchdog.__exit__()
+        finally:
+            _close(cell)
+
+
+def _action(action: RobotAction) -> np.ndarray:
+    """The action (7,) within the step limits."""
+    missing = [name for name in ACTION_NAMES if name not in action]
+    if missing:
+        raise ValueError(f"action must have {', '.join(ACTION_NAMES)}, got none of {', '.join(missing)}")
+    numbers = np.array([float(action[name]) for name in ACTION_NAMES])
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"action must be finite, got {numbers.tolist()}")
+    return limit(numbers)
+
+
+def _numbers(state: ArmState) -> list[float]:
+    """The numbers of `STATE_NAMES`; the quaternion's sign is the one that VLAs of ours know."""
+    quaternion = rotations.nearest_sign(state.gripper_pose[3:], GRIPPER_DOWN)
+    numbers = [*state.gripper_pose[:3], *quaternion, state.gripper_width, *state.joint_positions]
+    return [float(number) for number in numbers]
+
+
+def _picture(name: str, camera: FrameSource) -> np.ndarray:
+    frame = camera.latest()
+    if frame is None:
+        raise RuntimeError(f"camera {name} must have a frame when its cell is open, got none")
+    return frame.colour
+
+
+def _close(cell: OpenedCell) -> None:
+    try:
+        cell.arm.close()
+    finally:
+        for camera in cell.cameras.values():
+            camera.close()

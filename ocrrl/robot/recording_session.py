@@ -1,0 +1,232 @@
+"""A teleoperation session: one person, one device, one cell, demonstrations one after the other.
+
+`<folder>/successes/episode_000000.h5` and `<folder>/failures/episode_000001.h5`, each written whole or not at all; what a
+crash, a lost device or the stop key cut short lies in `<folder>/interrupted`, readable and not an episode (`ocrrl ingest`
+refuses it by name). Numbers go on from those that are there, and no file is ever replaced.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from ocrrl.datasets.episode import EpisodeAttributes
+from ocrrl.datasets.episode_store import EpisodeWriter
+from ocrrl.interface.observations import Observation
+from ocrrl.robot.guarded_cell import RobotCell
+from ocrrl.robot.teleoperation.device import DeviceReading, Event, TeleoperationDevice
+from ocrrl.robot.teleoperation.operator import Label, Operator
+
+SUCCESSES, FAILURES, INTERRUPTED = "successes", "failures", "interrupted"
+_ROWS = tuple(field.name for field in fields(Observation))
+_ONLY = np.array([0])
+_NUMBER = re.compile(r"\.?episode_(\d{6,})\.h5(\.partial)?")
+# Where several are said at one step, the first of these counts: a label is not lost to a stop.
+_ENDINGS: tuple[Event, ...] = ("discard", "failure", "success", "stop")
+
+Clock = Callable[[], float]
+Ending = Literal["success", "failure", "discard", "stop", "horizon"]
+
+
+@dataclass(frozen=True)
+class SessionConfig:
+    """What a session records."""
+
+    episodes: int
+    """Successful demonstrations wanted."""
+    max_steps: int | None = None
+    """Control steps after which an episode ends and the operator is asked how it went; the tabletop task's horizon if None."""
+    cell_decides: bool = False
+    """The cell's own success ends an episode: for twins only, on hardware the label is the operator's."""
+
+    def __post_init__(self) -> None:
+        if self.episodes < 1:
+            raise ValueError(f"episodes must be at least 1, got {self.episodes}")
+        if self.max_steps is not None and self.max_steps < 1:
+            raise ValueError(f"max_steps must be at least 1, got {self.max_steps}")
+
+
+@dataclass(frozen=True)
+class SessionSummary:
+    """What a session left: files by name, and why it ended."""
+
+    successes: tuple[str, ...]
+    failures: tuple[str, ...]
+    discarded: int
+    ended: str
+    """`done`, or what ended it before: the operator, the device, the seeds."""
+
+
+def record_session(
+    cell: RobotCell,
+    device: TeleoperationDevice,
+    operator: Operator,
+    folder: Path,
+    seeds: Sequence[int],
+    config: SessionConfig,
+    clock: Clock,
+    versions: Mapping[str, str] | None = None,
+    told: Callable[[str], object] = lambda line: None,
+) -> SessionSummary:
+    """Record `config.episodes` successful demonstrations in `cell` (N = 1) into `folder`, one seed an episode.
+
+    `clock` [s] is the cell's; rows are stamped with it. A discarded episode leaves nothing and is done again from the same
+    seed. `told` gets a line for each episode. Raises ValueError for a cell of more than one arm or too few seeds; what the
+    cell raises (NotApproved, RuntimeError for a lost arm) ends the session, the episode in progress kept as interrupted.
+    """
+    if cell.num_envs != 1:
+        raise ValueError(f"a teleoperated cell must have one arm, got {cell.num_envs}")
+    if len(seeds) < config.episodes:
+        raise ValueError(f"seeds must number at least episodes ({config.episodes}), got {len(seeds)}")
+    for kept in keep_interrupted(folder):
+        told(f"an earlier session was cut short: {kept}")
+    session = _Session(cell, device, operator, folder, config, clock, dict(versions or {}), told)
+    return session.run(seeds)
+
+
+def keep_interrupted(folder: Path) -> list[Path]:
+    """Move unfinished recordings of an earlier session in `folder` to `interrupted`; their new paths."""
+    kept = []
+    for partial in sorted(folder.glob(".episode_*.h5.partial")):
+        target = folder / INTERRUPTED / partial.name.removeprefix(".").removesuffix(".partial")
+        target.parent.mkdir(exist_ok=True)
+        kept.append(partial.rename(target))
+    return kept
+
+
+def next_number(folder: Path) -> int:
+    """The number of the next episode in `folder`, one more than any that is there."""
+    numbers = [int(match[1]) for path in folder.rglob("*") if (match := _NUMBER.fullmatch(path.name))]
+    return max(numbers, default=-1) + 1
+
+
+class _Session:
+    """The course of one session."""
+
+    def __init__(
+        self,
+        cell: RobotCell,
+        device: TeleoperationDevice,
+        operator: Operator,
+        folder: Path,
+        config: SessionConfig,
+        clock: Clock,
+        versions: dict[str, str],
+        told: Callable[[str], object],
+    ) -> None:
+        self._cell, self._device, self._operator, self._folder = cell, device, operator, folder
+        self._config, self._clock, self._versions, self._told = config, clock, versions, told
+        self._written: dict[Label, list[str]] = {"success": [], "failure": [], "discard": []}
+
+    def run(self, seeds: Sequence[int]) -> SessionSummary:
+        left = list(seeds)
+        ended = "done"
+        while len(self._written["success"]) < self._config.episodes:
+            if not left:
+                ended = "the seeds are used up"
+                break
+            try:
+                label = self._episode(left[0])
+            except _DeviceLost as lost:
+                ended = str(lost)
+                break
+            if label is None:
+                ended = f"{self._operator.name} ended it"
+                break
+            if label != "discard":
+                left.pop(0)
+        return SessionSummary(
+            tuple(self._written["success"]), tuple(self._written["failure"]), len(self._written["discard"]), ended
+        )
+
+    def _episode(self, seed: int) -> Label | None:
+        """One episode's label; None where the operator ended the session."""
+        count = f"{len(self._written['success']) + 1} of {self._config.episodes}"
+        task = self._cell.tabletop_task
+        if not self._operator.confirm(f"Demonstration {count}: take your hands off the table. The arm goes home next."):
+            return None
+        self._cell.reset(_ONLY, [seed])
+        if not self._operator.confirm(f'Set up the objects to "{task.instruction}" and step back. Ready to begin?'):
+            return None
+        name = f"episode_{next_number(self._folder):06d}.h5"
+        with _kept(EpisodeWriter(self._folder / name, compress=False), self._folder) as writer:
+            ending, rows = self._teleoperate(writer, seed)
+            if ending == "stop":
+                self._told(f"{name}: stopped after {rows} steps, kept as interrupted")
+                return None
+            label = self._operator.label("The episode is over. How did it go?") if ending == "horizon" else ending
+            if rows == 0 or label == "discard":
+                label = "discard"
+                writer.discard()
+            else:
+                writer.finish(self._attributes(label, seed), path=self._path(label, name))
+        self._written[label].append(name)
+        self._told(f"{name}: {label} after {rows} steps")
+        return label
+
+    def _teleoperate(self, writer: EpisodeWriter, seed: int) -> tuple[Ending, int]:
+        self._device.begin(seed)
+        try:
+            return self._record(writer)
+        finally:
+            self._device.end()  # before the operator is asked anything
+
+    def _record(self, writer: EpisodeWriter) -> tuple[Ending, int]:
+        """Observe, read the device, step and write until the episode ends; how, and after how many steps."""
+        began: float | None = None
+        for step in range(self._config.max_steps or self._cell.tabletop_task.horizon):
+            now, observation, images = self._clock(), self._cell.observe(), self._cell.capture(_ONLY)
+            began = now if began is None else began
+            reading = self._read()
+            for ending in _ENDINGS:
+                if ending in reading.events:
+                    return ending, step
+            action = np.asarray(reading.motion, np.float64)
+            result = self._cell.step(action[None], _ONLY)
+            rows = {name: getattr(observation, name)[0] for name in _ROWS}
+            rows |= {"action": action, "timestamps": np.asarray(now - began)}
+            writer.append({camera: frames[0] for camera, frames in images.items()}, **rows)
+            if self._config.cell_decides and result.success[0]:
+                return "success", step + 1
+        return "horizon", step + 1
+
+    def _read(self) -> DeviceReading:
+        try:
+            return self._device.read()
+        except RuntimeError as error:
+            raise _DeviceLost(str(error)) from error
+
+    def _path(self, label: Label, name: str) -> Path:
+        return self._folder / (SUCCESSES if label == "success" else FAILURES) / name
+
+    def _attributes(self, label: Label, seed: int) -> EpisodeAttributes:
+        task = self._cell.tabletop_task
+        return EpisodeAttributes(
+            tabletop_task=task.slug,
+            instruction=task.instruction,
+            operator=self._operator.name,
+            cell=self._cell.cell,
+            success=label == "success",
+            seed=seed,
+            calibration=dict(self._cell.calibration()),
+            versions=self._versions,
+            object_names=tuple(tracked.name for tracked in task.objects),
+        )
+
+
+@contextmanager
+def _kept(writer: EpisodeWriter, folder: Path) -> Iterator[EpisodeWriter]:
+    """What `writer` has neither finished nor discarded at the end is an interrupted episode, however the end came."""
+    try:
+        yield writer
+    finally:
+        writer.abandon()
+        keep_interrupted(folder)
+
+
+class _DeviceLost(RuntimeError):
+    """The device that moves the arm is gone; nothing was asked of the arm after it."""

@@ -1,0 +1,52 @@
+"""What every teleoperation device offers: a motion a control step, and what the operator says about the episode."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from jaxtyping import Float
+
+from ocrrl.interface.actions import ACTION_DIM
+
+Event = Literal["success", "failure", "discard", "stop"]
+"""The tabletop task is solved; it failed; the episode is worth nothing; the session is over."""
+
+
+@dataclass(frozen=True)
+class DeviceReading:
+    """What the operator does at one control step."""
+
+    motion: Float[np.ndarray, " 7"]
+    """An action, in the units of `ocrrl.interface.actions`, within the step limits."""
+    events: frozenset[Event] = frozenset()
+    """Said since the last reading: a button that is held down says it once."""
+
+
+class TeleoperationDevice(Protocol):
+    """Read once a control step from one thread; never waits."""
+
+    def begin(self, seed: int) -> None:
+        """An episode begins, the fingers open: forget what was said before. A scripted device plans for `seed`."""
+        ...
+
+    def read(self) -> DeviceReading:
+        """The motion and events of this step.
+
+        Raises RuntimeError when the device is lost, and at every reading after that: a lost device asks for no motion.
+        """
+        ...
+
+    def end(self) -> None:
+        """The episode is over; the terminal is free for questions."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the device."""
+        ...
+
+
+def at_rest(opening: float) -> Float[np.ndarray, " 7"]:
+    """The action that moves nothing and keeps the fingers at `opening`."""
+    motion = np.zeros(ACTION_DIM)
+    motion[6] = opening
+    return motion

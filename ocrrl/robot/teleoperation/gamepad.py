@@ -1,0 +1,126 @@
+"""A gamepad, through pygame: two sticks, a hat and shoulder buttons.
+
+Layout of an Xbox pad under Linux, axes growing right and down. Left stick: forward and left. Shoulder buttons: up (right) and
+down (left). Right stick: yaw (left and right) and pitch (forward tips the gripper forward). Hat, left and right: roll.
+The triggers are not used: until it is first touched, a trigger reads as half pressed.
+pygame is imported when a pad is opened, without a window.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float
+
+from ocrrl.robot.teleoperation.axes import AxisConvention
+from ocrrl.robot.teleoperation.buttons import ButtonMap, Buttons
+from ocrrl.robot.teleoperation.device import DeviceReading
+
+BUTTONS = ButtonMap(gripper=0, success=3, failure=2, discard=1, stop=7)
+"""A, Y, X, B and Start."""
+
+
+@dataclass(frozen=True)
+class PadLayout:
+    """Where a pad's axes, hat and shoulder buttons are; another make has other numbers."""
+
+    left_x: int = 0
+    left_y: int = 1
+    right_x: int = 3
+    right_y: int = 4
+    hat: int = 0
+    down_button: int = 4
+    up_button: int = 5
+
+    def deflections(self, pad: "Pad") -> Float[np.ndarray, " 6"]:
+        """Forward, left, up, roll, pitch, yaw in [-1, 1]."""
+        up = float(pad.get_button(self.up_button)) - float(pad.get_button(self.down_button))
+        return np.array(
+            [
+                -pad.get_axis(self.left_y),
+                -pad.get_axis(self.left_x),
+                up,
+                pad.get_hat(self.hat)[0],
+                -pad.get_axis(self.right_y),
+                -pad.get_axis(self.right_x),
+            ]
+        )
+
+
+class Pad(Protocol):
+    """What is used of pygame's joystick."""
+
+    def get_instance_id(self) -> int: ...
+
+    def get_axis(self, axis_number: int, /) -> float: ...
+
+    def get_button(self, button: int, /) -> bool: ...
+
+    def get_hat(self, hat_number: int, /) -> tuple[float, float]: ...
+
+    def get_numbuttons(self) -> int: ...
+
+    def quit(self) -> None: ...
+
+
+class PadEvents(Protocol):
+    """Takes in what the pads sent; the instance ids of those that were unplugged since the last call."""
+
+    def __call__(self) -> Sequence[int]: ...
+
+
+class Gamepad:
+    """`TeleoperationDevice` over an open pad."""
+
+    def __init__(
+        self,
+        pad: Pad,
+        unplugged: PadEvents,
+        axes: AxisConvention | None = None,
+        buttons: ButtonMap = BUTTONS,
+        layout: PadLayout | None = None,
+    ) -> None:
+        self._pad, self._unplugged, self._layout = pad, unplugged, layout or PadLayout()
+        self._axes, self._buttons = axes or AxisConvention(), Buttons(buttons)
+        self._id, self._lost = pad.get_instance_id(), False
+
+    def begin(self, seed: int) -> None:
+        self._buttons.begin()
+
+    def read(self) -> DeviceReading:
+        # An unplugged pad answers with its last state for ever: only its event tells.
+        self._lost = self._lost or self._id in self._unplugged()
+        if self._lost:
+            raise RuntimeError("the gamepad must stay plugged in, it was unplugged; plug it in and start again")
+        events = self._buttons.update([self._pad.get_button(k) for k in range(self._pad.get_numbuttons())])
+        return DeviceReading(self._axes.motion(self._layout.deflections(self._pad), self._buttons.opening), events)
+
+    def end(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self._pad.quit()
+
+
+def open_gamepad(axes: AxisConvention | None = None, buttons: ButtonMap = BUTTONS) -> Gamepad:
+    """The first gamepad that is plugged in; RuntimeError says what is missing."""
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pads are read through the event queue, which wants a screen
+    os.environ.setdefault("SDL_JOYSTICK_ALLOW_BACKGROUND_EVENTS", "1")
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+    try:
+        import pygame
+    except ImportError as error:
+        raise RuntimeError(f"a gamepad needs pygame (`pip install pygame`), got: {error}") from error
+
+    pygame.display.init()
+    pygame.joystick.init()
+    pygame.event.get()  # pads that are there already are announced too
+    if pygame.joystick.get_count() == 0:
+        raise RuntimeError("a gamepad must be plugged in and readable (group input), got none")
+
+    def unplugged() -> list[int]:
+        return [event.instance_id for event in pygame.event.get() if event.type == pygame.JOYDEVICEREMOVED]
+
+    return Gamepad(pygame.joystick.Joystick(0), unplugged, axes, buttons)

@@ -1,0 +1,53 @@
+"""Devices without a hand: one that plays actions, and one that lets a scripted demonstrator act. For tests and twins."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ocrrl.datasets.record import Demonstrator
+from ocrrl.robot.teleoperation.device import DeviceReading, Event, at_rest
+
+_ONLY = np.array([0])  # the one arm of a cell
+
+
+class PlayedDevice:
+    """Plays `actions` (T, 7) in every episode, then says `ending` and rests."""
+
+    def __init__(self, actions: Sequence[np.ndarray], ending: Event = "success") -> None:
+        self._actions, self._next = [np.asarray(action, float) for action in actions], 0
+        self._ending: frozenset[Event] = frozenset({ending})
+
+    def begin(self, seed: int) -> None:
+        self._next = 0
+
+    def read(self) -> DeviceReading:
+        if self._next >= len(self._actions):
+            opening = self._actions[-1][6] if self._actions else 1.0
+            return DeviceReading(at_rest(opening), self._ending)
+        self._next += 1
+        return DeviceReading(self._actions[self._next - 1])
+
+    def end(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class DemonstratorDevice:
+    """A demonstrator's actions in a cell of one arm; `events` says what the operator would at this step."""
+
+    def __init__(self, demonstrator: Demonstrator, events: Callable[[], frozenset[Event]] = frozenset) -> None:
+        self._demonstrator, self._events = demonstrator, events
+
+    def begin(self, seed: int) -> None:
+        self._demonstrator.reset(_ONLY, [seed])
+
+    def read(self) -> DeviceReading:
+        return DeviceReading(self._demonstrator.act(_ONLY)[0], self._events())
+
+    def end(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
