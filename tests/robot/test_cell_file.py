@@ -1,0 +1,99 @@
+"""A cell file holds what a cell needs and nothing else, and says what is wrong with it."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ocrrl.robot.cell_file import read_cell_file
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def fr3():
+    return yaml.safe_load((PROJECT / "cells" / "fr3.yaml").read_text())
+
+
+@pytest.fixture
+def read(tmp_path):
+    def write_and_read(sections):
+        path = tmp_path / "cell.yaml"
+        path.write_text(yaml.safe_dump(sections))
+        return read_cell_file(path)
+
+    return write_and_read
+
+
+@pytest.mark.parametrize("name", ["fr3", "wire_twin"])
+def test_the_files_that_come_with_the_project_are_cells(name):
+    cell = read_cell_file(PROJECT / "cells" / f"{name}.yaml")
+    assert set(cell.cameras) == {"front", "wrist"} and cell.cameras[cell.tracking.camera].depth
+
+
+def test_what_is_left_out_has_its_default(fr3, read):
+    del fr3["limits"], fr3["max_calibration_age_days"]
+    cell = read(fr3)
+    assert cell.limits.max_speed == 0.85 and cell.max_calibration_age_days == 30.0
+
+
+def changed(*keys, to):
+    def change(sections):
+        for key in keys[:-1]:
+            sections = sections[key]
+        sections[keys[-1]] = to
+
+    return change
+
+
+def without(*keys):
+    def change(sections):
+        for key in keys[:-1]:
+            sections = sections[key]
+        del sections[keys[-1]]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (changed("colour", to="red"), "colour is no key of a cell file"),
+        (without("arm"), "arm must be given, with its own keys, got None"),
+        (without("arm", "host"), "arm.host must be given"),
+        (changed("arm", "port", to=1), "arm.port is no parameter"),
+        (changed("arm", "host", to=" "), "arm.host must be the robot's address"),
+        (without("cameras", "front", "serial"), "cameras.front.serial must be given"),
+        (changed("cameras", "front", "serial", to=123), "cameras.front.serial must be of type str, got 123"),
+        (
+            changed("cameras", "front", "view_size", to=500),
+            "cameras.front.view_size must keep the square within 640 x 480",
+        ),
+        (
+            changed("cameras", "front", "calibration", to=""),
+            "cameras.front.calibration must name the camera's calibration",
+        ),
+        (
+            changed("tracking", "camera", to="wrist"),
+            r"tracking.camera must be a camera with depth \(front\), got 'wrist'",
+        ),
+        (changed("tracking", "estimator", to="magic"), "tracking.estimator must be geometric or remote, got 'magic'"),
+        (changed("tracking", "estimator", to="remote"), "tracking.address must be given for the remote estimator"),
+        (changed("tracking", "max_age", to=0), "tracking.max_age must be above 0, got 0"),
+        (changed("limits", "max_speed", to=-1), "limits.max_speed must be a number above 0, got -1"),
+        (changed("limits", "workspace_low", to=[9, 9, 9]), "limits.workspace_low must be below workspace_high"),
+    ],
+)
+def test_what_is_wrong_is_named_with_the_file_and_what_was_required(fr3, read, change, message):
+    change(fr3)
+    with pytest.raises(ValueError, match=message) as raised:
+        read(fr3)
+    assert "cell.yaml" in str(raised.value)
+
+
+def test_a_file_that_is_not_there_or_no_yaml_says_what_to_do(tmp_path):
+    with pytest.raises(ValueError, match=r"copy cells/fr3.yaml and edit it"):
+        read_cell_file(tmp_path / "none.yaml")
+    (tmp_path / "broken.yaml").write_text("arm: [")
+    with pytest.raises(ValueError, match="must be YAML"):
+        read_cell_file(tmp_path / "broken.yaml")

@@ -1,0 +1,103 @@
+"""The person at the terminal: nothing moves without an answer, and a key stops the arm at once."""
+
+import os
+import pty
+import termios
+import time
+
+import pytest
+
+from ocrrl.robot.operator_at_terminal import OperatorAtTerminal
+from ocrrl.robot.terminal_keys import TerminalKeys
+
+
+class Desk:
+    """A terminal that a test types at, and an operator who answers `answer` to questions."""
+
+    def __init__(self):
+        self.typing, self.terminal = pty.openpty()
+        self.answer, self.asked = "y", []
+        self.keys = TerminalKeys(self.terminal)
+        self.operator = OperatorAtTerminal(self.keys, self._ask)
+
+    def _ask(self, question):
+        self.asked.append(question)
+        return self.answer
+
+    def type(self, text):
+        os.write(self.typing, text.encode())
+        end = time.monotonic() + 5.0
+        while not set(text) <= self.keys.pressed:
+            assert time.monotonic() < end, f"{text!r} was not heard"
+            time.sleep(0.005)
+
+    def start(self):
+        self.operator.clear()
+        self.operator.set_up(7)
+
+
+@pytest.fixture
+def desk():
+    desk = Desk()
+    yield desk
+    desk.operator.close()
+    for end in (desk.typing, desk.terminal):
+        os.close(end)
+
+
+def test_nothing_moves_before_the_operator_said_so(desk):
+    assert not desk.operator.enabled()
+    desk.start()
+    assert desk.operator.enabled() and not desk.operator.solved() and not desk.operator.ended()
+    assert "initial state 7" in desk.asked[1]
+
+
+@pytest.mark.parametrize("answer", ["", "n", "q"])
+def test_without_a_yes_the_session_ends(desk, answer):
+    desk.answer = answer
+    with pytest.raises(RuntimeError, match="the operator ended the session"):
+        desk.operator.clear()
+    assert not desk.operator.enabled()
+
+
+@pytest.mark.parametrize("key", [" ", "q"])
+def test_a_stop_key_forbids_motion_and_ends_the_episode(desk, key):
+    desk.start()
+    desk.type(key)
+    assert not desk.operator.enabled() and desk.operator.ended() == "the operator stopped the arm"
+    desk.start()
+    assert desk.operator.enabled() and not desk.operator.ended()
+
+
+def test_a_stop_key_counts_while_the_arm_goes_home(desk):
+    desk.operator.clear()
+    desk.type(" ")
+    assert not desk.operator.enabled()
+    with pytest.raises(RuntimeError, match="stopped the arm on its way home"):
+        desk.operator.set_up(7)
+
+
+def test_success_and_failure_are_the_operators_word(desk):
+    desk.start()
+    desk.type("s")
+    assert desk.operator.solved() and not desk.operator.ended()
+    desk.start()
+    assert not desk.operator.solved()
+    desk.type("f")
+    assert desk.operator.ended() == "the operator said it failed"
+
+
+def test_the_terminal_is_as_it_was_when_nobody_listens(desk):
+    before = termios.tcgetattr(desk.terminal)
+    desk.start()
+    assert termios.tcgetattr(desk.terminal) != before
+    desk.operator.close()
+    assert termios.tcgetattr(desk.terminal) == before
+
+
+def test_an_input_that_is_no_terminal_is_refused():
+    reading, writing = os.pipe()
+    with pytest.raises(RuntimeError, match="must have a terminal to stop the arm from"):
+        TerminalKeys(reading)
+    os.close(reading)
+    os.close(writing)
