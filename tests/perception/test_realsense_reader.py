@@ -297,7 +297,9 @@ def test_colour_in_another_order_is_refused(opened, monkeypatch):
     monkeypatch.undo()
     pictures.push()
     time.sleep(0.2)
-    with pytest.raises(RuntimeError, match=r"was lost \(its colour must come as rgb8, got format\.bgr8: record or open"):
+    with pytest.raises(
+        RuntimeError, match=r"was lost \(its colour must come as rgb8, got format\.bgr8: record or open"
+    ):
         reader.latest()
 
 
