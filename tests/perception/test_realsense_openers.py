@@ -3,13 +3,11 @@ import time
 import numpy as np
 import pytest
 
-from ocrrl.perception.frames import Intrinsics
 from ocrrl.perception.realsense import realsense
 from ocrrl.perception.realsense_openers import PipelineFrameSets, open_device, open_recording
 from ocrrl.perception.realsense_reader import ReaderLimits, RealSenseReader
 from ocrrl.perception.software_camera import SoftwareCamera
-
-SMALL = Intrinsics(160, 120, 150.0, 150.0, 80.0, 60.0)
+from tests.perception.pictures import SMALL
 
 
 @pytest.fixture(scope="module")
