@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     approve.add_argument("--cell-clear", action="store_true", help="ask nothing: the operator saw that it is clear")
     calibrate = commands.add_parser("calibrate", help="find where a camera is, from views of a board; print the board")
     calibrate.add_argument("--board", type=Path, metavar="FILE", help="print the board at true scale: .pdf or .png")
-    steps = calibrate.add_subparsers(dest="step", metavar="views")
+    steps = calibrate.add_subparsers(dest="step", metavar="[views]")
     views = steps.add_parser("views", help="calibrate a camera from a folder of views")
     views.add_argument("folder", type=Path, help="of pictures and joint positions: docs/calibrate.md")
     views.add_argument("--camera", required=True, help="its name in the cell, such as front")

@@ -1,4 +1,5 @@
 import json
+import time
 from dataclasses import replace
 from datetime import date
 
@@ -12,8 +13,11 @@ from ocrrl.perception import rigid
 from ocrrl.perception.calibration.calibration_file import read_calibration
 from ocrrl.perception.calibration.view_folder import CaptureSetup, read_setup, read_views, write_setup, write_view
 from ocrrl.perception.frames import Frame
+from ocrrl.perception.realsense_reader import ReaderLimits, RealSenseReader
+from ocrrl.perception.software_camera import SoftwareCamera
 from ocrrl.robot.arm import ArmState
-from tests.perception.calibration.synthetic_views import BOARD, D435, SyntheticCell
+from ocrrl.robot.fr3 import FR3
+from tests.perception.calibration.synthetic_views import BOARD, D435, SyntheticCell, project
 
 SETUP = CaptureSetup("front", "0123", "fixed", D435, BOARD)
 TODAY = date(2026, 11, 25)
@@ -155,6 +159,27 @@ def test_views_are_taken_when_the_operator_says_so_and_the_arm_is_still(cell, tm
     views = list(read_views(tmp_path, D435))
     assert np.allclose([view.joint_positions for view in views], [first, second])
     assert np.array_equal(views[0].colour.shape, (480, 640, 3)) and read_setup(tmp_path) == SETUP
+
+
+def test_views_come_through_the_cameras_reader(cell, tmp_path):
+    """The path of a live capture but for the hardware: a RealSense device in software, its reader, the capture."""
+    camera = SoftwareCamera(D435, serial="0123", has_depth=False)
+    postures = cell.joints(2)
+    bench = Bench(cell, [at(posture) for posture in postures])
+    reader = RealSenseReader(camera, lambda: bench.time, None, ReaderLimits(settle=0))
+
+    def pause(seconds: float) -> None:
+        bench.pause(seconds)
+        camera.push(cell.picture(bench.joints), None, bench.time)
+        time.sleep(0.01)
+
+    assert capture_views(reader, bench.state, bench.ask, SETUP, tmp_path, lambda _: None, pause) == 2
+    reader.close()
+    for view, posture in zip(read_views(tmp_path, D435), postures, strict=True):
+        corners = BOARD.find(view.colour)
+        assert corners is not None
+        seen = cell.board_in_camera(FR3.gripper_pose(posture[None])[0])
+        assert np.abs(corners.pixels - project(seen, BOARD.corners[corners.ids])).max() < 1.0
 
 
 def test_capturing_goes_on_where_it_was_and_refuses_another_setup(cell, tmp_path):

@@ -60,12 +60,12 @@ def open_device(
     try:
         if not config.can_resolve(rs.pipeline_wrapper(pipeline)):
             raise RuntimeError("its streams cannot be opened together")
-        pipeline.start(config)
+        profile = pipeline.start(config)
     except RuntimeError as error:
         raise RuntimeError(
             f"camera {serial} does not start: {error}. Close other programs that use it, or plug it in again"
         ) from error
-    return PipelineFrameSets(pipeline, serial, has_depth, lambda: serial in map(_serial, devices()))
+    return PipelineFrameSets(pipeline, serial, has_depth, profile.get_device().is_connected)
 
 
 def open_recording(path: Path, repeat: bool = False) -> PipelineFrameSets:

@@ -15,7 +15,7 @@ from ocrrl.perception.frames import Frame
 from ocrrl.perception.realsense import FrameSet, FrameSets, realsense
 from ocrrl.perception.undistortion import Undistortion
 
-WAIT = 0.1  # [s] for a frameset, before looking whether the reader was closed
+WAIT = 0.2  # [s] for a frameset, before looking whether the reader was closed
 UNKNOWN_POSE = np.full(7, np.nan)
 
 

@@ -3,12 +3,11 @@ import time
 import numpy as np
 import pytest
 
-from ocrrl.perception.frames import Intrinsics
+from ocrrl.perception.realsense import realsense
 from ocrrl.perception.realsense_openers import PipelineFrameSets, open_device, open_recording
 from ocrrl.perception.realsense_reader import ReaderLimits, RealSenseReader
 from ocrrl.perception.software_camera import SoftwareCamera
-
-SMALL = Intrinsics(160, 120, 150.0, 150.0, 80.0, 60.0)
+from tests.perception.pictures import SMALL
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +105,52 @@ def test_depth_is_asked_of_a_camera_that_has_it(plugged_in):
 def test_a_camera_that_does_not_start_is_said(plugged_in):
     with pytest.raises(RuntimeError, match=r"camera b7 does not start: .*Close other programs"):
         open_device("b7", 160, 120, 30, devices=plugged_in)
+
+
+class StartedPipeline:
+    """Stands for a pipeline and its configuration on a machine with a camera; keeps what was asked of it."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple] = []
+
+    def enable_device(self, serial: str) -> None:
+        self.asked.append((serial,))
+
+    def enable_stream(self, *stream) -> None:
+        self.asked.append(stream)
+
+    def can_resolve(self, _) -> bool:
+        return True
+
+    def start(self, _) -> "StartedPipeline":
+        return self
+
+    def get_device(self) -> "StartedPipeline":
+        return self
+
+    def is_connected(self) -> bool:
+        return False
+
+    def try_wait_for_frames(self, _: int):
+        return False, None
+
+
+def test_a_camera_is_opened_by_serial_number_and_streams(plugged_in, monkeypatch):
+    rs, pipeline = realsense(), StartedPipeline()
+    for name, made in (("config", pipeline), ("pipeline", pipeline), ("pipeline_wrapper", None)):
+        monkeypatch.setattr(rs, name, lambda *_, made=made: made)
+    frame_sets = open_device("b7", 160, 120, 30, devices=plugged_in)
+    assert pipeline.asked == [
+        ("b7",),
+        (rs.stream.color, 160, 120, rs.format.rgb8, 30),
+        (rs.stream.depth, 160, 120, rs.format.z16, 30),
+    ]
+    assert frame_sets.serial == "b7" and frame_sets.has_depth
+    with pytest.raises(RuntimeError, match="unplugged"):
+        frame_sets.wait(0.01)
+    pipeline.asked.clear()
+    assert not open_device("c8", 160, 120, 30, has_depth=False, devices=plugged_in).has_depth
+    assert len(pipeline.asked) == 2
 
 
 def test_when_nothing_comes_it_matters_whether_the_camera_is_still_there():

@@ -27,6 +27,11 @@ class CheckLimits:
     depth_scale: float = 0.01
     """|scale - 1|; one percent is 7 mm at 0.7 m."""
 
+    def __post_init__(self) -> None:
+        for name, limit in vars(self).items():
+            if not limit > 0:
+                raise ValueError(f"a calibration check's {name} must be above 0, got {limit}")
+
 
 @dataclass(frozen=True)
 class TableArea:
@@ -35,6 +40,10 @@ class TableArea:
     low: tuple[float, float] = (0.30, -0.25)
     high: tuple[float, float] = (0.70, 0.25)
     reach: float = 0.08
+
+    def __post_init__(self) -> None:
+        if not all(low < high for low, high in zip(self.low, self.high, strict=True)) or not self.reach > 0:
+            raise ValueError(f"a table's area must have low < high in x and y, and a reach above 0 m, got {self}")
 
 
 @dataclass(frozen=True)

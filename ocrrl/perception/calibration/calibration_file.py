@@ -37,6 +37,16 @@ class CameraCalibration:
     board: CharucoBoard
     made_on: date
 
+    def __post_init__(self) -> None:
+        if self.mounting not in MOUNTINGS:
+            raise ValueError(f"a calibration's mounting must be one of {', '.join(MOUNTINGS)}, got {self.mounting!r}")
+        if self.views < 1:
+            raise ValueError(f"a calibration must be from at least 1 view, got {self.views}")
+        if self.camera_pose.shape != (7,) or abs(np.linalg.norm(self.camera_pose[3:]) - 1) > 1e-6:
+            raise ValueError(
+                f"a calibration's camera_pose must be a position and a unit quaternion, got {self.camera_pose}"
+            )
+
     def check(self, serial: str, intrinsics: Intrinsics, today: date, max_age_days: int) -> None:
         """ValueError unless it is of the camera `serial` with `intrinsics`, and at most `max_age_days` old."""
         again = f"calibrate it again: {_remedy(self.camera)}"

@@ -45,6 +45,11 @@ class QualityLimits:
     board_scale_percent: float = 0.7
     focal_scale_percent: float = 2.0
 
+    def __post_init__(self) -> None:
+        for name, limit in vars(self).items():
+            if not limit > 0:
+                raise ValueError(f"a calibration's limit of {name} must be above 0, got {limit}")
+
 
 def measure_quality(
     answer: HandEye, views: Sequence[View], board: CharucoBoard, intrinsics: Intrinsics, mounting: Mounting

@@ -113,3 +113,10 @@ def test_without_depth_on_the_board_its_place_is_checked_alone():
     check = check_board(replace(frame, depth=np.zeros_like(frame.depth)), BOARD, ON_TABLE)
     assert check.depth_scale is None and check.complaints(LIMITS) == []
     assert BoardCheck(6.0, 0.0, None).complaints(LIMITS) == ["the board must be within 5 mm of its place, got 6.0 mm"]
+
+
+def test_limits_and_areas_that_are_none_are_refused():
+    with pytest.raises(ValueError, match="check's tilt_deg must be above 0, got 0"):
+        CheckLimits(tilt_deg=0.0)
+    with pytest.raises(ValueError, match="must have low < high in x and y"):
+        TableArea(low=(0.8, -0.25))

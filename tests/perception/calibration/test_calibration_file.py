@@ -107,3 +107,22 @@ def test_another_camera_or_an_old_calibration_is_refused(changed, said):
     right = {"serial": "0123", "intrinsics": D435, "today": date(2026, 11, 3), "max_age_days": 14}
     with pytest.raises(ValueError, match=said):
         CALIBRATION.check(**right | changed)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"mounting": "ceiling"}, "mounting must be one of fixed, wrist, got 'ceiling'"),
+        ({"views": 0}, "at least 1 view, got 0"),
+        ({"camera_pose": np.zeros(7)}, "a position and a unit quaternion"),
+    ],
+)
+def test_a_calibration_that_is_none_is_refused(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        replace(CALIBRATION, **wrong)
+
+
+@pytest.mark.parametrize("wrong", [-0.1, float("nan")])
+def test_a_quality_that_is_no_number_of_at_least_0_is_refused(wrong):
+    with pytest.raises(ValueError, match="position_error_mm must be a number of at least 0"):
+        replace(CALIBRATION.quality, position_error_mm=wrong)

@@ -146,3 +146,8 @@ def test_orientations_spread_as_far_as_they_were_turned():
 def test_an_unknown_mounting_names_the_known_ones():
     with pytest.raises(ValueError, match="mounting must be one of fixed, wrist, got 'ceiling'"):
         solve(SyntheticCell("fixed").views(2), BOARD, D435, "ceiling")  # pyright: ignore[reportArgumentType]
+
+
+def test_a_limit_of_0_is_refused():
+    with pytest.raises(ValueError, match="limit of held_out_mm must be above 0, got 0"):
+        QualityLimits(held_out_mm=0.0)
