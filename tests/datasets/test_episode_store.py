@@ -1,3 +1,4 @@
+import h5py
 import numpy as np
 import pytest
 
@@ -44,6 +45,31 @@ def test_an_unfinished_recording_is_no_episode_and_spoils_no_other(tmp_path):
     assert episode_paths(tmp_path) == [tmp_path / "e0.h5"]
     writer.discard()
     assert [path.name for path in tmp_path.iterdir()] == ["e0.h5"]
+
+
+def test_what_was_recorded_so_far_can_be_read_without_the_writer(tmp_path):
+    writer = EpisodeWriter(tmp_path / "e.h5", compress=False)
+    for step in range(25):
+        writer.append(
+            {"front": np.full((12, 16, 3), step, np.uint8)}, action=np.full(7, step), timestamps=np.asarray(step)
+        )
+    copy = tmp_path / "copy"
+    copy.write_bytes((tmp_path / ".e.h5.partial").read_bytes())  # as a killed process leaves it
+    with h5py.File(copy) as file:
+        assert len(file["action"]) == len(file["timestamps"]) == 21
+        np.testing.assert_array_equal(file["images/front"][20], 20)
+    writer.abandon()
+    assert [path.name for path in tmp_path.glob(".*")] == [".e.h5.partial"]
+
+
+def test_an_episode_can_be_given_its_name_at_the_end(tmp_path):
+    episode = random_episode()
+    writer = EpisodeWriter(tmp_path / "e.h5")
+    writer.append_images(episode.images)
+    arrays = {name: value for name, value in vars(episode).items() if isinstance(value, np.ndarray)}
+    writer.finish(episode.attributes, arrays, tmp_path / "failures" / "e.h5")
+    assert_same_episode(read_episode(tmp_path / "failures" / "e.h5"), episode)
+    assert episode_paths(tmp_path) == [tmp_path / "failures" / "e.h5"]
 
 
 def test_a_failed_write_leaves_the_old_episode(tmp_path):

@@ -108,6 +108,7 @@ def open_gamepad(axes: AxisConvention | None = None, buttons: ButtonMap = BUTTON
     """The first gamepad that is plugged in; RuntimeError says what is missing."""
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pads are read through the event queue, which wants a screen
     os.environ.setdefault("SDL_JOYSTICK_ALLOW_BACKGROUND_EVENTS", "1")
+    os.environ.setdefault("SDL_NO_SIGNAL_HANDLERS", "1")  # or SDL takes SIGTERM, and a `kill` ends nothing
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     try:
         import pygame

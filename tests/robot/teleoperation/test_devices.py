@@ -2,8 +2,12 @@
 
 import os
 import pty
+import signal
+import struct
+import subprocess
 import sys
 import termios
+import textwrap
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -17,6 +21,7 @@ from ocrrl.robot.teleoperation.keyboard import LabelledByKeys
 from ocrrl.robot.teleoperation.operator import TerminalOperator
 from ocrrl.robot.teleoperation.scripted import PlayedDevice
 from ocrrl.robot.teleoperation.spacemouse import SpaceMouse, open_spacemouse
+from tests.pipeline_copy import ROOT
 
 PLAIN = AxisConvention(dead_zone=0.0, exponent=1.0, translation_scale=1.0, rotation_scale=1.0)
 FULL = np.array([MAX_TRANSLATION_STEP] * 3 + [MAX_ROTATION_STEP] * 3)
@@ -195,6 +200,43 @@ def test_a_spacemouse_is_opened_in_the_ros_convention(monkeypatch):
         open_spacemouse()
 
 
+class FakeHid:
+    """The wire under the real pyspacemouse: reports of bytes, as a SpaceNavigator sends them."""
+
+    product_string = manufacturer_string = release_number = serial_number = ""
+
+    def __init__(self, *reports):
+        self.reports = list(reports)
+
+    def open(self):
+        pass
+
+    def read(self, size):
+        return bytearray(self.reports.pop(0)) if self.reports else bytearray()
+
+
+@pytest.mark.parametrize(
+    ("channel", "hid", "axis", "sign"),
+    [
+        (1, (0, -350, 0), 0, 1.0),  # HID: x to the right, y towards the user, z down; pushed away
+        (1, (-350, 0, 0), 1, 1.0),  # to the left
+        (1, (0, 0, -350), 2, 1.0),  # lifted
+        (2, (0, -350, 0), 3, 1.0),  # about the axis that points away, right side down
+        (2, (-350, 0, 0), 4, 1.0),  # tipped forward, about the axis to the left
+        (2, (0, 0, -350), 5, 1.0),  # counterclockwise from above
+    ],
+)
+def test_a_real_spacemouse_s_bytes_move_the_arm_the_way_the_hand_went(channel, hid, axis, sign):
+    pyspacemouse = pytest.importorskip("pyspacemouse")
+    spec = pyspacemouse.apply_axis_convention(
+        pyspacemouse.get_device_specs()["SpaceNavigator"], pyspacemouse.AxisConvention.ROS
+    )
+    report = bytes([channel]) + struct.pack("<3h", *hid)
+    device = SpaceMouse(pyspacemouse.SpaceMouseDevice(spec, FakeHid(bytes([channel]) + bytes(6), report)), PLAIN)
+    device.begin(0)
+    np.testing.assert_allclose(device.read().motion, full(axis, sign), atol=1e-12)
+
+
 # The gamepad
 
 
@@ -289,8 +331,7 @@ def fake_pygame(monkeypatch, count: int) -> SimpleNamespace:
     module.event = SimpleNamespace(get=lambda: [state.events.pop() for _ in range(len(state.events))])
     module.joystick = SimpleNamespace(init=lambda: None, get_count=lambda: count, Joystick=lambda index: state.pad)
     monkeypatch.setitem(sys.modules, "pygame", module)
-    for name in ("SDL_VIDEODRIVER", "SDL_JOYSTICK_ALLOW_BACKGROUND_EVENTS", "PYGAME_HIDE_SUPPORT_PROMPT"):
-        monkeypatch.setenv(name, os.environ.get(name, "1"))
+    monkeypatch.setattr(os, "environ", dict(os.environ))
     return state
 
 
@@ -308,6 +349,19 @@ def test_no_gamepad_is_told(monkeypatch):
     fake_pygame(monkeypatch, 0)
     with pytest.raises(RuntimeError, match="a gamepad must be plugged in and readable"):
         open_gamepad()
+
+
+def test_a_process_with_a_gamepad_can_still_be_ended():
+    code = """
+        import contextlib, os, signal, time
+        from ocrrl.robot.teleoperation.gamepad import open_gamepad
+        with contextlib.suppress(RuntimeError):  # no pad here
+            open_gamepad()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+    """
+    ended = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == -signal.SIGTERM, ended.stderr
 
 
 # Keys and the operator
