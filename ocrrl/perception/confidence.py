@@ -4,7 +4,7 @@
 """
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from ocrrl.perception.pose_fit import Body, Fit
 
@@ -43,6 +43,31 @@ def features(body: Body, fit: Fit) -> Float[np.ndarray, " F"]:
     )
 
 
-def confidence(body: Body, fit: Fit) -> float:
+def probability(features: Float[np.ndarray, " F"]) -> float:
     """P(error < 10 mm and < 10 deg), symmetry left out of account."""
-    return float(1.0 / (1.0 + np.exp(-np.clip(features(body, fit) @ COEFFICIENTS, -30.0, 30.0))))
+    return float(1.0 / (1.0 + np.exp(-np.clip(features @ COEFFICIENTS, -30.0, 30.0))))
+
+
+def fit_coefficients(
+    features: Float[np.ndarray, "n F"], near: Bool[np.ndarray, " n"], weight_decay: float = 1.0
+) -> Float[np.ndarray, " F"]:
+    """The coefficients under which poses that were `near` are likeliest: Newton's steps of a logistic regression.
+
+    ValueError where all or none were near: nothing can be told apart then.
+    """
+    if near.all() or not near.any():
+        raise ValueError(
+            f"coefficients need poses that were near and others that were not, got {near.sum()} of {len(near)}"
+        )
+    coefficients = np.zeros(features.shape[1])
+    decay = weight_decay * np.eye(features.shape[1])
+    decay[0, 0] = 0.0
+    for _ in range(50):
+        p = 1.0 / (1.0 + np.exp(-np.clip(features @ coefficients, -30.0, 30.0)))
+        gradient = features.T @ (near - p) - decay @ coefficients
+        curvature = (features * (p * (1.0 - p))[:, None]).T @ features + decay
+        step = np.linalg.solve(curvature, gradient)
+        coefficients = coefficients + step
+        if np.abs(step).max() < 1e-8:
+            break
+    return coefficients

@@ -11,7 +11,7 @@ from ocrrl.interface import poses, rotations
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD, MAX_GRIPPER_WIDTH
 from ocrrl.interface.tabletop_tasks import TabletopTask
-from ocrrl.perception.confidence import confidence
+from ocrrl.perception.confidence import features, probability
 from ocrrl.perception.drawer_slide import (
     FACE_RADIUS,
     find_open_part,
@@ -98,6 +98,11 @@ class GeometricTracker:
             confidence=np.array([track.confidence for track in self._tracks]),
         )
 
+    @property
+    def features(self) -> list[np.ndarray | None]:
+        """What each object's confidence was computed from, as `confidence.FEATURES`; None for one that is lost."""
+        return [track.features for track in self._tracks]
+
     def _update(self, track: Track, scene: Scene) -> None:
         found = self._follow(track, scene) if track.found else None
         if found is None and track.lost_frames % RETRY == 0:
@@ -110,7 +115,8 @@ class GeometricTracker:
         track.velocity = 0.5 * track.velocity + 0.5 * moved
         track.rotation, track.position = rotations.to_matrix(quaternion_of(found.rotation)), found.position
         track.spread = found.spread(track.body)
-        track.confidence = confidence(track.body, found)
+        track.features = features(track.body, found)
+        track.confidence = probability(track.features)
         track.found, track.lost_frames = True, 0
         track.held = self._held(track, scene)
 
@@ -131,7 +137,7 @@ class GeometricTracker:
         if best is None or not plausible(best):
             return None
         jump = np.linalg.norm(best.position - track.position)
-        if jump > JUMP + JUMP_A_FRAME * track.lost_frames or confidence(track.body, best) < LOST:
+        if jump > JUMP + JUMP_A_FRAME * track.lost_frames or probability(features(track.body, best)) < LOST:
             return None
         return best
 
@@ -163,7 +169,8 @@ class GeometricTracker:
         if not track.found:
             self._learn_colour(track, scene, found)
         track.rotation, track.position = found.rotation, found.position
-        track.confidence = min(confidence(track.body, found), holder.confidence)
+        track.features = features(track.body, found)
+        track.confidence = min(probability(track.features), holder.confidence)
         track.found, track.lost_frames = True, 0
 
     def _slide_near(
@@ -208,7 +215,7 @@ class GeometricTracker:
         jump = np.linalg.norm(found.position - track.position)
         if track.found and jump > JUMP + JUMP_A_FRAME * track.lost_frames:
             return None
-        if confidence(track.body, found) < CONFIDENCE_THRESHOLD:
+        if probability(features(track.body, found)) < CONFIDENCE_THRESHOLD:
             return None
         if not track.found:
             self._learn_colour(track, scene, found)
@@ -226,7 +233,7 @@ class GeometricTracker:
             track.position = scene.tcp + turn @ (track.position - self._before.tcp)
             track.rotation = turn @ track.rotation
         track.held = track.held and scene.width <= self._before.width + 0.002 if self._before else False
-        track.confidence, track.velocity = 0.0, np.zeros(3)
+        track.confidence, track.features, track.velocity = 0.0, None, np.zeros(3)
         track.spread = _wider(track.spread, CARRIED if track.held else AT_REST)
         track.lost_frames += 1
 

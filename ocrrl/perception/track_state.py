@@ -28,6 +28,8 @@ class Track:
     lost_frames: int = 0
     held: bool = False
     """Whether the hand holds it."""
+    features: np.ndarray | None = None
+    """What its confidence was computed from; None while it is lost."""
     place: int | None = None
     """Of a part that slides: which of its places it is in."""
 

@@ -1,0 +1,191 @@
+"""RGB-D sequences to try a tracker on: demonstrations in the twin's dynamics, occluders, and things like the objects.
+
+What happens to the objects comes from the twin; what only a camera sees (occluders, distractors) is added to the pictures.
+"""
+
+# pyright: reportAttributeAccessIssue=false
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+from ocrrl.interface import rotations
+from ocrrl.interface.actions import CONTROL_HZ
+from ocrrl.interface.tabletop_tasks import tabletop_task
+from ocrrl.perception.frames import Frame, Intrinsics
+from ocrrl.perception.object_shapes import shapes_of
+from ocrrl.perception.object_tracker import RobotPosture
+from ocrrl.perception.pixels import pixels_of, window_around
+from ocrrl.perception.pose_fit import Body
+from ocrrl.perception.render_and_compare import cast
+from ocrrl.robot.twin import TWIN_LOOK, draw_cell_dynamics
+from ocrrl.sim.dynamics import DynamicsRange
+from ocrrl.sim.environment import SimEnvironment
+from ocrrl.sim.rgbd_camera import RgbdCamera
+from ocrrl.sim.scene import compile_scene, robot_and_table
+from ocrrl.worlds import make_scene, make_teleoperator
+
+KINDS = ("demonstration", "occluded", "beside others", "others only")
+DEMONSTRATION_FRAMES = 100
+PASSING_FRAMES, STILL_FRAMES = (15, 14), 55  # to come and to stay; in all, while the arm waits
+OTHERS_ONLY_FRAMES = 10
+BETWEEN = 0.12  # [m] from the object to what passes, towards the camera
+IDS = np.array([0])
+AWAY = (0.0, 0.0, -2.0)  # [m], out of every picture
+LEAST_APART = 0.11  # [m] between a distractor and anything else
+COVERED_BY = 0.015  # [m] of depth by which a pixel shows something nearer
+
+BOX, CYLINDER = mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_CYLINDER
+_WOOD, _RED, _WHITE, _GREEN = (0.72, 0.46, 0.24, 1), (0.8, 0.13, 0.11, 1), (0.93, 0.93, 0.92, 1), (0.1, 0.55, 0.2, 1)
+DISTRACTORS = {
+    "cube_lift": ((BOX, (0.04, 0.02, 0.02), _WOOD), (BOX, (0.02, 0.02, 0.02), _WOOD)),
+    "pick_and_place": ((BOX, (0.06, 0.02, 0.02), _RED), (CYLINDER, (0.06, 0.005, 0), _WHITE)),
+    "stack_cube": ((BOX, (0.03, 0.03, 0.03), _WHITE), (BOX, (0.04, 0.02, 0.02), _GREEN)),
+    "stand_cup_up": ((CYLINDER, (0.032, 0.05, 0), _RED), (BOX, (0.025, 0.025, 0.05), _RED)),
+    "close_drawer": ((BOX, (0.04, 0.04, 0.09), _WOOD), (BOX, (0.06, 0.02, 0.02), _WOOD)),
+}
+"""Objects of the tracked ones' colours and other sizes: type, half sizes [m], RGBA."""
+OCCLUDERS = ((BOX, (0.015, 0.10, 0.10), (0.80, 0.60, 0.50, 1)), (BOX, (0.03, 0.08, 0.08), (0.3, 0.3, 0.3, 1)))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One frame with the truth about it."""
+
+    frame: Frame
+    robot: RobotPosture
+    poses: np.ndarray
+    """True poses (O, 7)."""
+    occlusion: np.ndarray
+    """Share (O,) of each object's surface towards the camera that something nearer covers."""
+
+
+class _Stage:
+    """A tabletop task in the twin's dynamics, and the camera's model of it with everything that is only seen."""
+
+    def __init__(self, slug: str, seed: int):
+        self.scene = make_scene(slug)
+        self.world = SimEnvironment(self.scene, 1, TWIN_LOOK, DynamicsRange.fixed(draw_cell_dynamics(seed)))
+        self.world.reset(IDS, [seed])
+        spec = robot_and_table(TWIN_LOOK)
+        self.scene.add_objects(spec)
+        extras = DISTRACTORS[slug] + OCCLUDERS
+        for k, (kind, size, rgba) in enumerate(extras):
+            body = spec.worldbody.add_body(name=f"extra{k}")
+            body.add_freejoint(name=f"extra{k}")
+            body.add_geom(type=kind, size=size, rgba=rgba, mass=0.1)
+        self.model = compile_scene(spec)
+        bodies = self.scene.object_states(self.model, 1).bodies
+        tinted = np.isin(
+            self.model.geom_bodyid, [self.model.body(n).id for n in (*bodies, *_names("extra", len(extras)))]
+        )
+        self.model.geom_rgba[tinted, :3] *= np.asarray(TWIN_LOOK.object_tint)
+        self.slots = [self.model.joint(name).qposadr[0] for name in _names("extra", len(extras))]
+        free = mujoco.mjtJoint.mjJNT_FREE
+        joints = [self.model.joint(number) for number in range(self.model.njnt)]
+        self.free = [joint.name for joint in joints if joint.name in bodies and joint.type[0] == free]
+
+    def qpos(self, extras: dict[int, np.ndarray], without_objects: bool) -> np.ndarray:
+        """Where everything is, with the `extras` (7,) by their number; the others are out of sight."""
+        qpos = self.model.qpos0.copy()
+        own = self.world.get_qpos()[0]
+        qpos[: len(own)] = own
+        for k, slot in enumerate(self.slots):
+            qpos[slot : slot + 7] = extras.get(k, np.array([*AWAY, 1, 0, 0, 0]))
+        if without_objects:
+            for name in self.free or ["cabinet_x"]:
+                address = self.model.joint(name).qposadr[0]
+                qpos[address + (2 if self.free else 0)] = -5.0
+        return qpos
+
+
+def sequence(slug: str, kind: str, seed: int) -> Iterator[Seen]:
+    """The frames of one sequence, at `CONTROL_HZ`; the same ones for the same arguments."""
+    generator = np.random.default_rng([seed, KINDS.index(kind)])
+    stage, task = _Stage(slug, seed), tabletop_task(slug)
+    world, camera = stage.world, RgbdCamera(stage.model, "front")
+    teleoperator = make_teleoperator(slug, world)
+    teleoperator.reset(IDS, [seed])
+    bodies = [Body(shape) for shape in shapes_of(task)]
+    beside = _places(generator, world.true_state().object_poses[0], slug) if kind in KINDS[2:] else []
+    still = STILL_FRAMES if kind == "occluded" else 0
+    passing = len(DISTRACTORS[slug]) + int(generator.integers(len(OCCLUDERS)))
+    target, side = int(generator.integers(len(task.objects))), float(generator.choice([-1.0, 1.0]))
+    target = 0 if task.objects[0].slide_axis else target
+    for k in range(OTHERS_ONLY_FRAMES if kind == "others only" else still + DEMONSTRATION_FRAMES):
+        state = world.true_state()
+        poses = state.object_poses[0]
+        extras = dict(enumerate(beside))
+        if k < still:
+            extras[passing] = _passing(k, poses[target, :3], bodies[target], camera.camera_pose, side)
+        colour, depth = camera.render(stage.qpos(extras, kind == "others only"), generator)
+        frame = Frame(colour, depth, k / CONTROL_HZ, Intrinsics(*camera.intrinsics), camera.camera_pose)
+        robot = RobotPosture(world.get_qpos()[0, :7], float(state.gripper_width[0]))
+        covered = np.array([occlusion(bodies, index, frame, poses) for index in range(len(bodies))])
+        yield Seen(frame, robot, poses.copy(), covered)
+        if k >= still:
+            world.step(teleoperator.act(IDS), IDS)
+    camera.close()
+    world.close()
+
+
+def occlusion(bodies: list[Body], index: int, frame: Frame, poses: np.ndarray) -> float:
+    """Share of the surface of the body `index` towards the camera that is covered; 1 outside the picture.
+
+    `poses` (O, 7) are the bodies'; what a cabinet hides of its own drawer does not count.
+    """
+    body, pose = bodies[index], poses[index]
+    rotation = rotations.to_matrix(pose[3:])
+    window = window_around(frame, pose[:3] + rotation @ body.corners.mean(0), body.radius, 0.01, 2000)
+    if window is None:
+        return 1.0
+    pixels = pixels_of(frame, window)
+    hits = cast(body.rows, body.radius, rotation, pose[:3], pixels.camera, pixels.rays)
+    measured = (hits > 0) & (pixels.depth > 0)
+    if body.shape.slide is not None:
+        for holder, where in zip(bodies, poses, strict=True):
+            if holder is not body:
+                turned = rotations.to_matrix(where[3:])
+                inside = cast(holder.rows, holder.radius, turned, where[:3], pixels.camera, pixels.rays)
+                measured &= (inside == 0) | (inside > hits - 0.002)
+    return float((pixels.depth[measured] < hits[measured] - COVERED_BY).mean()) if measured.sum() > 5 else 1.0
+
+
+def _passing(frame: int, target: np.ndarray, body: Body, camera_pose: np.ndarray, side: float) -> np.ndarray:
+    """Pose (7,) of what comes from one side, stays before `target` and goes on to the other."""
+    coming, staying = PASSING_FRAMES
+    shift = 0.0
+    if frame < coming:
+        shift = 1.0 - frame / coming
+    elif frame >= coming + staying:
+        shift = -(frame - coming - staying) / coming
+    towards = camera_pose[:3] - target
+    towards /= np.linalg.norm(towards)
+    across = np.array([-towards[1], towards[0], 0.0]) / np.hypot(towards[0], towards[1])
+    yaw = np.arctan2(towards[1], towards[0])
+    tilt = -np.arcsin(towards[2])  # its broad side to the camera
+    turn = rotations.multiply(
+        np.array([np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)]), np.array([np.cos(tilt / 2), 0.0, np.sin(tilt / 2), 0.0])
+    )
+    return np.concatenate(
+        [target + BETWEEN * max(1.0, body.radius / 0.15) * towards + side * 0.35 * shift * across, turn]
+    )
+
+
+def _places(generator: np.random.Generator, poses: np.ndarray, slug: str) -> list[np.ndarray]:
+    """Poses (7,) of the task's distractors on the table, apart from the objects at `poses` (O, 7) and from each other."""
+    taken, found = [pose[:2] for pose in poses], []
+    heights = [size[1] if kind == CYLINDER else size[2] for kind, size, _ in DISTRACTORS[slug]]
+    while len(found) < len(heights):
+        place = np.array([generator.uniform(0.36, 0.66), generator.uniform(-0.24, 0.24)])
+        if min(np.linalg.norm(place - other) for other in taken) < LEAST_APART:
+            continue
+        taken.append(place)
+        yaw = generator.uniform(-np.pi, np.pi)
+        found.append(np.array([*place, heights[len(found)], np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)]))
+    return found
+
+
+def _names(stem: str, count: int) -> list[str]:
+    return [f"{stem}{k}" for k in range(count)]
