@@ -72,7 +72,7 @@ class ArmEnvironment:
         `parts` are closed with it, in that order; somebody watches `arm` meanwhile (`robot.watchdog`).
         """
         self.cell, self.tabletop_task = cell, task
-        self._arm, self._cameras, self._tracker, self._postures = arm, cameras, tracker, postures
+        self.gate, self._cameras, self._tracker, self._postures = arm, cameras, tracker, postures
         self._poses, self._operator, self._sleep = poses, operator, sleep
         self._registration_time, self._parts = registration_time, tuple(parts)
         self._commanded = np.zeros(7)
@@ -88,21 +88,21 @@ class ArmEnvironment:
         """Go home, have the table set and find every object. RuntimeError where the cell is not fit for an episode."""
         (seed,) = seeds
         self._operator.clear()
-        if self._arm.stopped:
-            self._arm.recover()
-        self._arm.home(self.tabletop_task.home_joints)
+        if self.gate.stopped:
+            self.gate.recover()
+        self.gate.home(self.tabletop_task.home_joints)
         self._operator.set_up(int(seed))
         self._failure, self._held_steps, self._last = "", 0, None
         self._poses.reset()
-        self._tracker.reset(self._arm.now())
+        self._tracker.reset(self.gate.now())
         self._find_objects()
-        self._commanded = self._arm.state().gripper_pose
-        self._tick = self._arm.now()
+        self._commanded = self.gate.state().gripper_pose
+        self._tick = self.gate.now()
 
     def observe(self) -> Observation:
         try:
-            self._observed = self._arm.now()
-            state = self._remembered(self._arm.state())
+            self._observed = self.gate.now()
+            state = self._remembered(self.gate.state())
             estimate = self._tracker.latest()
             if estimate is None:
                 raise RuntimeError("the tracker gives no poses")
@@ -163,30 +163,30 @@ class ArmEnvironment:
     def _send(self, action: np.ndarray) -> str:
         """Send the command that `action` makes, and wait for the next control step; why that cannot be, if so."""
         try:
-            state = self._arm.state()
+            state = self.gate.state()
             target = advance_command(self._commanded, state.gripper_pose, action)
             opening = float(gripper_opening(action[6:])[0])
-            applied = self._arm.command(ArmCommand(target, opening, self._observed, TIME_TO_LIVE))
+            applied = self.gate.command(ArmCommand(target, opening, self._observed, TIME_TO_LIVE))
             self._commanded = state.gripper_pose if applied.command is None else applied.command.pose
             self._wait_for_next_step()
         except RuntimeError as error:
             return str(error)
-        return applied.refused if self._arm.stopped else ""
+        return applied.refused if self.gate.stopped else ""
 
     def _wait_for_next_step(self) -> None:
         """Until one control period after the last step; a late step is not made up for by a shorter one."""
         begun, self._tick = self._tick, self._tick + PERIOD
-        while (now := self._arm.now()) < self._tick:
-            self._remembered(self._arm.state())
+        while (now := self.gate.now()) < self._tick:
+            self._remembered(self.gate.state())
             self._sleep(min(POLL, self._tick - now))
         self.periods.append(now - begun)
         self._tick = now if now > self._tick + PERIOD / 2 else self._tick
 
     def _find_objects(self) -> None:
         """Wait until the tracker is sure of every object."""
-        begun, estimate = self._arm.now(), None
-        while (now := self._arm.now()) - begun < self._registration_time:
-            self._remembered(self._arm.state())
+        begun, estimate = self.gate.now(), None
+        while (now := self.gate.now()) - begun < self._registration_time:
+            self._remembered(self.gate.state())
             estimate = self._tracker.latest()
             if estimate is not None and self._found(estimate) and self._pictured():
                 return
@@ -220,6 +220,6 @@ class ArmEnvironment:
         self._come_to_rest()
 
     def _come_to_rest(self) -> None:
-        if not self._arm.stopped:
+        if not self.gate.stopped:
             with contextlib.suppress(RuntimeError):  # an arm out of reach: the watchdog finds that too, and stops it
-                self._arm.hold()
+                self.gate.hold()
