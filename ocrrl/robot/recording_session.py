@@ -17,6 +17,7 @@ import numpy as np
 from ocrrl.datasets.episode import EpisodeAttributes
 from ocrrl.datasets.episode_store import EpisodeWriter
 from ocrrl.interface.observations import Observation
+from ocrrl.robot.file_lock import locked
 from ocrrl.robot.guarded_cell import RobotCell
 from ocrrl.robot.teleoperation.device import DeviceReading, Event, TeleoperationDevice
 from ocrrl.robot.teleoperation.operator import Label, Operator
@@ -82,10 +83,12 @@ def record_session(
         raise ValueError(f"a teleoperated cell must have one arm, got {cell.num_envs}")
     if len(seeds) < config.episodes:
         raise ValueError(f"seeds must number at least episodes ({config.episodes}), got {len(seeds)}")
-    for kept in keep_interrupted(folder):
-        told(f"an earlier session was cut short: {kept}")
-    session = _Session(cell, device, operator, folder, config, clock, dict(versions or {}), told)
-    return session.run(seeds)
+    # Another session's episode in progress would be taken for an interrupted one.
+    with locked(folder / ".lock", f"{folder} must be recorded into by one session at a time, got a second one"):
+        for kept in keep_interrupted(folder):
+            told(f"an earlier session was cut short: {kept}")
+        session = _Session(cell, device, operator, folder, config, clock, dict(versions or {}), told)
+        return session.run(seeds)
 
 
 def keep_interrupted(folder: Path) -> list[Path]:

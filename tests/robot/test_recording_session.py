@@ -92,7 +92,8 @@ def session(folder, device, operator=None, cell=None, told=None, **config):
 
 
 def files(folder):
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(set(found) - {".lock"})
 
 
 def test_rows_are_what_was_seen_before_each_action_that_was_taken(tmp_path):
@@ -206,6 +207,16 @@ def test_a_demonstrator_as_the_device_and_the_cell_as_the_judge(tmp_path):
 def test_seeds_that_run_out_end_the_session(tmp_path):
     summary = session(tmp_path, Script(*["failure"] * 4))
     assert summary.ended == "the seeds are used up" and len(summary.failures) == 4
+
+
+def test_a_second_session_in_the_same_folder_is_refused(tmp_path):
+    class Impatient(ScriptedOperator):
+        def confirm(self, question):
+            session(tmp_path, PlayedDevice([FORWARD]))
+            return True
+
+    with pytest.raises(RuntimeError, match="one session at a time"):
+        session(tmp_path, PlayedDevice([FORWARD]), Impatient())
 
 
 def test_wrong_arguments_are_refused(tmp_path):

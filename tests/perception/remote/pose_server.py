@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import zmq
@@ -53,6 +54,12 @@ class ScriptedBackend:
         self.requests.append(request)
         self.before()
         return PoseReply(self.poses[request.object_name], self.score, 0.002)
+
+
+def open_scripted(meshes: Path) -> ScriptedBackend:
+    """A backend for the command line: every object in `meshes` stands half a metre before the camera."""
+    pose = np.array([0.0, 0.0, 0.5, 1.0, 0.0, 0.0, 0.0])
+    return ScriptedBackend({path.stem: pose for path in meshes.glob("*.ply")})
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from tests.perception.remote.pose_server import (
 
 POSE = np.array([0.5, 0.1, 0.02, 1.0, 0.0, 0.0, 0.0])
 BOWL = np.array([0.45, -0.2, 0.03, 1.0, 0.0, 0.0, 0.0])
-TIMEOUT = 0.15
+TIMEOUT = 0.4
 
 
 class Masks:
@@ -151,12 +151,12 @@ def test_a_stall_costs_confidence_and_not_more_time_than_the_timeout(rig):
     rig.backend.before = lambda: stalled.wait(2.0)
     begun = time.monotonic()
     lost = rig.track()
-    assert time.monotonic() - begun < TIMEOUT + 0.3
+    assert time.monotonic() - begun < TIMEOUT + 0.6
     assert lost.confidence.tolist() == [0.0] and "answer in time" in rig.tracker.trouble
     np.testing.assert_allclose(lost.poses[0], POSE, atol=1e-6, err_msg="the last pose stays")
     begun = time.monotonic()
     rig.track()
-    assert time.monotonic() - begun < 0.1, "a silent server is given time and not asked again"
+    assert time.monotonic() - begun < TIMEOUT / 2, "a silent server is given time and not asked again"
     stalled.set()
     rig.backend.before = lambda: None
     assert rig.track(after=0.3).confidence.tolist() == [0.9]
@@ -180,7 +180,7 @@ def test_no_server_at_all_costs_the_timeout_only():
     rig = Rig("tcp://127.0.0.1:1", register_timeout=TIMEOUT)
     begun = time.monotonic()
     assert rig.track().confidence.tolist() == [0.0]
-    assert time.monotonic() - begun < TIMEOUT + 0.3
+    assert time.monotonic() - begun < TIMEOUT + 0.6
     rig.tracker.close()
 
 

@@ -1,5 +1,7 @@
 """The server answers whatever it is sent, listens where it is told only, and adapts FoundationPose's library."""
 
+import subprocess
+import sys
 import threading
 from types import SimpleNamespace
 
@@ -8,11 +10,14 @@ import pytest
 import zmq
 
 from ocrrl.interface import rotations
+from ocrrl.interface.tabletop_tasks import CUBE_LIFT
+from ocrrl.perception.remote.client import RemoteTracker, RemoteTrackerConfig
 from ocrrl.perception.remote.foundation_pose import FoundationPoseBackend, open_backend
 from ocrrl.perception.remote.protocol import MAX_REQUEST_BYTES, PoseReply, pack_request, unpack_reply
 from ocrrl.perception.remote.server import PoseServer, load_backend, serve
-from tests.perception.remote.pose_server import ScriptedBackend, running
+from tests.perception.remote.pose_server import HEIGHT, ROBOT, WIDTH, ScriptedBackend, frame_at, running
 from tests.perception.remote.test_protocol import POSE, request
+from tests.pipeline_copy import ROOT
 
 
 def ask(address: str, message: bytes, wait: int = 2000) -> bytes | None:
@@ -40,6 +45,39 @@ def test_a_server_outlives_every_bad_request():
 def test_an_object_unknown_to_the_estimator_is_a_failure_that_is_told():
     reply = unpack_reply(PoseServer(ScriptedBackend({})).answer(pack_request(request("register"))))
     assert (reply.code, reply.error) == ("failed", "register of cuboid: 'cuboid'")
+
+
+def start(meshes, bind: str) -> tuple[subprocess.Popen, str]:
+    """The command line's server, and its address."""
+    command = [sys.executable, "-m", "ocrrl.perception.remote.server", "--meshes", str(meshes), "--bind", bind]
+    backend = "tests.perception.remote.pose_server:open_scripted"
+    process = subprocess.Popen([*command, "--backend", backend], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    said = process.stdout.readline()
+    assert said.startswith("listening on tcp://127.0.0.1:"), said
+    return process, said.split()[-1]
+
+
+def test_a_server_process_that_is_killed_in_mid_track_is_found_again_when_it_is_back(tmp_path):
+    (tmp_path / "cuboid.ply").touch()
+    process, address = start(tmp_path, "tcp://127.0.0.1:*")
+    config = RemoteTrackerConfig(address, timeout=0.5, register_timeout=5.0, retry_after=0.1)
+    whole = np.ones((HEIGHT, WIDTH), bool)
+    masker = SimpleNamespace(mask=lambda frame, index, robot: whole)
+    tracker = RemoteTracker(CUBE_LIFT, masker, lambda *_: 1.0, config)
+    confidence = []
+    for step in range(60):
+        confidence.append(tracker.track(frame_at(step / 10), ROBOT).confidence[0])
+        if step == 10:
+            process.kill()
+            process.wait()
+        if step == 12:
+            process, _ = start(tmp_path, address)
+        if step > 12 and confidence[-1] == 1.0:
+            break
+    process.terminate()
+    process.wait()
+    tracker.close()
+    assert confidence[:11] == [1.0] * 11 and confidence[11:13] == [0.0] * 2 and confidence[-1] == 1.0
 
 
 @pytest.mark.parametrize("address", ["tcp://*:5555", "tcp://0.0.0.0:5555", "tcp://[::]:5555"])

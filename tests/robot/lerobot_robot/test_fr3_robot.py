@@ -205,7 +205,7 @@ def test_lerobot_s_record_loop_records_a_dataset_that_ingest_accepts(tmp_path):
     from lerobot.utils.feature_utils import combine_feature_dicts
 
     rig = Rig(tmp_path / "robot")
-    motions = [np.array([0.002 * k, 0, 0, 0, 0, 0.01, 1.0 - k % 2]) for k in range(30)]
+    motions = [np.array([0.0005 * k, 0, 0, 0, 0, 0.01, 1.0 - k % 2]) for k in range(30)]
     config = lerobot_robot.OcrrlDeviceConfig(calibration_dir=tmp_path / "teleop")
     hand = lerobot_robot.OcrrlDevice(config, lambda config: PlayedDevice(motions))
     processors = make_default_processors()
@@ -230,7 +230,7 @@ def test_lerobot_s_record_loop_records_a_dataset_that_ingest_accepts(tmp_path):
         *processors,
         dataset=dataset,
         teleop=hand,
-        control_time_s=0.4,
+        control_time_s=1.0,
         single_task=CUBE_LIFT.instruction,
     )
     dataset.save_episode()
