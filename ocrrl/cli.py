@@ -131,6 +131,14 @@ def _parser() -> argparse.ArgumentParser:
     views.add_argument("folder", type=Path, help="of pictures and joint positions: docs/calibrate.md")
     views.add_argument("--camera", required=True, help="its name in the cell, such as front")
     views.add_argument("--out", type=Path, required=True, help="the calibration file to write (.json)")
+    teleoperate = commands.add_parser("teleoperate", help="record demonstrations by hand")
+    teleoperate.add_argument("tabletop_task", help="such as cube_lift")
+    teleoperate.add_argument("--cell", required=True, help="rehearsal, wire_twin or fr3")
+    teleoperate.add_argument("--cell-file", type=Path, help="in place of cells/<cell>.yaml")
+    teleoperate.add_argument("--device", required=True, choices=("spacemouse", "gamepad", "scripted"))
+    teleoperate.add_argument("--session", required=True, help="name of the folder under data/episodes/<task>; goes on")
+    teleoperate.add_argument("--episodes", type=int, required=True, help="successful demonstrations wanted")
+    teleoperate.add_argument("--operator", help="who teleoperates; the one who approved when left out")
     view = commands.add_parser("view", help="look at an episode in Rerun")
     view.add_argument("episode", type=Path, help="an episode's .h5 file")
     view.add_argument("--save", type=Path, help="write an .rrd file in place of opening the viewer")
@@ -199,6 +207,10 @@ def _run(options: argparse.Namespace) -> int:
         from ocrrl.calibrate import calibrate
 
         calibrate(options, date.today())
+    elif options.command == "teleoperate":
+        from ocrrl.teleoperate import teleoperate
+
+        return teleoperate(options, time.time)
     elif options.command == "view":
         from ocrrl.viewer import view_episode
 

@@ -45,6 +45,7 @@ def test_every_command_that_a_page_names_is_one(page):
         "approve",
         "view",
         "calibrate",
+        "teleoperate",
     }
     for command in re.findall(r"(?:`|bin/|^\s+|&& )ocrrl ([a-z_]+)\b", page.read_text(), flags=re.MULTILINE):
         assert command in commands, f"{page.name} names `ocrrl {command}`"

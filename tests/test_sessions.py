@@ -183,6 +183,7 @@ def test_an_approval_that_does_not_fit_is_refused_before_anything_is_written(pro
         session=NAME,
         seed=None,
         episodes=2,
+        cell_file=None,
     )
     os.environ["OCRRL_APPROVAL"] = issue("rehearsal", NAME, "cube_lift", 2, "Ada", lambda: 0.0)
     with pytest.raises(NotApproved, match="it did at 1970-01-01 00:15:00 UTC"):
@@ -190,7 +191,7 @@ def test_an_approval_that_does_not_fit_is_refused_before_anything_is_written(pro
     assert contents(project / "data") == before
 
 
-def test_the_robot_is_refused_without_an_approval_and_lacks_a_driver_with_one(project, command, token):
+def test_the_robot_is_refused_without_an_approval_and_needs_a_cell_file_with_one(project, command, token):
     hardware = ("rollout", "cube_lift", "--cell", "fr3", "--session", NAME, "--episodes", 1)
     code, _, err = command(*hardware)
     assert code == 1 and "cell fr3 moves only with an operator's approval" in err
@@ -198,16 +199,16 @@ def test_the_robot_is_refused_without_an_approval_and_lacks_a_driver_with_one(pr
     assert code == 1 and "must be for cell fr3, got one for rehearsal" in err
     _, out, _ = command(*APPROVE, "--cell", "fr3", "--episodes", 1)
     code, _, err = command(*hardware, token=out.strip())
-    assert code == 1 and "its camera and pose tracker are not here yet" in err
+    assert code == 1 and "cells/fr3.yaml must be a cell file, it is not there" in err
     assert not LAYOUT.session("fr3", NAME).exists()
 
 
 def test_options_and_models_that_a_session_cannot_run_with_are_named(project, command):
     for arguments, message in (
-        (("rollout", "cube_lift", "--episodes", 2), "--episodes must come with a --cell where an operator approves"),
-        (("rollout", "cube_lift", "--cell", "twin", "--session", "x"), "--session must come with a --cell"),
-        (("rollout", "cube_lift", "--seed", 1), "--seed must come with a --cell"),
-        (("rollout", "cube_lift", "--cell", "moon"), "cell must be one of twin, rehearsal, fr3, got 'moon'"),
+        (("rollout", "cube_lift", "--episodes", 2), "--episodes must come with a session's --cell"),
+        (("rollout", "cube_lift", "--cell", "twin", "--session", "x"), "--session must come with a session's --cell"),
+        (("rollout", "cube_lift", "--seed", 1), "--seed must come with a session's --cell"),
+        (("rollout", "cube_lift", "--cell", "moon"), "cell must be one of twin, rehearsal, wire_twin, fr3, got 'moon'"),
         (ROLLOUT, "must be given --episodes from 1 to 1000, got None"),
         ((*EVALUATE, "--episodes", 3), "evaluate must be given an even number of --episodes"),
         ((*ROLLOUT, "--episodes", 0), "must be given --episodes from 1 to 1000, got 0"),

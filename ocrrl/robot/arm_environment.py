@@ -77,12 +77,24 @@ class ArmEnvironment:
         self._registration_time, self._parts = registration_time, tuple(parts)
         self._commanded = np.zeros(7)
         self._observed = self._tick = 0.0
-        self._held_steps = 0
+        self._held_steps = self._steps = 0
         self._failure = ""
         self._last: Observation | None = None
         self._pictures: Images = {}
         self.periods: list[float] = []
         """Time [s] on the arm's clock that each control step took."""
+
+    @property
+    def commanded_pose(self) -> np.ndarray:
+        """Commanded gripper pose (1, 7)."""
+        return self._commanded[None].copy()
+
+    @property
+    def seen(self) -> Observation:
+        """The latest observation, without looking again; RuntimeError before the first."""
+        if self._last is None:
+            raise RuntimeError("the cell must have been observed in this episode, it was not")
+        return self._last
 
     def reset(self, ids: np.ndarray, seeds: Sequence[int]) -> None:
         """Go home, have the table set and find every object. RuntimeError where the cell is not fit for an episode."""
@@ -92,12 +104,13 @@ class ArmEnvironment:
             self.gate.recover()
         self.gate.home(self.tabletop_task.home_joints)
         self._operator.set_up(int(seed))
-        self._failure, self._held_steps, self._last = "", 0, None
+        self._failure, self._held_steps, self._steps, self._last = "", 0, 0, None
         self._poses.reset()
         self._tracker.reset(self.gate.now())
         self._find_objects()
         self._commanded = self.gate.state().gripper_pose
         self._tick = self.gate.now()
+        self.observe()
 
     def observe(self) -> Observation:
         try:
@@ -142,8 +155,12 @@ class ArmEnvironment:
         if reason:
             self._come_to_rest()
             return StepResult(np.zeros(1), np.zeros(1, bool), aborted=reason)
+        self._steps += 1
         self._held_steps = self._held_steps + 1 if self._operator.solved() else 0
-        return StepResult(np.zeros(1), np.array([self._held_steps >= self.tabletop_task.success_hold]))
+        success = self._held_steps >= self.tabletop_task.success_hold
+        if success or self._steps == self.tabletop_task.horizon:
+            self._come_to_rest()
+        return StepResult(np.zeros(1), np.array([success]))
 
     def calibration(self) -> dict[str, dict[str, object]]:
         """Where the cameras stand, for an episode's attributes."""

@@ -8,6 +8,7 @@ from ocrrl.layout import WORK
 from ocrrl.robot.approval import Approval, Clock, NotApproved
 
 if TYPE_CHECKING:
+    from ocrrl.robot.cell_operator import CellOperator
     from ocrrl.robot.guarded_cell import RobotCell
     from ocrrl.sim.tabletop_scene import TabletopScene
 
@@ -67,12 +68,13 @@ def open_cell(
     clock: Clock,
     folder: Path = WORK,
     cell_file: Path | None = None,
+    operator: "CellOperator | None" = None,
 ) -> "RobotCell":
     """The cell called `name`, one environment, with the tabletop task of `scene`.
 
-    `folder` is where approvals are counted and logs go; `cell_file` is `cells/<name>.yaml` unless given. Raises
-    NotApproved without an approval for this cell and tabletop task where one is needed, ValueError for a cell file that
-    is wrong, RuntimeError for hardware that is not fit.
+    `folder` is where approvals are counted and logs go; `cell_file` is `cells/<name>.yaml` unless given; `operator` stands
+    beside hardware in place of the one at the terminal. Raises NotApproved without an approval for this cell and tabletop
+    task where one is needed, ValueError for a cell file that is wrong, RuntimeError for hardware that is not fit.
     """
     cell = cell_named(name)
     if cell.needs_approval:
@@ -80,7 +82,7 @@ def open_cell(
         got = (approval.cell, approval.tabletop_task) if approval else None
         if got != wanted:
             raise NotApproved(f"opening cell {name} needs an approval for {' and '.join(wanted)}, got {got}")
-    opened = _open(cell, scene, clock, folder / "cells" / name, cell_file or Path("cells") / f"{name}.yaml")
+    opened = _open(cell, scene, clock, folder / "cells" / name, cell_file or Path("cells") / f"{name}.yaml", operator)
     if approval is None:
         return opened
     from ocrrl.robot.guarded_cell import GuardedCell
@@ -88,7 +90,9 @@ def open_cell(
     return GuardedCell(opened, approval, clock, folder)
 
 
-def _open(cell: Cell, scene: "TabletopScene", clock: Clock, logs: Path, cell_file: Path) -> "RobotCell":
+def _open(
+    cell: Cell, scene: "TabletopScene", clock: Clock, logs: Path, cell_file: Path, operator: "CellOperator | None"
+) -> "RobotCell":
     if cell.name == "wire_twin":
         from ocrrl.robot.wire_twin.wire_twin import open_wire_twin
 
@@ -96,7 +100,7 @@ def _open(cell: Cell, scene: "TabletopScene", clock: Clock, logs: Path, cell_fil
     if cell.name == "fr3":
         from ocrrl.robot.fr3_cell import open_fr3_cell
 
-        return open_fr3_cell(scene.task, logs, clock, cell_file)
+        return open_fr3_cell(scene.task, logs, clock, cell_file, operator)
     from ocrrl.robot.twin import TwinCell
 
     return TwinCell(scene, 1)

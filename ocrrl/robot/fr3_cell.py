@@ -6,6 +6,7 @@ Not run on hardware here; every part but the cameras' pipeline is the wire twin'
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from ocrrl.perception.realsense_openers import open_device
 from ocrrl.perception.realsense_reader import RealSenseReader
 from ocrrl.robot.arm_cell import OpenedCamera, assemble
 from ocrrl.robot.arm_environment import ArmEnvironment
-from ocrrl.robot.cell_file import CameraSection, read_cell_file
+from ocrrl.robot.cell_file import CameraSection, CellFile, read_cell_file
 from ocrrl.robot.cell_operator import CellOperator
 from ocrrl.robot.fault_log import FaultLog
 from ocrrl.robot.fr3 import FR3
@@ -29,6 +30,14 @@ NAME = "fr3"
 POLL = 0.02  # [s]
 
 
+@dataclass(frozen=True)
+class Hardware:
+    """What is connected: nothing of it has moved."""
+
+    arm: FrankyArm
+    cameras: dict[str, OpenedCamera]
+
+
 def open_fr3_cell(
     task: TabletopTask,
     folder: Path,
@@ -38,43 +47,51 @@ def open_fr3_cell(
 ) -> ArmEnvironment:
     """The cell of `cell_file` with the tabletop task `task`; its faults go to `folder`, `clock` [s] is the wall's.
 
-    The operator is at the terminal unless another is given. Nothing moves here. Raises ValueError for a cell file or
-    calibration that is wrong, missing or too old, RuntimeError for a robot or camera that is not there or not fit, or a
-    camera that is not where its calibration says.
+    The operator is at the terminal unless another is given. Nothing moves here. Raises as `open_hardware` does.
     """
     file = read_cell_file(cell_file)
-    calibrations = {
-        name: read_calibration(Path(section.calibration))
-        for name, section in file.cameras.items()
-        if section.calibration
-    }
+    person = operator or OperatorAtTerminal()
     with ExitStack() as opened:
-        person = operator or OperatorAtTerminal()
-        arm = FrankyArm(file.arm.host, file.arm.enforce_realtime)
-        opened.callback(arm.close)
-        cameras = {}
-        for name, section in file.cameras.items():
-            reader = _reader(section, calibrations.get(name), arm.now)
-            opened.callback(reader.close)
-            cameras[name] = OpenedCamera(reader, _attributes(section, calibrations.get(name)))
-        today = datetime.fromtimestamp(clock(), UTC).date()
-        for name, calibration in calibrations.items():
-            frame = first_frame(cameras[name].frames)
-            calibration.check(file.cameras[name].serial, frame.intrinsics, today, int(file.max_calibration_age_days))
-            if calibration.mounting == "fixed" and file.cameras[name].depth:
-                refuse_complaints(name, [check_table(frame, TableArea())], CheckLimits())
+        hardware = open_hardware(file, clock, opened)
         environment = assemble(
             name=NAME,
             task=task,
             file=file,
-            arm=arm,
-            cameras=cameras,
+            arm=hardware.arm,
+            cameras=hardware.cameras,
             tracker=make_tracker(task, file.tracking, FR3),
             operator=person,
             on_fault=FaultLog(folder / "faults.jsonl", clock),
         )
         opened.pop_all()  # from here on the environment closes them
         return environment
+
+
+def open_hardware(file: CellFile, clock: Callable[[], float], opened: ExitStack) -> Hardware:
+    """Connect to what `file` names, and check it; `opened` closes it again.
+
+    Raises ValueError for a calibration that is wrong or too old, FileNotFoundError for none, RuntimeError for a robot or
+    camera that is not there or not fit, or a camera that is not where its calibration says.
+    """
+    calibrations = {
+        name: read_calibration(Path(section.calibration))
+        for name, section in file.cameras.items()
+        if section.calibration
+    }
+    arm = FrankyArm(file.arm.host, file.arm.enforce_realtime)
+    opened.callback(arm.close)
+    cameras = {}
+    for name, section in file.cameras.items():
+        reader = _reader(section, calibrations.get(name), arm.now)
+        opened.callback(reader.close)
+        cameras[name] = OpenedCamera(reader, _attributes(section, calibrations.get(name)))
+    today = datetime.fromtimestamp(clock(), UTC).date()
+    for name, calibration in calibrations.items():
+        frame = first_frame(cameras[name].frames)
+        calibration.check(file.cameras[name].serial, frame.intrinsics, today, int(file.max_calibration_age_days))
+        if calibration.mounting == "fixed" and file.cameras[name].depth:
+            refuse_complaints(name, [check_table(frame, TableArea())], CheckLimits())
+    return Hardware(arm, cameras)
 
 
 def first_frame(frames: FrameSource) -> Frame:

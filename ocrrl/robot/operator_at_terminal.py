@@ -4,7 +4,8 @@ from ocrrl.robot.operator_prompt import Ask, ask_at_terminal
 from ocrrl.robot.terminal_keys import CLOSED, TerminalKeys
 
 SUCCESS, FAILURE = "s", "f"
-STOP = frozenset({" ", "q", CLOSED})
+STOP_KEYS = (" ", "q")
+STOP = frozenset({*STOP_KEYS, CLOSED})
 LEGEND = "s: it succeeded, f: it failed, SPACE or q: stop the arm"
 
 

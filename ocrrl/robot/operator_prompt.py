@@ -1,10 +1,11 @@
 """The questions that an operator answers at a terminal before a robot may move. They go to stderr, stdout stays free."""
 
+import os
 import sys
 from collections.abc import Callable
 
-from ocrrl.robot.approval import NotApproved
-from ocrrl.robot.cells import cell_named
+from ocrrl.robot.approval import APPROVAL_VARIABLE, Approval, Clock, NotApproved, check, issue
+from ocrrl.robot.cells import Cell, cell_named
 
 Ask = Callable[[str], str]
 """A question to its answer; an empty answer where nobody answers."""
@@ -41,3 +42,17 @@ def ask_operator(
     if typed != cell:
         raise NotApproved(f"{about} was not approved: the cell's name must be typed, got {typed!r}")
     return name, int(number)
+
+
+def obtain_approval(cell: Cell, session: str, tabletop_task: str, episodes: int, clock: Clock) -> Approval | None:
+    """The approval that the environment hands over, or an operator gives at the terminal; else NotApproved.
+
+    None where no robot moves and none is needed.
+    """
+    if not cell.needs_approval:
+        return None
+    token = os.environ.pop(APPROVAL_VARIABLE, None)  # taken out, so that no child process is given it
+    if token is None and at_terminal():
+        operator, approved = ask_operator(cell.name, session, tabletop_task, episodes)
+        token = issue(cell.name, session, tabletop_task, approved, operator, clock)
+    return check(token, cell.name, session, tabletop_task, episodes, clock)

@@ -59,7 +59,7 @@ class SessionSummary:
     failures: tuple[str, ...]
     discarded: int
     ended: str
-    """`done`, or what ended it before: the operator, the device, the seeds."""
+    """`done`, or what ended it before: the operator, the device, the cell, the seeds."""
 
 
 def record_session(
@@ -134,7 +134,7 @@ class _Session:
                 break
             try:
                 label = self._episode(left[0])
-            except _DeviceLost as lost:
+            except _CutShort as lost:
                 ended = str(lost)
                 break
             if label is None:
@@ -192,6 +192,8 @@ class _Session:
             result = self._cell.step(action[None], _ONLY)
             rows = {name: getattr(observation, name)[0] for name in _ROWS}
             rows |= {"action": action, "timestamps": np.asarray(now - began)}
+            if result.aborted:
+                raise _CutShort(result.aborted)
             writer.append({camera: frames[0] for camera, frames in images.items()}, **rows)
             if self._config.cell_decides and result.success[0]:
                 return "success", step + 1
@@ -201,7 +203,7 @@ class _Session:
         try:
             return self._device.read()
         except RuntimeError as error:
-            raise _DeviceLost(str(error)) from error
+            raise _CutShort(str(error)) from error
 
     def _path(self, label: Label, name: str) -> Path:
         return self._folder / (SUCCESSES if label == "success" else FAILURES) / name
@@ -231,5 +233,5 @@ def _kept(writer: EpisodeWriter, folder: Path) -> Iterator[EpisodeWriter]:
         keep_interrupted(folder)
 
 
-class _DeviceLost(RuntimeError):
-    """The device that moves the arm is gone; nothing was asked of the arm after it."""
+class _CutShort(RuntimeError):
+    """The device is gone, or the cell cannot go on; nothing was asked of the arm after it."""

@@ -4,6 +4,7 @@ While it listens the terminal is in cbreak mode; it is restored when that ends. 
 `stty sane`.
 """
 
+import contextlib
 import os
 import select
 import sys
@@ -19,9 +20,11 @@ class TerminalKeys:
 
     def __init__(self, terminal: int | None = None) -> None:
         """`terminal` is a terminal's file descriptor, stdin's if None; RuntimeError where it is no terminal."""
-        self._terminal = sys.stdin.fileno() if terminal is None else terminal
-        if not os.isatty(self._terminal):
+        with contextlib.suppress(OSError, ValueError):  # an input without a file, or a closed one
+            terminal = sys.stdin.fileno() if terminal is None else terminal
+        if terminal is None or not os.isatty(terminal):
             raise RuntimeError("an operator must have a terminal to stop the arm from, got an input that is none")
+        self._terminal = terminal
         self._before: list[object] | None = None
         self._over = threading.Event()
         self._thread: threading.Thread | None = None

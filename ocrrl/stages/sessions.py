@@ -7,7 +7,6 @@ from a place that the session's name stands for; stages count from the ranges' b
 
 import argparse
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -19,11 +18,11 @@ from ocrrl.interface.seeds import SEEDS_PER_RANGE, initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
 from ocrrl.layout import ROLLED_OUT_SEED, WORK, Layout
 from ocrrl.lineage.revision import git
-from ocrrl.robot.approval import APPROVAL_VARIABLE, NAME, Approval, Clock, NotApproved, check, issue
+from ocrrl.robot.approval import NAME, Clock, NotApproved
 from ocrrl.robot.cells import Cell, open_cell, session_cell
 from ocrrl.robot.file_lock import locked
 from ocrrl.robot.guarded_cell import RobotCell
-from ocrrl.robot.operator_prompt import ask_operator, at_terminal
+from ocrrl.robot.operator_prompt import obtain_approval
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.evaluate import ARMS, PairedEvaluation, write_evaluation
 from ocrrl.rollouts.rollout import OPERATOR
@@ -127,7 +126,7 @@ def _run_missing(
 ) -> None:
     if cell_file is not None and not cell.has_file:
         raise ValueError(f"--cell-file must come with a cell that is made of one (wire_twin, fr3), got {cell.name}")
-    approval = _approval(cell, session.folder.name, task, len(missing), clock)
+    approval = obtain_approval(cell, session.folder.name, task.slug, len(missing), clock)
 
     from ocrrl.policies.checkpoint import load_vla
     from ocrrl.policies.chunked_policy import ChunkedPolicy
@@ -152,19 +151,6 @@ def _run_missing(
             session, missing, opened, base, {"corrected": residual, "residual": residual, "base": None}, versions
         )
 
-
-def _approval(cell: Cell, session: str, task: TabletopTask, episodes: int, clock: Clock) -> Approval | None:
-    """The approval that the environment hands over, or an operator gives at the terminal; else NotApproved.
-
-    None where no robot moves and none is needed.
-    """
-    if not cell.needs_approval:
-        return None
-    token = os.environ.pop(APPROVAL_VARIABLE, None)  # taken out, so that no child process is given it
-    if token is None and at_terminal():
-        operator, approved = ask_operator(cell.name, session, task.slug, episodes)
-        token = issue(cell.name, session, task.slug, approved, operator, clock)
-    return check(token, cell.name, session, task.slug, episodes, clock)
 
 
 def _write_evaluation(session: SessionFolder, cell: Cell, layout: Layout, seed: int) -> None:

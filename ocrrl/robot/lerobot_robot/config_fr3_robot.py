@@ -30,6 +30,10 @@ class FR3RobotConfig(RobotConfig):
     """The cell's file."""
     cameras: dict[str, PictureConfig] = field(default_factory=dict)
     """By the cell's own camera names; the sizes must be the cameras'."""
+    tabletop_task: str = "cube_lift"
+    session: str = "lerobot"
+    episodes: int = 50
+    """What an operator approves: motion for this tabletop task, in a session of this name, so many episodes at most."""
     longest_pause: float = 120.0
     """For which the arm holds and waits [s], while LeRobot saves an episode; after that it is stopped for good."""
 

@@ -5,7 +5,9 @@ LeRobot hands whatever is one to the policy. An action is one control step, so t
 """
 
 import logging
+import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,9 +19,15 @@ from ocrrl.interface import rotations
 from ocrrl.interface.actions import ACTION_NAMES, CONTROL_HZ, advance_command, gripper_opening, limit
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.interface.observations import GRIPPER_DOWN, PROPRIOCEPTION_NAMES
+from ocrrl.interface.tabletop_tasks import tabletop_task
 from ocrrl.perception.frames import FrameSource
 from ocrrl.robot.arm import Arm, ArmCommand, ArmState
+from ocrrl.robot.cell_file import read_cell_file
+from ocrrl.robot.cells import cell_named
+from ocrrl.robot.fr3 import FR3
+from ocrrl.robot.fr3_cell import first_frame, open_hardware
 from ocrrl.robot.lerobot_robot.config_fr3_robot import FR3RobotConfig
+from ocrrl.robot.operator_prompt import obtain_approval
 from ocrrl.robot.safety_gate import SafetyGate
 from ocrrl.robot.safety_limits import SafetyLimits
 from ocrrl.robot.watchdog import Watchdog
@@ -49,10 +57,17 @@ OpenCell = Callable[[FR3RobotConfig], OpenedCell]
 
 
 def open_cell_file(config: FR3RobotConfig) -> OpenedCell:
-    """Refuses: which arm and cameras a cell's file means is not known here yet."""
-    raise RuntimeError(
-        f"cell {config.cell} cannot be opened: the reader of cell files is not here yet; give FR3Robot an `open_cell`"
-    )
+    """The hardware of the cell file `config.cell`, once an operator has approved so many episodes."""
+    cell = cell_named("fr3")
+    obtain_approval(cell, config.session, tabletop_task(config.tabletop_task).slug, config.episodes, time.time)
+    file = read_cell_file(config.cell)
+    with ExitStack() as opened:
+        hardware = open_hardware(file, time.time, opened)
+        frames = {name: camera.frames for name, camera in hardware.cameras.items()}
+        for source in frames.values():
+            first_frame(source)
+        opened.pop_all()  # from here on `disconnect` closes them
+    return OpenedCell(hardware.arm, file.limits, FR3, lambda: True, frames)
 
 
 class FR3Robot(Robot):

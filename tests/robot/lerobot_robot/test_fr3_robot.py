@@ -1,5 +1,7 @@
 """LeRobot's own record loop drives our arm through the gate, and what it wrote can be ingested."""
 
+import time
+
 import numpy as np
 import pytest
 from lerobot.utils.errors import DeviceAlreadyConnectedError, DeviceNotConnectedError
@@ -10,7 +12,7 @@ from ocrrl.interface.actions import ACTION_NAMES, CONTROL_HZ, MAX_TRANSLATION_ST
 from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from ocrrl.perception.frames import Frame, Intrinsics
 from ocrrl.robot import lerobot_robot
-from ocrrl.robot.approval import NotApproved
+from ocrrl.robot.approval import NotApproved, issue
 from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.lerobot_robot.fr3_robot import OpenedCell
 from ocrrl.robot.safety_limits import SafetyLimits
@@ -178,9 +180,19 @@ def test_a_malformed_action_is_refused(rig, wrong, error):
     assert rig.arm.received == []
 
 
-def test_the_default_opener_says_what_is_missing(tmp_path):
+def test_the_cell_file_is_not_opened_without_an_operators_approval(tmp_path, monkeypatch):
+    monkeypatch.delenv("OCRRL_APPROVAL", raising=False)
     config = lerobot_robot.FR3RobotConfig(cell=tmp_path / "cell.yaml", calibration_dir=tmp_path)
-    with pytest.raises(RuntimeError, match="reader of cell files is not here yet"):
+    with pytest.raises(NotApproved, match="ocrrl approve --cell fr3 --session lerobot --task cube_lift"):
+        lerobot_robot.FR3Robot(config).connect()
+
+
+def test_with_an_approval_a_cell_file_that_is_not_there_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    token = issue("fr3", "lerobot", "cube_lift", 50, "Ada", time.time)
+    monkeypatch.setenv("OCRRL_APPROVAL", token)
+    config = lerobot_robot.FR3RobotConfig(cell=tmp_path / "cell.yaml", calibration_dir=tmp_path)
+    with pytest.raises(ValueError, match=r"cell\.yaml must be a cell file, it is not there"):
         lerobot_robot.FR3Robot(config).connect()
 
 

@@ -1,0 +1,94 @@
+"""`ocrrl teleoperate`: demonstrations by hand, in a cell and with a device of the operator's choice."""
+
+import argparse
+from collections.abc import Callable
+from contextlib import closing
+
+from ocrrl.interface.seeds import SEEDS_PER_RANGE, initial_state_seeds
+from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
+from ocrrl.layout import DATA, WORK
+from ocrrl.robot.approval import NAME, Clock
+from ocrrl.robot.arm_environment import ArmEnvironment
+from ocrrl.robot.cells import open_cell, session_cell
+from ocrrl.robot.file_lock import locked
+from ocrrl.robot.guarded_cell import RobotCell
+from ocrrl.robot.operator_at_terminal import OperatorAtTerminal
+from ocrrl.robot.operator_prompt import obtain_approval
+from ocrrl.robot.recording_session import SessionConfig, record_session
+from ocrrl.robot.teleoperation.device import TeleoperationDevice
+from ocrrl.robot.teleoperation.operator import Label, Operator, TerminalOperator
+from ocrrl.robot.terminal_keys import TerminalKeys
+from ocrrl.stages.versions import package_versions
+from ocrrl.worlds import make_scene, make_teleoperator
+
+SCRIPTED = "scripted"
+ATTEMPTS = 3
+"""Initial states a wanted demonstration: failures use one up."""
+
+
+class Asked:
+    """A recording session's operator where the cell asks them itself, or where there is nobody to ask."""
+
+    def __init__(self, name: str, labelled: Callable[[str], Label]) -> None:
+        """`labelled` says how an episode went that ended without a word."""
+        self.name, self.label = name, labelled
+
+    def confirm(self, question: str) -> bool:
+        return True
+
+
+def teleoperate(options: argparse.Namespace, clock: Clock, told: Callable[[str], object] = print) -> int:
+    """Record the demonstrations that `options` ask for; 1 if the session ended before they were all there."""
+    cell, task = session_cell(options.cell), tabletop_task(options.tabletop_task)
+    if not NAME.fullmatch(options.session):
+        raise ValueError(f"session must be letters, digits, '.', '_' or '-', got {options.session!r}")
+    if options.device == SCRIPTED and cell.name != "wire_twin":
+        raise ValueError(f"device {SCRIPTED} is for the wire twin, got cell {cell.name}: no script drives a robot")
+    config = SessionConfig(options.episodes, cell_decides=options.device == SCRIPTED)
+    folder = DATA / "episodes" / task.slug / options.session
+    approval = obtain_approval(cell, options.session, task.slug, options.episodes, clock)
+    seeds = initial_state_seeds("record", ATTEMPTS * options.episodes, SEEDS_PER_RANGE // 2)
+    keys = None if options.device == SCRIPTED else TerminalKeys()
+    beside = OperatorAtTerminal(keys) if keys and cell.name == "fr3" else None
+    busy = f"cell {cell.name} must run one session at a time, got a second one"
+    with (
+        locked(WORK / "cells" / f"{cell.name}.lock", busy),
+        closing(
+            open_cell(cell.name, make_scene(task.slug), approval, clock, WORK, options.cell_file, beside)
+        ) as opened,
+        closing(_device(options.device, task, opened, keys)) as device,
+    ):
+        operator = _operator(options.operator or (approval.operator if approval else "nobody"), keys, beside)
+        summary = record_session(
+            opened, device, operator, folder, seeds, config, clock, package_versions(), lambda line: told(line)
+        )
+    counts = f"{len(summary.successes)} successes, {len(summary.failures)} failures, {summary.discarded} discarded"
+    told(f"{cell.name}, {cell.stands_for}: {counts}; it ended: {summary.ended}")
+    told(f"Next: dvc add {folder}, and in params.yaml tabletop_tasks.{task.slug}.episodes: {folder}/successes")
+    return int(len(summary.successes) < config.episodes)
+
+
+def _operator(name: str, keys: TerminalKeys | None, beside: OperatorAtTerminal | None) -> Operator:
+    if keys is None:
+        return Asked(name, lambda question: "failure")
+    at_desk = TerminalOperator(name)
+    return at_desk if beside is None else Asked(name, at_desk.label)
+
+
+def _device(name: str, task: TabletopTask, cell: RobotCell, keys: TerminalKeys | None) -> TeleoperationDevice:
+    if keys is None:
+        from ocrrl.robot.teleoperation.scripted import DemonstratorDevice
+        from ocrrl.robot.tracked_states import TrackedStates
+
+        if not isinstance(cell, ArmEnvironment):
+            raise TypeError(f"a script must be shown the cell itself, got {type(cell).__name__}")
+        return DemonstratorDevice(make_teleoperator(task.slug, TrackedStates(cell)))
+    from ocrrl.robot.teleoperation.keyboard import LabelledByKeys
+
+    if name == "spacemouse":
+        from ocrrl.robot.teleoperation.spacemouse import open_spacemouse
+
+        return LabelledByKeys(open_spacemouse(), keys)
+    from ocrrl.robot.teleoperation.gamepad import open_gamepad
+
+    return LabelledByKeys(open_gamepad(), keys)
