@@ -33,6 +33,7 @@ OTHERS_ONLY_FRAMES = 10
 BETWEEN = 0.12  # [m] from the object to what passes, towards the camera
 IDS = np.array([0])
 AWAY = (0.0, 0.0, -2.0)  # [m], out of every picture
+BESIDE_X, BESIDE_Y, BESIDE_CABINET_Y = (0.36, 0.66), (-0.24, 0.24), (-0.30, -0.15)  # [m], where distractors are
 LEAST_APART = 0.11  # [m] between a distractor and anything else
 COVERED_BY = 0.015  # [m] of depth by which a pixel shows something nearer
 
@@ -176,14 +177,15 @@ def _passing(frame: int, target: np.ndarray, body: Body, camera_pose: np.ndarray
 def _places(generator: np.random.Generator, poses: np.ndarray, slug: str) -> list[np.ndarray]:
     """Poses (7,) of the task's distractors on the table, apart from the objects at `poses` (O, 7) and from each other."""
     taken, found = [pose[:2] for pose in poses], []
-    heights = [size[1] if kind == CYLINDER else size[2] for kind, size, _ in DISTRACTORS[slug]]
-    while len(found) < len(heights):
-        place = np.array([generator.uniform(0.36, 0.66), generator.uniform(-0.24, 0.24)])
-        if min(np.linalg.norm(place - other) for other in taken) < LEAST_APART:
-            continue
+    rows = BESIDE_CABINET_Y if slug == "close_drawer" else BESIDE_Y
+    for kind, size, _ in DISTRACTORS[slug]:
+        tried = np.column_stack([generator.uniform(*BESIDE_X, 200), generator.uniform(*rows, 200)])
+        apart = np.linalg.norm(tried[:, None] - np.stack(taken)[None], axis=-1).min(1)
+        place = tried[np.argmax(apart > LEAST_APART)]
         taken.append(place)
         yaw = generator.uniform(-np.pi, np.pi)
-        found.append(np.array([*place, heights[len(found)], np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)]))
+        height = size[1] if kind == CYLINDER else size[2]
+        found.append(np.array([*place, height, np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)]))
     return found
 
 

@@ -67,7 +67,7 @@ def rough_opening(
     scores = []
     for opening in tried:
         said = agreement(body, pixels, code, *slide_pose(slide, within, place, float(opening)))
-        scores.append(said.agree - 0.5 * said.squared_error - said.see_through - 0.5 * said.unexplained)
+        scores.append(said.evidence)
     return float(tried[int(np.argmax(scores))])
 
 

@@ -20,6 +20,7 @@ from ocrrl.perception.drawer_slide import (
     rough_opening,
     slide_pose,
 )
+from ocrrl.perception.frame_checks import require_frame
 from ocrrl.perception.frames import Frame
 from ocrrl.perception.gauss_newton import NARROW
 from ocrrl.perception.object_shapes import Slide, shapes_of
@@ -47,8 +48,8 @@ PLAIN = 0.88  # inlier and explained shares from which on no other start is trie
 PLAIN_SLIDE = 0.6  # score from which on a part that slides is not looked for elsewhere
 LEAST_INLIER, MOST_CONTRADICTED, LEAST_PIXELS = 0.5, 0.25, 40.0
 JUMP, JUMP_A_FRAME = 0.03, 0.012  # [m]
-SETTLING = 6  # rounds in which a sliding part and what holds it are registered in turn
-ASTRAY = (0.04, 0.10)  # [m], [rad] by which a part that is out may pull at what holds it before it is found
+SETTLING_SHIFTS = (-0.03, -0.015, 0.0, 0.015, 0.03)  # [m] along the slide
+ASTRAY = (0.02, 0.10)  # [m], [rad] by which a part that is out may pull at what holds it before it is found
 RETRY = 3  # frames between searches for an object that is lost
 LOST = 0.25  # confidence under which a pose is no longer followed
 
@@ -79,18 +80,17 @@ class GeometricTracker:
         if self._table is None:
             self._table = find_table(frame)
         scene = self._scene(frame, robot, self._table)
-        registering = self._before is None
         for track in self._tracks:
             if track.body.shape.slide is None:
                 self._update(track, scene)
-        for _ in range(SETTLING if registering else 1):
-            for track in self._tracks:
-                if track.body.shape.slide is not None:
-                    self._update_slide(track, track.body.shape.slide, scene)
-                    if registering:
-                        holder = self._holder(track.body.shape.slide)
-                        holder.spread = ASTRAY
-                        self._update(holder, scene)
+        for track in self._tracks:
+            slide = track.body.shape.slide
+            if slide is not None:
+                new = not track.found
+                self._update_slide(track, slide, scene)
+                if new and track.found:
+                    self._settle(self._holder(slide), slide, scene)
+                    self._update_slide(track, slide, scene)
         self._before = scene
         return PoseEstimate(
             captured=frame.captured,
@@ -113,11 +113,7 @@ class GeometricTracker:
         dt = scene.frame.captured - self._before.frame.captured if self._before and track.lost_frames == 0 else 0.0
         moved = (found.position - track.position) / dt if track.found and 0.0 < dt < 0.2 else np.zeros(3)
         track.velocity = 0.5 * track.velocity + 0.5 * moved
-        track.rotation, track.position = rotations.to_matrix(quaternion_of(found.rotation)), found.position
-        track.spread = found.spread(track.body)
-        track.features = features(track.body, found)
-        track.confidence = probability(track.features)
-        track.found, track.lost_frames = True, 0
+        self._take(track, found)
         track.held = self._held(track, scene)
 
     def _follow(self, track: Track, scene: Scene) -> Fit | None:
@@ -168,9 +164,28 @@ class GeometricTracker:
             return
         if not track.found:
             self._learn_colour(track, scene, found)
-        track.rotation, track.position = found.rotation, found.position
+        self._take(track, found)
+        track.confidence = min(track.confidence, holder.confidence)
+
+    def _settle(self, holder: Track, slide: Slide, scene: Scene) -> None:
+        """Fit what holds a part anew, now that the part's pixels are known: they had pulled it along the slide."""
+        along = holder.rotation @ np.asarray(slide.axis)
+        fits = []
+        for shift in SETTLING_SHIFTS:
+            position = holder.position + shift * along
+            view = self._view(holder, scene, holder.rotation, position)
+            if view is not None:
+                prior = holder.body.prior(*ASTRAY)
+                fits.append(fit(holder.body, *view, holder.rotation, position, holder.body.widths(), prior, rests=True))
+        if fits:
+            self._take(holder, max(fits, key=lambda candidate: candidate.agreement.score))
+
+    def _take(self, track: Track, found: Fit) -> None:
+        """Believe a fit."""
+        track.rotation, track.position = rotations.to_matrix(quaternion_of(found.rotation)), found.position
+        track.spread = found.spread(track.body)
         track.features = features(track.body, found)
-        track.confidence = min(probability(track.features), holder.confidence)
+        track.confidence = probability(track.features)
         track.found, track.lost_frames = True, 0
 
     def _slide_near(
@@ -283,24 +298,6 @@ def plausible(found: Fit) -> bool:
     """Whether enough of the object is seen, and little of what it should hide."""
     said = found.agreement
     return said.inlier > LEAST_INLIER and said.contradicted < MOST_CONTRADICTED and said.agree >= LEAST_PIXELS
-
-
-def require_frame(frame: Frame, robot: RobotPosture) -> None:
-    """ValueError where `frame` is no aligned RGB-D frame or `robot` no posture."""
-    lens = frame.intrinsics
-    size = (lens.height, lens.width)
-    if frame.colour.shape != (*size, 3) or frame.colour.dtype != np.uint8:
-        raise ValueError(
-            f"a frame's colour must be {(*size, 3)} uint8 as its intrinsics say, got {frame.colour.shape} {frame.colour.dtype}"
-        )
-    if frame.depth.shape != size or frame.depth.dtype != np.float32:
-        raise ValueError(
-            f"a frame's depth must be {size} float32 in metres, aligned to its colour, got {frame.depth.shape} "
-            f"{frame.depth.dtype}"
-        )
-    joints = np.asarray(robot.joint_positions, float)
-    if joints.shape != (7,) or not np.isfinite(joints).all() or not np.isfinite(robot.gripper_width):
-        raise ValueError(f"a robot's posture must be 7 joint positions [rad] and a width [m], got {robot}")
 
 
 def _wider(spread: tuple[float, float], by: tuple[float, float]) -> tuple[float, float]:

@@ -73,5 +73,5 @@ def _opening(shape: ObjectShape, pose: np.ndarray, holder: np.ndarray) -> float:
 def _draw_bar(picture: np.ndarray, left: int, top: int, share: float) -> None:
     width, height = BAR
     cv2.rectangle(picture, (left, top + 18), (left + width, top + 18 + height), (255, 255, 255), 1)
-    filled = left + int(round(width * share))
+    filled = left + round(width * share)
     cv2.rectangle(picture, (left, top + 18), (filled, top + 18 + height), (250, 200, 60), -1)

@@ -17,6 +17,7 @@ from ocrrl.perception.frames import Frame
 BACKGROUND, UNKNOWN, OBJECT, ROBOT, OTHER = 0, 1, 2, 3, 4
 """What a pixel shows by its colour: the table, neither, the object; or by geometry: the robot, another tracked object."""
 
+FITTING = 11.0  # squared deviations of a tint, over their variances, up to which it is one's own
 _DARK = 30.0  # grey levels added to the sum of the channels: noise has no tint
 
 
@@ -147,9 +148,9 @@ def _classify(tint, mean, spread, table_mean, table_spread):
         for k in range(3):
             own += ((tint[i, k] - mean[k]) / spread[k]) ** 2
             table += ((tint[i, k] - table_mean[k]) / table_spread[k]) ** 2
-        if own < table and own < 12.0:
+        if own < table and own < FITTING:
             code[i] = OBJECT
-        elif table < 12.0:
+        elif table < FITTING:
             code[i] = BACKGROUND
         else:
             code[i] = UNKNOWN

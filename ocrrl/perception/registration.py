@@ -16,9 +16,9 @@ COARSE_PIXELS, FINE_PIXELS = 400, 1800  # of a window
 MARGIN = 0.04  # [m]
 COARSE_ITERATIONS, FINE_ITERATIONS = 6, 8
 REFINED = 3  # hypotheses of a region that are refined at full resolution
-LEAST_EXPLAINED, MOST_CONTRADICTED, LEAST_INLIER = 0.80, 0.20, 0.60
+LEAST_EXPLAINED, MOST_CONTRADICTED, LEAST_OPEN = 0.90, 0.12, 0.70
 SPREAD, TURN_SPREAD = 0.05, 0.6  # [m], [rad] of a hypothesis
-LEARNED_SPREAD = np.array([0.05, 0.07, 0.15])  # the least, of a tint that was seen
+LEARNED_SPREAD, MOST_LEARNED = np.array([0.03, 0.045, 0.10]), np.array([0.06, 0.09, 0.16])  # of a tint that was seen
 
 
 def find(
@@ -42,13 +42,20 @@ def find(
     best: Fit | None = None
     for middle in regions(everything, code):
         candidate = _best_near(body, frame, table, colour, capsules, others, middle, again)
-        if candidate is not None and (best is None or candidate.agreement.score > best.agreement.score):
+        if candidate is None or not stands_test(candidate):
+            continue
+        if best is None or candidate.agreement.evidence > best.agreement.evidence:
             best = candidate
-    if best is None:
-        return None
-    said = best.agreement
-    good = said.explained >= LEAST_EXPLAINED and said.contradicted <= MOST_CONTRADICTED and said.inlier >= LEAST_INLIER
-    return best if good else None
+    return best
+
+
+def stands_test(found: Fit) -> bool:
+    """Whether a pose found anew is the object's: it leaves none of its colour around it unexplained, is contradicted by
+    little, and most of what nothing covers has the object's colour. A tracked pose need not be as good.
+    """
+    said = found.agreement
+    open_to_view = said.agree / max(said.predicted - said.covered, 1.0)
+    return said.explained >= LEAST_EXPLAINED and said.contradicted <= MOST_CONTRADICTED and open_to_view >= LEAST_OPEN
 
 
 def classify_for(
@@ -67,7 +74,7 @@ def learned_colour(body: Body, pixels: Pixels, code: np.ndarray, found: Fit, nom
     if own.sum() < 20:
         return nominal
     tint = pixels.tint[own]
-    return ColourModel(np.median(tint, axis=0), np.clip(1.5 * tint.std(0), LEARNED_SPREAD, nominal.spread), seen=True)
+    return ColourModel(np.median(tint, axis=0), np.clip(1.5 * tint.std(0), LEARNED_SPREAD, MOST_LEARNED), seen=True)
 
 
 def _best_near(

@@ -64,10 +64,14 @@ class Agreement(NamedTuple):
         return self.squared_error / max(self.with_depth, 1.0)
 
     @property
+    def evidence(self) -> float:
+        """What agrees, well, less what contradicts and what is left over [pixels]."""
+        return self.agree - 0.5 * self.squared_error - self.see_through - 0.5 * self.unexplained
+
+    @property
     def score(self) -> float:
-        """To compare poses in one frame: what agrees, well, less what contradicts and what is left over; at most 1."""
-        said = max(self.agree + self.see_through + self.unexplained, 1.0)
-        return (self.agree - 0.5 * self.squared_error - self.see_through - 0.5 * self.unexplained) / said
+        """The evidence as a share of what could speak for or against the pose, to compare poses in one place; at most 1."""
+        return self.evidence / max(self.agree + self.see_through + self.unexplained + self.unknown, 1.0)
 
 
 def compare(rows, radius, rotation, position, camera, rays, depth, code, step) -> Agreement:
