@@ -4,12 +4,14 @@ It differs from the training simulator in looks (visual meshes, light, table, ca
 (drawn once a cell, outside what training sees as such) and in its object poses (a tracker's errors).
 """
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 
 from ocrrl.interface.observations import Images, Observation
-from ocrrl.interface.protocols import StepResult
+from ocrrl.interface.protocols import PoseTracker, StepResult
 from ocrrl.perception.noisy_tracker import NoisyPoseTracker, TrackerErrors
 from ocrrl.sim.dynamics import Dynamics, DynamicsRange
 from ocrrl.sim.environment import SimEnvironment
@@ -47,6 +49,18 @@ def draw_cell_dynamics(cell_seed: int) -> Dynamics:
     )
 
 
+class TwinTracker(PoseTracker, Protocol):
+    """A pose tracker of a twin: told where things truly are, to err about it or to look for itself."""
+
+    def start(self, ids: np.ndarray, true_poses: np.ndarray) -> None:
+        """Episodes begin with the objects at `true_poses` (n, O, 7)."""
+        ...
+
+    def update(self, ids: np.ndarray, true_poses: np.ndarray) -> None:
+        """One control step later they are at `true_poses`."""
+        ...
+
+
 class TwinCell:
     """N twin cells with the same dynamics; implements `interface.protocols.Environment`, poses as a tracker gives them."""
 
@@ -60,10 +74,13 @@ class TwinCell:
         image_size: int = 64,
         errors: TrackerErrors | None = None,
         threads: int = 1,
+        make_tracker: Callable[[SimEnvironment], TwinTracker] | None = None,
     ):
+        """`errors` are those of the simulated tracker; `make_tracker` puts another one in its place."""
         dynamics = DynamicsRange.fixed(draw_cell_dynamics(cell_seed))
         self._world = SimEnvironment(scene, num_envs, TWIN_LOOK, dynamics, image_size, threads)
-        self._tracker = NoisyPoseTracker(scene.task, num_envs, errors)
+        noisy = NoisyPoseTracker(scene.task, num_envs, errors)
+        self._tracker: TwinTracker = noisy if make_tracker is None else make_tracker(self._world)
         self._seeds, self._steps = [0] * num_envs, np.zeros(num_envs, int)
         self.tabletop_task, self.num_envs = scene.task, num_envs
 

@@ -91,3 +91,21 @@ def test_latency_shows_where_the_object_was():
     for _ in range(3):
         tracker.update(ids, shift)
     assert tracker.estimate()[0][0, 0, 0] > 0.9
+
+
+def test_poses_from_its_own_pictures_are_near_the_truth_and_late():
+    from ocrrl.robot.picture_poses import PicturePoses
+
+    twin = TwinCell(CubeLift(), 1, make_tracker=lambda world: PicturePoses(CUBE_LIFT, world))
+    ids = np.array([0])
+    twin.reset(ids, [5])
+    for _ in range(3):
+        twin.step(np.array([[0.0, 0.0, -0.01, 0.0, 0.0, 0.0, 1.0]]), ids)
+    seen, true = twin.observe(), twin.true_state()
+    assert seen.object_confidence[0, 0] > 0.5
+    assert np.linalg.norm(seen.object_poses[0, 0, :3] - true.object_poses[0, 0, :3]) < 0.004
+    again = TwinCell(CubeLift(), 1, make_tracker=lambda world: PicturePoses(CUBE_LIFT, world))
+    again.reset(ids, [5])
+    for _ in range(3):
+        again.step(np.array([[0.0, 0.0, -0.01, 0.0, 0.0, 0.0, 1.0]]), ids)
+    np.testing.assert_array_equal(again.observe().object_poses, seen.object_poses)
