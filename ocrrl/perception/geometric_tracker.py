@@ -25,7 +25,7 @@ from ocrrl.perception.frames import Frame
 from ocrrl.perception.gauss_newton import NARROW
 from ocrrl.perception.object_shapes import Slide, shapes_of
 from ocrrl.perception.object_tracker import PoseEstimate, RobotPosture
-from ocrrl.perception.pixels import ColourModel, Pixels, pixels_of, tint_of, window_around
+from ocrrl.perception.pixels import NOMINAL_SPREAD, ColourModel, Pixels, pixels_of, tint_of, window_around
 from ocrrl.perception.pose_fit import Body, Fit, fit, mark_other, quaternion_of
 from ocrrl.perception.registration import classify_for, find, learned_colour
 from ocrrl.perception.robot_mask import robot_capsules
@@ -35,7 +35,6 @@ from ocrrl.perception.track_state import Scene, Track
 
 MOST_PIXELS = 2400  # of a window
 MARGIN = 0.03  # [m] around an object in which its pixels are looked for
-NOMINAL_SPREAD = np.array([0.10, 0.13, 0.45])  # of a tint before it was seen
 HELD_WITHIN = 0.012  # [m] of an object's surface the gripper frame is when it holds it
 AT_REST = (0.002, 0.02)  # [m], [rad] a frame by which an object moves that nothing touches
 CARRIED = (0.004, 0.04)  # in the hand, against the hand
@@ -44,6 +43,7 @@ HEAVY = (0.004, 0.02)  # what always stands on the table, by whatever touches it
 UNTOUCHED = 0.06  # [m] between gripper frame and object
 CALM = 0.006  # [m] of spread under which a narrow kernel and fewer iterations do
 CALM_WIDTHS = np.array([0.010, NARROW, NARROW])  # [m]
+LEAD = 0.02  # of score by which a less likely start must win
 PLAIN = 0.88  # inlier and explained shares from which on no other start is tried
 PLAIN_SLIDE = 0.6  # score from which on a part that slides is not looked for elsewhere
 LEAST_INLIER, MOST_CONTRADICTED, LEAST_PIXELS = 0.5, 0.25, 40.0
@@ -119,6 +119,7 @@ class GeometricTracker:
     def _follow(self, track: Track, scene: Scene) -> Fit | None:
         """The fit from where the object should be by now; None where it is not to be seen there."""
         best: Fit | None = None
+        strained = False
         for rotation, position, (spread, turn_spread) in self._starts(track, scene):
             view = self._view(track, scene, rotation, position)
             if view is None:
@@ -126,9 +127,13 @@ class GeometricTracker:
             prior = track.body.prior(spread, turn_spread)
             widths = CALM_WIDTHS if spread < CALM else track.body.widths()
             candidate = fit(track.body, *view, rotation, position, widths, prior, rests=not track.held)
-            if best is None or candidate.agreement.score > best.agreement.score + 0.02:
+            lead = 0.0 if strained else LEAD
+            if best is None or candidate.agreement.score > best.agreement.score + lead:
                 best = candidate
-            if min(best.agreement.inlier, best.agreement.explained) > PLAIN:
+            # A prior that the frame pulls at is wrong: the object was moved after all.
+            off, turned = np.linalg.norm(candidate.position - position), candidate.rotation.T @ rotation
+            strained = bool(off > spread or np.trace(turned) < 1.0 + 2.0 * np.cos(turn_spread))
+            if min(best.agreement.inlier, best.agreement.explained) > PLAIN and not strained:
                 break
         if best is None or not plausible(best):
             return None

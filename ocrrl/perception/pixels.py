@@ -18,6 +18,7 @@ BACKGROUND, UNKNOWN, OBJECT, ROBOT, OTHER = 0, 1, 2, 3, 4
 """What a pixel shows by its colour: the table, neither, the object; or by geometry: the robot, another tracked object."""
 
 FITTING = 11.0  # squared deviations of a tint, over their variances, up to which it is one's own
+NOMINAL_SPREAD = np.array([0.10, 0.13, 0.45])  # of a tint that is only known on paper, in whatever light
 _DARK = 30.0  # grey levels added to the sum of the channels: noise has no tint
 
 

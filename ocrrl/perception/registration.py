@@ -14,7 +14,9 @@ from ocrrl.perception.table_plane import TablePlane
 SEARCH_STEP = 3  # [pixels] between those in which regions are looked for
 COARSE_PIXELS, FINE_PIXELS = 400, 1800  # of a window
 MARGIN = 0.04  # [m]
-COARSE_ITERATIONS, FINE_ITERATIONS = 6, 8
+COARSE_ITERATIONS, FINE_ITERATIONS = 7, 12
+LEAST_WITH_PARTS = 0.75  # explained by a cabinet before its drawers are found
+FEW_PIXELS = 100.0  # of the picture, which cost a pose all its score
 REFINED = 3  # hypotheses of a region that are refined at full resolution
 LEAST_EXPLAINED, MOST_CONTRADICTED, LEAST_OPEN = 0.90, 0.12, 0.70
 SPREAD, TURN_SPREAD = 0.05, 0.6  # [m], [rad] of a hypothesis
@@ -42,20 +44,26 @@ def find(
     best: Fit | None = None
     for middle in regions(everything, code):
         candidate = _best_near(body, frame, table, colour, capsules, others, middle, again)
-        if candidate is None or not stands_test(candidate):
+        if candidate is None or not stands_test(body, candidate):
             continue
-        if best is None or candidate.agreement.evidence > best.agreement.evidence:
+        if best is None or _merit(candidate) > _merit(best):
             best = candidate
     return best
 
 
-def stands_test(found: Fit) -> bool:
+def stands_test(body: Body, found: Fit) -> bool:
     """Whether a pose found anew is the object's: it leaves none of its colour around it unexplained, is contradicted by
     little, and most of what nothing covers has the object's colour. A tracked pose need not be as good.
     """
     said = found.agreement
     open_to_view = said.agree / max(said.predicted - said.covered, 1.0)
-    return said.explained >= LEAST_EXPLAINED and said.contradicted <= MOST_CONTRADICTED and open_to_view >= LEAST_OPEN
+    least = LEAST_WITH_PARTS if body.shape.stands else LEAST_EXPLAINED
+    return said.explained >= least and said.contradicted <= MOST_CONTRADICTED and open_to_view >= LEAST_OPEN
+
+
+def _merit(found: Fit) -> float:
+    """To compare poses in different places: the score, less for one that few pixels speak for."""
+    return found.agreement.score - FEW_PIXELS / max(found.agreement.agree, 1.0)
 
 
 def classify_for(

@@ -1,0 +1,147 @@
+"""The tracker and the verifier on a few rendered frames; figures on many are `python -m benchmarks.tracking`'s."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.tracking import errors
+from ocrrl.interface import rotations
+from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
+from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS
+from ocrrl.perception.geometric_tracker import GeometricTracker
+from ocrrl.perception.object_shapes import shapes_of
+from ocrrl.perception.overlay import draw_overlay
+from ocrrl.perception.verifier import PoseVerifier
+from ocrrl.robot.fr3 import FR3
+from tests.perception.scenes import Studio, covered
+
+
+@pytest.fixture(scope="module")
+def studios():
+    made = {}
+
+    def studio(slug):
+        if slug not in made:
+            made[slug] = Studio(slug)
+        return made[slug]
+
+    yield studio
+    for one in made.values():
+        one.close()
+
+
+def assert_near(task, estimate, poses, millimetres=6.0, degrees=9.0):
+    for index, tracked in enumerate(task.objects):
+        off, turned = errors(tracked, estimate.poses[index], poses[index])
+        assert off < millimetres / 1000 and turned < np.deg2rad(degrees), (tracked.name, off, turned)
+
+
+@pytest.mark.parametrize("slug", TABLETOP_TASKS)
+def test_the_first_frame_registers_every_object(studios, slug):
+    task, studio = TABLETOP_TASKS[slug], studios(slug)
+    tracker = GeometricTracker(task, FR3)
+    for seed in (10, 11):
+        tracker.reset()
+        shot = studio.shoot(studio.initial(seed))
+        estimate = tracker.track(shot.frame, shot.robot)
+        assert estimate.captured == shot.frame.captured
+        assert (estimate.confidence >= CONFIDENCE_THRESHOLD).all()
+        assert_near(task, estimate, shot.poses)
+
+
+def test_a_moved_object_is_followed_and_its_pose_never_jumps_to_a_symmetric_one(studios):
+    task, studio = TABLETOP_TASKS["cube_lift"], studios("cube_lift")
+    tracker, poses, last = GeometricTracker(task, FR3), studio.initial(3), None
+    for _ in range(25):
+        poses = poses.copy()
+        poses[0, 1] += 0.006
+        turn = rotations.from_rotation_vector(np.array([0.0, 0.0, 0.08]))
+        poses[0, 3:] = rotations.multiply(turn, poses[0, 3:])
+        shot = studio.shoot(poses)
+        estimate = tracker.track(shot.frame, shot.robot)
+        assert_near(task, estimate, poses)
+        if last is not None:
+            assert rotations.angle_between(estimate.poses[0, 3:], last) < 0.3
+            assert estimate.poses[0, 3:] @ last > 0
+        last = estimate.poses[0, 3:]
+
+
+def test_a_hidden_object_is_doubted_and_trusted_again_when_it_is_seen(studios):
+    task, studio = TABLETOP_TASKS["cube_lift"], studios("cube_lift")
+    tracker, poses = GeometricTracker(task, FR3), studio.initial(4)
+    shots = [studio.shoot(poses) for _ in range(8)]
+    confidence = []
+    for k, shot in enumerate(shots):
+        frame = covered(shot.frame, poses[0], 90) if 2 <= k < 5 else shot.frame
+        estimate = tracker.track(frame, shot.robot)
+        confidence.append(estimate.confidence[0])
+        assert_near(task, estimate, poses)
+    assert min(confidence[:2]) > 0.5 and max(confidence[2:5]) < 0.5 and confidence[5] > 0.5
+
+
+def test_a_cup_is_told_from_one_turned_end_over_end(studios):
+    task, studio = TABLETOP_TASKS["stand_cup_up"], studios("stand_cup_up")
+    for quaternion in ([1.0, 0, 0, 0], [0.0, 1.0, 0, 0]):
+        poses = np.array([[0.5, 0.02, 0.05, *quaternion]])
+        shot, tracker = studio.shoot(poses), GeometricTracker(task, FR3)
+        assert_near(task, tracker.track(shot.frame, shot.robot), poses)
+
+
+def test_same_frames_same_results(studios):
+    task, studio = TABLETOP_TASKS["stack_cube"], studios("stack_cube")
+    shots = [studio.shoot(studio.initial(5)) for _ in range(3)]
+    first, second = (
+        [tracker.track(shot.frame, shot.robot) for shot in shots]
+        for tracker in (GeometricTracker(task, FR3), GeometricTracker(task, FR3))
+    )
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one.poses, other.poses)
+        np.testing.assert_array_equal(one.confidence, other.confidence)
+
+
+def test_an_object_that_is_not_there_is_not_found(studios):
+    task, studio = TABLETOP_TASKS["cube_lift"], studios("cube_lift")
+    poses = studio.initial(6)
+    poses[0, :3] = (0.5, 0.0, -1.0)
+    shot = studio.shoot(poses)
+    assert GeometricTracker(task, FR3).track(shot.frame, shot.robot).confidence[0] == 0.0
+
+
+def test_the_verifier_believes_true_poses_and_no_others(studios):
+    for slug in ("cube_lift", "stand_cup_up"):
+        studio, verifier = studios(slug), PoseVerifier(shapes_of(TABLETOP_TASKS[slug]), FR3)
+        shot = studio.shoot(studio.initial(7))
+        assert verifier.verify(shot.frame, shot.robot, shot.poses)[0] > 0.5
+        away = shot.poses.copy()
+        away[0, 1] += 0.02
+        turned = shot.poses.copy()
+        turn = rotations.from_rotation_vector(np.array([0.0, 0.0, np.deg2rad(25.0)]))
+        turned[0, 3:] = rotations.multiply(turn, turned[0, 3:])
+        elsewhere = shot.poses.copy()
+        elsewhere[0, :3] += (0.0, 0.0, 0.2)
+        for wrong in (away, turned, elsewhere):
+            assert verifier.verify(shot.frame, shot.robot, wrong)[0] < 0.5
+
+
+def test_the_overlay_marks_what_it_draws_over(studios):
+    task, studio = TABLETOP_TASKS["close_drawer"], studios("close_drawer")
+    shot = studio.shoot(studio.initial(8))
+    estimate = GeometricTracker(task, FR3).track(shot.frame, shot.robot)
+    picture = draw_overlay(shot.frame, shapes_of(task), [tracked.name for tracked in task.objects], estimate)
+    assert picture.shape == shot.frame.colour.shape and picture.dtype == np.uint8
+    assert 1000 < (picture != shot.frame.colour).any(-1).sum() < 40_000
+
+
+def test_frames_and_postures_that_do_not_fit_are_refused(studios):
+    shot = studios("cube_lift").shoot(studios("cube_lift").initial(9))
+    tracker = GeometricTracker(TABLETOP_TASKS["cube_lift"], FR3)
+    with pytest.raises(ValueError, match="colour must be"):
+        tracker.track(replace(shot.frame, colour=shot.frame.colour[::2]), shot.robot)
+    with pytest.raises(ValueError, match="float32 in metres"):
+        tracker.track(replace(shot.frame, depth=shot.frame.depth.astype(np.uint16)), shot.robot)
+    with pytest.raises(ValueError, match="7 joint positions"):
+        tracker.track(shot.frame, replace(shot.robot, joint_positions=np.full(7, np.nan)))
+    verifier = PoseVerifier(shapes_of(TABLETOP_TASKS["cube_lift"]), FR3)
+    with pytest.raises(ValueError, match="one an object"):
+        verifier.verify(shot.frame, shot.robot, shot.poses[:, :3])
