@@ -31,10 +31,13 @@ class Asked:
 
     def __init__(self, name: str, labelled: Callable[[str], Label]) -> None:
         """`labelled` says how an episode went that ended without a word."""
-        self.name, self.label = name, labelled
+        self.name, self._labelled = name, labelled
 
     def confirm(self, question: str) -> bool:
         return True
+
+    def label(self, question: str) -> Label:
+        return self._labelled(question)
 
 
 def teleoperate(options: argparse.Namespace, clock: Clock, told: Callable[[str], object] = print) -> int:

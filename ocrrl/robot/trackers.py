@@ -1,12 +1,38 @@
 """Which object tracker a cell file names."""
 
+import numpy as np
+
 from ocrrl.interface.kinematics import ArmKinematics
+from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
 from ocrrl.interface.tabletop_tasks import TabletopTask
+from ocrrl.perception.frames import Frame
 from ocrrl.perception.geometric_tracker import GeometricTracker
-from ocrrl.perception.object_tracker import ObjectTracker
+from ocrrl.perception.object_shapes import shapes_of
+from ocrrl.perception.object_tracker import ObjectTracker, RobotPosture
 from ocrrl.robot.cell_file import TrackingSection
 
 
 def make_tracker(task: TabletopTask, section: TrackingSection, kinematics: ArmKinematics) -> ObjectTracker:
-    """The tracker of `section` for the objects of `task`."""
-    return GeometricTracker(task, kinematics)
+    """The tracker of `section` for the objects of `task`.
+
+    The remote one is told where to register objects by SAM 2's masks at the places where the geometric one finds them,
+    and each of its poses is held against the picture (docs/foundation_pose.md).
+    """
+    if section.estimator == "geometric":
+        return GeometricTracker(task, kinematics)
+    from ocrrl.perception.remote.client import RemoteTracker, RemoteTrackerConfig
+    from ocrrl.perception.remote.sam2_masks import load_sam2, pixel_of
+    from ocrrl.perception.verifier import PoseVerifier
+
+    finder = GeometricTracker(task, kinematics)
+    verifiers = [PoseVerifier([shape], kinematics) for shape in shapes_of(task)]
+
+    def point_of(frame: Frame, index: int, robot: RobotPosture) -> tuple[float, float] | None:
+        finder.reset()
+        found = finder.track(frame, robot)
+        return pixel_of(frame, found.poses[index, :3]) if found.confidence[index] >= CONFIDENCE_THRESHOLD else None
+
+    def verify(frame: Frame, index: int, pose: np.ndarray, robot: RobotPosture) -> float:
+        return float(verifiers[index].verify(frame, robot, pose[None])[0])
+
+    return RemoteTracker(task, load_sam2(point_of), verify, RemoteTrackerConfig(section.address))

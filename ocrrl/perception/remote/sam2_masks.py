@@ -22,8 +22,8 @@ DEFAULT_MODEL = "facebook/sam2.1-hiera-tiny"
 
 Pixel = tuple[float, float]
 """x to the right, y down."""
-PointOf = Callable[[Frame, int], Pixel | None]
-"""A pixel on an object of the frame, by the object's index; None where nobody knows one."""
+PointOf = Callable[[Frame, int, RobotPosture], Pixel | None]
+"""A pixel on an object of the frame, by the object's index, with the arm as it was; None where nobody knows one."""
 
 
 class Sam2Masks:
@@ -37,7 +37,7 @@ class Sam2Masks:
 
     def mask(self, frame: Frame, object_index: int, robot: RobotPosture) -> Bool[np.ndarray, "H W"] | None:
         """The object's pixels; None without a point in the picture, or where SAM 2 finds nothing there."""
-        point = self._point_of(frame, object_index)
+        point = self._point_of(frame, object_index, robot)
         height, width = frame.depth.shape
         if point is None or not (0 <= point[0] < width and 0 <= point[1] < height):
             return None

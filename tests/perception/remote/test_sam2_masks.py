@@ -47,7 +47,7 @@ def sam2():
 
 
 def test_a_point_becomes_a_mask_of_the_picture_s_size(sam2):
-    masks = Sam2Masks(*sam2, lambda frame, index: (20.0, 30.0), "cpu")
+    masks = Sam2Masks(*sam2, lambda frame, index, robot: (20.0, 30.0), "cpu")
     mask = masks.mask_at(frame_at().colour, (20.0, 30.0))
     assert mask.shape == (HEIGHT, WIDTH) and mask.dtype == bool
     np.testing.assert_array_equal(mask, masks.mask_at(frame_at().colour, (20.0, 30.0)))
@@ -56,14 +56,14 @@ def test_a_point_becomes_a_mask_of_the_picture_s_size(sam2):
 
 
 def test_the_point_decides(sam2):
-    masks = Sam2Masks(*sam2, lambda frame, index: None, "cpu")
+    masks = Sam2Masks(*sam2, lambda frame, index, robot: None, "cpu")
     here, there = (masks.mask_at(frame_at().colour, point) for point in ((5.0, 5.0), (60.0, 40.0)))
     assert (here != there).any()
 
 
 @pytest.mark.parametrize("point", [None, (-1.0, 5.0), (WIDTH, 5.0), (5.0, HEIGHT)])
 def test_without_a_point_in_the_picture_there_is_no_mask(sam2, point):
-    assert Sam2Masks(*sam2, lambda frame, index: point, "cpu").mask(frame_at(), 0, ROBOT) is None
+    assert Sam2Masks(*sam2, lambda frame, index, robot: point, "cpu").mask(frame_at(), 0, ROBOT) is None
 
 
 def test_a_position_is_where_the_camera_sees_it():
@@ -78,4 +78,4 @@ def test_a_position_is_where_the_camera_sees_it():
 
 def test_a_device_that_is_none_is_refused(sam2):
     with pytest.raises(ValueError, match="device must be auto, cpu, cuda"):
-        Sam2Masks(*sam2, lambda frame, index: None, "tpu")
+        Sam2Masks(*sam2, lambda frame, index, robot: None, "tpu")
