@@ -22,6 +22,7 @@ from ocrrl.robot.arm import Applied, ArmCommand
 from ocrrl.robot.arm_environment import ArmEnvironment
 from ocrrl.robot.safety_gate import SafetyGate
 from ocrrl.rollouts.control_loop import run_episodes
+from ocrrl.worlds import make_scene
 
 
 class Stopwatch:
@@ -75,7 +76,7 @@ def main() -> None:
     residual = load_residual(layout.residual(ROLLED_OUT_SEED), task)
     residual.residual = stopwatch.around("actor forward", residual.residual)
     base.act = stopwatch.around("base policy (VLA every few steps)", base.act)
-    with closing(open_wire_twin(task, WORK / "cells" / "wire_twin", time.time)) as cell:
+    with closing(open_wire_twin(make_scene(task.slug), WORK / "cells" / "wire_twin", time.time)) as cell:
         gate = TimedGate(cell.gate, stopwatch)
         cell.observe = stopwatch.around("observe", cell.observe)
         successes, lengths = 0, []

@@ -96,7 +96,7 @@ def _open(
     if cell.name == "wire_twin":
         from ocrrl.robot.wire_twin.wire_twin import open_wire_twin
 
-        return open_wire_twin(scene.task, logs, clock, cell_file)
+        return open_wire_twin(scene, logs, clock, cell_file)
     if cell.name == "fr3":
         from ocrrl.robot.fr3_cell import open_fr3_cell
 

@@ -15,6 +15,7 @@ from ocrrl.interface.actions import MAX_ROTATION_STEP, MAX_TRANSLATION_STEP
 from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder
+from ocrrl.sim.cube_lift import CubeLift
 from ocrrl.sim.grasping import turned_down
 
 pytest.importorskip("franky")
@@ -58,7 +59,7 @@ def cell(tmp_path, monkeypatch):
     from ocrrl.robot.wire_twin.wire_twin import open_wire_twin
 
     monkeypatch.chdir(PROJECT)
-    cell = open_wire_twin(CUBE_LIFT, tmp_path / "logs", time.time)
+    cell = open_wire_twin(CubeLift(), tmp_path / "logs", time.time)
     yield cell
     cell.close()
 
@@ -86,9 +87,9 @@ def test_a_rollout_over_the_wire_lifts_the_cuboid_and_enters_by_the_door_of_a_de
 
 def test_killing_the_one_who_drives_ends_the_servers(tmp_path):
     code = (
-        "import time; from pathlib import Path; from ocrrl.interface.tabletop_tasks import CUBE_LIFT\n"
+        "import time; from pathlib import Path; from ocrrl.sim.cube_lift import CubeLift\n"
         "from ocrrl.robot.wire_twin.wire_twin import open_wire_twin\n"
-        f"cell = open_wire_twin(CUBE_LIFT, Path({str(tmp_path)!r}), time.time)\n"
+        f"cell = open_wire_twin(CubeLift(), Path({str(tmp_path)!r}), time.time)\n"
         "print('open', flush=True); time.sleep(600)"
     )
     driver = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=PROJECT)

@@ -12,8 +12,7 @@ import zmq
 from franky_sim import LocalHostnames, SimulationServer
 
 from ocrrl.robot.wire_twin.parent import add_parent_argument, end_with
-from ocrrl.robot.wire_twin.scene_simulator import SceneSimulator
-from ocrrl.worlds import make_scene
+from ocrrl.robot.wire_twin.scene_simulator import SceneSimulator, scene_at
 
 LOOPBACK = "tcp://127.0.0.1"
 STEPS_A_MESSAGE = 20
@@ -46,12 +45,12 @@ class TableServer:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", required=True, help="tabletop task, such as cube_lift")
+    parser.add_argument("--scene", required=True, help="its class, such as ocrrl.sim.cube_lift:CubeLift")
     parser.add_argument("--speed", type=float, default=1.0, help="of the simulated clock beside the wall's, at most")
     add_parent_argument(parser)
     options = parser.parse_args()
     end_with(options.parent)
-    simulator = SceneSimulator(make_scene(options.task))
+    simulator = SceneSimulator(scene_at(options.scene))
     table = TableServer(simulator)
     simulator.register_post_step_callback(table.after_step)
     with simulator, SimulationServer(simulator, LocalHostnames()) as server:

@@ -16,9 +16,8 @@ import zmq
 from ocrrl.robot.twin import TWIN_LOOK
 from ocrrl.robot.wire_twin.arm_server import LOOPBACK
 from ocrrl.robot.wire_twin.parent import add_parent_argument, end_with
-from ocrrl.robot.wire_twin.scene_simulator import wire_twin_model
+from ocrrl.robot.wire_twin.scene_simulator import scene_at, wire_twin_model
 from ocrrl.sim.rgbd_camera import FOVY, RgbdCamera
-from ocrrl.worlds import make_scene
 
 FIELDS_OF_VIEW = {"front": FOVY, "wrist": TWIN_LOOK.cameras["wrist"].fovy}
 """[deg], of the whole height of each camera's picture."""
@@ -26,12 +25,12 @@ FIELDS_OF_VIEW = {"front": FOVY, "wrist": TWIN_LOOK.cameras["wrist"].fovy}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", required=True, help="tabletop task, such as cube_lift")
+    parser.add_argument("--scene", required=True, help="its class, such as ocrrl.sim.cube_lift:CubeLift")
     parser.add_argument("--state", required=True, help="address of the arm server's state")
     add_parent_argument(parser)
     options = parser.parse_args()
     end_with(options.parent)
-    model = wire_twin_model(make_scene(options.task))
+    model = wire_twin_model(scene_at(options.scene))
     cameras = {name: RgbdCamera(model, name, fovy) for name, fovy in FIELDS_OF_VIEW.items()}
     context = zmq.Context.instance()
     pictures, state = context.socket(zmq.PUB), context.socket(zmq.SUB)

@@ -4,6 +4,8 @@ The arm and the hand are driven by torques, as franky-sim drives its own; the sc
 """
 
 # pyright: reportAttributeAccessIssue=false
+import importlib
+
 import mujoco
 import numpy as np
 from franky_sim.base_simulator import BaseRobot, BaseSimulator
@@ -18,6 +20,17 @@ from ocrrl.sim.tabletop_scene import SceneState, TabletopScene
 
 TIMESTEP = 0.001  # [s]; the robot's own control period
 CONTROL_STEPS = round(1.0 / CONTROL_HZ / TIMESTEP)
+
+
+def scene_path(scene: TabletopScene) -> str:
+    """Where the class of `scene` is, for a process that is to make another one: `ocrrl.sim.cube_lift:CubeLift`."""
+    return f"{type(scene).__module__}:{type(scene).__qualname__}"
+
+
+def scene_at(path: str) -> TabletopScene:
+    """A scene of the class at `path`."""
+    module, name = path.split(":")
+    return getattr(importlib.import_module(module), name)()
 
 
 def wire_twin_model(scene: TabletopScene) -> mujoco.MjModel:

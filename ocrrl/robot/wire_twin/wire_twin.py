@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.perception.frames import Intrinsics
 from ocrrl.perception.realsense_reader import RealSenseReader
 from ocrrl.perception.software_camera import SoftwareCamera
@@ -19,23 +18,25 @@ from ocrrl.robot.franky_arm import FrankyArm
 from ocrrl.robot.trackers import make_tracker
 from ocrrl.robot.wire_twin.picture_feed import PictureFeed
 from ocrrl.robot.wire_twin.processes import ServerProcess
+from ocrrl.robot.wire_twin.scene_simulator import scene_path
 from ocrrl.robot.wire_twin.twin_operator import TwinOperator
+from ocrrl.sim.tabletop_scene import TabletopScene
 
 NAME = "wire_twin"
 CELL_FILE = Path("cells/wire_twin.yaml")
 
 
 def open_wire_twin(
-    task: TabletopTask, folder: Path, clock: Callable[[], float], cell_file: Path = CELL_FILE
+    scene: TabletopScene, folder: Path, clock: Callable[[], float], cell_file: Path = CELL_FILE
 ) -> ArmEnvironment:
-    """The wire twin with the tabletop task `task`; its logs go to `folder`, `clock` [s] dates its faults.
+    """The wire twin with the tabletop task of `scene`; its logs go to `folder`, `clock` [s] dates its faults.
 
     Raises ValueError for a cell file that is wrong, RuntimeError when a process does not start.
     """
-    file = read_cell_file(cell_file)
+    file, task = read_cell_file(cell_file), scene.task
     with ExitStack() as opened:
-        arm_server = _started(opened, "arm_server", ("--task", task.slug), folder)
-        arguments = ("--task", task.slug, "--state", arm_server.told["state"])
+        arm_server = _started(opened, "arm_server", ("--scene", scene_path(scene)), folder)
+        arguments = ("--scene", scene_path(scene), "--state", arm_server.told["state"])
         camera_server = _started(opened, "camera_server", arguments, folder)
         arm = FrankyArm(arm_server.told["robot"], file.arm.enforce_realtime)
         opened.callback(arm.close)
