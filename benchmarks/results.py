@@ -5,8 +5,10 @@ not run is named, with the command that runs it.
 """
 
 import argparse
+import itertools
 import json
 import re
+from pathlib import Path
 
 from benchmarks.table1 import require_evaluations
 from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS
@@ -25,7 +27,7 @@ def main() -> None:
 
 
 def results_page(residual_seeds: int) -> str:
-    """The page: all tabletop tasks, Table 1 over `residual_seeds` if there are several, each task, what a stage cost."""
+    """The page: all tabletop tasks, Table 1 over `residual_seeds` if there are several, later rounds, each task, the cost."""
     parts = [
         "# Results",
         "Printed by `python -m benchmarks.results`; initial states are held out (`test` seeds).",
@@ -33,6 +35,7 @@ def results_page(residual_seeds: int) -> str:
     ]
     if residual_seeds > 1:
         parts.append(_over_seeds(residual_seeds))
+    parts += [_one_level_down(path.read_text().strip()) for path in later_reports()]
     parts += [_task(slug) for slug in TABLETOP_TASKS]
     return "\n\n".join([*parts, "## What each stage cost", f"```\n{timings_table()}\n```"])
 
@@ -43,6 +46,13 @@ def _report(item: str, title: str, command: str) -> str:
     if not path.is_file():
         return f"## {title}\n\nNot run here; `{command}` makes it."
     return _one_level_down(path.read_text().strip())
+
+
+def later_reports() -> list[Path]:
+    """The pages over all tabletop tasks of the rounds after the first, in their order, as far as they are there."""
+    numbers = itertools.count(1)
+    pages = (Layout(MULTITASK, f"round{number}").report / "results.md" for number in numbers)
+    return list(itertools.takewhile(Path.is_file, pages))
 
 
 def _task(slug: str) -> str:

@@ -33,9 +33,9 @@ def summary_sentences(measured: MultitaskMeasured) -> list[str]:
 
 
 def targets(measured: MultitaskMeasured) -> list[Target]:
-    """The targets over all tabletop tasks and how they stand."""
+    """The targets over all tabletop tasks and how they stand; a later round starts from VLAs that are good already."""
+    of_round = _of_the_first_round(measured) if measured.round == 0 else _of_a_later_round(measured)
     return [
-        _by_task("sim: every base in 10 to 70%", measured, _sim_rate("base"), lambda rate: 0.10 <= rate <= 0.70),
         _average("sim: five-task average of base + residual at least 86%", measured, "sim", 0.86, aim=0.95),
         _by_task(
             f"sim: base + residual at least {percent(LEAST_IN_HARD_TASKS)} on {', '.join(HARD_TASKS)}",
@@ -46,15 +46,26 @@ def targets(measured: MultitaskMeasured) -> list[Target]:
         ),
         *(_no_harm(measured, cell) for cell in CELLS),
         _average("twin: five-task average of base + residual at least 76%", measured, "twin", 0.76, aim=0.85),
+        _retrained("above the arm demonstrations only (95% interval)", measured, "demonstrations_only", above_zero),
+        *(_shorter(measured, cell) for cell in CELLS),
+        *of_round,
+    ]
+
+
+def _of_the_first_round(measured: MultitaskMeasured) -> list[Target]:
+    return [
+        _by_task("sim: every base in 10 to 70%", measured, _sim_rate("base"), lambda rate: 0.10 <= rate <= 0.70),
         _gain(measured),
         _retrained("at least 15 points above the VLAs before", measured, "before", lambda d: d["difference"] >= 0.15),
-        _retrained("above the arm demonstrations only (95% interval)", measured, "demonstrations_only", above_zero),
         _retrained("above the arm base rollouts (95% interval)", measured, "base_rollouts", above_zero),
-        *(_shorter(measured, cell) for cell in CELLS),
         _by_task(
             "replay in simulation: every task at least 80% success", measured, replay_success, lambda r: r >= 0.80
         ),
     ]
+
+
+def _of_a_later_round(measured: MultitaskMeasured) -> list[Target]:
+    return [_retrained("not below the round before's (95% interval)", measured, "before", not_below_zero)]
 
 
 def shortfalls(measured: MultitaskMeasured) -> list[str]:

@@ -164,6 +164,16 @@ def test_every_target_is_judged_and_a_missed_one_is_said(measured):
         assert state(measured, start) is False, start
 
 
+def test_a_later_round_is_held_against_the_round_before(measured):
+    later = replace(measured, round=1)
+    texts = set(judged(later))
+    assert not any("every base in 10 to 70%" in text or "30 points above the bases" in text for text in texts)
+    before = "twin: multi-task VLA's five-task average not below the round before's (95% interval)"
+    assert judged(later)[before] is True
+    worse = {"before": {"difference": -0.1, "low": -0.15, "high": -0.05, "first": 0.9, "second": 0.8}}
+    assert judged(replace(later, retrained_averages=worse))[before] is False
+
+
 def test_a_part_that_is_not_there_is_named_and_no_average_is_made_up(here):
     evaluation = Layout("stand_cup_up").evaluation(0)
     evaluation.unlink()
