@@ -173,8 +173,8 @@ def verdicts(rows: list[Row]) -> str:
 
 def coefficients_of(rows: list[Row]) -> str:
     """The coefficients fitted to these rows, as `ocrrl/perception/confidence.py` wants them."""
-    known = [row for row in rows if row.features is not None]
-    fitted = fit_coefficients(np.stack([row.features for row in known]), np.array([row.near for row in known]))
+    known = [(row.features, row.near) for row in rows if row.features is not None]
+    fitted = fit_coefficients(np.stack([values for values, _ in known]), np.array([near for _, near in known]))
     return "\n".join(f"{name:24s} {value:8.3f}" for name, value in zip(FEATURES, fitted, strict=True))
 
 

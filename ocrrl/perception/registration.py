@@ -16,6 +16,7 @@ COARSE_PIXELS, FINE_PIXELS = 400, 1800  # of a window
 MARGIN = 0.04  # [m]
 COARSE_ITERATIONS, FINE_ITERATIONS = 7, 12
 LEAST_WITH_PARTS = 0.75  # explained by a cabinet before its drawers are found
+LEAST_INLIER_TRACKED, MOST_CONTRADICTED_TRACKED, LEAST_PIXELS_TRACKED = 0.5, 0.25, 40.0
 FEW_PIXELS = 100.0  # of the picture, which cost a pose all its score
 REFINED = 3  # hypotheses of a region that are refined at full resolution
 LEAST_EXPLAINED, MOST_CONTRADICTED, LEAST_OPEN = 0.90, 0.12, 0.70
@@ -59,6 +60,16 @@ def stands_test(body: Body, found: Fit) -> bool:
     open_to_view = said.agree / max(said.predicted - said.covered, 1.0)
     least = LEAST_WITH_PARTS if body.shape.stands else LEAST_EXPLAINED
     return said.explained >= least and said.contradicted <= MOST_CONTRADICTED and open_to_view >= LEAST_OPEN
+
+
+def plausible(found: Fit) -> bool:
+    """Whether a tracked pose may be gone on with: enough of the object is seen, and little of what it should hide."""
+    said = found.agreement
+    return (
+        said.inlier > LEAST_INLIER_TRACKED
+        and said.contradicted < MOST_CONTRADICTED_TRACKED
+        and said.agree >= LEAST_PIXELS_TRACKED
+    )
 
 
 def _merit(found: Fit) -> float:
@@ -109,13 +120,18 @@ def _best_near(
     prior = body.prior(max(SPREAD, body.inner_radius), TURN_SPREAD)
     coarse_widths, fine_widths = body.widths(WIDE, COARSE_ITERATIONS), body.widths(WIDE, FINE_ITERATIONS)
     camera = frame.camera_pose[:3]
+    pixels, code = views[0]
     coarse = [
-        fit(body, *views[0], *start, coarse_widths, prior, rests=not again)
-        for start in poses_near(body, middle, camera, again)
+        fit(body, pixels, code, rotation, position, coarse_widths, prior, rests=not again)
+        for rotation, position in poses_near(body, middle, camera, again)
     ]
     coarse.sort(key=lambda candidate: -candidate.agreement.score)
     starts = [(candidate.rotation, candidate.position) for candidate in coarse[:REFINED]]
     if body.shape.ends == "differ":
-        starts += [turned_end_over_end(body, *start) for start in starts]
-    fine = [fit(body, *views[1], *start, fine_widths, prior, rests=not again) for start in starts]
+        starts += [turned_end_over_end(body, rotation, position) for rotation, position in starts]
+    pixels, code = views[1]
+    fine = [
+        fit(body, pixels, code, rotation, position, fine_widths, prior, rests=not again)
+        for rotation, position in starts
+    ]
     return max(fine, key=lambda candidate: candidate.agreement.score)
