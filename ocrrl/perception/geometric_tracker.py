@@ -43,7 +43,8 @@ UNTOUCHED = 0.06  # [m] between gripper frame and object
 CALM = 0.006  # [m] of spread under which a narrow kernel and fewer iterations do
 CALM_WIDTHS = np.array([0.010, NARROW, NARROW])  # [m]
 LEAD = 0.02  # of score by which a less likely start must win
-PLAIN = 0.88  # inlier and explained shares from which on no other start is tried
+PLAIN = 0.93  # inlier and explained shares from which on no other start is tried
+LEAST_SLIDE_PIXELS = 250.0  # of the picture in which a part that slides must be seen
 PLAIN_SLIDE = 0.6  # score from which on a part that slides is not looked for elsewhere
 JUMP, JUMP_A_FRAME = 0.03, 0.012  # [m]
 SETTLING_WIDTHS = np.geomspace(0.025, NARROW, 6)  # [m]
@@ -163,7 +164,7 @@ class GeometricTracker:
                 other = self._slide_near(track, slide, within, position, scene)
                 if other is not None and (found is None or other.agreement.score > found.agreement.score):
                     found = other
-        if found is None or not plausible(found):
+        if found is None or not plausible(found) or found.agreement.agree < LEAST_SLIDE_PIXELS:
             self._lose(track, scene)
             return
         if not track.found:
