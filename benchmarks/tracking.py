@@ -20,10 +20,13 @@ from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS, TabletopTask, TrackedObject, tabletop_task
-from ocrrl.perception.confidence import FEATURES, NEAR_POSITION, NEAR_ROTATION, fit_coefficients
+from ocrrl.perception.confidence import FEATURES, NEAR_POSITION, NEAR_ROTATION, features, fit_coefficients
 from ocrrl.perception.geometric_tracker import GeometricTracker
 from ocrrl.perception.object_shapes import shapes_of
 from ocrrl.perception.overlay import draw_overlay
+from ocrrl.perception.pose_fit import Body, quaternion_of
+from ocrrl.perception.registration import LEAST_PIXELS_TRACKED
+from ocrrl.perception.verifier import PoseVerifier
 from ocrrl.robot.fr3 import FR3
 
 SPLITS = {"calibration": "validation", "held-out": "test"}
@@ -32,6 +35,7 @@ WRONG_OBJECT = 0.03  # [m] from the truth: it is something else
 HIDDEN, SEEN_AGAIN = 0.9, 0.3  # occlusion
 RECOVERY = 0.5  # [s]
 OVERLAY_FRAME = 30
+ASTRAY_EVERY = 3  # frames
 
 
 @dataclass(frozen=True)
@@ -171,11 +175,36 @@ def verdicts(rows: list[Row]) -> str:
     return "\n".join(lines + [f"| {name} | {value:.2f} | {target} |" for name, value, target in table])
 
 
-def coefficients_of(rows: list[Row]) -> str:
-    """The coefficients fitted to these rows, as `ocrrl/perception/confidence.py` wants them."""
-    known = [row for row in rows if row.features is not None]
-    fitted = fit_coefficients(np.stack([row.features for row in known]), np.array([row.near for row in known]))
-    return "\n".join(f"{name:24s} {value:8.3f}" for name, value in zip(FEATURES, fitted, strict=True))
+def coefficients_of(rows: list[Row], astray: list[tuple[np.ndarray, bool]]) -> str:
+    """The coefficients fitted to these rows and poses, as `ocrrl/perception/confidence.py` wants them."""
+    known = [(row.features, row.near) for row in rows if row.features is not None] + astray
+    fitted = fit_coefficients(np.stack([values for values, _ in known]), np.array([near for _, near in known]))
+    bad = sum(not near for _, near in known)
+    lines = [
+        f"COEFFICIENTS = np.array({[round(float(value), 2) for value in fitted]})",
+        f"from {len(known)} fits, {bad} bad",
+    ]
+    return "\n".join(lines + [f"{name:24s} {value:8.3f}" for name, value in zip(FEATURES, fitted, strict=True)])
+
+
+def fits_astray(task: TabletopTask, seed: int, frames: Iterable[Seen]) -> list[tuple[np.ndarray, bool]]:
+    """Features of poses refined from wrong ones, and whether they are near all the same: what a tracker must not believe."""
+    generator, found = np.random.default_rng(seed), []
+    verifier, bodies = PoseVerifier(shapes_of(task), FR3), [Body(shape) for shape in shapes_of(task)]
+    for k, seen in enumerate(frames):
+        if k % ASTRAY_EVERY:
+            continue
+        poses = seen.poses.copy()
+        if k:  # the first frame's true poses teach the verifier the colours
+            poses[:, :3] += generator.normal(size=(len(poses), 3)) * generator.uniform(0, 0.03, (len(poses), 1))
+            turns = generator.normal(size=(len(poses), 3)) * generator.uniform(0, 0.6, (len(poses), 1))
+            poses[:, 3:] = rotations.multiply(poses[:, 3:], rotations.from_rotation_vector(turns))
+        for index, refined in enumerate(verifier.refined(seen.frame, seen.robot, poses)):
+            if refined is not None and refined.agreement.agree >= LEAST_PIXELS_TRACKED:
+                pose = np.concatenate([refined.position, quaternion_of(refined.rotation)])
+                off, turned = errors(task.objects[index], pose, seen.poses[index])
+                found.append((features(bodies[index], refined), off < NEAR_POSITION and turned < NEAR_ROTATION))
+    return found
 
 
 def write_overlay(file: Path, slugs: tuple[str, ...], split: str) -> None:
@@ -215,7 +244,9 @@ def main() -> None:
     print(f"# Tracking, {arguments.split} sequences {seeds[0]} to {seeds[-1]}, rendered in the twin\n")
     print(verdicts(rows), error_table([row for row in rows if row.kind != "others only"]), sep="\n\n")
     if arguments.split == "calibration":
-        print("", coefficients_of(rows), sep="\n")
+        shown = [(tabletop_task(slug), seed) for slug in arguments.tasks for seed in seeds]
+        astray = [pair for task, seed in shown for pair in fits_astray(task, seed, sequence(task.slug, KINDS[0], seed))]
+        print("", coefficients_of(rows, astray), sep="\n")
 
 
 if __name__ == "__main__":

@@ -27,11 +27,10 @@ from ocrrl.perception.object_shapes import Slide, shapes_of
 from ocrrl.perception.object_tracker import PoseEstimate, RobotPosture
 from ocrrl.perception.pixels import NOMINAL_SPREAD, ColourModel, Pixels, pixels_of, tint_of, window_around
 from ocrrl.perception.pose_fit import Body, Fit, fit, mark_other, quaternion_of
-from ocrrl.perception.registration import classify_for, find, learned_colour
-from ocrrl.perception.robot_mask import robot_capsules
+from ocrrl.perception.registration import classify_for, find, learned_colour, plausible
 from ocrrl.perception.signed_distance import signed_distance
 from ocrrl.perception.table_plane import TablePlane, find_table
-from ocrrl.perception.track_state import Scene, Track
+from ocrrl.perception.track_state import Scene, Track, scene_of
 
 MOST_PIXELS = 2400  # of a window
 MARGIN = 0.03  # [m] around an object in which its pixels are looked for
@@ -44,11 +43,12 @@ UNTOUCHED = 0.06  # [m] between gripper frame and object
 CALM = 0.006  # [m] of spread under which a narrow kernel and fewer iterations do
 CALM_WIDTHS = np.array([0.010, NARROW, NARROW])  # [m]
 LEAD = 0.02  # of score by which a less likely start must win
-PLAIN = 0.88  # inlier and explained shares from which on no other start is tried
+PLAIN = 0.93  # inlier and explained shares from which on no other start is tried
+LEAST_SLIDE_PIXELS = 250.0  # of the picture in which a part that slides must be seen
 PLAIN_SLIDE = 0.6  # score from which on a part that slides is not looked for elsewhere
-LEAST_INLIER, MOST_CONTRADICTED, LEAST_PIXELS = 0.5, 0.25, 40.0
 JUMP, JUMP_A_FRAME = 0.03, 0.012  # [m]
-SETTLING_SHIFTS = (-0.03, -0.015, 0.0, 0.015, 0.03)  # [m] along the slide
+SETTLING_WIDTHS = np.geomspace(0.025, NARROW, 6)  # [m]
+SETTLING_SHIFTS = (-0.045, -0.03, -0.015, 0.0, 0.015)  # [m] along the slide
 ASTRAY = (0.02, 0.10)  # [m], [rad] by which a part that is out may pull at what holds it before it is found
 RETRY = 3  # frames between searches for an object that is lost
 LOST = 0.25  # confidence under which a pose is no longer followed
@@ -79,7 +79,7 @@ class GeometricTracker:
         require_frame(frame, robot)
         if self._table is None:
             self._table = find_table(frame)
-        scene = self._scene(frame, robot, self._table)
+        scene = scene_of(frame, robot, self._table, self._kinematics)
         for track in self._tracks:
             if track.body.shape.slide is None:
                 self._update(track, scene)
@@ -149,7 +149,7 @@ class GeometricTracker:
         if not holder.found or holder.lost_frames > 0:
             self._lose(track, scene)
             return
-        found: Fit | None = None
+        found = None
         if track.place is not None and track.lost_frames == 0:
             position = slide_pose(slide, within, track.place, opening_of(slide, within, track.place, track.position))[1]
             found = self._slide_near(track, slide, within, position, scene)
@@ -164,7 +164,7 @@ class GeometricTracker:
                 other = self._slide_near(track, slide, within, position, scene)
                 if other is not None and (found is None or other.agreement.score > found.agreement.score):
                     found = other
-        if found is None or not plausible(found):
+        if found is None or not plausible(found) or found.agreement.agree < LEAST_SLIDE_PIXELS:
             self._lose(track, scene)
             return
         if not track.found:
@@ -181,7 +181,7 @@ class GeometricTracker:
             view = self._view(holder, scene, holder.rotation, position)
             if view is not None:
                 prior = holder.body.prior(*ASTRAY)
-                fits.append(fit(holder.body, *view, holder.rotation, position, holder.body.widths(), prior, rests=True))
+                fits.append(fit(holder.body, *view, holder.rotation, position, SETTLING_WIDTHS, prior, rests=True))
         if fits:
             self._take(holder, max(fits, key=lambda candidate: candidate.agreement.score))
 
@@ -292,17 +292,6 @@ class GeometricTracker:
         if track.confidence >= CONFIDENCE_THRESHOLD:
             track.reference = quaternion
         return np.concatenate([track.position, quaternion])
-
-    def _scene(self, frame: Frame, robot: RobotPosture, table: TablePlane) -> Scene:
-        pose = self._kinematics.gripper_pose(np.asarray(robot.joint_positions, float)[None])[0]
-        capsules = robot_capsules(self._kinematics, robot)
-        return Scene(frame, table, capsules, pose[:3], rotations.to_matrix(pose[3:]), float(robot.gripper_width))
-
-
-def plausible(found: Fit) -> bool:
-    """Whether enough of the object is seen, and little of what it should hide."""
-    said = found.agreement
-    return said.inlier > LEAST_INLIER and said.contradicted < MOST_CONTRADICTED and said.agree >= LEAST_PIXELS
 
 
 def _wider(spread: tuple[float, float], by: tuple[float, float]) -> tuple[float, float]:

@@ -13,11 +13,15 @@ RANDOM_ROTATIONS, SEED = 12, 11
 INTO = 0.5  # of the inner radius: the middle lies behind the surface that is seen
 LEAST_PIXELS = 12
 MOST_REGIONS = 4
+LONG = 2.2  # radii of a region that may be two things
 WORKSPACE = ((0.15, 0.95), (-0.55, 0.55), (-0.03, 0.70))  # [m], where objects may be
 
 
-def regions(pixels: Pixels, code: np.ndarray) -> list[Float[np.ndarray, " 3"]]:
-    """Middles [m] of the connected regions of the object's colour over the table, the largest first."""
+def regions(pixels: Pixels, code: np.ndarray, radius: float) -> list[Float[np.ndarray, " 3"]]:
+    """Middles [m] of the connected regions of the object's colour over the table, the largest first.
+
+    One that is longer than a ball of `radius` [m] may be two things that touch in the picture: its ends are added.
+    """
     points = pixels.points()
     inside = (code == OBJECT) & (pixels.depth > 0)
     for axis, (low, high) in enumerate(WORKSPACE):
@@ -31,7 +35,13 @@ def regions(pixels: Pixels, code: np.ndarray) -> list[Float[np.ndarray, " 3"]]:
     for label in order[:MOST_REGIONS]:
         members = (labels == label) & inside
         if statistics[label, cv2.CC_STAT_AREA] >= LEAST_PIXELS and members.any():
-            middles.append(np.median(points[members], axis=0))
+            own = points[members]
+            middle = np.median(own, axis=0)
+            middles.append(middle)
+            along = np.linalg.svd(own[:: 1 + len(own) // 300] - middle, full_matrices=False)[2][0]
+            reach = np.quantile((own - middle) @ along, (0.02, 0.98))
+            if reach[1] - reach[0] > LONG * radius:
+                middles += [own[np.abs((own - middle) @ along - 0.75 * end).argmin()] for end in reach]
     return middles if count > 1 else []
 
 

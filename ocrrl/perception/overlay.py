@@ -36,13 +36,14 @@ def draw_overlay(
         outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         cv2.polylines(picture, [outline * STEP for outline in outlines], True, colour, 2, cv2.LINE_AA)
         _draw_axes(picture, frame, pose)
+        line = len(picture) - 10 - 20 * (len(shapes) - 1 - k)
         label = f"{name} {confidence:.2f}"
         if shape.slide is not None:
             holder = estimate.poses[list(names).index(shape.slide.within)]
             opening = _opening(shape, pose, holder)
             label += f", {1000 * opening:.0f} mm out"
-            _draw_bar(picture, 8, 28 + 22 * k, opening / shape.slide.travel)
-        cv2.putText(picture, label, (8, 20 + 22 * k), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)
+            _draw_bar(picture, 260, line - BAR[1] + 2, opening / shape.slide.travel)
+        cv2.putText(picture, label, (8, line), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)
     return picture
 
 
@@ -72,6 +73,5 @@ def _opening(shape: ObjectShape, pose: np.ndarray, holder: np.ndarray) -> float:
 
 def _draw_bar(picture: np.ndarray, left: int, top: int, share: float) -> None:
     width, height = BAR
-    cv2.rectangle(picture, (left, top + 18), (left + width, top + 18 + height), (255, 255, 255), 1)
-    filled = left + round(width * share)
-    cv2.rectangle(picture, (left, top + 18), (filled, top + 18 + height), (250, 200, 60), -1)
+    cv2.rectangle(picture, (left, top), (left + round(width * share), top + height), (250, 200, 60), -1)
+    cv2.rectangle(picture, (left, top), (left + width, top + height), (255, 255, 255), 1)

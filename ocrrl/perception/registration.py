@@ -14,11 +14,13 @@ from ocrrl.perception.table_plane import TablePlane
 SEARCH_STEP = 3  # [pixels] between those in which regions are looked for
 COARSE_PIXELS, FINE_PIXELS = 400, 1800  # of a window
 MARGIN = 0.04  # [m]
+NARROWER = 0.012  # [m], kernel of a last refinement
 COARSE_ITERATIONS, FINE_ITERATIONS = 7, 12
 LEAST_WITH_PARTS = 0.75  # explained by a cabinet before its drawers are found
+LEAST_INLIER_TRACKED, MOST_CONTRADICTED_TRACKED, LEAST_PIXELS_TRACKED = 0.5, 0.25, 40.0
 FEW_PIXELS = 100.0  # of the picture, which cost a pose all its score
-REFINED = 3  # hypotheses of a region that are refined at full resolution
-LEAST_EXPLAINED, MOST_CONTRADICTED, LEAST_OPEN = 0.90, 0.12, 0.70
+REFINED = 5  # hypotheses of a region that are refined at full resolution
+LEAST_EXPLAINED, MOST_CONTRADICTED, LEAST_OPEN, LEAST_SCORE = 0.90, 0.12, 0.70, 0.78
 SPREAD, TURN_SPREAD = 0.05, 0.6  # [m], [rad] of a hypothesis
 LEARNED_SPREAD, MOST_LEARNED = np.array([0.03, 0.045, 0.10]), np.array([0.06, 0.09, 0.16])  # of a tint that was seen
 
@@ -42,7 +44,7 @@ def find(
     for other in others:
         mark_other(everything, code, None, other)
     best: Fit | None = None
-    for middle in regions(everything, code):
+    for middle in regions(everything, code, body.radius):
         candidate = _best_near(body, frame, table, colour, capsules, others, middle, again)
         if candidate is None or not stands_test(body, candidate):
             continue
@@ -58,7 +60,19 @@ def stands_test(body: Body, found: Fit) -> bool:
     said = found.agreement
     open_to_view = said.agree / max(said.predicted - said.covered, 1.0)
     least = LEAST_WITH_PARTS if body.shape.stands else LEAST_EXPLAINED
+    if said.score < LEAST_SCORE and not body.shape.stands:
+        return False
     return said.explained >= least and said.contradicted <= MOST_CONTRADICTED and open_to_view >= LEAST_OPEN
+
+
+def plausible(found: Fit) -> bool:
+    """Whether a tracked pose may be gone on with: enough of the object is seen, and little of what it should hide."""
+    said = found.agreement
+    return (
+        said.inlier > LEAST_INLIER_TRACKED
+        and said.contradicted < MOST_CONTRADICTED_TRACKED
+        and said.agree >= LEAST_PIXELS_TRACKED
+    )
 
 
 def _merit(found: Fit) -> float:
@@ -109,13 +123,20 @@ def _best_near(
     prior = body.prior(max(SPREAD, body.inner_radius), TURN_SPREAD)
     coarse_widths, fine_widths = body.widths(WIDE, COARSE_ITERATIONS), body.widths(WIDE, FINE_ITERATIONS)
     camera = frame.camera_pose[:3]
+    pixels, code = views[0]
     coarse = [
-        fit(body, *views[0], *start, coarse_widths, prior, rests=not again)
-        for start in poses_near(body, middle, camera, again)
+        fit(body, pixels, code, rotation, position, coarse_widths, prior, rests=not again)
+        for rotation, position in poses_near(body, middle, camera, again)
     ]
     coarse.sort(key=lambda candidate: -candidate.agreement.score)
     starts = [(candidate.rotation, candidate.position) for candidate in coarse[:REFINED]]
     if body.shape.ends == "differ":
-        starts += [turned_end_over_end(body, *start) for start in starts]
-    fine = [fit(body, *views[1], *start, fine_widths, prior, rests=not again) for start in starts]
-    return max(fine, key=lambda candidate: candidate.agreement.score)
+        starts += [turned_end_over_end(body, rotation, position) for rotation, position in starts]
+    pixels, code = views[1]
+    fine = [
+        fit(body, pixels, code, rotation, position, fine_widths, prior, rests=not again)
+        for rotation, position in starts
+    ]
+    best = max(fine, key=lambda candidate: candidate.agreement.score)
+    again_near = body.widths(NARROWER, FINE_ITERATIONS)
+    return fit(body, pixels, code, best.rotation, best.position, again_near, prior, rests=not again)

@@ -80,7 +80,7 @@ def _best_plane(
         normal /= length
         if abs(normal[2]) < 0.98:
             continue
-        offset, count = normal @ a, 0
+        offset, count = float(normal @ a), 0
         for i in range(len(points)):
             if abs(points[i] @ normal - offset) < slack[i]:
                 count += 1

@@ -4,9 +4,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ocrrl.interface import rotations
+from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.perception.frames import Frame
+from ocrrl.perception.object_tracker import RobotPosture
 from ocrrl.perception.pixels import ColourModel
 from ocrrl.perception.pose_fit import Body
+from ocrrl.perception.robot_mask import robot_capsules
 from ocrrl.perception.table_plane import TablePlane
 
 
@@ -50,3 +54,10 @@ class Scene:
     hand: np.ndarray
     """Rotation (3, 3) of the gripper frame."""
     width: float
+
+
+def scene_of(frame: Frame, robot: RobotPosture, table: TablePlane, kinematics: ArmKinematics) -> Scene:
+    """The frame with the arm where `robot` says."""
+    pose = kinematics.gripper_pose(np.asarray(robot.joint_positions, float)[None])[0]
+    capsules = robot_capsules(kinematics, robot)
+    return Scene(frame, table, capsules, pose[:3], rotations.to_matrix(pose[3:]), float(robot.gripper_width))

@@ -11,7 +11,6 @@ from jaxtyping import Float
 
 from ocrrl.interface import rotations
 from ocrrl.interface.kinematics import ArmKinematics
-from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
 from ocrrl.perception.confidence import NEAR_POSITION, NEAR_ROTATION, features, probability
 from ocrrl.perception.frame_checks import require_frame
 from ocrrl.perception.frames import Frame
@@ -19,7 +18,7 @@ from ocrrl.perception.object_shapes import ObjectShape
 from ocrrl.perception.object_tracker import RobotPosture
 from ocrrl.perception.pixels import NOMINAL_SPREAD, ColourModel, pixels_of, tint_of, window_around
 from ocrrl.perception.pose_fit import FAST, Body, Fit, fit, mark_other, quaternion_of
-from ocrrl.perception.registration import classify_for, learned_colour, stands_test
+from ocrrl.perception.registration import classify_for, learned_colour, plausible, stands_test
 from ocrrl.perception.robot_mask import robot_capsules
 from ocrrl.perception.table_plane import TablePlane, find_table
 
@@ -44,31 +43,38 @@ class PoseVerifier:
         ValueError where `poses` are not one an object or the frame is no RGB-D frame, RuntimeError where its table is
         out of place.
         """
+        judged = []
+        for body, pose, found in zip(self._bodies, poses, self.refined(frame, robot, poses), strict=True):
+            if found is None or not plausible(found):
+                judged.append(0.0)
+            else:
+                judged.append(probability(features(body, found)) * _kept(body, pose, found))
+        return np.array(judged)
+
+    def refined(self, frame: Frame, robot: RobotPosture, poses: Float[np.ndarray, "O 7"]) -> list[Fit | None]:
+        """Every object's pose after refining it in place; None for one outside the picture. Errors as `verify`'s."""
         require_frame(frame, robot)
         if np.shape(poses) != (len(self._bodies), 7) or not np.isfinite(poses).all():
             raise ValueError(f"poses must be finite, {(len(self._bodies), 7)}: one an object; got {poses}")
         if self._table is None:
             self._table = find_table(frame)
         capsules = robot_capsules(self._kinematics, robot)
-        placed = [
-            (body, rotations.to_matrix(rotations.normalise(pose[3:])), pose[:3].astype(float))
-            for body, pose in zip(self._bodies, np.asarray(poses, float), strict=True)
-        ]
-        return np.array([self._judge(index, frame, capsules, placed, self._table) for index in range(len(placed))])
+        placed = [(body, *_matrix_and_position(pose)) for body, pose in zip(self._bodies, poses, strict=True)]
+        return [self._refine(index, frame, capsules, placed, self._table) for index in range(len(placed))]
 
-    def _judge(
+    def _refine(
         self,
         index: int,
         frame: Frame,
         capsules: np.ndarray,
         placed: list[tuple[Body, np.ndarray, np.ndarray]],
         table: TablePlane,
-    ) -> float:
+    ) -> Fit | None:
         body, rotation, position = placed[index]
         centre = position + rotation @ body.corners.mean(0)
         window = window_around(frame, centre, body.radius, MARGIN, MOST_PIXELS)
         if window is None:
-            return 0.0
+            return None
         pixels = pixels_of(frame, window, table.depth_scale)
         code = classify_for(body, pixels, self._colours[index], table, capsules)
         for other in placed:
@@ -81,12 +87,16 @@ class PoseVerifier:
         found = fit(body, pixels, code, rotation, position, body.widths(), prior, rests=False)
         if not self._colours[index].seen and stands_test(body, found):
             self._colours[index] = learned_colour(body, pixels, code, found, self._colours[index])
-        confidence = probability(features(body, found)) * _kept(body, rotation, position, found)
-        return confidence if found.agreement.inlier > CONFIDENCE_THRESHOLD else 0.0
+        return found
 
 
-def _kept(body: Body, rotation: np.ndarray, position: np.ndarray, found: Fit) -> float:
-    """1 for a pose that was refined by less than half of what is near, 0 from there on up to all of it, in [0, 1]."""
+def _matrix_and_position(pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return rotations.to_matrix(rotations.normalise(np.asarray(pose[3:], float))), np.asarray(pose[:3], float)
+
+
+def _kept(body: Body, pose: np.ndarray, found: Fit) -> float:
+    """1 for a pose that was refined by less than half of what is near, falling to 0 at all of it."""
+    rotation, position = _matrix_and_position(pose)
     centre = body.corners.mean(0)
     moved = np.linalg.norm(found.position + found.rotation @ centre - position - rotation @ centre) / NEAR_POSITION
     turned = rotations.angle_between(quaternion_of(rotation), quaternion_of(found.rotation)) / NEAR_ROTATION
