@@ -152,7 +152,6 @@ def _run_missing(
         )
 
 
-
 def _write_evaluation(session: SessionFolder, cell: Cell, layout: Layout, seed: int) -> None:
     outcomes = [session.outcomes(arm) for arm in ARMS]
     paired = set.intersection(*({outcome.seed for outcome in arm} for arm in outcomes))
