@@ -157,6 +157,30 @@ def test_a_rehearsed_evaluation_is_paired_and_each_arm_is_an_approved_episode(pr
     np.testing.assert_allclose(trace["residuals"], residual.residual, atol=1e-5)
 
 
+def test_what_an_error_breaks_off_is_kept_aside_and_the_state_is_run_again(project, command, token, monkeypatch):
+    from ocrrl.policies.chunked_policy import ChunkedPolicy
+
+    act, steps = ChunkedPolicy.act, []
+
+    def failing(self, *arguments):
+        steps.append(len(steps))
+        if len(steps) == 5:
+            raise RuntimeError("the policy broke")
+        return act(self, *arguments)
+
+    monkeypatch.setattr(ChunkedPolicy, "act", failing)
+    code, _, err = command(*ROLLOUT, "--episodes", 1, token=token(2))
+    assert code == 1 and "the policy broke" in err
+    (left,) = (FOLDER / "corrected" / "unfinished").iterdir()
+    assert len(read_episode(left)) == 4 and not read_episode(left).attributes.success
+    (attempt,) = json.loads((FOLDER / "session.json").read_text())["attempts"]
+    assert attempt["episode"] is None and attempt["aborted"] == "RuntimeError: the policy broke"
+    code, out, _ = command(*ROLLOUT, "--episodes", 1, token=token(1))
+    assert code == 0 and "1 episodes recorded" in out
+    seeds = {attempt["seed"] for attempt in json.loads((FOLDER / "session.json").read_text())["attempts"]}
+    assert len(seeds) == 1
+
+
 def test_without_an_approval_nothing_is_written(project, command):
     before = contents(project / "data")
     code, out, err = command(*ROLLOUT, "--episodes", 2)

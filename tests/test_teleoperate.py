@@ -1,0 +1,53 @@
+"""`ocrrl teleoperate`: who may record where, with what."""
+
+import shutil
+
+import pytest
+
+from ocrrl.cli import main
+from ocrrl.datasets.episode_store import read_episode
+from tests.pipeline_copy import ROOT
+
+SCRIPTED = ("teleoperate", "cube_lift", "--device", "scripted", "--session", "monday", "--episodes", "1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((*SCRIPTED, "--cell", "twin"), "a session must name a cell of its own (rehearsal, wire_twin, fr3), got twin"),
+        ((*SCRIPTED, "--cell", "fr3"), "device scripted is for the wire twin, got cell fr3: no script drives a robot"),
+        ((*SCRIPTED, "--cell", "moon"), "cell must be one of"),
+        ((*SCRIPTED[:-3], "../x", "--episodes", "1", "--cell", "wire_twin"), "session must be letters, digits"),
+        ((*SCRIPTED[:-1], "0", "--cell", "wire_twin"), "episodes must be at least 1, got 0"),
+        (("teleoperate", "fly", *SCRIPTED[2:], "--cell", "wire_twin"), "tabletop task must be one of"),
+    ],
+)
+def test_what_cannot_be_recorded_is_named_before_anything_starts(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 1
+    assert message in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
+def test_hardware_is_not_recorded_on_without_an_approval(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OCRRL_APPROVAL", raising=False)
+    arguments = ("--cell", "fr3", "--device", "gamepad", "--session", "monday", "--episodes", "1")
+    assert main(("teleoperate", "cube_lift", *arguments)) == 1
+    assert "cell fr3 moves only with an operator's approval" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_script_records_on_the_wire_twin_what_its_tracker_sees(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("franky")
+    pytest.importorskip("pyrealsense2")
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "cells", tmp_path / "cells")
+    code = main((*SCRIPTED, "--cell", "wire_twin"))
+    out = capsys.readouterr().out
+    assert code == 0, out
+    assert "wire_twin, a twin, through the real drivers; no robot moved: 1 successes" in out
+    (path,) = (tmp_path / "data/episodes/cube_lift/monday/successes").iterdir()
+    episode = read_episode(path)
+    assert episode.attributes.success and episode.attributes.cell == "wire_twin"
+    assert (episode.object_confidence > 0.5).mean() > 0.5
