@@ -18,6 +18,15 @@ from ocrrl.robot.gripper_thread import GripperThread
 TRANSLATIONAL_STIFFNESS = 1500.0  # [N/m]
 ROTATIONAL_STIFFNESS = 60.0  # [Nm/rad]
 HOMING_SPEED = 0.15  # of the robot's limits
+HOMED_WIDTH = 0.07  # [m] that a hand which was homed knows it can open at least
+NEXT_STEP = {
+    "Reflex": "it touched something or was asked too much: look at the arm; it recovers when the next episode begins",
+    "UserStopped": "release the external activation device, or unlock it in Desk",
+    "Guiding": "let go of the guiding buttons",
+    "Other": "look at Desk: are the brakes open and FCI activated?",
+}
+"""By the name of franky's RobotMode."""
+NOT_HOMED = "the hand of {host} must be homed, its fingers know {width:.3f} m of travel: Desk, end effector, homing"
 NO_CONNECTION = (
     "robot {host} cannot be reached: {error}. Is it switched on, are the brakes open, is FCI activated in Desk, and is its "
     "address right in the cell file?"
@@ -37,9 +46,13 @@ class FrankyArm:
         config = franky.RealtimeConfig.Enforce if enforce_realtime else franky.RealtimeConfig.Ignore
         try:
             self._robot = franky.Robot(host, realtime_config=config)
-            self._gripper = GripperThread(franky.Gripper(host))
+            hand = franky.Gripper(host)
+            width = float(hand.max_width)
         except (franky.Exception, RuntimeError) as error:
             raise RuntimeError(NO_CONNECTION.format(host=host, error=error)) from error
+        if width < HOMED_WIDTH:
+            raise RuntimeError(NOT_HOMED.format(host=host, width=width))
+        self._gripper = GripperThread(hand)
         self._tracker: Any = None
 
     def now(self) -> float:
@@ -79,7 +92,7 @@ class FrankyArm:
         with self._failures("the arm did not recover"):
             self._end_tracking()
             if not self._robot.recover_from_errors():
-                raise RuntimeError("its errors remain; look at Desk, and at the arm")
+                raise RuntimeError(f"its errors remain: {self._mode(self._robot.state)}; look at Desk, and at the arm")
 
     def home(self, joint_positions: Sequence[float]) -> None:
         with self._failures("the arm did not come home"):
@@ -108,7 +121,7 @@ class FrankyArm:
         mode = state.robot_mode
         if mode in (self._franky.RobotMode.Idle, self._franky.RobotMode.Move):
             return READY
-        return mode.name
+        return f"{mode.name} ({NEXT_STEP[mode.name]})" if mode.name in NEXT_STEP else mode.name
 
     def _track(self) -> Any:
         """The tracker, begun where the arm is."""

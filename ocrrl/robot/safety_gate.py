@@ -120,6 +120,8 @@ class SafetyGate:
         self._require_enabled("home")
         if self._stopped:
             raise RuntimeError("an arm that was stopped must be recovered before it goes home")
+        if (mode := self._arm.state().mode) != READY:
+            raise RuntimeError(f"an arm that goes home must be {READY}, got {mode}")
         with self._lock:
             self._followed, self._held_since, self._homing = None, None, True
         try:

@@ -39,6 +39,21 @@ def arm(server):
     arm.close()
 
 
+def test_a_hand_that_was_not_homed_is_refused_with_what_to_do(monkeypatch):
+    from ocrrl.robot.franky_arm import FrankyArm
+
+    class Hand:
+        max_width = width = 0.0
+
+        def __init__(self, host):
+            pass
+
+    monkeypatch.setattr(franky, "Robot", lambda host, realtime_config: None)
+    monkeypatch.setattr(franky, "Gripper", Hand)
+    with pytest.raises(RuntimeError, match=r"the hand of 10\.0\.0\.9 must be homed.*Desk, end effector, homing"):
+        FrankyArm("10.0.0.9")
+
+
 def wait_for(condition, what):
     end = time.monotonic() + PATIENCE
     while not condition():

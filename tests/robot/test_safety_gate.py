@@ -183,6 +183,13 @@ def test_an_operator_who_withdraws_motion_stops_an_arm_on_its_way_home(rig):
     assert rig.last == "stop" and rig.gate.stopped and rig.told[-1].cause == "not_enabled"
 
 
+def test_an_arm_in_another_mode_does_not_go_home_and_says_why(rig):
+    rig.arm.measured = replace(rig.arm.measured, mode="UserStopped (release it)")
+    with pytest.raises(RuntimeError, match=r"must be ready, got UserStopped \(release it\)"):
+        rig.gate.home(HOME_JOINTS)
+    assert "home" not in rig.arm.received
+
+
 def test_a_good_command_ends_a_hold_but_not_a_stop(rig):
     rig.send(pose=[np.nan] * 7)
     assert rig.send(moved(x=0.005)).refused == ""
