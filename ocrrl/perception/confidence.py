@@ -20,7 +20,7 @@ FEATURES = (
     "log rotation spread",
     "hidden",
 )
-COEFFICIENTS = np.array([2.0, 1.0, -10.0, -2.0, -3.0, 1.0, -1.0, -1.0, 0.0])
+COEFFICIENTS = np.array([0.74, 4.76, -9.48, -12.52, -9.51, -0.47, -0.72, -0.63, 4.56])
 """One a feature."""
 
 
