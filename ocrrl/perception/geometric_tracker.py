@@ -245,8 +245,7 @@ class GeometricTracker:
         return found
 
     def _learn_colour(self, track: Track, scene: Scene, found: Fit) -> None:
-        view = self._view(track, scene, found.rotation, found.position)
-        if view is not None:
+        if view := self._view(track, scene, found.rotation, found.position):
             track.colour = learned_colour(track.body, *view, found, track.colour)
 
     def _lose(self, track: Track, scene: Scene) -> None:
