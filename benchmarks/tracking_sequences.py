@@ -34,6 +34,7 @@ BETWEEN = 0.12  # [m] from the object to what passes, towards the camera
 IDS = np.array([0])
 AWAY = (0.0, 0.0, -2.0)  # [m], out of every picture
 BESIDE_X, BESIDE_Y, BESIDE_CABINET_Y = (0.36, 0.66), (-0.24, 0.24), (-0.30, -0.15)  # [m], where distractors are
+REACH = 0.07  # [m] of a distractor from its middle
 LEAST_APART = 0.11  # [m] between a distractor and anything else
 COVERED_BY = 0.015  # [m] of depth by which a pixel shows something nearer
 
@@ -109,7 +110,7 @@ def sequence(slug: str, kind: str, seed: int) -> Iterator[Seen]:
     teleoperator = make_teleoperator(slug, world)
     teleoperator.reset(IDS, [seed])
     bodies = [Body(shape) for shape in shapes_of(task)]
-    beside = _places(generator, world.true_state().object_poses[0], slug) if kind in KINDS[2:] else []
+    beside = _places(generator, world.true_state().object_poses[0], bodies, slug) if kind in KINDS[2:] else []
     still = STILL_FRAMES if kind == "occluded" else 0
     passing = len(DISTRACTORS[slug]) + int(generator.integers(len(OCCLUDERS)))
     target, side = int(generator.integers(len(task.objects))), float(generator.choice([-1.0, 1.0]))
@@ -174,15 +175,18 @@ def _passing(frame: int, target: np.ndarray, body: Body, camera_pose: np.ndarray
     )
 
 
-def _places(generator: np.random.Generator, poses: np.ndarray, slug: str) -> list[np.ndarray]:
+def _places(generator: np.random.Generator, poses: np.ndarray, bodies: list[Body], slug: str) -> list[np.ndarray]:
     """Poses (7,) of the task's distractors on the table, apart from the objects at `poses` (O, 7) and from each other."""
     taken, found = [pose[:2] for pose in poses], []
+    # A cabinet and its drawers reach far, but not to the rows that are kept for what stands beside them.
+    room = [LEAST_APART if slug == "close_drawer" else max(LEAST_APART, body.radius + REACH) for body in bodies]
     rows = BESIDE_CABINET_Y if slug == "close_drawer" else BESIDE_Y
     for kind, size, _ in DISTRACTORS[slug]:
         tried = np.column_stack([generator.uniform(*BESIDE_X, 200), generator.uniform(*rows, 200)])
-        apart = np.linalg.norm(tried[:, None] - np.stack(taken)[None], axis=-1).min(1)
-        place = tried[np.argmax(apart > LEAST_APART)]
+        apart = np.linalg.norm(tried[:, None] - np.stack(taken)[None], axis=-1)
+        place = tried[np.argmax((apart > np.array(room)).all(1))]
         taken.append(place)
+        room.append(LEAST_APART)
         yaw = generator.uniform(-np.pi, np.pi)
         height = size[1] if kind == CYLINDER else size[2]
         found.append(np.array([*place, height, np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)]))

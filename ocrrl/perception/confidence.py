@@ -18,9 +18,9 @@ FEATURES = (
     "log agreeing pixels",
     "log position spread",
     "log rotation spread",
-    "hidden",
+    "unknown",
 )
-COEFFICIENTS = np.array([2.0, 1.0, -10.0, -2.0, -3.0, 1.0, -1.0, -1.0, 0.0])
+COEFFICIENTS = np.array([0.74, 4.76, -9.48, -12.52, -9.51, 1.5, -0.72, -0.63, -4.0])
 """One a feature."""
 
 
@@ -28,17 +28,19 @@ def features(body: Body, fit: Fit) -> Float[np.ndarray, " F"]:
     """What the probability is computed from, in the order of `FEATURES`."""
     said = fit.agreement
     spread, turn_spread = fit.spread(body)
+    # Most of a drawer is always hidden in its cabinet: that says nothing of how well the rest is seen.
+    visible = said.visible if body.shape.slide is None else said.agree / max(said.predicted - said.covered, 1.0)
     return np.array(
         [
             1.0,
-            said.visible,
+            visible,
             said.contradicted,
             said.misfit,
             1.0 - said.explained,
             np.log10(said.agree + 1.0) - 2.0,
             np.log10(spread / 0.001),
             np.log10(turn_spread / 0.01),
-            said.hidden,
+            said.unknown / max(said.predicted, 1.0),
         ]
     )
 

@@ -23,6 +23,7 @@ from ocrrl.perception.drawer_slide import (
 from ocrrl.perception.frame_checks import require_frame
 from ocrrl.perception.frames import Frame
 from ocrrl.perception.gauss_newton import NARROW
+from ocrrl.perception.hypotheses import levelled
 from ocrrl.perception.object_shapes import Slide, shapes_of
 from ocrrl.perception.object_tracker import PoseEstimate, RobotPosture
 from ocrrl.perception.pixels import NOMINAL_SPREAD, ColourModel, Pixels, pixels_of, tint_of, window_around
@@ -218,6 +219,8 @@ class GeometricTracker:
             carried = turn @ track.rotation, scene.tcp + turn @ (track.position - before.tcp)
             starts.append((*carried, _wider(track.spread, CARRIED)))
             last = carried
+        if untouched and not track.body.round:
+            starts.append((levelled(track.rotation), track.position, _wider(track.spread, AT_REST)))
         if untouched:
             starts.append((*last, _wider(track.spread, AT_REST)))
         elif track.lost_frames == 0 and before is not None:
@@ -242,8 +245,7 @@ class GeometricTracker:
         return found
 
     def _learn_colour(self, track: Track, scene: Scene, found: Fit) -> None:
-        view = self._view(track, scene, found.rotation, found.position)
-        if view is not None:
+        if view := self._view(track, scene, found.rotation, found.position):
             track.colour = learned_colour(track.body, *view, found, track.colour)
 
     def _lose(self, track: Track, scene: Scene) -> None:

@@ -78,3 +78,15 @@ def turned_end_over_end(body: Body, rotation: np.ndarray, position: np.ndarray) 
     centre = body.corners.mean(0)
     flipped = rotation @ np.diag([-1.0, 1.0, -1.0])
     return flipped, position + rotation @ centre - flipped @ centre
+
+
+def levelled(rotation: np.ndarray) -> np.ndarray:
+    """The rotation nearest to `rotation` (3, 3) in which an axis of a box is vertical, as of one that lies on something."""
+    axis = int(np.abs(rotation[2]).argmax())
+    upright = rotation[:, axis] * np.sign(rotation[2, axis])
+    turn = np.cross(upright, (0.0, 0.0, 1.0))
+    sine = float(np.linalg.norm(turn))
+    if sine < 1e-9:
+        return rotation
+    quaternion = rotations.from_rotation_vector(turn / sine * np.arctan2(sine, upright[2]))
+    return rotations.to_matrix(quaternion) @ rotation

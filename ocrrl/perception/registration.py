@@ -16,6 +16,7 @@ COARSE_PIXELS, FINE_PIXELS = 400, 1800  # of a window
 MARGIN = 0.04  # [m]
 NARROWER = 0.012  # [m], kernel of a last refinement
 COARSE_ITERATIONS, FINE_ITERATIONS = 7, 12
+LEAST_VISIBLE = 0.35  # of an object that is believed to be found
 LEAST_WITH_PARTS = 0.75  # explained by a cabinet before its drawers are found
 LEAST_INLIER_TRACKED, MOST_CONTRADICTED_TRACKED, LEAST_PIXELS_TRACKED = 0.5, 0.25, 40.0
 FEW_PIXELS = 100.0  # of the picture, which cost a pose all its score
@@ -60,7 +61,7 @@ def stands_test(body: Body, found: Fit) -> bool:
     said = found.agreement
     open_to_view = said.agree / max(said.predicted - said.covered, 1.0)
     least = LEAST_WITH_PARTS if body.shape.stands else LEAST_EXPLAINED
-    if said.score < LEAST_SCORE and not body.shape.stands:
+    if (said.score < LEAST_SCORE and not body.shape.stands) or said.visible < LEAST_VISIBLE:
         return False
     return said.explained >= least and said.contradicted <= MOST_CONTRADICTED and open_to_view >= LEAST_OPEN
 

@@ -14,6 +14,7 @@ from ocrrl.perception.signed_distance import first_hit, signed_distance, turn_ba
 
 TOLERANCE, TOLERANCE_GROWTH = 0.004, 0.011  # [m] of depth: at any distance, and at 0.7 m, growing with depth squared
 NEIGHBOURHOOD = 0.025  # [m] around the object in which pixels of its colour should be its own
+TOUCHING, OVER_TABLE = 0.010, 0.012  # [m]: what goes on beside the object, above the table, is more than the object
 UNSURE = 0.5  # what a pixel counts whose depth agrees and whose colour is neither the object's nor the table's
 
 
@@ -115,11 +116,14 @@ def _compare(rows, radius, rotation, position, camera, rays, depth, code, step):
         z = depth[i]
         expected = _hit(rows, radius, origin, dx, dy, dz)
         if expected == 0.0:
-            if code[i] == OBJECT and z > 0.0:
+            if z > 0.0 and (code[i] == OBJECT or (code[i] == UNKNOWN and camera[2] + z * rays[i, 2] > OVER_TABLE)):
                 qx, qy, qz = origin[0] + z * dx, origin[1] + z * dy, origin[2] + z * dz
                 near = qx * qx + qy * qy + qz * qz < (radius + NEIGHBOURHOOD) ** 2
-                if near and signed_distance(rows, qx, qy, qz)[0] < NEIGHBOURHOOD:
+                distance = signed_distance(rows, qx, qy, qz)[0] if near else NEIGHBOURHOOD
+                if code[i] == OBJECT and distance < NEIGHBOURHOOD:
                     unexplained += 1.0
+                elif code[i] == UNKNOWN and distance < TOUCHING:
+                    unexplained += UNSURE
             continue
         predicted += 1.0
         tolerance = TOLERANCE + TOLERANCE_GROWTH * (expected / 0.7) ** 2

@@ -5,7 +5,7 @@ import pytest
 
 from ocrrl.interface import rotations
 from ocrrl.perception.confidence import FEATURES, features, fit_coefficients
-from ocrrl.perception.hypotheses import turned_end_over_end
+from ocrrl.perception.hypotheses import levelled, turned_end_over_end
 from ocrrl.perception.object_shapes import OBJECT_SHAPES
 from ocrrl.perception.pixels import BACKGROUND, OBJECT, OTHER, ROBOT, Pixels, Window
 from ocrrl.perception.pose_fit import Body, agreement, fit, mark_other, quaternion_of
@@ -165,3 +165,14 @@ def test_features_have_their_names_and_say_how_well_a_pose_is_known():
     named = [dict(zip(FEATURES, features(body, found), strict=True)) for found in (whole, part)]
     assert named[0]["visible"] > 0.98 > named[1]["visible"]
     assert named[0]["log position spread"] < named[1]["log position spread"]
+
+
+def test_a_box_that_is_levelled_has_an_axis_upright_and_turns_no_further_than_needed():
+    generator = np.random.default_rng(8)
+    for _ in range(20):
+        rotation, _ = some_pose(generator)
+        level = levelled(rotation)
+        assert np.abs(level[2]).max() == pytest.approx(1.0)
+        moved = np.arccos(np.clip((np.trace(level.T @ rotation) - 1) / 2, -1, 1))
+        assert moved == pytest.approx(np.arccos(np.abs(rotation[2]).max()), abs=1e-6)
+        np.testing.assert_allclose(levelled(level), level, atol=1e-9)
