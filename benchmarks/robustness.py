@@ -4,6 +4,7 @@ and what randomised dynamics would add.
     dvc repro train_residual                            # the full method, every tabletop task of params.yaml
     python -m benchmarks.robustness experiments         # DVC experiments: without noise, dropout, both; randomised
     python -m benchmarks.robustness table               # all of them from the same held-out states, in Markdown
+    python -m benchmarks.robustness table --only without_both
 
 An experiment is run in a copy (`dvc exp run --temp`) and bears its name below; one that is there is not run again.
 Every number is of a twin, none of a robot. `--tasks` takes some tabletop tasks only.
@@ -51,17 +52,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("experiments", "table"))
     parser.add_argument("--tasks", nargs="+", choices=tuple(TABLETOP_TASKS), default=tuple(TABLETOP_TASKS))
+    parser.add_argument("--only", nargs="+", choices=tuple(EXPERIMENTS), default=tuple(EXPERIMENTS), help="experiments")
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--stress", type=float, default=3.0, help="by which the tracker's errors are multiplied")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     if options.what == "experiments":
-        for command in missing_experiments(options.tasks, existing_experiments()):
+        for command in missing_experiments(options.tasks, existing_experiments(), options.only):
             print(" ".join(command), flush=True)
             subprocess.run(command, check=True)
         return
     with tempfile.TemporaryDirectory() as folder:
-        print(robustness_table(options.tasks, options.episodes, options.stress, options.processes, Path(folder)))
+        sizes = (options.episodes, options.stress, options.processes)
+        print(robustness_table(options.tasks, options.only, *sizes, Path(folder)))
 
 
 def existing_experiments() -> set[str]:
@@ -70,12 +73,14 @@ def existing_experiments() -> set[str]:
     return set(listed.stdout.split())
 
 
-def missing_experiments(slugs: tuple[str, ...], existing: set[str]) -> list[list[str]]:
-    """The `dvc exp run` of each experiment that is not there yet."""
+def missing_experiments(
+    slugs: tuple[str, ...], existing: set[str], only: tuple[str, ...] = tuple(EXPERIMENTS)
+) -> list[list[str]]:
+    """The `dvc exp run` of each experiment of `only` that is not there yet."""
     stages = [f"train_residual@{slug}-{ROLLED_OUT_SEED}" for slug in slugs]
     commands = []
     for name, changes in EXPERIMENTS.items():
-        if name not in existing:
+        if name in only and name not in existing:
             sets = [
                 f"--set-param=train_residual.{s}.{k}={v}".replace(" ", "") for s in slugs for k, v in changes.items()
             ]
@@ -123,9 +128,11 @@ def outcomes(slug: str, residual: Path, episodes: int, factor: float) -> list[Ep
     return run_episodes(world, base, load_residual(residual, task), seeds)
 
 
-def robustness_table(slugs: tuple[str, ...], episodes: int, stress: float, processes: int, folder: Path) -> str:
-    """Successes of every variant and its difference from the full method, by tabletop task and in all."""
-    variants = (FULL, *EXPERIMENTS)
+def robustness_table(
+    slugs: tuple[str, ...], experiments: tuple[str, ...], episodes: int, stress: float, processes: int, folder: Path
+) -> str:
+    """Successes of the full method and of every experiment, and its difference from the full method, by tabletop task and in all."""
+    variants = (FULL, *experiments)
     calls = [
         (slug, residual_of(slug, variant, folder), episodes, factor)
         for factor in (1.0, stress)

@@ -94,7 +94,9 @@ def test_the_robustness_table_compares_every_variant_with_the_full_method(tmp_pa
     monkeypatch.setattr(robustness, "residual_of", lambda slug, variant, folder: tmp_path / variant)
     monkeypatch.setattr(robustness, "outcomes", solved)
     monkeypatch.setattr(robustness, "ProcessPoolExecutor", Here)
-    lines = robustness.robustness_table(("cube_lift", "stack_cube"), 10, 3.0, 2, tmp_path).splitlines()
+    lines = robustness.robustness_table(
+        ("cube_lift", "stack_cube"), tuple(robustness.EXPERIMENTS), 10, 3.0, 2, tmp_path
+    ).splitlines()
     assert len(lines) == 2 + 10 and lines[2].split("|")[1:4] != lines[7].split("|")[1:4]
     full, both = lines[2], lines[5]
     assert "80%" in full and "–" in full
