@@ -1,6 +1,7 @@
 """Faults injected into a cell, thousands of steps of them: does one unsafe command reach the arm, is it held in time?
 
     python -m benchmarks.faults                     # 10,000 steps on a scripted arm, a minute
+    python -m benchmarks.faults --wire 14           # and 14 episodes on the wire twin, through the real drivers
 
 What reaches the arm is judged between gate and arm by rules written here anew. An episode runs the one control loop with one
 fault at a random step; afterwards its recording is written, read back and compared. Printed in Markdown; exit code 1 when
@@ -10,93 +11,29 @@ anything went wrong. No robot moves.
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.inspector import Inspector
 from ocrrl.datasets.episode_store import read_episode, write_episode
-from ocrrl.interface import rotations
-from ocrrl.interface.actions import CONTROL_HZ, ROTATION_LEASH, TRANSLATION_LEASH
+from ocrrl.interface.actions import CONTROL_HZ
+from ocrrl.layout import WORK
+from ocrrl.perception.realsense_reader import ReaderLimits
 from ocrrl.report.table import Table, markdown_table
-from ocrrl.robot.arm import READY, Applied, Arm, ArmCommand, ArmState
+from ocrrl.robot.arm import READY, Arm, ArmCommand
 from ocrrl.robot.arm_environment import TIME_TO_LIVE, ArmEnvironment
-from ocrrl.robot.fr3 import FR3, JOINT_LIMITS
-from ocrrl.robot.safety_limits import SafetyLimits
+from ocrrl.robot.safety_gate import SafetyGate
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder
+from ocrrl.worlds import make_scene
 
 PERIOD = 1.0 / CONTROL_HZ
 EPISODE_STEPS = 40
-LIMITS = SafetyLimits()
-
-
-class Inspector:
-    """An `Arm` right before the real one: notes what an arm must never be told, and when it was told to hold."""
-
-    def __init__(self, arm: Arm, allowed: Callable[[], bool]) -> None:
-        self.arm, self._allowed = arm, allowed
-        self.unsafe: list[str] = []
-        self.rests: list[float] = []
-        self.commands = 0
-
-    def now(self) -> float:
-        return self.arm.now()
-
-    def state(self) -> ArmState:
-        return self.arm.state()
-
-    def command(self, command: ArmCommand) -> Applied:
-        self.commands += 1
-        self.unsafe += self._wrong_with(command)
-        return self.arm.command(command)
-
-    def hold(self) -> None:
-        self._rest()
-        self.arm.hold()
-
-    def stop(self) -> None:
-        self._rest()
-        self.arm.stop()
-
-    def recover(self) -> None:
-        self.arm.recover()
-
-    def home(self, joint_positions: Sequence[float]) -> None:
-        self.arm.home(joint_positions)
-
-    def close(self) -> None:
-        self.arm.close()
-
-    def _rest(self) -> None:
-        try:
-            self.rests.append(self.arm.now())
-        except RuntimeError:
-            self.rests.append(self.rests[-1] if self.rests else 0.0)
-
-    def _wrong_with(self, command: ArmCommand) -> list[str]:
-        state, now, pose = self.arm.state(), self.arm.now(), command.pose
-        if not (np.isfinite(pose).all() and np.isfinite(command.opening)):
-            return ["not finite"]
-        off = pose[:3] - state.gripper_pose[:3]
-        turn = rotations.to_rotation_vector(rotations.multiply(pose[3:], rotations.conjugate(state.gripper_pose[3:])))
-        joints = FR3.step_towards(state.joint_positions[None], pose[None])[0]
-        checks = {
-            "not a rotation": abs(np.linalg.norm(pose[3:]) - 1.0) > 1e-6,
-            "outside the workspace": (pose[:3] < LIMITS.workspace_low).any()
-            or (pose[:3] > LIMITS.workspace_high).any(),
-            "beyond the leash": np.linalg.norm(off) > TRANSLATION_LEASH + 1e-6
-            or np.linalg.norm(turn) > ROTATION_LEASH + 1e-6,
-            "opening beyond [0, 1]": not 0.0 <= command.opening <= 1.0,
-            "older than its time to live": now - command.issued > min(command.time_to_live, TIME_TO_LIVE) + 1e-9,
-            "from the future": command.issued > now,
-            "a joint at its limit": (joints < JOINT_LIMITS[:, 0]).any() or (joints > JOINT_LIMITS[:, 1]).any(),
-            "to an arm that is not ready": state.mode != READY,
-            "from an old state": now - state.time > LIMITS.max_state_age,
-            "without the operator": not self._allowed(),
-        }
-        return [name for name, wrong in checks.items() if wrong]
 
 
 @dataclass
@@ -112,6 +49,8 @@ class Rig:
     mend: Callable[[], None]
     wait: Callable[[float], None]
     """Let so many seconds of the arm's clock pass."""
+    seen_after: dict[str, float] = field(default_factory=dict)
+    """[s] that a fault needs to be one: a camera without a new frame is late before it is lost."""
 
 
 @dataclass
@@ -179,7 +118,7 @@ def run(rig: Rig, fault: str, seed: int, tally: Tally, folder: Path) -> int:
         tally.held += min(policy.confidence) == 0.0
         tally.logged += 1
     else:
-        allowed = PERIOD + (TIME_TO_LIVE if fault in SILENT else 0.0)
+        allowed = PERIOD + (TIME_TO_LIVE if fault in SILENT else rig.seen_after.get(fault, 0.0))
         tally.held += bool(later) and later[0] <= allowed + 1e-6
         tally.delays += later[:1]
         tally.logged += len(rig.faults) > faults or bool(reason)
@@ -189,6 +128,25 @@ def run(rig: Rig, fault: str, seed: int, tally: Tally, folder: Path) -> int:
     path.unlink()
     rig.mend()
     return len(episode)
+
+
+def broken_targets(gate: SafetyGate) -> dict[str, Callable[[], None]]:
+    """Commands that someone else sends, each a safe one but for one number of its pose."""
+
+    def with_number(index: int, value: float) -> Callable[[], None]:
+        def send() -> None:
+            pose = gate.state().gripper_pose.copy()
+            pose[index] = value
+            gate.command(ArmCommand(pose, 1.0, gate.now(), TIME_TO_LIVE))
+
+        return send
+
+    return {
+        "non-unit quaternion": with_number(3, 2.0),
+        "NaN target": with_number(0, np.nan),
+        "target outside the workspace": with_number(2, -0.2),
+        "target that jumps": with_number(1, 0.35),
+    }
 
 
 def scripted_rig() -> Rig:
@@ -204,17 +162,6 @@ def scripted_rig() -> Rig:
             arm.pass_time(seconds / looks)
             gate.watch()
 
-    def tell(**changes) -> Callable[[], None]:
-        """A command of someone else's, changed from one that is safe."""
-
-        def send() -> None:
-            pose = arm.measured.gripper_pose.copy()
-            for index, value in changes.items():
-                pose[int(index[1:])] = value
-            gate.command(ArmCommand(pose, 1.0, arm.now(), TIME_TO_LIVE))
-
-        return send
-
     def changes(owner: object, name: str, value: object) -> Callable[[], None]:
         return lambda: setattr(owner, name, value)
 
@@ -228,10 +175,7 @@ def scripted_rig() -> Rig:
         "stale pose": lambda: setattr(cell.tracker, "frozen", arm.time),
         "frozen camera": changes(cell.camera, "failure", "camera front has sent one and the same picture for 1.0 s"),
         "NaN action": lambda: None,
-        "non-unit quaternion": tell(_3=2.0),
-        "NaN target": tell(_0=np.nan),
-        "target outside the workspace": tell(_2=-0.2),
-        "target that jumps": tell(_1=0.35),
+        **broken_targets(gate),
         "policy stall": lambda: wait(0.6),
         "server stall": lambda: (setattr(arm, "frozen", True), wait(0.3)),
         "reflex": lambda: setattr(arm, "measured", replace(arm.measured, mode="reflex")),
@@ -241,9 +185,63 @@ def scripted_rig() -> Rig:
     return Rig(cell.environment, inspector, gate.faults, inject, mend, wait)
 
 
+def wire_rig(cell: ArmEnvironment, inspector: Inspector) -> Rig:
+    """The wire twin: what is injected happens to its processes, or between policy and gate."""
+    from ocrrl.robot.wire_twin.processes import ServerProcess
+
+    camera_server, arm_server = (part for part in cell.parts if isinstance(part, ServerProcess))
+
+    def wait(seconds: float) -> None:
+        end, slept = cell.gate.now() + seconds, 0.0
+        while cell.gate.now() < end and slept < 20.0:
+            time.sleep(0.002)
+            slept += 0.002
+
+    def mend() -> None:
+        for server in (camera_server, arm_server):
+            server.resume()
+        wait(1.0)
+
+    def stall() -> None:
+        arm_server.pause()
+        time.sleep(1.0)
+        arm_server.resume()
+
+    inject = {
+        "NaN action": lambda: None,
+        **broken_targets(cell.gate),
+        "policy stall": lambda: wait(0.6),
+        "frozen camera": camera_server.pause,
+        "server stall": stall,
+    }
+    return Rig(cell, inspector, cell.gate.faults, inject, mend, wait, {"frozen camera": ReaderLimits().max_age})
+
+
+def wire_twin_episodes(count: int, first_seed: int) -> tuple[Rig, dict[str, Tally], int]:
+    """`count` episodes on the wire twin, the faults in turn."""
+    from ocrrl.robot.wire_twin.wire_twin import open_wire_twin
+
+    inspectors: list[Inspector] = []
+
+    def inspected(arm: Arm) -> Inspector:
+        inspectors.append(Inspector(arm, lambda: True))
+        return inspectors[0]
+
+    cell = open_wire_twin(make_scene("cube_lift"), WORK / "cells" / "wire_twin", time.time, inspected=inspected)
+    with closing(cell), tempfile.TemporaryDirectory() as folder:
+        rig = wire_rig(cell, inspectors[0])
+        tallies = {name: Tally() for name in rig.inject}
+        steps = 0
+        for k in range(count):
+            name = list(tallies)[k % len(tallies)]
+            steps += run(rig, name, first_seed + k, tallies[name], Path(folder))
+        return rig, tallies, steps
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=10_000, help="control steps on the scripted arm")
+    parser.add_argument("--wire", type=int, default=0, help="episodes on the wire twin, besides")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     rig = scripted_rig()
@@ -254,15 +252,24 @@ def main() -> int:
             name = list(tallies)[episodes % len(tallies)]
             steps += run(rig, name, options.seed + episodes, tallies[name], Path(folder))
             episodes += 1
+    wrong = report("scripted", rig, tallies, steps)
+    if options.wire:
+        wrong += report("wire twin", *wire_twin_episodes(options.wire, options.seed))
+    return 1 if wrong else 0
+
+
+def report(where: str, rig: Rig, tallies: dict[str, Tally], steps: int) -> list[str]:
+    """Print what was injected and what came of it; the faults where something went wrong."""
+    episodes = sum(tally.injected for tally in tallies.values())
     print(
-        f"{steps} steps, {episodes} episodes, {rig.inspector.commands} commands reached the arm (scripted; no robot moves)\n"
+        f"{where}: {steps} steps, {episodes} episodes, {rig.inspector.commands} commands reached the arm; no robot moves\n"
     )
     print(markdown_table(table(tallies)))
     wrong = [name for name, t in tallies.items() if t.unsafe or min(t.held, t.logged, t.intact) < t.injected]
     print(
-        f"\nUnsafe commands: {sum(len(t.unsafe) for t in tallies.values())}. Went wrong: {', '.join(wrong) or 'nothing'}."
+        f"Unsafe commands: {sum(len(t.unsafe) for t in tallies.values())}. Went wrong: {', '.join(wrong) or 'nothing'}.\n"
     )
-    return 1 if wrong else 0
+    return wrong
 
 
 def table(tallies: dict[str, Tally]) -> Table:

@@ -28,6 +28,7 @@ from ocrrl.robot.safety_gate import SafetyGate
 PERIOD = 1.0 / CONTROL_HZ  # [s]
 TIME_TO_LIVE = 0.20  # [s] of a command, from the observation that it answers
 POLL = 0.002  # [s] of sleep between two looks at the arm's clock
+PATIENCE = 2.0  # [s] of such sleep for one control step, after which the arm's clock counts as stopped
 
 Picture = Callable[[Float[np.ndarray, "H W 3"]], np.ndarray]
 """A camera's colour picture to what the VLA sees of it."""
@@ -74,7 +75,7 @@ class ArmEnvironment:
         self.cell, self.tabletop_task = cell, task
         self.gate, self._cameras, self._tracker, self._postures = arm, cameras, tracker, postures
         self._poses, self._operator, self._sleep = poses, operator, sleep
-        self._registration_time, self._parts = registration_time, tuple(parts)
+        self._registration_time, self.parts = registration_time, tuple(parts)
         self._commanded = np.zeros(7)
         self._observed = self._tick = 0.0
         self._held_steps = self._steps = 0
@@ -169,7 +170,7 @@ class ArmEnvironment:
     def close(self) -> None:
         """Close every part, whatever one of them says to it."""
         failures = []
-        for part in self._parts:
+        for part in self.parts:
             try:
                 part.close()
             except RuntimeError as error:
@@ -192,10 +193,14 @@ class ArmEnvironment:
 
     def _wait_for_next_step(self) -> None:
         """Until one control period after the last step; a late step is not made up for by a shorter one."""
-        begun, self._tick = self._tick, self._tick + PERIOD
+        begun, self._tick, slept = self._tick, self._tick + PERIOD, 0.0
         while (now := self.gate.now()) < self._tick:
             self._remembered(self.gate.state())
-            self._sleep(min(POLL, self._tick - now))
+            pause = min(POLL, self._tick - now)
+            self._sleep(pause)
+            slept += pause
+            if slept > PATIENCE:
+                raise RuntimeError(f"the arm's clock must go on, it has stood at {now:.3f} s for {PATIENCE:g} s")
         self.periods.append(now - begun)
         self._tick = now if now > self._tick + PERIOD / 2 else self._tick
 

@@ -18,6 +18,7 @@ Cause = Literal[
     "no_command",
     "held_too_long",
     "out_of_reach",
+    "clock_stopped",
 ]
 
 

@@ -96,6 +96,12 @@ class SafetyGate:
                     now, "held_too_long", f"no good command for {held:.2f} s, at most {self._limits.hold_before_stop}"
                 )
 
+    def clock_stands_still(self) -> None:
+        """Stop an arm that is to move while its clock does not: nothing is known of it any more."""
+        with self._lock:
+            if not self._stopped and (self._followed is not None or self._held_since is not None or self._homing):
+                self._stop(self._last_time(), "clock_stopped", "the arm's clock stands still")
+
     def hold(self) -> None:
         """Come to rest: the arm holds and waits for the next command, however long."""
         with self._lock:

@@ -130,6 +130,12 @@ def test_a_part_that_fails_ends_the_episode_with_its_cause_and_what_was_recorded
     assert len(moved) <= 11
 
 
+def test_a_clock_that_stands_still_ends_the_episode(cell):
+    cell.step(0.01)
+    cell.sleep = lambda seconds: None
+    assert "the arm's clock must go on" in cell.step(0.01).aborted
+
+
 def test_poses_that_are_old_are_shown_as_lost(cell):
     cell.tracker.frozen = cell.arm.time
     for _ in range(6):

@@ -1,6 +1,7 @@
 """No command that is unsafe or old reaches the arm, and every fault holds it and is told."""
 
 import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from ocrrl.robot.arm import ArmCommand
 from ocrrl.robot.fr3 import FR3, JOINT_LIMITS
 from ocrrl.robot.safety_gate import SafetyGate, pulled_towards
 from ocrrl.robot.safety_limits import SafetyLimits
+from ocrrl.robot.watchdog import Watchdog
 
 from .scripted_arm import HOME, ScriptedArm
 
@@ -181,6 +183,19 @@ def test_an_operator_who_withdraws_motion_stops_an_arm_on_its_way_home(rig):
     rig.arm.home = home
     rig.gate.home(HOME_JOINTS)
     assert rig.last == "stop" and rig.gate.stopped and rig.told[-1].cause == "not_enabled"
+
+
+def test_an_arm_whose_clock_stands_still_is_stopped_and_one_at_rest_is_not(rig):
+    with Watchdog(rig.gate, period=0.001):
+        end = time.monotonic() + 10.0
+        while not rig.gate.stopped:
+            assert time.monotonic() < end, "a clock that stands still was not seen"
+            time.sleep(0.01)
+    assert rig.told[-1].cause == "clock_stopped" and rig.last == "stop"
+    resting = Rig()
+    with Watchdog(resting.gate, period=0.001):
+        time.sleep(1.0)
+        assert not resting.gate.stopped
 
 
 def test_an_arm_in_another_mode_does_not_go_home_and_says_why(rig):

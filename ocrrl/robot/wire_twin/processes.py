@@ -40,6 +40,14 @@ class ServerProcess:
     def running(self) -> bool:
         return self._process.poll() is None
 
+    def pause(self) -> None:
+        """Let it stand still, as a cable that was pulled does."""
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        os.killpg(self._process.pid, signal.SIGCONT)
+
     def close(self) -> None:
         """End the process and whatever it started."""
         if self.running:

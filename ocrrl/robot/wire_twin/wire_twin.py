@@ -9,6 +9,7 @@ import numpy as np
 from ocrrl.perception.frames import Intrinsics
 from ocrrl.perception.realsense_reader import RealSenseReader
 from ocrrl.perception.software_camera import SoftwareCamera
+from ocrrl.robot.arm import Arm
 from ocrrl.robot.arm_cell import OpenedCamera, assemble
 from ocrrl.robot.arm_environment import ArmEnvironment
 from ocrrl.robot.cell_file import CameraSection, read_cell_file
@@ -27,10 +28,15 @@ CELL_FILE = Path("cells/wire_twin.yaml")
 
 
 def open_wire_twin(
-    scene: TabletopScene, folder: Path, clock: Callable[[], float], cell_file: Path = CELL_FILE
+    scene: TabletopScene,
+    folder: Path,
+    clock: Callable[[], float],
+    cell_file: Path = CELL_FILE,
+    inspected: Callable[[Arm], Arm] = lambda arm: arm,
 ) -> ArmEnvironment:
     """The wire twin with the tabletop task of `scene`; its logs go to `folder`, `clock` [s] dates its faults.
 
+    `inspected` may put an arm of its own between the safety gate and the driver.
     Raises ValueError for a cell file that is wrong, RuntimeError when a process does not start.
     """
     file, task = read_cell_file(cell_file), scene.task
@@ -54,7 +60,7 @@ def open_wire_twin(
             name=NAME,
             task=task,
             file=file,
-            arm=arm,
+            arm=inspected(arm),
             cameras=cameras,
             tracker=make_tracker(task, file.tracking, FR3),
             operator=TwinOperator(arm_server.told["state"], arm_server.told["table"]),
