@@ -62,9 +62,7 @@ def teleoperate(options: argparse.Namespace, clock: Clock, told: Callable[[str],
         closing(_device(options.device, task, opened, keys)) as device,
     ):
         operator = _operator(options.operator or (approval.operator if approval else "nobody"), keys, beside)
-        summary = record_session(
-            opened, device, operator, folder, seeds, config, clock, package_versions(), lambda line: told(line)
-        )
+        summary = record_session(opened, device, operator, folder, seeds, config, package_versions(), told)
     counts = f"{len(summary.successes)} successes, {len(summary.failures)} failures, {summary.discarded} discarded"
     told(f"{cell.name}, {cell.stands_for}: {counts}; it ended: {summary.ended}")
     told(f"Next: dvc add {folder}, and in params.yaml tabletop_tasks.{task.slug}.episodes: {folder}/successes")

@@ -6,6 +6,8 @@ import pytest
 
 from ocrrl.cli import main
 from ocrrl.datasets.episode_store import read_episode
+from ocrrl.datasets.ingest import IngestConfig, ingest
+from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from tests.pipeline_copy import ROOT
 
 SCRIPTED = ("teleoperate", "cube_lift", "--device", "scripted", "--session", "monday", "--episodes", "1")
@@ -51,3 +53,5 @@ def test_a_script_records_on_the_wire_twin_what_its_tracker_sees(tmp_path, monke
     episode = read_episode(path)
     assert episode.attributes.success and episode.attributes.cell == "wire_twin"
     assert (episode.object_confidence > 0.5).mean() > 0.5
+    places = (tmp_path / name for name in ("dataset", "normalised", "report.json"))
+    assert ingest(path.parent, CUBE_LIFT, *places, IngestConfig()).accepted == (path.name,)

@@ -151,6 +151,8 @@ class ArmEnvironment:
     def step(self, actions: np.ndarray, ids: np.ndarray) -> StepResult:
         (action,) = limit(np.asarray(actions, float))
         reason = self._failure or self._operator.ended()
+        if self._steps == 0:  # questions may lie between the reset and the first step
+            self._tick = self._observed
         if not reason:
             reason = self._send(action)
         if reason:
@@ -162,6 +164,10 @@ class ArmEnvironment:
         if success or self._steps == self.tabletop_task.horizon:
             self._come_to_rest()
         return StepResult(np.zeros(1), np.array([success]))
+
+    def now(self) -> float:
+        """The arm's clock [s]."""
+        return self.gate.now()
 
     def calibration(self) -> dict[str, dict[str, object]]:
         """Where the cameras stand, for an episode's attributes."""

@@ -13,6 +13,10 @@ from ocrrl.robot.approval import Approval, Clock, NotApproved, begin_episode
 class RobotCell(Environment, Protocol):
     """An environment that a session can be run in."""
 
+    def now(self) -> float:
+        """The cell's clock [s], which control steps keep pace with."""
+        ...
+
     def calibration(self) -> dict[str, dict[str, object]]:
         """The cameras' poses and fields of view, for an episode's attributes."""
         ...
@@ -50,6 +54,10 @@ class GuardedCell:
 
     def capture(self, ids: np.ndarray) -> Images:
         return self._cell.capture(ids)
+
+    def now(self) -> float:
+        """The cell's clock [s]."""
+        return self._cell.now()
 
     def calibration(self) -> dict[str, dict[str, object]]:
         """The cell's."""

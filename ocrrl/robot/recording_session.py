@@ -29,7 +29,6 @@ _NUMBER = re.compile(r"\.?episode_(\d{6,})\.h5(\.partial)?")
 # Where several are said at one step, the first of these counts: a label is not lost to a stop.
 _ENDINGS: tuple[Event, ...] = ("discard", "failure", "success", "stop")
 
-Clock = Callable[[], float]
 Ending = Literal["success", "failure", "discard", "stop", "horizon"]
 
 
@@ -69,13 +68,12 @@ def record_session(
     folder: Path,
     seeds: Sequence[int],
     config: SessionConfig,
-    clock: Clock,
     versions: Mapping[str, str] | None = None,
     told: Callable[[str], object] = lambda line: None,
 ) -> SessionSummary:
     """Record `config.episodes` successful demonstrations in `cell` (N = 1) into `folder`, one seed an episode.
 
-    `clock` [s] is the cell's; rows are stamped with it. A discarded episode leaves nothing and is done again from the same
+    Rows are stamped with the cell's clock. A discarded episode leaves nothing and is done again from the same
     seed. `told` gets a line for each episode. Raises ValueError for a cell of more than one arm or too few seeds; what the
     cell raises (NotApproved, RuntimeError for a lost arm) ends the session, the episode in progress kept as interrupted.
     """
@@ -87,7 +85,7 @@ def record_session(
     with locked(folder / ".lock", f"{folder} must be recorded into by one session at a time, got a second one"):
         for kept in keep_interrupted(folder):
             told(f"an earlier session was cut short: {kept}")
-        session = _Session(cell, device, operator, folder, config, clock, dict(versions or {}), told)
+        session = _Session(cell, device, operator, folder, config, dict(versions or {}), told)
         return session.run(seeds)
 
 
@@ -117,12 +115,11 @@ class _Session:
         operator: Operator,
         folder: Path,
         config: SessionConfig,
-        clock: Clock,
         versions: dict[str, str],
         told: Callable[[str], object],
     ) -> None:
         self._cell, self._device, self._operator, self._folder = cell, device, operator, folder
-        self._config, self._clock, self._versions, self._told = config, clock, versions, told
+        self._config, self._versions, self._told = config, versions, told
         self._written: dict[Label, list[str]] = {"success": [], "failure": [], "discard": []}
 
     def run(self, seeds: Sequence[int]) -> SessionSummary:
@@ -182,7 +179,7 @@ class _Session:
         """Observe, read the device, step and write until the episode ends; how, and after how many steps."""
         began: float | None = None
         for step in range(self._config.max_steps or self._cell.tabletop_task.horizon):
-            now, observation, images = self._clock(), self._cell.observe(), self._cell.capture(_ONLY)
+            now, observation, images = self._cell.now(), self._cell.observe(), self._cell.capture(_ONLY)
             began = now if began is None else began
             reading = self._read()
             for ending in _ENDINGS:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.observations import Images, Observation
 from ocrrl.interface.protocols import PoseTracker, StepResult
 from ocrrl.perception.noisy_tracker import NoisyPoseTracker, TrackerErrors
@@ -118,6 +119,10 @@ class TwinCell:
         self._steps[ids] += 1
         self._tracker.update(ids, self._world.true_state().object_poses[ids])
         return result
+
+    def now(self) -> float:
+        """Simulated time since the first environment's reset [s]."""
+        return float(self._steps[0]) / CONTROL_HZ
 
     def close(self) -> None:
         """Free the renderer's context."""

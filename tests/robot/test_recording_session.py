@@ -29,6 +29,10 @@ class ToyCell(ToyEnvironment):
     def __init__(self):
         super().__init__(1, "toy")
         self.begun = []
+        self._ticks = itertools.count()
+
+    def now(self):
+        return 100.0 + next(self._ticks) / 20
 
     def reset(self, ids, seeds):
         self.begun += seeds
@@ -80,15 +84,10 @@ class Script(PlayedDevice):
         self.log.append("end")
 
 
-def clock():
-    ticks = itertools.count()
-    return lambda: 100.0 + next(ticks) / 20
-
-
 def session(folder, device, operator=None, cell=None, told=None, **config):
     config = SessionConfig(**({"episodes": 1} | config))
     cell, operator = cell or ToyCell(), operator or ScriptedOperator()
-    return record_session(cell, device, operator, folder, [7, 8, 9, 10], config, clock(), {"ocrrl": "0"}, told or print)
+    return record_session(cell, device, operator, folder, [7, 8, 9, 10], config, {"ocrrl": "0"}, told or print)
 
 
 def files(folder):
@@ -237,7 +236,7 @@ def test_in_the_twin_a_session_s_episodes_are_accepted_by_ingest(tmp_path):
     device = DemonstratorDevice(make_teleoperator("cube_lift", cell))
     config = SessionConfig(episodes=2, cell_decides=True)
     operator = ScriptedOperator(labels=["failure"] * 4)
-    summary = record_session(cell, device, operator, tmp_path / "session", [3, 4, 5, 6], config, clock())
+    summary = record_session(cell, device, operator, tmp_path / "session", [3, 4, 5, 6], config)
     cell.close()
     assert len(summary.successes) == 2
     out = [tmp_path / name for name in ("dataset", "normalised", "report.json")]
