@@ -65,9 +65,13 @@ class AsynchronousTracker:
         while not self._over.wait(IDLE):
             try:
                 frame = self._frames.latest()
-                with self._lock:
-                    forget, since = self._forget, self._since
-                    self._forget = False
+            except RuntimeError as error:  # a camera that was lost may come back
+                self._fail(error)
+                continue
+            with self._lock:
+                forget, since = self._forget, self._since
+                self._forget, self._failure = False, None
+            try:
                 if forget:
                     self._tracker.reset()
                 if frame is None or frame.captured <= max(seen, since):
@@ -80,6 +84,9 @@ class AsynchronousTracker:
                     if estimate.captured > self._since:
                         self._estimate = estimate
             except Exception as error:  # shown to whoever asks next: a dead thread must not look like an object at rest
-                with self._lock:
-                    self._failure = error
+                self._fail(error)
                 return
+
+    def _fail(self, error: Exception) -> None:
+        with self._lock:
+            self._failure = error
