@@ -46,6 +46,7 @@ CALM_WIDTHS = np.array([0.010, NARROW, NARROW])  # [m]
 LEAD = 0.02  # of score by which a less likely start must win
 PLAIN = 0.93  # inlier and explained shares from which on no other start is tried
 LEAST_SLIDE_PIXELS = 250.0  # of the picture in which a part that slides must be seen
+WRONG_PLACE = 0.3  # score under which another place that looks open is believed
 PLAIN_SLIDE = 0.6  # score from which on a part that slides is not looked for elsewhere
 JUMP, JUMP_A_FRAME = 0.03, 0.012  # [m]
 SETTLING_WIDTHS = np.geomspace(0.025, NARROW, 6)  # [m]
@@ -157,8 +158,9 @@ class GeometricTracker:
         again = track.lost_frames % RETRY == 0
         if again and (found is None or found.agreement.score < PLAIN_SLIDE):
             view = self._view(holder, scene, *within)
-            if track.place is None and view is not None:
-                track.place = find_open_part(track.body, slide, holder.placed, *view)
+            if view is not None and (found is None or found.agreement.score < WRONG_PLACE):
+                open_place = find_open_part(track.body, slide, holder.placed, *view)
+                track.place = track.place if open_place is None else open_place
             if track.place is not None and view is not None:
                 opening = rough_opening(track.body, slide, within, track.place, *view)
                 position = slide_pose(slide, within, track.place, opening)[1]
@@ -198,9 +200,7 @@ class GeometricTracker:
         self, track: Track, slide: Slide, within: tuple[np.ndarray, np.ndarray], position: np.ndarray, scene: Scene
     ) -> Fit | None:
         view = self._view(track, scene, within[0], position)
-        if view is None or track.place is None:
-            return None
-        return follow_slide(track.body, slide, within, track.place, position, *view)
+        return view and follow_slide(track.body, slide, within, track.place or 0, position, *view)
 
     def _holder(self, slide: Slide) -> Track:
         names = [tracked.name for tracked in self._task.objects]
