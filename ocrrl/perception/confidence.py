@@ -3,6 +3,8 @@
 `python -m benchmarks.tracking --split calibration` fits the coefficients on sequences that are never reported on.
 """
 
+from math import erf, sqrt
+
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -20,7 +22,7 @@ FEATURES = (
     "log rotation spread",
     "unknown",
 )
-COEFFICIENTS = np.array([0.74, 4.76, -9.48, -12.52, -9.51, 1.5, -0.72, -0.63, -4.0])
+COEFFICIENTS = np.array([2.23, 2.1, -7.28, -10.37, -7.66, 0.73, 0.71, -0.19, 0.26])
 """One a feature."""
 
 
@@ -46,8 +48,14 @@ def features(body: Body, fit: Fit) -> Float[np.ndarray, " F"]:
 
 
 def probability(features: Float[np.ndarray, " F"]) -> float:
-    """P(error < 10 mm and < 10 deg), symmetry left out of account."""
-    return float(1.0 / (1.0 + np.exp(-np.clip(features @ COEFFICIENTS, -30.0, 30.0))))
+    """P(error < 10 mm and < 10 deg), symmetry left out of account.
+
+    The regression's, times the chance that a normal error of the fit's own spreads is that small: few poses that nothing
+    holds fast are among those it was fitted to.
+    """
+    regressed = 1.0 / (1.0 + np.exp(-np.clip(features @ COEFFICIENTS, -30.0, 30.0)))
+    spread, turn_spread = 0.001 * 10 ** features[6], 0.01 * 10 ** features[7]
+    return float(regressed * erf(NEAR_POSITION / spread / sqrt(2)) * erf(NEAR_ROTATION / turn_spread / sqrt(2)))
 
 
 def fit_coefficients(

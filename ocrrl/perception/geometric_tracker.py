@@ -9,7 +9,7 @@ import numpy as np
 
 from ocrrl.interface import poses, rotations
 from ocrrl.interface.kinematics import ArmKinematics
-from ocrrl.interface.observations import CONFIDENCE_THRESHOLD, MAX_GRIPPER_WIDTH
+from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.perception.confidence import features, probability
 from ocrrl.perception.drawer_slide import (
@@ -29,13 +29,11 @@ from ocrrl.perception.object_tracker import PoseEstimate, RobotPosture
 from ocrrl.perception.pixels import NOMINAL_SPREAD, ColourModel, Pixels, pixels_of, tint_of, window_around
 from ocrrl.perception.pose_fit import Body, Fit, fit, mark_other, quaternion_of
 from ocrrl.perception.registration import classify_for, find, learned_colour, plausible
-from ocrrl.perception.signed_distance import signed_distance
 from ocrrl.perception.table_plane import TablePlane, find_table
-from ocrrl.perception.track_state import Scene, Track, scene_of
+from ocrrl.perception.track_state import Scene, Track, in_hand, scene_of
 
 MOST_PIXELS = 2400  # of a window
 MARGIN = 0.03  # [m] around an object in which its pixels are looked for
-HELD_WITHIN = 0.012  # [m] of an object's surface the gripper frame is when it holds it
 AT_REST = (0.002, 0.02)  # [m], [rad] a frame by which an object moves that nothing touches
 CARRIED = (0.004, 0.04)  # in the hand, against the hand
 MOVED = (0.020, 0.20)  # by something else
@@ -46,6 +44,7 @@ CALM_WIDTHS = np.array([0.010, NARROW, NARROW])  # [m]
 LEAD = 0.02  # of score by which a less likely start must win
 PLAIN = 0.93  # inlier and explained shares from which on no other start is tried
 LEAST_SLIDE_PIXELS = 250.0  # of the picture in which a part that slides must be seen
+WRONG_PLACE = 0.3  # score under which another place that looks open is believed
 PLAIN_SLIDE = 0.6  # score from which on a part that slides is not looked for elsewhere
 JUMP, JUMP_A_FRAME = 0.03, 0.012  # [m]
 SETTLING_WIDTHS = np.geomspace(0.025, NARROW, 6)  # [m]
@@ -115,7 +114,7 @@ class GeometricTracker:
         moved = (found.position - track.position) / dt if track.found and 0.0 < dt < 0.2 else np.zeros(3)
         track.velocity = 0.5 * track.velocity + 0.5 * moved
         self._take(track, found)
-        track.held = self._held(track, scene)
+        track.held = in_hand(track, scene)
 
     def _follow(self, track: Track, scene: Scene) -> Fit | None:
         """The fit from where the object should be by now; None where it is not to be seen there."""
@@ -152,17 +151,20 @@ class GeometricTracker:
             return
         found = None
         if track.place is not None and track.lost_frames == 0:
-            position = slide_pose(slide, within, track.place, opening_of(slide, within, track.place, track.position))[1]
-            found = self._slide_near(track, slide, within, position, scene)
+            opening = opening_of(slide, within, track.place, track.position)
+            found = self._slide_near(track, slide, within, track.place, opening, scene)
         again = track.lost_frames % RETRY == 0
-        if again and (found is None or found.agreement.score < PLAIN_SLIDE):
-            view = self._view(holder, scene, *within)
-            if track.place is None and view is not None:
-                track.place = find_open_part(track.body, slide, holder.placed, *view)
-            if track.place is not None and view is not None:
+        if (
+            again
+            and (found is None or found.agreement.score < PLAIN_SLIDE)
+            and (view := self._view(holder, scene, *within))
+        ):
+            if found is None or found.agreement.score < WRONG_PLACE:
+                open_place = find_open_part(track.body, slide, holder.placed, *view)
+                track.place = track.place if open_place is None else open_place
+            if track.place is not None:
                 opening = rough_opening(track.body, slide, within, track.place, *view)
-                position = slide_pose(slide, within, track.place, opening)[1]
-                other = self._slide_near(track, slide, within, position, scene)
+                other = self._slide_near(track, slide, within, track.place, opening, scene)
                 if other is not None and (found is None or other.agreement.score > found.agreement.score):
                     found = other
         if found is None or not plausible(found) or found.agreement.agree < LEAST_SLIDE_PIXELS:
@@ -195,12 +197,17 @@ class GeometricTracker:
         track.found, track.lost_frames = True, 0
 
     def _slide_near(
-        self, track: Track, slide: Slide, within: tuple[np.ndarray, np.ndarray], position: np.ndarray, scene: Scene
+        self,
+        track: Track,
+        slide: Slide,
+        within: tuple[np.ndarray, np.ndarray],
+        place: int,
+        opening: float,
+        scene: Scene,
     ) -> Fit | None:
+        position = slide_pose(slide, within, place, opening)[1]
         view = self._view(track, scene, within[0], position)
-        if view is None or track.place is None:
-            return None
-        return follow_slide(track.body, slide, within, track.place, position, *view)
+        return None if view is None else follow_slide(track.body, slide, within, place, position, *view)
 
     def _holder(self, slide: Slide) -> Track:
         names = [tracked.name for tracked in self._task.objects]
@@ -277,14 +284,6 @@ class GeometricTracker:
                 part = other.body.shape.slide is not None and self._holder(other.body.shape.slide) is track
                 mark_other(pixels, code, (track.body, rotation, position), other.placed, everything=part)
         return pixels, code
-
-    def _held(self, track: Track, scene: Scene) -> bool:
-        """Whether the hand is about the object and not wide open."""
-        if track.body.shape.stands:
-            return False
-        x, y, z = track.rotation.T @ (scene.tcp - track.position)
-        near = signed_distance(track.body.rows, x, y, z)[0] < HELD_WITHIN
-        return bool(near and scene.width < MAX_GRIPPER_WIDTH - 0.002)
 
     def _canonical(self, index: int) -> np.ndarray:
         """The object's pose (7,), of its symmetric equivalents the one nearest to its last confident orientation."""

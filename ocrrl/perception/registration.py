@@ -21,7 +21,7 @@ LEAST_WITH_PARTS = 0.75  # explained by a cabinet before its drawers are found
 LEAST_INLIER_TRACKED, MOST_CONTRADICTED_TRACKED, LEAST_PIXELS_TRACKED = 0.5, 0.25, 40.0
 FEW_PIXELS = 100.0  # of the picture, which cost a pose all its score
 REFINED = 5  # hypotheses of a region that are refined at full resolution
-LEAST_EXPLAINED, MOST_CONTRADICTED, LEAST_OPEN, LEAST_SCORE = 0.90, 0.12, 0.70, 0.78
+LEAST_EXPLAINED, MOST_CONTRADICTED, LEAST_OPEN, LEAST_SCORE = 0.90, 0.12, 0.88, 0.78
 SPREAD, TURN_SPREAD = 0.05, 0.6  # [m], [rad] of a hypothesis
 LEARNED_SPREAD, MOST_LEARNED = np.array([0.03, 0.045, 0.10]), np.array([0.06, 0.09, 0.16])  # of a tint that was seen
 

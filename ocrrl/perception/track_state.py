@@ -6,12 +6,16 @@ import numpy as np
 
 from ocrrl.interface import rotations
 from ocrrl.interface.kinematics import ArmKinematics
+from ocrrl.interface.observations import MAX_GRIPPER_WIDTH
 from ocrrl.perception.frames import Frame
 from ocrrl.perception.object_tracker import RobotPosture
 from ocrrl.perception.pixels import ColourModel
 from ocrrl.perception.pose_fit import Body
 from ocrrl.perception.robot_mask import robot_capsules
+from ocrrl.perception.signed_distance import signed_distance
 from ocrrl.perception.table_plane import TablePlane
+
+HELD_WITHIN = 0.012  # [m] of an object's surface the gripper frame is when it holds it
 
 
 @dataclass
@@ -61,3 +65,10 @@ def scene_of(frame: Frame, robot: RobotPosture, table: TablePlane, kinematics: A
     pose = kinematics.gripper_pose(np.asarray(robot.joint_positions, float)[None])[0]
     capsules = robot_capsules(kinematics, robot)
     return Scene(frame, table, capsules, pose[:3], rotations.to_matrix(pose[3:]), float(robot.gripper_width))
+
+
+def in_hand(track: Track, scene: Scene) -> bool:
+    """Whether the hand is about the object and not wide open."""
+    x, y, z = track.rotation.T @ (scene.tcp - track.position)
+    near = signed_distance(track.body.rows, x, y, z)[0] < HELD_WITHIN
+    return bool(near and scene.width < MAX_GRIPPER_WIDTH - 0.002 and not track.body.shape.stands)
