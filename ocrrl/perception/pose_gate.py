@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from ocrrl.interface import rotations
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD, MAX_GRIPPER_WIDTH
+from ocrrl.perception import rigid
 from ocrrl.perception.object_tracker import PoseEstimate
 
 
@@ -75,12 +75,14 @@ class PoseGate:
                 confidence[index] = 0.0
             if confidence[index] >= CONFIDENCE_THRESHOLD:
                 near = np.linalg.norm(poses[index, :3] - gripper_pose[:3]) <= self._config.grasp_reach
-                followed.in_hand = pose_in(gripper_pose, poses[index]) if near and closed_on_something else None
+                followed.in_hand = (
+                    rigid.compose(rigid.inverse(gripper_pose), poses[index]) if near and closed_on_something else None
+                )
                 followed.hidden_since = None
             elif followed.in_hand is not None and closed_on_something:
                 followed.hidden_since = now if followed.hidden_since is None else followed.hidden_since
                 if now - followed.hidden_since <= self._config.hold_grasped:
-                    poses[index] = pose_from(gripper_pose, followed.in_hand)
+                    poses[index] = rigid.compose(gripper_pose, followed.in_hand)
                     confidence[index] = CONFIDENCE_THRESHOLD
             else:
                 followed.in_hand = None
@@ -122,14 +124,3 @@ class _Followed:
 
 def _reachable(before: np.ndarray, after: np.ndarray, seconds: float, config: PoseGateConfig) -> bool:
     return bool(np.linalg.norm(after - before) <= config.jump_slack + config.max_speed * max(seconds, 0.0))
-
-
-def pose_in(frame: Float[np.ndarray, " 7"], pose: Float[np.ndarray, " 7"]) -> Float[np.ndarray, " 7"]:
-    """`pose` as seen from `frame`, both given in the same third frame."""
-    back = rotations.conjugate(frame[3:])
-    return np.concatenate([rotations.rotate(back, pose[:3] - frame[:3]), rotations.multiply(back, pose[3:])])
-
-
-def pose_from(frame: Float[np.ndarray, " 7"], pose: Float[np.ndarray, " 7"]) -> Float[np.ndarray, " 7"]:
-    """`pose` given in `frame`, in the frame that `frame` is given in."""
-    return np.concatenate([frame[:3] + rotations.rotate(frame[3:], pose[:3]), rotations.multiply(frame[3:], pose[3:])])
