@@ -3,6 +3,7 @@
 import argparse
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 
@@ -22,9 +23,15 @@ from ocrrl.perception.calibration.view_folder import (
     write_view,
 )
 from ocrrl.perception.frames import Frame, FrameSource
-from ocrrl.robot.arm import ArmState
+from ocrrl.perception.realsense import FrameSets
+from ocrrl.perception.realsense_openers import open_device
+from ocrrl.perception.realsense_reader import RealSenseReader
+from ocrrl.robot.arm import Arm, ArmState
+from ocrrl.robot.cell_file import read_cell_file
 from ocrrl.robot.fr3 import FR3
-from ocrrl.robot.operator_prompt import Ask
+from ocrrl.robot.fr3_cell import first_frame
+from ocrrl.robot.franky_arm import FrankyArm
+from ocrrl.robot.operator_prompt import Ask, ask_at_terminal
 
 STILL_FOR = 0.4
 """The arm must have stood still so long before a picture [s]; it swings after it has stopped."""
@@ -46,6 +53,9 @@ def calibrate(options: argparse.Namespace, today: date, write: Write = print) ->
         print_board(CharucoBoard(), options.board)
         write(f"{options.board}: print it at 100 %, then measure the line that is to be 100 mm long")
     if options.step == "views":
+        calibrate_views(options.folder, options.camera, options.out, today, write)
+    if options.step == "live":
+        take_views(options.cell_file, options.camera, options.folder, ask_at_terminal, write)
         calibrate_views(options.folder, options.camera, options.out, today, write)
 
 
@@ -102,6 +112,40 @@ def calibrate_views(
     write_calibration(out, calibration)
     write(f"{out}: written")
     return calibration
+
+
+def take_views(
+    cell_file: Path,
+    camera: str,
+    folder: Path,
+    ask: Ask,
+    write: Write = print,
+    connect: Callable[[str, bool], Arm] = FrankyArm,
+    open_camera: Callable[[str, int, int, int, bool], FrameSets] = open_device,
+) -> int:
+    """Views of the board from a camera and the arm of `cell_file` into `folder`; how many there are then.
+
+    The arm is read and never commanded. Raises ValueError for a cell file that is wrong or a camera that it does not name,
+    RuntimeError for an arm or camera that is not there, and as `capture_views`.
+    """
+    file = read_cell_file(cell_file)
+    if camera not in file.cameras:
+        raise ValueError(f"{cell_file} must name camera {camera}, it names {', '.join(file.cameras)}")
+    section = file.cameras[camera]
+    with ExitStack() as opened:
+        arm = connect(file.arm.host, file.arm.enforce_realtime)
+        opened.callback(arm.close)
+        frame_sets = open_camera(section.serial, section.width, section.height, section.frames_per_second, False)
+        frames = RealSenseReader(frame_sets, arm.now)
+        opened.callback(frames.close)
+        setup = CaptureSetup(
+            camera=camera,
+            serial=section.serial,
+            mounting="wrist" if section.on_hand else "fixed",
+            intrinsics=first_frame(frames).intrinsics,
+            board=CharucoBoard(),
+        )
+        return capture_views(frames, arm.state, ask, setup, folder, write)
 
 
 def capture_views(

@@ -1,4 +1,5 @@
 import json
+import threading
 import time
 from dataclasses import replace
 from datetime import date
@@ -6,11 +7,12 @@ from datetime import date
 import numpy as np
 import pytest
 
-from ocrrl.calibrate import calibrate_views, capture_views
+from ocrrl.calibrate import calibrate_views, capture_views, take_views
 from ocrrl.cli import main
 from ocrrl.interface.tabletop_tasks import HOME_JOINTS
 from ocrrl.perception import rigid
 from ocrrl.perception.calibration.calibration_file import read_calibration
+from ocrrl.perception.calibration.charuco_board import CharucoBoard
 from ocrrl.perception.calibration.view_folder import CaptureSetup, read_setup, read_views, write_setup, write_view
 from ocrrl.perception.frames import Frame
 from ocrrl.perception.realsense_reader import ReaderLimits, RealSenseReader
@@ -18,6 +20,7 @@ from ocrrl.perception.software_camera import SoftwareCamera
 from ocrrl.robot.arm import ArmState
 from ocrrl.robot.fr3 import FR3
 from tests.perception.calibration.synthetic_views import BOARD, D435, SyntheticCell, project
+from tests.robot.scripted_arm import ScriptedArm
 
 SETUP = CaptureSetup("front", "0123", "fixed", D435, BOARD)
 TODAY = date(2026, 11, 25)
@@ -180,6 +183,56 @@ def test_views_come_through_the_cameras_reader(cell, tmp_path):
         assert corners is not None
         seen = cell.board_in_camera(FR3.gripper_pose(posture[None])[0])
         assert np.abs(corners.pixels - project(seen, BOARD.corners[corners.ids])).max() < 1.0
+
+
+CELL_FILE = """
+arm: {host: 10.0.0.9}
+cameras:
+  front: {serial: "0123", depth: true, calibration: cells/front.json, view_left: 0, view_top: 0, view_size: 480}
+tracking: {camera: front}
+"""
+
+
+def test_live_views_are_taken_from_the_camera_and_the_arm_of_a_cell_file(cell, tmp_path):
+    (tmp_path / "cell.yaml").write_text(CELL_FILE)
+    camera = SoftwareCamera(D435, serial="0123", has_depth=False)
+    arm, over = ScriptedArm(), threading.Event()
+    opened: list[tuple] = []
+
+    def push() -> None:
+        while not over.wait(0.01):
+            arm.pass_time(0.05)
+            camera.push(cell.picture(arm.measured.joint_positions), None, arm.time)
+
+    posture = cell.joints(1)[0]
+    arm.measured = replace(arm.measured, joint_positions=posture)
+    answers = iter(["t", ""])
+    pushing = threading.Thread(target=push, daemon=True)
+    pushing.start()
+    try:
+        count = take_views(
+            tmp_path / "cell.yaml",
+            "front",
+            tmp_path / "views",
+            lambda question: next(answers),
+            lambda _: None,
+            connect=lambda host, realtime: (opened.append((host, realtime)), arm)[1],
+            open_camera=lambda *asked: (opened.append(asked), camera)[1],
+        )
+    finally:
+        over.set()
+        pushing.join()
+    assert count == 1 and opened == [("10.0.0.9", True), ("0123", 640, 480, 30, False)]
+    assert read_setup(tmp_path / "views") == replace(SETUP, board=CharucoBoard())
+    (view,) = read_views(tmp_path / "views", D435)
+    np.testing.assert_allclose(view.joint_positions, posture)
+    assert arm.received == ["close"]
+
+
+def test_a_camera_that_the_cell_file_does_not_name_is_refused(tmp_path):
+    (tmp_path / "cell.yaml").write_text(CELL_FILE)
+    with pytest.raises(ValueError, match="must name camera wrist, it names front"):
+        take_views(tmp_path / "cell.yaml", "wrist", tmp_path / "views", lambda question: "")
 
 
 def test_capturing_goes_on_where_it_was_and_refuses_another_setup(cell, tmp_path):
