@@ -45,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _run(options)
         sys.stdout.flush()
         return code
+    except KeyboardInterrupt:
+        print(f"ocrrl {options.command}: interrupted; what was finished is kept", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # `ocrrl lineage ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -141,7 +144,9 @@ def _parser() -> argparse.ArgumentParser:
     teleoperate.add_argument("--cell", required=True, help="rehearsal, wire_twin or fr3")
     teleoperate.add_argument("--cell-file", type=Path, help="in place of cells/<cell>.yaml")
     teleoperate.add_argument("--device", required=True, choices=("spacemouse", "gamepad", "scripted"))
-    teleoperate.add_argument("--session", required=True, help="name of the folder under data/episodes/<task>; goes on")
+    teleoperate.add_argument(
+        "--session", required=True, help="name of the folder under data/episodes/<task>; one that is there is added to"
+    )
     teleoperate.add_argument("--episodes", type=int, required=True, help="successful demonstrations wanted")
     teleoperate.add_argument("--operator", help="who teleoperates; the one who approved when left out")
     view = commands.add_parser("view", help="look at an episode in Rerun")

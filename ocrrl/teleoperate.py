@@ -14,7 +14,7 @@ from ocrrl.robot.file_lock import locked
 from ocrrl.robot.guarded_cell import RobotCell
 from ocrrl.robot.operator_at_terminal import OperatorAtTerminal
 from ocrrl.robot.operator_prompt import obtain_approval
-from ocrrl.robot.recording_session import SessionConfig, record_session
+from ocrrl.robot.recording_session import SessionConfig, next_number, record_session
 from ocrrl.robot.teleoperation.device import TeleoperationDevice
 from ocrrl.robot.teleoperation.operator import Label, Operator, TerminalOperator
 from ocrrl.robot.terminal_keys import TerminalKeys
@@ -50,7 +50,8 @@ def teleoperate(options: argparse.Namespace, clock: Clock, told: Callable[[str],
     config = SessionConfig(options.episodes, cell_decides=options.device == SCRIPTED)
     folder = DATA / "episodes" / task.slug / options.session
     approval = obtain_approval(cell, options.session, task.slug, options.episodes, clock)
-    seeds = initial_state_seeds("record", ATTEMPTS * options.episodes, SEEDS_PER_RANGE // 2)
+    first = SEEDS_PER_RANGE // 2 + (next_number(folder) if folder.is_dir() else 0)  # a session that goes on, goes on
+    seeds = initial_state_seeds("record", ATTEMPTS * options.episodes, first)
     keys = None if options.device == SCRIPTED else TerminalKeys()
     beside = OperatorAtTerminal(keys) if keys and cell.name == "fr3" else None
     busy = f"cell {cell.name} must run one session at a time, got a second one"

@@ -98,6 +98,12 @@ class CellFile:
     max_calibration_age_days: float = 30.0
 
     def __post_init__(self) -> None:
+        self.limits.require_within_ceilings()
+        if not self.max_calibration_age_days > 0:
+            raise ValueError(f"max_calibration_age_days must be above 0, got {self.max_calibration_age_days}")
+        serials = [section.serial for section in self.cameras.values()]
+        if len(set(serials)) < len(serials):
+            raise ValueError(f"cameras must have serial numbers of their own, got {', '.join(serials)}")
         camera = self.cameras.get(self.tracking.camera)
         if camera is None or not camera.depth:
             with_depth = ", ".join(name for name, section in self.cameras.items() if section.depth) or "none"
@@ -112,9 +118,12 @@ def read_cell_file(path: Path) -> CellFile:
     Raises ValueError that names the file, the key, what was required and what was got.
     """
     if not path.is_file():
-        raise ValueError(f"{path} must be a cell file, it is not there; copy cells/fr3.yaml and edit it ({NEXT_STEP})")
+        raise ValueError(
+            f"{path} must be a cell file, it is not there; run in the project's folder, or copy cells/fr3.yaml and edit it "
+            f"({NEXT_STEP})"
+        )
     try:
-        sections = yaml.safe_load(path.read_text())
+        sections = yaml.load(path.read_text(), _OnceOnly)
     except yaml.YAMLError as error:
         raise ValueError(f"{path} must be YAML: {error}") from error
     if not isinstance(sections, dict):
@@ -141,6 +150,18 @@ def read_cell_file(path: Path) -> CellFile:
         return build(CellFile, built, str(path), complete=False)
     except ParamsError as error:
         raise ValueError(f"{error} ({NEXT_STEP})") from error
+
+
+class _OnceOnly(yaml.SafeLoader):
+    """YAML in which no key may come twice: the second would silently replace the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{twice[0]} must be given once, it is twice", node.start_mark
+            )
+        return super().construct_mapping(node, deep)
 
 
 def _section(section: type, values: Any, where: str) -> Any:

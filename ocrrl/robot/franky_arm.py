@@ -54,10 +54,13 @@ class FrankyArm:
             raise RuntimeError(NOT_HOMED.format(host=host, width=width))
         self._gripper = GripperThread(hand)
         self._tracker: Any = None
+        self._latest = 0.0  # [s]
 
     def now(self) -> float:
         with self._failures("the clock could not be read"):
-            return self._robot.state.time.to_sec()
+            # A state that was read a moment ago by another thread may be the older one: the clock does not go back.
+            self._latest = max(self._latest, self._robot.state.time.to_sec())
+            return self._latest
 
     def state(self) -> ArmState:
         with self._failures("the state could not be read"):

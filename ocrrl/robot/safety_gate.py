@@ -1,10 +1,11 @@
 """Nothing reaches an arm but through here: what is unsafe is pulled back or refused, and who falls silent is held.
 
 A command is refused, and the arm holds from that moment, when it is old, not finite, not a rotation, far outside the
-workspace, a jump, tilted too far, would bring a joint to its limit, or when the operator has not enabled motion or the arm
-is not ready or its state is old. A command that only asks for a little too much is pulled back. `watch`, called once a
-control period by a `Watchdog`, holds an arm whose commands have run out, and stops one that has held for too long; it is
-then `recover` that makes it follow again. Every fault is kept with its cause.
+workspace, a jump, tilted too far, would bring a joint to its limit, or when the operator has not enabled motion or the
+arm's state is old; a good command goes on from there. An arm that is not ready (a reflex, a user stop) is stopped. A command
+that only asks for a little too much is pulled back. `watch`, called once a control period by a `Watchdog`, holds an arm
+whose commands have run out, and stops one that has held for too long. A stopped arm follows nothing until `recover`.
+Every fault is kept with its cause.
 """
 
 import threading
@@ -42,6 +43,7 @@ class SafetyGate:
         self._followed: ArmCommand | None = None
         self._held_since: float | None = None
         self._stopped = self._homing = False
+        self._stopped_by = "on demand"
         self.faults: list[Fault] = []
 
     @property
@@ -112,6 +114,7 @@ class SafetyGate:
         """End all motion; nothing is followed until `recover`."""
         with self._lock:
             self._followed, self._held_since, self._stopped = None, None, True
+            self._stopped_by = "on demand"
             self._arm.stop()
 
     def recover(self) -> None:
@@ -151,7 +154,7 @@ class SafetyGate:
         """Why `command` cannot be followed at all."""
         limits = self._limits
         if self._stopped:
-            return "stopped", "the arm was stopped and not recovered"
+            return "stopped", f"the arm was stopped ({self._stopped_by}) and not recovered"
         if not self._enabled():
             return "not_enabled", "the operator has not enabled motion"
         if (unfit := self._unfit(state, now)) is not None:
@@ -242,6 +245,11 @@ class SafetyGate:
 
     def _refuse(self, now: float, cause: Cause, detail: str) -> Applied:
         """Hold from now on, and say why; a stopped arm stays stopped."""
+        if (
+            cause == "not_ready" and not self._stopped
+        ):  # a reflex, a user stop: a person looks before anything moves again
+            self._stop(now, cause, detail)
+            return Applied(None, refused=f"{cause}: {detail}")
         self._report(now, cause, detail)
         if not self._stopped and self._held_since is None:  # told again at each refusal, a compliant arm would sink
             self._followed, self._held_since = None, now
@@ -254,6 +262,7 @@ class SafetyGate:
     def _stop(self, now: float, cause: Cause, detail: str) -> None:
         self._report(now, cause, detail)
         self._followed, self._held_since, self._stopped = None, None, True
+        self._stopped_by = f"{cause}: {detail}"
         try:
             self._arm.stop()
         except RuntimeError as error:

@@ -6,6 +6,22 @@ import numpy as np
 
 from ocrrl.interface.actions import ROTATION_LEASH, TRANSLATION_LEASH
 
+REACH = 1.0  # [m]; the FR3's is 0.855
+CEILINGS = {
+    "workspace_margin": 0.10,
+    "max_tilt": 1.6,
+    "max_speed": 1.0,
+    "max_rotation_speed": 2.5,
+    "max_jump": 0.15,
+    "max_rotation_jump": 0.8,
+    "leash": 0.08,
+    "rotation_leash": 0.5,
+    "max_state_age": 0.25,
+    "max_time_to_live": 0.5,
+    "hold_before_stop": 10.0,
+}
+"""What no cell file may go beyond: a limit that a slip of the finger lifts is none."""
+
 
 @dataclass(frozen=True)
 class SafetyLimits:
@@ -54,3 +70,12 @@ class SafetyLimits:
             value = getattr(self, name)
             if not (np.isfinite(value) and value > 0):
                 raise ValueError(f"{name} must be a number above 0, got {value}")
+
+    def require_within_ceilings(self) -> None:
+        """ValueError for what no cell may be allowed."""
+        for name, most in CEILINGS.items():
+            if getattr(self, name) > most:
+                raise ValueError(f"limits.{name} must be at most {most}, whatever the cell, got {getattr(self, name)}")
+        if max(map(abs, (*self.workspace_low, *self.workspace_high))) > REACH:
+            box = f"{self.workspace_low} to {self.workspace_high}"
+            raise ValueError(f"limits.workspace_low and workspace_high must be within {REACH} m of the base, got {box}")

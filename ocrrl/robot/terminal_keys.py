@@ -31,9 +31,9 @@ class TerminalKeys:
         self.pressed: frozenset[str] = frozenset()
 
     def begin(self) -> None:
-        """Listen; what was typed before is forgotten."""
-        self.pressed = frozenset()
+        """Listen; what was typed before is forgotten, unless it listens already: a stop must not be."""
         if self._thread is None:
+            self.pressed = frozenset()
             self._before = termios.tcgetattr(self._terminal)
             tty.setcbreak(self._terminal, termios.TCSAFLUSH)
             self._over.clear()

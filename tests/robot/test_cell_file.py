@@ -81,6 +81,13 @@ def without(*keys):
         (changed("tracking", "estimator", to="remote"), "tracking.address must be given for the remote estimator"),
         (changed("tracking", "max_age", to=0), "tracking.max_age must be above 0, got 0"),
         (changed("limits", "max_speed", to=-1), "limits.max_speed must be a number above 0, got -1"),
+        (
+            changed("limits", "max_speed", to=100.0),
+            "limits.max_speed must be at most 1.0, whatever the cell, got 100.0",
+        ),
+        (changed("limits", "workspace_high", to=[5.0, 0.4, 0.6]), "must be within 1.0 m of the base"),
+        (changed("cameras", "wrist", "serial", to="000000000000"), "must have serial numbers of their own"),
+        (changed("max_calibration_age_days", to=-1), "max_calibration_age_days must be above 0"),
         (changed("limits", "workspace_low", to=[9, 9, 9]), "limits.workspace_low must be below workspace_high"),
     ],
 )
@@ -89,6 +96,13 @@ def test_what_is_wrong_is_named_with_the_file_and_what_was_required(fr3, read, c
     with pytest.raises(ValueError, match=message) as raised:
         read(fr3)
     assert "cell.yaml" in str(raised.value)
+
+
+def test_a_key_that_comes_twice_is_refused(tmp_path):
+    text = (PROJECT / "cells" / "fr3.yaml").read_text() + "limits: {max_speed: 0.2}\n"
+    (tmp_path / "cell.yaml").write_text(text)
+    with pytest.raises(ValueError, match="limits must be given once, it is twice"):
+        read_cell_file(tmp_path / "cell.yaml")
 
 
 def test_a_file_that_is_not_there_or_no_yaml_says_what_to_do(tmp_path):

@@ -225,7 +225,7 @@ def test_nothing_moves_before_the_operator_enables_it_nor_after(rig):
     assert "home" not in rig.arm.received
 
 
-def test_an_old_state_and_an_arm_that_is_not_ready_hold(rig):
+def test_an_old_state_is_held_and_an_arm_that_is_not_ready_is_stopped_until_a_person_looked(rig):
     rig.arm.frozen = True
     rig.arm.pass_time(0.06)
     assert rig.send().refused.startswith("stale_state: ")
@@ -234,7 +234,9 @@ def test_an_old_state_and_an_arm_that_is_not_ready_hold(rig):
     assert rig.send().refused == ""
     rig.arm.measured = replace(rig.arm.measured, mode="reflex")
     rig.gate.watch()
-    assert rig.last == "hold" and rig.told[-1].cause == "not_ready" and "got reflex" in rig.told[-1].detail
+    assert rig.last == "stop" and rig.told[-1].cause == "not_ready" and "got reflex" in rig.told[-1].detail
+    rig.arm.measured = replace(rig.arm.measured, mode="ready")
+    assert "the arm was stopped (not_ready: " in rig.send().refused and rig.last == "stop"
 
 
 def test_an_arm_out_of_reach_is_stopped_in_name_and_nothing_is_sent_when_it_is_back(rig):

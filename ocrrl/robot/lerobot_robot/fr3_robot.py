@@ -59,7 +59,9 @@ OpenCell = Callable[[FR3RobotConfig], OpenedCell]
 def open_cell_file(config: FR3RobotConfig) -> OpenedCell:
     """The hardware of the cell file `config.cell`, once an operator has approved so many episodes."""
     cell = cell_named("fr3")
-    obtain_approval(cell, config.session, tabletop_task(config.tabletop_task).slug, config.episodes, time.time)
+    approval = obtain_approval(
+        cell, config.session, tabletop_task(config.tabletop_task).slug, config.episodes, time.time
+    )
     file = read_cell_file(config.cell)
     with ExitStack() as opened:
         hardware = open_hardware(file, time.time, opened)
@@ -67,7 +69,8 @@ def open_cell_file(config: FR3RobotConfig) -> OpenedCell:
         for source in frames.values():
             first_frame(source)
         opened.pop_all()  # from here on `disconnect` closes them
-    return OpenedCell(hardware.arm, file.limits, FR3, lambda: True, frames)
+    expires = approval.expires if approval else 0.0
+    return OpenedCell(hardware.arm, file.limits, FR3, lambda: time.time() < expires, frames)
 
 
 class FR3Robot(Robot):
