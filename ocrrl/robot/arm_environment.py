@@ -21,7 +21,7 @@ from ocrrl.perception.asynchronous_tracker import AsynchronousTracker, PostureHi
 from ocrrl.perception.frames import FrameSource
 from ocrrl.perception.object_tracker import PoseEstimate, RobotPosture
 from ocrrl.perception.pose_gate import PoseGate
-from ocrrl.robot.arm import ArmCommand, ArmState
+from ocrrl.robot.arm import READY, ArmCommand, ArmState
 from ocrrl.robot.cell_operator import CellOperator
 from ocrrl.robot.safety_gate import SafetyGate
 
@@ -88,7 +88,7 @@ class ArmEnvironment:
         """Go home, have the table set and find every object. RuntimeError where the cell is not fit for an episode."""
         (seed,) = seeds
         self._operator.clear()
-        if self.gate.stopped:
+        if self.gate.stopped or self.gate.state().mode != READY:
             self.gate.recover()
         self.gate.home(self.tabletop_task.home_joints)
         self._operator.set_up(int(seed))
