@@ -111,6 +111,36 @@ def test_a_server_that_dies_is_an_arm_that_cannot_be_reached(server, arm):
     wait_for(refused, "a command to be refused")
 
 
+def test_after_a_motion_that_ended_unasked_nothing_is_followed_until_it_is_recovered(arm):
+    """franky-sim raises no reflexes (test_reflexes.py has them), but a motion that somebody else stops ends all the same."""
+    gate = SafetyGate(arm, SafetyLimits(), FR3, lambda: True)
+    here = gate.state().gripper_pose
+    drive(gate, here, steps=3)
+    arm._robot.stop()
+    wait_for(lambda: gate.state().mode != READY, "the motion to end")
+    for _ in range(3):
+        refused = gate.command(ArmCommand(here, 1.0, gate.now(), 0.15)).refused
+        assert refused.startswith("not_ready: ") and "its motion ended" in refused
+    with pytest.raises(RuntimeError, match="the command was not taken: its motion ended: .*must be recovered first"):
+        arm.command(ArmCommand(here, 1.0, gate.now(), 0.15))
+    with pytest.raises(RuntimeError, match="the arm did not come home: its motion ended: .*must be recovered first"):
+        gate.home(HOME_JOINTS)
+    gate.recover()
+    drive(gate, here, steps=3)
+
+
+def test_a_robot_with_another_hand_is_refused(server):
+    """Its targets would be off by the difference: the first one would be a leap."""
+    from ocrrl.robot.franky_arm import FrankyArm
+
+    address = server.stdout.readline().strip()
+    longer = np.eye(4)
+    longer[2, 3] = 0.02
+    franky.Robot(address, realtime_config=franky.RealtimeConfig.Ignore).set_ee(longer.ravel(order="F").tolist())
+    with pytest.raises(RuntimeError, match=r"must have the Franka Hand .* got one that is 20\.0 mm and 0\.0 deg off"):
+        FrankyArm(address, enforce_realtime=False)
+
+
 def test_a_robot_that_is_not_there_is_named():
     from ocrrl.robot.franky_arm import FrankyArm
 

@@ -20,7 +20,8 @@ PYTHON = os.environ.get("OCRRL_FRANKA_SIM_PYTHON", "")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
-        not PYTHON, reason="OCRRL_FRANKA_SIM_PYTHON must be the Python of an environment with franka-sim: docs/safety.md"
+        not PYTHON,
+        reason="OCRRL_FRANKA_SIM_PYTHON must be the Python of an environment with franka-sim: docs/safety.md",
     ),
 ]
 ADDRESS = "127.77.0.1"  # loopback; the ports are Franka's own, and franky-sim takes them at 127.0.0.1 and on
@@ -169,9 +170,7 @@ def test_a_reflex_on_the_way_home_is_told_and_the_arm_comes_home_after_it(robot,
     assert robot.motions == motions
     gate.recover()
     gate.home(begun.joint_positions)
-    wait_for(
-        lambda: np.abs(gate.state().joint_positions - begun.joint_positions).max() < 0.01, "the arm to come home"
-    )
+    wait_for(lambda: np.abs(gate.state().joint_positions - begun.joint_positions).max() < 0.01, "the arm to come home")
 
 
 def test_a_robot_that_was_in_reflex_before_we_came_names_it(robot, arm, gate):
