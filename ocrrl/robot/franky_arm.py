@@ -2,7 +2,9 @@
 
 franky is imported here and nowhere else (`pip install 'ocrrl[robot]'`). Its tracker holds the last target for ever, so it
 stands behind a `SafetyGate`, whose watchdog does not. `O_T_EE` may be the desired pose; where the gripper is comes from
-the measured joints and our own chain.
+the measured joints and our own chain. The robot takes a target for its own end effector, so that one must be ours: it is
+compared at the start. After a motion that ended unasked (a reflex, a user stop, lost commands) nothing is followed until
+`recover`, whatever mode the robot is in by then.
 """
 
 import contextlib
@@ -11,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ocrrl.interface import rotations
 from ocrrl.robot.arm import READY, Applied, ArmCommand, ArmState
-from ocrrl.robot.fr3 import FR3
+from ocrrl.robot.fr3 import FR3, HAND_YAW, TCP
 from ocrrl.robot.gripper_thread import GripperThread
 
 TRANSLATIONAL_STIFFNESS = 1500.0  # [N/m]
@@ -27,6 +30,8 @@ NEXT_STEP = {
 }
 """By the name of franky's RobotMode."""
 NOT_HOMED = "the hand of {host} must be homed, its fingers know {width:.3f} m of travel: Desk, end effector, homing"
+END_EFFECTOR_TOLERANCE = 0.002  # [m]
+END_EFFECTOR_ROTATION_TOLERANCE = 0.01  # [rad]
 NO_CONNECTION = (
     "robot {host} cannot be reached: {error}. Is it switched on, are the brakes open, is FCI activated in Desk, and is its "
     "address right in the cell file?"
@@ -37,7 +42,10 @@ class FrankyArm:
     """An `ocrrl.robot.arm.Arm`; every method raises RuntimeError, with franky's own words, when the robot fails."""
 
     def __init__(self, host: str, enforce_realtime: bool = True) -> None:
-        """Connect to the robot at `host`; without a real-time kernel `enforce_realtime` has to be False."""
+        """Connect to the robot at `host`, which does not move it; without a real-time kernel `enforce_realtime` has to be False.
+
+        Raises RuntimeError if it cannot be reached, or its end effector is not the Franka Hand.
+        """
         try:
             import franky
         except ImportError as error:
@@ -48,12 +56,16 @@ class FrankyArm:
             self._robot = franky.Robot(host, realtime_config=config)
             hand = franky.Gripper(host)
             width = float(hand.max_width)
+            end_effector = self._robot.state.F_T_EE
         except (franky.Exception, RuntimeError) as error:
             raise RuntimeError(NO_CONNECTION.format(host=host, error=error)) from error
         if width < HOMED_WIDTH:
             raise RuntimeError(NOT_HOMED.format(host=host, width=width))
+        x, y, z, w = end_effector.quaternion
+        check_end_effector(host, np.array([*end_effector.translation, w, x, y, z]))
         self._gripper = GripperThread(hand)
         self._tracker: Any = None
+        self._ended = ""  # why the last motion ended unasked
         self._latest = 0.0  # [s]
 
     def now(self) -> float:
@@ -96,13 +108,19 @@ class FrankyArm:
             self._end_tracking()
             if not self._robot.recover_from_errors():
                 raise RuntimeError(f"its errors remain: {self._mode(self._robot.state)}; look at Desk, and at the arm")
+            self._ended = ""
 
     def home(self, joint_positions: Sequence[float]) -> None:
         with self._failures("the arm did not come home"):
             self._end_tracking()
+            self._require_going_on()
             self._gripper.want(1.0)
             motion = self._franky.JointMotion(list(joint_positions), relative_dynamics_factor=HOMING_SPEED)
-            self._robot.move(motion)
+            try:
+                self._robot.move(motion)
+            except (self._franky.Exception, RuntimeError) as error:
+                self._note_end(error)
+            self._require_going_on()  # whoever asked for the state meanwhile may have been told of the error in our place
 
     def close(self) -> None:
         with contextlib.suppress(RuntimeError):
@@ -113,33 +131,49 @@ class FrankyArm:
         """READY, or why not."""
         if self._gripper.failure:
             return self._gripper.failure
+        tracker = self._tracker
         try:
             self._robot.poll_motion()  # asynchronous errors show only here
+            if tracker is not None and tracker is self._tracker and not tracker.is_running:
+                self._note_end("not by us")
         except (self._franky.Exception, RuntimeError) as error:
-            self._tracker = None
-            return f"its motion ended: {error}"
-        if self._tracker is not None and not self._tracker.is_running:
-            self._tracker = None
-            return "its motion ended"
+            self._note_end(error)
+        if self._ended:
+            return self._ended
         mode = state.robot_mode
         if mode in (self._franky.RobotMode.Idle, self._franky.RobotMode.Move):
             return READY
-        return f"{mode.name} ({NEXT_STEP[mode.name]})" if mode.name in NEXT_STEP else mode.name
+        return f"{mode.name} {state.current_errors} ({NEXT_STEP.get(mode.name, 'wait until it is over')})"
+
+    def _note_end(self, reason: object) -> None:
+        """Keep the first reason: it is the cause."""
+        self._tracker = None
+        self._ended = self._ended or " ".join(f"its motion ended: {reason}".split())  # franky's words have line breaks
 
     def _track(self) -> Any:
         """The tracker, begun where the arm is."""
-        if self._tracker is None:
-            self._tracker = self._franky.CartesianImpedanceTracker(
+        self._require_going_on()
+        tracker = self._tracker  # another thread that asks for the state may take it away
+        if tracker is None:
+            tracker = self._tracker = self._franky.CartesianImpedanceTracker(
                 self._robot,
                 translational_stiffness=TRANSLATIONAL_STIFFNESS,
                 rotational_stiffness=ROTATIONAL_STIFFNESS,
             )
-        return self._tracker
+        return tracker
+
+    def _require_going_on(self) -> None:
+        if self._ended:
+            raise RuntimeError(f"{self._ended}; it must be recovered first")
 
     def _end_tracking(self) -> None:
+        """Bring a motion to its end; one that had ended by itself is noted, and no reason to go no further."""
         tracker, self._tracker = self._tracker, None
-        if tracker is not None:
-            tracker.stop()
+        try:
+            if tracker is not None:
+                tracker.stop()
+        except (self._franky.Exception, RuntimeError) as error:
+            self._note_end(error)
 
     def _affine(self, pose: np.ndarray) -> Any:
         return self._franky.Affine(pose[:3], pose[[4, 5, 6, 3]])  # xyzw
@@ -150,3 +184,19 @@ class FrankyArm:
             yield
         except (self._franky.Exception, RuntimeError) as error:
             raise RuntimeError(f"{what}: {error}") from error
+
+
+def check_end_effector(host: str, pose: np.ndarray) -> None:
+    """Raises RuntimeError unless the end effector's `pose` (7,) on the flange of the robot at `host` is our gripper frame's.
+
+    Targets would be off by the difference, and the first one a leap.
+    """
+    hand = rotations.from_rotation_vector(np.array([0.0, 0.0, HAND_YAW]))
+    away = float(np.linalg.norm(pose[:3] - np.array([0.0, 0.0, TCP])))
+    turned = float(rotations.angle_between(pose[3:], hand))
+    if away > END_EFFECTOR_TOLERANCE or turned > END_EFFECTOR_ROTATION_TOLERANCE:
+        raise RuntimeError(
+            f"robot {host} must have the Franka Hand as its end effector, {1000 * TCP:.1f} mm from the flange and turned by "
+            f"{np.rad2deg(HAND_YAW):.0f} deg, got one that is {1000 * away:.1f} mm and {np.rad2deg(turned):.1f} deg off: choose "
+            "Franka Hand in Desk's settings"
+        )

@@ -70,7 +70,7 @@ class SafetyGate:
                     return self._refuse(now, *refusal)
                 self._arm.command(within)
             except RuntimeError as error:
-                return self._refuse(self._last_time(), "out_of_reach", f"the arm did not answer: {error}")
+                return self._lose(error)
             self._followed, self._held_since = within, None
             return Applied(within, changed)
 
@@ -83,7 +83,7 @@ class SafetyGate:
             try:
                 now, state = self._arm.now(), self._arm.state()
             except RuntimeError as error:
-                self._refuse(self._last_time(), "out_of_reach", f"the arm did not answer: {error}")
+                self._lose(error)
                 return
             if self._homing:
                 if not self._enabled():
@@ -258,6 +258,15 @@ class SafetyGate:
             except RuntimeError as error:
                 self._stop(now, "out_of_reach", f"the arm could not be told to hold: {error}")
         return Applied(None, refused=f"{cause}: {detail}")
+
+    def _lose(self, error: RuntimeError) -> Applied:
+        """Stop an arm out of reach, at least in name: nothing is sent to it when it is back."""
+        detail = f"the arm did not answer: {error}"
+        if self._stopped:
+            self._report(self._last_time(), "out_of_reach", detail)
+        else:
+            self._stop(self._last_time(), "out_of_reach", detail)
+        return Applied(None, refused=f"out_of_reach: {detail}")
 
     def _stop(self, now: float, cause: Cause, detail: str) -> None:
         self._report(now, cause, detail)

@@ -7,7 +7,7 @@ import numpy as np
 
 from ocrrl.interface.observations import GRIPPER_DOWN, MAX_GRIPPER_WIDTH
 from ocrrl.interface.tabletop_tasks import HOME_JOINTS
-from ocrrl.robot.arm import Applied, ArmCommand, ArmState
+from ocrrl.robot.arm import READY, Applied, ArmCommand, ArmState
 from ocrrl.robot.fr3 import FR3
 
 HOME = FR3.gripper_pose(np.array([HOME_JOINTS]))[0]
@@ -50,6 +50,7 @@ class ScriptedArm:
 
     def recover(self) -> None:
         self._told("recover")
+        self.measured = replace(self.measured, mode=READY)
 
     def home(self, joint_positions: Sequence[float]) -> None:
         self._told("home")

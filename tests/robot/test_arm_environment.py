@@ -1,5 +1,7 @@
 """A cell as the control loop sees it: paced on the arm's clock, and at rest when a part of it fails."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -156,6 +158,14 @@ def test_a_stopped_arm_is_recovered_for_the_next_episode(cell):
     cell.environment.reset(ONE, [8])
     assert cell.arm.received[-2:] == ["recover", "home"]
     assert not cell.step(0.01).aborted
+
+
+def test_an_arm_in_reflex_is_recovered_before_it_goes_home():
+    """It may have been so before we came, and its gate knows of no stop."""
+    cell = ScriptedCell()
+    cell.arm.measured = replace(cell.arm.measured, mode="Reflex")
+    cell.environment.reset(ONE, [8])
+    assert cell.operator.events[0] == "clear" and cell.arm.received == ["recover", "home"]
 
 
 def test_closing_lets_go_of_every_part_whatever_one_says(cell):

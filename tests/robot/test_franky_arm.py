@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -48,7 +49,8 @@ def test_a_hand_that_was_not_homed_is_refused_with_what_to_do(monkeypatch):
         def __init__(self, host):
             pass
 
-    monkeypatch.setattr(franky, "Robot", lambda host, realtime_config: None)
+    robot = SimpleNamespace(state=SimpleNamespace(F_T_EE=None))
+    monkeypatch.setattr(franky, "Robot", lambda host, realtime_config: robot)
     monkeypatch.setattr(franky, "Gripper", Hand)
     with pytest.raises(RuntimeError, match=r"the hand of 10\.0\.0\.9 must be homed.*Desk, end effector, homing"):
         FrankyArm("10.0.0.9")
@@ -124,6 +126,36 @@ def test_a_server_that_dies_is_an_arm_that_cannot_be_reached(server, arm):
         return gate.command(ArmCommand(here, 1.0, gate.faults[-1].time if gate.faults else 0.0, 0.15)).refused
 
     wait_for(refused, "a command to be refused")
+
+
+def test_after_a_motion_that_ended_unasked_nothing_is_followed_until_it_is_recovered(arm):
+    """franky-sim raises no reflexes (test_reflexes.py has them), but a motion that somebody else stops ends all the same."""
+    gate = SafetyGate(arm, SafetyLimits(), FR3, lambda: True)
+    here = gate.state().gripper_pose
+    drive(gate, here, steps=3)
+    arm._robot.stop()
+    wait_for(lambda: gate.state().mode != READY, "the motion to end")
+    for _ in range(3):
+        refused = gate.command(ArmCommand(here, 1.0, gate.now(), 0.15)).refused
+        assert "not_ready: " in refused and "its motion ended" in refused
+    with pytest.raises(RuntimeError, match=r"the command was not taken: its motion ended: .*must be recovered first"):
+        arm.command(ArmCommand(here, 1.0, gate.now(), 0.15))
+    with pytest.raises(RuntimeError, match=r"the arm did not come home: its motion ended: .*must be recovered first"):
+        arm.home(HOME_JOINTS)
+    gate.recover()
+    drive(gate, here, steps=3)
+
+
+def test_a_robot_with_another_hand_is_refused(server):
+    """Its targets would be off by the difference: the first one would be a leap."""
+    from ocrrl.robot.franky_arm import FrankyArm
+
+    address = server.stdout.readline().strip()
+    longer = np.eye(4)
+    longer[2, 3] = 0.02
+    franky.Robot(address, realtime_config=franky.RealtimeConfig.Ignore).set_ee(longer.ravel(order="F").tolist())
+    with pytest.raises(RuntimeError, match=r"must have the Franka Hand .* got one that is 20\.0 mm and 0\.0 deg off"):
+        FrankyArm(address, enforce_realtime=False)
 
 
 def test_a_robot_that_is_not_there_is_named():

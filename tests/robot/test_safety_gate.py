@@ -247,6 +247,18 @@ def test_an_arm_out_of_reach_is_stopped_in_name_and_nothing_is_sent_when_it_is_b
     assert rig.send().refused.startswith("stopped: ")
 
 
+@pytest.mark.parametrize("notice", [lambda rig: rig.send(), lambda rig: rig.gate.watch()])
+def test_an_arm_out_of_reach_is_stopped_though_it_need_not_be_told_to_hold(rig, notice):
+    """As one whose motion has ended: there is nothing to hold, and holding raises nothing."""
+
+    def lost():
+        raise RuntimeError("connection lost")
+
+    rig.arm.state = lost
+    notice(rig)
+    assert rig.gate.stopped and [fault.cause for fault in rig.told] == ["out_of_reach"]
+
+
 def test_at_rest_nothing_is_watched(rig):
     rig.gate.hold()
     told = len(rig.arm.received)
