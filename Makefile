@@ -2,6 +2,7 @@
 # make serve  Prefect's server, the deployments and a worker on this machine (make worker SLOT=gpu: for another's server)
 # make test   the tests
 # make gc     free disk: drops models and datasets that no kept commit uses, never an episode (make gc ARGS=--dry: shows)
+# make wire   the tests of the wire twin, which runs in real time: with nothing else on the machine
 # make check  format, lint, types, import contracts, every test (the slow ones too)
 
 SLOT ?= cpu
@@ -17,7 +18,7 @@ export LP_NUM_THREADS := 1
 export TOKENIZERS_PARALLELISM := false
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: demo serve worker test check slow slow-flows slow-library format lint type install gc clean
+.PHONY: demo serve worker test wire check slow slow-flows slow-library format lint type install gc clean
 
 demo: $(READY)
 	$(BIN)/dvc repro report@cube_lift
@@ -31,10 +32,13 @@ worker: $(READY)
 	$(BIN)/python -m flows.worker --slot $(SLOT)
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow and not gpu and not robot"
+	$(BIN)/python -m pytest -m "not slow and not wire and not gpu and not robot"
 
 check: $(READY) lint type
 	$(BIN)/python -m pytest -m "not gpu and not robot"
+
+wire: $(READY)
+	$(BIN)/python -m pytest -m "wire"
 
 slow: slow-flows slow-library
 

@@ -39,7 +39,7 @@ def test_hardware_is_not_recorded_on_without_an_approval(tmp_path, monkeypatch, 
     assert "cell fr3 moves only with an operator's approval" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.wire
 def test_a_script_records_on_the_wire_twin_what_its_tracker_sees(tmp_path, monkeypatch, capsys):
     pytest.importorskip("franky")
     pytest.importorskip("pyrealsense2")
