@@ -24,7 +24,7 @@ from ocrrl.perception.confidence import FEATURES, NEAR_POSITION, NEAR_ROTATION, 
 from ocrrl.perception.geometric_tracker import GeometricTracker
 from ocrrl.perception.object_shapes import shapes_of
 from ocrrl.perception.overlay import draw_overlay
-from ocrrl.perception.pose_fit import Body, quaternion_of
+from ocrrl.perception.pose_fit import Body
 from ocrrl.perception.registration import LEAST_PIXELS_TRACKED
 from ocrrl.perception.verifier import PoseVerifier
 from ocrrl.robot.fr3 import FR3
@@ -201,7 +201,7 @@ def fits_astray(task: TabletopTask, seed: int, frames: Iterable[Seen]) -> list[t
             poses[:, 3:] = rotations.multiply(poses[:, 3:], rotations.from_rotation_vector(turns))
         for index, refined in enumerate(verifier.refined(seen.frame, seen.robot, poses)):
             if refined is not None and refined.agreement.agree >= LEAST_PIXELS_TRACKED:
-                pose = np.concatenate([refined.position, quaternion_of(refined.rotation)])
+                pose = np.concatenate([refined.position, rotations.from_matrix(refined.rotation)])
                 off, turned = errors(task.objects[index], pose, seen.poses[index])
                 found.append((features(bodies[index], refined), off < NEAR_POSITION and turned < NEAR_ROTATION))
     return found

@@ -82,27 +82,8 @@ class ArmKinematics:
         return position + matrix @ self._gripper_offset, matrix @ self._gripper_rotation, origins, axes
 
     def _pose(self, position: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-        return np.concatenate([position, _quaternions(matrix)], axis=-1)
+        return np.concatenate([position, rotations.from_matrix(matrix)], axis=-1)
 
 
 def _matrices(quaternions: np.ndarray) -> np.ndarray:
     return rotations.to_matrix(rotations.normalise(np.asarray(quaternions, float)))
-
-
-def _quaternions(matrix: np.ndarray) -> np.ndarray:
-    """Quaternions (N, 4) of rotation matrices (N, 3, 3), by the largest of the four candidates (Shepperd 1978)."""
-    m00, m11, m22 = matrix[:, 0, 0], matrix[:, 1, 1], matrix[:, 2, 2]
-    squares = np.stack([1 + m00 + m11 + m22, 1 + m00 - m11 - m22, 1 - m00 + m11 - m22, 1 - m00 - m11 + m22], axis=-1)
-    a, b, c = (matrix[:, 2, 1], matrix[:, 0, 2], matrix[:, 1, 0])
-    d, e, f = (matrix[:, 1, 2], matrix[:, 2, 0], matrix[:, 0, 1])
-    rows = np.stack(
-        [
-            np.stack([squares[:, 0], a - d, b - e, c - f], axis=-1),
-            np.stack([a - d, squares[:, 1], c + f, b + e], axis=-1),
-            np.stack([b - e, c + f, squares[:, 2], a + d], axis=-1),
-            np.stack([c - f, b + e, a + d, squares[:, 3]], axis=-1),
-        ],
-        axis=1,
-    )
-    best = rows[np.arange(len(matrix)), squares.argmax(-1)]
-    return best / np.linalg.norm(best, axis=-1, keepdims=True)

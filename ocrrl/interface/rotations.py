@@ -5,6 +5,8 @@ Legend: q (..., 4) unit quaternion wxyz; v (..., 3) vector; r (..., 3) rotation 
 
 from typing import Any
 
+import numpy as np
+
 from ocrrl.interface.arrays import array_namespace
 
 _TINY = 1e-12
@@ -92,20 +94,19 @@ def to_matrix(q: Any) -> Any:
 
 
 def from_matrix(matrix: Any) -> Any:
-    """The quaternion (..., 4) of a rotation matrix (..., 3, 3), numpy, the nearest one to a matrix with rounding in it.
-
-    It is the eigenvector of the largest eigenvalue of Bar-Itzhack's symmetric matrix (J. Guidance 23(6), 2000).
-    """
-    import numpy as np
-
-    m = np.asarray(matrix, float)
-    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = np.moveaxis(m, (-2, -1), (0, 1))
-    rows = [
-        [xx + yy + zz, zy - yz, xz - zx, yx - xy],
-        [zy - yz, xx - yy - zz, xy + yx, xz + zx],
-        [xz - zx, xy + yx, yy - xx - zz, yz + zy],
-        [yx - xy, xz + zx, yz + zy, zz - xx - yy],
-    ]
-    symmetric = np.moveaxis(np.array(rows), (0, 1), (-2, -1)) / 3.0
-    q = np.linalg.eigh(symmetric)[1][..., -1]
-    return np.where(q[..., :1] < 0, -q, q)
+    """The quaternion (..., 4) of a rotation matrix (..., 3, 3), numpy, by the largest of four candidates (Shepperd 1978)."""
+    m00, m11, m22 = matrix[..., 0, 0], matrix[..., 1, 1], matrix[..., 2, 2]
+    squares = np.stack([1 + m00 + m11 + m22, 1 + m00 - m11 - m22, 1 - m00 + m11 - m22, 1 - m00 - m11 + m22], axis=-1)
+    a, b, c = (matrix[..., 2, 1], matrix[..., 0, 2], matrix[..., 1, 0])
+    d, e, f = (matrix[..., 1, 2], matrix[..., 2, 0], matrix[..., 0, 1])
+    rows = np.stack(
+        [
+            np.stack([squares[..., 0], a - d, b - e, c - f], axis=-1),
+            np.stack([a - d, squares[..., 1], c + f, b + e], axis=-1),
+            np.stack([b - e, c + f, squares[..., 2], a + d], axis=-1),
+            np.stack([c - f, b + e, a + d, squares[..., 3]], axis=-1),
+        ],
+        axis=-2,
+    )
+    best = np.take_along_axis(rows, squares.argmax(-1)[..., None, None], axis=-2)[..., 0, :]
+    return best / np.linalg.norm(best, axis=-1, keepdims=True)

@@ -27,7 +27,7 @@ from ocrrl.perception.hypotheses import levelled
 from ocrrl.perception.object_shapes import Slide, shapes_of
 from ocrrl.perception.object_tracker import PoseEstimate, RobotPosture
 from ocrrl.perception.pixels import NOMINAL_SPREAD, ColourModel, Pixels, pixels_of, tint_of, window_around
-from ocrrl.perception.pose_fit import Body, Fit, fit, mark_other, quaternion_of
+from ocrrl.perception.pose_fit import Body, Fit, fit, mark_other
 from ocrrl.perception.registration import classify_for, find, learned_colour, plausible
 from ocrrl.perception.table_plane import TablePlane, find_table
 from ocrrl.perception.track_state import Scene, Track, in_hand, scene_of
@@ -190,7 +190,7 @@ class GeometricTracker:
 
     def _take(self, track: Track, found: Fit) -> None:
         """Believe a fit."""
-        track.rotation, track.position = rotations.to_matrix(quaternion_of(found.rotation)), found.position
+        track.rotation, track.position = rotations.to_matrix(rotations.from_matrix(found.rotation)), found.position
         track.spread = found.spread(track.body)
         track.features = features(track.body, found)
         track.confidence = probability(track.features)
@@ -288,7 +288,7 @@ class GeometricTracker:
     def _canonical(self, index: int) -> np.ndarray:
         """The object's pose (7,), of its symmetric equivalents the one nearest to its last confident orientation."""
         track, tracked = self._tracks[index], self._task.objects[index]
-        quaternion = quaternion_of(track.rotation)
+        quaternion = rotations.from_matrix(track.rotation)
         quaternion = poses.canonical_quaternion(quaternion, tracked.symmetry, track.reference)
         if track.confidence >= CONFIDENCE_THRESHOLD:
             track.reference = quaternion

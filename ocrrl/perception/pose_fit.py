@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 from jaxtyping import Float
 
-from ocrrl.interface import rotations
 from ocrrl.perception.gauss_newton import NARROW, refine
 from ocrrl.perception.object_shapes import Box, ObjectShape
 from ocrrl.perception.pixels import OBJECT, OTHER, Pixels, tint_of
@@ -147,8 +145,3 @@ def mark_other(
         mine = np.abs(signed_distances(own[0].rows, (points[rows] - own[2]) @ own[1]))
     theirs = (distance < EXPLAINED_WITHIN) & (everything | (code[rows] != OBJECT) | (distance < mine - 0.003))
     code[rows[theirs & (code[rows] <= OBJECT)]] = OTHER
-
-
-def quaternion_of(rotation: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, " 4"]:
-    """The unit quaternion wxyz of a rotation matrix, whatever rounding did to it."""
-    return rotations.from_rotation_vector(cv2.Rodrigues(rotation)[0].ravel())

@@ -17,7 +17,7 @@ from ocrrl.perception.frames import Frame
 from ocrrl.perception.object_shapes import ObjectShape
 from ocrrl.perception.object_tracker import RobotPosture
 from ocrrl.perception.pixels import NOMINAL_SPREAD, ColourModel, pixels_of, tint_of, window_around
-from ocrrl.perception.pose_fit import FAST, Body, Fit, fit, mark_other, quaternion_of
+from ocrrl.perception.pose_fit import FAST, Body, Fit, fit, mark_other
 from ocrrl.perception.registration import classify_for, learned_colour, plausible, stands_test
 from ocrrl.perception.robot_mask import robot_capsules
 from ocrrl.perception.table_plane import TablePlane, find_table
@@ -99,5 +99,7 @@ def _kept(body: Body, pose: np.ndarray, found: Fit) -> float:
     rotation, position = _matrix_and_position(pose)
     centre = body.corners.mean(0)
     moved = np.linalg.norm(found.position + found.rotation @ centre - position - rotation @ centre) / NEAR_POSITION
-    turned = rotations.angle_between(quaternion_of(rotation), quaternion_of(found.rotation)) / NEAR_ROTATION
+    turned = (
+        rotations.angle_between(rotations.from_matrix(rotation), rotations.from_matrix(found.rotation)) / NEAR_ROTATION
+    )
     return float(np.clip(2.0 - 2.0 * max(moved, turned), 0.0, 1.0))

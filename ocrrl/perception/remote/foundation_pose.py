@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ocrrl.interface.rotations import from_matrix
+from ocrrl.interface import rotations
 from ocrrl.perception.remote.protocol import PoseReply, PoseRequest
 
 MESH_SUFFIXES = (".ply", ".obj")
@@ -70,5 +70,5 @@ class FoundationPoseBackend:
 
 def _reply(result: Any) -> PoseReply:
     matrix = np.asarray(result.pose, float)  # (4, 4), object to camera
-    pose = np.concatenate([matrix[:3, 3], from_matrix(matrix[:3, :3])])
+    pose = np.concatenate([matrix[:3, 3], rotations.from_matrix(matrix[:3, :3])])
     return PoseReply(pose, float(result.score), float(result.elapsed_s))
