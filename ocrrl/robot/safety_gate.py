@@ -19,6 +19,7 @@ from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.robot.arm import READY, Applied, Arm, ArmCommand, ArmState
 from ocrrl.robot.fault import Cause, Fault
+from ocrrl.robot.pulled_back import pulled_towards, turn_between
 from ocrrl.robot.safety_limits import SafetyLimits
 
 QUATERNION_TOLERANCE = 1e-3  # of a unit quaternion's length
@@ -51,6 +52,11 @@ class SafetyGate:
         """Whether nothing is followed until `recover`."""
         return self._stopped
 
+    @property
+    def _moves(self) -> bool:
+        """Whether it follows, holds for want of a command, or is on its way home: neither stopped nor at rest."""
+        return not self._stopped and (self._followed is not None or self._held_since is not None or self._homing)
+
     def now(self) -> float:
         return self._arm.now()
 
@@ -77,8 +83,7 @@ class SafetyGate:
     def watch(self) -> None:
         """Hold an arm that has no good command any more, stop one that has held for longer than `hold_before_stop`."""
         with self._lock:
-            at_rest = self._followed is None and self._held_since is None and not self._homing
-            if self._stopped or at_rest:
+            if not self._moves:
                 return
             try:
                 now, state = self._arm.now(), self._arm.state()
@@ -93,15 +98,13 @@ class SafetyGate:
                 if fault is not None:
                     self._refuse(now, *fault)
             elif now - self._held_since > self._limits.hold_before_stop:
-                held = now - self._held_since
-                self._stop(
-                    now, "held_too_long", f"no good command for {held:.2f} s, at most {self._limits.hold_before_stop}"
-                )
+                held, most = now - self._held_since, self._limits.hold_before_stop
+                self._stop(now, "held_too_long", f"no good command for {held:.2f} s, at most {most}")
 
     def clock_stands_still(self) -> None:
         """Stop an arm that is to move while its clock does not: nothing is known of it any more."""
         with self._lock:
-            if not self._stopped and (self._followed is not None or self._held_since is not None or self._homing):
+            if self._moves:
                 self._stop(self._last_time(), "clock_stopped", "the arm's clock stands still")
 
     def hold(self) -> None:
@@ -173,7 +176,7 @@ class SafetyGate:
             return "workspace", f"{command.pose[:3].round(3).tolist()} m is {np.linalg.norm(outside):.3f} m outside"
         reference = self._reference(state)
         jump = float(np.linalg.norm(command.pose[:3] - reference[:3]))
-        turn = float(np.linalg.norm(_turn(reference[3:], command.pose[3:])))
+        turn = float(np.linalg.norm(turn_between(reference[3:], command.pose[3:])))
         if jump > limits.max_jump or turn > limits.max_rotation_jump:
             return (
                 "jump",
@@ -245,18 +248,18 @@ class SafetyGate:
 
     def _refuse(self, now: float, cause: Cause, detail: str) -> Applied:
         """Hold from now on, and say why; a stopped arm stays stopped."""
-        if (
-            cause == "not_ready" and not self._stopped
-        ):  # a reflex, a user stop: a person looks before anything moves again
+        if self._stopped:
+            self._report(now, cause, detail)
+        elif cause == "not_ready":  # a reflex, a user stop: a person looks before anything moves again
             self._stop(now, cause, detail)
-            return Applied(None, refused=f"{cause}: {detail}")
-        self._report(now, cause, detail)
-        if not self._stopped and self._held_since is None:  # told again at each refusal, a compliant arm would sink
-            self._followed, self._held_since = None, now
-            try:
-                self._arm.hold()
-            except RuntimeError as error:
-                self._stop(now, "out_of_reach", f"the arm could not be told to hold: {error}")
+        else:
+            self._report(now, cause, detail)
+            if self._held_since is None:  # told again at each refusal, a compliant arm would sink
+                self._followed, self._held_since = None, now
+                try:
+                    self._arm.hold()
+                except RuntimeError as error:
+                    self._stop(now, "out_of_reach", f"the arm could not be told to hold: {error}")
         return Applied(None, refused=f"{cause}: {detail}")
 
     def _lose(self, error: RuntimeError) -> Applied:
@@ -287,17 +290,3 @@ class SafetyGate:
             return self._arm.now()
         except RuntimeError:
             return self.faults[-1].time if self.faults else 0.0
-
-
-def pulled_towards(origin: np.ndarray, pose: np.ndarray, distance: float, angle: float) -> np.ndarray:
-    """`pose` (7,), brought to within `distance` [m] and `angle` [rad] of `origin` (7,) on the straight way between them."""
-    offset, turn = pose[:3] - origin[:3], _turn(origin[3:], pose[3:])
-    offset = offset * min(1.0, distance / max(float(np.linalg.norm(offset)), 1e-12))
-    turn = turn * min(1.0, angle / max(float(np.linalg.norm(turn)), 1e-12))
-    turned = rotations.multiply(rotations.from_rotation_vector(turn), origin[3:])
-    return np.concatenate([origin[:3] + offset, rotations.normalise(turned)])
-
-
-def _turn(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Rotation vector [rad] from the orientation `first` to `second`, in the base frame."""
-    return rotations.to_rotation_vector(rotations.multiply(second, rotations.conjugate(first)))

@@ -11,7 +11,8 @@ from ocrrl.interface import rotations
 from ocrrl.interface.tabletop_tasks import HOME_JOINTS
 from ocrrl.robot.arm import ArmCommand
 from ocrrl.robot.fr3 import FR3, JOINT_LIMITS
-from ocrrl.robot.safety_gate import SafetyGate, pulled_towards
+from ocrrl.robot.pulled_back import pulled_towards
+from ocrrl.robot.safety_gate import SafetyGate
 from ocrrl.robot.safety_limits import SafetyLimits
 from ocrrl.robot.watchdog import Watchdog
 
