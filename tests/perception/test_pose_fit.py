@@ -8,7 +8,7 @@ from ocrrl.perception.confidence import FEATURES, features, fit_coefficients
 from ocrrl.perception.hypotheses import levelled, turned_end_over_end
 from ocrrl.perception.object_shapes import OBJECT_SHAPES
 from ocrrl.perception.pixels import BACKGROUND, OBJECT, OTHER, ROBOT, Pixels, Window
-from ocrrl.perception.pose_fit import Body, agreement, fit, mark_other, quaternion_of
+from ocrrl.perception.pose_fit import Body, agreement, fit, mark_other
 from ocrrl.perception.render_and_compare import cast
 
 CAMERA = np.array([1.0, 0.0, 0.75])
@@ -137,7 +137,7 @@ def test_points_of_another_object_are_its_own_unless_they_have_this_one_s_colour
 def test_quaternions_of_matrices_are_unit_and_turn_alike():
     generator = np.random.default_rng(5)
     for quaternion in rotations.normalise(generator.normal(size=(50, 4))):
-        back = quaternion_of(rotations.to_matrix(quaternion))
+        back = rotations.from_matrix(rotations.to_matrix(quaternion))
         assert np.linalg.norm(back) == pytest.approx(1.0)
         assert rotations.angle_between(back, quaternion) < 1e-6
 
