@@ -65,10 +65,8 @@ class Tally:
     unsafe: list[str] = field(default_factory=list)
 
 
-BENIGN = ("stale pose",)
-"""Faults that lower a confidence and hold no arm."""
-SILENT = ("policy stall", "server stall", "NaN action")
-"""Faults after which nothing comes any more: the last command runs out first."""
+BENIGN = ("stale pose",)  # lower a confidence and hold no arm
+SILENT = ("policy stall", "server stall", "NaN action")  # nothing comes any more: the last command runs out first
 
 
 class FaultyPolicy:

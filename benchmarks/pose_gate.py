@@ -24,7 +24,7 @@ from ocrrl.perception.pose_gate import PoseGate
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.report.values import percent, points
 from ocrrl.robot.twin import TwinCell
-from ocrrl.rollouts import control_loop
+from ocrrl.rollouts.control_loop import LOST_STEPS, run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.rollouts.statistics import rate_difference
 from ocrrl.sim.environment import SimEnvironment
@@ -153,19 +153,11 @@ def outcomes(slug: str, provocation: str, gated: bool, episodes: int) -> list[Ep
 
     task, layout, parallel = tabletop_task(slug), Layout(slug), min(PARALLEL, episodes)
     provoke = PROVOCATIONS[provocation]
-    if not gated:
-        control_loop.LOST_STEPS = task.horizon
     world = TwinCell(make_scene(slug), parallel, make_tracker=lambda inner: ProvokedPoses(task, inner, provoke, gated))
     base = ChunkedPolicy(load_vla(layout.vla("real")), task.instruction, parallel)
     residual = load_residual(layout.residual(ROLLED_OUT_SEED), task)
     seeds = initial_state_seeds("test", episodes)
-    try:
-        return control_loop.run_episodes(world, base, residual, seeds)
-    finally:
-        control_loop.LOST_STEPS = LOST_STEPS
-
-
-LOST_STEPS = control_loop.LOST_STEPS
+    return run_episodes(world, base, residual, seeds, lost_steps=LOST_STEPS if gated else task.horizon)
 
 
 def _moved(estimate: PoseEstimate, offset: np.ndarray) -> PoseEstimate:

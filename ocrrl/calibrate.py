@@ -22,14 +22,13 @@ from ocrrl.perception.calibration.view_folder import (
     write_setup,
     write_view,
 )
-from ocrrl.perception.frames import Frame, FrameSource
+from ocrrl.perception.frames import Frame, FrameSource, first_frame
 from ocrrl.perception.realsense import FrameSets
 from ocrrl.perception.realsense_openers import open_device
 from ocrrl.perception.realsense_reader import RealSenseReader
 from ocrrl.robot.arm import Arm, ArmState
 from ocrrl.robot.cell_file import read_cell_file
 from ocrrl.robot.fr3 import FR3
-from ocrrl.robot.fr3_cell import first_frame
 from ocrrl.robot.franky_arm import FrankyArm
 from ocrrl.robot.operator_prompt import Ask, ask_at_terminal
 

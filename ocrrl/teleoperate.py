@@ -7,10 +7,9 @@ from contextlib import closing
 from ocrrl.interface.seeds import SEEDS_PER_RANGE, initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
 from ocrrl.layout import DATA, WORK
-from ocrrl.robot.approval import NAME, Clock
+from ocrrl.robot.approval import Clock, require_session_name
 from ocrrl.robot.arm_environment import ArmEnvironment
-from ocrrl.robot.cells import open_cell, session_cell
-from ocrrl.robot.file_lock import locked
+from ocrrl.robot.cells import open_cell, reserved, session_cell
 from ocrrl.robot.guarded_cell import RobotCell
 from ocrrl.robot.operator_at_terminal import OperatorAtTerminal
 from ocrrl.robot.operator_prompt import obtain_approval
@@ -43,8 +42,7 @@ class Asked:
 def teleoperate(options: argparse.Namespace, clock: Clock, told: Callable[[str], object] = print) -> int:
     """Record the demonstrations that `options` ask for; 1 if the session ended before they were all there."""
     cell, task = session_cell(options.cell), tabletop_task(options.tabletop_task)
-    if not NAME.fullmatch(options.session):
-        raise ValueError(f"session must be letters, digits, '.', '_' or '-', got {options.session!r}")
+    require_session_name(options.session)
     if options.device == SCRIPTED and cell.name != "wire_twin":
         raise ValueError(f"device {SCRIPTED} is for the wire twin, got cell {cell.name}: no script drives a robot")
     config = SessionConfig(options.episodes, cell_decides=options.device == SCRIPTED)
@@ -54,9 +52,8 @@ def teleoperate(options: argparse.Namespace, clock: Clock, told: Callable[[str],
     seeds = initial_state_seeds("record", ATTEMPTS * options.episodes, first)
     keys = None if options.device == SCRIPTED else TerminalKeys()
     beside = OperatorAtTerminal(keys) if keys and cell.name == "fr3" else None
-    busy = f"cell {cell.name} must run one session at a time, got a second one"
     with (
-        locked(WORK / "cells" / f"{cell.name}.lock", busy),
+        reserved(cell),
         closing(
             open_cell(cell.name, make_scene(task.slug), approval, clock, WORK, options.cell_file, beside)
         ) as opened,

@@ -3,11 +3,15 @@
 A camera's optical frame: x to the right of the picture, y down, z into the scene (OpenCV's).
 """
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float, UInt8
+
+POLL = 0.02  # [s] between two looks for a first frame
 
 
 @dataclass(frozen=True)
@@ -54,3 +58,10 @@ class FrameSource(Protocol):
     def close(self) -> None:
         """Let go of the camera."""
         ...
+
+
+def first_frame(frames: FrameSource, sleep: Callable[[float], None] = time.sleep) -> Frame:
+    """The camera's first frame; RuntimeError, with the camera's own words, when there comes none."""
+    while (frame := frames.latest()) is None:
+        sleep(POLL)
+    return frame

@@ -32,6 +32,12 @@ _KEY_BYTES = 32
 _PURPOSE = b"ocrrl approval 1\n"  # signed along, so that a signature by this key means nothing elsewhere
 
 
+def require_session_name(name: str) -> None:
+    """ValueError unless `name` can name a session and its folder."""
+    if not NAME.fullmatch(name):
+        raise ValueError(f"session must be letters, digits, '.', '_' or '-', got {name!r}")
+
+
 class NotApproved(RuntimeError):
     """No operator approved this motion; the message says what is missing and how to get it."""
 

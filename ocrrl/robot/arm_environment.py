@@ -19,7 +19,7 @@ from ocrrl.interface.protocols import StepResult
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.perception.asynchronous_tracker import AsynchronousTracker, PostureHistory
 from ocrrl.perception.frames import FrameSource
-from ocrrl.perception.object_tracker import PoseEstimate, RobotPosture
+from ocrrl.perception.object_tracker import RobotPosture
 from ocrrl.perception.pose_gate import PoseGate
 from ocrrl.robot.arm import READY, ArmCommand, ArmState
 from ocrrl.robot.cell_operator import CellOperator
@@ -110,7 +110,6 @@ class ArmEnvironment:
         self._tracker.reset(self.gate.now())
         self._find_objects()
         self._commanded = self.gate.state().gripper_pose
-        self._tick = self.gate.now()
         self.observe()
 
     def observe(self) -> Observation:
@@ -216,7 +215,7 @@ class ArmEnvironment:
         while (now := self.gate.now()) - begun < self._registration_time:
             self._remembered(self.gate.state())
             estimate = self._tracker.latest()
-            if estimate is not None and self._found(estimate) and self._pictured():
+            if estimate is not None and (estimate.confidence >= CONFIDENCE_THRESHOLD).all() and self._pictured():
                 return
             self._sleep(POLL)
         names = [tracked.name for tracked in self.tabletop_task.objects]
@@ -228,9 +227,6 @@ class ArmEnvironment:
             f"every object must be found within {self._registration_time} s with a confidence of {CONFIDENCE_THRESHOLD}, "
             f"got {', '.join(missing) or 'no picture of a camera'} after {now - begun:.1f} s: put it where the camera sees it"
         )
-
-    def _found(self, estimate: PoseEstimate) -> bool:
-        return bool((estimate.confidence >= CONFIDENCE_THRESHOLD).all())
 
     def _pictured(self) -> bool:
         """Whether every camera has a picture; keeps the first ones."""

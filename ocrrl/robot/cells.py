@@ -1,11 +1,13 @@
 """The cells that serve the real domain, and the one door to them."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ocrrl.layout import WORK
 from ocrrl.robot.approval import Approval, Clock, NotApproved
+from ocrrl.robot.file_lock import locked
 
 if TYPE_CHECKING:
     from ocrrl.robot.cell_operator import CellOperator
@@ -50,6 +52,12 @@ def session_cell(name: str) -> Cell:
         others = ", ".join(known for known in CELLS if known != STAGES_CELL)
         raise ValueError(f"a session must name a cell of its own ({others}), got {name}, where stages run")
     return cell
+
+
+def reserved(cell: Cell) -> AbstractContextManager[None]:
+    """Keeps every other session out of `cell` meanwhile; RuntimeError where one is in it."""
+    busy = f"cell {cell.name} must run one session at a time, got a second one"
+    return locked(WORK / "cells" / f"{cell.name}.lock", busy)
 
 
 def cell_to_approve(name: str) -> Cell:

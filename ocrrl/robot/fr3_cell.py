@@ -3,7 +3,6 @@
 Not run on hardware here; every part but the cameras' pipeline is the wire twin's too.
 """
 
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.perception.calibration.calibration_check import CheckLimits, TableArea, check_table, refuse_complaints
 from ocrrl.perception.calibration.calibration_file import CameraCalibration, read_calibration
-from ocrrl.perception.frames import Frame, FrameSource
+from ocrrl.perception.frames import first_frame
 from ocrrl.perception.realsense_openers import open_device
 from ocrrl.perception.realsense_reader import RealSenseReader
 from ocrrl.robot.arm_cell import OpenedCamera, assemble
@@ -27,7 +26,6 @@ from ocrrl.robot.operator_at_terminal import OperatorAtTerminal
 from ocrrl.robot.trackers import make_tracker
 
 NAME = "fr3"
-POLL = 0.02  # [s]
 
 
 @dataclass(frozen=True)
@@ -94,19 +92,12 @@ def open_hardware(file: CellFile, clock: Callable[[], float], opened: ExitStack)
     return Hardware(arm, cameras)
 
 
-def first_frame(frames: FrameSource) -> Frame:
-    """The camera's first frame; RuntimeError, with the camera's own words, when there comes none."""
-    while (frame := frames.latest()) is None:
-        time.sleep(POLL)
-    return frame
-
-
 def _reader(
     section: CameraSection, calibration: CameraCalibration | None, clock: Callable[[], float]
 ) -> RealSenseReader:
     frame_sets = open_device(section.serial, section.width, section.height, section.frames_per_second, section.depth)
-    fixed = calibration is not None and calibration.mounting == "fixed"
-    return RealSenseReader(frame_sets, clock, calibration.camera_pose if calibration and fixed else None)
+    pose = calibration.camera_pose if calibration and calibration.mounting == "fixed" else None
+    return RealSenseReader(frame_sets, clock, pose)
 
 
 def _attributes(section: CameraSection, calibration: CameraCalibration | None) -> dict[str, object]:

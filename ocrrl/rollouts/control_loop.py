@@ -53,17 +53,18 @@ def run_episodes(
     seeds: Sequence[int],
     observer: EpisodeObserver | None = None,
     keep_traces: bool = False,
+    lost_steps: int = LOST_STEPS,
 ) -> list[EpisodeOutcome]:
     """One episode for each initial state in `seeds`, in that order; without `residual` the base policy acts alone.
 
     Runs in lockstep batches of `environment.num_envs` (the last may be smaller). An episode ends in success, at the
-    tabletop task's horizon, or where the cell aborts it. Objects that were lost for longer than `LOST_STEPS` leave the
+    tabletop task's horizon, or where the cell aborts it. Objects that were lost for longer than `lost_steps` leave the
     base alone until they are seen again. Raises ValueError when an action is not finite.
     """
     outcomes = []
     for first in range(0, len(seeds), environment.num_envs):
         batch = [int(seed) for seed in seeds[first : first + environment.num_envs]]
-        outcomes += _run_batch(environment, base, residual, batch, observer, keep_traces)
+        outcomes += _run_batch(environment, base, residual, batch, observer, keep_traces, lost_steps)
     return outcomes
 
 
@@ -74,6 +75,7 @@ def _run_batch(
     seeds: list[int],
     observer: EpisodeObserver | None,
     keep_traces: bool,
+    most_lost_steps: int,
 ) -> list[EpisodeOutcome]:
     horizon = environment.tabletop_task.horizon
     running = np.arange(len(seeds))
@@ -97,7 +99,7 @@ def _run_batch(
         if residual is not None and t % residual.every == 0:
             kept[running] = residual.residual(residual_observation(observation, base_action, visible))
         lost_steps[running] = np.where(visible.all(axis=-1), 0, lost_steps[running] + 1)
-        delta = np.where(lost_steps[running, None] > LOST_STEPS, 0.0, kept[running]).astype(np.float32)
+        delta = np.where(lost_steps[running, None] > most_lost_steps, 0.0, kept[running]).astype(np.float32)
         action = limit(base_action) if residual is None else compose(base_action, delta)
         if not np.isfinite(action).all():
             broken = [seeds[i] for i in running[~np.isfinite(action).all(axis=-1)]]

@@ -16,11 +16,10 @@ from ocrrl import files
 from ocrrl.interface.protocols import Policy, Residual
 from ocrrl.interface.seeds import SEEDS_PER_RANGE, initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
-from ocrrl.layout import ROLLED_OUT_SEED, WORK, Layout
+from ocrrl.layout import ROLLED_OUT_SEED, Layout
 from ocrrl.lineage.revision import git
-from ocrrl.robot.approval import NAME, Clock, NotApproved
-from ocrrl.robot.cells import Cell, open_cell, session_cell
-from ocrrl.robot.file_lock import locked
+from ocrrl.robot.approval import Clock, NotApproved, require_session_name
+from ocrrl.robot.cells import Cell, open_cell, reserved, session_cell
 from ocrrl.robot.guarded_cell import RobotCell
 from ocrrl.robot.operator_prompt import obtain_approval
 from ocrrl.rollouts.control_loop import run_episodes
@@ -58,8 +57,7 @@ def run_session(options: argparse.Namespace, clock: Clock) -> int:
         "residual_seed": seed,
         "models": {str(path): files.fingerprint(path) for path in sorted(models)},
     }
-    busy = f"cell {cell.name} must run one session at a time, got a second one"
-    with locked(WORK / "cells" / f"{cell.name}.lock", busy):
+    with reserved(cell):
         session = SessionFolder(layout.session(cell.name, name), identity)
         if missing := session.missing(planned):
             _run_missing(session, missing, cell, task, layout, seed, clock, options.cell_file)
@@ -76,8 +74,7 @@ def planned_episodes(purpose: str, session: str, episodes: int | None) -> list[t
         raise ValueError(f"a session must be given --episodes from 1 to {MAX_EPISODES}, got {episodes}")
     if purpose == "evaluate" and episodes % 2:
         raise ValueError(f"evaluate must be given an even number of --episodes, both arms of each pair, got {episodes}")
-    if not NAME.fullmatch(session):
-        raise ValueError(f"session must be letters, digits, '.', '_' or '-', got {session!r}")
+    require_session_name(session)
     place = int(hashlib.sha256(session.encode()).hexdigest(), 16) % (_EARLIER_SEEDS - MAX_EPISODES)
     first = _EARLIER_SEEDS + place
     if purpose == "rollout":

@@ -58,6 +58,21 @@ def test_low_confidence_is_the_residual_without_the_object():
     assert facts(outcomes) == facts(run_episodes(ToyEnvironment(10), ToyBase(), zero_residual, SEEDS))
 
 
+def test_after_a_lasting_loss_the_base_acts_alone_until_the_object_is_seen_again():
+    class Blinking(ToyEnvironment):
+        """Lost from step 3 to step 11, then seen."""
+
+        def observe(self):
+            self._confidence = 0.0 if 3 <= len(self.stepped) < 12 else 1.0
+            return super().observe()
+
+    push = ToyResidual(lambda states: np.tile([0.001, 0, 0, 0, 0, 0, 0], (len(states), 1)).astype(np.float32))
+    environment = Blinking(1)
+    (outcome,) = run_episodes(environment, ToyBase(speed=0.0), push, SEEDS[:1], keep_traces=True, lost_steps=4)
+    acted = outcome.trace.residuals[:, 0] > 0
+    assert acted.tolist()[:15] == [True] * 7 + [False] * 5 + [True] * 3
+
+
 def test_a_confidence_at_the_threshold_passes_the_gate():
     at_threshold = run_episodes(ToyEnvironment(10, confidence=0.5), ToyBase(), seeking_residual, SEEDS)
     assert all(outcome.success for outcome in at_threshold)

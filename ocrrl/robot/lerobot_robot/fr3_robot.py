@@ -20,12 +20,12 @@ from ocrrl.interface.actions import ACTION_NAMES, CONTROL_HZ, advance_command, g
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.interface.observations import GRIPPER_DOWN, PROPRIOCEPTION_NAMES
 from ocrrl.interface.tabletop_tasks import tabletop_task
-from ocrrl.perception.frames import FrameSource
+from ocrrl.perception.frames import FrameSource, first_frame
 from ocrrl.robot.arm import Arm, ArmCommand, ArmState
 from ocrrl.robot.cell_file import read_cell_file
 from ocrrl.robot.cells import cell_named
 from ocrrl.robot.fr3 import FR3
-from ocrrl.robot.fr3_cell import first_frame, open_hardware
+from ocrrl.robot.fr3_cell import open_hardware
 from ocrrl.robot.lerobot_robot.config_fr3_robot import FR3RobotConfig
 from ocrrl.robot.operator_prompt import obtain_approval
 from ocrrl.robot.safety_gate import SafetyGate
@@ -126,7 +126,6 @@ class FR3Robot(Robot):
             self._commanded, self._issued = cell.arm.state().gripper_pose, -np.inf
             self._opening = 1.0
             self._watchdog = Watchdog(self._gate)
-            self._watchdog.__enter__()
         except BaseException:
             _close(cell)
             raise
@@ -169,7 +168,7 @@ class FR3Robot(Robot):
         cell, self._cell = self._cell, None
         assert cell is not None
         try:
-            self._watchdog.__exit__()
+            self._watchdog.close()
         finally:
             _close(cell)
 
