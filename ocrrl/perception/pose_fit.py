@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float
+from scipy.spatial import ConvexHull
 
 from ocrrl.perception.gauss_newton import NARROW, refine
 from ocrrl.perception.object_shapes import Box, ObjectShape
@@ -33,6 +34,8 @@ class Body:
     round: bool = field(init=False)
     """Whether a turn about z changes nothing."""
     coloured: bool = field(init=False)
+    faces: np.ndarray = field(init=False)
+    """Outward normals (F, 3) of what it may lie on, of unit length."""
 
     def __post_init__(self) -> None:
         corners = self.shape.corners()
@@ -45,6 +48,7 @@ class Body:
             ("inner_radius", float(0.5 * (corners.max(0) - corners.min(0)).min())),
             ("round", not any(isinstance(primitive, Box) for primitive in self.shape.primitives)),
             ("coloured", bool(np.abs(tint[:2]).max() > COLOURED)),
+            ("faces", ConvexHull(corners).equations[:, :3]),
         ):
             object.__setattr__(self, name, value)
 
@@ -61,6 +65,17 @@ class Body:
         if self.shape.stands:
             prior[2:5] = FAST
         return prior
+
+    def off_rest(self, rotation: Float[np.ndarray, "3 3"], position: Float[np.ndarray, " 3"]) -> tuple[float, float]:
+        """By how much a pose is tilted [rad] and raised [m] against the nearest in which the body lies on the table."""
+        down = -rotation[2]
+        if self.round:
+            tilt = np.abs(
+                np.arccos(np.clip(down[2], -1.0, 1.0)) - np.arccos(np.clip(self.faces[:, 2], -1.0, 1.0))
+            ).min()
+        else:
+            tilt = np.arccos(np.clip((self.faces @ down).max(), -1.0, 1.0))
+        return float(tilt), float((self.corners @ rotation[2]).min() + position[2])
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ MARGIN = 0.04  # [m]
 NARROWER = 0.012  # [m], kernel of a last refinement
 COARSE_ITERATIONS, FINE_ITERATIONS = 7, 12
 LEAST_VISIBLE = 0.35  # of an object that is believed to be found
+LEAST_VISIBLE_FIRST, MOST_MISFIT_FIRST = 0.70, 0.13  # of one that was not seen before
+MOST_OFF_REST = (float(np.deg2rad(4.0)), 0.010)  # [rad], [m] by which that one may be off lying on the table
 LEAST_WITH_PARTS = 0.75  # explained by a cabinet before its drawers are found
 LEAST_INLIER_TRACKED, MOST_CONTRADICTED_TRACKED, LEAST_PIXELS_TRACKED = 0.5, 0.25, 40.0
 FEW_PIXELS = 100.0  # of the picture, which cost a pose all its score
@@ -47,18 +49,28 @@ def find(
     best: Fit | None = None
     for middle in regions(everything, code, body.radius):
         candidate = _best_near(body, frame, table, colour, capsules, others, middle, again)
-        if candidate is None or not stands_test(body, candidate):
+        if candidate is None or not stands_test(body, candidate, again):
             continue
         if best is None or _merit(candidate) > _merit(best):
             best = candidate
     return best
 
 
-def stands_test(body: Body, found: Fit) -> bool:
+def stands_test(body: Body, found: Fit, again: bool = False) -> bool:
     """Whether a pose found anew is the object's: it leaves none of its colour around it unexplained, is contradicted by
     little, and most of what nothing covers has the object's colour. A tracked pose need not be as good.
+
+    `again`: it was seen before. Where it was not, things of nearly its size and shape must be told from it: most of it must be
+    seen (with its end hidden a shorter one looks the same), its depth must fit well, and it must lie on the table (a
+    cylinder looks like a tilted cup).
     """
     said = found.agreement
+    if not (again or body.shape.stands):
+        tilt, height = body.off_rest(found.rotation, found.position)
+        if said.visible < LEAST_VISIBLE_FIRST or said.misfit > MOST_MISFIT_FIRST:
+            return False
+        if tilt > MOST_OFF_REST[0] or abs(height) > MOST_OFF_REST[1]:
+            return False
     open_to_view = said.agree / max(said.predicted - said.covered, 1.0)
     least = LEAST_WITH_PARTS if body.shape.stands else LEAST_EXPLAINED
     if (said.score < LEAST_SCORE and not body.shape.stands) or said.visible < LEAST_VISIBLE:

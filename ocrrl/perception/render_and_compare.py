@@ -1,7 +1,7 @@
 """How well a pose explains a frame: the object's surface is ray-cast and held against every pixel's depth and colour.
 
 Each pixel in which the pose predicts the object agrees, shows what should be hidden behind it, is covered by something
-nearer, or tells nothing; and pixels of the object's colour near the pose may remain unexplained. Compiled.
+nearer, or tells nothing; and pixels of the object's colour near the pose, or before it, may remain unexplained. Compiled.
 """
 
 from typing import NamedTuple
@@ -131,6 +131,8 @@ def _compare(rows, radius, rotation, position, camera, rays, depth, code, step):
             if z < expected - tolerance or code[i] > OBJECT:
                 if z > expected + tolerance:
                     through += 1.0
+                elif code[i] == OBJECT:
+                    unexplained += 1.0  # its own colour before its surface: what is there is more than the object
                 else:
                     covered += 1.0
             elif z > expected + tolerance or code[i] == BACKGROUND:
