@@ -158,6 +158,17 @@ def test_a_robot_with_another_hand_is_refused(server):
         FrankyArm(address, enforce_realtime=False)
 
 
+def test_a_robot_is_read_through_the_real_driver(server):
+    from ocrrl.robot.franky_reader import open_franky_reader
+
+    reader = open_franky_reader(server.stdout.readline().strip(), enforce_realtime=False)
+    state = reader.state()
+    assert state.mode == READY and np.isnan(state.gripper_width)
+    np.testing.assert_allclose(state.joint_positions, HOME_JOINTS, atol=0.01)
+    wait_for(lambda: reader.now() > state.time, "the robot's clock")
+    reader.close()
+
+
 def test_a_robot_that_is_not_there_is_named():
     from ocrrl.robot.franky_arm import FrankyArm
 
