@@ -105,10 +105,11 @@ class CellFile:
         if len(set(serials)) < len(serials):
             raise ValueError(f"cameras must have serial numbers of their own, got {', '.join(serials)}")
         camera = self.cameras.get(self.tracking.camera)
-        if camera is None or not camera.depth:
-            with_depth = ", ".join(name for name, section in self.cameras.items() if section.depth) or "none"
+        if camera is None or not camera.depth or camera.on_hand:
+            fit = [name for name, section in self.cameras.items() if section.depth and not section.on_hand]
             raise ValueError(
-                f"tracking.camera must be a camera with depth ({with_depth}), got {self.tracking.camera!r}"
+                f"tracking.camera must be a fixed camera with depth ({', '.join(fit) or 'none'}), got "
+                f"{self.tracking.camera!r}"
             )
 
 

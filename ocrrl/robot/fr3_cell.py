@@ -1,4 +1,4 @@
-"""The hardware: a Franka FR3 and RealSense cameras, opened from a cell file and refused where they are not fit.
+"""The hardware: a Franka FR3 and RealSense cameras, opened from a checked cell file and refused where they are not fit.
 
 Not run on hardware here; every part but the cameras' pipeline is the wire twin's too.
 """
@@ -6,23 +6,22 @@ Not run on hardware here; every part but the cameras' pipeline is the wire twin'
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.perception.calibration.calibration_check import CheckLimits, TableArea, check_table, refuse_complaints
-from ocrrl.perception.calibration.calibration_file import CameraCalibration, read_calibration
+from ocrrl.perception.calibration.calibration_file import CameraCalibration
 from ocrrl.perception.frames import first_frame
 from ocrrl.perception.realsense_openers import open_device
 from ocrrl.perception.realsense_reader import RealSenseReader
 from ocrrl.robot.arm_cell import OpenedCamera, assemble
 from ocrrl.robot.arm_environment import ArmEnvironment
-from ocrrl.robot.cell_file import CameraSection, CellFile, read_cell_file
+from ocrrl.robot.cell_file import CameraSection
 from ocrrl.robot.cell_operator import CellOperator
+from ocrrl.robot.checked_cell import CheckedCell
 from ocrrl.robot.fault_log import FaultLog
 from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.franky_arm import FrankyArm
-from ocrrl.robot.operator_at_terminal import OperatorAtTerminal
 from ocrrl.robot.trackers import make_tracker
 
 NAME = "fr3"
@@ -40,17 +39,16 @@ def open_fr3_cell(
     task: TabletopTask,
     folder: Path,
     clock: Callable[[], float],
-    cell_file: Path,
-    operator: CellOperator | None = None,
+    checked: CheckedCell,
+    operator: CellOperator,
 ) -> ArmEnvironment:
-    """The cell of `cell_file` with the tabletop task `task`; its faults go to `folder`, `clock` [s] is the wall's.
+    """The cell `checked` with the tabletop task `task`; its faults go to `folder`, `clock` [s] is the wall's.
 
-    The operator is at the terminal unless another is given. Nothing moves here. Raises as `open_hardware` does.
+    Nothing moves here. Raises as `open_hardware` does.
     """
-    file = read_cell_file(cell_file)
-    person = operator or OperatorAtTerminal()
+    file = checked.file
     with ExitStack() as opened:
-        hardware = open_hardware(file, clock, opened)
+        hardware = open_hardware(checked, opened)
         environment = assemble(
             name=NAME,
             task=task,
@@ -58,24 +56,20 @@ def open_fr3_cell(
             arm=hardware.arm,
             cameras=hardware.cameras,
             tracker=make_tracker(task, file.tracking, FR3),
-            operator=person,
+            operator=operator,
             on_fault=FaultLog(folder / "faults.jsonl", clock),
         )
         opened.pop_all()  # from here on the environment closes them
         return environment
 
 
-def open_hardware(file: CellFile, clock: Callable[[], float], opened: ExitStack) -> Hardware:
-    """Connect to what `file` names, and check it; `opened` closes it again.
+def open_hardware(checked: CheckedCell, opened: ExitStack) -> Hardware:
+    """Connect to what `checked` names, and look whether it is so; `opened` closes it again.
 
-    Raises ValueError for a calibration that is wrong or too old, FileNotFoundError for none, RuntimeError for a robot or
-    camera that is not there or not fit, or a camera that is not where its calibration says.
+    Raises ValueError for a camera with other intrinsics than it was calibrated with, RuntimeError for a robot or camera that
+    is not there or not fit, or a camera that is not where its calibration says.
     """
-    calibrations = {
-        name: read_calibration(Path(section.calibration))
-        for name, section in file.cameras.items()
-        if section.calibration
-    }
+    file, calibrations = checked.file, checked.calibrations
     arm = FrankyArm(file.arm.host, file.arm.enforce_realtime)
     opened.callback(arm.close)
     cameras = {}
@@ -83,10 +77,9 @@ def open_hardware(file: CellFile, clock: Callable[[], float], opened: ExitStack)
         reader = _reader(section, calibrations.get(name), arm.now)
         opened.callback(reader.close)
         cameras[name] = OpenedCamera(reader, _attributes(section, calibrations.get(name)))
-    today = datetime.fromtimestamp(clock(), UTC).date()
     for name, calibration in calibrations.items():
         frame = first_frame(cameras[name].frames)
-        calibration.check(file.cameras[name].serial, frame.intrinsics, today, int(file.max_calibration_age_days))
+        calibration.check_intrinsics(frame.intrinsics)
         if calibration.mounting == "fixed" and file.cameras[name].depth:
             refuse_complaints(name, [check_table(frame, TableArea())], CheckLimits())
     return Hardware(arm, cameras)

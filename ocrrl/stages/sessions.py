@@ -21,6 +21,7 @@ from ocrrl.lineage.revision import git
 from ocrrl.robot.approval import Clock, NotApproved, require_session_name
 from ocrrl.robot.cells import Cell, open_cell, reserved, session_cell
 from ocrrl.robot.guarded_cell import RobotCell
+from ocrrl.robot.operator_at_terminal import OperatorAtTerminal
 from ocrrl.robot.operator_prompt import obtain_approval
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.evaluate import ARMS, PairedEvaluation, write_evaluation
@@ -121,19 +122,21 @@ def _run_missing(
     clock: Clock,
     cell_file: Path | None,
 ) -> None:
-    if cell_file is not None and not cell.has_file:
-        raise ValueError(f"--cell-file must come with a cell that is made of one (wire_twin, fr3), got {cell.name}")
-    approval = obtain_approval(cell, session.folder.name, task.slug, len(missing), clock)
-
     from ocrrl.policies.checkpoint import load_vla
     from ocrrl.policies.chunked_policy import ChunkedPolicy
     from ocrrl.residual.residual_policy import load_residual
+    from ocrrl.robot.checked_cell import check_cell
 
+    # Whatever may be refused without an approval is, before anybody is asked for one.
+    checked = check_cell(cell, cell_file, clock)
+    operator = OperatorAtTerminal() if cell.name == "fr3" else None
     base = ChunkedPolicy(load_vla(layout.vla("real")), task.instruction, 1)
     residual = load_residual(layout.residual(seed), task)
+    approval = obtain_approval(cell, session.folder.name, task.slug, len(missing), clock)
     versions = package_versions()
     revision = git(Path(), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
-    with closing(open_cell(cell.name, make_scene(task.slug), approval, clock, cell_file=cell_file)) as opened:
+    scene = make_scene(task.slug)
+    with closing(open_cell(cell.name, scene, approval, clock, checked=checked, operator=operator)) as opened:
         session.begin_run(
             {
                 "started_utc": f"{datetime.fromtimestamp(clock(), UTC):%Y-%m-%dT%H:%M:%SZ}",

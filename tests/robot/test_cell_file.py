@@ -75,7 +75,11 @@ def without(*keys):
         ),
         (
             changed("tracking", "camera", to="wrist"),
-            r"tracking.camera must be a camera with depth \(front\), got 'wrist'",
+            r"tracking.camera must be a fixed camera with depth \(front\), got 'wrist'",
+        ),
+        (
+            changed("cameras", "front", "on_hand", to=True),
+            r"tracking.camera must be a fixed camera with depth \(none\), got 'front'",
         ),
         (changed("tracking", "estimator", to="magic"), "tracking.estimator must be geometric or remote, got 'magic'"),
         (changed("tracking", "estimator", to="remote"), "tracking.address must be given for the remote estimator"),
