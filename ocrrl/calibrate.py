@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ocrrl.calibrate_check import check_camera
 from ocrrl.calibrate_live import Write, take_views
 from ocrrl.perception.calibration.calibration_file import CameraCalibration, write_calibration
 from ocrrl.perception.calibration.charuco_board import CharucoBoard, print_board
@@ -19,7 +20,7 @@ from ocrrl.robot.operator_prompt import ask_at_terminal
 
 
 def calibrate(options: argparse.Namespace, today: date, write: Write = print) -> None:
-    """What `options` of the command ask for: a board's print, or a calibration from a folder of views, or both."""
+    """What `options` of the command ask for: a board's print, a step, or both."""
     if not options.board and not options.step:
         raise ValueError(
             "a step must be named: `ocrrl calibrate --board board.pdf` or `ocrrl calibrate views FOLDER ...`"
@@ -29,6 +30,8 @@ def calibrate(options: argparse.Namespace, today: date, write: Write = print) ->
         write(f"{options.board}: print it at 100 %, then measure the line that is to be 100 mm long")
     if options.step == "views":
         calibrate_views(options.folder, options.camera, options.out, today, write)
+    if options.step == "check":
+        check_camera(options.cell_file, options.camera, today, write)
     if options.step == "live":
         take_views(options.cell_file, options.camera, options.folder, ask_at_terminal, write)
         calibrate_views(options.folder, options.camera, options.out, today, write)

@@ -6,6 +6,7 @@ The arm is moved by hand, and only read.
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,9 @@ import numpy as np
 from ocrrl.perception.calibration.charuco_board import CharucoBoard
 from ocrrl.perception.calibration.view_folder import CaptureSetup, count_views, write_setup, write_view
 from ocrrl.perception.frames import Frame, FrameSource, first_frame
-from ocrrl.perception.realsense import FrameSets
 from ocrrl.perception.realsense_openers import open_device
-from ocrrl.perception.realsense_reader import RealSenseReader
 from ocrrl.robot.arm import ArmReader, ArmState
+from ocrrl.robot.cell_cameras import OpenFrameSets, open_camera
 from ocrrl.robot.cell_file import read_cell_file
 from ocrrl.robot.franky_reader import open_franky_reader
 from ocrrl.robot.operator_prompt import Ask
@@ -38,7 +38,7 @@ def take_views(
     ask: Ask,
     write: Write = print,
     open_arm: Callable[[str, bool], ArmReader] = open_franky_reader,
-    open_camera: Callable[[str, int, int, int, bool], FrameSets] = open_device,
+    open_frame_sets: OpenFrameSets = open_device,
 ) -> int:
     """Views of the board from a camera and the arm of `cell_file` into `folder`; how many there are then.
 
@@ -46,14 +46,11 @@ def take_views(
     wrong or a camera that it does not name, RuntimeError for an arm or camera that is not there, and as `capture_views`.
     """
     file = read_cell_file(cell_file)
-    if camera not in file.cameras:
-        raise ValueError(f"{cell_file} must name camera {camera}, it names {', '.join(file.cameras)}")
-    section = file.cameras[camera]
+    section = file.camera(camera)
     with ExitStack() as opened:
         arm = open_arm(file.arm.host, file.arm.enforce_realtime)
         opened.callback(arm.close)
-        frame_sets = open_camera(section.serial, section.width, section.height, section.frames_per_second, False)
-        frames = RealSenseReader(frame_sets, arm.now)
+        frames = open_camera(replace(section, depth=False, check_board=None), None, arm.now, open_frame_sets)
         opened.callback(frames.close)
         setup = CaptureSetup(
             camera=camera,

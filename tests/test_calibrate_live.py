@@ -137,7 +137,7 @@ def test_live_views_are_taken_with_an_arm_that_is_only_read(cell, tmp_path, monk
             tmp_path / "views",
             lambda question: next(answers),
             lambda _: None,
-            open_camera=lambda *asked: (opened.append(asked), camera)[1],
+            open_frame_sets=lambda *asked: (opened.append(asked), camera)[1],
         )
     finally:
         over.set()

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ocrrl.interface.tabletop_tasks import TabletopTask
-from ocrrl.perception.calibration.calibration_check import CheckLimits, TableArea, check_table, refuse_complaints
 from ocrrl.perception.calibration.calibration_file import CameraCalibration
 from ocrrl.perception.frames import first_frame
 from ocrrl.perception.realsense_openers import open_device
-from ocrrl.perception.realsense_reader import RealSenseReader
+from ocrrl.robot.arm import Arm
 from ocrrl.robot.arm_cell import OpenedCamera, assemble
 from ocrrl.robot.arm_environment import ArmEnvironment
+from ocrrl.robot.cell_cameras import OpenFrameSets, open_camera, require_place
 from ocrrl.robot.cell_file import CameraSection
 from ocrrl.robot.cell_operator import CellOperator
 from ocrrl.robot.checked_cell import CheckedCell
@@ -31,7 +31,7 @@ NAME = "fr3"
 class Hardware:
     """What is connected: nothing of it has moved."""
 
-    arm: FrankyArm
+    arm: Arm
     cameras: dict[str, OpenedCamera]
 
 
@@ -63,34 +63,28 @@ def open_fr3_cell(
         return environment
 
 
-def open_hardware(checked: CheckedCell, opened: ExitStack) -> Hardware:
+def open_hardware(
+    checked: CheckedCell,
+    opened: ExitStack,
+    connect: Callable[[str, bool], Arm] = FrankyArm,
+    open_frame_sets: OpenFrameSets = open_device,
+) -> Hardware:
     """Connect to what `checked` names, and look whether it is so; `opened` closes it again.
 
     Raises ValueError for a camera with other intrinsics than it was calibrated with, RuntimeError for a robot or camera that
-    is not there or not fit, or a camera that is not where its calibration says.
+    is not there or not fit, or a camera that is not where its calibration says (`require_place`).
     """
     file, calibrations = checked.file, checked.calibrations
-    arm = FrankyArm(file.arm.host, file.arm.enforce_realtime)
+    arm = connect(file.arm.host, file.arm.enforce_realtime)
     opened.callback(arm.close)
     cameras = {}
     for name, section in file.cameras.items():
-        reader = _reader(section, calibrations.get(name), arm.now)
+        reader = open_camera(section, calibrations.get(name), arm.now, open_frame_sets)
         opened.callback(reader.close)
         cameras[name] = OpenedCamera(reader, _attributes(section, calibrations.get(name)))
     for name, calibration in calibrations.items():
-        frame = first_frame(cameras[name].frames)
-        calibration.check_intrinsics(frame.intrinsics)
-        if calibration.mounting == "fixed" and file.cameras[name].depth:
-            refuse_complaints(name, [check_table(frame, TableArea())], CheckLimits())
+        require_place(name, first_frame(cameras[name].frames), file.cameras[name], calibration)
     return Hardware(arm, cameras)
-
-
-def _reader(
-    section: CameraSection, calibration: CameraCalibration | None, clock: Callable[[], float]
-) -> RealSenseReader:
-    frame_sets = open_device(section.serial, section.width, section.height, section.frames_per_second, section.depth)
-    pose = calibration.camera_pose if calibration and calibration.mounting == "fixed" else None
-    return RealSenseReader(frame_sets, clock, pose)
 
 
 def _attributes(section: CameraSection, calibration: CameraCalibration | None) -> dict[str, object]:

@@ -3,15 +3,14 @@
 from datetime import date
 from pathlib import Path
 
-import numpy as np
 import yaml
 
 from ocrrl.perception.calibration.calibration_file import CameraCalibration, write_calibration
 from ocrrl.perception.calibration.hand_eye_quality import Quality
-from tests.perception.calibration.synthetic_views import BOARD, D435, looking
+from tests.perception.calibration.synthetic_views import BOARD, D435
+from tests.perception.calibration.table_with_board import CAMERA
 
 SERIAL = "000000000000"
-CAMERA = looking(np.array([1.0, 0.1, 0.55]), np.array([0.5, 0.0, 0.0]))
 
 
 def write_cell_file(folder: Path, **front: object) -> Path:
