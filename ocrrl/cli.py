@@ -118,7 +118,8 @@ def _parser() -> argparse.ArgumentParser:
     card.add_argument("path", help="a model: data/models/vla_retrained")
     card.add_argument("--out", type=Path, help="in place of data/cards/<name>.md")
     commands.add_parser("timings", help="wall and CPU seconds of the stages that ran here")
-    commands.add_parser("doctor", help="what is installed, what is missing and how to get it")
+    doctor = commands.add_parser("doctor", help="what is installed, what is missing and how to get it")
+    doctor.add_argument("--cell-file", type=Path, help="a hardware cell to look at too, such as cells/mine.yaml")
     commands.add_parser("slots", help="which slots this machine can fill: cpu, gpu, robot; JSON")
     approve = commands.add_parser("approve", help="let a session move a robot; prints a short-lived token")
     for name in ("cell", "session", "task"):
@@ -207,7 +208,7 @@ def _run(options: argparse.Namespace) -> int:
     elif options.command == "doctor":
         from ocrrl.doctor import diagnose
 
-        return diagnose()
+        return diagnose(date.today(), options.cell_file)
     elif options.command == "slots":
         from ocrrl.slots import slots
 
