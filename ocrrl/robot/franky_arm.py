@@ -32,19 +32,15 @@ class FrankyArm:
     def __init__(self, host: str, enforce_realtime: bool = True) -> None:
         """Connect to the robot at `host`, which does not move it; without a real-time kernel `enforce_realtime` has to be False.
 
-        Raises RuntimeError if it cannot be reached, or its end effector is not the Franka Hand.
+        Raises RuntimeError if it cannot be reached, or its end effector is not the Franka Hand, homed.
         """
         self._connection = connect(host, enforce_realtime)
         self._franky, self._robot = self._connection.franky, self._connection.robot
         with self._connection.out_of_reach():
-            hand = self._franky.Gripper(host)
-            width = float(hand.max_width)
             end_effector = self._robot.state.F_T_EE
-        if width < HOMED_WIDTH:
-            raise RuntimeError(NOT_HOMED.format(host=host, width=width))
         x, y, z, w = end_effector.quaternion
         check_end_effector(host, np.array([*end_effector.translation, w, x, y, z]))
-        self._gripper = GripperThread(hand)
+        self._gripper = GripperThread(self._homed_hand)
         self._tracker: Any = None
         self._ended = ""  # why the last motion ended unasked
         self._reader = FrankyReader(self._connection)
@@ -79,6 +75,7 @@ class FrankyArm:
             self._end_tracking()
             if not self._robot.recover_from_errors():
                 raise RuntimeError(f"its errors remain: {self._mode(self._robot.state)}; look at Desk, and at the arm")
+            self._gripper.recover()
             self._ended = ""
 
     def home(self, joint_positions: Sequence[float]) -> None:
@@ -97,6 +94,15 @@ class FrankyArm:
         with contextlib.suppress(RuntimeError):
             self.stop()
         self._gripper.close()
+
+    def _homed_hand(self) -> Any:
+        host = self._connection.host
+        with self._connection.out_of_reach():
+            hand = self._franky.Gripper(host)
+            width = float(hand.max_width)
+        if width < HOMED_WIDTH:
+            raise RuntimeError(NOT_HOMED.format(host=host, width=width))
+        return hand
 
     def _mode(self, state: Any) -> str:
         """READY, or why not."""
