@@ -18,6 +18,7 @@ from ocrrl.robot.recording_session import SessionConfig, next_number, record_ses
 from ocrrl.robot.teleoperation.device import TeleoperationDevice
 from ocrrl.robot.teleoperation.operator import Label, Operator, TerminalOperator
 from ocrrl.robot.terminal_keys import TerminalKeys
+from ocrrl.set_up_sheet import operator_beside
 from ocrrl.stages.versions import package_versions
 from ocrrl.worlds import make_scene, make_teleoperator
 
@@ -52,12 +53,13 @@ def teleoperate(options: argparse.Namespace, clock: Clock, told: Callable[[str],
     first = SEEDS_PER_RANGE // 2 + (next_number(folder) if folder.is_dir() else 0)  # a session that goes on, goes on
     seeds = initial_state_seeds("record", ATTEMPTS * options.episodes, first)
     keys = None if options.device == SCRIPTED else TerminalKeys()
-    beside = OperatorAtTerminal(keys) if keys and cell.name == "fr3" else None
+    scene = make_scene(task.slug)
     with ExitStack() as opened:
         opened.enter_context(reserved(cell))
+        beside = operator_beside(cell, scene, checked, folder, opened, keys)
         by_hand = opened.enter_context(closing(_device(options.device, keys))) if keys else None
         approval = obtain_approval(cell, options.session, task.slug, options.episodes, clock)
-        world = open_cell(cell.name, make_scene(task.slug), approval, clock, WORK, checked, beside)
+        world = open_cell(cell.name, scene, approval, clock, WORK, checked, beside)
         opened.enter_context(closing(world))
         operator = _operator(options.operator or (approval.operator if approval else "nobody"), keys, beside)
         device = by_hand or _script(task, world)

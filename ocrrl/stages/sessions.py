@@ -8,7 +8,7 @@ from a place that the session's name stands for; stages count from the ranges' b
 import argparse
 import hashlib
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +21,6 @@ from ocrrl.lineage.revision import git
 from ocrrl.robot.approval import Clock, NotApproved, require_session_name
 from ocrrl.robot.cells import Cell, open_cell, reserved, session_cell
 from ocrrl.robot.guarded_cell import RobotCell
-from ocrrl.robot.operator_at_terminal import OperatorAtTerminal
 from ocrrl.robot.operator_prompt import obtain_approval
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.evaluate import ARMS, PairedEvaluation, write_evaluation
@@ -126,17 +125,20 @@ def _run_missing(
     from ocrrl.policies.chunked_policy import ChunkedPolicy
     from ocrrl.residual.residual_policy import load_residual
     from ocrrl.robot.checked_cell import check_cell
+    from ocrrl.set_up_sheet import operator_beside
 
     # Whatever may be refused without an approval is, before anybody is asked for one.
     checked = check_cell(cell, cell_file, clock)
-    operator = OperatorAtTerminal() if cell.name == "fr3" else None
     base = ChunkedPolicy(load_vla(layout.vla("real")), task.instruction, 1)
     residual = load_residual(layout.residual(seed), task)
-    approval = obtain_approval(cell, session.folder.name, task.slug, len(missing), clock)
-    versions = package_versions()
-    revision = git(Path(), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
     scene = make_scene(task.slug)
-    with closing(open_cell(cell.name, scene, approval, clock, checked=checked, operator=operator)) as opened:
+    with ExitStack() as opened:
+        operator = operator_beside(cell, scene, checked, session.folder, opened)
+        approval = obtain_approval(cell, session.folder.name, task.slug, len(missing), clock)
+        versions = package_versions()
+        revision = git(Path(), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
+        world = open_cell(cell.name, scene, approval, clock, checked=checked, operator=operator)
+        opened.callback(world.close)
         session.begin_run(
             {
                 "started_utc": f"{datetime.fromtimestamp(clock(), UTC):%Y-%m-%dT%H:%M:%SZ}",
@@ -147,9 +149,8 @@ def _run_missing(
                 "versions": versions,
             }
         )
-        record_missing(
-            session, missing, opened, base, {"corrected": residual, "residual": residual, "base": None}, versions
-        )
+        residuals = {"corrected": residual, "residual": residual, "base": None}
+        record_missing(session, missing, world, base, residuals, versions)
 
 
 def _write_evaluation(session: SessionFolder, cell: Cell, layout: Layout, seed: int) -> None:
