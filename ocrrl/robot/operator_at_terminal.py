@@ -31,6 +31,7 @@ class OperatorAtTerminal:
     def set_up(self, seed: int) -> None:
         moving = self._confirmed and not self._keys.pressed & STOP
         self._keys.end()
+        self._confirmed = False  # from here on no key is heard until the operator has answered
         if not moving:
             raise RuntimeError("the operator stopped the arm on its way home")
         self._confirm(f"{self._describe(seed)}Set the table for initial state {seed}, then hands off. {LEGEND}.")
