@@ -217,7 +217,8 @@ def wire_rig(cell: ArmEnvironment, inspector: Inspector) -> Rig:
 
 def wire_twin_episodes(count: int, first_seed: int) -> tuple[Rig, dict[str, Tally], int]:
     """`count` episodes on the wire twin, the faults in turn."""
-    from ocrrl.robot.wire_twin.wire_twin import open_wire_twin
+    from ocrrl.robot.cell_file import read_cell_file
+    from ocrrl.robot.wire_twin.wire_twin import CELL_FILE, open_wire_twin
 
     inspectors: list[Inspector] = []
 
@@ -225,7 +226,8 @@ def wire_twin_episodes(count: int, first_seed: int) -> tuple[Rig, dict[str, Tall
         inspectors.append(Inspector(arm, lambda: True))
         return inspectors[0]
 
-    cell = open_wire_twin(make_scene("cube_lift"), WORK / "cells" / "wire_twin", time.time, inspected=inspected)
+    file, logs = read_cell_file(CELL_FILE), WORK / "cells" / "wire_twin"
+    cell = open_wire_twin(make_scene("cube_lift"), logs, time.time, file, inspected)
     with closing(cell), tempfile.TemporaryDirectory() as folder:
         rig = wire_rig(cell, inspectors[0])
         tallies = {name: Tally() for name in rig.inject}

@@ -69,14 +69,16 @@ def main() -> None:
     from ocrrl.policies.checkpoint import load_vla
     from ocrrl.policies.chunked_policy import ChunkedPolicy
     from ocrrl.residual.residual_policy import load_residual
-    from ocrrl.robot.wire_twin.wire_twin import open_wire_twin
+    from ocrrl.robot.cell_file import read_cell_file
+    from ocrrl.robot.wire_twin.wire_twin import CELL_FILE, open_wire_twin
 
     task, layout, stopwatch = tabletop_task(options.task), Layout(options.task), Stopwatch()
     base = ChunkedPolicy(load_vla(layout.vla("real")), task.instruction, 1)
     residual = load_residual(layout.residual(ROLLED_OUT_SEED), task)
     residual.residual = stopwatch.around("actor forward", residual.residual)
     base.act = stopwatch.around("base policy (VLA every few steps)", base.act)
-    with closing(open_wire_twin(make_scene(task.slug), WORK / "cells" / "wire_twin", time.time)) as cell:
+    file, logs = read_cell_file(CELL_FILE), WORK / "cells" / "wire_twin"
+    with closing(open_wire_twin(make_scene(task.slug), logs, time.time, file)) as cell:
         gate = TimedGate(cell.gate, stopwatch)
         cell.observe = stopwatch.around("observe", cell.observe)
         successes, lengths = 0, []

@@ -1,49 +1,26 @@
-"""`ocrrl calibrate`: print a board, take views of it, and find from them where a camera is."""
+"""`ocrrl calibrate`: print a board, and find from views of it where a camera is."""
 
 import argparse
-import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 
+from ocrrl.calibrate_check import check_camera
+from ocrrl.calibrate_live import Write, take_views
 from ocrrl.perception.calibration.calibration_file import CameraCalibration, write_calibration
 from ocrrl.perception.calibration.charuco_board import CharucoBoard, print_board
 from ocrrl.perception.calibration.hand_eye import View, solve
 from ocrrl.perception.calibration.hand_eye_quality import QualityLimits, check_quality, measure_quality
 from ocrrl.perception.calibration.view_checks import check_views
-from ocrrl.perception.calibration.view_folder import (
-    CaptureSetup,
-    count_views,
-    read_setup,
-    read_views,
-    write_setup,
-    write_view,
-)
-from ocrrl.perception.frames import Frame, FrameSource, first_frame
-from ocrrl.perception.realsense import FrameSets
-from ocrrl.perception.realsense_openers import open_device
-from ocrrl.perception.realsense_reader import RealSenseReader
-from ocrrl.robot.arm import Arm, ArmState
-from ocrrl.robot.cell_file import read_cell_file
+from ocrrl.perception.calibration.view_folder import read_setup, read_views
 from ocrrl.robot.fr3 import FR3
-from ocrrl.robot.franky_arm import FrankyArm
-from ocrrl.robot.operator_prompt import Ask, ask_at_terminal
-
-STILL_FOR = 0.4
-"""The arm must have stood still so long before a picture [s]; it swings after it has stopped."""
-STILL = 0.001
-"""Less than this no joint may have moved [rad]."""
-FRAME_WITHIN = 3.0
-"""After the arm stood still, a camera must give a frame [s]."""
-
-type Write = Callable[[str], None]
+from ocrrl.robot.operator_prompt import ask_at_terminal
 
 
 def calibrate(options: argparse.Namespace, today: date, write: Write = print) -> None:
-    """What `options` of the command ask for: a board's print, or a calibration from a folder of views, or both."""
+    """What `options` of the command ask for: a board's print, a step, or both."""
     if not options.board and not options.step:
         raise ValueError(
             "a step must be named: `ocrrl calibrate --board board.pdf` or `ocrrl calibrate views FOLDER ...`"
@@ -53,6 +30,8 @@ def calibrate(options: argparse.Namespace, today: date, write: Write = print) ->
         write(f"{options.board}: print it at 100 %, then measure the line that is to be 100 mm long")
     if options.step == "views":
         calibrate_views(options.folder, options.camera, options.out, today, write)
+    if options.step == "check":
+        check_camera(options.cell_file, options.camera, today, write)
     if options.step == "live":
         take_views(options.cell_file, options.camera, options.folder, ask_at_terminal, write)
         calibrate_views(options.folder, options.camera, options.out, today, write)
@@ -111,90 +90,3 @@ def calibrate_views(
     write_calibration(out, calibration)
     write(f"{out}: written")
     return calibration
-
-
-def take_views(
-    cell_file: Path,
-    camera: str,
-    folder: Path,
-    ask: Ask,
-    write: Write = print,
-    connect: Callable[[str, bool], Arm] = FrankyArm,
-    open_camera: Callable[[str, int, int, int, bool], FrameSets] = open_device,
-) -> int:
-    """Views of the board from a camera and the arm of `cell_file` into `folder`; how many there are then.
-
-    The arm is read and never commanded. Raises ValueError for a cell file that is wrong or a camera that it does not name,
-    RuntimeError for an arm or camera that is not there, and as `capture_views`.
-    """
-    file = read_cell_file(cell_file)
-    if camera not in file.cameras:
-        raise ValueError(f"{cell_file} must name camera {camera}, it names {', '.join(file.cameras)}")
-    section = file.cameras[camera]
-    with ExitStack() as opened:
-        arm = connect(file.arm.host, file.arm.enforce_realtime)
-        opened.callback(arm.close)
-        frame_sets = open_camera(section.serial, section.width, section.height, section.frames_per_second, False)
-        frames = RealSenseReader(frame_sets, arm.now)
-        opened.callback(frames.close)
-        setup = CaptureSetup(
-            camera=camera,
-            serial=section.serial,
-            mounting="wrist" if section.on_hand else "fixed",
-            intrinsics=first_frame(frames).intrinsics,
-            board=CharucoBoard(),
-        )
-        return capture_views(frames, arm.state, ask, setup, folder, write)
-
-
-def capture_views(
-    frames: FrameSource,
-    arm_state: Callable[[], ArmState],
-    ask: Ask,
-    setup: CaptureSetup,
-    folder: Path,
-    write: Write = print,
-    pause: Callable[[float], None] = time.sleep,
-) -> int:
-    """Take views into `folder` whenever the operator says so, adding to those that are there; how many there are then.
-
-    The operator moves the arm (by hand, in guiding mode) to show the board from another side, and answers `ask` with t to take
-    the view; any other answer ends. A view is kept if the arm stood still and the board was seen. Raises ValueError if the
-    folder's views were taken with something else, or the camera's intrinsics are not the setup's; RuntimeError if the camera
-    or the arm fails.
-    """
-    write_setup(folder, setup)
-    while (
-        ask(f"{count_views(folder)} views. Show the board from another side, stand still; t takes a view: ").strip()
-        == "t"
-    ):
-        before = arm_state()
-        frame = _frame_after(frames, before.time + STILL_FOR, arm_state, pause)
-        if frame.intrinsics != setup.intrinsics:
-            raise ValueError(
-                f"camera {setup.camera} must have the intrinsics {setup.intrinsics}, got {frame.intrinsics}"
-            )
-        after = arm_state()
-        moved = float(np.abs(after.joint_positions - before.joint_positions).max())
-        corners = setup.board.find(frame.colour)
-        if moved > STILL:
-            write(f"not taken: the arm must stand still, a joint moved by {np.rad2deg(moved):.2f} deg")
-        elif corners is None:
-            write("not taken: the board must be seen; too far, too oblique, hidden, or too dark")
-        else:
-            path = write_view(folder, frame.colour, after.joint_positions)
-            write(f"{path.stem}: {len(corners.ids)} corners")
-    return count_views(folder)
-
-
-def _frame_after(
-    frames: FrameSource, earliest: float, arm_state: Callable[[], ArmState], pause: Callable[[float], None]
-) -> Frame:
-    """The first frame that was taken at `earliest` [s] on the arm's clock or later."""
-    while True:
-        frame = frames.latest()
-        if frame is not None and frame.captured >= earliest:
-            return frame
-        if arm_state().time > earliest + FRAME_WITHIN:
-            raise RuntimeError(f"the camera must give a frame within {FRAME_WITHIN:g} s, got none: check its cable")
-        pause(0.02)

@@ -118,7 +118,8 @@ def _parser() -> argparse.ArgumentParser:
     card.add_argument("path", help="a model: data/models/vla_retrained")
     card.add_argument("--out", type=Path, help="in place of data/cards/<name>.md")
     commands.add_parser("timings", help="wall and CPU seconds of the stages that ran here")
-    commands.add_parser("doctor", help="what is installed, what is missing and how to get it")
+    doctor = commands.add_parser("doctor", help="what is installed, what is missing and how to get it")
+    doctor.add_argument("--cell-file", type=Path, help="a hardware cell to look at too, such as cells/mine.yaml")
     commands.add_parser("slots", help="which slots this machine can fill: cpu, gpu, robot; JSON")
     approve = commands.add_parser("approve", help="let a session move a robot; prints a short-lived token")
     for name in ("cell", "session", "task"):
@@ -129,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     approve.add_argument("--cell-clear", action="store_true", help="ask nothing: the operator saw that it is clear")
     calibrate = commands.add_parser("calibrate", help="find where a camera is, from views of a board; print the board")
     calibrate.add_argument("--board", type=Path, metavar="FILE", help="print the board at true scale: .pdf or .png")
-    steps = calibrate.add_subparsers(dest="step", metavar="[views, live]")
+    steps = calibrate.add_subparsers(dest="step", metavar="[views, live, check]")
     views = steps.add_parser("views", help="calibrate a camera from a folder of views")
     views.add_argument("folder", type=Path, help="of pictures and joint positions: docs/calibrate.md")
     views.add_argument("--camera", required=True, help="its name in the cell, such as front")
@@ -139,6 +140,9 @@ def _parser() -> argparse.ArgumentParser:
     live.add_argument("--camera", required=True, help="its name in the cell file, such as front")
     live.add_argument("--folder", type=Path, required=True, help="where the views are kept; one that is there goes on")
     live.add_argument("--out", type=Path, required=True, help="the calibration file to write (.json)")
+    check = steps.add_parser("check", help="what opening a cell will find of a camera; reads no arm, moves nothing")
+    check.add_argument("cell_file", type=Path, help="such as cells/mine.yaml")
+    check.add_argument("camera", help="its name in the cell file, such as front")
     teleoperate = commands.add_parser("teleoperate", help="record demonstrations by hand")
     teleoperate.add_argument("tabletop_task", help="such as cube_lift")
     teleoperate.add_argument("--cell", required=True, help="rehearsal, wire_twin or fr3")
@@ -204,7 +208,7 @@ def _run(options: argparse.Namespace) -> int:
     elif options.command == "doctor":
         from ocrrl.doctor import diagnose
 
-        return diagnose()
+        return diagnose(date.today(), options.cell_file)
     elif options.command == "slots":
         from ocrrl.slots import slots
 

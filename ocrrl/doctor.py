@@ -1,16 +1,20 @@
-"""`ocrrl doctor`: what this machine has, what is missing, and how to get it."""
+"""`ocrrl doctor`: what this machine has, and a cell file's cell, what is missing, and how to get it."""
 
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from ocrrl.layout import DATA
 from ocrrl.params import PARAMS_FILE, Params
-from ocrrl.perception.realsense_openers import connected_devices
+from ocrrl.perception.realsense_openers import connected_serials
+from ocrrl.robot.cell_file import CellFile, read_cell_file
+from ocrrl.robot.checked_cell import check_calibration
 from ocrrl.slots import gpu_missing, robot_missing
 
 NEEDED_DISK_GB = 10
@@ -26,10 +30,20 @@ class Finding:
     required: bool = True
 
 
-def diagnose(write: Callable[[str], None] = print) -> int:
-    """Write a line for each finding; 1 if something required is missing, else 0."""
-    findings = [_python(), *_packages(), _rendering(), _disk(), _memory(), _graphics(), _robot(), _cameras()]
+def diagnose(
+    today: date,
+    cell_file: Path | None = None,
+    write: Callable[[str], None] = print,
+    serials: Callable[[], Sequence[str]] = connected_serials,
+) -> int:
+    """Write a line for each finding; 1 if something required is missing, else 0.
+
+    What the hardware cell of `cell_file` names is looked for where that is given; its robot is not asked anything.
+    """
+    findings = [_python(), *_packages(), _rendering(), _disk(), _memory(), _graphics(), _robot(), _cameras(serials)]
     findings.append(_params())
+    if cell_file is not None:
+        findings += _cell(cell_file, today, serials)
     for finding in findings:
         mark = "ok  " if not finding.remedy else ("MISS" if finding.required else "none")
         write(f"{mark} {finding.subject:<22} {finding.found}" + (f"  -> {finding.remedy}" if finding.remedy else ""))
@@ -96,9 +110,9 @@ def _robot() -> Finding:
     return Finding("robot", missing or "franky", remedy, False)
 
 
-def _cameras() -> Finding:
+def _cameras(serials: Callable[[], Sequence[str]]) -> Finding:
     try:
-        connected = len(connected_devices())
+        connected = len(serials())
     except RuntimeError as error:
         return Finding("cameras", str(error), "not needed; the twin stands in", False)
     return Finding("cameras", f"RealSense library; {connected} connected", required=False)
@@ -110,3 +124,38 @@ def _params() -> Finding:
     except (ValueError, ImportError) as error:
         return Finding(str(PARAMS_FILE), "wrong", str(error))
     return Finding(str(PARAMS_FILE), "valid")
+
+
+def _cell(cell_file: Path, today: date, serials: Callable[[], Sequence[str]]) -> list[Finding]:
+    try:
+        file = read_cell_file(cell_file)
+    except ValueError as error:
+        return [Finding(str(cell_file), "wrong", str(error))]
+    findings = [Finding(str(cell_file), "valid"), Finding("arm", f"{file.arm.host}; opening the cell asks it")]
+    for name in file.cameras:
+        findings += [_calibration(name, file, today), _plugged_in(name, file, serials)]
+    return findings
+
+
+def _calibration(camera: str, file: CellFile, today: date) -> Finding:
+    subject = f"calibration of {camera}"
+    if not file.cameras[camera].calibration:
+        return Finding(subject, "none; none is needed without depth")
+    try:
+        calibration = check_calibration(camera, file, today)
+    except (ValueError, FileNotFoundError) as error:
+        return Finding(subject, "cannot be used", str(error))
+    age, most = (today - calibration.made_on).days, int(file.max_calibration_age_days)
+    return Finding(subject, f"{age} days old, refused after {most}")
+
+
+def _plugged_in(camera: str, file: CellFile, serials: Callable[[], Sequence[str]]) -> Finding:
+    subject, serial = f"camera {camera}", file.cameras[camera].serial
+    try:
+        connected = serials()
+    except RuntimeError as error:
+        return Finding(subject, f"{serial} cannot be looked for", str(error))
+    if serial in connected:
+        return Finding(subject, f"{serial}, connected")
+    there = ", ".join(connected) or "no RealSense camera"
+    return Finding(subject, f"{serial} is not connected, {there} is", "plug it in, or correct its serial number")

@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 from ocrrl.interface.seeds import SEEDS_PER_RANGE, initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
@@ -10,6 +10,7 @@ from ocrrl.layout import DATA, WORK
 from ocrrl.robot.approval import Clock, require_session_name
 from ocrrl.robot.arm_environment import ArmEnvironment
 from ocrrl.robot.cells import open_cell, reserved, session_cell
+from ocrrl.robot.checked_cell import check_cell
 from ocrrl.robot.guarded_cell import RobotCell
 from ocrrl.robot.operator_at_terminal import OperatorAtTerminal
 from ocrrl.robot.operator_prompt import obtain_approval
@@ -17,6 +18,7 @@ from ocrrl.robot.recording_session import SessionConfig, next_number, record_ses
 from ocrrl.robot.teleoperation.device import TeleoperationDevice
 from ocrrl.robot.teleoperation.operator import Label, Operator, TerminalOperator
 from ocrrl.robot.terminal_keys import TerminalKeys
+from ocrrl.set_up_sheet import operator_beside
 from ocrrl.stages.versions import package_versions
 from ocrrl.worlds import make_scene, make_teleoperator
 
@@ -47,20 +49,21 @@ def teleoperate(options: argparse.Namespace, clock: Clock, told: Callable[[str],
         raise ValueError(f"device {SCRIPTED} is for the wire twin, got cell {cell.name}: no script drives a robot")
     config = SessionConfig(options.episodes, cell_decides=options.device == SCRIPTED)
     folder = DATA / "episodes" / task.slug / options.session
-    approval = obtain_approval(cell, options.session, task.slug, options.episodes, clock)
+    checked = check_cell(cell, options.cell_file, clock)
     first = SEEDS_PER_RANGE // 2 + (next_number(folder) if folder.is_dir() else 0)  # a session that goes on, goes on
     seeds = initial_state_seeds("record", ATTEMPTS * options.episodes, first)
     keys = None if options.device == SCRIPTED else TerminalKeys()
-    beside = OperatorAtTerminal(keys) if keys and cell.name == "fr3" else None
-    with (
-        reserved(cell),
-        closing(
-            open_cell(cell.name, make_scene(task.slug), approval, clock, WORK, options.cell_file, beside)
-        ) as opened,
-        closing(_device(options.device, task, opened, keys)) as device,
-    ):
+    scene = make_scene(task.slug)
+    with ExitStack() as opened:
+        opened.enter_context(reserved(cell))
+        beside = operator_beside(cell, scene, checked, folder, opened, keys)
+        by_hand = opened.enter_context(closing(_device(options.device, keys))) if keys else None
+        approval = obtain_approval(cell, options.session, task.slug, options.episodes, clock)
+        world = open_cell(cell.name, scene, approval, clock, WORK, checked, beside)
+        opened.enter_context(closing(world))
         operator = _operator(options.operator or (approval.operator if approval else "nobody"), keys, beside)
-        summary = record_session(opened, device, operator, folder, seeds, config, package_versions(), told)
+        device = by_hand or _script(task, world)
+        summary = record_session(world, device, operator, folder, seeds, config, package_versions(), told)
     counts = f"{len(summary.successes)} successes, {len(summary.failures)} failures, {summary.discarded} discarded"
     told(f"{cell.name}, {cell.stands_for}: {counts}; it ended: {summary.ended}")
     told(f"Next: dvc add {folder}, and in params.yaml tabletop_tasks.{task.slug}.episodes: {folder}/successes")
@@ -74,14 +77,16 @@ def _operator(name: str, keys: TerminalKeys | None, beside: OperatorAtTerminal |
     return at_desk if beside is None else Asked(name, at_desk.label)
 
 
-def _device(name: str, task: TabletopTask, cell: RobotCell, keys: TerminalKeys | None) -> TeleoperationDevice:
-    if keys is None:
-        from ocrrl.robot.teleoperation.scripted import DemonstratorDevice
-        from ocrrl.robot.tracked_states import TrackedStates
+def _script(task: TabletopTask, cell: RobotCell) -> TeleoperationDevice:
+    from ocrrl.robot.teleoperation.scripted import DemonstratorDevice
+    from ocrrl.robot.tracked_states import TrackedStates
 
-        if not isinstance(cell, ArmEnvironment):
-            raise TypeError(f"a script must be shown the cell itself, got {type(cell).__name__}")
-        return DemonstratorDevice(make_teleoperator(task.slug, TrackedStates(cell)))
+    if not isinstance(cell, ArmEnvironment):
+        raise TypeError(f"a script must be shown the cell itself, got {type(cell).__name__}")
+    return DemonstratorDevice(make_teleoperator(task.slug, TrackedStates(cell)))
+
+
+def _device(name: str, keys: TerminalKeys) -> TeleoperationDevice:
     from ocrrl.robot.teleoperation.keyboard import LabelledByKeys
 
     if name == "spacemouse":

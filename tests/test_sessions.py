@@ -11,27 +11,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from ocrrl.cli import main
 from ocrrl.datasets.episode_store import read_episode, write_episode
 from ocrrl.datasets.ingest import IngestConfig, ingest
 from ocrrl.datasets.training_set import TrainingSetConfig, build_training_set, episode_files
-from ocrrl.interface.observations import residual_observation_dim
 from ocrrl.interface.seeds import RANGES
 from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from ocrrl.layout import Layout
-from ocrrl.policies.compact_checkpoint import CompactCheckpoint, save_compact
-from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork
-from ocrrl.policies.language import HASH, InstructionEncoder
-from ocrrl.policies.normalisation import Normalisation
-from ocrrl.residual.residual_policy import ResidualPolicy, save_residual
 from ocrrl.robot.approval import NotApproved, check, issue
 from ocrrl.robot.approval_ledger import episodes_begun
 from ocrrl.robot.file_lock import locked
 from ocrrl.sim.cube_lift import CubeLift
 from ocrrl.stages.sessions import planned_episodes, run_session
 from tests.datasets.toy_episodes import demonstrated
+from tests.untrained_models import write_untrained_models
 
 LAYOUT = Layout("cube_lift")
 NAME = "monday"
@@ -58,17 +52,7 @@ def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("OCRRL_APPROVAL", raising=False)
     monkeypatch.setattr(CubeLift, "task", replace(CUBE_LIFT, horizon=12))
-    torch.manual_seed(0)
-    random, encoder = np.random.default_rng(0), InstructionEncoder(HASH)
-    encoder.embed(CUBE_LIFT.instruction)
-    network = CompactNetwork(CompactArchitecture(("front", "wrist"), (64, 64), chunk_size=4))
-    state, action = random.normal(size=(20, 8)), 0.01 * random.normal(size=(20, 7))
-    normalisation = Normalisation.of(state.astype(np.float32), action.astype(np.float32))
-    save_compact(LAYOUT.vla("real"), CompactCheckpoint(network, normalisation, encoder))
-    sizes = (residual_observation_dim(CUBE_LIFT), 8, 8, 7)
-    weights = {f"weight{i}": random.standard_normal(sizes[i : i + 2]).astype(np.float32) for i in range(3)}
-    weights |= {f"bias{i}": np.zeros(sizes[i + 1], np.float32) for i in range(3)}
-    save_residual(LAYOUT.residual(0), ResidualPolicy(weights, np.full(7, 0.005), True), CUBE_LIFT, {})
+    write_untrained_models(LAYOUT)
     return tmp_path
 
 
@@ -213,18 +197,6 @@ def test_an_approval_that_does_not_fit_is_refused_before_anything_is_written(pro
     with pytest.raises(NotApproved, match="it did at 1970-01-01 00:15:00 UTC"):
         run_session(options, lambda: 1000.0)
     assert contents(project / "data") == before
-
-
-def test_the_robot_is_refused_without_an_approval_and_needs_a_cell_file_with_one(project, command, token):
-    hardware = ("rollout", "cube_lift", "--cell", "fr3", "--session", NAME, "--episodes", 1)
-    code, _, err = command(*hardware)
-    assert code == 1 and "cell fr3 moves only with an operator's approval" in err
-    code, _, err = command(*hardware, token=token(1))
-    assert code == 1 and "must be for cell fr3, got one for rehearsal" in err
-    _, out, _ = command(*APPROVE, "--cell", "fr3", "--episodes", 1)
-    code, _, err = command(*hardware, token=out.strip())
-    assert code == 1 and "cells/fr3.yaml must be a cell file, it is not there" in err
-    assert not LAYOUT.session("fr3", NAME).exists()
 
 
 def test_options_and_models_that_a_session_cannot_run_with_are_named(project, command):

@@ -31,14 +31,6 @@ def test_what_cannot_be_recorded_is_named_before_anything_starts(arguments, mess
     assert not any(tmp_path.iterdir())
 
 
-def test_hardware_is_not_recorded_on_without_an_approval(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("OCRRL_APPROVAL", raising=False)
-    arguments = ("--cell", "fr3", "--device", "gamepad", "--session", "monday", "--episodes", "1")
-    assert main(("teleoperate", "cube_lift", *arguments)) == 1
-    assert "cell fr3 moves only with an operator's approval" in capsys.readouterr().err
-
-
 @pytest.mark.wire
 def test_a_script_records_on_the_wire_twin_what_its_tracker_sees(tmp_path, monkeypatch, capsys):
     pytest.importorskip("franky")

@@ -33,6 +33,11 @@ def connected_devices() -> list[Device]:
     return list(realsense().context().query_devices())
 
 
+def connected_serials() -> list[str]:
+    """The serial numbers of the RealSense cameras that are plugged into this machine."""
+    return [_serial(device) for device in connected_devices()]
+
+
 def open_device(
     serial: str,
     width: int,

@@ -23,7 +23,7 @@ class ArmState:
     joint_positions: Float[np.ndarray, " 7"]
     """[rad]"""
     gripper_width: float
-    """Distance between the fingers [m]."""
+    """Distance between the fingers [m]; nan where the hand is not read."""
     mode: str = READY
 
 
@@ -49,8 +49,8 @@ class Applied:
     """Why it was refused."""
 
 
-class Arm(Protocol):
-    """Every call returns at once, but for `recover` and `home`; each raises RuntimeError when the arm is out of reach."""
+class ArmReader(Protocol):
+    """An arm that is read and nothing else; each call returns at once, or raises RuntimeError when it is out of reach."""
 
     def now(self) -> float:
         """The clock [s]; it never goes back."""
@@ -59,6 +59,14 @@ class Arm(Protocol):
     def state(self) -> ArmState:
         """The latest measured state."""
         ...
+
+    def close(self) -> None:
+        """Let go of the arm."""
+        ...
+
+
+class Arm(ArmReader, Protocol):
+    """Every call returns at once, but for `recover` and `home`; each raises RuntimeError when the arm is out of reach."""
 
     def command(self, command: ArmCommand) -> Applied:
         """Follow `command` until the next one."""

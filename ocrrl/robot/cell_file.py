@@ -3,6 +3,7 @@
 Read once when a cell is opened; nothing in it can be changed while the arm moves.
 """
 
+import math
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,8 @@ from ocrrl.params import ParamsError, build
 from ocrrl.robot.safety_limits import SafetyLimits
 
 NEXT_STEP = "docs/cell_file.md says what a cell file holds"
+UNIT_WITHIN = 1e-3
+"""A quaternion that was written with a few digits has unit length so far."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class CameraSection:
     calibration: str = ""
     """File that `ocrrl calibrate` wrote; needed where `depth` is on, since objects are tracked there."""
     on_hand: bool = False
+    check_board: tuple[float, ...] | None = None
+    """Where a printed board lies for good, its pose (7,) in base, [m] and wxyz: looked at whenever the cell is opened."""
 
     def __post_init__(self) -> None:
         if not self.serial.strip():
@@ -56,6 +61,21 @@ class CameraSection:
         if self.depth and not self.calibration:
             raise ValueError(
                 "calibration must name the camera's calibration where depth is true; `ocrrl calibrate` makes it"
+            )
+        if self.check_board is not None:
+            self._require_board(self.check_board)
+
+    def _require_board(self, pose: tuple[float, ...]) -> None:
+        if self.on_hand or not self.depth:
+            raise ValueError(
+                "check_board must be left out but for a fixed camera with depth: no other is checked by it"
+            )
+        numbers = [value for value in pose if isinstance(value, int | float) and not isinstance(value, bool)]
+        unit = len(pose) == len(numbers) == 7 and abs(math.hypot(*numbers[3:]) - 1) < UNIT_WITHIN
+        if not unit or not all(map(math.isfinite, numbers)):
+            raise ValueError(
+                "check_board must be 7 numbers, a position in metres and a unit quaternion wxyz, got "
+                f"{list(pose)}; `ocrrl calibrate check` measures it"
             )
 
 
@@ -105,11 +125,18 @@ class CellFile:
         if len(set(serials)) < len(serials):
             raise ValueError(f"cameras must have serial numbers of their own, got {', '.join(serials)}")
         camera = self.cameras.get(self.tracking.camera)
-        if camera is None or not camera.depth:
-            with_depth = ", ".join(name for name, section in self.cameras.items() if section.depth) or "none"
+        if camera is None or not camera.depth or camera.on_hand:
+            fit = [name for name, section in self.cameras.items() if section.depth and not section.on_hand]
             raise ValueError(
-                f"tracking.camera must be a camera with depth ({with_depth}), got {self.tracking.camera!r}"
+                f"tracking.camera must be a fixed camera with depth ({', '.join(fit) or 'none'}), got "
+                f"{self.tracking.camera!r}"
             )
+
+    def camera(self, name: str) -> CameraSection:
+        """The camera `name`; ValueError names those that there are."""
+        if name not in self.cameras:
+            raise ValueError(f"the cell file must name camera {name}, it names {', '.join(self.cameras)}")
+        return self.cameras[name]
 
 
 def read_cell_file(path: Path) -> CellFile:

@@ -11,6 +11,7 @@ from ocrrl.robot.file_lock import locked
 
 if TYPE_CHECKING:
     from ocrrl.robot.cell_operator import CellOperator
+    from ocrrl.robot.checked_cell import CheckedCell
     from ocrrl.robot.guarded_cell import RobotCell
     from ocrrl.sim.tabletop_scene import TabletopScene
 
@@ -75,14 +76,14 @@ def open_cell(
     approval: Approval | None,
     clock: Clock,
     folder: Path = WORK,
-    cell_file: Path | None = None,
+    checked: "CheckedCell | None" = None,
     operator: "CellOperator | None" = None,
 ) -> "RobotCell":
     """The cell called `name`, one environment, with the tabletop task of `scene`.
 
-    `folder` is where approvals are counted and logs go; `cell_file` is `cells/<name>.yaml` unless given; `operator` stands
-    beside hardware in place of the one at the terminal. Raises NotApproved without an approval for this cell and tabletop
-    task where one is needed, ValueError for a cell file that is wrong, RuntimeError for hardware that is not fit.
+    `folder` is where approvals are counted and logs go; `checked` is what `checked_cell.check_cell` gave, `operator` who stands
+    beside hardware. Raises NotApproved without an approval for this cell and tabletop task where one is needed, ValueError
+    where `checked` or `operator` is, RuntimeError for hardware that is not fit.
     """
     cell = cell_named(name)
     if cell.needs_approval:
@@ -90,7 +91,7 @@ def open_cell(
         got = (approval.cell, approval.tabletop_task) if approval else None
         if got != wanted:
             raise NotApproved(f"opening cell {name} needs an approval for {' and '.join(wanted)}, got {got}")
-    opened = _open(cell, scene, clock, folder / "cells" / name, cell_file or Path("cells") / f"{name}.yaml", operator)
+    opened = _open(cell, scene, clock, folder / "cells" / name, checked, operator)
     if approval is None:
         return opened
     from ocrrl.robot.guarded_cell import GuardedCell
@@ -99,16 +100,25 @@ def open_cell(
 
 
 def _open(
-    cell: Cell, scene: "TabletopScene", clock: Clock, logs: Path, cell_file: Path, operator: "CellOperator | None"
+    cell: Cell,
+    scene: "TabletopScene",
+    clock: Clock,
+    logs: Path,
+    checked: "CheckedCell | None",
+    operator: "CellOperator | None",
 ) -> "RobotCell":
+    if not cell.has_file:
+        from ocrrl.robot.twin import TwinCell
+
+        return TwinCell(scene, 1)
+    if checked is None:
+        raise ValueError(f"cell {cell.name} must be checked before it is opened, got no checked cell file")
     if cell.name == "wire_twin":
         from ocrrl.robot.wire_twin.wire_twin import open_wire_twin
 
-        return open_wire_twin(scene, logs, clock, cell_file)
-    if cell.name == "fr3":
-        from ocrrl.robot.fr3_cell import open_fr3_cell
+        return open_wire_twin(scene, logs, clock, checked.file)
+    if operator is None:
+        raise ValueError(f"cell {cell.name} must have an operator beside it, got none")
+    from ocrrl.robot.fr3_cell import open_fr3_cell
 
-        return open_fr3_cell(scene.task, logs, clock, cell_file, operator)
-    from ocrrl.robot.twin import TwinCell
-
-    return TwinCell(scene, 1)
+    return open_fr3_cell(scene.task, logs, clock, checked, operator)

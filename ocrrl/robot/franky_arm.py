@@ -1,10 +1,8 @@
 """The FR3 through franky: a Cartesian impedance tracker that follows the latest target, on the robot's own clock.
 
-franky is imported here and nowhere else (`pip install 'ocrrl[robot]'`). Its tracker holds the last target for ever, so it
-stands behind a `SafetyGate`, whose watchdog does not. `O_T_EE` may be the desired pose; where the gripper is comes from
-the measured joints and our own chain. The robot takes a target for its own end effector, so that one must be ours: it is
-compared at the start. After a motion that ended unasked (a reflex, a user stop, lost commands) nothing is followed until
-`recover`, whatever mode the robot is in by then.
+Its tracker holds the last target for ever, so it stands behind a `SafetyGate`, whose watchdog does not. The robot takes a
+target for its own end effector, so that one must be ours: it is compared at the start. After a motion that ended unasked (a
+reflex, a user stop, lost commands) nothing is followed until `recover`, whatever mode the robot is in by then.
 """
 
 import contextlib
@@ -14,28 +12,18 @@ from typing import Any
 import numpy as np
 
 from ocrrl.interface import rotations
-from ocrrl.robot.arm import READY, Applied, ArmCommand, ArmState
-from ocrrl.robot.fr3 import FR3, HAND_YAW, TCP
+from ocrrl.robot.arm import Applied, ArmCommand, ArmState
+from ocrrl.robot.fr3 import HAND_YAW, TCP
+from ocrrl.robot.franky_reader import FrankyReader, connect, measured
 from ocrrl.robot.gripper_thread import GripperThread
 
 TRANSLATIONAL_STIFFNESS = 1500.0  # [N/m]
 ROTATIONAL_STIFFNESS = 60.0  # [Nm/rad]
 HOMING_SPEED = 0.15  # of the robot's limits
 HOMED_WIDTH = 0.07  # [m] that a hand which was homed knows it can open at least
-NEXT_STEP = {
-    "Reflex": "it touched something or was asked too much: look at the arm; it recovers when the next episode begins",
-    "UserStopped": "release the external activation device, or unlock it in Desk",
-    "Guiding": "let go of the guiding buttons",
-    "Other": "look at Desk: are the brakes open and FCI activated?",
-}
-"""By the name of franky's RobotMode."""
 NOT_HOMED = "the hand of {host} must be homed, its fingers know {width:.3f} m of travel: Desk, end effector, homing"
 END_EFFECTOR_TOLERANCE = 0.002  # [m]
 END_EFFECTOR_ROTATION_TOLERANCE = 0.01  # [rad]
-NO_CONNECTION = (
-    "robot {host} cannot be reached: {error}. Is it switched on, are the brakes open, is FCI activated in Desk, and is its "
-    "address right in the cell file?"
-)
 
 
 class FrankyArm:
@@ -44,74 +32,54 @@ class FrankyArm:
     def __init__(self, host: str, enforce_realtime: bool = True) -> None:
         """Connect to the robot at `host`, which does not move it; without a real-time kernel `enforce_realtime` has to be False.
 
-        Raises RuntimeError if it cannot be reached, or its end effector is not the Franka Hand.
+        Raises RuntimeError if it cannot be reached, or its end effector is not the Franka Hand, homed.
         """
-        try:
-            import franky
-        except ImportError as error:
-            raise RuntimeError(f"driving an FR3 needs franky: `pip install 'ocrrl[robot]'` ({error})") from error
-        self._franky: Any = franky
-        config = franky.RealtimeConfig.Enforce if enforce_realtime else franky.RealtimeConfig.Ignore
-        try:
-            self._robot = franky.Robot(host, realtime_config=config)
-            hand = franky.Gripper(host)
-            width = float(hand.max_width)
+        self._connection = connect(host, enforce_realtime)
+        self._franky, self._robot = self._connection.franky, self._connection.robot
+        with self._connection.out_of_reach():
             end_effector = self._robot.state.F_T_EE
-        except (franky.Exception, RuntimeError) as error:
-            raise RuntimeError(NO_CONNECTION.format(host=host, error=error)) from error
-        if width < HOMED_WIDTH:
-            raise RuntimeError(NOT_HOMED.format(host=host, width=width))
         x, y, z, w = end_effector.quaternion
         check_end_effector(host, np.array([*end_effector.translation, w, x, y, z]))
-        self._gripper = GripperThread(hand)
+        self._gripper = GripperThread(self._homed_hand)
         self._tracker: Any = None
         self._ended = ""  # why the last motion ended unasked
-        self._latest = 0.0  # [s]
+        self._reader = FrankyReader(self._connection)
 
     def now(self) -> float:
-        with self._failures("the clock could not be read"):
-            # A state that was read a moment ago by another thread may be the older one: the clock does not go back.
-            self._latest = max(self._latest, self._robot.state.time.to_sec())
-            return self._latest
+        return self._reader.now()
 
     def state(self) -> ArmState:
-        with self._failures("the state could not be read"):
+        with self._connection.failures("the state could not be read"):
             state = self._robot.state
-            joints = np.array(state.q, float)
-            return ArmState(
-                time=state.time.to_sec(),
-                gripper_pose=FR3.gripper_pose(joints[None])[0],
-                joint_positions=joints,
-                gripper_width=self._gripper.width,
-                mode=self._mode(state),
-            )
+            return measured(state, self._gripper.width, self._mode(state))
 
     def command(self, command: ArmCommand) -> Applied:
-        with self._failures("the command was not taken"):
+        with self._connection.failures("the command was not taken"):
             self._track().set_target(self._affine(command.pose))
         self._gripper.want(command.opening)
         return Applied(command)
 
     def hold(self) -> None:
         if self._tracker is not None:
-            with self._failures("the arm could not be told to hold"):
+            with self._connection.failures("the arm could not be told to hold"):
                 self._tracker.set_target(self._affine(self.state().gripper_pose))
 
     def stop(self) -> None:
         self._gripper.stop()
-        with self._failures("the arm could not be stopped"):
+        with self._connection.failures("the arm could not be stopped"):
             self._end_tracking()
             self._robot.stop()
 
     def recover(self) -> None:
-        with self._failures("the arm did not recover"):
+        with self._connection.failures("the arm did not recover"):
             self._end_tracking()
             if not self._robot.recover_from_errors():
                 raise RuntimeError(f"its errors remain: {self._mode(self._robot.state)}; look at Desk, and at the arm")
+            self._gripper.recover()
             self._ended = ""
 
     def home(self, joint_positions: Sequence[float]) -> None:
-        with self._failures("the arm did not come home"):
+        with self._connection.failures("the arm did not come home"):
             self._end_tracking()
             self._require_going_on()
             self._gripper.want(1.0)
@@ -127,6 +95,15 @@ class FrankyArm:
             self.stop()
         self._gripper.close()
 
+    def _homed_hand(self) -> Any:
+        host = self._connection.host
+        with self._connection.out_of_reach():
+            hand = self._franky.Gripper(host)
+            width = float(hand.max_width)
+        if width < HOMED_WIDTH:
+            raise RuntimeError(NOT_HOMED.format(host=host, width=width))
+        return hand
+
     def _mode(self, state: Any) -> str:
         """READY, or why not."""
         if self._gripper.failure:
@@ -140,10 +117,7 @@ class FrankyArm:
             self._note_end(error)
         if self._ended:
             return self._ended
-        mode = state.robot_mode
-        if mode in (self._franky.RobotMode.Idle, self._franky.RobotMode.Move):
-            return READY
-        return f"{mode.name} {state.current_errors} ({NEXT_STEP.get(mode.name, 'wait until it is over')})"
+        return self._connection.mode(state)
 
     def _note_end(self, reason: object) -> None:
         """Keep the first reason: it is the cause."""
@@ -177,13 +151,6 @@ class FrankyArm:
 
     def _affine(self, pose: np.ndarray) -> Any:
         return self._franky.Affine(pose[:3], pose[[4, 5, 6, 3]])  # xyzw
-
-    @contextlib.contextmanager
-    def _failures(self, what: str):
-        try:
-            yield
-        except (self._franky.Exception, RuntimeError) as error:
-            raise RuntimeError(f"{what}: {error}") from error
 
 
 def check_end_effector(host: str, pose: np.ndarray) -> None:

@@ -5,6 +5,7 @@ An opening in [0, 1] becomes a grasp or an opening with hysteresis, so that a ha
 
 import contextlib
 import threading
+from collections.abc import Callable
 from typing import Protocol
 
 from ocrrl.interface.observations import MAX_GRIPPER_WIDTH
@@ -30,18 +31,15 @@ class Hand(Protocol):
 
 
 class GripperThread:
-    """Follows the latest of the openings it is given; `failure` says why it no longer does."""
+    """Follows the latest of the openings it is given; `failure` says why it no longer does, until `recover`."""
 
-    def __init__(self, hand: Hand) -> None:
-        self._hand = hand
+    def __init__(self, connect: Callable[[], Hand]) -> None:
+        """`connect` gives the hand, and raises where there is none that is fit; so does this."""
+        self._connect = connect
+        self._hand: Hand | None = None
         self._changed = threading.Condition()
-        self._wish: bool | None = None  # open, closed, or as it is
-        self._done: bool | None = None
         self._over = False
-        self._width = float(hand.width)
-        self.failure = ""
-        self._thread = threading.Thread(target=self._follow, name="gripper", daemon=True)
-        self._thread.start()
+        self._begin()
 
     @property
     def width(self) -> float:
@@ -60,19 +58,47 @@ class GripperThread:
         """Stay as the fingers are."""
         with self._changed:
             self._wish = self._done
-        with contextlib.suppress(Exception):
-            self._hand.stop()
+        self._stop_fingers()
+
+    def recover(self) -> None:
+        """After a failure: connect to the hand anew, forget the failure and follow again; the fingers stay until they are asked.
+
+        Raises what connecting does, which is the failure from then on. Does nothing where there was none.
+        """
+        if not self.failure or self._over:
+            return
+        self._thread.join()
+        self._hand = None  # lets go of the old connection
+        try:
+            self._begin()
+        except Exception as error:
+            self.failure = f"the gripper did not recover: {error}"
+            raise
 
     def close(self) -> None:
         """End the thread; the fingers stay as they are."""
         with self._changed:
             self._over = True
             self._changed.notify()
-        with contextlib.suppress(Exception):
-            self._hand.stop()
+        self._stop_fingers()
         self._thread.join(timeout=2.0)
 
-    def _follow(self) -> None:
+    def _begin(self) -> None:
+        hand = self._connect()
+        self._width = float(hand.width)
+        self._hand = hand
+        self._wish: bool | None = None  # open, closed, or as it is
+        self._done: bool | None = None
+        self.failure = ""
+        self._thread = threading.Thread(target=self._follow, args=(hand,), name="gripper", daemon=True)
+        self._thread.start()
+
+    def _stop_fingers(self) -> None:
+        if self._hand is not None:
+            with contextlib.suppress(Exception):
+                self._hand.stop()
+
+    def _follow(self, hand: Hand) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._over or self._wish != self._done, timeout=0.05)
@@ -82,11 +108,11 @@ class GripperThread:
             try:
                 if wish is not None and wish != self._done:
                     if wish:
-                        self._hand.move(MAX_GRIPPER_WIDTH, SPEED)
+                        hand.move(MAX_GRIPPER_WIDTH, SPEED)
                     else:
-                        self._hand.grasp(GRASP_WIDTH, SPEED, FORCE, EPSILON_INNER, EPSILON_OUTER)
+                        hand.grasp(GRASP_WIDTH, SPEED, FORCE, EPSILON_INNER, EPSILON_OUTER)
                     self._done = wish
-                self._width = float(self._hand.width)
+                self._width = float(hand.width)
             except Exception as error:  # franky's exceptions share no base with Python's own
                 with self._changed:
                     if wish == self._wish and not self._over:

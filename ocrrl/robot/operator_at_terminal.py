@@ -1,5 +1,7 @@
 """The person beside a hardware cell: asked before each episode, heard in it, and able to stop the arm at any moment."""
 
+from collections.abc import Callable
+
 from ocrrl.robot.operator_prompt import Ask, ask_at_terminal
 from ocrrl.robot.terminal_keys import CLOSED, TerminalKeys
 
@@ -12,8 +14,14 @@ LEGEND = "s: it succeeded, f: it failed, SPACE or q: stop the arm"
 class OperatorAtTerminal:
     """A `robot.cell_operator.CellOperator` at the terminal; without an answer nothing moves."""
 
-    def __init__(self, keys: TerminalKeys | None = None, ask: Ask = ask_at_terminal) -> None:
-        self._keys, self._ask = keys or TerminalKeys(), ask
+    def __init__(
+        self,
+        keys: TerminalKeys | None = None,
+        ask: Ask = ask_at_terminal,
+        describe: Callable[[int], str] = lambda seed: "",
+    ) -> None:
+        """`describe` says what the initial state of a seed is, in whole lines; RuntimeError without a terminal."""
+        self._keys, self._ask, self._describe = keys or TerminalKeys(), ask, describe
         self._confirmed = False
 
     def clear(self) -> None:
@@ -23,9 +31,10 @@ class OperatorAtTerminal:
     def set_up(self, seed: int) -> None:
         moving = self._confirmed and not self._keys.pressed & STOP
         self._keys.end()
+        self._confirmed = False  # from here on no key is heard until the operator has answered
         if not moving:
             raise RuntimeError("the operator stopped the arm on its way home")
-        self._confirm(f"Set the table for initial state {seed}, then hands off. {LEGEND}.")
+        self._confirm(f"{self._describe(seed)}Set the table for initial state {seed}, then hands off. {LEGEND}.")
         self._keys.begin()
 
     def enabled(self) -> bool:

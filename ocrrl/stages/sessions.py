@@ -8,7 +8,7 @@ from a place that the session's name stands for; stages count from the ranges' b
 import argparse
 import hashlib
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -121,19 +121,24 @@ def _run_missing(
     clock: Clock,
     cell_file: Path | None,
 ) -> None:
-    if cell_file is not None and not cell.has_file:
-        raise ValueError(f"--cell-file must come with a cell that is made of one (wire_twin, fr3), got {cell.name}")
-    approval = obtain_approval(cell, session.folder.name, task.slug, len(missing), clock)
-
     from ocrrl.policies.checkpoint import load_vla
     from ocrrl.policies.chunked_policy import ChunkedPolicy
     from ocrrl.residual.residual_policy import load_residual
+    from ocrrl.robot.checked_cell import check_cell
+    from ocrrl.set_up_sheet import operator_beside
 
+    # Whatever may be refused without an approval is, before anybody is asked for one.
+    checked = check_cell(cell, cell_file, clock)
     base = ChunkedPolicy(load_vla(layout.vla("real")), task.instruction, 1)
     residual = load_residual(layout.residual(seed), task)
-    versions = package_versions()
-    revision = git(Path(), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
-    with closing(open_cell(cell.name, make_scene(task.slug), approval, clock, cell_file=cell_file)) as opened:
+    scene = make_scene(task.slug)
+    with ExitStack() as opened:
+        operator = operator_beside(cell, scene, checked, session.folder, opened)
+        approval = obtain_approval(cell, session.folder.name, task.slug, len(missing), clock)
+        versions = package_versions()
+        revision = git(Path(), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
+        world = open_cell(cell.name, scene, approval, clock, checked=checked, operator=operator)
+        opened.callback(world.close)
         session.begin_run(
             {
                 "started_utc": f"{datetime.fromtimestamp(clock(), UTC):%Y-%m-%dT%H:%M:%SZ}",
@@ -144,9 +149,8 @@ def _run_missing(
                 "versions": versions,
             }
         )
-        record_missing(
-            session, missing, opened, base, {"corrected": residual, "residual": residual, "base": None}, versions
-        )
+        residuals = {"corrected": residual, "residual": residual, "base": None}
+        record_missing(session, missing, world, base, residuals, versions)
 
 
 def _write_evaluation(session: SessionFolder, cell: Cell, layout: Layout, seed: int) -> None:

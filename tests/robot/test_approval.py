@@ -259,6 +259,15 @@ def test_the_door_to_a_cell_asks_for_an_approval_of_that_cell(tmp_path, clock, a
         open_cell("rehearsal", Scene(), replace(other, tabletop_task="stack_cube"), clock, tmp_path)
 
 
+def test_hardware_is_not_opened_unchecked_or_with_nobody_beside_it(tmp_path, clock):
+    token = issue("fr3", "monday", "cube_lift", 1, "Ada", clock, folder=tmp_path)
+    approval = check(token, "fr3", "monday", "cube_lift", 1, clock, tmp_path)
+    with pytest.raises(ValueError, match="cell fr3 must be checked before it is opened"):
+        open_cell("fr3", Scene(), approval, clock, tmp_path)
+    with pytest.raises(ValueError, match="cell fr3 must have an operator beside it, got none"):
+        open_cell("fr3", Scene(), approval, clock, tmp_path, checked=object())
+
+
 def test_unknown_cells_and_those_that_need_no_approval_are_named():
     with pytest.raises(ValueError, match="cell must be one of twin, rehearsal, wire_twin, fr3, got 'moon'"):
         cell_named("moon")

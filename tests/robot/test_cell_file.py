@@ -75,7 +75,26 @@ def without(*keys):
         ),
         (
             changed("tracking", "camera", to="wrist"),
-            r"tracking.camera must be a camera with depth \(front\), got 'wrist'",
+            r"tracking.camera must be a fixed camera with depth \(front\), got 'wrist'",
+        ),
+        (
+            changed("cameras", "front", "on_hand", to=True),
+            r"tracking.camera must be a fixed camera with depth \(none\), got 'front'",
+        ),
+        (changed("cameras", "front", "check_board", to=[0.4, 0.1, 0.0]), "cameras.front.check_board must be 7 numbers"),
+        (changed("cameras", "front", "check_board", to=[]), "cameras.front.check_board must be 7 numbers"),
+        (changed("cameras", "front", "check_board", to=0.4), "cameras.front.check_board must be a list"),
+        (
+            changed("cameras", "front", "check_board", to=[0.4, 0.1, 0.0, 1.0, 1.0, 0.0, 0.0]),
+            "check_board must be 7 numbers, a position in metres and a unit quaternion wxyz",
+        ),
+        (
+            changed("cameras", "front", "check_board", to=[float("nan"), 0.1, 0.0, 1.0, 0.0, 0.0, 0.0]),
+            "cameras.front.check_board must be 7 numbers",
+        ),
+        (
+            changed("cameras", "wrist", "check_board", to=[0.4, 0.1, 0.0, 1.0, 0.0, 0.0, 0.0]),
+            "cameras.wrist.check_board must be left out but for a fixed camera with depth",
         ),
         (changed("tracking", "estimator", to="magic"), "tracking.estimator must be geometric or remote, got 'magic'"),
         (changed("tracking", "estimator", to="remote"), "tracking.address must be given for the remote estimator"),

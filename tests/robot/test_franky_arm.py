@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from ocrrl.interface import rotations
+from ocrrl.interface.observations import MAX_GRIPPER_WIDTH
 from ocrrl.interface.tabletop_tasks import HOME_JOINTS
 from ocrrl.robot.arm import READY, ArmCommand
-from ocrrl.robot.fr3 import FR3
+from ocrrl.robot.fr3 import FR3, HAND_YAW, TCP
 from ocrrl.robot.gripper_thread import GripperThread
 from ocrrl.robot.safety_gate import SafetyGate
 from ocrrl.robot.safety_limits import SafetyLimits
@@ -19,6 +20,9 @@ from ocrrl.robot.watchdog import Watchdog
 
 franky = pytest.importorskip("franky")
 PATIENCE = 60.0  # [s] of wall time, on a busy machine
+OUR_HAND = SimpleNamespace(
+    translation=[0.0, 0.0, TCP], quaternion=[0.0, 0.0, np.sin(HAND_YAW / 2), np.cos(HAND_YAW / 2)]
+)
 
 
 @pytest.fixture
@@ -49,7 +53,7 @@ def test_a_hand_that_was_not_homed_is_refused_with_what_to_do(monkeypatch):
         def __init__(self, host):
             pass
 
-    robot = SimpleNamespace(state=SimpleNamespace(F_T_EE=None))
+    robot = SimpleNamespace(state=SimpleNamespace(F_T_EE=OUR_HAND))
     monkeypatch.setattr(franky, "Robot", lambda host, realtime_config: robot)
     monkeypatch.setattr(franky, "Gripper", Hand)
     with pytest.raises(RuntimeError, match=r"the hand of 10\.0\.0\.9 must be homed.*Desk, end effector, homing"):
@@ -158,6 +162,17 @@ def test_a_robot_with_another_hand_is_refused(server):
         FrankyArm(address, enforce_realtime=False)
 
 
+def test_a_robot_is_read_through_the_real_driver(server):
+    from ocrrl.robot.franky_reader import open_franky_reader
+
+    reader = open_franky_reader(server.stdout.readline().strip(), enforce_realtime=False)
+    state = reader.state()
+    assert state.mode == READY and np.isnan(state.gripper_width)
+    np.testing.assert_allclose(state.joint_positions, HOME_JOINTS, atol=0.01)
+    wait_for(lambda: reader.now() > state.time, "the robot's clock")
+    reader.close()
+
+
 def test_a_robot_that_is_not_there_is_named():
     from ocrrl.robot.franky_arm import FrankyArm
 
@@ -191,7 +206,7 @@ class SlowHand:
 
 def test_of_many_wishes_only_the_latest_counts_and_none_waits():
     hand = SlowHand()
-    thread = GripperThread(hand)
+    thread = GripperThread(lambda: hand)
     begun = time.monotonic()
     for opening in (0.0, 1.0, 0.0, 1.0, 0.0, 0.5):
         thread.want(opening)
@@ -205,8 +220,70 @@ def test_of_many_wishes_only_the_latest_counts_and_none_waits():
 def test_a_hand_that_fails_is_told():
     hand = SlowHand()
     hand.broken = True
-    thread = GripperThread(hand)
+    thread = GripperThread(lambda: hand)
     thread.want(0.0)
     wait_for(lambda: thread.failure, "the failure")
     assert thread.failure == "the gripper failed: no more air"
     thread.close()
+
+
+def test_a_hand_that_failed_is_connected_to_anew_and_stays_until_it_is_asked():
+    broken, well, connected = SlowHand(), SlowHand(), []
+    broken.broken = True
+    thread = GripperThread(lambda: connected.append(well if connected else broken) or connected[-1])
+    thread.recover()
+    assert connected == [broken], "one that did not fail is left alone"
+    thread.want(0.0)
+    wait_for(lambda: thread.failure, "the failure")
+    well.width = 0.05
+    thread.recover()
+    assert thread.failure == "" and thread.width == 0.05 and connected == [broken, well]
+    time.sleep(0.2)
+    assert well.asked == [], "what the fingers were asked for before is forgotten"
+    thread.want(1.0)
+    wait_for(lambda: thread.width == MAX_GRIPPER_WIDTH, "the fingers")
+    assert well.asked == ["open"] and thread.failure == ""
+    thread.close()
+
+
+def test_a_hand_that_does_not_come_back_is_told_with_the_new_reason_and_may_be_tried_again():
+    hand, reasons = SlowHand(), ["", "no route to host", ""]
+    hand.broken = True
+
+    def connect():
+        if reason := reasons.pop(0):
+            raise RuntimeError(reason)
+        return hand
+
+    thread = GripperThread(connect)
+    thread.want(0.0)
+    wait_for(lambda: thread.failure, "the failure")
+    with pytest.raises(RuntimeError, match="no route to host"):
+        thread.recover()
+    assert thread.failure == "the gripper did not recover: no route to host"
+    thread.stop()
+    hand.broken = False
+    thread.recover()
+    thread.want(0.0)
+    wait_for(lambda: hand.asked == ["close"], "the fingers")
+    assert thread.failure == ""
+    thread.close()
+
+
+def test_recovering_the_arm_brings_back_its_hand(arm):
+    """The real driver: the hand's thread has died, the arm says so, and after `recover` both follow again."""
+    gate = SafetyGate(arm, SafetyLimits(), FR3, lambda: True)
+    here = gate.state().gripper_pose
+    broken = SlowHand()
+    broken.broken = True
+    arm._gripper.close()
+    arm._gripper = GripperThread(lambda: broken)
+    arm._gripper._connect = arm._homed_hand
+    arm._gripper.want(0.0)
+    wait_for(lambda: gate.state().mode != READY, "the failure")
+    assert gate.state().mode == "the gripper failed: no more air"
+    assert "no more air" in gate.command(ArmCommand(here, 1.0, gate.now(), 0.15)).refused
+    gate.recover()
+    assert gate.state().mode == READY
+    drive(gate, here, opening=0.0, steps=30)
+    wait_for(lambda: gate.state().gripper_width < 0.01, "the hand to close")

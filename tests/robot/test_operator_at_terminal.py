@@ -52,6 +52,19 @@ def test_nothing_moves_before_the_operator_said_so(desk):
     assert "initial state 7" in desk.asked[1]
 
 
+def test_what_the_table_is_set_by_comes_with_the_question_and_nothing_may_move_meanwhile(desk):
+    allowed = []
+
+    def describe(seed):
+        allowed.append(desk.operator.enabled())
+        return f"the cuboid of {seed}\n"
+
+    desk.operator = OperatorAtTerminal(desk.keys, desk._ask, describe)
+    desk.start()
+    assert allowed == [False] and desk.operator.enabled()
+    assert desk.asked[1].startswith("the cuboid of 7\nSet the table for initial state 7")
+
+
 @pytest.mark.parametrize("answer", ["", "n", "q"])
 def test_without_a_yes_the_session_ends(desk, answer):
     desk.answer = answer

@@ -13,6 +13,7 @@ from ocrrl.datasets.ingest import IngestConfig, ingest
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import MAX_ROTATION_STEP, MAX_TRANSLATION_STEP
 from ocrrl.interface.tabletop_tasks import CUBE_LIFT
+from ocrrl.robot.cell_file import read_cell_file
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder
 from ocrrl.sim.cube_lift import CubeLift
@@ -56,10 +57,10 @@ class Grasp:
 
 @pytest.fixture
 def cell(tmp_path, monkeypatch):
-    from ocrrl.robot.wire_twin.wire_twin import open_wire_twin
+    from ocrrl.robot.wire_twin.wire_twin import CELL_FILE, open_wire_twin
 
     monkeypatch.chdir(PROJECT)
-    cell = open_wire_twin(CubeLift(), tmp_path / "logs", time.time)
+    cell = open_wire_twin(CubeLift(), tmp_path / "logs", time.time, read_cell_file(PROJECT / CELL_FILE))
     yield cell
     cell.close()
 
@@ -88,8 +89,9 @@ def test_a_rollout_over_the_wire_lifts_the_cuboid_and_enters_by_the_door_of_a_de
 def test_killing_the_one_who_drives_ends_the_servers(tmp_path):
     code = (
         "import time; from pathlib import Path; from ocrrl.sim.cube_lift import CubeLift\n"
-        "from ocrrl.robot.wire_twin.wire_twin import open_wire_twin\n"
-        f"cell = open_wire_twin(CubeLift(), Path({str(tmp_path)!r}), time.time)\n"
+        "from ocrrl.robot.cell_file import read_cell_file\n"
+        "from ocrrl.robot.wire_twin.wire_twin import CELL_FILE, open_wire_twin\n"
+        f"cell = open_wire_twin(CubeLift(), Path({str(tmp_path)!r}), time.time, read_cell_file(CELL_FILE))\n"
         "print('open', flush=True); time.sleep(600)"
     )
     driver = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=PROJECT)

@@ -47,14 +47,23 @@ class CameraCalibration:
                 f"a calibration's camera_pose must be a position and a unit quaternion, got {self.camera_pose}"
             )
 
-    def check(self, serial: str, intrinsics: Intrinsics, today: date, max_age_days: int) -> None:
-        """ValueError unless it is of the camera `serial` with `intrinsics`, and at most `max_age_days` old."""
+    def check(self, serial: str, today: date, max_age_days: int) -> None:
+        """ValueError unless it is of the camera `serial`, and at most `max_age_days` old."""
         again = f"calibrate it again: {_remedy(self.camera)}"
         if serial != self.serial:
             raise ValueError(
                 f"the calibration of camera {self.camera} must be of the camera that is there, serial {serial}, got one of "
                 f"{self.serial}: {again}, or plug the other camera in"
             )
+        age = (today - self.made_on).days
+        if not 0 <= age <= max_age_days:
+            raise ValueError(
+                f"the calibration of camera {self.camera} must be 0 to {max_age_days} days old, got {age} "
+                f"(made on {self.made_on}, today is {today}): {again}"
+            )
+
+    def check_intrinsics(self, intrinsics: Intrinsics) -> None:
+        """ValueError unless the camera's `intrinsics` are those that it was made with."""
         apart = [
             f.name
             for f in fields(Intrinsics)
@@ -63,13 +72,8 @@ class CameraCalibration:
         if apart:
             raise ValueError(
                 f"the calibration of camera {self.camera} must have its intrinsics, {intrinsics}, got {self.intrinsics}, "
-                f"other in {', '.join(apart)}: open it with the resolution it was calibrated with, or {again}"
-            )
-        age = (today - self.made_on).days
-        if not 0 <= age <= max_age_days:
-            raise ValueError(
-                f"the calibration of camera {self.camera} must be 0 to {max_age_days} days old, got {age} "
-                f"(made on {self.made_on}, today is {today}): {again}"
+                f"other in {', '.join(apart)}: open it with the resolution it was calibrated with, or calibrate it again: "
+                f"{_remedy(self.camera)}"
             )
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import date
 
 import numpy as np
 from lerobot.lerobot_types import RobotAction, RobotObservation
@@ -22,8 +23,8 @@ from ocrrl.interface.observations import GRIPPER_DOWN, PROPRIOCEPTION_NAMES
 from ocrrl.interface.tabletop_tasks import tabletop_task
 from ocrrl.perception.frames import FrameSource, first_frame
 from ocrrl.robot.arm import Arm, ArmCommand, ArmState
-from ocrrl.robot.cell_file import read_cell_file
 from ocrrl.robot.cells import cell_named
+from ocrrl.robot.checked_cell import check_hardware
 from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.fr3_cell import open_hardware
 from ocrrl.robot.lerobot_robot.config_fr3_robot import FR3RobotConfig
@@ -57,20 +58,22 @@ OpenCell = Callable[[FR3RobotConfig], OpenedCell]
 
 
 def open_cell_file(config: FR3RobotConfig) -> OpenedCell:
-    """The hardware of the cell file `config.cell`, once an operator has approved so many episodes."""
+    """The hardware of the cell file `config.cell`, checked and then approved by an operator for so many episodes."""
     cell = cell_named("fr3")
+    checked = check_hardware(config.cell, date.fromtimestamp(time.time()))
+    sections = checked.file.cameras.items()
+    _require_cameras(config, {name: (section.width, section.height) for name, section in sections})
     approval = obtain_approval(
         cell, config.session, tabletop_task(config.tabletop_task).slug, config.episodes, time.time
     )
-    file = read_cell_file(config.cell)
     with ExitStack() as opened:
-        hardware = open_hardware(file, time.time, opened)
+        hardware = open_hardware(checked, opened)
         frames = {name: camera.frames for name, camera in hardware.cameras.items()}
         for source in frames.values():
             first_frame(source)
         opened.pop_all()  # from here on `disconnect` closes them
     expires = approval.expires if approval else 0.0
-    return OpenedCell(hardware.arm, file.limits, FR3, lambda: time.time() < expires, frames)
+    return OpenedCell(hardware.arm, checked.file.limits, FR3, lambda: time.time() < expires, frames)
 
 
 class FR3Robot(Robot):
@@ -115,12 +118,8 @@ class FR3Robot(Robot):
         """Open the cell; ValueError where its cameras are not those of the configuration."""
         cell = self._open_cell(self.config)
         try:
-            for name, size in self.cameras.items():
-                if name not in cell.cameras:
-                    raise ValueError(f"camera must be one of {', '.join(cell.cameras) or 'none'}, got {name}")
-                shape = _picture(name, cell.cameras[name]).shape
-                if shape != (size.height, size.width, 3):
-                    raise ValueError(f"camera {name} must be {size.width} x {size.height}, got {shape[1]} x {shape[0]}")
+            shapes = {name: _picture(name, camera).shape for name, camera in cell.cameras.items()}
+            _require_cameras(self.config, {name: (shape[1], shape[0]) for name, shape in shapes.items()})
             limits = replace(cell.limits, hold_before_stop=self.config.longest_pause)
             self._gate = SafetyGate(cell.arm, limits, cell.kinematics, cell.enabled, on_fault=_log.warning)
             self._commanded, self._issued = cell.arm.state().gripper_pose, -np.inf
@@ -171,6 +170,16 @@ class FR3Robot(Robot):
             self._watchdog.close()
         finally:
             _close(cell)
+
+
+def _require_cameras(config: FR3RobotConfig, sizes: Mapping[str, tuple[int, int]]) -> None:
+    """ValueError unless the cameras of `config` are among those of the cell, by name and width and height [pixels]."""
+    for name, asked in config.cameras.items():
+        if name not in sizes:
+            raise ValueError(f"camera must be one of {', '.join(sizes) or 'none'}, got {name}")
+        if sizes[name] != (asked.width, asked.height):
+            got = f"{sizes[name][0]} x {sizes[name][1]}"
+            raise ValueError(f"camera {name} must be {asked.width} x {asked.height}, got {got}")
 
 
 def _action(action: RobotAction) -> np.ndarray:

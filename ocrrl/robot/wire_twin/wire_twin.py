@@ -12,7 +12,7 @@ from ocrrl.perception.software_camera import SoftwareCamera
 from ocrrl.robot.arm import Arm
 from ocrrl.robot.arm_cell import OpenedCamera, assemble
 from ocrrl.robot.arm_environment import ArmEnvironment
-from ocrrl.robot.cell_file import CameraSection, read_cell_file
+from ocrrl.robot.cell_file import CameraSection, CellFile
 from ocrrl.robot.fault_log import FaultLog
 from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.franky_arm import FrankyArm
@@ -31,15 +31,15 @@ def open_wire_twin(
     scene: TabletopScene,
     folder: Path,
     clock: Callable[[], float],
-    cell_file: Path = CELL_FILE,
+    file: CellFile,
     inspected: Callable[[Arm], Arm] = lambda arm: arm,
 ) -> ArmEnvironment:
-    """The wire twin with the tabletop task of `scene`; its logs go to `folder`, `clock` [s] dates its faults.
+    """The wire twin of `file` with the tabletop task of `scene`; its logs go to `folder`, `clock` [s] dates its faults.
 
     `inspected` may put an arm of its own between the safety gate and the driver.
-    Raises ValueError for a cell file that is wrong, RuntimeError when a process does not start.
+    Raises RuntimeError when a process does not start.
     """
-    file, task = read_cell_file(cell_file), scene.task
+    task = scene.task
     with ExitStack() as opened:
         arm_server = _started(opened, "arm_server", ("--scene", scene_path(scene)), folder)
         arguments = ("--scene", scene_path(scene), "--state", arm_server.told["state"])

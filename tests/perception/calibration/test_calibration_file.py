@@ -87,8 +87,9 @@ def test_what_is_no_calibration_is_refused(tmp_path):
 
 
 def test_a_calibration_is_good_for_its_camera_and_a_while():
-    CALIBRATION.check("0123", replace(D435, fx=D435.fx + 0.001), date(2026, 11, 16), max_age_days=14)
-    CALIBRATION.check("0123", D435, date(2026, 11, 2), max_age_days=14)
+    CALIBRATION.check("0123", date(2026, 11, 16), max_age_days=14)
+    CALIBRATION.check("0123", date(2026, 11, 2), max_age_days=14)
+    CALIBRATION.check_intrinsics(replace(D435, fx=D435.fx + 0.001))
 
 
 @pytest.mark.parametrize(
@@ -98,15 +99,19 @@ def test_a_calibration_is_good_for_its_camera_and_a_while():
             {"serial": "9"},
             "that is there, serial 9, got one of 0123: calibrate it again: `ocrrl calibrate views FOLDER",
         ),
-        ({"intrinsics": replace(D435, fx=620.0, width=848)}, "other in width, fx: open it with the resolution"),
         ({"today": date(2026, 11, 17)}, r"0 to 14 days old, got 15 \(made on 2026-11-02"),
         ({"today": date(2026, 11, 1)}, "got -1"),
     ],
 )
 def test_another_camera_or_an_old_calibration_is_refused(changed, said):
-    right = {"serial": "0123", "intrinsics": D435, "today": date(2026, 11, 3), "max_age_days": 14}
+    right = {"serial": "0123", "today": date(2026, 11, 3), "max_age_days": 14}
     with pytest.raises(ValueError, match=said):
         CALIBRATION.check(**right | changed)
+
+
+def test_a_camera_with_other_intrinsics_is_refused():
+    with pytest.raises(ValueError, match="other in width, fx: open it with the resolution"):
+        CALIBRATION.check_intrinsics(replace(D435, fx=620.0, width=848))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """LeRobot's own record loop drives our arm through the gate, and what it wrote can be ingested."""
 
+import sys
 import time
+from datetime import date, timedelta
 
 import numpy as np
 import pytest
@@ -17,7 +19,9 @@ from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.lerobot_robot.fr3_robot import OpenedCell
 from ocrrl.robot.safety_limits import SafetyLimits
 from ocrrl.robot.teleoperation.scripted import PlayedDevice
+from tests.robot.hardware_cell import write_cell_file, write_front_calibration
 from tests.robot.scripted_arm import HOME, ScriptedArm
+from tests.robot.watched_robot import WatchedFranky
 
 HEIGHT, WIDTH = 48, 64
 
@@ -180,20 +184,49 @@ def test_a_malformed_action_is_refused(rig, wrong, error):
     assert rig.arm.received == []
 
 
-def test_the_cell_file_is_not_opened_without_an_operators_approval(tmp_path, monkeypatch):
-    monkeypatch.delenv("OCRRL_APPROVAL", raising=False)
-    config = lerobot_robot.FR3RobotConfig(cell=tmp_path / "cell.yaml", calibration_dir=tmp_path)
-    with pytest.raises(NotApproved, match="ocrrl approve --cell fr3 --session lerobot --task cube_lift"):
-        lerobot_robot.FR3Robot(config).connect()
-
-
-def test_with_an_approval_a_cell_file_that_is_not_there_is_named(tmp_path, monkeypatch):
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    """A cell that is in order, and a robot that is not there."""
     monkeypatch.chdir(tmp_path)
-    token = issue("fr3", "lerobot", "cube_lift", 50, "Ada", time.time)
-    monkeypatch.setenv("OCRRL_APPROVAL", token)
-    config = lerobot_robot.FR3RobotConfig(cell=tmp_path / "cell.yaml", calibration_dir=tmp_path)
-    with pytest.raises(ValueError, match=r"cell\.yaml must be a cell file, it is not there"):
-        lerobot_robot.FR3Robot(config).connect()
+    monkeypatch.delenv("OCRRL_APPROVAL", raising=False)
+    franky = WatchedFranky()
+    franky.lost = "no route to host"
+    monkeypatch.setitem(sys.modules, "franky", franky)
+    write_front_calibration(tmp_path, date.today())
+    return franky
+
+
+def of_cell_file(path, **cameras):
+    pictures = {name: lerobot_robot.PictureConfig(*size) for name, size in cameras.items()}
+    config = lerobot_robot.FR3RobotConfig(cell=path, cameras=pictures, calibration_dir=path.parent)
+    return lerobot_robot.FR3Robot(config)
+
+
+def test_the_cell_of_a_file_is_not_opened_without_an_operators_approval(tmp_path, lab):
+    with pytest.raises(NotApproved, match="ocrrl approve --cell fr3 --session lerobot --task cube_lift"):
+        of_cell_file(write_cell_file(tmp_path)).connect()
+    assert lab.asked == []
+
+
+def test_what_is_wrong_with_a_cell_file_is_said_before_anybody_is_asked(tmp_path, lab):
+    """Without an approval, so that being asked for one would be the other error."""
+    path = write_cell_file(tmp_path)
+    for robot, message in (
+        (of_cell_file(path, side=(640, 480)), "camera must be one of front, wrist, got side"),
+        (of_cell_file(path, front=(640, 360)), "camera front must be 640 x 360, got 640 x 480"),
+        (of_cell_file(tmp_path / "none.yaml"), r"none\.yaml must be a cell file, it is not there"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            robot.connect()
+    write_front_calibration(tmp_path, date.today() - timedelta(days=31))
+    with pytest.raises(ValueError, match="must be 0 to 30 days old, got 31"):
+        of_cell_file(path).connect()
+
+
+def test_with_an_approval_the_robot_is_connected_to(tmp_path, lab, monkeypatch):
+    monkeypatch.setenv("OCRRL_APPROVAL", issue("fr3", "lerobot", "cube_lift", 50, "Ada", time.time))
+    with pytest.raises(RuntimeError, match=r"robot 172\.16\.0\.2 cannot be reached: no route to host"):
+        of_cell_file(write_cell_file(tmp_path)).connect()
 
 
 def test_lerobot_finds_both_plugins_by_their_names(tmp_path):
