@@ -17,7 +17,7 @@ from ocrrl.perception.frames import Frame, FrameSource, first_frame
 from ocrrl.perception.realsense_openers import open_device
 from ocrrl.robot.arm import ArmReader, ArmState
 from ocrrl.robot.cell_cameras import OpenFrameSets, open_camera
-from ocrrl.robot.cell_file import read_cell_file
+from ocrrl.robot.cell_file import ArmSection, read_cell_file
 from ocrrl.robot.franky_reader import open_franky_reader
 from ocrrl.robot.operator_prompt import Ask
 
@@ -37,7 +37,7 @@ def take_views(
     folder: Path,
     ask: Ask,
     write: Write = print,
-    open_arm: Callable[[str, bool], ArmReader] = open_franky_reader,
+    open_arm: Callable[[ArmSection], ArmReader] = open_franky_reader,
     open_frame_sets: OpenFrameSets = open_device,
 ) -> int:
     """Views of the board from a camera and the arm of `cell_file` into `folder`; how many there are then.
@@ -48,7 +48,7 @@ def take_views(
     file = read_cell_file(cell_file)
     section = file.camera(camera)
     with ExitStack() as opened:
-        arm = open_arm(file.arm.host, file.arm.enforce_realtime)
+        arm = open_arm(file.arm)
         opened.callback(arm.close)
         frames = open_camera(replace(section, depth=False, check_board=None), None, arm.now, open_frame_sets)
         opened.callback(frames.close)

@@ -105,7 +105,7 @@ def test_views_come_through_the_cameras_reader(cell, tmp_path):
 
 
 CELL_FILE = """
-arm: {host: 10.0.0.9}
+arm: {host: 10.0.0.9, collision_force: 25}
 cameras:
   front: {serial: "0123", depth: true, calibration: cells/front.json, view_left: 0, view_top: 0, view_size: 480}
 tracking: {camera: front}
@@ -146,7 +146,7 @@ def test_live_views_are_taken_with_an_arm_that_is_only_read(cell, tmp_path, monk
     assert read_setup(tmp_path / "views") == replace(SETUP, board=CharucoBoard())
     (view,) = read_views(tmp_path / "views", D435)
     np.testing.assert_allclose(view.joint_positions, posture)
-    assert franky.asked[0] == "Robot 10.0.0.9 enforce" and set(franky.asked[1:]) == {"state"}
+    assert franky.asked[0] == "Robot 10.0.0.9 20 Nm 25 N enforce" and set(franky.asked[1:]) == {"state"}
 
 
 def test_a_camera_that_the_cell_file_does_not_name_is_refused(tmp_path):

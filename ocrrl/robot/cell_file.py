@@ -14,6 +14,8 @@ from ocrrl.params import ParamsError, build
 from ocrrl.robot.safety_limits import SafetyLimits
 
 NEXT_STEP = "docs/cell_file.md says what a cell file holds"
+COLLISION_CEILINGS = {"collision_torque": 40.0, "collision_force": 60.0}
+"""[Nm], [N]: what no cell file may go beyond, twice what franky sets by itself."""
 UNIT_WITHIN = 1e-3
 """A quaternion that was written with a few digits has unit length so far."""
 
@@ -26,10 +28,17 @@ class ArmSection:
     """Address of the robot's control box."""
     enforce_realtime: bool = True
     """False without a real-time kernel; the robot then stops more often for want of commands."""
+    collision_torque: float = 20.0
+    """[Nm] about any joint from which on the robot itself stops for a collision (a reflex)."""
+    collision_force: float = 30.0
+    """[N, Nm] at the hand, likewise."""
 
     def __post_init__(self) -> None:
         if not self.host.strip():
             raise ValueError(f"host must be the robot's address, got {self.host!r}")
+        for name, most in COLLISION_CEILINGS.items():
+            if not 0 < getattr(self, name) <= most:
+                raise ValueError(f"{name} must be above 0 and at most {most:g}, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ocrrl.robot.arm import Arm
 from ocrrl.robot.arm_cell import OpenedCamera, assemble
 from ocrrl.robot.arm_environment import ArmEnvironment
 from ocrrl.robot.cell_cameras import OpenFrameSets, open_camera, require_place
-from ocrrl.robot.cell_file import CameraSection
+from ocrrl.robot.cell_file import ArmSection, CameraSection
 from ocrrl.robot.cell_operator import CellOperator
 from ocrrl.robot.checked_cell import CheckedCell
 from ocrrl.robot.fault_log import FaultLog
@@ -66,7 +66,7 @@ def open_fr3_cell(
 def open_hardware(
     checked: CheckedCell,
     opened: ExitStack,
-    connect: Callable[[str, bool], Arm] = FrankyArm,
+    connect: Callable[[ArmSection], Arm] = FrankyArm,
     open_frame_sets: OpenFrameSets = open_device,
 ) -> Hardware:
     """Connect to what `checked` names, and look whether it is so; `opened` closes it again.
@@ -75,7 +75,7 @@ def open_hardware(
     is not there or not fit, or a camera that is not where its calibration says (`require_place`).
     """
     file, calibrations = checked.file, checked.calibrations
-    arm = connect(file.arm.host, file.arm.enforce_realtime)
+    arm = connect(file.arm)
     opened.callback(arm.close)
     cameras = {}
     for name, section in file.cameras.items():

@@ -13,6 +13,7 @@ import numpy as np
 
 from ocrrl.interface import rotations
 from ocrrl.robot.arm import Applied, ArmCommand, ArmState
+from ocrrl.robot.cell_file import ArmSection
 from ocrrl.robot.fr3 import HAND_YAW, TCP
 from ocrrl.robot.franky_reader import FrankyReader, connect, measured
 from ocrrl.robot.gripper_thread import GripperThread
@@ -29,17 +30,17 @@ END_EFFECTOR_ROTATION_TOLERANCE = 0.01  # [rad]
 class FrankyArm:
     """An `ocrrl.robot.arm.Arm`; every method raises RuntimeError, with franky's own words, when the robot fails."""
 
-    def __init__(self, host: str, enforce_realtime: bool = True) -> None:
-        """Connect to the robot at `host`, which does not move it; without a real-time kernel `enforce_realtime` has to be False.
+    def __init__(self, arm: ArmSection) -> None:
+        """Connect to the robot that `arm` describes, which does not move it.
 
         Raises RuntimeError if it cannot be reached, or its end effector is not the Franka Hand, homed.
         """
-        self._connection = connect(host, enforce_realtime)
+        self._connection = connect(arm)
         self._franky, self._robot = self._connection.franky, self._connection.robot
         with self._connection.out_of_reach():
             end_effector = self._robot.state.F_T_EE
         x, y, z, w = end_effector.quaternion
-        check_end_effector(host, np.array([*end_effector.translation, w, x, y, z]))
+        check_end_effector(arm.host, np.array([*end_effector.translation, w, x, y, z]))
         self._gripper = GripperThread(self._homed_hand)
         self._tracker: Any = None
         self._ended = ""  # why the last motion ended unasked

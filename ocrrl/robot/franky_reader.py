@@ -1,7 +1,7 @@
 """How a driver of ours connects to an FR3 through franky, and the driver that only reads.
 
-franky is imported here and nowhere else (`pip install 'ocrrl[robot]'`). To connect moves nothing and asks for no control;
-franky itself sets the collision thresholds to its defaults then.
+franky is imported here and nowhere else (`pip install 'ocrrl[robot]'`). To connect moves nothing and asks for no control,
+but sets the robot's collision thresholds, whatever Desk says.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ocrrl.robot.arm import READY, ArmState
+from ocrrl.robot.cell_file import ArmSection
 from ocrrl.robot.fr3 import FR3
 
 NEXT_STEP = {
@@ -58,15 +59,21 @@ class Connection:
         return f"{mode.name} {state.current_errors} ({NEXT_STEP.get(mode.name, 'wait until it is over')})"
 
 
-def connect(host: str, enforce_realtime: bool) -> Connection:
-    """The robot at `host`; without a real-time kernel `enforce_realtime` has to be False. RuntimeError if it cannot be reached."""
+def connect(arm: ArmSection) -> Connection:
+    """The robot that `arm` describes. RuntimeError if it cannot be reached."""
     try:
         import franky
     except ImportError as error:
         raise RuntimeError(f"an FR3 needs franky: `pip install 'ocrrl[robot]'` ({error})") from error
-    config = franky.RealtimeConfig.Enforce if enforce_realtime else franky.RealtimeConfig.Ignore
-    with Connection(host, franky, None).out_of_reach():
-        return Connection(host, franky, franky.Robot(host, realtime_config=config))
+    config = franky.RealtimeConfig.Enforce if arm.enforce_realtime else franky.RealtimeConfig.Ignore
+    with Connection(arm.host, franky, None).out_of_reach():
+        robot = franky.Robot(
+            arm.host,
+            default_torque_threshold=arm.collision_torque,
+            default_force_threshold=arm.collision_force,
+            realtime_config=config,
+        )
+    return Connection(arm.host, franky, robot)
 
 
 class FrankyReader:
@@ -102,9 +109,9 @@ class FrankyReader:
         return self._connection
 
 
-def open_franky_reader(host: str, enforce_realtime: bool = True) -> FrankyReader:
-    """The robot at `host`, to be read; raises as `connect` does."""
-    return FrankyReader(connect(host, enforce_realtime))
+def open_franky_reader(arm: ArmSection) -> FrankyReader:
+    """The robot that `arm` describes, to be read; raises as `connect` does."""
+    return FrankyReader(connect(arm))
 
 
 def measured(state: Any, gripper_width: float, mode: str) -> ArmState:

@@ -99,6 +99,11 @@ def without(*keys):
         (changed("tracking", "estimator", to="magic"), "tracking.estimator must be geometric or remote, got 'magic'"),
         (changed("tracking", "estimator", to="remote"), "tracking.address must be given for the remote estimator"),
         (changed("tracking", "max_age", to=0), "tracking.max_age must be above 0, got 0"),
+        (
+            changed("arm", "collision_force", to=200.0),
+            "arm.collision_force must be above 0 and at most 60, got 200.0",
+        ),
+        (changed("arm", "collision_torque", to=0), "arm.collision_torque must be above 0 and at most 40, got 0"),
         (changed("limits", "max_speed", to=-1), "limits.max_speed must be a number above 0, got -1"),
         (
             changed("limits", "max_speed", to=100.0),

@@ -45,7 +45,7 @@ def opened(folder, board_pose):
             stack.callback(over.set)
             inner = stack.enter_context(ExitStack())
             checked = check_hardware(folder / "cells" / "fr3.yaml", MADE)
-            hardware = open_hardware(checked, inner, lambda host, realtime: arm, open_frame_sets)
+            hardware = open_hardware(checked, inner, lambda section: arm, open_frame_sets)
             assert set(hardware.cameras) == {"front", "wrist"}
     finally:
         assert arm.received == ["close"]

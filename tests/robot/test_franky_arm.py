@@ -12,6 +12,7 @@ from ocrrl.interface import rotations
 from ocrrl.interface.observations import MAX_GRIPPER_WIDTH
 from ocrrl.interface.tabletop_tasks import HOME_JOINTS
 from ocrrl.robot.arm import READY, ArmCommand
+from ocrrl.robot.cell_file import ArmSection
 from ocrrl.robot.fr3 import FR3, HAND_YAW, TCP
 from ocrrl.robot.gripper_thread import GripperThread
 from ocrrl.robot.safety_gate import SafetyGate
@@ -39,7 +40,7 @@ def server():
 def arm(server):
     from ocrrl.robot.franky_arm import FrankyArm
 
-    arm = FrankyArm(server.stdout.readline().strip(), enforce_realtime=False)
+    arm = FrankyArm(ArmSection(server.stdout.readline().strip(), enforce_realtime=False))
     yield arm
     arm.close()
 
@@ -54,10 +55,10 @@ def test_a_hand_that_was_not_homed_is_refused_with_what_to_do(monkeypatch):
             pass
 
     robot = SimpleNamespace(state=SimpleNamespace(F_T_EE=OUR_HAND))
-    monkeypatch.setattr(franky, "Robot", lambda host, realtime_config: robot)
+    monkeypatch.setattr(franky, "Robot", lambda *address, **config: robot)
     monkeypatch.setattr(franky, "Gripper", Hand)
     with pytest.raises(RuntimeError, match=r"the hand of 10\.0\.0\.9 must be homed.*Desk, end effector, homing"):
-        FrankyArm("10.0.0.9")
+        FrankyArm(ArmSection("10.0.0.9"))
 
 
 def wait_for(condition, what):
@@ -159,13 +160,13 @@ def test_a_robot_with_another_hand_is_refused(server):
     longer[2, 3] = 0.02
     franky.Robot(address, realtime_config=franky.RealtimeConfig.Ignore).set_ee(longer.ravel(order="F").tolist())
     with pytest.raises(RuntimeError, match=r"must have the Franka Hand .* got one that is 20\.0 mm and 0\.0 deg off"):
-        FrankyArm(address, enforce_realtime=False)
+        FrankyArm(ArmSection(address, enforce_realtime=False))
 
 
 def test_a_robot_is_read_through_the_real_driver(server):
     from ocrrl.robot.franky_reader import open_franky_reader
 
-    reader = open_franky_reader(server.stdout.readline().strip(), enforce_realtime=False)
+    reader = open_franky_reader(ArmSection(server.stdout.readline().strip(), enforce_realtime=False))
     state = reader.state()
     assert state.mode == READY and np.isnan(state.gripper_width)
     np.testing.assert_allclose(state.joint_positions, HOME_JOINTS, atol=0.01)
@@ -177,7 +178,7 @@ def test_a_robot_that_is_not_there_is_named():
     from ocrrl.robot.franky_arm import FrankyArm
 
     with pytest.raises(RuntimeError, match=r"robot 127\.9\.9\.9 cannot be reached: .*FCI activated"):
-        FrankyArm("127.9.9.9", enforce_realtime=False)
+        FrankyArm(ArmSection("127.9.9.9", enforce_realtime=False))
 
 
 class SlowHand:

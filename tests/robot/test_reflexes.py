@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ocrrl.robot.arm import READY, ArmCommand
+from ocrrl.robot.cell_file import ArmSection
 from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.safety_gate import SafetyGate
 from ocrrl.robot.safety_limits import SafetyLimits
@@ -82,7 +83,7 @@ def robot(tmp_path):
 def arm(robot):
     from ocrrl.robot.franky_arm import FrankyArm
 
-    arm = FrankyArm(ADDRESS, enforce_realtime=False)
+    arm = FrankyArm(ArmSection(ADDRESS, enforce_realtime=False))
     yield arm
     arm.close()
 

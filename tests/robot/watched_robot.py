@@ -19,8 +19,9 @@ class WatchedFranky:
         self.time, self.joints, self.mode, self.lost = 0.0, list(HOME_JOINTS), RobotMode.Idle, ""
         self.alive = 0
 
-    def Robot(self, host, realtime_config):
-        self.asked.append(f"Robot {host} {realtime_config}")
+    def Robot(self, host, default_torque_threshold, default_force_threshold, realtime_config):
+        thresholds = f"{default_torque_threshold:g} Nm {default_force_threshold:g} N"
+        self.asked.append(f"Robot {host} {thresholds} {realtime_config}")
         if self.lost:
             raise OSError(self.lost)
         return _Watched(self)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ def open_wire_twin(
         arm_server = _started(opened, "arm_server", ("--scene", scene_path(scene)), folder)
         arguments = ("--scene", scene_path(scene), "--state", arm_server.told["state"])
         camera_server = _started(opened, "camera_server", arguments, folder)
-        arm = FrankyArm(arm_server.told["robot"], file.arm.enforce_realtime)
+        arm = FrankyArm(replace(file.arm, host=arm_server.told["robot"]))
         opened.callback(arm.close)
         stands = camera_server.told["cameras"]
         devices = {name: _device(file.cameras[name], stands[name]) for name in file.cameras}
