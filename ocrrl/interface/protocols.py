@@ -27,6 +27,12 @@ class StepResult:
     """The tabletop task is solved and has stayed so for the task's `success_hold` steps."""
     aborted: str = ""
     """Why the episode cannot go on, in a cell where that happens (N = 1): the arm was stopped, the operator ended it."""
+    applied_action: Float[np.ndarray, "n 7"] | None = None
+    """What was applied, in a cell that may apply less than it is given; None where actions are applied as they are given."""
+
+    def applied(self, actions: Float[np.ndarray, "n 7"]) -> Float[np.ndarray, "n 7"]:
+        """What was applied of the `actions` that the step was given."""
+        return actions if self.applied_action is None else self.applied_action
 
 
 class VLA(Protocol):

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float
 
-from ocrrl.interface.actions import CONTROL_HZ, advance_command, gripper_opening, limit
+from ocrrl.interface.actions import ACTION_DIM, CONTROL_HZ, advance_command, applied_action, gripper_opening, limit
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD, Images, Observation
 from ocrrl.interface.protocols import StepResult
 from ocrrl.interface.tabletop_tasks import TabletopTask
@@ -76,7 +76,7 @@ class ArmEnvironment:
         self.gate, self._cameras, self._tracker, self._postures = arm, cameras, tracker, postures
         self._poses, self._operator, self._sleep = poses, operator, sleep
         self._registration_time, self.parts = registration_time, tuple(parts)
-        self._commanded = np.zeros(7)
+        self._commanded, self._applied = np.zeros(7), np.zeros(ACTION_DIM)
         self._observed = self._tick = 0.0
         self._held_steps = self._steps = 0
         self._failure = ""
@@ -110,6 +110,7 @@ class ArmEnvironment:
         self._tracker.reset(self.gate.now())
         self._find_objects()
         self._commanded = self.gate.state().gripper_pose
+        self._applied = np.array([*np.zeros(6), 1.0])  # the way home opens the fingers
         self.observe()
 
     def observe(self) -> Observation:
@@ -149,6 +150,7 @@ class ArmEnvironment:
 
     def step(self, actions: np.ndarray, ids: np.ndarray) -> StepResult:
         (action,) = limit(np.asarray(actions, float))
+        self._applied = applied_action(action, self._commanded, None, self._applied[6])
         reason = self._failure or self._operator.ended()
         if self._steps == 0:  # questions may lie between the reset and the first step
             self._tick = self._observed
@@ -156,13 +158,13 @@ class ArmEnvironment:
             reason = self._send(action)
         if reason:
             self._come_to_rest()
-            return StepResult(np.zeros(1), np.zeros(1, bool), aborted=reason)
+            return StepResult(np.zeros(1), np.zeros(1, bool), reason, self._applied[None])
         self._steps += 1
         self._held_steps = self._held_steps + 1 if self._operator.solved() else 0
         success = self._held_steps >= self.tabletop_task.success_hold
         if success or self._steps == self.tabletop_task.horizon:
             self._come_to_rest()
-        return StepResult(np.zeros(1), np.array([success]))
+        return StepResult(np.zeros(1), np.array([success]), applied_action=self._applied[None])
 
     def now(self) -> float:
         """The arm's clock [s]."""
@@ -189,12 +191,14 @@ class ArmEnvironment:
             state = self.gate.state()
             target = advance_command(self._commanded, state.gripper_pose, action)
             opening = float(gripper_opening(action[6:])[0])
-            applied = self.gate.command(ArmCommand(target, opening, self._observed, TIME_TO_LIVE))
-            self._commanded = state.gripper_pose if applied.command is None else applied.command.pose
+            sent = self.gate.command(ArmCommand(target, opening, self._observed, TIME_TO_LIVE))
+            following = sent.command.pose if sent.command else None
+            self._applied = applied_action(action, self._commanded, following, self._applied[6])
+            self._commanded = state.gripper_pose if following is None else following
             self._wait_for_next_step()
         except RuntimeError as error:
             return str(error)
-        return applied.refused if self.gate.stopped else ""
+        return sent.refused if self.gate.stopped else ""
 
     def _wait_for_next_step(self) -> None:
         """Until one control period after the last step; a late step is not made up for by a shorter one."""

@@ -188,7 +188,7 @@ class _Session:
             action = np.asarray(reading.motion, np.float64)
             result = self._cell.step(action[None], _ONLY)
             rows = {name: getattr(observation, name)[0] for name in _ROWS}
-            rows |= {"action": action, "timestamps": np.asarray(now - began)}
+            rows |= {"action": result.applied(action[None])[0], "timestamps": np.asarray(now - began)}
             if result.aborted:
                 raise _CutShort(result.aborted)
             writer.append({camera: frames[0] for camera, frames in images.items()}, **rows)

@@ -19,7 +19,7 @@ from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.robot.arm import READY, Applied, Arm, ArmCommand, ArmState
 from ocrrl.robot.fault import Cause, Fault
-from ocrrl.robot.pulled_back import pulled_towards, turn_between
+from ocrrl.robot.pulled_back import pulled_towards
 from ocrrl.robot.safety_limits import SafetyLimits
 
 QUATERNION_TOLERANCE = 1e-3  # of a unit quaternion's length
@@ -176,7 +176,7 @@ class SafetyGate:
             return "workspace", f"{command.pose[:3].round(3).tolist()} m is {np.linalg.norm(outside):.3f} m outside"
         reference = self._reference(state)
         jump = float(np.linalg.norm(command.pose[:3] - reference[:3]))
-        turn = float(np.linalg.norm(turn_between(reference[3:], command.pose[3:])))
+        turn = float(np.linalg.norm(rotations.turn_between(reference[3:], command.pose[3:])))
         if jump > limits.max_jump or turn > limits.max_rotation_jump:
             return (
                 "jump",

@@ -34,7 +34,7 @@ class EpisodeObserver(Protocol):
         residual: Float[np.ndarray, "n 7"],
         action: Float[np.ndarray, "n 7"],
     ) -> None:
-        """`action` is about to be applied; pictures that the base policy took at this step are not taken again."""
+        """`action` is about to be given to the environment; pictures that the base policy took now are not taken again."""
         ...
 
     def after_step(self, ids: Int[np.ndarray, " n"], result: StepResult) -> None:

@@ -16,7 +16,7 @@ from lerobot.robots.robot import Robot
 from lerobot.utils.decorators import check_if_already_connected, check_if_not_connected
 
 from ocrrl.interface import rotations
-from ocrrl.interface.actions import ACTION_NAMES, CONTROL_HZ, advance_command, gripper_opening, limit
+from ocrrl.interface.actions import ACTION_NAMES, CONTROL_HZ, advance_command, applied_action, gripper_opening, limit
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.interface.observations import GRIPPER_DOWN, PROPRIOCEPTION_NAMES
 from ocrrl.interface.tabletop_tasks import tabletop_task
@@ -150,17 +150,15 @@ class FR3Robot(Robot):
         if now - self._issued > TIME_TO_LIVE:  # after a pause the arm goes on from where it is
             self._commanded = state.gripper_pose
         pose = advance_command(self._commanded, state.gripper_pose, asked)
-        applied = self._gate.command(ArmCommand(pose, float(gripper_opening(asked[6])), now, TIME_TO_LIVE))
+        sent = self._gate.command(ArmCommand(pose, float(gripper_opening(asked[6])), now, TIME_TO_LIVE))
         if self._gate.stopped:
-            raise RuntimeError(f"the arm must be recovered by its operator before it moves again: {applied.refused}")
-        before = self._commanded
-        if applied.command is None:
-            self._commanded = before = state.gripper_pose
-        else:
-            self._commanded, self._issued, self._opening = applied.command.pose, now, float(asked[6])
-        turn = rotations.multiply(self._commanded[3:], rotations.conjugate(before[3:]))
-        sent = [*(self._commanded[:3] - before[:3]), *rotations.to_rotation_vector(turn), self._opening]
-        return dict(zip(ACTION_NAMES, map(float, sent), strict=True))
+            raise RuntimeError(f"the arm must be recovered by its operator before it moves again: {sent.refused}")
+        following = sent.command.pose if sent.command else None
+        applied = applied_action(asked, self._commanded, following, self._opening)
+        self._commanded, self._opening = state.gripper_pose if following is None else following, float(applied[6])
+        if following is not None:
+            self._issued = now
+        return dict(zip(ACTION_NAMES, map(float, applied), strict=True))
 
     @check_if_not_connected
     def disconnect(self) -> None:
