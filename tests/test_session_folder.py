@@ -121,6 +121,15 @@ def test_an_episode_written_but_not_noted_is_found_again(toy):
     assert again.attempts == session.attempts
 
 
+def test_a_session_of_before_it_was_said_who_aborted_an_episode_is_read(toy):
+    toy(1)
+    file = toy.folder / "session.json"
+    content = json.loads(file.read_text())
+    del content["attempts"][0]["aborted_by"]
+    file.write_text(json.dumps(content))
+    assert toy(2).attempts[0]["aborted_by"] is None
+
+
 def test_an_approval_that_runs_out_stops_the_session_between_episodes(toy):
     def expire(resets):
         toy.clock.now += 10 * 60

@@ -190,7 +190,7 @@ class _Session:
             rows = {name: getattr(observation, name)[0] for name in _ROWS}
             rows |= {"action": result.applied(action[None])[0], "timestamps": np.asarray(now - began)}
             if result.aborted:
-                raise _CutShort(result.aborted)
+                raise _CutShort(result.aborted.why)
             writer.append({camera: frames[0] for camera, frames in images.items()}, **rows)
             if self._config.cell_decides and result.success[0]:
                 return "success", step + 1
