@@ -9,7 +9,8 @@ from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
 from ocrrl.layout import DATA, WORK
 from ocrrl.robot.approval import Clock, require_session_name
 from ocrrl.robot.arm_environment import ArmEnvironment
-from ocrrl.robot.cells import open_cell, reserved, session_cell
+from ocrrl.robot.cells import logs_of, open_cell, reserved, session_cell
+from ocrrl.robot.fault_log import FAULTS, faults_told
 from ocrrl.robot.guarded_cell import RobotCell
 from ocrrl.robot.operator_at_terminal import OperatorAtTerminal
 from ocrrl.robot.operator_prompt import obtain_approval
@@ -54,6 +55,7 @@ def teleoperate(options: argparse.Namespace, clock: Clock, told: Callable[[str],
     beside = OperatorAtTerminal(keys) if keys and cell.name == "fr3" else None
     with (
         reserved(cell),
+        faults_told(logs_of(cell) / FAULTS, told),
         closing(
             open_cell(cell.name, make_scene(task.slug), approval, clock, WORK, options.cell_file, beside)
         ) as opened,

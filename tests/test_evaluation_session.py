@@ -2,10 +2,13 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from ocrrl.interface.abort import Abort
+from ocrrl.robot.fault import Fault
+from ocrrl.robot.fault_log import FAULTS, FaultLog
 from ocrrl.robot.twin import TwinCell
 from ocrrl.stages.evaluation_session import counts, left_out, pairs, to_run, told
 from tests import test_sessions as sessions
@@ -129,6 +132,19 @@ def test_a_pair_that_faults_keep_ending_is_left_out_and_said_so(project, command
     code, out, err = command(*EVALUATE, "--episodes", 4)
     assert code == 0 and "pairs are left out" in out, "nothing is left to run, and it asks for no approval"
     assert contents(FOLDER) == before
+
+
+def test_a_session_ends_with_its_first_fault_and_the_log_s_path(project, command, token, monkeypatch):
+    path, step = Path(".work/cells/rehearsal") / FAULTS, TwinCell.step
+
+    def faulty(self, actions, ids):
+        FaultLog(path, lambda: 0.0)(Fault(float(self._steps[0]), "stale_command", "issued 0.31 s ago"))
+        return step(self, actions, ids)
+
+    assert "fault" not in command(*ROLLOUT, "--episodes", 1, token=token(1))[1]
+    monkeypatch.setattr(TwinCell, "step", faulty)
+    _, out, _ = command(*ROLLOUT, "--episodes", 2, token=token(1))
+    assert f"12 faults, the first: stale_command: issued 0.31 s ago; see {path}" in out
 
 
 def test_in_a_rollout_a_fault_is_a_failure_as_ever(project, command, token, abort_in):

@@ -29,6 +29,9 @@ class ToyCell(ToyEnvironment):
         super().reset(ids, seeds)
         self._stop(self.resets)
 
+    def come_to_rest(self):
+        pass
+
     def calibration(self):
         return {}
 

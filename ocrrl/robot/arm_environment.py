@@ -157,14 +157,20 @@ class ArmEnvironment:
             self._tick = self._observed
         aborted = self._ended() or self._send(action)
         if aborted is not None:
-            self._come_to_rest()
+            self.come_to_rest()
             return StepResult(np.zeros(1), np.zeros(1, bool), self._blamed(aborted), self._applied[None])
         self._steps += 1
         self._held_steps = self._held_steps + 1 if self._operator.solved() else 0
         success = self._held_steps >= self.tabletop_task.success_hold
         if success or self._steps == self.tabletop_task.horizon:
-            self._come_to_rest()
+            self.come_to_rest()
         return StepResult(np.zeros(1), np.array([success]), applied_action=self._applied[None])
+
+    def come_to_rest(self) -> None:
+        """Hold the arm, and let it wait."""
+        if not self.gate.stopped:
+            with contextlib.suppress(RuntimeError):  # an arm out of reach: the watchdog finds that too, and stops it
+                self.gate.hold()
 
     def now(self) -> float:
         """The arm's clock [s]."""
@@ -267,9 +273,4 @@ class ArmEnvironment:
     def _fail(self, reason: str) -> None:
         """Note why the episode cannot go on, and hold the arm at once."""
         self._failure = self._failure or reason
-        self._come_to_rest()
-
-    def _come_to_rest(self) -> None:
-        if not self.gate.stopped:
-            with contextlib.suppress(RuntimeError):  # an arm out of reach: the watchdog finds that too, and stops it
-                self.gate.hold()
+        self.come_to_rest()

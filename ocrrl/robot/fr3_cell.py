@@ -19,7 +19,7 @@ from ocrrl.robot.arm_cell import OpenedCamera, assemble
 from ocrrl.robot.arm_environment import ArmEnvironment
 from ocrrl.robot.cell_file import CameraSection, CellFile, read_cell_file
 from ocrrl.robot.cell_operator import CellOperator
-from ocrrl.robot.fault_log import FaultLog
+from ocrrl.robot.fault_log import FAULTS, FaultLog
 from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.franky_arm import FrankyArm
 from ocrrl.robot.operator_at_terminal import OperatorAtTerminal
@@ -59,7 +59,7 @@ def open_fr3_cell(
             cameras=hardware.cameras,
             tracker=make_tracker(task, file.tracking, FR3),
             operator=person,
-            on_fault=FaultLog(folder / "faults.jsonl", clock),
+            on_fault=FaultLog(folder / FAULTS, clock),
         )
         opened.pop_all()  # from here on the environment closes them
         return environment

@@ -173,6 +173,7 @@ class _Session:
         try:
             return self._record(writer)
         finally:
+            self._cell.come_to_rest()  # or the watchdog would stop an arm whose commands ran out
             self._device.end()  # before the operator is asked anything
 
     def _record(self, writer: EpisodeWriter) -> tuple[Ending, int]:

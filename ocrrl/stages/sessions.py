@@ -19,7 +19,8 @@ from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
 from ocrrl.lineage.revision import git
 from ocrrl.robot.approval import Clock, NotApproved, require_session_name
-from ocrrl.robot.cells import Cell, open_cell, reserved, session_cell
+from ocrrl.robot.cells import Cell, logs_of, open_cell, reserved, session_cell
+from ocrrl.robot.fault_log import FAULTS, faults_told
 from ocrrl.robot.guarded_cell import RobotCell
 from ocrrl.robot.operator_prompt import obtain_approval
 from ocrrl.rollouts.control_loop import run_episodes
@@ -136,7 +137,10 @@ def _run_missing(
     residual = load_residual(layout.residual(seed), task)
     versions = package_versions()
     revision = git(Path(), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
-    with closing(open_cell(cell.name, make_scene(task.slug), approval, clock, cell_file=cell_file)) as opened:
+    with (
+        faults_told(logs_of(cell) / FAULTS, print),
+        closing(open_cell(cell.name, make_scene(task.slug), approval, clock, cell_file=cell_file)) as opened,
+    ):
         session.begin_run(
             {
                 "started_utc": f"{datetime.fromtimestamp(clock(), UTC):%Y-%m-%dT%H:%M:%SZ}",

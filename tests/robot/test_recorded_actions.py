@@ -28,6 +28,15 @@ def assert_actions_lead_from_each_commanded_pose_to_the_next(episode):
         np.testing.assert_allclose(advance_command(before, before, action), after, atol=1e-7)
 
 
+def test_when_the_operator_has_said_how_it_went_the_arm_is_at_rest_and_no_fault(tmp_path):
+    cell = ScriptedCell()
+    recorded(cell, tmp_path, [ASKED] * 3)
+    assert cell.arm.received[-1] == "hold"
+    cell.arm.pass_time(60.0)
+    cell.gate.watch()
+    assert not cell.gate.faults and not cell.gate.stopped
+
+
 def test_where_nothing_binds_the_recorded_actions_are_those_asked_for(tmp_path):
     episode = recorded(ScriptedCell(), tmp_path, [ASKED] * 10)
     np.testing.assert_array_equal(episode.action, [ASKED] * 10)
