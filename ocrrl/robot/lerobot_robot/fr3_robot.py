@@ -21,12 +21,14 @@ from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.interface.observations import GRIPPER_DOWN, PROPRIOCEPTION_NAMES
 from ocrrl.interface.tabletop_tasks import tabletop_task
 from ocrrl.perception.frames import FrameSource, first_frame
+from ocrrl.robot.approval import Approval, NotApproved, begin_episode
 from ocrrl.robot.arm import Arm, ArmCommand, ArmState
 from ocrrl.robot.cell_file import read_cell_file
 from ocrrl.robot.cells import cell_named
 from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.fr3_cell import open_hardware
 from ocrrl.robot.lerobot_robot.config_fr3_robot import FR3RobotConfig
+from ocrrl.robot.lerobot_robot.stop_key import StopKey
 from ocrrl.robot.operator_prompt import obtain_approval
 from ocrrl.robot.safety_gate import SafetyGate
 from ocrrl.robot.safety_limits import SafetyLimits
@@ -50,6 +52,7 @@ class OpenedCell:
     enabled: Callable[[], bool]
     """Whether the operator lets the arm move now."""
     cameras: Mapping[str, FrameSource]
+    stop: StopKey
 
 
 OpenCell = Callable[[FR3RobotConfig], OpenedCell]
@@ -57,20 +60,34 @@ OpenCell = Callable[[FR3RobotConfig], OpenedCell]
 
 
 def open_cell_file(config: FR3RobotConfig) -> OpenedCell:
-    """The hardware of the cell file `config.cell`, once an operator has approved so many episodes."""
+    """The hardware of the cell file `config.cell`, once an operator has approved so many episodes; all of them count as begun.
+
+    RuntimeError without a terminal to stop the arm from.
+    """
     cell = cell_named("fr3")
     approval = obtain_approval(
         cell, config.session, tabletop_task(config.tabletop_task).slug, config.episodes, time.time
     )
     file = read_cell_file(config.cell)
+    stop = StopKey()
     with ExitStack() as opened:
         hardware = open_hardware(file, time.time, opened)
         frames = {name: camera.frames for name, camera in hardware.cameras.items()}
         for source in frames.values():
             first_frame(source)
+        expires = claim(approval, config.episodes)
+        stop.begin()
         opened.pop_all()  # from here on `disconnect` closes them
-    expires = approval.expires if approval else 0.0
-    return OpenedCell(hardware.arm, file.limits, FR3, lambda: time.time() < expires, frames)
+    return OpenedCell(hardware.arm, file.limits, FR3, lambda: time.time() < expires, frames, stop)
+
+
+def claim(approval: Approval | None, episodes: int) -> float:
+    """Until when the arm may move [s since 1970], all `episodes` counted: LeRobot does not say when one begins."""
+    if approval is None:
+        raise NotApproved("cell fr3 moves only with an operator's approval, got none")
+    for _ in range(episodes):
+        begin_episode(approval, time.time)
+    return approval.expires
 
 
 class FR3Robot(Robot):
@@ -122,7 +139,13 @@ class FR3Robot(Robot):
                 if shape != (size.height, size.width, 3):
                     raise ValueError(f"camera {name} must be {size.width} x {size.height}, got {shape[1]} x {shape[0]}")
             limits = replace(cell.limits, hold_before_stop=self.config.longest_pause)
-            self._gate = SafetyGate(cell.arm, limits, cell.kinematics, cell.enabled, on_fault=_log.warning)
+            self._gate = SafetyGate(
+                cell.arm,
+                limits,
+                cell.kinematics,
+                lambda: cell.enabled() and not cell.stop.pressed,
+                on_fault=_log.warning,
+            )
             self._commanded, self._issued = cell.arm.state().gripper_pose, -np.inf
             self._opening = 1.0
             self._watchdog = Watchdog(self._gate)
@@ -130,6 +153,7 @@ class FR3Robot(Robot):
             _close(cell)
             raise
         self._cell = cell
+        _log.info("SPACE at this terminal stops the arm")
 
     @check_if_not_connected
     def get_observation(self) -> RobotObservation:
@@ -145,7 +169,11 @@ class FR3Robot(Robot):
 
         Raises RuntimeError when the arm is stopped, ValueError for an action that is not 7 finite numbers.
         """
+        assert self._cell is not None
         asked = _action(action)
+        if self._cell.stop.pressed:
+            self._gate.stop()
+            raise RuntimeError("the operator stopped the arm: it moves again when LeRobot is started anew")
         now, state = self._gate.now(), self._gate.state()
         if now - self._issued > TIME_TO_LIVE:  # after a pause the arm goes on from where it is
             self._commanded = state.gripper_pose
@@ -200,5 +228,6 @@ def _close(cell: OpenedCell) -> None:
     try:
         cell.arm.close()
     finally:
+        cell.stop.close()
         for camera in cell.cameras.values():
             camera.close()

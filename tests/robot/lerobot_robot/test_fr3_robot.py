@@ -1,7 +1,5 @@
 """LeRobot's own record loop drives our arm through the gate, and what it wrote can be ingested."""
 
-import time
-
 import numpy as np
 import pytest
 from lerobot.utils.errors import DeviceAlreadyConnectedError, DeviceNotConnectedError
@@ -12,7 +10,7 @@ from ocrrl.interface.actions import ACTION_NAMES, CONTROL_HZ, MAX_TRANSLATION_ST
 from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from ocrrl.perception.frames import Frame, Intrinsics
 from ocrrl.robot import lerobot_robot
-from ocrrl.robot.approval import NotApproved, issue
+from ocrrl.robot.approval import NotApproved
 from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.lerobot_robot.fr3_robot import OpenedCell
 from ocrrl.robot.safety_limits import SafetyLimits
@@ -47,9 +45,16 @@ class Camera:
         self.closed = True
 
 
+class Stop:
+    pressed = closed = False
+
+    def close(self):
+        self.closed = True
+
+
 class Rig:
     def __init__(self, tmp_path, **settings):
-        self.arm, self.camera, self.enabled = PassingArm(), Camera(), True
+        self.arm, self.camera, self.stop, self.enabled = PassingArm(), Camera(), Stop(), True
         self.limits = settings.pop("limits", SafetyLimits())
         pictures = {"front": lerobot_robot.PictureConfig(WIDTH, HEIGHT)}
         config = {
@@ -61,7 +66,7 @@ class Rig:
         self.robot = lerobot_robot.FR3Robot(lerobot_robot.FR3RobotConfig(**config), self.open)
 
     def open(self, config):
-        return OpenedCell(self.arm, self.limits, FR3, lambda: self.enabled, {"front": self.camera})
+        return OpenedCell(self.arm, self.limits, FR3, lambda: self.enabled, {"front": self.camera}, self.stop)
 
 
 @pytest.fixture
@@ -107,6 +112,16 @@ def test_a_stopped_arm_is_an_error_and_not_a_recording_of_nothing(rig):
         rig.robot.send_action(FORWARD)
 
 
+def test_the_stop_key_holds_the_arm_at_once_and_ends_what_lerobot_does(rig):
+    rig.robot.send_action(FORWARD)
+    rig.stop.pressed = True
+    rig.robot._gate.watch()
+    assert rig.arm.received[-1] == "hold" and rig.robot._gate.faults[-1].cause == "not_enabled"
+    with pytest.raises(RuntimeError, match="the operator stopped the arm"):
+        rig.robot.send_action(FORWARD)
+    assert rig.arm.received[-1] == "stop"
+
+
 def test_a_pause_is_survived_holding_and_the_arm_goes_on_from_where_it_is(rig):
     rig.robot.send_action(FORWARD)
     rig.arm.pass_time(60.0)
@@ -137,7 +152,7 @@ def test_connecting_moves_nothing_and_disconnecting_stops_and_closes(rig):
     with pytest.raises(DeviceAlreadyConnectedError):
         rig.robot.connect()
     rig.robot.disconnect()
-    assert rig.arm.received == ["stop", "close"] and rig.camera.closed
+    assert rig.arm.received == ["stop", "close"] and rig.camera.closed and rig.stop.closed
     for call in (rig.robot.get_observation, rig.robot.disconnect):
         with pytest.raises(DeviceNotConnectedError):
             call()
@@ -178,22 +193,6 @@ def test_a_malformed_action_is_refused(rig, wrong, error):
     with pytest.raises(ValueError, match=error):
         rig.robot.send_action(given)
     assert rig.arm.received == []
-
-
-def test_the_cell_file_is_not_opened_without_an_operators_approval(tmp_path, monkeypatch):
-    monkeypatch.delenv("OCRRL_APPROVAL", raising=False)
-    config = lerobot_robot.FR3RobotConfig(cell=tmp_path / "cell.yaml", calibration_dir=tmp_path)
-    with pytest.raises(NotApproved, match="ocrrl approve --cell fr3 --session lerobot --task cube_lift"):
-        lerobot_robot.FR3Robot(config).connect()
-
-
-def test_with_an_approval_a_cell_file_that_is_not_there_is_named(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    token = issue("fr3", "lerobot", "cube_lift", 50, "Ada", time.time)
-    monkeypatch.setenv("OCRRL_APPROVAL", token)
-    config = lerobot_robot.FR3RobotConfig(cell=tmp_path / "cell.yaml", calibration_dir=tmp_path)
-    with pytest.raises(ValueError, match=r"cell\.yaml must be a cell file, it is not there"):
-        lerobot_robot.FR3Robot(config).connect()
 
 
 def test_lerobot_finds_both_plugins_by_their_names(tmp_path):
