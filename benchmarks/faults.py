@@ -105,7 +105,7 @@ def run(rig: Rig, fault: str, seed: int, tally: Tally, folder: Path) -> int:
     faults, rests, unsafe = len(rig.faults), len(rig.inspector.rests), len(rig.inspector.unsafe)
     try:
         (outcome,) = run_episodes(rig.environment, policy, None, [seed], recorder)
-        reason, episode = outcome.aborted, recorder.episodes[seed]
+        reason, episode = outcome.aborted.why if outcome.aborted else "", recorder.episodes[seed]
     except ValueError as error:  # a policy that errs ends the loop, and nobody commands the arm any more
         rig.wait(0.5)
         reason, (episode,) = str(error), recorder.unfinished().values()

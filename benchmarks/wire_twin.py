@@ -86,10 +86,8 @@ def main() -> None:
             (outcome,) = run_episodes(cell, base, residual, [seed])
             successes += outcome.success
             lengths.append(outcome.steps)
-            print(
-                f"{seed}: {'success' if outcome.success else outcome.aborted or 'failure'}, {outcome.steps} steps",
-                flush=True,
-            )
+            ending = outcome.aborted.why if outcome.aborted else "success" if outcome.success else "failure"
+            print(f"{seed}: {ending}, {outcome.steps} steps", flush=True)
         report(cell, gate, stopwatch, successes, options.episodes, Path(options.task))
 
 

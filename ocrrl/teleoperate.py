@@ -9,8 +9,9 @@ from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
 from ocrrl.layout import DATA, WORK
 from ocrrl.robot.approval import Clock, require_session_name
 from ocrrl.robot.arm_environment import ArmEnvironment
-from ocrrl.robot.cells import open_cell, reserved, session_cell
+from ocrrl.robot.cells import logs_of, open_cell, reserved, session_cell
 from ocrrl.robot.checked_cell import check_cell
+from ocrrl.robot.fault_log import FAULTS, faults_told
 from ocrrl.robot.guarded_cell import RobotCell
 from ocrrl.robot.operator_at_terminal import OperatorAtTerminal
 from ocrrl.robot.operator_prompt import obtain_approval
@@ -54,7 +55,7 @@ def teleoperate(options: argparse.Namespace, clock: Clock, told: Callable[[str],
     seeds = initial_state_seeds("record", ATTEMPTS * options.episodes, first)
     keys = None if options.device == SCRIPTED else TerminalKeys()
     scene = make_scene(task.slug)
-    with ExitStack() as opened:
+    with faults_told(logs_of(cell) / FAULTS, told), ExitStack() as opened:
         opened.enter_context(reserved(cell))
         beside = operator_beside(cell, scene, checked, folder, opened, keys)
         by_hand = opened.enter_context(closing(_device(options.device, keys))) if keys else None

@@ -61,7 +61,7 @@ def test_what_is_in_order_is_opened_with_the_approval(lab, command, capsys):
     _, franky = lab
     assert main(command) == 1
     assert "robot 172.16.0.2 cannot be reached: no route to host" in capsys.readouterr().err
-    assert "OCRRL_APPROVAL" not in os.environ and franky.asked == ["Robot 172.16.0.2 enforce"]
+    assert "OCRRL_APPROVAL" not in os.environ and franky.asked == ["Robot 172.16.0.2 20 Nm 30 N enforce"]
 
 
 @COMMANDS

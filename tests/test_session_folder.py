@@ -29,6 +29,9 @@ class ToyCell(ToyEnvironment):
         super().reset(ids, seeds)
         self._stop(self.resets)
 
+    def come_to_rest(self):
+        pass
+
     def calibration(self):
         return {}
 
@@ -119,6 +122,15 @@ def test_an_episode_written_but_not_noted_is_found_again(toy):
     file.write_text(json.dumps(content))
     again = SessionFolder(toy.folder, {"purpose": "rollout", "models": {"vla": "1"}})
     assert again.attempts == session.attempts
+
+
+def test_a_session_of_before_it_was_said_who_aborted_an_episode_is_read(toy):
+    toy(1)
+    file = toy.folder / "session.json"
+    content = json.loads(file.read_text())
+    del content["attempts"][0]["aborted_by"]
+    file.write_text(json.dumps(content))
+    assert toy(2).attempts[0]["aborted_by"] is None
 
 
 def test_an_approval_that_runs_out_stops_the_session_between_episodes(toy):

@@ -1,14 +1,21 @@
 """`ocrrl teleoperate`: who may record where, with what."""
 
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from ocrrl.cli import main
 from ocrrl.datasets.episode_store import read_episode
 from ocrrl.datasets.ingest import IngestConfig, ingest
+from ocrrl.interface.abort import Abort
 from ocrrl.interface.tabletop_tasks import CUBE_LIFT
+from ocrrl.robot.fault import Fault
+from ocrrl.robot.fault_log import FAULTS, FaultLog
+from ocrrl.robot.teleoperation.scripted import PlayedDevice
 from tests.pipeline_copy import ROOT
+from tests.robot.test_recording_session import FORWARD, ToyCell
 
 SCRIPTED = ("teleoperate", "cube_lift", "--device", "scripted", "--session", "monday", "--episodes", "1")
 
@@ -29,6 +36,24 @@ def test_what_cannot_be_recorded_is_named_before_anything_starts(arguments, mess
     assert main(arguments) == 1
     assert message in capsys.readouterr().err
     assert not any(tmp_path.iterdir())
+
+
+def test_a_session_ends_with_its_first_fault_and_the_log_s_path(tmp_path, monkeypatch, capsys):
+    path = Path(".work/cells/wire_twin") / FAULTS
+
+    class FaultyCell(ToyCell):
+        def step(self, actions, ids):
+            FaultLog(path, lambda: 0.0)(Fault(0.0, "out_of_reach", "connection lost"))
+            return replace(super().step(actions, ids), aborted=Abort("fault", "out_of_reach: connection lost"))
+
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "cells", tmp_path / "cells")
+    monkeypatch.setattr("ocrrl.teleoperate.open_cell", lambda *_: FaultyCell())
+    monkeypatch.setattr("ocrrl.teleoperate._script", lambda *_: PlayedDevice([FORWARD]))
+    assert main((*SCRIPTED, "--cell", "wire_twin")) == 1
+    out = capsys.readouterr().out
+    assert f"1 fault: out_of_reach: connection lost; see {path}" in out
+    assert "it ended: out_of_reach: connection lost" in out
 
 
 @pytest.mark.wire

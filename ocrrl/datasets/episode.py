@@ -54,7 +54,11 @@ class Episode:
     gripper_width: Float[np.ndarray, " T"]
     """[m]"""
     action: Float[np.ndarray, "T 7"]
-    """The applied action, in the units of `ocrrl.interface.actions`."""
+    """The applied action, in the units of `ocrrl.interface.actions`: what a cell's limits left of the one asked for.
+
+    It takes the row's commanded pose to the next row's, but for a row in which a cell refused the command: there it is
+    no motion, and the next row's commanded pose is where the arm then held.
+    """
     timestamps: Float[np.ndarray, " T"]
     """Seconds from the first row."""
     object_poses: Float[np.ndarray, "T O 7"] | None = None
@@ -62,9 +66,9 @@ class Episode:
     object_confidence: Float[np.ndarray, "T O"] | None = None
     """In [0, 1]."""
     base_action: Float[np.ndarray, "T 7"] | None = None
-    """A rollout's base policy."""
+    """What a rollout's base policy asked for."""
     residual: Float[np.ndarray, "T 7"] | None = None
-    """A rollout's correction; zero where only the base acted."""
+    """The correction that was asked for; zero where only the base acted."""
 
     def __len__(self) -> int:
         return len(self.action)

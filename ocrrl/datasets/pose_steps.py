@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ocrrl.interface import rotations
-from ocrrl.interface.actions import CONTROL_HZ
+from ocrrl.interface.actions import CONTROL_HZ, step_between
 
 
 def resampled_rows(rows: int, recorded_hz: float) -> Float[np.ndarray, " R"]:
@@ -34,7 +34,7 @@ def interpolate_poses(poses: Float[np.ndarray, "T 7"], at: Float[np.ndarray, " R
     low = np.floor(at).astype(int)
     high = np.minimum(low + 1, len(poses) - 1)
     start, end = poses[low, 3:], rotations.nearest_sign(poses[high, 3:], poses[low, 3:])
-    turn = rotations.to_rotation_vector(rotations.multiply(end, rotations.conjugate(start)))
+    turn = rotations.turn_between(start, end)
     quaternion = rotations.multiply(rotations.from_rotation_vector((at - low)[:, None] * turn), start)
     return np.concatenate([interpolate(poses[:, :3], at), rotations.normalise(quaternion)], axis=-1)
 
@@ -46,6 +46,4 @@ def actions_from_poses(poses: Float[np.ndarray, "T 7"], opening: Float[np.ndarra
     The last action stands still. Whether the steps are within the limits is for `episode_checks` to say.
     """
     following = np.concatenate([poses[1:], poses[-1:]])
-    turn = rotations.multiply(following[:, 3:], rotations.conjugate(poses[:, 3:]))
-    turn = rotations.to_rotation_vector(turn)
-    return np.concatenate([following[:, :3] - poses[:, :3], turn, opening[:, None]], axis=-1)
+    return np.concatenate([step_between(poses, following), opening[:, None]], axis=-1)

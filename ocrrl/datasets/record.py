@@ -122,9 +122,9 @@ def _run_batch(
         observation = environment.observe().take(ids)
         images = environment.capture(ids)
         action = demonstrator.act(ids)
-        recorder.append(ids, images, observation, action)
-        success = environment.step(action, ids).success
-        for env, solved in zip(ids.tolist(), success, strict=True):
+        result = environment.step(action, ids)
+        recorder.append(ids, images, observation, result.applied(action))
+        for env, solved in zip(ids.tolist(), result.success, strict=True):
             if solved or recorder.length(env) >= task.horizon:
                 attributes = EpisodeAttributes(
                     tabletop_task=task.slug,

@@ -22,6 +22,8 @@ MAX_ROTATION_STEP = 0.10  # [rad], length of the rotation vector
 TRANSLATION_LEASH = 0.05  # [m], commanded from measured position
 ROTATION_LEASH = 0.35  # [rad], commanded from measured orientation
 
+ROUNDING = 1e-9  # [m], [rad] by which what was applied may differ from what was asked for and still be that
+
 ACTION_LOW = np.array([-MAX_TRANSLATION_STEP] * 3 + [-MAX_ROTATION_STEP] * 3 + [0.0], np.float32)
 ACTION_HIGH = np.array([MAX_TRANSLATION_STEP] * 3 + [MAX_ROTATION_STEP] * 3 + [1.0], np.float32)
 
@@ -87,3 +89,27 @@ def advance_command(commanded_pose: np.ndarray, measured_pose: np.ndarray, actio
     lag = lag * np.minimum(1.0, ROTATION_LEASH / np.maximum(angle, 1e-9))
     quaternion = rotations.normalise(rotations.multiply(rotations.from_rotation_vector(lag), measured))
     return np.concatenate([position, quaternion], axis=-1)
+
+
+def step_between(commanded_pose: np.ndarray, next_pose: np.ndarray) -> np.ndarray:
+    """The step (..., 6) [m, rad] from a commanded gripper pose (..., 7) to the next: `advance_command` undone."""
+    turn = rotations.turn_between(commanded_pose[..., 3:], next_pose[..., 3:])
+    return np.concatenate([next_pose[..., :3] - commanded_pose[..., :3], turn], axis=-1)
+
+
+def applied_action(
+    asked: np.ndarray, commanded_pose: np.ndarray, next_pose: np.ndarray | None, opening: float
+) -> np.ndarray:
+    """What was applied (7,) of the action `asked` (7,), when it took the command from `commanded_pose` to `next_pose` (7,).
+
+    It is `asked` itself where no limit pulled it back. `next_pose` is None where it was refused: that is no motion, the gripper's
+    entry staying `opening`, that of the last action applied. Where an arm that was pushed away drags its command along on
+    the leash, the step may be beyond the step limits: no action does that, and an episode with such a row is refused by
+    `ocrrl ingest`.
+    """
+    if next_pose is None:
+        return np.array([0.0] * 6 + [opening])
+    step = step_between(commanded_pose, next_pose)
+    if np.allclose(step, asked[:6], rtol=0.0, atol=ROUNDING):
+        step = asked[:6]
+    return np.concatenate([step, asked[6:]])

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from ocrrl.interface.abort import Abort
 from ocrrl.interface.observations import Images, Observation
 from ocrrl.interface.tabletop_tasks import TabletopTask
 
@@ -25,8 +26,14 @@ class StepResult:
     """Dense staged reward in [0, 1]."""
     success: Bool[np.ndarray, " n"]
     """The tabletop task is solved and has stayed so for the task's `success_hold` steps."""
-    aborted: str = ""
-    """Why the episode cannot go on, in a cell where that happens (N = 1): the arm was stopped, the operator ended it."""
+    aborted: Abort | None = None
+    """What ended the episode before its time, in a cell where that happens (N = 1)."""
+    applied_action: Float[np.ndarray, "n 7"] | None = None
+    """What was applied, in a cell that may apply less than it is given; None where actions are applied as they are given."""
+
+    def applied(self, actions: Float[np.ndarray, "n 7"]) -> Float[np.ndarray, "n 7"]:
+        """What was applied of the `actions` that the step was given."""
+        return actions if self.applied_action is None else self.applied_action
 
 
 class VLA(Protocol):

@@ -79,6 +79,11 @@ def angle_between(a: Any, b: Any) -> Any:
     return 2.0 * xp.arccos(dot)
 
 
+def turn_between(first: Any, second: Any) -> Any:
+    """Rotation vector (..., 3) [rad] from the orientation `first` (..., 4) to `second` (..., 4), in the base frame."""
+    return to_rotation_vector(multiply(second, conjugate(first)))
+
+
 def to_matrix(q: Any) -> Any:
     """Rotation matrix (..., 3, 3) of `q` (..., 4)."""
     xp = array_namespace(q)

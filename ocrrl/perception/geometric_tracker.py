@@ -24,16 +24,15 @@ from ocrrl.perception.frame_checks import require_frame
 from ocrrl.perception.frames import Frame
 from ocrrl.perception.gauss_newton import NARROW
 from ocrrl.perception.hypotheses import levelled
+from ocrrl.perception.object_pixels import pixels_about
 from ocrrl.perception.object_shapes import Slide, shapes_of
 from ocrrl.perception.object_tracker import PoseEstimate, RobotPosture
-from ocrrl.perception.pixels import NOMINAL_SPREAD, ColourModel, Pixels, pixels_of, tint_of, window_around
-from ocrrl.perception.pose_fit import Body, Fit, fit, mark_other
-from ocrrl.perception.registration import classify_for, find, learned_colour, plausible
+from ocrrl.perception.pixels import NOMINAL_SPREAD, ColourModel, Pixels, tint_of
+from ocrrl.perception.pose_fit import Body, Fit, fit
+from ocrrl.perception.registration import find, learned_colour, plausible
 from ocrrl.perception.table_plane import TablePlane, find_table
 from ocrrl.perception.track_state import Scene, Track, in_hand, scene_of
 
-MOST_PIXELS = 2400  # of a window
-MARGIN = 0.03  # [m] around an object in which its pixels are looked for
 AT_REST = (0.002, 0.02)  # [m], [rad] a frame by which an object moves that nothing touches
 CARRIED = (0.004, 0.04)  # in the hand, against the hand
 MOVED = (0.020, 0.20)  # by something else
@@ -270,20 +269,21 @@ class GeometricTracker:
         self, track: Track, scene: Scene, rotation: np.ndarray, position: np.ndarray
     ) -> tuple[Pixels, np.ndarray] | None:
         """The pixels about a pose, and what each shows."""
-        centre = position + rotation @ track.body.corners.mean(0)
-        radius = track.body.radius
-        if track.body.shape.slide is not None:
-            centre, radius = position, min(radius, FACE_RADIUS)
-        window = window_around(scene.frame, centre, radius, MARGIN, MOST_PIXELS)
-        if window is None:
-            return None
-        pixels = pixels_of(scene.frame, window, scene.table.depth_scale)
-        code = classify_for(track.body, pixels, track.colour, scene.table, scene.capsules)
+        slides = track.body.shape.slide is not None
+        others = []
         for other in self._tracks:
             if other is not track and other.found and other.lost_frames == 0:
-                part = other.body.shape.slide is not None and self._holder(other.body.shape.slide) is track
-                mark_other(pixels, code, (track.body, rotation, position), other.placed, everything=part)
-        return pixels, code
+                slide = other.body.shape.slide
+                others.append((other.placed, slide is not None and self._holder(slide) is track))
+        return pixels_about(
+            scene.frame,
+            scene.table,
+            scene.capsules,
+            (track.body, rotation, position),
+            track.colour,
+            others,
+            (position, min(track.body.radius, FACE_RADIUS)) if slides else None,
+        )
 
     def _canonical(self, index: int) -> np.ndarray:
         """The object's pose (7,), of its symmetric equivalents the one nearest to its last confident orientation."""

@@ -1,28 +1,30 @@
 """How far any backend's poses can be believed, judged by the frame and nothing the backend says of itself.
 
 A pose is refined where it is and the result held against the picture, as the geometric tracker does. What it moves by
-in being refined is its own error, and takes its confidence away.
+in being refined is its own error, and takes its confidence away. Objects explain each other's pixels, those alone that are
+believed: of two wrong poses each must not excuse the other.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from ocrrl.interface import rotations
 from ocrrl.interface.kinematics import ArmKinematics
+from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
 from ocrrl.perception.confidence import NEAR_POSITION, NEAR_ROTATION, features, probability
 from ocrrl.perception.frame_checks import require_frame
 from ocrrl.perception.frames import Frame
+from ocrrl.perception.object_pixels import Placed, pixels_about
 from ocrrl.perception.object_shapes import ObjectShape
 from ocrrl.perception.object_tracker import RobotPosture
-from ocrrl.perception.pixels import NOMINAL_SPREAD, ColourModel, pixels_of, tint_of, window_around
-from ocrrl.perception.pose_fit import FAST, Body, Fit, fit, mark_other
-from ocrrl.perception.registration import classify_for, learned_colour, plausible, stands_test
+from ocrrl.perception.pixels import NOMINAL_SPREAD, ColourModel, tint_of
+from ocrrl.perception.pose_fit import FAST, Body, Fit, fit
+from ocrrl.perception.registration import learned_colour, plausible, stands_test
 from ocrrl.perception.robot_mask import robot_capsules
 from ocrrl.perception.table_plane import TablePlane, find_table
 
-MOST_PIXELS, MARGIN = 2400, 0.03  # of a window; [m]
 SPREAD, TURN_SPREAD = 0.02, 0.20  # [m], [rad] by which a pose may be off and still be refined
 
 
@@ -37,22 +39,41 @@ class PoseVerifier:
         self._colours = [ColourModel(tint_of(shape.colour), NOMINAL_SPREAD) for shape in shapes]
         self._table: TablePlane | None = None
 
-    def verify(self, frame: Frame, robot: RobotPosture, poses: Float[np.ndarray, "O 7"]) -> Float[np.ndarray, " O"]:
+    def verify(
+        self,
+        frame: Frame,
+        robot: RobotPosture,
+        poses: Float[np.ndarray, "O 7"],
+        known: Bool[np.ndarray, " O"] | None = None,
+    ) -> Float[np.ndarray, " O"]:
         """P(within 10 mm and 10 deg) of every object's pose: position [m], wxyz, robot base frame.
 
+        The poses of objects that are not `known` in this frame mean nothing: they are given 0 and explain no pixel.
         ValueError where `poses` are not one an object or the frame is no RGB-D frame, RuntimeError where its table is
         out of place.
         """
-        judged = []
-        for body, pose, found in zip(self._bodies, poses, self.refined(frame, robot, poses), strict=True):
-            if found is None or not plausible(found):
-                judged.append(0.0)
-            else:
-                judged.append(probability(features(body, found)) * _kept(body, pose, found))
-        return np.array(judged)
+        known = np.ones(len(self._bodies), bool) if known is None else known
+        explaining = known
+        while True:
+            refined = self.refined(frame, robot, poses, known, explaining)
+            judged = np.array([_judged(*one) for one in zip(self._bodies, poses, refined, strict=True)])
+            believed = explaining & (judged >= CONFIDENCE_THRESHOLD)
+            if (believed == explaining).all():
+                return judged
+            explaining = believed
 
-    def refined(self, frame: Frame, robot: RobotPosture, poses: Float[np.ndarray, "O 7"]) -> list[Fit | None]:
-        """Every object's pose after refining it in place; None for one outside the picture. Errors as `verify`'s."""
+    def refined(
+        self,
+        frame: Frame,
+        robot: RobotPosture,
+        poses: Float[np.ndarray, "O 7"],
+        known: Bool[np.ndarray, " O"] | None = None,
+        explaining: Bool[np.ndarray, " O"] | None = None,
+    ) -> list[Fit | None]:
+        """Every object's pose after refining it in place; None for one outside the picture. Errors as `verify`'s.
+
+        Those that are not `known` are None too; pixels on the `explaining` objects are theirs. All are both if None.
+        """
         require_frame(frame, robot)
         if np.shape(poses) != (len(self._bodies), 7) or not np.isfinite(poses).all():
             raise ValueError(f"poses must be finite, {(len(self._bodies), 7)}: one an object; got {poses}")
@@ -60,26 +81,29 @@ class PoseVerifier:
             self._table = find_table(frame)
         capsules = robot_capsules(self._kinematics, robot)
         placed = [(body, *_matrix_and_position(pose)) for body, pose in zip(self._bodies, poses, strict=True)]
-        return [self._refine(index, frame, capsules, placed, self._table) for index in range(len(placed))]
+        everything = np.ones(len(placed), bool)
+        explaining, known = (everything if chosen is None else chosen for chosen in (explaining, known))
+        others = [other for other, explains in zip(placed, explaining, strict=True) if explains]
+        return [
+            self._refine(index, frame, capsules, placed[index], others, self._table) if known[index] else None
+            for index in range(len(placed))
+        ]
 
     def _refine(
         self,
         index: int,
         frame: Frame,
         capsules: np.ndarray,
-        placed: list[tuple[Body, np.ndarray, np.ndarray]],
+        placed: Placed,
+        objects: list[Placed],
         table: TablePlane,
     ) -> Fit | None:
-        body, rotation, position = placed[index]
-        centre = position + rotation @ body.corners.mean(0)
-        window = window_around(frame, centre, body.radius, MARGIN, MOST_PIXELS)
-        if window is None:
+        body, rotation, position = placed
+        others = [(other, False) for other in objects if other[0] is not body]
+        view = pixels_about(frame, table, capsules, placed, self._colours[index], others)
+        if view is None:
             return None
-        pixels = pixels_of(frame, window, table.depth_scale)
-        code = classify_for(body, pixels, self._colours[index], table, capsules)
-        for other in placed:
-            if other[0] is not body:
-                mark_other(pixels, code, placed[index], other)
+        pixels, code = view
         prior = body.prior(SPREAD, TURN_SPREAD)
         if body.shape.slide is not None:
             prior[:] = FAST
@@ -88,6 +112,12 @@ class PoseVerifier:
         if not self._colours[index].seen and stands_test(body, found):
             self._colours[index] = learned_colour(body, pixels, code, found, self._colours[index])
         return found
+
+
+def _judged(body: Body, pose: np.ndarray, found: Fit | None) -> float:
+    if found is None or not plausible(found):
+        return 0.0
+    return probability(features(body, found)) * _kept(body, pose, found)
 
 
 def _matrix_and_position(pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

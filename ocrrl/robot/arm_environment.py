@@ -1,7 +1,7 @@
 """A cell as the control loop sees it: an arm, cameras and a tracker as one environment of one (Algorithm 2).
 
 A control step lasts 1/CONTROL_HZ on the arm's own clock. What fails in an episode (a camera, the tracker, the arm) does not
-raise: the arm is held, and the step says that the episode was aborted and why, so that what was recorded is kept.
+raise: the arm is held, and the step says what aborted the episode, so that what was recorded is kept.
 """
 
 import contextlib
@@ -13,7 +13,8 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float
 
-from ocrrl.interface.actions import CONTROL_HZ, advance_command, gripper_opening, limit
+from ocrrl.interface.abort import Abort
+from ocrrl.interface.actions import ACTION_DIM, CONTROL_HZ, advance_command, applied_action, gripper_opening, limit
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD, Images, Observation
 from ocrrl.interface.protocols import StepResult
 from ocrrl.interface.tabletop_tasks import TabletopTask
@@ -23,6 +24,7 @@ from ocrrl.perception.object_tracker import RobotPosture
 from ocrrl.perception.pose_gate import PoseGate
 from ocrrl.robot.arm import READY, ArmCommand, ArmState
 from ocrrl.robot.cell_operator import CellOperator
+from ocrrl.robot.fault import LOST_MESSAGES, TECHNICAL
 from ocrrl.robot.safety_gate import SafetyGate
 
 PERIOD = 1.0 / CONTROL_HZ  # [s]
@@ -76,7 +78,7 @@ class ArmEnvironment:
         self.gate, self._cameras, self._tracker, self._postures = arm, cameras, tracker, postures
         self._poses, self._operator, self._sleep = poses, operator, sleep
         self._registration_time, self.parts = registration_time, tuple(parts)
-        self._commanded = np.zeros(7)
+        self._commanded, self._applied = np.zeros(7), np.zeros(ACTION_DIM)
         self._observed = self._tick = 0.0
         self._held_steps = self._steps = 0
         self._failure = ""
@@ -110,6 +112,7 @@ class ArmEnvironment:
         self._tracker.reset(self.gate.now())
         self._find_objects()
         self._commanded = self.gate.state().gripper_pose
+        self._applied = np.array([*np.zeros(6), 1.0])  # the way home opens the fingers
         self.observe()
 
     def observe(self) -> Observation:
@@ -149,20 +152,25 @@ class ArmEnvironment:
 
     def step(self, actions: np.ndarray, ids: np.ndarray) -> StepResult:
         (action,) = limit(np.asarray(actions, float))
-        reason = self._failure or self._operator.ended()
+        self._applied = applied_action(action, self._commanded, None, self._applied[6])
         if self._steps == 0:  # questions may lie between the reset and the first step
             self._tick = self._observed
-        if not reason:
-            reason = self._send(action)
-        if reason:
-            self._come_to_rest()
-            return StepResult(np.zeros(1), np.zeros(1, bool), aborted=reason)
+        aborted = self._ended() or self._send(action)
+        if aborted is not None:
+            self.come_to_rest()
+            return StepResult(np.zeros(1), np.zeros(1, bool), self._blamed(aborted), self._applied[None])
         self._steps += 1
         self._held_steps = self._held_steps + 1 if self._operator.solved() else 0
         success = self._held_steps >= self.tabletop_task.success_hold
         if success or self._steps == self.tabletop_task.horizon:
-            self._come_to_rest()
-        return StepResult(np.zeros(1), np.array([success]))
+            self.come_to_rest()
+        return StepResult(np.zeros(1), np.array([success]), applied_action=self._applied[None])
+
+    def come_to_rest(self) -> None:
+        """Hold the arm, and let it wait."""
+        if not self.gate.stopped:
+            with contextlib.suppress(RuntimeError):  # an arm out of reach: the watchdog finds that too, and stops it
+                self.gate.hold()
 
     def now(self) -> float:
         """The arm's clock [s]."""
@@ -183,18 +191,42 @@ class ArmEnvironment:
         if failures:
             raise RuntimeError("; ".join(failures))
 
-    def _send(self, action: np.ndarray) -> str:
-        """Send the command that `action` makes, and wait for the next control step; why that cannot be, if so."""
+    def _ended(self) -> Abort | None:
+        """What has ended the episode already."""
+        if reason := self._operator.ended():
+            return Abort("operator", reason)
+        return Abort("fault", self._failure) if self._failure else None
+
+    def _send(self, action: np.ndarray) -> Abort | None:
+        """Send the command that `action` makes, and wait for the next control step; what ended the episode, if so."""
         try:
             state = self.gate.state()
             target = advance_command(self._commanded, state.gripper_pose, action)
             opening = float(gripper_opening(action[6:])[0])
-            applied = self.gate.command(ArmCommand(target, opening, self._observed, TIME_TO_LIVE))
-            self._commanded = state.gripper_pose if applied.command is None else applied.command.pose
+            sent = self.gate.command(ArmCommand(target, opening, self._observed, TIME_TO_LIVE))
+            following = sent.command.pose if sent.command else None
+            self._applied = applied_action(action, self._commanded, following, self._applied[6])
+            self._commanded = state.gripper_pose if following is None else following
             self._wait_for_next_step()
         except RuntimeError as error:
-            return str(error)
-        return applied.refused if self.gate.stopped else ""
+            return Abort("fault", str(error))
+        if not self.gate.stopped:
+            return None
+        technical = self.gate.stopped_for in TECHNICAL or LOST_MESSAGES in sent.refused
+        return Abort("fault" if technical else "arm", sent.refused)
+
+    def _blamed(self, aborted: Abort) -> Abort:
+        """`aborted`, unless what looks like a fault is a reflex or, where the arm was lost, the operator's emergency stop."""
+        if aborted.by != "fault":
+            return aborted
+        lost = not self._failure  # a camera's and the tracker's faults come from looking
+        try:
+            mode = self.gate.state().mode
+        except RuntimeError:
+            mode, lost = READY, True
+        if mode != READY and LOST_MESSAGES not in mode:
+            return Abort("arm", f"{aborted.why}; the arm's mode is {mode}")
+        return Abort("operator", aborted.why) if lost and self._operator.stopped_arm(aborted.why) else aborted
 
     def _wait_for_next_step(self) -> None:
         """Until one control period after the last step; a late step is not made up for by a shorter one."""
@@ -241,9 +273,4 @@ class ArmEnvironment:
     def _fail(self, reason: str) -> None:
         """Note why the episode cannot go on, and hold the arm at once."""
         self._failure = self._failure or reason
-        self._come_to_rest()
-
-    def _come_to_rest(self) -> None:
-        if not self.gate.stopped:
-            with contextlib.suppress(RuntimeError):  # an arm out of reach: the watchdog finds that too, and stops it
-                self.gate.hold()
+        self.come_to_rest()

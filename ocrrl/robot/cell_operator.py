@@ -29,6 +29,10 @@ class CellOperator(Protocol):
         """Why the operator ends this episode; empty while it may go on."""
         ...
 
+    def stopped_arm(self, fault: str) -> bool:
+        """Whether it was they who took the arm out of reach, with the emergency stop: that looks like a lost connection."""
+        ...
+
     def close(self) -> None:
         """The session is over."""
         ...

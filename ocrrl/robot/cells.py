@@ -61,6 +61,11 @@ def reserved(cell: Cell) -> AbstractContextManager[None]:
     return locked(WORK / "cells" / f"{cell.name}.lock", busy)
 
 
+def logs_of(cell: Cell, folder: Path = WORK) -> Path:
+    """The folder of what `cell` logs."""
+    return folder / "cells" / cell.name
+
+
 def cell_to_approve(name: str) -> Cell:
     """The cell called `name`; ValueError if it is unknown or needs no approval."""
     cell = cell_named(name)
@@ -91,7 +96,7 @@ def open_cell(
         got = (approval.cell, approval.tabletop_task) if approval else None
         if got != wanted:
             raise NotApproved(f"opening cell {name} needs an approval for {' and '.join(wanted)}, got {got}")
-    opened = _open(cell, scene, clock, folder / "cells" / name, checked, operator)
+    opened = _open(cell, scene, clock, logs_of(cell, folder), checked, operator)
     if approval is None:
         return opened
     from ocrrl.robot.guarded_cell import GuardedCell

@@ -21,6 +21,11 @@ Cause = Literal[
     "clock_stopped",
 ]
 
+TECHNICAL: frozenset[Cause] = frozenset({"stale_state", "out_of_reach", "clock_stopped"})
+"""Causes that are the connection's or the clock's, whatever the arm was commanded."""
+LOST_MESSAGES = "communication_constraints_violation"
+"""The robot's word, in its mode, for a reflex because messages were lost: the connection's too, and no collision."""
+
 
 @dataclass(frozen=True)
 class Fault:

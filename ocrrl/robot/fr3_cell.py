@@ -19,7 +19,7 @@ from ocrrl.robot.cell_cameras import OpenFrameSets, open_camera, require_place
 from ocrrl.robot.cell_file import ArmSection, CameraSection
 from ocrrl.robot.cell_operator import CellOperator
 from ocrrl.robot.checked_cell import CheckedCell
-from ocrrl.robot.fault_log import FaultLog
+from ocrrl.robot.fault_log import FAULTS, FaultLog
 from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.franky_arm import FrankyArm
 from ocrrl.robot.trackers import make_tracker
@@ -57,7 +57,7 @@ def open_fr3_cell(
             cameras=hardware.cameras,
             tracker=make_tracker(task, file.tracking, FR3),
             operator=operator,
-            on_fault=FaultLog(folder / "faults.jsonl", clock),
+            on_fault=FaultLog(folder / FAULTS, clock),
         )
         opened.pop_all()  # from here on the environment closes them
         return environment

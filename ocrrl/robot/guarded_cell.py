@@ -17,6 +17,10 @@ class RobotCell(Environment, Protocol):
         """The cell's clock [s], which control steps keep pace with."""
         ...
 
+    def come_to_rest(self) -> None:
+        """Stay where it is until the next step or reset, however long."""
+        ...
+
     def calibration(self) -> dict[str, dict[str, object]]:
         """The cameras' poses and fields of view, for an episode's attributes."""
         ...
@@ -58,6 +62,10 @@ class GuardedCell:
     def now(self) -> float:
         """The cell's clock [s]."""
         return self._cell.now()
+
+    def come_to_rest(self) -> None:
+        """Stay where it is; that needs no approval."""
+        self._cell.come_to_rest()
 
     def calibration(self) -> dict[str, dict[str, object]]:
         """The cell's."""

@@ -48,6 +48,15 @@ class OperatorAtTerminal:
             return "the operator stopped the arm"
         return "the operator said it failed" if FAILURE in self._keys.pressed else ""
 
+    def stopped_arm(self, fault: str) -> bool:
+        """Anything but a plain no is a yes: what nobody answers for is not taken for a mere fault."""
+        self._keys.end()
+        self._confirmed = False
+        question = (
+            f"The arm was lost: {fault}.\nDid you stop it yourself, with the emergency stop? [n: no, it was a fault] "
+        )
+        return self._ask(question).lower() not in ("n", "no")
+
     def close(self) -> None:
         self._confirmed = False
         self._keys.end()

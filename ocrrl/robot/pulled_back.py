@@ -7,13 +7,8 @@ from ocrrl.interface import rotations
 
 def pulled_towards(origin: np.ndarray, pose: np.ndarray, distance: float, angle: float) -> np.ndarray:
     """`pose` (7,), brought to within `distance` [m] and `angle` [rad] of `origin` (7,) on the straight way between them."""
-    offset, turn = pose[:3] - origin[:3], turn_between(origin[3:], pose[3:])
+    offset, turn = pose[:3] - origin[:3], rotations.turn_between(origin[3:], pose[3:])
     offset = offset * min(1.0, distance / max(float(np.linalg.norm(offset)), 1e-12))
     turn = turn * min(1.0, angle / max(float(np.linalg.norm(turn)), 1e-12))
     turned = rotations.multiply(rotations.from_rotation_vector(turn), origin[3:])
     return np.concatenate([origin[:3] + offset, rotations.normalise(turned)])
-
-
-def turn_between(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Rotation vector [rad] from the orientation `first` to `second`, in the base frame."""
-    return rotations.to_rotation_vector(rotations.multiply(second, rotations.conjugate(first)))

@@ -173,6 +173,7 @@ class _Session:
         try:
             return self._record(writer)
         finally:
+            self._cell.come_to_rest()  # or the watchdog would stop an arm whose commands ran out
             self._device.end()  # before the operator is asked anything
 
     def _record(self, writer: EpisodeWriter) -> tuple[Ending, int]:
@@ -188,9 +189,9 @@ class _Session:
             action = np.asarray(reading.motion, np.float64)
             result = self._cell.step(action[None], _ONLY)
             rows = {name: getattr(observation, name)[0] for name in _ROWS}
-            rows |= {"action": action, "timestamps": np.asarray(now - began)}
+            rows |= {"action": result.applied(action[None])[0], "timestamps": np.asarray(now - began)}
             if result.aborted:
-                raise _CutShort(result.aborted)
+                raise _CutShort(result.aborted.why)
             writer.append({camera: frames[0] for camera, frames in images.items()}, **rows)
             if self._config.cell_decides and result.success[0]:
                 return "success", step + 1

@@ -19,7 +19,7 @@ from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.robot.arm import READY, Applied, Arm, ArmCommand, ArmState
 from ocrrl.robot.fault import Cause, Fault
-from ocrrl.robot.pulled_back import pulled_towards, turn_between
+from ocrrl.robot.pulled_back import pulled_towards
 from ocrrl.robot.safety_limits import SafetyLimits
 
 QUATERNION_TOLERANCE = 1e-3  # of a unit quaternion's length
@@ -45,6 +45,9 @@ class SafetyGate:
         self._held_since: float | None = None
         self._stopped = self._homing = False
         self._stopped_by = "on demand"
+        self.stopped_for: Cause | None = None
+        """What it was stopped for; of one that had held for too long, what it had held for. None if stopped on demand."""
+        self._held_for: Cause | None = None
         self.faults: list[Fault] = []
 
     @property
@@ -110,14 +113,14 @@ class SafetyGate:
     def hold(self) -> None:
         """Come to rest: the arm holds and waits for the next command, however long."""
         with self._lock:
+            self._arm.hold()  # an arm that cannot be told is still watched
             self._followed, self._held_since = None, None
-            self._arm.hold()
 
     def stop(self) -> None:
         """End all motion; nothing is followed until `recover`."""
         with self._lock:
             self._followed, self._held_since, self._stopped = None, None, True
-            self._stopped_by = "on demand"
+            self._stopped_by, self.stopped_for = "on demand", None
             self._arm.stop()
 
     def recover(self) -> None:
@@ -176,7 +179,7 @@ class SafetyGate:
             return "workspace", f"{command.pose[:3].round(3).tolist()} m is {np.linalg.norm(outside):.3f} m outside"
         reference = self._reference(state)
         jump = float(np.linalg.norm(command.pose[:3] - reference[:3]))
-        turn = float(np.linalg.norm(turn_between(reference[3:], command.pose[3:])))
+        turn = float(np.linalg.norm(rotations.turn_between(reference[3:], command.pose[3:])))
         if jump > limits.max_jump or turn > limits.max_rotation_jump:
             return (
                 "jump",
@@ -255,7 +258,7 @@ class SafetyGate:
         else:
             self._report(now, cause, detail)
             if self._held_since is None:  # told again at each refusal, a compliant arm would sink
-                self._followed, self._held_since = None, now
+                self._followed, self._held_since, self._held_for = None, now, cause
                 try:
                     self._arm.hold()
                 except RuntimeError as error:
@@ -275,6 +278,7 @@ class SafetyGate:
         self._report(now, cause, detail)
         self._followed, self._held_since, self._stopped = None, None, True
         self._stopped_by = f"{cause}: {detail}"
+        self.stopped_for = self._held_for if cause == "held_too_long" else cause
         try:
             self._arm.stop()
         except RuntimeError as error:

@@ -11,6 +11,7 @@ import sys
 import termios
 import threading
 import tty
+from collections.abc import Callable
 
 WAIT = 0.05  # [s] for a key, before looking whether listening has ended
 
@@ -18,13 +19,16 @@ WAIT = 0.05  # [s] for a key, before looking whether listening has ended
 class TerminalKeys:
     """Listens in a thread between `begin` and `end`; `pressed` holds what was typed since `begin`, in small letters."""
 
-    def __init__(self, terminal: int | None = None) -> None:
-        """`terminal` is a terminal's file descriptor, stdin's if None; RuntimeError where it is no terminal."""
+    def __init__(self, terminal: int | None = None, heard: Callable[[bytes], object] = lambda typed: None) -> None:
+        """`terminal` is a terminal's file descriptor, stdin's if None; RuntimeError where it is no terminal.
+
+        `heard` is given what was typed, as it came, once it counts.
+        """
         with contextlib.suppress(OSError, ValueError):  # an input without a file, or a closed one
             terminal = sys.stdin.fileno() if terminal is None else terminal
         if terminal is None or not os.isatty(terminal):
             raise RuntimeError("an operator must have a terminal to stop the arm from, got an input that is none")
-        self._terminal = terminal
+        self._terminal, self._heard = terminal, heard
         self._before: list[object] | None = None
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
@@ -56,6 +60,7 @@ class TerminalKeys:
                 self.pressed |= set(typed.decode(errors="replace").lower()) if typed else {CLOSED}
                 if not typed:
                     return
+                self._heard(typed)
 
 
 CLOSED = "closed"

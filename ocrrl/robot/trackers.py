@@ -1,7 +1,5 @@
 """Which object tracker a cell file names."""
 
-import numpy as np
-
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
 from ocrrl.interface.tabletop_tasks import TabletopTask
@@ -25,14 +23,11 @@ def make_tracker(task: TabletopTask, section: TrackingSection, kinematics: ArmKi
     from ocrrl.perception.verifier import PoseVerifier
 
     finder = GeometricTracker(task, kinematics)
-    verifiers = [PoseVerifier([shape], kinematics) for shape in shapes_of(task)]
+    verifier = PoseVerifier(shapes_of(task), kinematics)
 
     def point_of(frame: Frame, index: int, robot: RobotPosture) -> tuple[float, float] | None:
         finder.reset()
         found = finder.track(frame, robot)
         return pixel_of(frame, found.poses[index, :3]) if found.confidence[index] >= CONFIDENCE_THRESHOLD else None
 
-    def verify(frame: Frame, index: int, pose: np.ndarray, robot: RobotPosture) -> float:
-        return float(verifiers[index].verify(frame, robot, pose[None])[0])
-
-    return RemoteTracker(task, load_sam2(point_of), verify, RemoteTrackerConfig(section.address))
+    return RemoteTracker(task, load_sam2(point_of), verifier.verify, RemoteTrackerConfig(section.address))

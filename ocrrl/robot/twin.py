@@ -124,6 +124,9 @@ class TwinCell:
         """Simulated time since the first environment's reset [s]."""
         return float(self._steps[0]) / CONTROL_HZ
 
+    def come_to_rest(self) -> None:
+        """No time passes in it between steps."""
+
     def close(self) -> None:
         """Free the renderer's context."""
         self._world.close()

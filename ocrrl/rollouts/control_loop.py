@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float, Int
 
+from ocrrl.interface.abort import Abort
 from ocrrl.interface.actions import ACTION_DIM, compose, limit
 from ocrrl.interface.observations import Images, Observation, residual_observation
 from ocrrl.interface.protocols import Capture, Environment, Policy, Residual, StepResult
@@ -34,7 +35,7 @@ class EpisodeObserver(Protocol):
         residual: Float[np.ndarray, "n 7"],
         action: Float[np.ndarray, "n 7"],
     ) -> None:
-        """`action` is about to be applied; pictures that the base policy took at this step are not taken again."""
+        """`action` is about to be given to the environment; pictures that the base policy took now are not taken again."""
         ...
 
     def after_step(self, ids: Int[np.ndarray, " n"], result: StepResult) -> None:
@@ -82,7 +83,7 @@ def _run_batch(
     success = np.zeros(len(seeds), bool)
     steps = np.zeros(len(seeds), int)
     total_reward = np.zeros(len(seeds))
-    aborted = ""
+    aborted: Abort | None = None
     traces = _Traces(len(seeds)) if keep_traces else None
 
     environment.reset(running, seeds)
@@ -128,7 +129,7 @@ def _run_batch(
             steps=int(steps[i]),
             total_reward=float(total_reward[i]),
             trace=traces.of(i) if traces else None,
-            aborted=aborted if i in running else "",
+            aborted=aborted if i in running else None,
         )
         for i, seed in enumerate(seeds)
     ]

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from ocrrl.interface.abort import Abort
+
 
 @dataclass(frozen=True)
 class EpisodeTrace:
@@ -30,5 +32,5 @@ class EpisodeOutcome:
     steps: int
     total_reward: float
     trace: EpisodeTrace | None = None
-    aborted: str = ""
-    """Why it could not go on, where a cell ended it."""
+    aborted: Abort | None = None
+    """What ended it before its time, in a cell where that happens."""

@@ -3,7 +3,7 @@
 An arm is `base` or `residual` (base + residual). Seeds are of the test range, so that nothing was selected on them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,10 +50,12 @@ class PairedEvaluation:
     residual: list[EpisodeOutcome]
     films: dict[str, Frames] = field(default_factory=dict)
     """By `<arm>_<seed>`."""
+    pairs: Mapping[str, Any] | None = None
+    """What became of the initial states, where not all that were planned can be compared; None where all are."""
 
     def metrics(self) -> dict[str, Any]:
         """The cell's entry in the metrics file."""
-        return {
+        measured: dict[str, Any] = {
             "base": success_summary(self.base),
             "residual": success_summary(self.residual),
             "paired": paired_counts(self.base, self.residual),
@@ -61,6 +63,7 @@ class PairedEvaluation:
             "steps_difference": steps_difference(self.base, self.residual),
             "alignment": alignment_by_base(self.residual),
         }
+        return measured if self.pairs is None else measured | {"pairs": dict(self.pairs)}
 
     def do_no_harm(self) -> list[int]:
         """The seeds where the base succeeded and base + residual did not."""

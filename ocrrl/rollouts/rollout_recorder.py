@@ -6,7 +6,7 @@ import numpy as np
 
 from ocrrl.datasets.episode import Episode, EpisodeAttributes
 from ocrrl.datasets.episode_recorder import EpisodeRecorder
-from ocrrl.interface.observations import Observation
+from ocrrl.interface.observations import Images, Observation
 from ocrrl.interface.protocols import Capture, Environment, StepResult
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 
@@ -28,6 +28,7 @@ class RolloutRecorder:
         self._calibration, self._versions = dict(calibration or {}), dict(versions or {})
         self._rows = EpisodeRecorder(environment.num_envs)
         self._running: dict[int, int] = {}
+        self._before: tuple[Images, Observation, np.ndarray, np.ndarray, np.ndarray] | None = None
 
     def begin(self, ids: np.ndarray, seeds: list[int]) -> None:
         self._running = {int(env): seed for env, seed in zip(ids, seeds, strict=True) if seed in self.seeds}
@@ -42,20 +43,19 @@ class RolloutRecorder:
         residual: np.ndarray,
         action: np.ndarray,
     ) -> None:
-        rows = np.array([row for row, env in enumerate(ids) if int(env) in self._running], int)
+        rows = self._recorded(ids)
         if len(rows):
-            recorded = ids[rows]
-            self._rows.append(
-                recorded.tolist(),
-                capture(recorded),
-                observation.take(rows),
-                action[rows],
-                base_action[rows],
-                residual[rows],
-            )
+            images = capture(ids[rows])
+            self._before = images, observation.take(rows), action, base_action[rows], residual[rows]
 
     def after_step(self, ids: np.ndarray, result: StepResult) -> None:
-        pass
+        """Only now is it known what was applied."""
+        rows = self._recorded(ids)
+        if len(rows) and self._before is not None:
+            images, observation, action, base_action, residual = self._before
+            self._rows.append(
+                ids[rows].tolist(), images, observation, result.applied(action)[rows], base_action, residual
+            )
 
     def end(self, outcomes: list[EpisodeOutcome]) -> None:
         by_seed = {outcome.seed: outcome for outcome in outcomes}
@@ -67,6 +67,10 @@ class RolloutRecorder:
         begun = {env: seed for env, seed in self._running.items() if self._rows.length(env)}
         outcomes = {env: EpisodeOutcome(seed, False, self._rows.length(env), 0.0) for env, seed in begun.items()}
         return {begun[env]: self._rows.finish(env, self._attributes(outcome)) for env, outcome in outcomes.items()}
+
+    def _recorded(self, ids: np.ndarray) -> np.ndarray:
+        """Which of the rows `ids` (n,) are environments whose episode is kept."""
+        return np.array([row for row, env in enumerate(ids) if int(env) in self._running], int)
 
     def _attributes(self, outcome: EpisodeOutcome) -> EpisodeAttributes:
         task = self._environment.tabletop_task

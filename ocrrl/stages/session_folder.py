@@ -6,13 +6,14 @@ that an interrupted one stays on the books.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
 from ocrrl import files
 from ocrrl.datasets.episode import Episode
 from ocrrl.datasets.episode_store import read_episode, write_episode
+from ocrrl.interface.abort import Abort, AbortedBy
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome, EpisodeTrace
 
 SCHEMA = 1
@@ -44,6 +45,8 @@ class Attempt(TypedDict):
     episode: str | None
     aborted: str
     """Why it was ended before its time; empty where it was not."""
+    aborted_by: AbortedBy | None
+    """Whose doing that was; null where it was not, or where an error broke the episode off."""
 
 
 class SessionFolder:
@@ -86,6 +89,7 @@ class SessionFolder:
             "steps": None,
             "episode": None,
             "aborted": "",
+            "aborted_by": None,
         }
         self.attempts.append(attempt)
         self._write()
@@ -96,14 +100,18 @@ class SessionFolder:
         self.attempts.remove(attempt)
         self._write()
 
-    def keep(self, attempt: Attempt, episode: Episode, aborted: str = "") -> None:
-        """Record the attempt's episode, and why it was `aborted` if so; RuntimeError if its file is there already."""
+    def keep(self, attempt: Attempt, episode: Episode, aborted: Abort | None = None) -> None:
+        """Record the attempt's episode, and what `aborted` it if so; RuntimeError if its file is there already."""
         success = episode.attributes.success
         path = self._path(attempt, success)
         if path.exists():
             raise RuntimeError(f"{path} must not be there before its episode was recorded, got a file")
+        if (
+            aborted is not None
+        ):  # noted first: an episode that is found after a crash must not look like another failure
+            attempt["aborted"], attempt["aborted_by"] = aborted.why, aborted.by
+            self._write()
         write_episode(path, episode)
-        attempt["aborted"] = aborted
         self._note(attempt, path, success, len(episode))
         self._write()
 
@@ -114,14 +122,19 @@ class SessionFolder:
         attempt["aborted"] = why
         self._write()
 
-    def outcomes(self, arm: str) -> list[EpisodeOutcome]:
-        """The recorded episodes of `arm` with their traces, in the order of their seeds; the summed reward is not kept."""
-        recorded = sorted((a for a in self.attempts if a["arm"] == arm and a["episode"]), key=lambda a: a["seed"])
-        return [_outcome(read_episode(self.folder / str(a["episode"]), with_images=False)) for a in recorded]
+    def outcomes(self, recorded: Iterable[Attempt]) -> list[EpisodeOutcome]:
+        """The `recorded` attempts' episodes with their traces, in the order of their seeds; the summed reward is not kept."""
+        attempts = sorted(recorded, key=lambda attempt: attempt["seed"])
+        return [_outcome(read_episode(self.folder / str(a["episode"]), with_images=False)) for a in attempts]
 
     @property
     def successes(self) -> int:
         return sum(bool(attempt["success"]) for attempt in self.attempts)
+
+    @property
+    def faults(self) -> int:
+        """Recorded episodes that a technical fault ended."""
+        return sum(attempt["episode"] is not None and attempt["aborted_by"] == "fault" for attempt in self.attempts)
 
     @property
     def recorded(self) -> int:
@@ -138,7 +151,8 @@ class SessionFolder:
                     f"session {self.folder.name}: {name} must stay {content.get(name)!r}, got {value!r}; "
                     "begin another --session"
                 )
-        self.runs, self.attempts = content["runs"], content["attempts"]
+        self.runs = content["runs"]
+        self.attempts = [{"aborted_by": None} | attempt for attempt in content["attempts"]]  # older sessions do not say
         for attempt in self.attempts:
             for success in FOLDER_OF:
                 # Killed after the episode was written and before this was noted.

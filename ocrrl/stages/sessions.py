@@ -19,13 +19,15 @@ from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
 from ocrrl.lineage.revision import git
 from ocrrl.robot.approval import Clock, NotApproved, require_session_name
-from ocrrl.robot.cells import Cell, open_cell, reserved, session_cell
+from ocrrl.robot.cells import Cell, logs_of, open_cell, reserved, session_cell
+from ocrrl.robot.fault_log import FAULTS, faults_told
 from ocrrl.robot.guarded_cell import RobotCell
 from ocrrl.robot.operator_prompt import obtain_approval
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.evaluate import ARMS, PairedEvaluation, write_evaluation
 from ocrrl.rollouts.rollout import OPERATOR
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder
+from ocrrl.stages.evaluation_session import counts, pairs, to_run, told
 from ocrrl.stages.session_folder import SessionFolder
 from ocrrl.stages.versions import package_versions
 from ocrrl.worlds import make_scene
@@ -59,11 +61,13 @@ def run_session(options: argparse.Namespace, clock: Clock) -> int:
     }
     with reserved(cell):
         session = SessionFolder(layout.session(cell.name, name), identity)
-        if missing := session.missing(planned):
+        missing = to_run(session.attempts, planned) if purpose == "evaluate" else session.missing(planned)
+        if missing:
             _run_missing(session, missing, cell, task, layout, seed, clock, options.cell_file)
         if purpose == "evaluate":
-            _write_evaluation(session, cell, layout, seed)
-    print(f"{cell.name}, {cell.stands_for}: {session.recorded} episodes recorded, {session.successes} succeeded")
+            _write_evaluation(session, cell, layout, seed, planned)
+    ended = f", {session.faults} ended by a fault" if session.faults else ""
+    print(f"{cell.name}, {cell.stands_for}: {session.recorded} episodes recorded, {session.successes} succeeded{ended}")
     print(f"Next: dvc add {session.folder}")
     return 0
 
@@ -107,7 +111,7 @@ def record_missing(
             raise
         session.keep(attempt, recorder.episodes.pop(seed), outcome.aborted)
         ending = "success" if outcome.success else "failure"
-        why = f", aborted: {outcome.aborted}" if outcome.aborted else ""
+        why = f", ended by the {outcome.aborted.by}: {outcome.aborted.why}" if outcome.aborted else ""
         print(f"episode {count} of {len(missing)} ({arm}): {ending} after {outcome.steps} steps{why}", flush=True)
 
 
@@ -132,7 +136,7 @@ def _run_missing(
     base = ChunkedPolicy(load_vla(layout.vla("real")), task.instruction, 1)
     residual = load_residual(layout.residual(seed), task)
     scene = make_scene(task.slug)
-    with ExitStack() as opened:
+    with faults_told(logs_of(cell) / FAULTS, print), ExitStack() as opened:
         operator = operator_beside(cell, scene, checked, session.folder, opened)
         approval = obtain_approval(cell, session.folder.name, task.slug, len(missing), clock)
         versions = package_versions()
@@ -153,11 +157,20 @@ def _run_missing(
         record_missing(session, missing, world, base, residuals, versions)
 
 
-def _write_evaluation(session: SessionFolder, cell: Cell, layout: Layout, seed: int) -> None:
-    outcomes = [session.outcomes(arm) for arm in ARMS]
+def _write_evaluation(
+    session: SessionFolder, cell: Cell, layout: Layout, seed: int, planned: Sequence[tuple[str, int]]
+) -> None:
+    counted = [attempt for attempt in session.attempts if counts(attempt)]
+    outcomes = [session.outcomes(attempt for attempt in counted if attempt["arm"] == arm) for arm in ARMS]
     paired = set.intersection(*({outcome.seed for outcome in arm} for arm in outcomes))
     base, residual = ([outcome for outcome in arm if outcome.seed in paired] for arm in outcomes)
-    evaluation = PairedEvaluation(cell.name, base, residual)
+    account = pairs(session.attempts, planned, len(paired))
+    for line in told(account):
+        print(f"{cell.name}: {line}")
+    if not paired:
+        print(f"{cell.name}: nothing to compare yet, no pair is complete")
+        return
+    evaluation = PairedEvaluation(cell.name, base, residual, pairs=account)
     where = session.folder / "evaluation.json"
     write_evaluation(where, session.folder, layout.tabletop_task, layout.round_number, seed, [evaluation], TRACES)
     rates = [sum(outcome.success for outcome in arm) / len(arm) for arm in (base, residual)]

@@ -10,6 +10,7 @@ from ocrrl.interface.actions import (
     ROTATION_LEASH,
     TRANSLATION_LEASH,
     advance_command,
+    applied_action,
     compose,
     gripper_opening,
     limit,
@@ -72,3 +73,26 @@ def test_a_blocked_arm_does_not_wind_up_its_command(generator):
     assert np.linalg.norm(commanded[:, :3] - measured[:, :3], axis=-1).max() <= TRANSLATION_LEASH + 1e-9
     assert rotations.angle_between(commanded[:, 3:], measured[:, 3:]).max() <= ROTATION_LEASH + 1e-6
     np.testing.assert_allclose(np.linalg.norm(commanded[:, 3:], axis=-1), 1.0)
+
+
+FROM = np.array([0.5, 0.0, 0.1, 0.0, 1.0, 0.0, 0.0])
+
+
+def test_what_was_applied_is_what_was_asked_to_the_last_bit_where_nothing_was_limited(generator):
+    for asked in random_actions(generator, 50):
+        following = advance_command(FROM, FROM, asked)
+        np.testing.assert_array_equal(applied_action(asked, FROM, following, 0.0), asked)
+
+
+def test_what_was_applied_takes_the_command_to_where_a_limit_left_it(generator):
+    for asked in random_actions(generator, 50):
+        measured = FROM + np.array([*generator.uniform(-0.06, 0.06, 3), *np.zeros(4)])
+        following = advance_command(FROM, measured, asked)
+        applied = applied_action(asked, FROM, following, 0.0)
+        assert applied[6] == asked[6]
+        np.testing.assert_allclose(advance_command(FROM, FROM, applied), following, atol=1e-9)
+
+
+def test_what_was_refused_is_no_motion_with_the_gripper_as_it_was(generator):
+    (asked,) = random_actions(generator, 1)
+    np.testing.assert_array_equal(applied_action(asked, FROM, None, 0.25), [0, 0, 0, 0, 0, 0, 0.25])

@@ -124,6 +124,41 @@ def test_the_verifier_believes_true_poses_and_no_others(studios):
             assert verifier.verify(shot.frame, shot.robot, wrong)[0] < 0.5
 
 
+def stacked(studio, seed):
+    """Cubes one on the other as a hand stacks them: they touch, and either covers a part of the other."""
+    generator, poses = np.random.default_rng(seed), studio.initial(7)
+    poses[1, :2] = generator.uniform((0.42, -0.1), (0.52, 0.1))
+    poses[0, :3] = poses[1, :3] + (*generator.uniform(-0.008, 0.008, 2), 0.04)
+    poses[:, 3:] = rotations.from_rotation_vector(np.array([0.0, 0.0, generator.uniform(-0.7, 0.7)]))
+    return studio.shoot(poses)
+
+
+def test_in_the_verifier_the_pixels_of_another_object_do_not_count_against_one(studios):
+    studio, shapes = studios("stack_cube"), shapes_of(TABLETOP_TASKS["stack_cube"])
+    left = {"together": 0.0, "alone": 0.0}
+    for seed in range(6):
+        shot = stacked(studio, seed)
+        together, alone = PoseVerifier(shapes, FR3), [PoseVerifier([shape], FR3) for shape in shapes]
+        fits = together.refined(shot.frame, shot.robot, shot.poses)
+        left["together"] += sum(found.agreement.unexplained for found in fits)
+        for index, verifier in enumerate(alone):
+            (found,) = verifier.refined(shot.frame, shot.robot, shot.poses[index : index + 1])
+            left["alone"] += found.agreement.unexplained
+    assert left["together"] < 0.5 * left["alone"], left
+
+
+def test_an_object_that_is_not_of_the_frame_or_not_believed_explains_nothing(studios):
+    shapes, shot = shapes_of(TABLETOP_TASKS["stack_cube"]), stacked(studios("stack_cube"), 3)
+    alone = PoseVerifier(shapes[:1], FR3).verify(shot.frame, shot.robot, shot.poses[:1])
+    unknown = PoseVerifier(shapes, FR3).verify(shot.frame, shot.robot, shot.poses, np.array([True, False]))
+    assert unknown.tolist() == [alone[0], 0.0]
+    wrong = shot.poses.copy()
+    wrong[1, 2] += 0.1
+    doubted = PoseVerifier(shapes, FR3).verify(shot.frame, shot.robot, wrong)
+    assert doubted[1] < 0.5
+    np.testing.assert_allclose(doubted[0], alone[0], atol=0.1)
+
+
 def test_the_overlay_marks_what_it_draws_over(studios):
     task, studio = TABLETOP_TASKS["close_drawer"], studios("close_drawer")
     shot = studio.shoot(studio.initial(8))

@@ -63,6 +63,7 @@ class ScriptedOperator:
     def __init__(self) -> None:
         self.events: list[str] = []
         self.allows, self.is_solved, self.reason = True, False, ""
+        self.stopped_it = False
 
     def clear(self) -> None:
         self.events.append("clear")
@@ -78,6 +79,10 @@ class ScriptedOperator:
 
     def ended(self) -> str:
         return self.reason
+
+    def stopped_arm(self, fault: str) -> bool:
+        self.events.append(f"lost: {fault}")
+        return self.stopped_it
 
     def close(self) -> None:
         self.events.append("close")

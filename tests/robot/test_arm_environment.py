@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ocrrl.interface.abort import Abort
 from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder
@@ -97,7 +98,8 @@ def test_success_is_the_operators_word_and_must_last(cell):
 def test_an_episode_that_the_operator_ends_is_aborted_with_the_arm_at_rest(cell):
     cell.step(0.01)
     cell.operator.reason = "the operator said stop"
-    assert cell.step(0.01).aborted == "the operator said stop" and cell.arm.received[-1] == "hold"
+    assert cell.step(0.01).aborted == Abort("operator", "the operator said stop")
+    assert cell.arm.received[-1] == "hold"
 
 
 def broken_camera(cell):
@@ -126,7 +128,8 @@ def test_a_part_that_fails_ends_the_episode_with_its_cause_and_what_was_recorded
             fail(cell)
 
     (outcome,) = run_episodes(cell.environment, Base(before), None, [7], recorder)
-    assert not outcome.success and outcome.steps in (11, 12) and reason in outcome.aborted
+    assert not outcome.success and outcome.steps in (11, 12) and reason in outcome.aborted.why
+    assert outcome.aborted.by == "fault"
     assert len(recorder.episodes[7]) == outcome.steps and not recorder.episodes[7].attributes.success
     moved = [told for told in cell.arm.received if not isinstance(told, str)]
     assert len(moved) <= 11
@@ -135,7 +138,8 @@ def test_a_part_that_fails_ends_the_episode_with_its_cause_and_what_was_recorded
 def test_a_clock_that_stands_still_ends_the_episode(cell):
     cell.step(0.01)
     cell.sleep = lambda seconds: None
-    assert "the arm's clock must go on" in cell.step(0.01).aborted
+    aborted = cell.step(0.01).aborted
+    assert aborted.by == "fault" and "the arm's clock must go on" in aborted.why
 
 
 def test_poses_that_are_old_are_shown_as_lost(cell):
@@ -154,7 +158,7 @@ def test_an_object_that_is_not_found_ends_the_start_and_says_which():
 
 def test_a_stopped_arm_is_recovered_for_the_next_episode(cell):
     cell.gate.stop()
-    assert cell.step().aborted.startswith("stopped")
+    assert cell.step().aborted.why.startswith("stopped")
     cell.environment.reset(ONE, [8])
     assert cell.arm.received[-2:] == ["recover", "home"]
     assert not cell.step(0.01).aborted

@@ -100,6 +100,14 @@ def test_success_and_failure_are_the_operators_word(desk):
     assert desk.operator.ended() == "the operator said it failed"
 
 
+@pytest.mark.parametrize(("answer", "stopped"), [("n", False), ("No", False), ("y", True), ("", True)])
+def test_a_lost_arm_was_stopped_by_hand_unless_the_operator_says_no(desk, answer, stopped):
+    desk.start()
+    desk.answer = answer
+    assert desk.operator.stopped_arm("connection lost") is stopped
+    assert "connection lost" in desk.asked[-1] and not desk.operator.enabled()
+
+
 def test_the_terminal_is_as_it_was_when_nobody_listens(desk):
     before = termios.tcgetattr(desk.terminal)
     desk.start()

@@ -28,7 +28,7 @@ FORWARD = np.array([0.01, 0, 0, 0, 0, 0.02, 1.0])
 class ToyCell(ToyEnvironment):
     def __init__(self):
         super().__init__(1, "toy")
-        self.begun = []
+        self.begun, self.rests = [], 0
         self._ticks = itertools.count()
 
     def now(self):
@@ -37,6 +37,9 @@ class ToyCell(ToyEnvironment):
     def reset(self, ids, seeds):
         self.begun += seeds
         super().reset(ids, seeds)
+
+    def come_to_rest(self):
+        self.rests += 1
 
     def calibration(self):
         return {"front": {"fovy": 30.0}}
@@ -122,7 +125,7 @@ def test_each_ending_goes_where_it_belongs_and_a_discarded_episode_is_done_again
     ]
     assert cell.begun == [7, 8, 8, 9], "the discarded one's initial state came again"
     assert not read_episode(tmp_path / "failures/episode_000000.h5").attributes.success
-    assert device.log == ["begin", "end"] * 4
+    assert device.log == ["begin", "end"] * 4 and cell.rests == 4
 
 
 def test_another_session_goes_on_with_the_numbers_and_replaces_nothing(tmp_path):

@@ -39,8 +39,9 @@ class Masker(Protocol):
         ...
 
 
-Verify = Callable[[Frame, int, Float[np.ndarray, " 7"], RobotPosture], float]
-"""Frame, object, its pose in the base frame and the arm's posture to the probability in [0, 1] that the pose is good."""
+Verify = Callable[[Frame, RobotPosture, Float[np.ndarray, "O 7"], Bool[np.ndarray, " O"]], Float[np.ndarray, " O"]]
+"""Frame, the arm's posture, all objects' poses in the base frame and which of them are of this frame, to the probability in
+[0, 1] that each is good: `verifier.PoseVerifier.verify`."""
 
 
 @dataclass(frozen=True)
@@ -103,16 +104,13 @@ class RemoteTracker:
         self._silent_since = None
 
     def track(self, frame: Frame, robot: RobotPosture) -> PoseEstimate:
-        confidence = np.zeros(len(self._task.objects))
         masks = self._masks(frame, robot)
         limit = self._config.register_timeout if masks else self._config.timeout
         deadline = self._clock() + limit
-        for index in range(len(self._task.objects)):
-            if not self._registered[index] and index not in masks:
-                continue  # not seen yet
-            reply = self._ask(frame, index, masks.get(index), deadline)
-            if reply is not None:
-                confidence[index] = self._believe(frame, index, reply, robot)
+        seen = [index for index in range(len(self._task.objects)) if self._registered[index] or index in masks]
+        replies = {index: self._ask(frame, index, masks.get(index), deadline) for index in seen}
+        confidence = self._believe(frame, robot, {i: reply for i, reply in replies.items() if reply is not None})
+        for index in seen:
             self._judge(index, confidence[index])
         return PoseEstimate(frame.captured, self._poses.copy(), confidence)
 
@@ -188,21 +186,32 @@ class RemoteTracker:
             self._socket.close()
             self._socket = None
 
-    def _believe(self, frame: Frame, index: int, reply: PoseReply, robot: RobotPosture) -> float:
-        """Take over the pose, canonical and in the base frame; the verifier's confidence in it."""
+    def _believe(self, frame: Frame, robot: RobotPosture, replies: dict[int, PoseReply]) -> Float[np.ndarray, " O"]:
+        """Take over the poses, canonical and in the base frame; the verifier's confidence in each, 0 without an answer."""
+        confidence, known = np.zeros(len(self._task.objects)), np.zeros(len(self._task.objects), bool)
+        if not replies:
+            return confidence
+        poses_in_base = self._poses.copy()
+        for index, reply in replies.items():
+            self.raw_scores[index], known[index] = reply.score, True
+            poses_in_base[index] = self._canonical(frame, index, reply)
+        confidence[known] = np.asarray(self._verify(frame, robot, poses_in_base, known), float)[known]
+        for index in replies:
+            if not 0.0 <= confidence[index] <= 1.0:
+                name = self._task.objects[index].name
+                raise ValueError(f"the verifier's confidence in {name} must be in [0, 1], got {confidence[index]}")
+            if confidence[index] >= CONFIDENCE_THRESHOLD:  # a pose gone astray must not move the reference
+                self._reference[index] = poses_in_base[index, 3:]
+        self._poses = poses_in_base
+        return confidence
+
+    def _canonical(self, frame: Frame, index: int, reply: PoseReply) -> Float[np.ndarray, " 7"]:
+        """The pose in the base frame, of its symmetric equivalents the one nearest to the reference."""
         tracked, camera = self._task.objects[index], frame.camera_pose
-        self.raw_scores[index] = reply.score
         position = camera[:3] + rotations.rotate(camera[3:], reply.pose[:3])
         quaternion = rotations.normalise(rotations.multiply(camera[3:], reply.pose[3:]))
         quaternion = poses.canonical_quaternion(quaternion, tracked.symmetry, self._reference[index])
-        pose = np.concatenate([position, quaternion])
-        confidence = float(self._verify(frame, index, pose, robot))
-        if not 0.0 <= confidence <= 1.0:
-            raise ValueError(f"the verifier's confidence in {tracked.name} must be in [0, 1], got {confidence}")
-        self._poses[index] = pose
-        if confidence >= CONFIDENCE_THRESHOLD:  # a pose gone astray must not move the reference
-            self._reference[index] = quaternion
-        return confidence
+        return np.concatenate([position, quaternion])
 
     def _judge(self, index: int, confidence: float) -> None:
         """Give up a registration that has not been confident for long; a silent server is no reason."""

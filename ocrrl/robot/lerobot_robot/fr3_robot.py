@@ -17,17 +17,19 @@ from lerobot.robots.robot import Robot
 from lerobot.utils.decorators import check_if_already_connected, check_if_not_connected
 
 from ocrrl.interface import rotations
-from ocrrl.interface.actions import ACTION_NAMES, CONTROL_HZ, advance_command, gripper_opening, limit
+from ocrrl.interface.actions import ACTION_NAMES, CONTROL_HZ, advance_command, applied_action, gripper_opening, limit
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.interface.observations import GRIPPER_DOWN, PROPRIOCEPTION_NAMES
 from ocrrl.interface.tabletop_tasks import tabletop_task
 from ocrrl.perception.frames import FrameSource, first_frame
+from ocrrl.robot.approval import Approval, NotApproved, begin_episode
 from ocrrl.robot.arm import Arm, ArmCommand, ArmState
 from ocrrl.robot.cells import cell_named
 from ocrrl.robot.checked_cell import check_hardware
 from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.fr3_cell import open_hardware
 from ocrrl.robot.lerobot_robot.config_fr3_robot import FR3RobotConfig
+from ocrrl.robot.lerobot_robot.stop_key import StopKey
 from ocrrl.robot.operator_prompt import obtain_approval
 from ocrrl.robot.safety_gate import SafetyGate
 from ocrrl.robot.safety_limits import SafetyLimits
@@ -51,6 +53,7 @@ class OpenedCell:
     enabled: Callable[[], bool]
     """Whether the operator lets the arm move now."""
     cameras: Mapping[str, FrameSource]
+    stop: StopKey
 
 
 OpenCell = Callable[[FR3RobotConfig], OpenedCell]
@@ -58,7 +61,11 @@ OpenCell = Callable[[FR3RobotConfig], OpenedCell]
 
 
 def open_cell_file(config: FR3RobotConfig) -> OpenedCell:
-    """The hardware of the cell file `config.cell`, checked and then approved by an operator for so many episodes."""
+    """The hardware of the cell file `config.cell`, checked and then approved by an operator for so many episodes; all of them
+    count as begun.
+
+    RuntimeError without a terminal to stop the arm from.
+    """
     cell = cell_named("fr3")
     checked = check_hardware(config.cell, date.fromtimestamp(time.time()))
     sections = checked.file.cameras.items()
@@ -66,14 +73,25 @@ def open_cell_file(config: FR3RobotConfig) -> OpenedCell:
     approval = obtain_approval(
         cell, config.session, tabletop_task(config.tabletop_task).slug, config.episodes, time.time
     )
+    stop = StopKey()
     with ExitStack() as opened:
         hardware = open_hardware(checked, opened)
         frames = {name: camera.frames for name, camera in hardware.cameras.items()}
         for source in frames.values():
             first_frame(source)
+        expires = claim(approval, config.episodes)
+        stop.begin()
         opened.pop_all()  # from here on `disconnect` closes them
-    expires = approval.expires if approval else 0.0
-    return OpenedCell(hardware.arm, checked.file.limits, FR3, lambda: time.time() < expires, frames)
+    return OpenedCell(hardware.arm, checked.file.limits, FR3, lambda: time.time() < expires, frames, stop)
+
+
+def claim(approval: Approval | None, episodes: int) -> float:
+    """Until when the arm may move [s since 1970], all `episodes` counted: LeRobot does not say when one begins."""
+    if approval is None:
+        raise NotApproved("cell fr3 moves only with an operator's approval, got none")
+    for _ in range(episodes):
+        begin_episode(approval, time.time)
+    return approval.expires
 
 
 class FR3Robot(Robot):
@@ -121,7 +139,13 @@ class FR3Robot(Robot):
             shapes = {name: _picture(name, camera).shape for name, camera in cell.cameras.items()}
             _require_cameras(self.config, {name: (shape[1], shape[0]) for name, shape in shapes.items()})
             limits = replace(cell.limits, hold_before_stop=self.config.longest_pause)
-            self._gate = SafetyGate(cell.arm, limits, cell.kinematics, cell.enabled, on_fault=_log.warning)
+            self._gate = SafetyGate(
+                cell.arm,
+                limits,
+                cell.kinematics,
+                lambda: cell.enabled() and not cell.stop.pressed,
+                on_fault=_log.warning,
+            )
             self._commanded, self._issued = cell.arm.state().gripper_pose, -np.inf
             self._opening = 1.0
             self._watchdog = Watchdog(self._gate)
@@ -129,6 +153,7 @@ class FR3Robot(Robot):
             _close(cell)
             raise
         self._cell = cell
+        _log.info("SPACE at this terminal stops the arm")
 
     @check_if_not_connected
     def get_observation(self) -> RobotObservation:
@@ -144,22 +169,24 @@ class FR3Robot(Robot):
 
         Raises RuntimeError when the arm is stopped, ValueError for an action that is not 7 finite numbers.
         """
+        assert self._cell is not None
         asked = _action(action)
+        if self._cell.stop.pressed:
+            self._gate.stop()
+            raise RuntimeError("the operator stopped the arm: it moves again when LeRobot is started anew")
         now, state = self._gate.now(), self._gate.state()
         if now - self._issued > TIME_TO_LIVE:  # after a pause the arm goes on from where it is
             self._commanded = state.gripper_pose
         pose = advance_command(self._commanded, state.gripper_pose, asked)
-        applied = self._gate.command(ArmCommand(pose, float(gripper_opening(asked[6])), now, TIME_TO_LIVE))
+        sent = self._gate.command(ArmCommand(pose, float(gripper_opening(asked[6])), now, TIME_TO_LIVE))
         if self._gate.stopped:
-            raise RuntimeError(f"the arm must be recovered by its operator before it moves again: {applied.refused}")
-        before = self._commanded
-        if applied.command is None:
-            self._commanded = before = state.gripper_pose
-        else:
-            self._commanded, self._issued, self._opening = applied.command.pose, now, float(asked[6])
-        turn = rotations.multiply(self._commanded[3:], rotations.conjugate(before[3:]))
-        sent = [*(self._commanded[:3] - before[:3]), *rotations.to_rotation_vector(turn), self._opening]
-        return dict(zip(ACTION_NAMES, map(float, sent), strict=True))
+            raise RuntimeError(f"the arm must be recovered by its operator before it moves again: {sent.refused}")
+        following = sent.command.pose if sent.command else None
+        applied = applied_action(asked, self._commanded, following, self._opening)
+        self._commanded, self._opening = state.gripper_pose if following is None else following, float(applied[6])
+        if following is not None:
+            self._issued = now
+        return dict(zip(ACTION_NAMES, map(float, applied), strict=True))
 
     @check_if_not_connected
     def disconnect(self) -> None:
@@ -211,5 +238,6 @@ def _close(cell: OpenedCell) -> None:
     try:
         cell.arm.close()
     finally:
+        cell.stop.close()
         for camera in cell.cameras.values():
             camera.close()

@@ -41,6 +41,9 @@ class TwinOperator:
     def ended(self) -> str:
         return ""
 
+    def stopped_arm(self, fault: str) -> bool:
+        return False
+
     def close(self) -> None:
         self._state.close(linger=0)
         self._table.close(linger=0)

@@ -14,7 +14,7 @@ from ocrrl.robot.arm import Arm
 from ocrrl.robot.arm_cell import OpenedCamera, assemble
 from ocrrl.robot.arm_environment import ArmEnvironment
 from ocrrl.robot.cell_file import CameraSection, CellFile
-from ocrrl.robot.fault_log import FaultLog
+from ocrrl.robot.fault_log import FAULTS, FaultLog
 from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.franky_arm import FrankyArm
 from ocrrl.robot.trackers import make_tracker
@@ -65,7 +65,7 @@ def open_wire_twin(
             cameras=cameras,
             tracker=make_tracker(task, file.tracking, FR3),
             operator=TwinOperator(arm_server.told["state"], arm_server.told["table"]),
-            on_fault=FaultLog(folder / "faults.jsonl", clock),
+            on_fault=FaultLog(folder / FAULTS, clock),
             first_closed=(feed,),
             last_closed=(camera_server, arm_server),
         )

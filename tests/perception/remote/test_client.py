@@ -47,9 +47,9 @@ class Rig:
         self.tracker = RemoteTracker(task, self.masks, self.verify, RemoteTrackerConfig(address=address, **config))
         self.time = 0.0
 
-    def verify(self, frame, object_index, pose, robot):
-        self.verified.append((object_index, pose))
-        return self.confidence
+    def verify(self, frame, robot, poses, known):
+        self.verified.append((known.tolist(), poses.copy()))
+        return np.full(len(poses), self.confidence)
 
     def track(self, after=0.033):
         self.time += after
@@ -91,6 +91,17 @@ def test_every_object_is_registered_with_its_own_mask_and_tracked(rig):
     assert [int(r.mask.sum()) for r in rig.backend.requests[:2]] == [4 * WIDTH, 5 * WIDTH]
 
 
+@pytest.mark.parametrize("rig", [{"task": PICK_AND_PLACE}], indirect=True)
+def test_the_verifier_is_shown_all_poses_of_a_frame_at_once_and_which_are_of_it(rig):
+    rig.track()
+    known, shown = rig.verified[-1]
+    assert known == [True, True] and len(rig.verified) == 1
+    np.testing.assert_allclose(shown, [POSE, BOWL], atol=1e-6)
+    del rig.backend.poses["bowl"]
+    assert rig.track().confidence.tolist() == [0.9, 0.0]
+    assert rig.verified[-1][0] == [True, False]
+
+
 def test_any_symmetric_pose_becomes_the_canonical_one_and_stays_continuous(rig):
     flip = np.array([0.0, 0.0, 0.0, 1.0])  # of a cuboid about its z
     turned = np.concatenate([POSE[:3], rotations.from_rotation_vector(np.array([0.0, 0.0, 0.2]))])
@@ -106,7 +117,7 @@ def test_the_verifier_s_word_counts_and_not_the_estimator_s_score(rig):
     rig.backend.score, rig.confidence = -1e6, 0.8
     assert rig.track().confidence.tolist() == [0.8]
     assert rig.tracker.raw_scores.tolist() == [-1e6]
-    np.testing.assert_allclose(rig.verified[-1][1], POSE, atol=1e-6)
+    np.testing.assert_allclose(rig.verified[-1][1], [POSE], atol=1e-6)
 
 
 def test_a_doubtful_pose_does_not_move_the_canonical_reference(rig):

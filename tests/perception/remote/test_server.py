@@ -63,7 +63,7 @@ def test_a_server_process_that_is_killed_in_mid_track_is_found_again_when_it_is_
     config = RemoteTrackerConfig(address, timeout=0.5, register_timeout=5.0, retry_after=0.1)
     whole = np.ones((HEIGHT, WIDTH), bool)
     masker = SimpleNamespace(mask=lambda frame, index, robot: whole)
-    tracker = RemoteTracker(CUBE_LIFT, masker, lambda *_: 1.0, config)
+    tracker = RemoteTracker(CUBE_LIFT, masker, lambda *_: np.ones(1), config)
     confidence = []
     for step in range(60):
         confidence.append(tracker.track(frame_at(step / 10), ROBOT).confidence[0])

@@ -1,9 +1,5 @@
 """LeRobot's own record loop drives our arm through the gate, and what it wrote can be ingested."""
 
-import sys
-import time
-from datetime import date, timedelta
-
 import numpy as np
 import pytest
 from lerobot.utils.errors import DeviceAlreadyConnectedError, DeviceNotConnectedError
@@ -14,14 +10,12 @@ from ocrrl.interface.actions import ACTION_NAMES, CONTROL_HZ, MAX_TRANSLATION_ST
 from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from ocrrl.perception.frames import Frame, Intrinsics
 from ocrrl.robot import lerobot_robot
-from ocrrl.robot.approval import NotApproved, issue
+from ocrrl.robot.approval import NotApproved
 from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.lerobot_robot.fr3_robot import OpenedCell
 from ocrrl.robot.safety_limits import SafetyLimits
 from ocrrl.robot.teleoperation.scripted import PlayedDevice
-from tests.robot.hardware_cell import write_cell_file, write_front_calibration
 from tests.robot.scripted_arm import HOME, ScriptedArm
-from tests.robot.watched_robot import WatchedFranky
 
 HEIGHT, WIDTH = 48, 64
 
@@ -51,9 +45,16 @@ class Camera:
         self.closed = True
 
 
+class Stop:
+    pressed = closed = False
+
+    def close(self):
+        self.closed = True
+
+
 class Rig:
     def __init__(self, tmp_path, **settings):
-        self.arm, self.camera, self.enabled = PassingArm(), Camera(), True
+        self.arm, self.camera, self.stop, self.enabled = PassingArm(), Camera(), Stop(), True
         self.limits = settings.pop("limits", SafetyLimits())
         pictures = {"front": lerobot_robot.PictureConfig(WIDTH, HEIGHT)}
         config = {
@@ -65,7 +66,7 @@ class Rig:
         self.robot = lerobot_robot.FR3Robot(lerobot_robot.FR3RobotConfig(**config), self.open)
 
     def open(self, config):
-        return OpenedCell(self.arm, self.limits, FR3, lambda: self.enabled, {"front": self.camera})
+        return OpenedCell(self.arm, self.limits, FR3, lambda: self.enabled, {"front": self.camera}, self.stop)
 
 
 @pytest.fixture
@@ -111,6 +112,16 @@ def test_a_stopped_arm_is_an_error_and_not_a_recording_of_nothing(rig):
         rig.robot.send_action(FORWARD)
 
 
+def test_the_stop_key_holds_the_arm_at_once_and_ends_what_lerobot_does(rig):
+    rig.robot.send_action(FORWARD)
+    rig.stop.pressed = True
+    rig.robot._gate.watch()
+    assert rig.arm.received[-1] == "hold" and rig.robot._gate.faults[-1].cause == "not_enabled"
+    with pytest.raises(RuntimeError, match="the operator stopped the arm"):
+        rig.robot.send_action(FORWARD)
+    assert rig.arm.received[-1] == "stop"
+
+
 def test_a_pause_is_survived_holding_and_the_arm_goes_on_from_where_it_is(rig):
     rig.robot.send_action(FORWARD)
     rig.arm.pass_time(60.0)
@@ -141,7 +152,7 @@ def test_connecting_moves_nothing_and_disconnecting_stops_and_closes(rig):
     with pytest.raises(DeviceAlreadyConnectedError):
         rig.robot.connect()
     rig.robot.disconnect()
-    assert rig.arm.received == ["stop", "close"] and rig.camera.closed
+    assert rig.arm.received == ["stop", "close"] and rig.camera.closed and rig.stop.closed
     for call in (rig.robot.get_observation, rig.robot.disconnect):
         with pytest.raises(DeviceNotConnectedError):
             call()
@@ -182,51 +193,6 @@ def test_a_malformed_action_is_refused(rig, wrong, error):
     with pytest.raises(ValueError, match=error):
         rig.robot.send_action(given)
     assert rig.arm.received == []
-
-
-@pytest.fixture
-def lab(tmp_path, monkeypatch):
-    """A cell that is in order, and a robot that is not there."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("OCRRL_APPROVAL", raising=False)
-    franky = WatchedFranky()
-    franky.lost = "no route to host"
-    monkeypatch.setitem(sys.modules, "franky", franky)
-    write_front_calibration(tmp_path, date.today())
-    return franky
-
-
-def of_cell_file(path, **cameras):
-    pictures = {name: lerobot_robot.PictureConfig(*size) for name, size in cameras.items()}
-    config = lerobot_robot.FR3RobotConfig(cell=path, cameras=pictures, calibration_dir=path.parent)
-    return lerobot_robot.FR3Robot(config)
-
-
-def test_the_cell_of_a_file_is_not_opened_without_an_operators_approval(tmp_path, lab):
-    with pytest.raises(NotApproved, match="ocrrl approve --cell fr3 --session lerobot --task cube_lift"):
-        of_cell_file(write_cell_file(tmp_path)).connect()
-    assert lab.asked == []
-
-
-def test_what_is_wrong_with_a_cell_file_is_said_before_anybody_is_asked(tmp_path, lab):
-    """Without an approval, so that being asked for one would be the other error."""
-    path = write_cell_file(tmp_path)
-    for robot, message in (
-        (of_cell_file(path, side=(640, 480)), "camera must be one of front, wrist, got side"),
-        (of_cell_file(path, front=(640, 360)), "camera front must be 640 x 360, got 640 x 480"),
-        (of_cell_file(tmp_path / "none.yaml"), r"none\.yaml must be a cell file, it is not there"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            robot.connect()
-    write_front_calibration(tmp_path, date.today() - timedelta(days=31))
-    with pytest.raises(ValueError, match="must be 0 to 30 days old, got 31"):
-        of_cell_file(path).connect()
-
-
-def test_with_an_approval_the_robot_is_connected_to(tmp_path, lab, monkeypatch):
-    monkeypatch.setenv("OCRRL_APPROVAL", issue("fr3", "lerobot", "cube_lift", 50, "Ada", time.time))
-    with pytest.raises(RuntimeError, match=r"robot 172\.16\.0\.2 cannot be reached: no route to host"):
-        of_cell_file(write_cell_file(tmp_path)).connect()
 
 
 def test_lerobot_finds_both_plugins_by_their_names(tmp_path):

@@ -1,0 +1,17 @@
+"""Why an episode ended before its time, and whose doing that was."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+AbortedBy = Literal["operator", "arm", "fault"]
+"""`operator`: who stopped it, or said that it failed. `arm`: stopped by what it was made to do, as in a reflex, or because its
+commands ran out or were refused. `fault`: a camera, the tracker, the arm's connection or its clock failed, which says nothing of
+the policy."""
+
+
+@dataclass(frozen=True)
+class Abort:
+    """What ended an episode."""
+
+    by: AbortedBy
+    why: str

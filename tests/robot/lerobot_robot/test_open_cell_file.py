@@ -1,0 +1,81 @@
+"""LeRobot opens the hardware's cell with an operator's approval and a terminal to stop the arm from, or not at all."""
+
+import os
+import sys
+import time
+from datetime import date, timedelta
+
+import pytest
+
+from ocrrl.robot import lerobot_robot
+from ocrrl.robot.approval import NotApproved, check, issue
+from ocrrl.robot.approval_ledger import episodes_begun
+from ocrrl.robot.lerobot_robot.fr3_robot import claim
+from tests.robot.hardware_cell import write_cell_file, write_front_calibration
+from tests.robot.watched_robot import WatchedFranky
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    """A cell that is in order, and a robot that is not there."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OCRRL_APPROVAL", raising=False)
+    franky = WatchedFranky()
+    franky.lost = "no route to host"
+    monkeypatch.setitem(sys.modules, "franky", franky)
+    write_front_calibration(tmp_path, date.today())
+    return franky
+
+
+def of_cell_file(path, **cameras):
+    pictures = {name: lerobot_robot.PictureConfig(*size) for name, size in cameras.items()}
+    config = lerobot_robot.FR3RobotConfig(cell=path, cameras=pictures, calibration_dir=path.parent)
+    return lerobot_robot.FR3Robot(config)
+
+
+def test_the_cell_of_a_file_is_not_opened_without_an_operators_approval(tmp_path, lab):
+    with pytest.raises(NotApproved, match="ocrrl approve --cell fr3 --session lerobot --task cube_lift"):
+        of_cell_file(write_cell_file(tmp_path)).connect()
+    assert lab.asked == []
+
+
+def test_what_is_wrong_with_a_cell_file_is_said_before_anybody_is_asked(tmp_path, lab):
+    """Without an approval, so that being asked for one would be the other error."""
+    path = write_cell_file(tmp_path)
+    for robot, message in (
+        (of_cell_file(path, side=(640, 480)), "camera must be one of front, wrist, got side"),
+        (of_cell_file(path, front=(640, 360)), "camera front must be 640 x 360, got 640 x 480"),
+        (of_cell_file(tmp_path / "none.yaml"), r"none\.yaml must be a cell file, it is not there"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            robot.connect()
+    write_front_calibration(tmp_path, date.today() - timedelta(days=31))
+    with pytest.raises(ValueError, match="must be 0 to 30 days old, got 31"):
+        of_cell_file(path).connect()
+
+
+def test_with_an_approval_the_robot_is_connected_to(tmp_path, lab, monkeypatch):
+    ours, theirs = os.openpty()
+    monkeypatch.setattr("sys.stdin", os.fdopen(theirs))
+    monkeypatch.setenv("OCRRL_APPROVAL", issue("fr3", "lerobot", "cube_lift", 50, "Ada", time.time))
+    with pytest.raises(RuntimeError, match=r"robot 172\.16\.0\.2 cannot be reached: no route to host"):
+        of_cell_file(write_cell_file(tmp_path)).connect()
+    os.close(ours)
+
+
+def test_an_approval_is_used_up_by_connecting_since_nobody_says_when_an_episode_begins(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    token = issue("fr3", "lerobot", "cube_lift", 3, "Ada", time.time)
+    approval = check(token, "fr3", "lerobot", "cube_lift", 3, time.time)
+    assert claim(approval, 2) == approval.expires
+    assert episodes_begun(tmp_path / ".work", approval.nonce) == 2
+    with pytest.raises(NotApproved, match="the 3 episodes that Ada approved must suffice"):
+        claim(approval, 2)
+
+
+def test_without_a_terminal_to_stop_the_arm_from_nothing_is_connected(tmp_path, lab, monkeypatch):
+    monkeypatch.setenv("OCRRL_APPROVAL", issue("fr3", "lerobot", "cube_lift", 50, "Ada", time.time))
+    monkeypatch.setattr("sys.stdin", (tmp_path / "input").open("w+"))
+    with pytest.raises(RuntimeError, match="must have a terminal to stop the arm from"):
+        of_cell_file(write_cell_file(tmp_path)).connect()
+    assert lab.asked == []

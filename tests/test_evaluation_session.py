@@ -1,0 +1,155 @@
+"""What counts in an evaluation session: a technical fault is run again, the policy's doing and the operator's word are failures."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ocrrl.interface.abort import Abort
+from ocrrl.robot.fault import Fault
+from ocrrl.robot.fault_log import FAULTS, FaultLog
+from ocrrl.robot.twin import TwinCell
+from ocrrl.stages.evaluation_session import counts, left_out, pairs, to_run, told
+from tests import test_sessions as sessions
+from tests.test_sessions import EVALUATE, FOLDER, ROLLOUT, contents, described
+
+project, command, token = sessions.project, sessions.command, sessions.token
+
+PLANNED = [("base", 7), ("residual", 7), ("residual", 8), ("base", 8)]
+
+
+def attempt(arm, seed, by=None, why="", success=False, episode="there"):
+    return {
+        "number": 0,
+        "arm": arm,
+        "seed": seed,
+        "approval": "",
+        "success": success,
+        "steps": 12,
+        "episode": episode,
+        "aborted": why,
+        "aborted_by": by,
+    }
+
+
+def test_success_failure_and_what_operator_or_arm_ended_count_and_a_fault_does_not():
+    assert counts(attempt("base", 7, success=True)) and counts(attempt("base", 7))
+    assert counts(attempt("base", 7, "operator", "the operator stopped the arm"))
+    assert counts(attempt("base", 7, "arm", "not_ready: cartesian_reflex"))
+    assert not counts(attempt("base", 7, "fault", "camera front: device lost"))
+    assert not counts(attempt("base", 7, episode=None))
+
+
+@pytest.mark.parametrize(("by", "again"), [("operator", False), ("arm", False), ("fault", True)])
+def test_only_what_a_fault_ended_is_run_again(by, again):
+    done = [attempt(arm, seed, success=True) for arm, seed in PLANNED[1:]]
+    missing = to_run([attempt("base", 7, by, "why"), *done], PLANNED)
+    assert missing == ([("base", 7)] if again else [])
+
+
+def test_after_two_faults_the_pair_is_left_out_both_arms_and_said_so():
+    attempts = [attempt("base", 7, "fault", "camera front: lost"), attempt("residual", 8, success=True)]
+    assert to_run(attempts, PLANNED) == [("base", 7), ("residual", 7), ("base", 8)]
+    account = pairs(attempts, PLANNED, 0)
+    assert account["still_to_run"] == 2 and not account["left_out"]
+    attempts += [attempt("base", 7, "fault", "the arm's clock stands still"), attempt("base", 8)]
+    assert to_run(attempts, PLANNED) == [], "the other arm of 7 would tell nothing"
+    account = pairs(attempts, PLANNED, 1)
+    assert account == {
+        "planned": 2,
+        "complete": 1,
+        "still_to_run": 0,
+        "left_out": [{"seed": 7, "arm": "base", "faults": ["camera front: lost", "the arm's clock stands still"]}],
+    }
+    assert told(account) == [
+        "1 of 2 pairs are left out, 2 faults each: 7 (base): the arm's clock stands still",
+    ]
+
+
+def test_faults_of_the_two_arms_are_not_added_up():
+    attempts = [attempt(arm, 7, "fault", "lost") for arm in ("base", "residual")]
+    assert left_out(attempts) == [] and to_run(attempts, PLANNED) == PLANNED
+
+
+def test_a_fault_that_was_made_good_leaves_nothing_out():
+    attempts = [attempt("base", 7, "fault", "lost"), attempt("base", 7), attempt("residual", 7)]
+    assert left_out(attempts) == [] and to_run(attempts, PLANNED[:2]) == []
+    assert told(pairs(attempts, PLANNED[:2], 1)) == []
+
+
+@pytest.fixture
+def abort_in(monkeypatch):
+    """Lets an episode of the twin that steps be aborted at its third step, the next of the list each time; None lets it be."""
+    step, taken, aborts = TwinCell.step, [0], []
+
+    def aborting(self, actions, ids):
+        result = step(self, actions, ids)
+        taken[0] = taken[0] + 1 if int(self._steps[0]) > 1 else 1
+        if taken[0] == 3 and aborts and (abort := aborts.pop(0)) is not None:
+            return replace(result, aborted=abort)
+        return result
+
+    monkeypatch.setattr(TwinCell, "step", aborting)
+    return aborts
+
+
+FAULT = Abort("fault", "camera front: device lost")
+
+
+def test_in_an_evaluation_a_fault_is_run_again_and_a_stop_is_a_failure(project, command, token, abort_in):
+    abort_in += [FAULT, Abort("operator", "the operator stopped the arm")]
+    code, out, err = command(*EVALUATE, "--episodes", 2, token=token(2))
+    assert code == 0, err
+    assert "episode 1 of 2 (base): failure after 3 steps, ended by the fault: camera front: device lost" in out
+    assert "rehearsal: 1 of 1 pairs were ended by a fault: the same command runs them again" in out
+    assert "no pair is complete" in out and not (FOLDER / "evaluation.json").exists()
+    assert "2 episodes recorded, 0 succeeded, 1 ended by a fault" in out
+    code, out, err = command(*EVALUATE, "--episodes", 2, token=token(1))
+    assert code == 0, err
+    assert "base 0.00, base + residual 0.00 of 1 episodes" in out and "ended by a fault: the same" not in out
+    metrics = json.loads((FOLDER / "evaluation.json").read_text())["rehearsal"]
+    assert metrics["pairs"] == {"planned": 1, "complete": 1, "still_to_run": 0, "left_out": []}
+    assert metrics["paired"]["neither"] == 1
+    assert [(a["arm"], a["aborted_by"], a["steps"]) for a in described()["attempts"]] == [
+        *(("base", "fault", 3), ("residual", "operator", 3), ("base", None, 12))
+    ]
+
+
+def test_a_pair_that_faults_keep_ending_is_left_out_and_said_so(project, command, token, abort_in):
+    abort_in += [FAULT, None, None, None]
+    assert command(*EVALUATE, "--episodes", 4, token=token(4))[0] == 0
+    abort_in += [FAULT]
+    code, out, err = command(*EVALUATE, "--episodes", 4, token=token(1))
+    assert code == 0, err
+    seed = described()["attempts"][0]["seed"]
+    assert f"1 of 2 pairs are left out, 2 faults each: {seed} (base): camera front: device lost" in out
+    assert "of 1 episodes" in out
+    metrics = json.loads((FOLDER / "evaluation.json").read_text())["rehearsal"]
+    assert metrics["pairs"]["left_out"] == [{"seed": seed, "arm": "base", "faults": [FAULT.why] * 2}]
+    assert metrics["base"]["episodes"] == metrics["residual"]["episodes"] == 1
+    before = contents(FOLDER)
+    code, out, err = command(*EVALUATE, "--episodes", 4)
+    assert code == 0 and "pairs are left out" in out, "nothing is left to run, and it asks for no approval"
+    assert contents(FOLDER) == before
+
+
+def test_a_session_ends_with_its_first_fault_and_the_log_s_path(project, command, token, monkeypatch):
+    path, step = Path(".work/cells/rehearsal") / FAULTS, TwinCell.step
+
+    def faulty(self, actions, ids):
+        FaultLog(path, lambda: 0.0)(Fault(float(self._steps[0]), "stale_command", "issued 0.31 s ago"))
+        return step(self, actions, ids)
+
+    assert "fault" not in command(*ROLLOUT, "--episodes", 1, token=token(1))[1]
+    monkeypatch.setattr(TwinCell, "step", faulty)
+    _, out, _ = command(*ROLLOUT, "--episodes", 2, token=token(1))
+    assert f"12 faults, the first: stale_command: issued 0.31 s ago; see {path}" in out
+
+
+def test_in_a_rollout_a_fault_is_a_failure_as_ever(project, command, token, abort_in):
+    abort_in += [FAULT]
+    code, out, err = command(*ROLLOUT, "--episodes", 2, token=token(2))
+    assert code == 0 and "2 episodes recorded, 0 succeeded, 1 ended by a fault" in out, err
+    code, out, _ = command(*ROLLOUT, "--episodes", 2)
+    assert code == 0 and described()["episodes"]["recorded"] == 2, "nothing is run again"
