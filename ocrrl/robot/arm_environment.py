@@ -24,7 +24,7 @@ from ocrrl.perception.object_tracker import RobotPosture
 from ocrrl.perception.pose_gate import PoseGate
 from ocrrl.robot.arm import READY, ArmCommand, ArmState
 from ocrrl.robot.cell_operator import CellOperator
-from ocrrl.robot.fault import LOST_MESSAGES, TECHNICAL
+from ocrrl.robot.fault import TECHNICAL, technical
 from ocrrl.robot.safety_gate import SafetyGate
 
 PERIOD = 1.0 / CONTROL_HZ  # [s]
@@ -212,8 +212,8 @@ class ArmEnvironment:
             return Abort("fault", str(error))
         if not self.gate.stopped:
             return None
-        technical = self.gate.stopped_for in TECHNICAL or LOST_MESSAGES in sent.refused
-        return Abort("fault" if technical else "arm", sent.refused)
+        by_fault = self.gate.stopped_for in TECHNICAL or technical(sent.refused)
+        return Abort("fault" if by_fault else "arm", sent.refused)
 
     def _blamed(self, aborted: Abort) -> Abort:
         """`aborted`, unless what looks like a fault is a reflex or, where the arm was lost, the operator's emergency stop."""
@@ -224,7 +224,7 @@ class ArmEnvironment:
             mode = self.gate.state().mode
         except RuntimeError:
             mode, lost = READY, True
-        if mode != READY and LOST_MESSAGES not in mode:
+        if mode != READY and not technical(mode):
             return Abort("arm", f"{aborted.why}; the arm's mode is {mode}")
         return Abort("operator", aborted.why) if lost and self._operator.stopped_arm(aborted.why) else aborted
 

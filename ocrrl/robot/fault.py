@@ -23,8 +23,15 @@ Cause = Literal[
 
 TECHNICAL: frozenset[Cause] = frozenset({"stale_state", "out_of_reach", "clock_stopped"})
 """Causes that are the connection's or the clock's, whatever the arm was commanded."""
+GRIPPER_FAILED = "the gripper failed"
+"""Begins the mode of an arm whose hand no longer follows."""
 LOST_MESSAGES = "communication_constraints_violation"
-"""The robot's word, in its mode, for a reflex because messages were lost: the connection's too, and no collision."""
+"""The robot's word, in its mode, for a reflex because messages were lost."""
+
+
+def technical(mode: str) -> bool:
+    """Whether an arm's `mode` is its connection's or its hand's doing: it says nothing of what the arm was commanded."""
+    return GRIPPER_FAILED in mode or LOST_MESSAGES in mode
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ocrrl.interface.observations import MAX_GRIPPER_WIDTH
+from ocrrl.robot.fault import GRIPPER_FAILED
 
 CLOSE_BELOW, OPEN_ABOVE = 0.4, 0.6
 SPEED = 0.1  # [m/s]
@@ -116,5 +117,5 @@ class GripperThread:
             except Exception as error:  # franky's exceptions share no base with Python's own
                 with self._changed:
                     if wish == self._wish and not self._over:
-                        self.failure = f"the gripper failed: {error}"
+                        self.failure = f"{GRIPPER_FAILED}: {error}"
                         return

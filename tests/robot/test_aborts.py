@@ -23,9 +23,10 @@ def cell():
         ('Reflex ["cartesian_reflex"]', "arm"),
         ("UserStopped", "arm"),
         ('its motion ended: ["communication_constraints_violation"]', "fault"),
+        ("the gripper failed: connection lost", "fault"),
     ],
 )
-def test_a_reflex_is_the_arm_s_doing_unless_messages_were_lost(cell, mode, by):
+def test_a_reflex_is_the_arm_s_doing_unless_messages_or_the_hand_were_lost(cell, mode, by):
     cell.step(0.01)
     cell.arm.measured = replace(cell.arm.measured, mode=mode)
     aborted = cell.step(0.01).aborted
