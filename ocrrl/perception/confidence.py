@@ -22,7 +22,7 @@ FEATURES = (
     "log rotation spread",
     "unknown",
 )
-COEFFICIENTS = np.array([2.23, 2.1, -7.28, -10.37, -7.66, 0.73, 0.71, -0.19, 0.26])
+COEFFICIENTS = np.array([4.53, 1.69, -10.48, -10.39, -5.88, -0.3, -0.42, -0.62, -0.92])
 """One a feature."""
 
 
