@@ -17,7 +17,8 @@ MARGIN = 0.04  # [m]
 NARROWER = 0.012  # [m], kernel of a last refinement
 COARSE_ITERATIONS, FINE_ITERATIONS = 7, 12
 LEAST_VISIBLE = 0.35  # of an object that is believed to be found
-LEAST_VISIBLE_FIRST, MOST_MISFIT_FIRST = 0.70, 0.13  # of one that was not seen before
+LEAST_VISIBLE_FIRST, LEAST_SCORE_FIRST = 0.85, 0.935  # of one that was not seen before
+OUTLINE = 5.0  # over the root of its pixels: what the score of a good pose lacks, since outlines are never matched exactly
 MOST_OFF_REST = (float(np.deg2rad(4.0)), 0.010)  # [rad], [m] by which that one may be off lying on the table
 LEAST_WITH_PARTS = 0.75  # explained by a cabinet before its drawers are found
 LEAST_INLIER_TRACKED, MOST_CONTRADICTED_TRACKED, LEAST_PIXELS_TRACKED = 0.5, 0.25, 40.0
@@ -61,13 +62,14 @@ def stands_test(body: Body, found: Fit, again: bool = False) -> bool:
     little, and most of what nothing covers has the object's colour. A tracked pose need not be as good.
 
     `again`: it was seen before. Where it was not, things of nearly its size and shape must be told from it: most of it must be
-    seen (with its end hidden a shorter one looks the same), its depth must fit well, and it must lie on the table (a
-    cylinder looks like a tilted cup).
+    seen (with its end hidden a shorter one looks the same), it must fit closely, and it must lie on the table (a cylinder
+    looks like a tilted cup).
     """
     said = found.agreement
     if not (again or body.shape.stands):
         tilt, height = body.off_rest(found.rotation, found.position)
-        if said.visible < LEAST_VISIBLE_FIRST or said.misfit > MOST_MISFIT_FIRST:
+        score = said.score + OUTLINE / np.sqrt(max(said.agree, 1.0))
+        if said.visible < LEAST_VISIBLE_FIRST or score < LEAST_SCORE_FIRST:
             return False
         if tilt > MOST_OFF_REST[0] or abs(height) > MOST_OFF_REST[1]:
             return False
