@@ -10,7 +10,7 @@ Every fault is kept with its cause.
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from contextlib import suppress
 
 import numpy as np
 
@@ -19,11 +19,10 @@ from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.robot.arm import READY, Applied, Arm, ArmCommand, ArmState
 from ocrrl.robot.fault import Cause, Fault
-from ocrrl.robot.pulled_back import pulled_towards
+from ocrrl.robot.pulled_back import within_limits
 from ocrrl.robot.safety_limits import SafetyLimits
 
 QUATERNION_TOLERANCE = 1e-3  # of a unit quaternion's length
-LONGEST_STEP = 2.0 / CONTROL_HZ  # [s] that a command may make up for at most, after a pause
 
 
 class SafetyGate:
@@ -73,7 +72,8 @@ class SafetyGate:
                 now, state = self._arm.now(), self._arm.state()
                 refusal = self._refusal(command, state, now)
                 if refusal is None:
-                    within, changed = self._within_limits(command, state, now)
+                    since = 1.0 / CONTROL_HZ if self._followed is None else now - self._followed.issued
+                    within, changed = within_limits(command, self._limits, self._reference(state), state, since)
                     refusal = self._joint_refusal(within, state)
                 if refusal is not None:
                     return self._refuse(now, *refusal)
@@ -86,6 +86,9 @@ class SafetyGate:
     def watch(self) -> None:
         """Hold an arm that has no good command any more, stop one that has held for longer than `hold_before_stop`."""
         with self._lock:
+            if self._homing and self._stopped:  # a motion may have begun as the stop came
+                with suppress(RuntimeError):  # told when it was stopped
+                    self._arm.stop()
             if not self._moves:
                 return
             try:
@@ -131,18 +134,23 @@ class SafetyGate:
             self._followed, self._held_since, self._stopped = None, None, False
 
     def home(self, joint_positions: Sequence[float]) -> None:
-        """Go to `joint_positions` (7,) [rad]; raises RuntimeError when the operator has not enabled motion or the arm was stopped."""
+        """Go to `joint_positions` (7,) [rad].
+
+        Raises RuntimeError when the operator has not enabled motion, or the arm was stopped before or is on the way.
+        """
         self._require_enabled("home")
-        if self._stopped:
-            raise RuntimeError("an arm that was stopped must be recovered before it goes home")
-        if (mode := self._arm.state().mode) != READY:
-            raise RuntimeError(f"an arm that goes home must be {READY}, got {mode}")
         with self._lock:
+            if self._stopped:
+                raise RuntimeError("an arm that was stopped must be recovered before it goes home")
+            if (mode := self._arm.state().mode) != READY:
+                raise RuntimeError(f"an arm that goes home must be {READY}, got {mode}")
             self._followed, self._held_since, self._homing = None, None, True
         try:
             self._arm.home(joint_positions)  # it takes seconds, in which another thread must be able to stop the arm
         finally:
             self._homing = False
+        if self._stopped:
+            raise RuntimeError(f"the arm was stopped on its way home ({self._stopped_by})")
 
     def close(self) -> None:
         """Stop and let go of the arm."""
@@ -213,28 +221,6 @@ class SafetyGate:
     def _reference(self, state: ArmState) -> np.ndarray:
         """What the next target goes on from."""
         return state.gripper_pose if self._followed is None else self._followed.pose
-
-    def _within_limits(self, command: ArmCommand, state: ArmState, now: float) -> tuple[ArmCommand, tuple[str, ...]]:
-        """`command` pulled back into the box, then to the speed limits, then onto the leash."""
-        limits, changed = self._limits, []
-        position = np.clip(command.pose[:3], limits.workspace_low, limits.workspace_high)
-        if (position != command.pose[:3]).any():
-            changed.append("workspace")
-        pose = np.concatenate([position, rotations.normalise(command.pose[3:])])
-        since = 1.0 / CONTROL_HZ if self._followed is None else now - self._followed.issued
-        time = min(max(since, 0.0), LONGEST_STEP)
-        steps = (limits.max_speed * time, limits.max_rotation_speed * time)
-        for name, origin, bounds in (
-            ("speed", self._reference(state), steps),
-            ("leash", state.gripper_pose, (limits.leash, limits.rotation_leash)),
-        ):
-            pulled = pulled_towards(origin, pose, *bounds)
-            if not np.allclose(pulled, pose, rtol=0.0, atol=1e-9):
-                changed.append(name)
-            pose = pulled
-        opening = float(np.clip(command.opening, 0.0, 1.0))
-        alive = min(command.time_to_live, limits.max_time_to_live)
-        return replace(command, pose=pose, opening=opening, time_to_live=alive), tuple(changed)
 
     def _joint_refusal(self, command: ArmCommand, state: ArmState) -> tuple[Cause, str] | None:
         """Whether a joint would come nearer than `joint_inset` to a limit, and not be on its way back from there."""

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 import time
 from types import SimpleNamespace
 
@@ -9,7 +10,6 @@ import numpy as np
 import pytest
 
 from ocrrl.interface import rotations
-from ocrrl.interface.observations import MAX_GRIPPER_WIDTH
 from ocrrl.interface.tabletop_tasks import HOME_JOINTS
 from ocrrl.robot.arm import READY, ArmCommand
 from ocrrl.robot.cell_file import ArmSection
@@ -18,6 +18,7 @@ from ocrrl.robot.gripper_thread import GripperThread
 from ocrrl.robot.safety_gate import SafetyGate
 from ocrrl.robot.safety_limits import SafetyLimits
 from ocrrl.robot.watchdog import Watchdog
+from tests.robot.slow_hand import SlowHand
 
 franky = pytest.importorskip("franky")
 PATIENCE = 60.0  # [s] of wall time, on a busy machine
@@ -151,6 +152,54 @@ def test_after_a_motion_that_ended_unasked_nothing_is_followed_until_it_is_recov
     drive(gate, here, steps=3)
 
 
+def go_away(gate, joint):
+    """An arm at rest, its first joint turned by `joint` [rad], that follows."""
+    away = np.array(HOME_JOINTS) + np.array([joint, 0, 0, 0, 0, 0, 0])
+    gate.home(away)
+    drive(gate, gate.state().gripper_pose, opening=0.0, steps=3)
+    return gate.state().joint_positions
+
+
+@pytest.mark.parametrize("moment", ["while the tracking ends", "as the motion begins"])
+def test_a_stop_on_the_way_home_is_not_lost_though_no_motion_has_begun_yet(arm, moment, monkeypatch):
+    gate = SafetyGate(arm, SafetyLimits(), FR3, lambda: True)
+    away = go_away(gate, 0.4)
+    reached, went_on = threading.Event(), threading.Event()
+    where, what = (arm._tracker, "stop") if moment == "while the tracking ends" else (arm._robot, "move")
+    waits_for_it = getattr(where, what)
+
+    def wait_first(*arguments, **named):
+        if not reached.is_set():
+            reached.set()
+            assert went_on.wait(PATIENCE)
+        return waits_for_it(*arguments, **named)
+
+    monkeypatch.setattr(where, what, wait_first)
+    raised = []
+
+    def home():
+        with pytest.raises(RuntimeError) as error:
+            gate.home(HOME_JOINTS)
+        raised.append(str(error.value))
+
+    homing = threading.Thread(target=home)
+    homing.start()
+    assert reached.wait(PATIENCE)
+    gate.stop()
+    went_on.set()
+    homing.join(PATIENCE)
+    assert raised and "must be recovered first" in raised[0]
+    time.sleep(0.5)
+    assert np.abs(gate.state().joint_positions - away).max() < 0.1, "the arm went home after it was stopped"
+    with pytest.raises(RuntimeError, match="must be recovered first"):
+        arm.home(HOME_JOINTS)
+    with pytest.raises(RuntimeError, match="must be recovered first"):
+        arm.command(ArmCommand(gate.state().gripper_pose, 1.0, gate.now(), 0.15))
+    gate.recover()
+    gate.home(HOME_JOINTS)
+    wait_for(lambda: np.abs(gate.state().joint_positions - HOME_JOINTS).max() < 0.02, "the arm to come home")
+
+
 def test_a_robot_with_another_hand_is_refused(server):
     """Its targets would be off by the difference: the first one would be a leap."""
     from ocrrl.robot.franky_arm import FrankyArm
@@ -179,96 +228,6 @@ def test_a_robot_that_is_not_there_is_named():
 
     with pytest.raises(RuntimeError, match=r"robot 127\.9\.9\.9 cannot be reached: .*FCI activated"):
         FrankyArm(ArmSection("127.9.9.9", enforce_realtime=False))
-
-
-class SlowHand:
-    """Fingers that take their time, and note what they were asked."""
-
-    def __init__(self):
-        self.width, self.asked, self.broken = 0.08, [], False
-
-    def grasp(self, width, speed, force, epsilon_inner, epsilon_outer):
-        return self._go("close", 0.03)
-
-    def move(self, width, speed):
-        return self._go("open", width)
-
-    def stop(self):
-        return True
-
-    def _go(self, what, width):
-        if self.broken:
-            raise RuntimeError("no more air")
-        self.asked.append(what)
-        time.sleep(0.1)
-        self.width = width
-        return True
-
-
-def test_of_many_wishes_only_the_latest_counts_and_none_waits():
-    hand = SlowHand()
-    thread = GripperThread(lambda: hand)
-    begun = time.monotonic()
-    for opening in (0.0, 1.0, 0.0, 1.0, 0.0, 0.5):
-        thread.want(opening)
-    assert time.monotonic() - begun < 0.05
-    wait_for(lambda: thread.width == 0.03, "the fingers")
-    time.sleep(0.3)
-    assert hand.asked[-1] == "close" and len(hand.asked) <= 3
-    thread.close()
-
-
-def test_a_hand_that_fails_is_told():
-    hand = SlowHand()
-    hand.broken = True
-    thread = GripperThread(lambda: hand)
-    thread.want(0.0)
-    wait_for(lambda: thread.failure, "the failure")
-    assert thread.failure == "the gripper failed: no more air"
-    thread.close()
-
-
-def test_a_hand_that_failed_is_connected_to_anew_and_stays_until_it_is_asked():
-    broken, well, connected = SlowHand(), SlowHand(), []
-    broken.broken = True
-    thread = GripperThread(lambda: connected.append(well if connected else broken) or connected[-1])
-    thread.recover()
-    assert connected == [broken], "one that did not fail is left alone"
-    thread.want(0.0)
-    wait_for(lambda: thread.failure, "the failure")
-    well.width = 0.05
-    thread.recover()
-    assert thread.failure == "" and thread.width == 0.05 and connected == [broken, well]
-    time.sleep(0.2)
-    assert well.asked == [], "what the fingers were asked for before is forgotten"
-    thread.want(1.0)
-    wait_for(lambda: thread.width == MAX_GRIPPER_WIDTH, "the fingers")
-    assert well.asked == ["open"] and thread.failure == ""
-    thread.close()
-
-
-def test_a_hand_that_does_not_come_back_is_told_with_the_new_reason_and_may_be_tried_again():
-    hand, reasons = SlowHand(), ["", "no route to host", ""]
-    hand.broken = True
-
-    def connect():
-        if reason := reasons.pop(0):
-            raise RuntimeError(reason)
-        return hand
-
-    thread = GripperThread(connect)
-    thread.want(0.0)
-    wait_for(lambda: thread.failure, "the failure")
-    with pytest.raises(RuntimeError, match="no route to host"):
-        thread.recover()
-    assert thread.failure == "the gripper did not recover: no route to host"
-    thread.stop()
-    hand.broken = False
-    thread.recover()
-    thread.want(0.0)
-    wait_for(lambda: hand.asked == ["close"], "the fingers")
-    assert thread.failure == ""
-    thread.close()
 
 
 def test_recovering_the_arm_brings_back_its_hand(arm):

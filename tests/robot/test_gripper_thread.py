@@ -1,0 +1,84 @@
+"""The hand follows the latest wish, whatever its calls do meanwhile, and never one from before a stop."""
+
+import time
+
+import pytest
+
+from ocrrl.interface.observations import MAX_GRIPPER_WIDTH
+from ocrrl.robot.gripper_thread import GripperThread
+from tests.robot.slow_hand import SlowHand
+
+PATIENCE = 20.0  # [s] of wall time, on a busy machine
+
+
+def wait_for(condition, what):
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, f"waited {PATIENCE} s for {what}"
+        time.sleep(0.005)
+
+
+def test_of_many_wishes_only_the_latest_counts_and_none_waits():
+    hand = SlowHand()
+    thread = GripperThread(lambda: hand)
+    begun = time.monotonic()
+    for opening in (0.0, 1.0, 0.0, 1.0, 0.0, 0.5):
+        thread.want(opening)
+    assert time.monotonic() - begun < 0.05
+    wait_for(lambda: thread.width == 0.03, "the fingers")
+    time.sleep(0.3)
+    assert hand.asked[-1] == "close" and len(hand.asked) <= 3
+    thread.close()
+
+
+def test_a_hand_that_fails_is_told():
+    hand = SlowHand()
+    hand.broken = True
+    thread = GripperThread(lambda: hand)
+    thread.want(0.0)
+    wait_for(lambda: thread.failure, "the failure")
+    assert thread.failure == "the gripper failed: no more air"
+    thread.close()
+
+
+def test_a_hand_that_failed_is_connected_to_anew_and_stays_until_it_is_asked():
+    broken, well, connected = SlowHand(), SlowHand(), []
+    broken.broken = True
+    thread = GripperThread(lambda: connected.append(well if connected else broken) or connected[-1])
+    thread.recover()
+    assert connected == [broken], "one that did not fail is left alone"
+    thread.want(0.0)
+    wait_for(lambda: thread.failure, "the failure")
+    well.width = 0.05
+    thread.recover()
+    assert thread.failure == "" and thread.width == 0.05 and connected == [broken, well]
+    time.sleep(0.2)
+    assert well.asked == [], "what the fingers were asked for before is forgotten"
+    thread.want(1.0)
+    wait_for(lambda: thread.width == MAX_GRIPPER_WIDTH, "the fingers")
+    assert well.asked == ["open"] and thread.failure == ""
+    thread.close()
+
+
+def test_a_hand_that_does_not_come_back_is_told_with_the_new_reason_and_may_be_tried_again():
+    hand, reasons = SlowHand(), ["", "no route to host", ""]
+    hand.broken = True
+
+    def connect():
+        if reason := reasons.pop(0):
+            raise RuntimeError(reason)
+        return hand
+
+    thread = GripperThread(connect)
+    thread.want(0.0)
+    wait_for(lambda: thread.failure, "the failure")
+    with pytest.raises(RuntimeError, match="no route to host"):
+        thread.recover()
+    assert thread.failure == "the gripper did not recover: no route to host"
+    thread.stop()
+    hand.broken = False
+    thread.recover()
+    thread.want(0.0)
+    wait_for(lambda: hand.asked == ["close"], "the fingers")
+    assert thread.failure == ""
+    thread.close()
