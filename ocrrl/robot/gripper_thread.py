@@ -14,6 +14,7 @@ from ocrrl.robot.fault import GRIPPER_FAILED
 CLOSE_BELOW, OPEN_ABOVE = 0.4, 0.6
 SPEED = 0.1  # [m/s]
 FORCE = 30.0  # [N]
+STOPS_WITHIN = 0.1  # [s] a call that was under way
 # Grasping to the object's own width lifts nothing: to zero, and whatever stops the fingers on the way is held.
 GRASP_WIDTH, EPSILON_INNER, EPSILON_OUTER = 0.0, 0.005, MAX_GRIPPER_WIDTH
 
@@ -49,17 +50,25 @@ class GripperThread:
 
     def want(self, opening: float) -> None:
         """Close below `CLOSE_BELOW`, open above `OPEN_ABOVE`, stay in between; returns at once."""
-        wish = True if opening > OPEN_ABOVE else False if opening < CLOSE_BELOW else self._wish
         with self._changed:
-            if wish != self._wish:
-                self._wish = wish
-                self._changed.notify()
+            self._wish = True if opening > OPEN_ABOVE else False if opening < CLOSE_BELOW else self._wish
+            self._changed.notify_all()
 
     def stop(self) -> None:
-        """Stay as the fingers are."""
+        """Stay as the fingers are, and forget what they were asked for."""
         with self._changed:
-            self._wish = self._done
+            busy, follower = self._busy and not self._over, self._thread
+            self._wish = self._done = None
+            if busy:  # its call may end either way, or never, and says nothing any more
+                self._ended.set()
+                self._changed.notify_all()
+                assert self._hand is not None
+                self._follow_anew(self._hand)
         self._stop_fingers()
+        if busy:
+            follower.join(STOPS_WITHIN)
+            if follower.is_alive():  # it may have asked for them only after they were stopped
+                self._stop_fingers()
 
     def recover(self) -> None:
         """After a failure: connect to the hand anew, forget the failure and follow again; the fingers stay until they are asked.
@@ -80,7 +89,8 @@ class GripperThread:
         """End the thread; the fingers stay as they are."""
         with self._changed:
             self._over = True
-            self._changed.notify()
+            self._ended.set()
+            self._changed.notify_all()
         self._stop_fingers()
         self._thread.join(timeout=2.0)
 
@@ -89,9 +99,14 @@ class GripperThread:
         self._width = float(hand.width)
         self._hand = hand
         self._wish: bool | None = None  # open, closed, or as it is
-        self._done: bool | None = None
+        self._done: bool | None = None  # unknown while the fingers move, and after a stop
         self.failure = ""
-        self._thread = threading.Thread(target=self._follow, args=(hand,), name="gripper", daemon=True)
+        self._follow_anew(hand)
+
+    def _follow_anew(self, hand: Hand) -> None:
+        self._busy = False
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._follow, args=(hand, self._ended), name="gripper", daemon=True)
         self._thread.start()
 
     def _stop_fingers(self) -> None:
@@ -99,23 +114,35 @@ class GripperThread:
             with contextlib.suppress(Exception):
                 self._hand.stop()
 
-    def _follow(self, hand: Hand) -> None:
+    def _follow(self, hand: Hand, ended: threading.Event) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._over or self._wish != self._done, timeout=0.05)
-                if self._over:
+                self._changed.wait_for(lambda: ended.is_set() or self._asked, timeout=0.05)
+                if ended.is_set():
                     return
-                wish = self._wish
+                wish = self._wish if self._asked else None
+                if wish is not None:
+                    self._busy, self._done = True, None
+            failure = ""
             try:
-                if wish is not None and wish != self._done:
-                    if wish:
-                        hand.move(MAX_GRIPPER_WIDTH, SPEED)
-                    else:
-                        hand.grasp(GRASP_WIDTH, SPEED, FORCE, EPSILON_INNER, EPSILON_OUTER)
-                    self._done = wish
+                if wish:
+                    hand.move(MAX_GRIPPER_WIDTH, SPEED)
+                elif wish is not None:
+                    hand.grasp(GRASP_WIDTH, SPEED, FORCE, EPSILON_INNER, EPSILON_OUTER)
                 self._width = float(hand.width)
             except Exception as error:  # franky's exceptions share no base with Python's own
-                with self._changed:
-                    if wish == self._wish and not self._over:
-                        self.failure = f"{GRIPPER_FAILED}: {error}"
-                        return
+                failure = f"{GRIPPER_FAILED}: {error}"
+            with self._changed:
+                if ended.is_set():
+                    return
+                self._busy = False
+                if not failure:
+                    self._done = self._done if wish is None else wish
+                elif wish is None or wish == self._wish:
+                    self.failure = failure
+                    return
+
+    @property
+    def _asked(self) -> bool:
+        """Whether the fingers are to go where they are not."""
+        return self._wish is not None and self._wish != self._done

@@ -1,6 +1,8 @@
 """The hand follows the latest wish, whatever its calls do meanwhile, and never one from before a stop."""
 
+import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -81,4 +83,76 @@ def test_a_hand_that_does_not_come_back_is_told_with_the_new_reason_and_may_be_t
     thread.want(0.0)
     wait_for(lambda: hand.asked == ["close"], "the fingers")
     assert thread.failure == ""
+    thread.close()
+
+
+class StoppedHand(SlowHand):
+    """Its grasp goes on until `let_go`, and then ends as it does on a stop: `well`, or with an error."""
+
+    def __init__(self, well):
+        super().__init__()
+        self.well, self.closing, self.let_go = well, threading.Event(), threading.Event()
+
+    def grasp(self, width, speed, force, epsilon_inner, epsilon_outer):
+        self.asked.append("close")
+        self.closing.set()
+        assert self.let_go.wait(PATIENCE)
+        if not self.well:
+            raise RuntimeError("command aborted")
+        return True
+
+    def stop(self):
+        self.asked.append("stop")
+        self.let_go.set()
+        return True
+
+
+@pytest.mark.parametrize("well", [True, False])
+def test_after_a_stop_while_they_close_the_fingers_stay_until_they_are_asked_and_then_open(well):
+    hand = StoppedHand(well)
+    thread = GripperThread(lambda: hand)
+    thread.want(1.0)
+    wait_for(lambda: hand.asked == ["open"], "the fingers to open")
+    time.sleep(0.2)
+    thread.want(0.0)
+    assert hand.closing.wait(PATIENCE)
+    thread.stop()
+    time.sleep(0.3)
+    assert hand.asked == ["open", "close", "stop"] and thread.failure == ""
+    thread.want(0.5)
+    time.sleep(0.1)
+    assert hand.asked == ["open", "close", "stop"]
+    thread.want(1.0)
+    wait_for(lambda: hand.asked[3:] == ["open"], "the fingers to open after the stop")
+    assert thread.failure == ""
+    thread.close()
+
+
+def test_a_stop_that_comes_before_its_call_and_a_call_that_never_ends_keep_no_later_wish_waiting():
+    """franky-sim answers no grasp that was stopped."""
+    hand = StoppedHand(True)
+    hand.let_go = SimpleNamespace(wait=lambda patience: threading.Event().wait(), set=lambda: None)
+    thread = GripperThread(lambda: hand)
+    thread.want(0.0)
+    assert hand.closing.wait(PATIENCE)
+    begun = time.monotonic()
+    thread.stop()
+    assert time.monotonic() - begun < 1.0
+    assert hand.asked == ["close", "stop", "stop"]
+    thread.want(1.0)
+    wait_for(lambda: hand.asked[3:] == ["open"], "the fingers to open")
+    thread.close()
+
+
+def test_a_wish_that_is_taken_back_while_the_fingers_follow_it_is_followed_back():
+    hand = StoppedHand(True)
+    thread = GripperThread(lambda: hand)
+    thread.want(1.0)
+    wait_for(lambda: hand.asked == ["open"], "the fingers to open")
+    time.sleep(0.2)
+    thread.want(0.0)
+    assert hand.closing.wait(PATIENCE)
+    thread.want(1.0)
+    hand.let_go.set()
+    wait_for(lambda: hand.asked == ["open", "close", "open"], "the fingers to open again")
     thread.close()
