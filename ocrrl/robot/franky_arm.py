@@ -65,9 +65,10 @@ class FrankyArm:
         return Applied(command)
 
     def hold(self) -> None:
-        if self._tracker is not None:
+        tracker = self._tracker  # another thread that asks for the state may take it away
+        if tracker is not None:
             with self._connection.failures("the arm could not be told to hold"):
-                self._tracker.set_target(self._affine(self.state().gripper_pose))
+                tracker.set_target(self._affine(self.state().gripper_pose))
 
     def stop(self) -> None:
         with self._stopping:
@@ -152,7 +153,7 @@ class FrankyArm:
     def _track(self) -> Any:
         """The tracker, begun where the arm is."""
         self._require_going_on()
-        tracker = self._tracker  # another thread that asks for the state may take it away
+        tracker = self._tracker  # as in `hold`
         if tracker is None:
             tracker = self._tracker = self._franky.CartesianImpedanceTracker(
                 self._robot,

@@ -100,13 +100,13 @@ def test_the_arm_goes_where_it_is_told_holds_in_silence_and_is_stopped(arm):
         gate.command(ArmCommand(target, 1.0, gate.now(), 0.15))
         wait_for(lambda: any(fault.cause == "no_command" for fault in gate.faults), "the watchdog to hold")
         wait_for(lambda: gate.stopped, "the watchdog to stop")
-    assert gate.command(ArmCommand(target, 1.0, gate.now(), 0.15)).refused.startswith("stopped")
-    gate.recover()
-    drive(gate, target, steps=3)
-    gate.home(HOME_JOINTS)
-    wait_for(
-        lambda: np.linalg.norm((gate.state().gripper_pose - start.gripper_pose)[:3]) < 3e-3, "the arm to come home"
-    )
+        assert gate.command(ArmCommand(target, 1.0, gate.now(), 0.15)).refused.startswith("stopped")
+        gate.recover()
+        drive(gate, target, steps=3)
+        gate.home(HOME_JOINTS)
+        wait_for(
+            lambda: np.linalg.norm((gate.state().gripper_pose - start.gripper_pose)[:3]) < 3e-3, "the arm to come home"
+        )
 
 
 def test_the_hand_closes_and_opens_while_the_arm_moves(arm):
@@ -150,6 +150,16 @@ def test_after_a_motion_that_ended_unasked_nothing_is_followed_until_it_is_recov
         arm.home(HOME_JOINTS)
     gate.recover()
     drive(gate, here, steps=3)
+
+
+def test_a_motion_that_another_thread_ends_as_the_arm_is_told_to_hold_is_no_error(arm, monkeypatch):
+    gate = SafetyGate(arm, SafetyLimits(), FR3, lambda: True)
+    drive(gate, gate.state().gripper_pose, steps=3)
+    reads = [arm._tracker]  # the first one; then it is gone
+    taken_away = property(lambda self: reads.pop() if reads else None, lambda self, tracker: None)
+    monkeypatch.setattr(type(arm), "_tracker", taken_away, raising=False)
+    arm.hold()
+    assert reads == []
 
 
 def go_away(gate, joint):
