@@ -73,10 +73,12 @@ class FrankyArm:
     def stop(self) -> None:
         with self._stopping:
             self._stops += 1
-        self._gripper.stop()
-        with self._connection.failures("the arm could not be stopped"):
-            self._end_tracking()
-            self._robot.stop()
+        try:
+            with self._connection.failures("the arm could not be stopped"):
+                self._end_tracking()
+                self._robot.stop()
+        finally:
+            self._gripper.stop()
 
     def recover(self) -> None:
         stops = self._stops  # one that comes meanwhile stands

@@ -162,6 +162,22 @@ def test_a_motion_that_another_thread_ends_as_the_arm_is_told_to_hold_is_no_erro
     assert reads == []
 
 
+def test_the_arm_is_stopped_before_its_hand_and_the_hand_though_the_arm_fails(arm, monkeypatch):
+    asked, stop = [], arm._robot.stop
+    monkeypatch.setattr(arm._robot, "stop", lambda: asked.append("arm") or stop())
+    monkeypatch.setattr(arm._gripper, "stop", lambda: asked.append("hand"))
+    arm.stop()
+    assert asked == ["arm", "hand"]
+
+    def fails():
+        raise RuntimeError("connection lost")
+
+    monkeypatch.setattr(arm._robot, "stop", fails)
+    with pytest.raises(RuntimeError, match="the arm could not be stopped: connection lost"):
+        arm.stop()
+    assert asked == ["arm", "hand", "hand"]
+
+
 def go_away(gate, joint):
     """An arm at rest, its first joint turned by `joint` [rad], that follows."""
     away = np.array(HOME_JOINTS) + np.array([joint, 0, 0, 0, 0, 0, 0])
