@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ocrrl.interface import rotations
-from ocrrl.robot.arm import Applied, ArmCommand, ArmState
+from ocrrl.robot.arm import READY, Applied, ArmCommand, ArmState
 from ocrrl.robot.cell_file import ArmSection
 from ocrrl.robot.fr3 import HAND_YAW, TCP
 from ocrrl.robot.franky_reader import FrankyReader, connect, measured
@@ -133,9 +133,7 @@ class FrankyArm:
         return hand
 
     def _mode(self, state: Any) -> str:
-        """READY, or why not."""
-        if self._gripper.failure:
-            return self._gripper.failure
+        """READY, or why not: the arm's own reason before its hand's."""
         tracker = self._tracker
         try:
             self._robot.poll_motion()  # asynchronous errors show only here
@@ -145,7 +143,8 @@ class FrankyArm:
             self._note_end(error)
         if self._ended:
             return self._ended
-        return self._connection.mode(state)
+        mode = self._connection.mode(state)
+        return self._gripper.failure or READY if mode == READY else mode
 
     def _note_end(self, reason: object) -> None:
         """Keep the first reason: it is the cause."""

@@ -273,3 +273,12 @@ def test_recovering_the_arm_brings_back_its_hand(arm):
     assert gate.state().mode == READY
     drive(gate, here, opening=0.0, steps=30)
     wait_for(lambda: gate.state().gripper_width < 0.01, "the hand to close")
+
+
+def test_a_motion_that_ended_together_with_the_hand_is_told_as_the_arms(arm):
+    gate = SafetyGate(arm, SafetyLimits(), FR3, lambda: True)
+    drive(gate, gate.state().gripper_pose, steps=3)
+    arm._gripper.failure = "the gripper failed: no more air"
+    arm._robot.stop()
+    wait_for(lambda: "its motion ended" in gate.state().mode, "the motion to end")
+    assert "gripper" not in gate.state().mode
