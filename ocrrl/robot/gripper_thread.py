@@ -1,6 +1,7 @@
-"""The Franka Hand in a thread of its own: its calls block for as long as the fingers move, and only the latest wish counts.
+"""The Franka Hand in two threads of its own, one that moves the fingers and one that reads how far they are open.
 
-An opening in [0, 1] becomes a grasp or an opening with hysteresis, so that a hand between the two does not flutter.
+Its calls block for as long as the fingers move, and only the latest wish counts; reading does not wait for them. An opening
+in [0, 1] becomes a grasp or an opening with hysteresis, so that a hand between the two does not flutter.
 """
 
 import contextlib
@@ -14,6 +15,8 @@ from ocrrl.robot.fault import GRIPPER_FAILED
 CLOSE_BELOW, OPEN_ABOVE = 0.4, 0.6
 SPEED = 0.1  # [m/s]
 FORCE = 30.0  # [N]
+READ_EVERY = 0.02  # [s]
+ENDS_WITHIN = 2.0  # [s] a thread; franky gives up a reading after 1 s
 STOPS_WITHIN = 0.1  # [s] a call that was under way
 # Grasping to the object's own width lifts nothing: to zero, and whatever stops the fingers on the way is held.
 GRASP_WIDTH, EPSILON_INNER, EPSILON_OUTER = 0.0, 0.005, MAX_GRIPPER_WIDTH
@@ -45,7 +48,10 @@ class GripperThread:
 
     @property
     def width(self) -> float:
-        """The latest distance between the fingers [m]; asking for it does not wait for the hand."""
+        """The distance between the fingers [m] as last read; asking for it does not wait for the hand.
+
+        It is `READ_EVERY` and one reading old at most, moving or not, until the hand falls silent, which is a failure.
+        """
         return self._width
 
     def want(self, opening: float) -> None:
@@ -57,7 +63,7 @@ class GripperThread:
     def stop(self) -> None:
         """Stay as the fingers are, and forget what they were asked for."""
         with self._changed:
-            busy, follower = self._busy and not self._over, self._thread
+            busy, follower = self._busy and not self._disconnected.is_set(), self._follower
             self._wish = self._done = None
             if busy:  # its call may end either way, or never, and says nothing any more
                 self._ended.set()
@@ -77,7 +83,7 @@ class GripperThread:
         """
         if not self.failure or self._over:
             return
-        self._thread.join()
+        self._join()
         self._hand = None  # lets go of the old connection
         try:
             self._begin()
@@ -86,13 +92,12 @@ class GripperThread:
             raise
 
     def close(self) -> None:
-        """End the thread; the fingers stay as they are."""
+        """End the threads; the fingers stay as they are."""
         with self._changed:
             self._over = True
-            self._ended.set()
-            self._changed.notify_all()
+            self._disconnect()
         self._stop_fingers()
-        self._thread.join(timeout=2.0)
+        self._join()
 
     def _begin(self) -> None:
         hand = self._connect()
@@ -101,46 +106,74 @@ class GripperThread:
         self._wish: bool | None = None  # open, closed, or as it is
         self._done: bool | None = None  # unknown while the fingers move, and after a stop
         self.failure = ""
+        self._disconnected = threading.Event()
+        self._reader = threading.Thread(
+            target=self._read, args=(hand, self._disconnected), name="gripper width", daemon=True
+        )
+        self._reader.start()
         self._follow_anew(hand)
 
     def _follow_anew(self, hand: Hand) -> None:
         self._busy = False
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._follow, args=(hand, self._ended), name="gripper", daemon=True)
-        self._thread.start()
+        self._follower = threading.Thread(target=self._follow, args=(hand, self._ended), name="gripper", daemon=True)
+        self._follower.start()
+
+    def _disconnect(self) -> None:
+        self._disconnected.set()
+        self._ended.set()
+        self._changed.notify_all()
+
+    def _join(self) -> None:
+        self._reader.join(ENDS_WITHIN)
+        self._follower.join(ENDS_WITHIN)  # a call of it that never ends says nothing any more
 
     def _stop_fingers(self) -> None:
         if self._hand is not None:
             with contextlib.suppress(Exception):
                 self._hand.stop()
 
+    def _read(self, hand: Hand, disconnected: threading.Event) -> None:
+        while not disconnected.wait(READ_EVERY):
+            try:
+                width = float(hand.width)
+            except Exception as error:  # franky's exceptions share no base with Python's own
+                with self._changed:
+                    if not disconnected.is_set():
+                        self._fail(error)
+                return
+            with self._changed:
+                if not disconnected.is_set():
+                    self._width = width
+
     def _follow(self, hand: Hand, ended: threading.Event) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: ended.is_set() or self._asked, timeout=0.05)
+                self._changed.wait_for(lambda: ended.is_set() or self._asked)
                 if ended.is_set():
                     return
-                wish = self._wish if self._asked else None
-                if wish is not None:
-                    self._busy, self._done = True, None
-            failure = ""
+                wish, failure = self._wish, None
+                self._busy, self._done = True, None
             try:
                 if wish:
                     hand.move(MAX_GRIPPER_WIDTH, SPEED)
-                elif wish is not None:
+                else:
                     hand.grasp(GRASP_WIDTH, SPEED, FORCE, EPSILON_INNER, EPSILON_OUTER)
-                self._width = float(hand.width)
-            except Exception as error:  # franky's exceptions share no base with Python's own
-                failure = f"{GRIPPER_FAILED}: {error}"
+            except Exception as error:
+                failure = error
             with self._changed:
                 if ended.is_set():
                     return
                 self._busy = False
-                if not failure:
-                    self._done = self._done if wish is None else wish
-                elif wish is None or wish == self._wish:
-                    self.failure = failure
+                if failure is None:
+                    self._done = wish
+                elif wish == self._wish:
+                    self._fail(failure)
                     return
+
+    def _fail(self, error: Exception) -> None:
+        self.failure = f"{GRIPPER_FAILED}: {error}"
+        self._disconnect()
 
     @property
     def _asked(self) -> bool:

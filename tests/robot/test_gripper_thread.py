@@ -156,3 +156,94 @@ def test_a_wish_that_is_taken_back_while_the_fingers_follow_it_is_followed_back(
     hand.let_go.set()
     wait_for(lambda: hand.asked == ["open", "close", "open"], "the fingers to open again")
     thread.close()
+
+
+class MovingHand(SlowHand):
+    """Its grasp goes on for ever; the fingers are where the test says, or cannot be read."""
+
+    def __init__(self):
+        self.closing, self.readable, self.measured = threading.Event(), threading.Event(), 0.08
+        self.error = None
+        self.readable.set()
+        super().__init__()
+
+    @property
+    def width(self):
+        self.readable.wait(PATIENCE)
+        if self.error:
+            raise self.error
+        return self.measured
+
+    @width.setter
+    def width(self, width):
+        self.measured = width
+
+    def grasp(self, width, speed, force, epsilon_inner, epsilon_outer):
+        self.closing.set()
+        threading.Event().wait()
+
+
+def test_the_width_is_read_while_the_fingers_move():
+    hand = MovingHand()
+    thread = GripperThread(lambda: hand)
+    thread.want(0.0)
+    assert hand.closing.wait(PATIENCE)
+    ages = []
+    for width in (0.07, 0.05, 0.03, 0.01):
+        hand.measured = width
+        moved = time.monotonic()
+        wait_for(lambda width=width: thread.width == width, "the width")
+        ages.append(time.monotonic() - moved)
+    assert sorted(ages)[1] < 0.1, ages  # half of them, on a busy machine
+    thread.close()
+
+
+def test_asking_for_the_width_does_not_wait_for_the_hand():
+    hand = MovingHand()
+    thread = GripperThread(lambda: hand)
+    hand.readable.clear()
+    time.sleep(0.1)
+    hand.measured = 0.01
+    begun = time.monotonic()
+    assert thread.width == 0.08 and time.monotonic() - begun < 0.05
+    hand.readable.set()
+    wait_for(lambda: thread.width == 0.01, "the width")
+    thread.close()
+
+
+def test_a_hand_that_can_no_longer_be_read_while_its_fingers_move_is_told_and_connected_to_anew():
+    hand, well = MovingHand(), SlowHand()
+    hands = [hand, well]
+    thread = GripperThread(lambda: hands.pop(0))
+    thread.want(0.0)
+    assert hand.closing.wait(PATIENCE)
+    hand.error = OSError("UDP receive: Timeout")
+    wait_for(lambda: thread.failure, "the failure")
+    assert thread.failure == "the gripper failed: UDP receive: Timeout"
+    thread.stop()
+    assert thread.failure and not well.asked
+    well.width = 0.06
+    thread.recover()
+    assert thread.failure == "" and thread.width == 0.06
+    hand.error, hand.measured = None, 0.02  # the old connection
+    time.sleep(0.1)
+    assert thread.width == 0.06 and well.asked == []
+    thread.want(0.0)
+    wait_for(lambda: thread.width == 0.03, "the fingers")
+    thread.close()
+
+
+def test_closing_and_failing_end_both_threads():
+    def alive():
+        return {thread for thread in threading.enumerate() if thread.name.startswith("gripper")}
+
+    before, hand = alive(), SlowHand()
+    thread = GripperThread(lambda: hand)
+    assert len(alive() - before) == 2
+    thread.close()
+    assert not alive() - before
+    hand.broken = True
+    thread = GripperThread(lambda: hand)
+    thread.want(0.0)
+    wait_for(lambda: thread.failure and not alive() - before, "both threads to end")
+    thread.close()
