@@ -19,10 +19,11 @@ Cause = Literal[
     "held_too_long",
     "out_of_reach",
     "clock_stopped",
+    "watch_failed",
 ]
 
-TECHNICAL: frozenset[Cause] = frozenset({"stale_state", "out_of_reach", "clock_stopped"})
-"""Causes that are the connection's or the clock's, whatever the arm was commanded."""
+TECHNICAL: frozenset[Cause] = frozenset({"stale_state", "out_of_reach", "clock_stopped", "watch_failed"})
+"""Causes that are the connection's, the clock's or the watch's, whatever the arm was commanded."""
 GRIPPER_FAILED = "the gripper failed"
 """Begins the mode of an arm whose hand no longer follows."""
 LOST_MESSAGES = "communication_constraints_violation"

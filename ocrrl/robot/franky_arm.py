@@ -1,18 +1,19 @@
 """The FR3 through franky: a Cartesian impedance tracker that follows the latest target, on the robot's own clock.
 
 Its tracker holds the last target for ever, so it stands behind a `SafetyGate`, whose watchdog does not. The robot takes a
-target for its own end effector, so that one must be ours: it is compared at the start. After a motion that ended unasked (a
-reflex, a user stop, lost commands) nothing is followed until `recover`, whatever mode the robot is in by then.
+target for its own end effector, so that one must be ours: it is compared at the start. After `stop`, or a motion that ended
+unasked (a reflex, a user stop, lost commands), no motion begins until `recover`, whatever mode the robot is in by then.
 """
 
 import contextlib
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ocrrl.interface import rotations
-from ocrrl.robot.arm import Applied, ArmCommand, ArmState
+from ocrrl.robot.arm import READY, Applied, ArmCommand, ArmState
 from ocrrl.robot.cell_file import ArmSection
 from ocrrl.robot.fr3 import HAND_YAW, TCP
 from ocrrl.robot.franky_reader import FrankyReader, connect, measured
@@ -21,6 +22,7 @@ from ocrrl.robot.gripper_thread import GripperThread
 TRANSLATIONAL_STIFFNESS = 1500.0  # [N/m]
 ROTATIONAL_STIFFNESS = 60.0  # [Nm/rad]
 HOMING_SPEED = 0.15  # of the robot's limits
+STOP_WITHIN = 0.05  # [s] on the way home
 HOMED_WIDTH = 0.07  # [m] that a hand which was homed knows it can open at least
 NOT_HOMED = "the hand of {host} must be homed, its fingers know {width:.3f} m of travel: Desk, end effector, homing"
 END_EFFECTOR_TOLERANCE = 0.002  # [m]
@@ -44,6 +46,8 @@ class FrankyArm:
         self._gripper = GripperThread(self._homed_hand)
         self._tracker: Any = None
         self._ended = ""  # why the last motion ended unasked
+        self._stops = self._recovered_stops = 0
+        self._stopping = threading.Lock()  # the fingers are asked for nothing after a stop
         self._reader = FrankyReader(self._connection)
 
     def now(self) -> float:
@@ -61,32 +65,39 @@ class FrankyArm:
         return Applied(command)
 
     def hold(self) -> None:
-        if self._tracker is not None:
+        tracker = self._tracker  # another thread that asks for the state may take it away
+        if tracker is not None:
             with self._connection.failures("the arm could not be told to hold"):
-                self._tracker.set_target(self._affine(self.state().gripper_pose))
+                tracker.set_target(self._affine(self.state().gripper_pose))
 
     def stop(self) -> None:
-        self._gripper.stop()
-        with self._connection.failures("the arm could not be stopped"):
-            self._end_tracking()
-            self._robot.stop()
+        with self._stopping:
+            self._stops += 1
+        try:
+            with self._connection.failures("the arm could not be stopped"):
+                self._end_tracking()
+                self._robot.stop()
+        finally:
+            self._gripper.stop()
 
     def recover(self) -> None:
+        stops = self._stops  # one that comes meanwhile stands
         with self._connection.failures("the arm did not recover"):
             self._end_tracking()
             if not self._robot.recover_from_errors():
                 raise RuntimeError(f"its errors remain: {self._mode(self._robot.state)}; look at Desk, and at the arm")
             self._gripper.recover()
-            self._ended = ""
+            self._ended, self._recovered_stops = "", stops
 
     def home(self, joint_positions: Sequence[float]) -> None:
         with self._connection.failures("the arm did not come home"):
-            self._end_tracking()
-            self._require_going_on()
-            self._gripper.want(1.0)
+            self._end_tracking()  # it waits until the arm rests, and meanwhile a stop may come
+            with self._stopping:
+                self._require_going_on()
+                self._gripper.want(1.0)
             motion = self._franky.JointMotion(list(joint_positions), relative_dynamics_factor=HOMING_SPEED)
             try:
-                self._robot.move(motion)
+                self._move(motion)
             except (self._franky.Exception, RuntimeError) as error:
                 self._note_end(error)
             self._require_going_on()  # whoever asked for the state meanwhile may have been told of the error in our place
@@ -95,6 +106,22 @@ class FrankyArm:
         with contextlib.suppress(RuntimeError):
             self.stop()
         self._gripper.close()
+
+    @property
+    def _stopped(self) -> bool:
+        return self._stops != self._recovered_stops
+
+    def _move(self, motion: Any) -> None:
+        """Move, and wait for its end; the robot passes over a stop that comes before a motion has begun, so it is told again."""
+        try:
+            self._robot.move(motion, asynchronous=True)
+            while not self._robot.join_motion(STOP_WITHIN):
+                if self._stopped:
+                    with contextlib.suppress(self._franky.Exception, RuntimeError):  # told by whoever stopped it first
+                        self._robot.stop()
+        except KeyboardInterrupt:
+            self._robot.stop()
+            raise
 
     def _homed_hand(self) -> Any:
         host = self._connection.host
@@ -106,9 +133,7 @@ class FrankyArm:
         return hand
 
     def _mode(self, state: Any) -> str:
-        """READY, or why not."""
-        if self._gripper.failure:
-            return self._gripper.failure
+        """READY, or why not: the arm's own reason before its hand's."""
         tracker = self._tracker
         try:
             self._robot.poll_motion()  # asynchronous errors show only here
@@ -118,7 +143,8 @@ class FrankyArm:
             self._note_end(error)
         if self._ended:
             return self._ended
-        return self._connection.mode(state)
+        mode = self._connection.mode(state)
+        return self._gripper.failure or READY if mode == READY else mode
 
     def _note_end(self, reason: object) -> None:
         """Keep the first reason: it is the cause."""
@@ -128,7 +154,7 @@ class FrankyArm:
     def _track(self) -> Any:
         """The tracker, begun where the arm is."""
         self._require_going_on()
-        tracker = self._tracker  # another thread that asks for the state may take it away
+        tracker = self._tracker  # as in `hold`
         if tracker is None:
             tracker = self._tracker = self._franky.CartesianImpedanceTracker(
                 self._robot,
@@ -138,8 +164,8 @@ class FrankyArm:
         return tracker
 
     def _require_going_on(self) -> None:
-        if self._ended:
-            raise RuntimeError(f"{self._ended}; it must be recovered first")
+        if self._ended or self._stopped:
+            raise RuntimeError(f"{self._ended or 'it was stopped'}; it must be recovered first")
 
     def _end_tracking(self) -> None:
         """Bring a motion to its end; one that had ended by itself is noted, and no reason to go no further."""

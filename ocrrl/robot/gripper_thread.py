@@ -1,6 +1,7 @@
-"""The Franka Hand in a thread of its own: its calls block for as long as the fingers move, and only the latest wish counts.
+"""The Franka Hand in two threads of its own, one that moves the fingers and one that reads how far they are open.
 
-An opening in [0, 1] becomes a grasp or an opening with hysteresis, so that a hand between the two does not flutter.
+Its calls block for as long as the fingers move, and only the latest wish counts; reading does not wait for them. An opening
+in [0, 1] becomes a grasp or an opening with hysteresis, so that a hand between the two does not flutter.
 """
 
 import contextlib
@@ -14,6 +15,9 @@ from ocrrl.robot.fault import GRIPPER_FAILED
 CLOSE_BELOW, OPEN_ABOVE = 0.4, 0.6
 SPEED = 0.1  # [m/s]
 FORCE = 30.0  # [N]
+READ_EVERY = 0.02  # [s]
+ENDS_WITHIN = 2.0  # [s] a thread; franky gives up a reading after 1 s
+STOPS_WITHIN = 0.1  # [s] a call that was under way
 # Grasping to the object's own width lifts nothing: to zero, and whatever stops the fingers on the way is held.
 GRASP_WIDTH, EPSILON_INNER, EPSILON_OUTER = 0.0, 0.005, MAX_GRIPPER_WIDTH
 
@@ -44,22 +48,33 @@ class GripperThread:
 
     @property
     def width(self) -> float:
-        """The latest distance between the fingers [m]; asking for it does not wait for the hand."""
+        """The distance between the fingers [m] as last read; asking for it does not wait for the hand.
+
+        It is `READ_EVERY` and one reading old at most, moving or not, until the hand falls silent, which is a failure.
+        """
         return self._width
 
     def want(self, opening: float) -> None:
         """Close below `CLOSE_BELOW`, open above `OPEN_ABOVE`, stay in between; returns at once."""
-        wish = True if opening > OPEN_ABOVE else False if opening < CLOSE_BELOW else self._wish
         with self._changed:
-            if wish != self._wish:
-                self._wish = wish
-                self._changed.notify()
+            self._wish = True if opening > OPEN_ABOVE else False if opening < CLOSE_BELOW else self._wish
+            self._changed.notify_all()
 
     def stop(self) -> None:
-        """Stay as the fingers are."""
+        """Stay as the fingers are, and forget what they were asked for."""
         with self._changed:
-            self._wish = self._done
+            busy, follower = self._busy and not self._disconnected.is_set(), self._follower
+            self._wish = self._done = None
+            if busy:  # its call may end either way, or never, and says nothing any more
+                self._ended.set()
+                self._changed.notify_all()
+                assert self._hand is not None
+                self._follow_anew(self._hand)
         self._stop_fingers()
+        if busy:
+            follower.join(STOPS_WITHIN)
+            if follower.is_alive():  # it may have asked for them only after they were stopped
+                self._stop_fingers()
 
     def recover(self) -> None:
         """After a failure: connect to the hand anew, forget the failure and follow again; the fingers stay until they are asked.
@@ -68,7 +83,7 @@ class GripperThread:
         """
         if not self.failure or self._over:
             return
-        self._thread.join()
+        self._join()
         self._hand = None  # lets go of the old connection
         try:
             self._begin()
@@ -77,45 +92,90 @@ class GripperThread:
             raise
 
     def close(self) -> None:
-        """End the thread; the fingers stay as they are."""
+        """End the threads; the fingers stay as they are."""
         with self._changed:
             self._over = True
-            self._changed.notify()
+            self._disconnect()
         self._stop_fingers()
-        self._thread.join(timeout=2.0)
+        self._join()
 
     def _begin(self) -> None:
         hand = self._connect()
         self._width = float(hand.width)
         self._hand = hand
         self._wish: bool | None = None  # open, closed, or as it is
-        self._done: bool | None = None
+        self._done: bool | None = None  # unknown while the fingers move, and after a stop
         self.failure = ""
-        self._thread = threading.Thread(target=self._follow, args=(hand,), name="gripper", daemon=True)
-        self._thread.start()
+        self._disconnected = threading.Event()
+        self._reader = threading.Thread(
+            target=self._read, args=(hand, self._disconnected), name="gripper width", daemon=True
+        )
+        self._reader.start()
+        self._follow_anew(hand)
+
+    def _follow_anew(self, hand: Hand) -> None:
+        self._busy = False
+        self._ended = threading.Event()
+        self._follower = threading.Thread(target=self._follow, args=(hand, self._ended), name="gripper", daemon=True)
+        self._follower.start()
+
+    def _disconnect(self) -> None:
+        self._disconnected.set()
+        self._ended.set()
+        self._changed.notify_all()
+
+    def _join(self) -> None:
+        self._reader.join(ENDS_WITHIN)
+        self._follower.join(ENDS_WITHIN)  # a call of it that never ends says nothing any more
 
     def _stop_fingers(self) -> None:
         if self._hand is not None:
             with contextlib.suppress(Exception):
                 self._hand.stop()
 
-    def _follow(self, hand: Hand) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._over or self._wish != self._done, timeout=0.05)
-                if self._over:
-                    return
-                wish = self._wish
+    def _read(self, hand: Hand, disconnected: threading.Event) -> None:
+        while not disconnected.wait(READ_EVERY):
             try:
-                if wish is not None and wish != self._done:
-                    if wish:
-                        hand.move(MAX_GRIPPER_WIDTH, SPEED)
-                    else:
-                        hand.grasp(GRASP_WIDTH, SPEED, FORCE, EPSILON_INNER, EPSILON_OUTER)
-                    self._done = wish
-                self._width = float(hand.width)
+                width = float(hand.width)
             except Exception as error:  # franky's exceptions share no base with Python's own
                 with self._changed:
-                    if wish == self._wish and not self._over:
-                        self.failure = f"{GRIPPER_FAILED}: {error}"
-                        return
+                    if not disconnected.is_set():
+                        self._fail(error)
+                return
+            with self._changed:
+                if not disconnected.is_set():
+                    self._width = width
+
+    def _follow(self, hand: Hand, ended: threading.Event) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: ended.is_set() or self._asked)
+                if ended.is_set():
+                    return
+                wish, failure = self._wish, None
+                self._busy, self._done = True, None
+            try:
+                if wish:
+                    hand.move(MAX_GRIPPER_WIDTH, SPEED)
+                else:
+                    hand.grasp(GRASP_WIDTH, SPEED, FORCE, EPSILON_INNER, EPSILON_OUTER)
+            except Exception as error:
+                failure = error
+            with self._changed:
+                if ended.is_set():
+                    return
+                self._busy = False
+                if failure is None:
+                    self._done = wish
+                elif wish == self._wish:
+                    self._fail(failure)
+                    return
+
+    def _fail(self, error: Exception) -> None:
+        self.failure = f"{GRIPPER_FAILED}: {error}"
+        self._disconnect()
+
+    @property
+    def _asked(self) -> bool:
+        """Whether the fingers are to go where they are not."""
+        return self._wish is not None and self._wish != self._done

@@ -10,20 +10,17 @@ Every fault is kept with its cause.
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from contextlib import suppress
 
 import numpy as np
 
-from ocrrl.interface import rotations
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.robot.arm import READY, Applied, Arm, ArmCommand, ArmState
 from ocrrl.robot.fault import Cause, Fault
-from ocrrl.robot.pulled_back import pulled_towards
+from ocrrl.robot.pulled_back import within_limits
 from ocrrl.robot.safety_limits import SafetyLimits
-
-QUATERNION_TOLERANCE = 1e-3  # of a unit quaternion's length
-LONGEST_STEP = 2.0 / CONTROL_HZ  # [s] that a command may make up for at most, after a pause
+from ocrrl.robot.unsafe_targets import joint_limit, unsafe_target
 
 
 class SafetyGate:
@@ -40,11 +37,12 @@ class SafetyGate:
         """`enabled` says whether the operator lets the arm move now; `on_fault` gets each fault as it happens."""
         self._arm, self._limits, self._kinematics = arm, limits, kinematics
         self._enabled, self._on_fault = enabled, on_fault
+        self._watched: Callable[[], bool] = lambda: True
         self._lock = threading.RLock()
         self._followed: ArmCommand | None = None
         self._held_since: float | None = None
         self._stopped = self._homing = False
-        self._stopped_by = "on demand"
+        self._stopped_by, self._stops = "on demand", 0
         self.stopped_for: Cause | None = None
         """What it was stopped for; of one that had held for too long, what it had held for. None if stopped on demand."""
         self._held_for: Cause | None = None
@@ -73,8 +71,9 @@ class SafetyGate:
                 now, state = self._arm.now(), self._arm.state()
                 refusal = self._refusal(command, state, now)
                 if refusal is None:
-                    within, changed = self._within_limits(command, state, now)
-                    refusal = self._joint_refusal(within, state)
+                    since = 1.0 / CONTROL_HZ if self._followed is None else now - self._followed.issued
+                    within, changed = within_limits(command, self._limits, self._reference(state), state, since)
+                    refusal = joint_limit(within, state, self._kinematics, self._limits.joint_inset)
                 if refusal is not None:
                     return self._refuse(now, *refusal)
                 self._arm.command(within)
@@ -86,6 +85,9 @@ class SafetyGate:
     def watch(self) -> None:
         """Hold an arm that has no good command any more, stop one that has held for longer than `hold_before_stop`."""
         with self._lock:
+            if self._homing and self._stopped:  # a motion may have begun as the stop came
+                with suppress(RuntimeError):  # told when it was stopped
+                    self._arm.stop()
             if not self._moves:
                 return
             try:
@@ -110,6 +112,20 @@ class SafetyGate:
             if self._moves:
                 self._stop(self._last_time(), "clock_stopped", "the arm's clock stands still")
 
+    def watch_failed(self, error: BaseException) -> None:
+        """Stop an arm that could not be looked at because of `error`."""
+        failure = f"{type(error).__name__}: {error}"
+        with self._lock:
+            if not self._stopped:
+                self._stop(self._last_time(), "watch_failed", failure)
+                return
+            told = failure in self._stopped_by
+            self._halt(self._stopped_by if told else f"{self._stopped_by}; watch_failed: {failure}", self.stopped_for)
+
+    def watched_while(self, watched: Callable[[], bool]) -> None:
+        """From now on the arm recovers and goes home only while `watched` says that somebody calls `watch`."""
+        self._watched = watched
+
     def hold(self) -> None:
         """Come to rest: the arm holds and waits for the next command, however long."""
         with self._lock:
@@ -119,30 +135,37 @@ class SafetyGate:
     def stop(self) -> None:
         """End all motion; nothing is followed until `recover`."""
         with self._lock:
-            self._followed, self._held_since, self._stopped = None, None, True
-            self._stopped_by, self.stopped_for = "on demand", None
-            self._arm.stop()
+            self._halt("on demand", None)
 
     def recover(self) -> None:
-        """Be ready again; raises RuntimeError when the operator has not enabled motion."""
+        """Be ready again; raises RuntimeError when the operator has not enabled motion, or nobody watches the arm."""
         self._require_enabled("recover")
+        stops = self._stops
         self._arm.recover()
         with self._lock:
+            if self._stops != stops:
+                raise RuntimeError(f"the arm was stopped again while it recovered ({self._stopped_by})")
             self._followed, self._held_since, self._stopped = None, None, False
 
     def home(self, joint_positions: Sequence[float]) -> None:
-        """Go to `joint_positions` (7,) [rad]; raises RuntimeError when the operator has not enabled motion or the arm was stopped."""
+        """Go to `joint_positions` (7,) [rad].
+
+        Raises RuntimeError when the operator has not enabled motion, nobody watches, or the arm was stopped before or is on
+        the way.
+        """
         self._require_enabled("home")
-        if self._stopped:
-            raise RuntimeError("an arm that was stopped must be recovered before it goes home")
-        if (mode := self._arm.state().mode) != READY:
-            raise RuntimeError(f"an arm that goes home must be {READY}, got {mode}")
         with self._lock:
+            if self._stopped:
+                raise RuntimeError("an arm that was stopped must be recovered before it goes home")
+            if (mode := self._arm.state().mode) != READY:
+                raise RuntimeError(f"an arm that goes home must be {READY}, got {mode}")
             self._followed, self._held_since, self._homing = None, None, True
         try:
             self._arm.home(joint_positions)  # it takes seconds, in which another thread must be able to stop the arm
         finally:
             self._homing = False
+        if self._stopped:
+            raise RuntimeError(f"the arm was stopped on its way home ({self._stopped_by})")
 
     def close(self) -> None:
         """Stop and let go of the arm."""
@@ -155,6 +178,8 @@ class SafetyGate:
     def _require_enabled(self, what: str) -> None:
         if not self._enabled():
             raise RuntimeError(f"motion must be enabled by the operator before {what}, it is not")
+        if not self._watched():
+            raise RuntimeError(f"the arm must be watched before {what}, its watchdog has ended: open the cell anew")
 
     def _refusal(self, command: ArmCommand, state: ArmState, now: float) -> tuple[Cause, str] | None:
         """Why `command` cannot be followed at all."""
@@ -168,28 +193,7 @@ class SafetyGate:
         alive = min(command.time_to_live, limits.max_time_to_live)
         if not 0.0 <= now - command.issued <= alive:
             return "stale_command", f"issued {now - command.issued:.3f} s ago, it may be 0 to {alive:.3f} s old"
-        numbers = np.concatenate([command.pose, [command.opening]])
-        if numbers.shape != (8,) or not np.isfinite(numbers).all():
-            return "not_finite", f"pose and opening must be 8 finite numbers, got {numbers.tolist()}"
-        length = float(np.linalg.norm(command.pose[3:]))
-        if abs(length - 1.0) > QUATERNION_TOLERANCE:
-            return "not_a_rotation", f"the quaternion's length must be 1, got {length:.4f}"
-        outside = command.pose[:3] - np.clip(command.pose[:3], limits.workspace_low, limits.workspace_high)
-        if np.linalg.norm(outside) > limits.workspace_margin:
-            return "workspace", f"{command.pose[:3].round(3).tolist()} m is {np.linalg.norm(outside):.3f} m outside"
-        reference = self._reference(state)
-        jump = float(np.linalg.norm(command.pose[:3] - reference[:3]))
-        turn = float(np.linalg.norm(rotations.turn_between(reference[3:], command.pose[3:])))
-        if jump > limits.max_jump or turn > limits.max_rotation_jump:
-            return (
-                "jump",
-                f"{jump:.3f} m and {turn:.2f} rad from the last target, at most {limits.max_jump} and {limits.max_rotation_jump}",
-            )
-        approach = rotations.rotate(command.pose[3:], np.array([0.0, 0.0, 1.0]))
-        tilt = float(np.arccos(np.clip(-approach[2], -1.0, 1.0)))
-        if tilt > limits.max_tilt:
-            return "tilt", f"{tilt:.2f} rad from straight down, at most {limits.max_tilt}"
-        return None
+        return unsafe_target(command, limits, self._reference(state))
 
     def _unfit(self, state: ArmState, now: float) -> tuple[Cause, str] | None:
         """Why the arm cannot follow anything now."""
@@ -214,41 +218,6 @@ class SafetyGate:
         """What the next target goes on from."""
         return state.gripper_pose if self._followed is None else self._followed.pose
 
-    def _within_limits(self, command: ArmCommand, state: ArmState, now: float) -> tuple[ArmCommand, tuple[str, ...]]:
-        """`command` pulled back into the box, then to the speed limits, then onto the leash."""
-        limits, changed = self._limits, []
-        position = np.clip(command.pose[:3], limits.workspace_low, limits.workspace_high)
-        if (position != command.pose[:3]).any():
-            changed.append("workspace")
-        pose = np.concatenate([position, rotations.normalise(command.pose[3:])])
-        since = 1.0 / CONTROL_HZ if self._followed is None else now - self._followed.issued
-        time = min(max(since, 0.0), LONGEST_STEP)
-        steps = (limits.max_speed * time, limits.max_rotation_speed * time)
-        for name, origin, bounds in (
-            ("speed", self._reference(state), steps),
-            ("leash", state.gripper_pose, (limits.leash, limits.rotation_leash)),
-        ):
-            pulled = pulled_towards(origin, pose, *bounds)
-            if not np.allclose(pulled, pose, rtol=0.0, atol=1e-9):
-                changed.append(name)
-            pose = pulled
-        opening = float(np.clip(command.opening, 0.0, 1.0))
-        alive = min(command.time_to_live, limits.max_time_to_live)
-        return replace(command, pose=pose, opening=opening, time_to_live=alive), tuple(changed)
-
-    def _joint_refusal(self, command: ArmCommand, state: ArmState) -> tuple[Cause, str] | None:
-        """Whether a joint would come nearer than `joint_inset` to a limit, and not be on its way back from there."""
-        q = state.joint_positions
-        ahead = self._kinematics.step_towards(q[None], command.pose[None])[0]
-        low, high = self._kinematics.joint_limits.T
-        inset = self._limits.joint_inset
-        beyond = ((ahead < low + inset) & (ahead < q)) | ((ahead > high - inset) & (ahead > q))
-        if beyond.any():
-            joint = int(np.flatnonzero(beyond)[0])
-            bounds = f"{low[joint] + inset:.2f} to {high[joint] - inset:.2f}"
-            return "joint_limit", f"joint {joint + 1} would come to {ahead[joint]:.2f} rad, it may be {bounds}"
-        return None
-
     def _refuse(self, now: float, cause: Cause, detail: str) -> Applied:
         """Hold from now on, and say why; a stopped arm stays stopped."""
         if self._stopped:
@@ -256,13 +225,16 @@ class SafetyGate:
         elif cause == "not_ready":  # a reflex, a user stop: a person looks before anything moves again
             self._stop(now, cause, detail)
         else:
-            self._report(now, cause, detail)
+            lost = None
             if self._held_since is None:  # told again at each refusal, a compliant arm would sink
                 self._followed, self._held_since, self._held_for = None, now, cause
                 try:
                     self._arm.hold()
                 except RuntimeError as error:
-                    self._stop(now, "out_of_reach", f"the arm could not be told to hold: {error}")
+                    lost = error
+            self._report(now, cause, detail)
+            if lost is not None:
+                self._stop(now, "out_of_reach", f"the arm could not be told to hold: {lost}")
         return Applied(None, refused=f"{cause}: {detail}")
 
     def _lose(self, error: RuntimeError) -> Applied:
@@ -275,14 +247,21 @@ class SafetyGate:
         return Applied(None, refused=f"out_of_reach: {detail}")
 
     def _stop(self, now: float, cause: Cause, detail: str) -> None:
-        self._report(now, cause, detail)
-        self._followed, self._held_since, self._stopped = None, None, True
-        self._stopped_by = f"{cause}: {detail}"
-        self.stopped_for = self._held_for if cause == "held_too_long" else cause
+        lost = None
         try:
-            self._arm.stop()
+            self._halt(f"{cause}: {detail}", self._held_for if cause == "held_too_long" else cause)
         except RuntimeError as error:
-            self._report(now, "out_of_reach", f"the arm could not be told to stop: {error}")
+            lost = error
+        finally:
+            self._report(now, cause, detail)
+        if lost is not None:
+            self._report(now, "out_of_reach", f"the arm could not be told to stop: {lost}")
+
+    def _halt(self, stopped_by: str, stopped_for: Cause | None) -> None:
+        """Stop the arm before anything that may fail is done about it."""
+        self._followed, self._held_since, self._stopped = None, None, True
+        self._stopped_by, self.stopped_for, self._stops = stopped_by, stopped_for, self._stops + 1
+        self._arm.stop()
 
     def _report(self, now: float, cause: Cause, detail: str) -> None:
         fault = Fault(now, cause, detail)
@@ -292,5 +271,5 @@ class SafetyGate:
     def _last_time(self) -> float:
         try:
             return self._arm.now()
-        except RuntimeError:
+        except Exception:
             return self.faults[-1].time if self.faults else 0.0

@@ -1,6 +1,7 @@
 """A thread that looks at a safety gate once a control period, whatever the one who commands it is doing."""
 
 import threading
+from contextlib import suppress
 
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.robot.safety_gate import SafetyGate
@@ -9,7 +10,10 @@ CLOCK_STANDS_STILL = 0.5  # [s] of wall time; the arm's own clock cannot tell th
 
 
 class Watchdog:
-    """Watches `gate` until it is closed, or until the end of its `with`; then, however that came, the arm is stopped."""
+    """Watches `gate` until it is closed, or until the end of its `with`; then, however that came, the arm is stopped for good.
+
+    A look that fails stops the arm; the next one comes all the same.
+    """
 
     def __init__(self, gate: SafetyGate, period: float = 0.5 / CONTROL_HZ) -> None:
         """`period` [s] between two looks; half a control period, so that a lapse is seen within one."""
@@ -18,6 +22,7 @@ class Watchdog:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
         self._thread.start()
+        gate.watched_while(self._thread.is_alive)
 
     def close(self) -> None:
         """End the watch, and stop the arm."""
@@ -41,9 +46,9 @@ class Watchdog:
                 last = now
                 if still >= self._still_looks:
                     self._gate.clock_stands_still()
-            except BaseException:
-                self._gate.stop()
-                raise
+            except BaseException as error:  # whatever it is, somebody has to go on looking
+                with suppress(BaseException):  # the arm is stopped first, or its failing to was told
+                    self._gate.watch_failed(error)
 
     def _time(self) -> float | None:
         try:

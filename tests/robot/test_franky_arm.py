@@ -2,28 +2,25 @@
 
 import subprocess
 import sys
+import threading
 import time
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from ocrrl.interface import rotations
-from ocrrl.interface.observations import MAX_GRIPPER_WIDTH
 from ocrrl.interface.tabletop_tasks import HOME_JOINTS
 from ocrrl.robot.arm import READY, ArmCommand
 from ocrrl.robot.cell_file import ArmSection
-from ocrrl.robot.fr3 import FR3, HAND_YAW, TCP
+from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.gripper_thread import GripperThread
 from ocrrl.robot.safety_gate import SafetyGate
 from ocrrl.robot.safety_limits import SafetyLimits
 from ocrrl.robot.watchdog import Watchdog
+from tests.robot.slow_hand import SlowHand
 
 franky = pytest.importorskip("franky")
 PATIENCE = 60.0  # [s] of wall time, on a busy machine
-OUR_HAND = SimpleNamespace(
-    translation=[0.0, 0.0, TCP], quaternion=[0.0, 0.0, np.sin(HAND_YAW / 2), np.cos(HAND_YAW / 2)]
-)
 
 
 @pytest.fixture
@@ -43,22 +40,6 @@ def arm(server):
     arm = FrankyArm(ArmSection(server.stdout.readline().strip(), enforce_realtime=False))
     yield arm
     arm.close()
-
-
-def test_a_hand_that_was_not_homed_is_refused_with_what_to_do(monkeypatch):
-    from ocrrl.robot.franky_arm import FrankyArm
-
-    class Hand:
-        max_width = width = 0.0
-
-        def __init__(self, host):
-            pass
-
-    robot = SimpleNamespace(state=SimpleNamespace(F_T_EE=OUR_HAND))
-    monkeypatch.setattr(franky, "Robot", lambda *address, **config: robot)
-    monkeypatch.setattr(franky, "Gripper", Hand)
-    with pytest.raises(RuntimeError, match=r"the hand of 10\.0\.0\.9 must be homed.*Desk, end effector, homing"):
-        FrankyArm(ArmSection("10.0.0.9"))
 
 
 def wait_for(condition, what):
@@ -99,13 +80,13 @@ def test_the_arm_goes_where_it_is_told_holds_in_silence_and_is_stopped(arm):
         gate.command(ArmCommand(target, 1.0, gate.now(), 0.15))
         wait_for(lambda: any(fault.cause == "no_command" for fault in gate.faults), "the watchdog to hold")
         wait_for(lambda: gate.stopped, "the watchdog to stop")
-    assert gate.command(ArmCommand(target, 1.0, gate.now(), 0.15)).refused.startswith("stopped")
-    gate.recover()
-    drive(gate, target, steps=3)
-    gate.home(HOME_JOINTS)
-    wait_for(
-        lambda: np.linalg.norm((gate.state().gripper_pose - start.gripper_pose)[:3]) < 3e-3, "the arm to come home"
-    )
+        assert gate.command(ArmCommand(target, 1.0, gate.now(), 0.15)).refused.startswith("stopped")
+        gate.recover()
+        drive(gate, target, steps=3)
+        gate.home(HOME_JOINTS)
+        wait_for(
+            lambda: np.linalg.norm((gate.state().gripper_pose - start.gripper_pose)[:3]) < 3e-3, "the arm to come home"
+        )
 
 
 def test_the_hand_closes_and_opens_while_the_arm_moves(arm):
@@ -116,6 +97,31 @@ def test_the_hand_closes_and_opens_while_the_arm_moves(arm):
     drive(gate, here, opening=0.5, steps=3)
     assert gate.state().gripper_width < 0.01, "in between it stays as it is"
     drive(gate, here, opening=1.0, steps=30)
+    wait_for(lambda: gate.state().gripper_width > 0.07, "the hand to open")
+
+
+def test_the_fingers_are_seen_on_their_way(arm):
+    wait_for(lambda: arm.state().gripper_width > 0.035, "the width")
+    begun = arm.state().gripper_width
+    arm._gripper.want(0.0)
+    seen = []
+    wait_for(lambda: seen.append(arm.state().gripper_width) or seen[-1] < 0.004, "the hand to close")
+    on_the_way = {width for width in seen if 0.006 < width < begun - 0.004}
+    assert len(on_the_way) >= 3, sorted(set(seen))
+
+
+def test_fingers_that_were_stopped_on_their_way_open_on_the_way_home(arm):
+    gate = SafetyGate(arm, SafetyLimits(), FR3, lambda: True)
+    drive(gate, gate.state().gripper_pose, opening=1.0, steps=3)
+    wait_for(lambda: gate.state().gripper_width > 0.07, "the hand to open")
+    drive(gate, gate.state().gripper_pose, opening=0.0, steps=1)
+    wait_for(lambda: gate.state().gripper_width < 0.065, "the hand to close")
+    gate.stop()
+    time.sleep(0.5)
+    stayed = gate.state().gripper_width
+    assert stayed > 0.01, "the fingers closed after they were stopped"
+    gate.recover()
+    gate.home(HOME_JOINTS)
     wait_for(lambda: gate.state().gripper_width > 0.07, "the hand to open")
 
 
@@ -151,6 +157,80 @@ def test_after_a_motion_that_ended_unasked_nothing_is_followed_until_it_is_recov
     drive(gate, here, steps=3)
 
 
+def test_a_motion_that_another_thread_ends_as_the_arm_is_told_to_hold_is_no_error(arm, monkeypatch):
+    gate = SafetyGate(arm, SafetyLimits(), FR3, lambda: True)
+    drive(gate, gate.state().gripper_pose, steps=3)
+    reads = [arm._tracker]  # the first one; then it is gone
+    taken_away = property(lambda self: reads.pop() if reads else None, lambda self, tracker: None)
+    monkeypatch.setattr(type(arm), "_tracker", taken_away, raising=False)
+    arm.hold()
+    assert reads == []
+
+
+def test_the_arm_is_stopped_before_its_hand_and_the_hand_though_the_arm_fails(arm, monkeypatch):
+    asked, stop = [], arm._robot.stop
+    monkeypatch.setattr(arm._robot, "stop", lambda: asked.append("arm") or stop())
+    monkeypatch.setattr(arm._gripper, "stop", lambda: asked.append("hand"))
+    arm.stop()
+    assert asked == ["arm", "hand"]
+
+    def fails():
+        raise RuntimeError("connection lost")
+
+    monkeypatch.setattr(arm._robot, "stop", fails)
+    with pytest.raises(RuntimeError, match="the arm could not be stopped: connection lost"):
+        arm.stop()
+    assert asked == ["arm", "hand", "hand"]
+
+
+def go_away(gate, joint):
+    """An arm at rest, its first joint turned by `joint` [rad], that follows."""
+    away = np.array(HOME_JOINTS) + np.array([joint, 0, 0, 0, 0, 0, 0])
+    gate.home(away)
+    drive(gate, gate.state().gripper_pose, opening=0.0, steps=3)
+    return gate.state().joint_positions
+
+
+@pytest.mark.parametrize("moment", ["while the tracking ends", "as the motion begins"])
+def test_a_stop_on_the_way_home_is_not_lost_though_no_motion_has_begun_yet(arm, moment, monkeypatch):
+    gate = SafetyGate(arm, SafetyLimits(), FR3, lambda: True)
+    away = go_away(gate, 0.4)
+    reached, went_on = threading.Event(), threading.Event()
+    where, what = (arm._tracker, "stop") if moment == "while the tracking ends" else (arm._robot, "move")
+    waits_for_it = getattr(where, what)
+
+    def wait_first(*arguments, **named):
+        if not reached.is_set():
+            reached.set()
+            assert went_on.wait(PATIENCE)
+        return waits_for_it(*arguments, **named)
+
+    monkeypatch.setattr(where, what, wait_first)
+    raised = []
+
+    def home():
+        with pytest.raises(RuntimeError) as error:
+            gate.home(HOME_JOINTS)
+        raised.append(str(error.value))
+
+    homing = threading.Thread(target=home)
+    homing.start()
+    assert reached.wait(PATIENCE)
+    gate.stop()
+    went_on.set()
+    homing.join(PATIENCE)
+    assert raised and "must be recovered first" in raised[0]
+    time.sleep(0.5)
+    assert np.abs(gate.state().joint_positions - away).max() < 0.1, "the arm went home after it was stopped"
+    with pytest.raises(RuntimeError, match="must be recovered first"):
+        arm.home(HOME_JOINTS)
+    with pytest.raises(RuntimeError, match="must be recovered first"):
+        arm.command(ArmCommand(gate.state().gripper_pose, 1.0, gate.now(), 0.15))
+    gate.recover()
+    gate.home(HOME_JOINTS)
+    wait_for(lambda: np.abs(gate.state().joint_positions - HOME_JOINTS).max() < 0.02, "the arm to come home")
+
+
 def test_a_robot_with_another_hand_is_refused(server):
     """Its targets would be off by the difference: the first one would be a leap."""
     from ocrrl.robot.franky_arm import FrankyArm
@@ -174,103 +254,6 @@ def test_a_robot_is_read_through_the_real_driver(server):
     reader.close()
 
 
-def test_a_robot_that_is_not_there_is_named():
-    from ocrrl.robot.franky_arm import FrankyArm
-
-    with pytest.raises(RuntimeError, match=r"robot 127\.9\.9\.9 cannot be reached: .*FCI activated"):
-        FrankyArm(ArmSection("127.9.9.9", enforce_realtime=False))
-
-
-class SlowHand:
-    """Fingers that take their time, and note what they were asked."""
-
-    def __init__(self):
-        self.width, self.asked, self.broken = 0.08, [], False
-
-    def grasp(self, width, speed, force, epsilon_inner, epsilon_outer):
-        return self._go("close", 0.03)
-
-    def move(self, width, speed):
-        return self._go("open", width)
-
-    def stop(self):
-        return True
-
-    def _go(self, what, width):
-        if self.broken:
-            raise RuntimeError("no more air")
-        self.asked.append(what)
-        time.sleep(0.1)
-        self.width = width
-        return True
-
-
-def test_of_many_wishes_only_the_latest_counts_and_none_waits():
-    hand = SlowHand()
-    thread = GripperThread(lambda: hand)
-    begun = time.monotonic()
-    for opening in (0.0, 1.0, 0.0, 1.0, 0.0, 0.5):
-        thread.want(opening)
-    assert time.monotonic() - begun < 0.05
-    wait_for(lambda: thread.width == 0.03, "the fingers")
-    time.sleep(0.3)
-    assert hand.asked[-1] == "close" and len(hand.asked) <= 3
-    thread.close()
-
-
-def test_a_hand_that_fails_is_told():
-    hand = SlowHand()
-    hand.broken = True
-    thread = GripperThread(lambda: hand)
-    thread.want(0.0)
-    wait_for(lambda: thread.failure, "the failure")
-    assert thread.failure == "the gripper failed: no more air"
-    thread.close()
-
-
-def test_a_hand_that_failed_is_connected_to_anew_and_stays_until_it_is_asked():
-    broken, well, connected = SlowHand(), SlowHand(), []
-    broken.broken = True
-    thread = GripperThread(lambda: connected.append(well if connected else broken) or connected[-1])
-    thread.recover()
-    assert connected == [broken], "one that did not fail is left alone"
-    thread.want(0.0)
-    wait_for(lambda: thread.failure, "the failure")
-    well.width = 0.05
-    thread.recover()
-    assert thread.failure == "" and thread.width == 0.05 and connected == [broken, well]
-    time.sleep(0.2)
-    assert well.asked == [], "what the fingers were asked for before is forgotten"
-    thread.want(1.0)
-    wait_for(lambda: thread.width == MAX_GRIPPER_WIDTH, "the fingers")
-    assert well.asked == ["open"] and thread.failure == ""
-    thread.close()
-
-
-def test_a_hand_that_does_not_come_back_is_told_with_the_new_reason_and_may_be_tried_again():
-    hand, reasons = SlowHand(), ["", "no route to host", ""]
-    hand.broken = True
-
-    def connect():
-        if reason := reasons.pop(0):
-            raise RuntimeError(reason)
-        return hand
-
-    thread = GripperThread(connect)
-    thread.want(0.0)
-    wait_for(lambda: thread.failure, "the failure")
-    with pytest.raises(RuntimeError, match="no route to host"):
-        thread.recover()
-    assert thread.failure == "the gripper did not recover: no route to host"
-    thread.stop()
-    hand.broken = False
-    thread.recover()
-    thread.want(0.0)
-    wait_for(lambda: hand.asked == ["close"], "the fingers")
-    assert thread.failure == ""
-    thread.close()
-
-
 def test_recovering_the_arm_brings_back_its_hand(arm):
     """The real driver: the hand's thread has died, the arm says so, and after `recover` both follow again."""
     gate = SafetyGate(arm, SafetyLimits(), FR3, lambda: True)
@@ -288,3 +271,12 @@ def test_recovering_the_arm_brings_back_its_hand(arm):
     assert gate.state().mode == READY
     drive(gate, here, opening=0.0, steps=30)
     wait_for(lambda: gate.state().gripper_width < 0.01, "the hand to close")
+
+
+def test_a_motion_that_ended_together_with_the_hand_is_told_as_the_arms(arm):
+    gate = SafetyGate(arm, SafetyLimits(), FR3, lambda: True)
+    drive(gate, gate.state().gripper_pose, steps=3)
+    arm._gripper.failure = "the gripper failed: no more air"
+    arm._robot.stop()
+    wait_for(lambda: "its motion ended" in gate.state().mode, "the motion to end")
+    assert "gripper" not in gate.state().mode
