@@ -158,11 +158,14 @@ class ArmEnvironment:
         aborted = self._ended() or self._send(action)
         if aborted is not None:
             self.come_to_rest()
+            if self._operator.said_solved():  # their word stands, whatever came while it had to last
+                return StepResult(np.zeros(1), np.ones(1, bool), applied_action=self._applied[None])
             return StepResult(np.zeros(1), np.zeros(1, bool), self._blamed(aborted), self._applied[None])
         self._steps += 1
         self._held_steps = self._held_steps + 1 if self._operator.solved() else 0
-        success = self._held_steps >= self.tabletop_task.success_hold
-        if success or self._steps == self.tabletop_task.horizon:
+        over = self._steps == self.tabletop_task.horizon
+        success = self._held_steps >= self.tabletop_task.success_hold or (over and self._operator.said_solved())
+        if success or over:
             self.come_to_rest()
         return StepResult(np.zeros(1), np.array([success]), applied_action=self._applied[None])
 

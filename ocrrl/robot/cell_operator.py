@@ -25,6 +25,10 @@ class CellOperator(Protocol):
         """Whether the tabletop task is solved at this moment; success is judged by the operator, never by a policy."""
         ...
 
+    def said_solved(self) -> bool:
+        """Whether they have called the episode a success and not taken it back: unlike `solved` it need not last to count."""
+        ...
+
     def ended(self) -> str:
         """Why the operator ends this episode; empty while it may go on."""
         ...

@@ -41,7 +41,11 @@ class OperatorAtTerminal:
         return self._confirmed and not self._keys.pressed & STOP
 
     def solved(self) -> bool:
-        return SUCCESS in self._keys.pressed
+        """A key that was pressed stays so; `f` takes `s` back."""
+        return SUCCESS in self._keys.pressed and FAILURE not in self._keys.pressed
+
+    def said_solved(self) -> bool:
+        return self.solved()
 
     def ended(self) -> str:
         if self._keys.pressed & STOP:

@@ -62,7 +62,7 @@ class ScriptedOperator:
 
     def __init__(self) -> None:
         self.events: list[str] = []
-        self.allows, self.is_solved, self.reason = True, False, ""
+        self.allows, self.is_solved, self.says_solved, self.reason = True, False, False, ""
         self.stopped_it = False
 
     def clear(self) -> None:
@@ -76,6 +76,9 @@ class ScriptedOperator:
 
     def solved(self) -> bool:
         return self.is_solved
+
+    def said_solved(self) -> bool:
+        return self.says_solved
 
     def ended(self) -> str:
         return self.reason

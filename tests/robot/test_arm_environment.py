@@ -95,6 +95,43 @@ def test_success_is_the_operators_word_and_must_last(cell):
     assert results.index(True) == 5 + CUBE_LIFT.success_hold
 
 
+def test_what_the_operator_called_a_success_counts_at_the_horizon_though_it_did_not_last(cell):
+    for seen, said, counts in ((True, False, False), (True, True, True)):
+        cell.environment.reset(ONE, [7])
+        cell.operator.is_solved = cell.operator.says_solved = False
+        for _ in range(CUBE_LIFT.horizon - 1):
+            assert not cell.step().success[0]
+        cell.operator.is_solved, cell.operator.says_solved = seen, said
+        result = cell.step()
+        assert bool(result.success[0]) is counts and not result.aborted
+        assert cell.arm.received[-1] == "hold"
+
+
+def stopped_by_the_operator(cell):
+    cell.operator.allows, cell.operator.reason = False, "the operator stopped the arm"
+
+
+def in_reflex(cell):
+    cell.arm.measured = replace(cell.arm.measured, mode="Reflex")
+
+
+def out_of_reach(cell):
+    cell.arm.unreachable = True
+
+
+@pytest.mark.parametrize("end", [stopped_by_the_operator, in_reflex, out_of_reach])
+def test_what_ends_an_episode_that_was_called_a_success_leaves_it_one_and_the_arm_at_rest(cell, end):
+    cell.step(0.01)
+    cell.operator.is_solved = cell.operator.says_solved = True
+    assert not cell.step(0.01).success[0]
+    moved = [told for told in cell.arm.received if not isinstance(told, str)]
+    end(cell)
+    result = cell.step(0.01)
+    assert result.success[0] and result.aborted is None
+    assert [told for told in cell.arm.received if not isinstance(told, str)] == moved
+    assert not [event for event in cell.operator.events if event.startswith("lost")]
+
+
 def test_an_episode_that_the_operator_ends_is_aborted_with_the_arm_at_rest(cell):
     cell.step(0.01)
     cell.operator.reason = "the operator said stop"

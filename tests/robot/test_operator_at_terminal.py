@@ -94,8 +94,15 @@ def test_success_and_failure_are_the_operators_word(desk):
     desk.start()
     desk.type("s")
     assert desk.operator.solved() and not desk.operator.ended()
+    assert desk.operator.said_solved()
+    desk.type(" ")
+    assert desk.operator.said_solved() and not desk.operator.enabled(), "a stop takes nothing back, and stops"
     desk.start()
     assert not desk.operator.solved()
+    desk.type("s")
+    desk.type("f")
+    assert not desk.operator.solved() and not desk.operator.said_solved()
+    desk.start()
     desk.type("f")
     assert desk.operator.ended() == "the operator said it failed"
 
