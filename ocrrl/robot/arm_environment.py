@@ -24,7 +24,7 @@ from ocrrl.perception.object_tracker import RobotPosture
 from ocrrl.perception.pose_gate import PoseGate
 from ocrrl.robot.arm import READY, ArmCommand, ArmState
 from ocrrl.robot.cell_operator import CellOperator
-from ocrrl.robot.fault import TECHNICAL, technical
+from ocrrl.robot.fault import GRIPPER_FAILED, TECHNICAL, technical
 from ocrrl.robot.safety_gate import SafetyGate
 
 PERIOD = 1.0 / CONTROL_HZ  # [s]
@@ -219,7 +219,7 @@ class ArmEnvironment:
         return Abort("fault" if by_fault else "arm", sent.refused)
 
     def _blamed(self, aborted: Abort) -> Abort:
-        """`aborted`, unless what looks like a fault is a reflex or, where the arm was lost, the operator's emergency stop."""
+        """`aborted`, unless what looks like a fault is a reflex or, where the connection was cut, the operator's emergency stop."""
         if aborted.by != "fault":
             return aborted
         lost = not self._failure  # a camera's and the tracker's faults come from looking
@@ -229,6 +229,7 @@ class ArmEnvironment:
             mode, lost = READY, True
         if mode != READY and not technical(mode):
             return Abort("arm", f"{aborted.why}; the arm's mode is {mode}")
+        lost = lost and GRIPPER_FAILED not in mode  # an arm that says so of its hand is connected
         return Abort("operator", aborted.why) if lost and self._operator.stopped_arm(aborted.why) else aborted
 
     def _wait_for_next_step(self) -> None:
