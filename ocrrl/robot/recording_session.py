@@ -183,14 +183,16 @@ class _Session:
             now, observation, images = self._cell.now(), self._cell.observe(), self._cell.capture(_ONLY)
             began = now if began is None else began
             reading = self._read()
-            for ending in _ENDINGS:
-                if ending in reading.events:
-                    return ending, step
+            if (ending := _said(reading)) is not None:
+                return ending, step
             action = np.asarray(reading.motion, np.float64)
             result = self._cell.step(action[None], _ONLY)
             rows = {name: getattr(observation, name)[0] for name in _ROWS}
             rows |= {"action": result.applied(action[None])[0], "timestamps": np.asarray(now - began)}
             if result.aborted:
+                # Cell and device hear the same keys: what was said since the reading is a word on the episode all the same.
+                if result.aborted.by == "operator" and (ending := _said(self._read())) is not None:
+                    return ending, step
                 raise _CutShort(result.aborted.why)
             writer.append({camera: frames[0] for camera, frames in images.items()}, **rows)
             if self._config.cell_decides and result.success[0]:
@@ -219,6 +221,11 @@ class _Session:
             versions=self._versions,
             object_names=tuple(tracked.name for tracked in task.objects),
         )
+
+
+def _said(reading: DeviceReading) -> Event | None:
+    """How `reading` ends the episode, if it does."""
+    return next((ending for ending in _ENDINGS if ending in reading.events), None)
 
 
 @contextmanager
