@@ -8,7 +8,6 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float
@@ -24,22 +23,19 @@ from ocrrl.perception.object_tracker import RobotPosture
 from ocrrl.perception.pose_gate import PoseGate
 from ocrrl.robot.arm import READY, ArmCommand, ArmState
 from ocrrl.robot.cell_operator import CellOperator
+from ocrrl.robot.closing import Closable
 from ocrrl.robot.fault import GRIPPER_FAILED, TECHNICAL, technical
+from ocrrl.robot.guarded_cell import NotFit
 from ocrrl.robot.safety_gate import SafetyGate
 
 PERIOD = 1.0 / CONTROL_HZ  # [s]
 TIME_TO_LIVE = 0.20  # [s] of a command, from the observation that it answers
 POLL = 0.002  # [s] of sleep between two looks at the arm's clock
+COMEBACK = 5.0  # [s] of such sleep in which a camera or the tracker may come back before an episode
 PATIENCE = 2.0  # [s] of such sleep for one control step, after which the arm's clock counts as stopped
 
 Picture = Callable[[Float[np.ndarray, "H W 3"]], np.ndarray]
 """A camera's colour picture to what the VLA sees of it."""
-
-
-class Closable(Protocol):
-    """A part of a cell that is let go of."""
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -100,8 +96,12 @@ class ArmEnvironment:
         return self._last
 
     def reset(self, ids: np.ndarray, seeds: Sequence[int]) -> None:
-        """Go home, have the table set and find every object. RuntimeError where the cell is not fit for an episode."""
+        """Go home, have the table set and find every object. RuntimeError where the cell is not fit for an episode.
+
+        NotFit, a RuntimeError, where that shows before anything moves.
+        """
         (seed,) = seeds
+        self.require_fit()
         self._operator.clear()
         if self.gate.stopped or self.gate.state().mode != READY:
             self.gate.recover()
@@ -114,6 +114,15 @@ class ArmEnvironment:
         self._commanded = self.gate.state().gripper_pose
         self._applied = np.array([*np.zeros(6), 1.0])  # the way home opens the fingers
         self.observe()
+
+    def require_fit(self) -> None:
+        """NotFit, after `COMEBACK` at most, where a camera or the tracker fails: a lasting fault ends no second episode."""
+        slept = 0.0
+        while failure := self._failing():
+            if slept >= COMEBACK:
+                raise NotFit(f"{failure}; nothing has moved: mend it, then the same command goes on")
+            self._sleep(POLL)
+            slept += POLL
 
     def observe(self) -> Observation:
         try:
@@ -193,6 +202,16 @@ class ArmEnvironment:
                 failures.append(str(error))
         if failures:
             raise RuntimeError("; ".join(failures))
+
+    def _failing(self) -> str:
+        """What a camera or the tracker says of itself; empty where all are well."""
+        try:
+            self._tracker.latest()
+            for camera in self._cameras.values():
+                camera.frames.latest()
+        except RuntimeError as error:
+            return str(error)
+        return ""
 
     def _ended(self) -> Abort | None:
         """What has ended the episode already."""

@@ -21,7 +21,7 @@ from ocrrl.lineage.revision import git
 from ocrrl.robot.approval import Clock, NotApproved, require_session_name
 from ocrrl.robot.cells import Cell, logs_of, open_cell, reserved, session_cell
 from ocrrl.robot.fault_log import FAULTS, faults_told
-from ocrrl.robot.guarded_cell import RobotCell
+from ocrrl.robot.guarded_cell import NotFit, RobotCell
 from ocrrl.robot.operator_prompt import obtain_approval
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.evaluate import ARMS, PairedEvaluation, write_evaluation
@@ -102,7 +102,7 @@ def record_missing(
         attempt = session.begin(arm, seed)
         try:
             (outcome,) = run_episodes(cell, base, residuals[arm], [seed], recorder)
-        except NotApproved:
+        except (NotApproved, NotFit):
             session.withdraw(attempt)
             raise
         except BaseException as error:  # Ctrl-C too: what was recorded is kept, then whoever waits is told

@@ -7,6 +7,7 @@ import pytest
 
 from ocrrl.interface.abort import Abort
 from ocrrl.interface.tabletop_tasks import CUBE_LIFT
+from ocrrl.robot.guarded_cell import NotFit
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder
 
@@ -191,6 +192,30 @@ def test_an_object_that_is_not_found_ends_the_start_and_says_which():
     cell.tracker.confidence = 0.2
     with pytest.raises(RuntimeError, match=r"cuboid \(0.20\).*where the camera sees it"):
         cell.environment.reset(ONE, [7])
+
+
+@pytest.mark.parametrize("fail", [broken_camera, broken_tracker])
+def test_after_a_lasting_fault_no_episode_begins_and_nothing_moves(cell, fail):
+    fail(cell)
+    cell.environment.capture(ONE), cell.step()
+    cell.operator.events.clear(), cell.arm.received.clear()
+    with pytest.raises(NotFit, match=r"(device lost|tracking ended).*nothing has moved"):
+        cell.environment.reset(ONE, [8])
+    assert cell.operator.events == [] and cell.arm.received == []
+
+
+def test_a_part_that_comes_back_is_waited_for(cell):
+    broken_camera(cell)
+    back = cell.arm.time + 1.0
+
+    def sleep(seconds):
+        cell.arm.pass_time(seconds)
+        if cell.arm.time > back:
+            cell.camera.failure = ""
+
+    cell.sleep = sleep
+    cell.environment.reset(ONE, [8])
+    assert cell.operator.events[-1] == "set up 8" and not cell.step().aborted
 
 
 def test_a_stopped_arm_is_recovered_for_the_next_episode(cell):
