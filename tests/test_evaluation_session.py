@@ -147,6 +147,36 @@ def test_a_session_ends_with_its_first_fault_and_the_log_s_path(project, command
     assert f"12 faults, the first: stale_command: issued 0.31 s ago; see {path}" in out
 
 
+@pytest.fixture
+def closing_fails(monkeypatch):
+    close = TwinCell.close
+
+    def lost(self):
+        close(self)
+        raise RuntimeError("the arm could not be stopped: connection lost")
+
+    monkeypatch.setattr(TwinCell, "close", lost)
+
+
+def test_a_cell_that_cannot_be_closed_costs_no_evaluation_and_is_told_last(project, command, token, closing_fails):
+    code, out, err = command(*EVALUATE, "--episodes", 2, token=token(2))
+    assert code == 1 and "rehearsal was not closed as it should be" in err and "connection lost" in err
+    assert "base 0.00, base + residual 0.00 of 1 episodes" in out and (FOLDER / "evaluation.json").is_file()
+    assert out.splitlines()[-1] == f"Next: dvc add {FOLDER}"
+    assert command(*EVALUATE, "--episodes", 2)[0] == 0, "all is recorded, no cell is opened"
+
+
+def test_what_ended_a_session_is_told_beside_what_its_closing_raised(
+    project, command, token, closing_fails, monkeypatch
+):
+    def breaks(self, actions, ids):
+        raise RuntimeError("the policy broke")
+
+    monkeypatch.setattr(TwinCell, "step", breaks)
+    code, _, err = command(*ROLLOUT, "--episodes", 1, token=token(1))
+    assert code == 1 and "the policy broke" in err and "connection lost" in err
+
+
 def test_in_a_rollout_a_fault_is_a_failure_as_ever(project, command, token, abort_in):
     abort_in += [FAULT]
     code, out, err = command(*ROLLOUT, "--episodes", 2, token=token(2))

@@ -56,6 +56,21 @@ def test_a_session_ends_with_its_first_fault_and_the_log_s_path(tmp_path, monkey
     assert "it ended: out_of_reach: connection lost" in out
 
 
+def test_a_cell_that_cannot_be_closed_costs_no_summary_and_is_told_last(tmp_path, monkeypatch, capsys):
+    class Lost(ToyCell):
+        def close(self):
+            raise RuntimeError("connection lost")
+
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "cells", tmp_path / "cells")
+    monkeypatch.setattr("ocrrl.teleoperate.open_cell", lambda *_: Lost())
+    monkeypatch.setattr("ocrrl.teleoperate._script", lambda *_: PlayedDevice([FORWARD]))
+    assert main((*SCRIPTED, "--cell", "wire_twin")) == 1
+    said = capsys.readouterr()
+    assert "1 successes" in said.out and "Next: dvc add data/episodes/cube_lift/monday" in said.out
+    assert "wire_twin was not closed as it should be" in said.err and "connection lost" in said.err
+
+
 @pytest.mark.wire
 def test_a_script_records_on_the_wire_twin_what_its_tracker_sees(tmp_path, monkeypatch, capsys):
     pytest.importorskip("franky")

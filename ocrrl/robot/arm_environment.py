@@ -23,7 +23,7 @@ from ocrrl.perception.object_tracker import RobotPosture
 from ocrrl.perception.pose_gate import PoseGate
 from ocrrl.robot.arm import READY, ArmCommand, ArmState
 from ocrrl.robot.cell_operator import CellOperator
-from ocrrl.robot.closing import Closable
+from ocrrl.robot.closing import Closable, close_all
 from ocrrl.robot.fault import GRIPPER_FAILED, TECHNICAL, technical
 from ocrrl.robot.guarded_cell import NotFit
 from ocrrl.robot.safety_gate import SafetyGate
@@ -194,14 +194,7 @@ class ArmEnvironment:
 
     def close(self) -> None:
         """Close every part, whatever one of them says to it."""
-        failures = []
-        for part in self.parts:
-            try:
-                part.close()
-            except RuntimeError as error:
-                failures.append(str(error))
-        if failures:
-            raise RuntimeError("; ".join(failures))
+        close_all(self.parts)
 
     def _failing(self) -> str:
         """What a camera or the tracker says of itself; empty where all are well."""

@@ -1,6 +1,8 @@
 """Letting go of the parts of a cell, each of them, whatever another one raises."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 
@@ -26,3 +28,26 @@ def close_all(parts: Sequence[Closable]) -> None:
             str(error) or type(error).__name__ for error in failures
         )  # often one lost arm says it twice
         raise RuntimeError("; ".join(told)) from failures[0]
+
+
+@contextmanager
+def closed_told(part: Closable, told: Callable[[str], object]) -> Iterator[None]:
+    """Close `part` at the end, however it comes; an error of that is `told` and ends nothing: what was recorded is on disk."""
+    try:
+        yield
+    finally:
+        try:
+            part.close()
+        except Exception as error:
+            told(str(error) or type(error).__name__)
+
+
+@contextmanager
+def unclosed_told(cell: str) -> Iterator[list[str]]:
+    """The list of what `closed_told` tells meanwhile; at the end, however it comes, a line of each goes to stderr."""
+    unclosed: list[str] = []
+    try:
+        yield unclosed
+    finally:
+        for said in unclosed:
+            print(f"{cell} was not closed as it should be, look at it before the next session: {said}", file=sys.stderr)

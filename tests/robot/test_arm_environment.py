@@ -1,9 +1,11 @@
 """A cell as the control loop sees it: paced on the arm's clock, and at rest when a part of it fails."""
 
+import termios
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import zmq
 
 from ocrrl.interface.abort import Abort
 from ocrrl.interface.tabletop_tasks import CUBE_LIFT
@@ -234,11 +236,12 @@ def test_an_arm_in_reflex_is_recovered_before_it_goes_home():
     assert cell.operator.events[0] == "clear" and cell.arm.received == ["recover", "home"]
 
 
-def test_closing_lets_go_of_every_part_whatever_one_says(cell):
+@pytest.mark.parametrize("error", [RuntimeError, OSError, termios.error, zmq.ZMQError, KeyboardInterrupt])
+def test_closing_lets_go_of_every_part_whatever_one_raises(cell, error):
     def fails():
-        raise RuntimeError("cannot stop")
+        raise error(5, "cannot stop") if error in (OSError, zmq.ZMQError) else error("cannot stop")
 
     cell.arm.close = fails
-    with pytest.raises(RuntimeError, match="cannot stop"):
+    with pytest.raises(RuntimeError if issubclass(error, Exception) else error, match="cannot stop"):
         cell.environment.close()
     assert cell.camera.closed and cell.tracker.closed and cell.operator.events[-1] == "close"
