@@ -164,12 +164,14 @@ class ArmEnvironment:
         self._applied = applied_action(action, self._commanded, None, self._applied[6])
         if self._steps == 0:  # questions may lie between the reset and the first step
             self._tick = self._observed
-        aborted = self._ended() or self._send(action)
+        ended = self._operator.ended()
+        aborted = ended or (Abort("fault", self._failure) if self._failure else self._send(action))
         if aborted is not None:
             self.come_to_rest()
             if self._operator.said_solved():  # their word stands, whatever came while it had to last
                 return StepResult(np.zeros(1), np.ones(1, bool), applied_action=self._applied[None])
-            return StepResult(np.zeros(1), np.zeros(1, bool), self._blamed(aborted), self._applied[None])
+            blamed = ended or self._blamed(aborted)
+            return StepResult(np.zeros(1), np.zeros(1, bool), blamed, self._applied[None])
         self._steps += 1
         self._held_steps = self._held_steps + 1 if self._operator.solved() else 0
         over = self._steps == self.tabletop_task.horizon
@@ -205,12 +207,6 @@ class ArmEnvironment:
         except RuntimeError as error:
             return str(error)
         return ""
-
-    def _ended(self) -> Abort | None:
-        """What has ended the episode already."""
-        if reason := self._operator.ended():
-            return Abort("operator", reason)
-        return Abort("fault", self._failure) if self._failure else None
 
     def _send(self, action: np.ndarray) -> Abort | None:
         """Send the command that `action` makes, and wait for the next control step; what ended the episode, if so."""

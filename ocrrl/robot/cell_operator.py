@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+from ocrrl.interface.abort import Abort
+
 
 class CellOperator(Protocol):
     """A person, or what stands in for one in a twin."""
@@ -29,8 +31,8 @@ class CellOperator(Protocol):
         """Whether they have called the episode a success and not taken it back: unlike `solved` it need not last to count."""
         ...
 
-    def ended(self) -> str:
-        """Why the operator ends this episode; empty while it may go on."""
+    def ended(self) -> Abort | None:
+        """What ends this episode: their word, or that they cannot be heard any more; None while it may go on."""
         ...
 
     def stopped_arm(self, fault: str) -> bool:

@@ -81,6 +81,15 @@ def test_of_a_camera_nobody_is_asked_and_the_operator_s_stop_comes_before_its_fa
     assert cell.step(0.01).aborted.by == "operator"
 
 
+def test_of_a_terminal_that_was_closed_nobody_is_asked_and_it_is_no_failure_of_the_policy(cell):
+    cell.step(0.01)
+    cell.operator.allows, cell.operator.stopped_it = False, True
+    cell.operator.ended_by, cell.operator.reason = "fault", "the terminal was closed"
+    assert cell.step(0.01).aborted == Abort("fault", "the terminal was closed")
+    assert cell.arm.received[-1] == "hold"
+    assert not [event for event in cell.operator.events if event.startswith("lost")]
+
+
 def hold_until_stopped(cell):
     for _ in range(30):
         cell.arm.pass_time(0.05)

@@ -3,6 +3,8 @@
 import msgpack
 import zmq
 
+from ocrrl.interface.abort import Abort
+
 WAIT = 30_000  # [ms] for the arm server's answer
 
 
@@ -41,8 +43,8 @@ class TwinOperator:
     def said_solved(self) -> bool:
         return False  # it sees and says nothing: what it sees must last
 
-    def ended(self) -> str:
-        return ""
+    def ended(self) -> Abort | None:
+        return None
 
     def stopped_arm(self, fault: str) -> bool:
         return False
