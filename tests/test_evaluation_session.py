@@ -10,7 +10,7 @@ from ocrrl.interface.abort import Abort
 from ocrrl.robot.fault import Fault
 from ocrrl.robot.fault_log import FAULTS, FaultLog
 from ocrrl.robot.twin import TwinCell
-from ocrrl.stages.evaluation_session import counts, left_out, pairs, to_run, told
+from ocrrl.stages.evaluation_session import counts, left_out, of_plan, pairs, to_run, told
 from tests import test_sessions as sessions
 from tests.test_sessions import EVALUATE, FOLDER, ROLLOUT, contents, described
 
@@ -132,6 +132,22 @@ def test_a_pair_that_faults_keep_ending_is_left_out_and_said_so(project, command
     code, out, err = command(*EVALUATE, "--episodes", 4)
     assert code == 0 and "pairs are left out" in out, "nothing is left to run, and it asks for no approval"
     assert contents(FOLDER) == before
+
+
+def test_an_evaluation_gone_on_with_for_fewer_episodes_compares_what_it_plans(project, command, token, abort_in):
+    abort_in += [None, None, FAULT, None, None, None]
+    assert command(*EVALUATE, "--episodes", 6, token=token(6))[0] == 0
+    abort_in += [FAULT]
+    assert "1 of 3 pairs are left out" in command(*EVALUATE, "--episodes", 6, token=token(1))[1]
+    code, out, err = command(*EVALUATE, "--episodes", 2)
+    assert code == 0 and "left out" not in out and "of 1 episodes" in out, err
+    metrics = json.loads((FOLDER / "evaluation.json").read_text())["rehearsal"]
+    assert metrics["pairs"] == {"planned": 1, "complete": 1, "still_to_run": 0, "left_out": []}
+
+
+def test_only_attempts_at_what_is_planned_are_counted():
+    attempts = [attempt(arm, seed, success=True) for arm, seed in PLANNED]
+    assert of_plan(attempts, PLANNED[:2]) == attempts[:2] and of_plan(attempts, PLANNED) == attempts
 
 
 def test_a_session_ends_with_its_first_fault_and_the_log_s_path(project, command, token, monkeypatch):

@@ -28,7 +28,7 @@ from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.evaluate import ARMS, PairedEvaluation, write_evaluation
 from ocrrl.rollouts.rollout import OPERATOR
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder
-from ocrrl.stages.evaluation_session import counts, pairs, to_run, told
+from ocrrl.stages.evaluation_session import counts, of_plan, pairs, to_run, told
 from ocrrl.stages.session_folder import SessionFolder
 from ocrrl.stages.versions import package_versions
 from ocrrl.worlds import make_scene
@@ -167,11 +167,12 @@ def _run_missing(
 def _write_evaluation(
     session: SessionFolder, cell: Cell, layout: Layout, seed: int, planned: Sequence[tuple[str, int]]
 ) -> None:
-    counted = [attempt for attempt in session.attempts if counts(attempt)]
+    attempts = of_plan(session.attempts, planned)
+    counted = [attempt for attempt in attempts if counts(attempt)]
     outcomes = [session.outcomes(attempt for attempt in counted if attempt["arm"] == arm) for arm in ARMS]
     paired = set.intersection(*({outcome.seed for outcome in arm} for arm in outcomes))
     base, residual = ([outcome for outcome in arm if outcome.seed in paired] for arm in outcomes)
-    account = pairs(session.attempts, planned, len(paired))
+    account = pairs(attempts, planned, len(paired))
     for line in told(account):
         print(f"{cell.name}: {line}")
     if not paired:
