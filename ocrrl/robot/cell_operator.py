@@ -5,18 +5,22 @@ from typing import Protocol
 from ocrrl.interface.abort import Abort
 
 
+class EndedByOperator(RuntimeError):
+    """The operator ended the session, or stopped the arm on its way home: nothing has failed."""
+
+
 class CellOperator(Protocol):
     """A person, or what stands in for one in a twin."""
 
     def clear(self) -> None:
         """Make way: returns when the arm may open its fingers and go home.
 
-        Raises RuntimeError when the operator ends the session instead.
+        Raises EndedByOperator when the operator ends the session instead.
         """
         ...
 
     def set_up(self, seed: int) -> None:
-        """Set the table for the initial state `seed`; returns when the episode may begin. RuntimeError likewise."""
+        """Set the table for the initial state `seed`; returns when the episode may begin. EndedByOperator likewise."""
         ...
 
     def enabled(self) -> bool:

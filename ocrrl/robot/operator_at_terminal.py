@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from ocrrl.interface.abort import Abort
+from ocrrl.robot.cell_operator import EndedByOperator
 from ocrrl.robot.operator_prompt import Ask, ask_at_terminal
 from ocrrl.robot.terminal_keys import CLOSED, TerminalKeys
 
@@ -34,8 +35,9 @@ class OperatorAtTerminal:
         self._keys.end()
         self._confirmed = False  # from here on no key is heard until the operator has answered
         if not moving:
-            closed = "the terminal was closed while the arm went home"
-            raise RuntimeError(closed if CLOSED in heard else "the operator stopped the arm on its way home")
+            if heard & {*STOP_KEYS}:
+                raise EndedByOperator("the operator stopped the arm on its way home")
+            raise RuntimeError("the terminal was closed while the arm went home")
         self._confirm(f"{self._describe(seed)}Set the table for initial state {seed}, then hands off. {LEGEND}.")
 
     def enabled(self) -> bool:
@@ -75,6 +77,6 @@ class OperatorAtTerminal:
         self._keys.end()
         self._confirmed = False
         if self._ask(f"{question} [y: go on, else the session ends] ").lower() not in ("y", "yes"):
-            raise RuntimeError("the operator ended the session")
+            raise EndedByOperator("the operator ended the session")
         self._keys.begin()
         self._confirmed = True

@@ -17,6 +17,7 @@ import numpy as np
 from ocrrl.datasets.episode import EpisodeAttributes
 from ocrrl.datasets.episode_store import EpisodeWriter
 from ocrrl.interface.observations import Observation
+from ocrrl.robot.cell_operator import EndedByOperator
 from ocrrl.robot.file_lock import locked
 from ocrrl.robot.guarded_cell import RobotCell
 from ocrrl.robot.teleoperation.device import DeviceReading, Event, TeleoperationDevice
@@ -149,7 +150,10 @@ class _Session:
         task = self._cell.tabletop_task
         if not self._operator.confirm(f"Demonstration {count}: take your hands off the table. The arm goes home next."):
             return None
-        self._cell.reset(_ONLY, [seed])
+        try:
+            self._cell.reset(_ONLY, [seed])
+        except EndedByOperator as ended:  # at a question that the cell asked
+            raise _CutShort(str(ended)) from ended
         if not self._operator.confirm(f'Set up the objects to "{task.instruction}" and step back. Ready to begin?'):
             return None
         name = f"episode_{next_number(self._folder):06d}.h5"
@@ -239,4 +243,4 @@ def _kept(writer: EpisodeWriter, folder: Path) -> Iterator[EpisodeWriter]:
 
 
 class _CutShort(RuntimeError):
-    """The device is gone, or the cell cannot go on; nothing was asked of the arm after it."""
+    """The device is gone, the cell cannot go on, or its operator does not; nothing was asked of the arm after it."""

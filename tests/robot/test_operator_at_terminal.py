@@ -8,6 +8,7 @@ import time
 import pytest
 
 from ocrrl.interface.abort import Abort
+from ocrrl.robot.cell_operator import EndedByOperator
 from ocrrl.robot.operator_at_terminal import OperatorAtTerminal
 from ocrrl.robot.operator_prompt import ask_at_terminal
 from ocrrl.robot.terminal_keys import CLOSED, TerminalKeys
@@ -79,7 +80,7 @@ def test_what_the_table_is_set_by_comes_with_the_question_and_nothing_may_move_m
 @pytest.mark.parametrize("answer", ["", "n", "q"])
 def test_without_a_yes_the_session_ends(desk, answer):
     desk.answer = answer
-    with pytest.raises(RuntimeError, match="the operator ended the session"):
+    with pytest.raises(EndedByOperator, match="the operator ended the session"):
         desk.operator.clear()
     assert not desk.operator.enabled()
 
@@ -97,7 +98,7 @@ def test_a_stop_key_counts_while_the_arm_goes_home(desk):
     desk.operator.clear()
     desk.type(" ")
     assert not desk.operator.enabled()
-    with pytest.raises(RuntimeError, match="stopped the arm on its way home"):
+    with pytest.raises(EndedByOperator, match="stopped the arm on its way home"):
         desk.operator.set_up(7)
 
 
@@ -151,8 +152,9 @@ def test_a_terminal_that_was_closed_stops_the_arm_and_is_a_fault(desk):
 def test_a_terminal_that_is_closed_while_the_arm_goes_home_ends_the_session(desk):
     desk.operator.clear()
     desk.hang_up()
-    with pytest.raises(RuntimeError, match="the terminal was closed while the arm went home"):
+    with pytest.raises(RuntimeError, match="the terminal was closed while the arm went home") as ended:
         desk.operator.set_up(7)
+    assert not isinstance(ended.value, EndedByOperator)
 
 
 def test_a_stop_before_the_terminal_was_closed_is_the_operator_s(desk):
