@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 
 from ocrrl.interface.seeds import SEEDS_PER_RANGE, initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
@@ -11,6 +11,7 @@ from ocrrl.robot.approval import Clock, require_session_name
 from ocrrl.robot.arm_environment import ArmEnvironment
 from ocrrl.robot.cells import logs_of, open_cell, reserved, session_cell
 from ocrrl.robot.checked_cell import check_cell
+from ocrrl.robot.closing import closed_told, unclosed_told
 from ocrrl.robot.fault_log import FAULTS, faults_told
 from ocrrl.robot.guarded_cell import RobotCell
 from ocrrl.robot.operator_at_terminal import OperatorAtTerminal
@@ -43,7 +44,10 @@ class Asked:
 
 
 def teleoperate(options: argparse.Namespace, clock: Clock, told: Callable[[str], object] = print) -> int:
-    """Record the demonstrations that `options` ask for; 1 if the session ended before they were all there."""
+    """Record the demonstrations that `options` ask for; 1 if the session ended before they were all there.
+
+    Likewise where cell or device could not be closed as they should be, which is told last.
+    """
     cell, task = session_cell(options.cell), tabletop_task(options.tabletop_task)
     require_session_name(options.session)
     if options.device == SCRIPTED and cell.name != "wire_twin":
@@ -55,20 +59,23 @@ def teleoperate(options: argparse.Namespace, clock: Clock, told: Callable[[str],
     seeds = initial_state_seeds("record", ATTEMPTS * options.episodes, first)
     keys = None if options.device == SCRIPTED else TerminalKeys()
     scene = make_scene(task.slug)
-    with faults_told(logs_of(cell) / FAULTS, told), ExitStack() as opened:
-        opened.enter_context(reserved(cell))
-        beside = operator_beside(cell, scene, checked, folder, opened, keys)
-        by_hand = opened.enter_context(closing(_device(options.device, keys))) if keys else None
-        approval = obtain_approval(cell, options.session, task.slug, options.episodes, clock)
-        world = open_cell(cell.name, scene, approval, clock, WORK, checked, beside)
-        opened.enter_context(closing(world))
-        operator = _operator(options.operator or (approval.operator if approval else "nobody"), keys, beside)
-        device = by_hand or _script(task, world)
-        summary = record_session(world, device, operator, folder, seeds, config, package_versions(), told)
-    counts = f"{len(summary.successes)} successes, {len(summary.failures)} failures, {summary.discarded} discarded"
-    told(f"{cell.name}, {cell.stands_for}: {counts}; it ended: {summary.ended}")
-    told(f"Next: dvc add {folder}, and in params.yaml tabletop_tasks.{task.slug}.episodes: {folder}/successes")
-    return int(len(summary.successes) < config.episodes)
+    with unclosed_told(cell.name) as unclosed:
+        with faults_told(logs_of(cell) / FAULTS, told), ExitStack() as opened:
+            opened.enter_context(reserved(cell))
+            beside = operator_beside(cell, scene, checked, folder, opened, keys)
+            by_hand = _device(options.device, keys) if keys else None
+            if by_hand:
+                opened.enter_context(closed_told(by_hand, unclosed.append))
+            approval = obtain_approval(cell, options.session, task.slug, options.episodes, clock)
+            world = open_cell(cell.name, scene, approval, clock, WORK, checked, beside)
+            opened.enter_context(closed_told(world, unclosed.append))
+            operator = _operator(options.operator or (approval.operator if approval else "nobody"), keys, beside)
+            device = by_hand or _script(task, world)
+            summary = record_session(world, device, operator, folder, seeds, config, package_versions(), told)
+        counts = f"{len(summary.successes)} successes, {len(summary.failures)} failures, {summary.discarded} discarded"
+        told(f"{cell.name}, {cell.stands_for}: {counts}; it ended: {summary.ended}")
+        told(f"Next: dvc add {folder}, and in params.yaml tabletop_tasks.{task.slug}.episodes: {folder}/successes")
+    return int(len(summary.successes) < config.episodes or bool(unclosed))
 
 
 def _operator(name: str, keys: TerminalKeys | None, beside: OperatorAtTerminal | None) -> Operator:

@@ -10,7 +10,7 @@ from ocrrl.interface.abort import Abort
 from ocrrl.robot.fault import Fault
 from ocrrl.robot.fault_log import FAULTS, FaultLog
 from ocrrl.robot.twin import TwinCell
-from ocrrl.stages.evaluation_session import counts, left_out, pairs, to_run, told
+from ocrrl.stages.evaluation_session import counts, left_out, of_plan, pairs, to_run, told
 from tests import test_sessions as sessions
 from tests.test_sessions import EVALUATE, FOLDER, ROLLOUT, contents, described
 
@@ -134,6 +134,22 @@ def test_a_pair_that_faults_keep_ending_is_left_out_and_said_so(project, command
     assert contents(FOLDER) == before
 
 
+def test_an_evaluation_gone_on_with_for_fewer_episodes_compares_what_it_plans(project, command, token, abort_in):
+    abort_in += [None, None, FAULT, None, None, None]
+    assert command(*EVALUATE, "--episodes", 6, token=token(6))[0] == 0
+    abort_in += [FAULT]
+    assert "1 of 3 pairs are left out" in command(*EVALUATE, "--episodes", 6, token=token(1))[1]
+    code, out, err = command(*EVALUATE, "--episodes", 2)
+    assert code == 0 and "left out" not in out and "of 1 episodes" in out, err
+    metrics = json.loads((FOLDER / "evaluation.json").read_text())["rehearsal"]
+    assert metrics["pairs"] == {"planned": 1, "complete": 1, "still_to_run": 0, "left_out": []}
+
+
+def test_only_attempts_at_what_is_planned_are_counted():
+    attempts = [attempt(arm, seed, success=True) for arm, seed in PLANNED]
+    assert of_plan(attempts, PLANNED[:2]) == attempts[:2] and of_plan(attempts, PLANNED) == attempts
+
+
 def test_a_session_ends_with_its_first_fault_and_the_log_s_path(project, command, token, monkeypatch):
     path, step = Path(".work/cells/rehearsal") / FAULTS, TwinCell.step
 
@@ -145,6 +161,36 @@ def test_a_session_ends_with_its_first_fault_and_the_log_s_path(project, command
     monkeypatch.setattr(TwinCell, "step", faulty)
     _, out, _ = command(*ROLLOUT, "--episodes", 2, token=token(1))
     assert f"12 faults, the first: stale_command: issued 0.31 s ago; see {path}" in out
+
+
+@pytest.fixture
+def closing_fails(monkeypatch):
+    close = TwinCell.close
+
+    def lost(self):
+        close(self)
+        raise RuntimeError("the arm could not be stopped: connection lost")
+
+    monkeypatch.setattr(TwinCell, "close", lost)
+
+
+def test_a_cell_that_cannot_be_closed_costs_no_evaluation_and_is_told_last(project, command, token, closing_fails):
+    code, out, err = command(*EVALUATE, "--episodes", 2, token=token(2))
+    assert code == 1 and "rehearsal was not closed as it should be" in err and "connection lost" in err
+    assert "base 0.00, base + residual 0.00 of 1 episodes" in out and (FOLDER / "evaluation.json").is_file()
+    assert out.splitlines()[-1] == f"Next: dvc add {FOLDER}"
+    assert command(*EVALUATE, "--episodes", 2)[0] == 0, "all is recorded, no cell is opened"
+
+
+def test_what_ended_a_session_is_told_beside_what_its_closing_raised(
+    project, command, token, closing_fails, monkeypatch
+):
+    def breaks(self, actions, ids):
+        raise RuntimeError("the policy broke")
+
+    monkeypatch.setattr(TwinCell, "step", breaks)
+    code, _, err = command(*ROLLOUT, "--episodes", 1, token=token(1))
+    assert code == 1 and "the policy broke" in err and "connection lost" in err
 
 
 def test_in_a_rollout_a_fault_is_a_failure_as_ever(project, command, token, abort_in):

@@ -1,12 +1,14 @@
 """A session's folder when things go wrong: in a toy cell, behind the guard that a robot has."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from ocrrl.datasets.episode_store import episode_paths, read_episode
 from ocrrl.robot.approval import NotApproved, check, issue
-from ocrrl.robot.guarded_cell import GuardedCell
+from ocrrl.robot.approval_ledger import episodes_begun
+from ocrrl.robot.guarded_cell import GuardedCell, NotFit
 from ocrrl.stages.session_folder import SessionFolder
 from ocrrl.stages.sessions import planned_episodes, record_missing
 from tests.rollouts.toy_environment import ToyBase, ToyEnvironment, weak_residual
@@ -21,13 +23,17 @@ def contents(folder):
 class ToyCell(ToyEnvironment):
     """The toy as a cell; `stop` is called before each episode with how many there were."""
 
-    def __init__(self, stop=lambda resets: None):
+    def __init__(self, stop=lambda resets: None, fit_for=None):
         super().__init__(1, "twin")
-        self._stop = stop
+        self._stop, self.fit_for = stop, fit_for
 
     def reset(self, ids, seeds):
         super().reset(ids, seeds)
         self._stop(self.resets)
+
+    def require_fit(self):
+        if self.resets == self.fit_for:
+            raise NotFit("camera front: device lost")
 
     def come_to_rest(self):
         pass
@@ -56,7 +62,7 @@ def toy(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     clock = Clock()
 
-    def run(episodes, stop=lambda resets: None, models=None):
+    def run(episodes, stop=lambda resets: None, models=None, fit_for=None):
         session = SessionFolder(tmp_path / NAME, {"purpose": "rollout", "models": models or {"vla": "1"}})
         missing = session.missing(planned_episodes("rollout", NAME, episodes))
         token = issue("rehearsal", NAME, "cube_lift", len(missing), "Ada", clock)
@@ -71,7 +77,7 @@ def toy(tmp_path, monkeypatch):
                 "versions": {},
             }
         )
-        cell = GuardedCell(ToyCell(stop), approval, clock, tmp_path / ".work")
+        cell = GuardedCell(ToyCell(stop, fit_for), approval, clock, tmp_path / ".work")
         record_missing(session, missing, cell, ToyBase(speed=0.0), {"corrected": weak_residual}, {})
         return session
 
@@ -86,6 +92,15 @@ def test_failures_are_kept_beside_successes(toy):
     for path in episode_paths(toy.folder):
         attributes = read_episode(path).attributes
         assert attributes.success == (path.parent.name == "successes") and attributes.cell == "rehearsal"
+
+
+def test_an_episode_that_a_failed_part_keeps_from_beginning_is_on_no_books(toy):
+    with pytest.raises(NotFit):
+        toy(4, fit_for=2)
+    left = json.loads((toy.folder / "session.json").read_text())
+    assert len(left["attempts"]) == left["episodes"]["begun"] == left["episodes"]["recorded"] == 2
+    (run,) = left["runs"]
+    assert episodes_begun(Path(".work"), run["approval"]) == 2
 
 
 def test_a_session_killed_in_an_episode_goes_on_and_keeps_the_earlier_ones(toy):

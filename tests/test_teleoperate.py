@@ -11,6 +11,7 @@ from ocrrl.datasets.episode_store import read_episode
 from ocrrl.datasets.ingest import IngestConfig, ingest
 from ocrrl.interface.abort import Abort
 from ocrrl.interface.tabletop_tasks import CUBE_LIFT
+from ocrrl.robot.cell_operator import EndedByOperator
 from ocrrl.robot.fault import Fault
 from ocrrl.robot.fault_log import FAULTS, FaultLog
 from ocrrl.robot.teleoperation.scripted import PlayedDevice
@@ -54,6 +55,38 @@ def test_a_session_ends_with_its_first_fault_and_the_log_s_path(tmp_path, monkey
     out = capsys.readouterr().out
     assert f"1 fault: out_of_reach: connection lost; see {path}" in out
     assert "it ended: out_of_reach: connection lost" in out
+
+
+def test_a_session_that_the_operator_ends_at_the_cell_s_question_is_no_error(tmp_path, monkeypatch, capsys):
+    class Asking(ToyCell):
+        def reset(self, ids, seeds):
+            if self.begun:
+                raise EndedByOperator("the operator ended the session")
+            super().reset(ids, seeds)
+
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "cells", tmp_path / "cells")
+    monkeypatch.setattr("ocrrl.teleoperate.open_cell", lambda *_: Asking())
+    monkeypatch.setattr("ocrrl.teleoperate._script", lambda *_: PlayedDevice([FORWARD]))
+    assert main((*SCRIPTED[:-1], "2", "--cell", "wire_twin")) == 1, "one of two is recorded"
+    said = capsys.readouterr()
+    assert said.err == "" and "1 successes" in said.out and "it ended: the operator ended the session" in said.out
+    assert said.out.splitlines()[-1].startswith("Next: dvc add data/episodes/cube_lift/monday")
+
+
+def test_a_cell_that_cannot_be_closed_costs_no_summary_and_is_told_last(tmp_path, monkeypatch, capsys):
+    class Lost(ToyCell):
+        def close(self):
+            raise RuntimeError("connection lost")
+
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "cells", tmp_path / "cells")
+    monkeypatch.setattr("ocrrl.teleoperate.open_cell", lambda *_: Lost())
+    monkeypatch.setattr("ocrrl.teleoperate._script", lambda *_: PlayedDevice([FORWARD]))
+    assert main((*SCRIPTED, "--cell", "wire_twin")) == 1
+    said = capsys.readouterr()
+    assert "1 successes" in said.out and "Next: dvc add data/episodes/cube_lift/monday" in said.out
+    assert "wire_twin was not closed as it should be" in said.err and "connection lost" in said.err
 
 
 @pytest.mark.wire

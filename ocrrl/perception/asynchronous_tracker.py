@@ -56,9 +56,10 @@ class AsynchronousTracker:
             return self._estimate
 
     def close(self) -> None:
-        """End the thread; the camera stays open."""
+        """End the thread and close the tracker; the camera stays open."""
         self._over.set()
         self._thread.join()
+        self._tracker.close()
 
     def _follow(self) -> None:
         seen = float("-inf")

@@ -64,14 +64,14 @@ class GeometricTracker:
     def reset(self) -> None:
         self._table: TablePlane | None = None
         self._before: Scene | None = None
+        references = (np.asarray(tracked.reference_quaternion, float) for tracked in self._task.objects)
         self._tracks = [
-            Track(
-                body,
-                ColourModel(tint_of(body.shape.colour), NOMINAL_SPREAD),
-                np.asarray(tracked.reference_quaternion, float),
-            )
-            for body, tracked in zip(self._bodies, self._task.objects, strict=True)
+            Track(body, ColourModel(tint_of(body.shape.colour), NOMINAL_SPREAD), reference)
+            for body, reference in zip(self._bodies, references, strict=True)
         ]
+
+    def close(self) -> None:
+        """It works with nothing but this machine."""
 
     def track(self, frame: Frame, robot: RobotPosture) -> PoseEstimate:
         """The objects in `frame`. ValueError where it is no RGB-D frame, RuntimeError where its table is out of place."""

@@ -41,3 +41,7 @@ class ObjectTracker(Protocol):
     def track(self, frame: Frame, robot: RobotPosture) -> PoseEstimate:
         """The objects in `frame`."""
         ...
+
+    def close(self) -> None:
+        """Let go of what it works with; nothing is tracked after it."""
+        ...

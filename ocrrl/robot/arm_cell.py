@@ -1,6 +1,7 @@
 """An arm, cameras and a tracker put together as one cell: the same for the wire twin and for hardware."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +13,10 @@ from ocrrl.perception.frames import FrameSource
 from ocrrl.perception.object_tracker import ObjectTracker
 from ocrrl.perception.pose_gate import PoseGate, PoseGateConfig
 from ocrrl.robot.arm import Arm
-from ocrrl.robot.arm_environment import ArmEnvironment, CellCamera, Closable
+from ocrrl.robot.arm_environment import ArmEnvironment, CellCamera
 from ocrrl.robot.cell_file import CameraSection, CellFile
 from ocrrl.robot.cell_operator import CellOperator
+from ocrrl.robot.closing import Closable
 from ocrrl.robot.fault import Fault
 from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.safety_gate import SafetyGate
@@ -47,30 +49,39 @@ def assemble(
 ) -> ArmEnvironment:
     """The cell `name` as an environment; closing it closes all that it is made of, the arm before cameras and operator.
 
-    `cameras` are those of `file`, opened; ValueError where one is missing.
+    `cameras` are those of `file`, opened; ValueError where one is missing. What was begun here ends where anything fails, and
+    `tracker` is closed; the rest is its opener's.
     """
-    if missing := sorted(set(file.cameras) - set(cameras)):
-        raise ValueError(f"cell {name} must have its cameras opened, got none for {', '.join(missing)}")
-    gate = SafetyGate(arm, file.limits, FR3, operator.enabled, on_fault)
-    postures, tracking = PostureHistory(), file.tracking
-    follower = AsynchronousTracker(tracker, cameras[tracking.camera].frames, postures.at)
-    gates = PoseGateConfig(max_age=tracking.max_age, max_speed=tracking.max_speed, hold_grasped=tracking.hold_grasped)
-    frames = [camera.frames for camera in cameras.values()]
-    return ArmEnvironment(
-        cell=name,
-        task=task,
-        arm=gate,
-        cameras={
-            key: CellCamera(camera.frames, _picture(file.cameras[key]), camera.calibration)
-            for key, camera in cameras.items()
-        },
-        tracker=follower,
-        postures=postures,
-        poses=PoseGate(gates),
-        operator=operator,
-        registration_time=tracking.registration_time,
-        parts=(Watchdog(gate), gate, *first_closed, follower, *frames, operator, *last_closed),
-    )
+    with ExitStack() as begun:
+        begun.callback(tracker.close)
+        if missing := sorted(set(file.cameras) - set(cameras)):
+            raise ValueError(f"cell {name} must have its cameras opened, got none for {', '.join(missing)}")
+        gate = SafetyGate(arm, file.limits, FR3, operator.enabled, on_fault)
+        postures, tracking = PostureHistory(), file.tracking
+        follower = AsynchronousTracker(tracker, cameras[tracking.camera].frames, postures.at)
+        begun.callback(follower.close)
+        watchdog = begun.enter_context(Watchdog(gate))
+        gates = PoseGateConfig(
+            max_age=tracking.max_age, max_speed=tracking.max_speed, hold_grasped=tracking.hold_grasped
+        )
+        frames = [camera.frames for camera in cameras.values()]
+        environment = ArmEnvironment(
+            cell=name,
+            task=task,
+            arm=gate,
+            cameras={
+                key: CellCamera(camera.frames, _picture(file.cameras[key]), camera.calibration)
+                for key, camera in cameras.items()
+            },
+            tracker=follower,
+            postures=postures,
+            poses=PoseGate(gates),
+            operator=operator,
+            registration_time=tracking.registration_time,
+            parts=(watchdog, gate, *first_closed, follower, *frames, operator, *last_closed),
+        )
+        begun.pop_all()  # from here on the environment closes them
+        return environment
 
 
 def _picture(section: CameraSection) -> Callable[[np.ndarray], np.ndarray]:

@@ -8,7 +8,6 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float
@@ -24,22 +23,19 @@ from ocrrl.perception.object_tracker import RobotPosture
 from ocrrl.perception.pose_gate import PoseGate
 from ocrrl.robot.arm import READY, ArmCommand, ArmState
 from ocrrl.robot.cell_operator import CellOperator
-from ocrrl.robot.fault import TECHNICAL, technical
+from ocrrl.robot.closing import Closable, close_all
+from ocrrl.robot.fault import GRIPPER_FAILED, TECHNICAL, technical
+from ocrrl.robot.guarded_cell import NotFit
 from ocrrl.robot.safety_gate import SafetyGate
 
 PERIOD = 1.0 / CONTROL_HZ  # [s]
 TIME_TO_LIVE = 0.20  # [s] of a command, from the observation that it answers
 POLL = 0.002  # [s] of sleep between two looks at the arm's clock
+COMEBACK = 5.0  # [s] of such sleep in which a camera or the tracker may come back before an episode
 PATIENCE = 2.0  # [s] of such sleep for one control step, after which the arm's clock counts as stopped
 
 Picture = Callable[[Float[np.ndarray, "H W 3"]], np.ndarray]
 """A camera's colour picture to what the VLA sees of it."""
-
-
-class Closable(Protocol):
-    """A part of a cell that is let go of."""
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -100,8 +96,12 @@ class ArmEnvironment:
         return self._last
 
     def reset(self, ids: np.ndarray, seeds: Sequence[int]) -> None:
-        """Go home, have the table set and find every object. RuntimeError where the cell is not fit for an episode."""
+        """Go home, have the table set and find every object. RuntimeError where the cell is not fit for an episode.
+
+        NotFit, a RuntimeError, where that shows before anything moves.
+        """
         (seed,) = seeds
+        self.require_fit()
         self._operator.clear()
         if self.gate.stopped or self.gate.state().mode != READY:
             self.gate.recover()
@@ -114,6 +114,15 @@ class ArmEnvironment:
         self._commanded = self.gate.state().gripper_pose
         self._applied = np.array([*np.zeros(6), 1.0])  # the way home opens the fingers
         self.observe()
+
+    def require_fit(self) -> None:
+        """NotFit, after `COMEBACK` at most, where a camera or the tracker fails: a lasting fault ends no second episode."""
+        slept = 0.0
+        while failure := self._failing():
+            if slept >= COMEBACK:
+                raise NotFit(f"{failure}; nothing has moved: mend it, then the same command goes on")
+            self._sleep(POLL)
+            slept += POLL
 
     def observe(self) -> Observation:
         try:
@@ -155,14 +164,19 @@ class ArmEnvironment:
         self._applied = applied_action(action, self._commanded, None, self._applied[6])
         if self._steps == 0:  # questions may lie between the reset and the first step
             self._tick = self._observed
-        aborted = self._ended() or self._send(action)
+        ended = self._operator.ended()
+        aborted = ended or (Abort("fault", self._failure) if self._failure else self._send(action))
         if aborted is not None:
             self.come_to_rest()
-            return StepResult(np.zeros(1), np.zeros(1, bool), self._blamed(aborted), self._applied[None])
+            if self._operator.said_solved():  # their word stands, whatever came while it had to last
+                return StepResult(np.zeros(1), np.ones(1, bool), applied_action=self._applied[None])
+            blamed = ended or self._blamed(aborted)
+            return StepResult(np.zeros(1), np.zeros(1, bool), blamed, self._applied[None])
         self._steps += 1
         self._held_steps = self._held_steps + 1 if self._operator.solved() else 0
-        success = self._held_steps >= self.tabletop_task.success_hold
-        if success or self._steps == self.tabletop_task.horizon:
+        over = self._steps == self.tabletop_task.horizon
+        success = self._held_steps >= self.tabletop_task.success_hold or (over and self._operator.said_solved())
+        if success or over:
             self.come_to_rest()
         return StepResult(np.zeros(1), np.array([success]), applied_action=self._applied[None])
 
@@ -182,20 +196,17 @@ class ArmEnvironment:
 
     def close(self) -> None:
         """Close every part, whatever one of them says to it."""
-        failures = []
-        for part in self.parts:
-            try:
-                part.close()
-            except RuntimeError as error:
-                failures.append(str(error))
-        if failures:
-            raise RuntimeError("; ".join(failures))
+        close_all(self.parts)
 
-    def _ended(self) -> Abort | None:
-        """What has ended the episode already."""
-        if reason := self._operator.ended():
-            return Abort("operator", reason)
-        return Abort("fault", self._failure) if self._failure else None
+    def _failing(self) -> str:
+        """What a camera or the tracker says of itself; empty where all are well."""
+        try:
+            self._tracker.latest()
+            for camera in self._cameras.values():
+                camera.frames.latest()
+        except RuntimeError as error:
+            return str(error)
+        return ""
 
     def _send(self, action: np.ndarray) -> Abort | None:
         """Send the command that `action` makes, and wait for the next control step; what ended the episode, if so."""
@@ -216,7 +227,7 @@ class ArmEnvironment:
         return Abort("fault" if by_fault else "arm", sent.refused)
 
     def _blamed(self, aborted: Abort) -> Abort:
-        """`aborted`, unless what looks like a fault is a reflex or, where the arm was lost, the operator's emergency stop."""
+        """`aborted`, unless what looks like a fault is a reflex or, where the connection was cut, the operator's emergency stop."""
         if aborted.by != "fault":
             return aborted
         lost = not self._failure  # a camera's and the tracker's faults come from looking
@@ -226,6 +237,7 @@ class ArmEnvironment:
             mode, lost = READY, True
         if mode != READY and not technical(mode):
             return Abort("arm", f"{aborted.why}; the arm's mode is {mode}")
+        lost = lost and GRIPPER_FAILED not in mode  # an arm that says so of its hand is connected
         return Abort("operator", aborted.why) if lost and self._operator.stopped_arm(aborted.why) else aborted
 
     def _wait_for_next_step(self) -> None:

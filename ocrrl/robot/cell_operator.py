@@ -2,6 +2,12 @@
 
 from typing import Protocol
 
+from ocrrl.interface.abort import Abort
+
+
+class EndedByOperator(RuntimeError):
+    """The operator ended the session, or stopped the arm on its way home: nothing has failed."""
+
 
 class CellOperator(Protocol):
     """A person, or what stands in for one in a twin."""
@@ -9,12 +15,12 @@ class CellOperator(Protocol):
     def clear(self) -> None:
         """Make way: returns when the arm may open its fingers and go home.
 
-        Raises RuntimeError when the operator ends the session instead.
+        Raises EndedByOperator when the operator ends the session instead.
         """
         ...
 
     def set_up(self, seed: int) -> None:
-        """Set the table for the initial state `seed`; returns when the episode may begin. RuntimeError likewise."""
+        """Set the table for the initial state `seed`; returns when the episode may begin. EndedByOperator likewise."""
         ...
 
     def enabled(self) -> bool:
@@ -25,8 +31,12 @@ class CellOperator(Protocol):
         """Whether the tabletop task is solved at this moment; success is judged by the operator, never by a policy."""
         ...
 
-    def ended(self) -> str:
-        """Why the operator ends this episode; empty while it may go on."""
+    def said_solved(self) -> bool:
+        """Whether they have called the episode a success and not taken it back: unlike `solved` it need not last to count."""
+        ...
+
+    def ended(self) -> Abort | None:
+        """What ends this episode: their word, or that they cannot be heard any more; None while it may go on."""
         ...
 
     def stopped_arm(self, fault: str) -> bool:

@@ -10,8 +10,16 @@ from ocrrl.interface.protocols import Environment, StepResult
 from ocrrl.robot.approval import Approval, Clock, NotApproved, begin_episode
 
 
+class NotFit(RuntimeError):
+    """A part of a cell has failed before an episode: nothing has moved, and none was counted."""
+
+
 class RobotCell(Environment, Protocol):
     """An environment that a session can be run in."""
+
+    def require_fit(self) -> None:
+        """Raises NotFit, nothing moved, where a part that an episode needs has failed and does not come back."""
+        ...
 
     def now(self) -> float:
         """The cell's clock [s], which control steps keep pace with."""
@@ -31,7 +39,7 @@ class RobotCell(Environment, Protocol):
 
 
 class GuardedCell:
-    """`interface.protocols.Environment`: every reset is counted as an episode of `approval` before anything moves."""
+    """A `RobotCell`: every reset is counted as an episode of `approval` before anything moves."""
 
     def __init__(self, cell: RobotCell, approval: Approval, clock: Clock, folder: Path) -> None:
         """Takes its name from the approval; `folder` is where approvals are counted."""
@@ -40,12 +48,17 @@ class GuardedCell:
         self.cell, self.tabletop_task, self.num_envs = approval.cell, cell.tabletop_task, cell.num_envs
 
     def reset(self, ids: np.ndarray, seeds: list[int]) -> None:
-        """Begin approved episodes; raises NotApproved, the cell untouched, when the approval does not cover them."""
+        """Begin approved episodes; raises NotApproved, the cell untouched, when the approval does not cover them, and NotFit."""
         self._begun = False
+        self.require_fit()
         for _ in ids:
             begin_episode(self._approval, self._clock, self._folder)
         self._cell.reset(ids, seeds)
         self._begun = True
+
+    def require_fit(self) -> None:
+        """Of the cell; that needs no approval."""
+        self._cell.require_fit()
 
     def step(self, actions: np.ndarray, ids: np.ndarray) -> StepResult:
         """One step of an approved episode; raises NotApproved when none has begun."""

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from ocrrl.interface.abort import Abort
+from ocrrl.robot.cell_operator import EndedByOperator
 from ocrrl.robot.operator_prompt import Ask, ask_at_terminal
 from ocrrl.robot.terminal_keys import CLOSED, TerminalKeys
 
@@ -26,27 +28,36 @@ class OperatorAtTerminal:
 
     def clear(self) -> None:
         self._confirm("Hands off the table? The fingers open and the arm goes home; SPACE stops it.")
-        self._keys.begin()
 
     def set_up(self, seed: int) -> None:
-        moving = self._confirmed and not self._keys.pressed & STOP
+        heard = self._keys.pressed
+        moving = self._confirmed and not heard & STOP
         self._keys.end()
         self._confirmed = False  # from here on no key is heard until the operator has answered
         if not moving:
-            raise RuntimeError("the operator stopped the arm on its way home")
+            if heard & {*STOP_KEYS}:
+                raise EndedByOperator("the operator stopped the arm on its way home")
+            raise RuntimeError("the terminal was closed while the arm went home")
         self._confirm(f"{self._describe(seed)}Set the table for initial state {seed}, then hands off. {LEGEND}.")
-        self._keys.begin()
 
     def enabled(self) -> bool:
         return self._confirmed and not self._keys.pressed & STOP
 
     def solved(self) -> bool:
-        return SUCCESS in self._keys.pressed
+        """A key that was pressed stays so; `f` takes `s` back."""
+        return SUCCESS in self._keys.pressed and FAILURE not in self._keys.pressed
 
-    def ended(self) -> str:
-        if self._keys.pressed & STOP:
-            return "the operator stopped the arm"
-        return "the operator said it failed" if FAILURE in self._keys.pressed else ""
+    def said_solved(self) -> bool:
+        return self.solved()
+
+    def ended(self) -> Abort | None:
+        """A terminal that was closed is a fault: nobody meant it, and it says nothing of the policy."""
+        pressed = self._keys.pressed
+        if pressed & {*STOP_KEYS}:
+            return Abort("operator", "the operator stopped the arm")
+        if FAILURE in pressed:
+            return Abort("operator", "the operator said it failed")
+        return Abort("fault", "the terminal that the arm is stopped from was closed") if CLOSED in pressed else None
 
     def stopped_arm(self, fault: str) -> bool:
         """Anything but a plain no is a yes: what nobody answers for is not taken for a mere fault."""
@@ -62,9 +73,10 @@ class OperatorAtTerminal:
         self._keys.end()
 
     def _confirm(self, question: str) -> None:
+        """Ask, and listen from then on."""
         self._keys.end()
         self._confirmed = False
         if self._ask(f"{question} [y: go on, else the session ends] ").lower() not in ("y", "yes"):
-            raise RuntimeError("the operator ended the session")
-        self._keys.pressed = frozenset()
+            raise EndedByOperator("the operator ended the session")
+        self._keys.begin()
         self._confirmed = True

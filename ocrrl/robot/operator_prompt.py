@@ -17,9 +17,12 @@ def at_terminal() -> bool:
 
 
 def ask_at_terminal(question: str) -> str:
-    """`Ask` at the terminal; the end of input is an empty answer."""
-    print(question, end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip()
+    """`Ask` at the terminal; the end of input, or a terminal that is gone, is an empty answer."""
+    try:
+        print(question, end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip()
+    except OSError:
+        return ""
 
 
 def ask_operator(

@@ -17,6 +17,7 @@ import numpy as np
 from ocrrl.datasets.episode import EpisodeAttributes
 from ocrrl.datasets.episode_store import EpisodeWriter
 from ocrrl.interface.observations import Observation
+from ocrrl.robot.cell_operator import EndedByOperator
 from ocrrl.robot.file_lock import locked
 from ocrrl.robot.guarded_cell import RobotCell
 from ocrrl.robot.teleoperation.device import DeviceReading, Event, TeleoperationDevice
@@ -149,7 +150,10 @@ class _Session:
         task = self._cell.tabletop_task
         if not self._operator.confirm(f"Demonstration {count}: take your hands off the table. The arm goes home next."):
             return None
-        self._cell.reset(_ONLY, [seed])
+        try:
+            self._cell.reset(_ONLY, [seed])
+        except EndedByOperator as ended:  # at a question that the cell asked
+            raise _CutShort(str(ended)) from ended
         if not self._operator.confirm(f'Set up the objects to "{task.instruction}" and step back. Ready to begin?'):
             return None
         name = f"episode_{next_number(self._folder):06d}.h5"
@@ -183,14 +187,16 @@ class _Session:
             now, observation, images = self._cell.now(), self._cell.observe(), self._cell.capture(_ONLY)
             began = now if began is None else began
             reading = self._read()
-            for ending in _ENDINGS:
-                if ending in reading.events:
-                    return ending, step
+            if (ending := _said(reading)) is not None:
+                return ending, step
             action = np.asarray(reading.motion, np.float64)
             result = self._cell.step(action[None], _ONLY)
             rows = {name: getattr(observation, name)[0] for name in _ROWS}
             rows |= {"action": result.applied(action[None])[0], "timestamps": np.asarray(now - began)}
             if result.aborted:
+                # Cell and device hear the same keys: what was said since the reading is a word on the episode all the same.
+                if result.aborted.by == "operator" and (ending := _said(self._read())) is not None:
+                    return ending, step
                 raise _CutShort(result.aborted.why)
             writer.append({camera: frames[0] for camera, frames in images.items()}, **rows)
             if self._config.cell_decides and result.success[0]:
@@ -221,6 +227,11 @@ class _Session:
         )
 
 
+def _said(reading: DeviceReading) -> Event | None:
+    """How `reading` ends the episode, if it does."""
+    return next((ending for ending in _ENDINGS if ending in reading.events), None)
+
+
 @contextmanager
 def _kept(writer: EpisodeWriter, folder: Path) -> Iterator[EpisodeWriter]:
     """What `writer` has neither finished nor discarded at the end is an interrupted episode, however the end came."""
@@ -232,4 +243,4 @@ def _kept(writer: EpisodeWriter, folder: Path) -> Iterator[EpisodeWriter]:
 
 
 class _CutShort(RuntimeError):
-    """The device is gone, or the cell cannot go on; nothing was asked of the arm after it."""
+    """The device is gone, the cell cannot go on, or its operator does not; nothing was asked of the arm after it."""

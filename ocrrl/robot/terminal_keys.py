@@ -35,11 +35,19 @@ class TerminalKeys:
         self.pressed: frozenset[str] = frozenset()
 
     def begin(self) -> None:
-        """Listen; what was typed before is forgotten, unless it listens already: a stop must not be."""
+        """Listen; what was typed before is forgotten, unless it listens already: a stop must not be.
+
+        RuntimeError where the terminal was closed.
+        """
         if self._thread is None:
             self.pressed = frozenset()
-            self._before = termios.tcgetattr(self._terminal)
-            tty.setcbreak(self._terminal, termios.TCSAFLUSH)
+            try:
+                self._before = termios.tcgetattr(self._terminal)
+                tty.setcbreak(self._terminal, termios.TCSAFLUSH)
+            except termios.error as error:
+                raise RuntimeError(
+                    f"the terminal must stay open, to stop the arm from, it was closed ({error})"
+                ) from error
             self._over.clear()
             self._thread = threading.Thread(target=self._listen, name="keys", daemon=True)
             self._thread.start()
@@ -50,17 +58,22 @@ class TerminalKeys:
             self._over.set()
             self._thread.join()
             self._thread = None
-            termios.tcsetattr(self._terminal, termios.TCSADRAIN, self._before)  # pyright: ignore[reportArgumentType]
+            with contextlib.suppress(termios.error):  # a terminal that was closed needs nothing restored
+                termios.tcsetattr(self._terminal, termios.TCSADRAIN, self._before)  # pyright: ignore[reportArgumentType]
 
     def _listen(self) -> None:
         while not self._over.is_set():
-            if select.select([self._terminal], [], [], WAIT)[0]:
+            try:
+                if not select.select([self._terminal], [], [], WAIT)[0]:
+                    continue
                 typed = os.read(self._terminal, 64)
-                # A terminal that was closed can no longer stop the arm.
-                self.pressed |= set(typed.decode(errors="replace").lower()) if typed else {CLOSED}
-                if not typed:
-                    return
-                self._heard(typed)
+            except (OSError, ValueError):  # hung up, or its descriptor is gone
+                typed = b""
+            # A terminal that was closed can no longer stop the arm.
+            self.pressed |= set(typed.decode(errors="replace").lower()) if typed else {CLOSED}
+            if not typed:
+                return
+            self._heard(typed)
 
 
 CLOSED = "closed"

@@ -124,6 +124,9 @@ class TwinCell:
         """Simulated time since the first environment's reset [s]."""
         return float(self._steps[0]) / CONTROL_HZ
 
+    def require_fit(self) -> None:
+        """It has no part that fails."""
+
     def come_to_rest(self) -> None:
         """No time passes in it between steps."""
 

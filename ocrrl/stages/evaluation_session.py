@@ -39,6 +39,12 @@ def counts(attempt: Attempt) -> bool:
     return attempt["episode"] is not None and attempt["aborted_by"] != "fault"
 
 
+def of_plan(attempts: Sequence[Attempt], planned: Sequence[tuple[str, int]]) -> list[Attempt]:
+    """The attempts at what is `planned`, pairs of arm and seed: a session may be gone on with for fewer than it has."""
+    wanted = set(planned)
+    return [attempt for attempt in attempts if (attempt["arm"], attempt["seed"]) in wanted]
+
+
 def to_run(attempts: Sequence[Attempt], planned: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
     """Those of `planned`, pairs of arm and seed, that have no episode that counts, and are not left out."""
     counted = {(attempt["arm"], attempt["seed"]) for attempt in attempts if counts(attempt)}
@@ -60,7 +66,7 @@ def left_out(attempts: Sequence[Attempt]) -> list[LeftOut]:
 
 
 def pairs(attempts: Sequence[Attempt], planned: Sequence[tuple[str, int]], complete: int) -> Pairs:
-    """The account of an evaluation in which `complete` initial states have both arms."""
+    """The account of an evaluation by `attempts` of its plan, in which `complete` initial states have both arms."""
     return {
         "planned": len({seed for _, seed in planned}),
         "complete": complete,

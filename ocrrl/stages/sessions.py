@@ -7,7 +7,7 @@ from a place that the session's name stands for; stages count from the ranges' b
 
 import argparse
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,14 +20,15 @@ from ocrrl.layout import ROLLED_OUT_SEED, Layout
 from ocrrl.lineage.revision import git
 from ocrrl.robot.approval import Clock, NotApproved, require_session_name
 from ocrrl.robot.cells import Cell, logs_of, open_cell, reserved, session_cell
+from ocrrl.robot.closing import closed_told, unclosed_told
 from ocrrl.robot.fault_log import FAULTS, faults_told
-from ocrrl.robot.guarded_cell import RobotCell
+from ocrrl.robot.guarded_cell import NotFit, RobotCell
 from ocrrl.robot.operator_prompt import obtain_approval
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.evaluate import ARMS, PairedEvaluation, write_evaluation
 from ocrrl.rollouts.rollout import OPERATOR
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder
-from ocrrl.stages.evaluation_session import counts, pairs, to_run, told
+from ocrrl.stages.evaluation_session import counts, of_plan, pairs, to_run, told
 from ocrrl.stages.session_folder import SessionFolder
 from ocrrl.stages.versions import package_versions
 from ocrrl.worlds import make_scene
@@ -40,7 +41,10 @@ _EARLIER_SEEDS = SEEDS_PER_RANGE // 2
 
 
 def run_session(options: argparse.Namespace, clock: Clock) -> int:
-    """Run the episodes of the session that `options` name and that are not recorded yet; the exit code."""
+    """Run the episodes of the session that `options` name and that are not recorded yet; the exit code.
+
+    1 where the cell could not be closed as it should be, which is told last: it costs nothing of what was recorded.
+    """
     cell, task = session_cell(options.cell), tabletop_task(options.tabletop_task)
     purpose, layout = options.command, Layout(task.slug, options.round)
     name = options.session or f"{datetime.fromtimestamp(clock(), UTC):%Y%m%dT%H%M%SZ}-{purpose}"
@@ -59,17 +63,18 @@ def run_session(options: argparse.Namespace, clock: Clock) -> int:
         "residual_seed": seed,
         "models": {str(path): files.fingerprint(path) for path in sorted(models)},
     }
-    with reserved(cell):
+    with reserved(cell), unclosed_told(cell.name) as unclosed:
         session = SessionFolder(layout.session(cell.name, name), identity)
         missing = to_run(session.attempts, planned) if purpose == "evaluate" else session.missing(planned)
         if missing:
-            _run_missing(session, missing, cell, task, layout, seed, clock, options.cell_file)
+            _run_missing(session, missing, cell, task, layout, seed, clock, options.cell_file, unclosed.append)
         if purpose == "evaluate":
             _write_evaluation(session, cell, layout, seed, planned)
-    ended = f", {session.faults} ended by a fault" if session.faults else ""
-    print(f"{cell.name}, {cell.stands_for}: {session.recorded} episodes recorded, {session.successes} succeeded{ended}")
-    print(f"Next: dvc add {session.folder}")
-    return 0
+        ended = f", {session.faults} ended by a fault" if session.faults else ""
+        counted = f"{session.recorded} episodes recorded, {session.successes} succeeded{ended}"
+        print(f"{cell.name}, {cell.stands_for}: {counted}")
+        print(f"Next: dvc add {session.folder}")
+    return int(bool(unclosed))
 
 
 def planned_episodes(purpose: str, session: str, episodes: int | None) -> list[tuple[str, int]]:
@@ -102,7 +107,7 @@ def record_missing(
         attempt = session.begin(arm, seed)
         try:
             (outcome,) = run_episodes(cell, base, residuals[arm], [seed], recorder)
-        except NotApproved:
+        except (NotApproved, NotFit):
             session.withdraw(attempt)
             raise
         except BaseException as error:  # Ctrl-C too: what was recorded is kept, then whoever waits is told
@@ -124,7 +129,9 @@ def _run_missing(
     seed: int,
     clock: Clock,
     cell_file: Path | None,
+    unclosed: Callable[[str], object],
 ) -> None:
+    """`unclosed` gets what the cell said when it was closed, if it could not be."""
     from ocrrl.policies.checkpoint import load_vla
     from ocrrl.policies.chunked_policy import ChunkedPolicy
     from ocrrl.residual.residual_policy import load_residual
@@ -142,7 +149,7 @@ def _run_missing(
         versions = package_versions()
         revision = git(Path(), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
         world = open_cell(cell.name, scene, approval, clock, checked=checked, operator=operator)
-        opened.callback(world.close)
+        opened.enter_context(closed_told(world, unclosed))
         session.begin_run(
             {
                 "started_utc": f"{datetime.fromtimestamp(clock(), UTC):%Y-%m-%dT%H:%M:%SZ}",
@@ -160,11 +167,12 @@ def _run_missing(
 def _write_evaluation(
     session: SessionFolder, cell: Cell, layout: Layout, seed: int, planned: Sequence[tuple[str, int]]
 ) -> None:
-    counted = [attempt for attempt in session.attempts if counts(attempt)]
+    attempts = of_plan(session.attempts, planned)
+    counted = [attempt for attempt in attempts if counts(attempt)]
     outcomes = [session.outcomes(attempt for attempt in counted if attempt["arm"] == arm) for arm in ARMS]
     paired = set.intersection(*({outcome.seed for outcome in arm} for arm in outcomes))
     base, residual = ([outcome for outcome in arm if outcome.seed in paired] for arm in outcomes)
-    account = pairs(session.attempts, planned, len(paired))
+    account = pairs(attempts, planned, len(paired))
     for line in told(account):
         print(f"{cell.name}: {line}")
     if not paired:

@@ -34,9 +34,13 @@ class Camera:
 class Tracker:
     def __init__(self):
         self.resets, self.seen, self.failure, self.slow = 0, [], None, 0.0
+        self.closed = False
 
     def reset(self):
         self.resets += 1
+
+    def close(self):
+        self.closed = True
 
     def track(self, frame, robot):
         if self.failure:
@@ -125,6 +129,17 @@ def test_a_frame_before_the_arm_is_known_is_left_out():
     time.sleep(0.05)
     assert rig.thread.latest() is None and rig.tracker.seen == []
     rig.thread.close()
+
+
+def test_closing_ends_the_thread_and_closes_the_tracker():
+    rig = Rig()
+    assert not rig.tracker.closed
+    rig.thread.close()
+    assert rig.tracker.closed
+    seen = len(rig.tracker.seen)
+    rig.camera.time = 1.0
+    time.sleep(0.05)
+    assert len(rig.tracker.seen) == seen
 
 
 def test_the_posture_nearest_in_time_is_remembered():

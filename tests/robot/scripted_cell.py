@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ocrrl.interface.abort import Abort
 from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from ocrrl.perception.asynchronous_tracker import PostureHistory
 from ocrrl.perception.frames import Frame, Intrinsics
@@ -62,8 +63,8 @@ class ScriptedOperator:
 
     def __init__(self) -> None:
         self.events: list[str] = []
-        self.allows, self.is_solved, self.reason = True, False, ""
-        self.stopped_it = False
+        self.allows, self.is_solved, self.says_solved, self.reason = True, False, False, ""
+        self.ended_by, self.stopped_it = "operator", False
 
     def clear(self) -> None:
         self.events.append("clear")
@@ -77,8 +78,11 @@ class ScriptedOperator:
     def solved(self) -> bool:
         return self.is_solved
 
-    def ended(self) -> str:
-        return self.reason
+    def said_solved(self) -> bool:
+        return self.says_solved
+
+    def ended(self) -> Abort | None:
+        return Abort(self.ended_by, self.reason) if self.reason else None
 
     def stopped_arm(self, fault: str) -> bool:
         self.events.append(f"lost: {fault}")

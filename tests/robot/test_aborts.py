@@ -54,6 +54,23 @@ def test_of_a_lost_arm_the_operator_says_whether_they_stopped_it(cell, stopped_i
     assert cell.operator.events[-1] == f"lost: {aborted.why}"
 
 
+def test_of_a_hand_that_failed_nobody_is_asked_unless_the_arm_is_lost_with_it(cell):
+    cell.operator.stopped_it = True
+    cell.step(0.01)
+    cell.arm.measured = replace(cell.arm.measured, mode="the gripper failed: connection lost")
+    assert cell.step(0.01).aborted.by == "fault"
+    assert not [event for event in cell.operator.events if event.startswith("lost")]
+    broken_arm(cell)
+    assert cell.step(0.01).aborted.by == "operator"
+
+
+def test_of_lost_messages_the_operator_is_asked(cell):
+    cell.operator.stopped_it = True
+    cell.step(0.01)
+    cell.arm.measured = replace(cell.arm.measured, mode='Reflex ["communication_constraints_violation"]')
+    assert cell.step(0.01).aborted.by == "operator"
+
+
 def test_of_a_camera_nobody_is_asked_and_the_operator_s_stop_comes_before_its_fault(cell):
     cell.step(0.01)
     broken_camera(cell)
@@ -62,6 +79,15 @@ def test_of_a_camera_nobody_is_asked_and_the_operator_s_stop_comes_before_its_fa
     assert not [event for event in cell.operator.events if event.startswith("lost")]
     cell.operator.reason = "the operator stopped the arm"
     assert cell.step(0.01).aborted.by == "operator"
+
+
+def test_of_a_terminal_that_was_closed_nobody_is_asked_and_it_is_no_failure_of_the_policy(cell):
+    cell.step(0.01)
+    cell.operator.allows, cell.operator.stopped_it = False, True
+    cell.operator.ended_by, cell.operator.reason = "fault", "the terminal was closed"
+    assert cell.step(0.01).aborted == Abort("fault", "the terminal was closed")
+    assert cell.arm.received[-1] == "hold"
+    assert not [event for event in cell.operator.events if event.startswith("lost")]
 
 
 def hold_until_stopped(cell):

@@ -7,14 +7,12 @@ import threading
 import traceback
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pytest
 
 from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from ocrrl.robot.approval import NotApproved, begin_episode, check, issue
 from ocrrl.robot.approval_ledger import episodes_begun
 from ocrrl.robot.cells import CELLS, cell_named, cell_to_approve, open_cell, session_cell
-from ocrrl.robot.guarded_cell import GuardedCell
 from ocrrl.robot.operator_prompt import ask_operator
 
 SESSION = ("fr3", "monday", "cube_lift")
@@ -207,42 +205,6 @@ def test_a_token_is_in_no_file_message_or_representation(tmp_path, clock, approv
     said += [path.read_text(errors="replace") for path in tmp_path.rglob("*") if path.is_file()]
     assert len(said) >= 6
     assert not any(signature[:20] in text or token[:20] in text for text in said)
-
-
-class StillCell:
-    """A cell that counts what was asked of it."""
-
-    cell, tabletop_task, num_envs = "twin", CUBE_LIFT, 1
-
-    def __init__(self):
-        self.calls = []
-
-    def reset(self, ids, seeds):
-        self.calls.append("reset")
-
-    def step(self, actions, ids):
-        self.calls.append("step")
-
-    def close(self):
-        self.calls.append("close")
-
-
-def test_a_guarded_cell_moves_in_approved_episodes_only(tmp_path, clock, approve):
-    approval = check(approve(episodes=1), *SESSION, 1, clock, tmp_path)
-    inner = StillCell()
-    cell = GuardedCell(inner, approval, clock, tmp_path)
-    ids, action = np.array([0]), np.zeros((1, 7), np.float32)
-    assert cell.cell == "fr3"
-    with pytest.raises(NotApproved, match="must have begun an approved episode before it moves"):
-        cell.step(action, ids)
-    cell.reset(ids, [1])
-    cell.step(action, ids)
-    with pytest.raises(NotApproved, match="must suffice"):
-        cell.reset(ids, [2])
-    with pytest.raises(NotApproved, match="before it moves"):
-        cell.step(action, ids)
-    cell.close()
-    assert inner.calls == ["reset", "step", "close"]
 
 
 @dataclass

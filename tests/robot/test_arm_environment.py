@@ -1,12 +1,15 @@
 """A cell as the control loop sees it: paced on the arm's clock, and at rest when a part of it fails."""
 
+import termios
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import zmq
 
 from ocrrl.interface.abort import Abort
 from ocrrl.interface.tabletop_tasks import CUBE_LIFT
+from ocrrl.robot.guarded_cell import NotFit
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder
 
@@ -95,6 +98,43 @@ def test_success_is_the_operators_word_and_must_last(cell):
     assert results.index(True) == 5 + CUBE_LIFT.success_hold
 
 
+def test_what_the_operator_called_a_success_counts_at_the_horizon_though_it_did_not_last(cell):
+    for seen, said, counts in ((True, False, False), (True, True, True)):
+        cell.environment.reset(ONE, [7])
+        cell.operator.is_solved = cell.operator.says_solved = False
+        for _ in range(CUBE_LIFT.horizon - 1):
+            assert not cell.step().success[0]
+        cell.operator.is_solved, cell.operator.says_solved = seen, said
+        result = cell.step()
+        assert bool(result.success[0]) is counts and not result.aborted
+        assert cell.arm.received[-1] == "hold"
+
+
+def stopped_by_the_operator(cell):
+    cell.operator.allows, cell.operator.reason = False, "the operator stopped the arm"
+
+
+def in_reflex(cell):
+    cell.arm.measured = replace(cell.arm.measured, mode="Reflex")
+
+
+def out_of_reach(cell):
+    cell.arm.unreachable = True
+
+
+@pytest.mark.parametrize("end", [stopped_by_the_operator, in_reflex, out_of_reach])
+def test_what_ends_an_episode_that_was_called_a_success_leaves_it_one_and_the_arm_at_rest(cell, end):
+    cell.step(0.01)
+    cell.operator.is_solved = cell.operator.says_solved = True
+    assert not cell.step(0.01).success[0]
+    moved = [told for told in cell.arm.received if not isinstance(told, str)]
+    end(cell)
+    result = cell.step(0.01)
+    assert result.success[0] and result.aborted is None
+    assert [told for told in cell.arm.received if not isinstance(told, str)] == moved
+    assert not [event for event in cell.operator.events if event.startswith("lost")]
+
+
 def test_an_episode_that_the_operator_ends_is_aborted_with_the_arm_at_rest(cell):
     cell.step(0.01)
     cell.operator.reason = "the operator said stop"
@@ -156,6 +196,30 @@ def test_an_object_that_is_not_found_ends_the_start_and_says_which():
         cell.environment.reset(ONE, [7])
 
 
+@pytest.mark.parametrize("fail", [broken_camera, broken_tracker])
+def test_after_a_lasting_fault_no_episode_begins_and_nothing_moves(cell, fail):
+    fail(cell)
+    cell.environment.capture(ONE), cell.step()
+    cell.operator.events.clear(), cell.arm.received.clear()
+    with pytest.raises(NotFit, match=r"(device lost|tracking ended).*nothing has moved"):
+        cell.environment.reset(ONE, [8])
+    assert cell.operator.events == [] and cell.arm.received == []
+
+
+def test_a_part_that_comes_back_is_waited_for(cell):
+    broken_camera(cell)
+    back = cell.arm.time + 1.0
+
+    def sleep(seconds):
+        cell.arm.pass_time(seconds)
+        if cell.arm.time > back:
+            cell.camera.failure = ""
+
+    cell.sleep = sleep
+    cell.environment.reset(ONE, [8])
+    assert cell.operator.events[-1] == "set up 8" and not cell.step().aborted
+
+
 def test_a_stopped_arm_is_recovered_for_the_next_episode(cell):
     cell.gate.stop()
     assert cell.step().aborted.why.startswith("stopped")
@@ -172,11 +236,12 @@ def test_an_arm_in_reflex_is_recovered_before_it_goes_home():
     assert cell.operator.events[0] == "clear" and cell.arm.received == ["recover", "home"]
 
 
-def test_closing_lets_go_of_every_part_whatever_one_says(cell):
+@pytest.mark.parametrize("error", [RuntimeError, OSError, termios.error, zmq.ZMQError, KeyboardInterrupt])
+def test_closing_lets_go_of_every_part_whatever_one_raises(cell, error):
     def fails():
-        raise RuntimeError("cannot stop")
+        raise error(5, "cannot stop") if error in (OSError, zmq.ZMQError) else error("cannot stop")
 
     cell.arm.close = fails
-    with pytest.raises(RuntimeError, match="cannot stop"):
+    with pytest.raises(RuntimeError if issubclass(error, Exception) else error, match="cannot stop"):
         cell.environment.close()
     assert cell.camera.closed and cell.tracker.closed and cell.operator.events[-1] == "close"

@@ -38,6 +38,9 @@ class ToyCell(ToyEnvironment):
         self.begun += seeds
         super().reset(ids, seeds)
 
+    def require_fit(self):
+        pass
+
     def come_to_rest(self):
         self.rests += 1
 

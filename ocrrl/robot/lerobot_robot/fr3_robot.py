@@ -24,8 +24,11 @@ from ocrrl.interface.tabletop_tasks import tabletop_task
 from ocrrl.perception.frames import FrameSource, first_frame
 from ocrrl.robot.approval import Approval, NotApproved, begin_episode
 from ocrrl.robot.arm import Arm, ArmCommand, ArmState
-from ocrrl.robot.cells import cell_named
+from ocrrl.robot.cells import cell_named, logs_of, reserved
 from ocrrl.robot.checked_cell import check_hardware
+from ocrrl.robot.closing import Closable, close_all
+from ocrrl.robot.fault import Fault
+from ocrrl.robot.fault_log import FAULTS, FaultLog
 from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.fr3_cell import open_hardware
 from ocrrl.robot.lerobot_robot.config_fr3_robot import FR3RobotConfig
@@ -54,6 +57,9 @@ class OpenedCell:
     """Whether the operator lets the arm move now."""
     cameras: Mapping[str, FrameSource]
     stop: StopKey
+    on_fault: Callable[[Fault], None]
+    lock: Closable
+    """Keeps every other session out of the cell until it is closed."""
 
 
 OpenCell = Callable[[FR3RobotConfig], OpenedCell]
@@ -64,17 +70,19 @@ def open_cell_file(config: FR3RobotConfig) -> OpenedCell:
     """The hardware of the cell file `config.cell`, checked and then approved by an operator for so many episodes; all of them
     count as begun.
 
-    RuntimeError without a terminal to stop the arm from.
+    RuntimeError without a terminal to stop the arm from, or where another session is in the cell.
     """
     cell = cell_named("fr3")
     checked = check_hardware(config.cell, date.fromtimestamp(time.time()))
     sections = checked.file.cameras.items()
     _require_cameras(config, {name: (section.width, section.height) for name, section in sections})
-    approval = obtain_approval(
-        cell, config.session, tabletop_task(config.tabletop_task).slug, config.episodes, time.time
-    )
-    stop = StopKey()
+    task = tabletop_task(config.tabletop_task).slug
     with ExitStack() as opened:
+        lock = opened.enter_context(ExitStack())
+        lock.enter_context(reserved(cell))
+        stop = StopKey()
+        approval = obtain_approval(cell, config.session, task, config.episodes, time.time)
+        on_fault = FaultLog(logs_of(cell) / FAULTS, time.time)
         hardware = open_hardware(checked, opened)
         frames = {name: camera.frames for name, camera in hardware.cameras.items()}
         for source in frames.values():
@@ -82,7 +90,8 @@ def open_cell_file(config: FR3RobotConfig) -> OpenedCell:
         expires = claim(approval, config.episodes)
         stop.begin()
         opened.pop_all()  # from here on `disconnect` closes them
-    return OpenedCell(hardware.arm, checked.file.limits, FR3, lambda: time.time() < expires, frames, stop)
+    limits = checked.file.limits
+    return OpenedCell(hardware.arm, limits, FR3, lambda: time.time() < expires, frames, stop, on_fault, lock)
 
 
 def claim(approval: Approval | None, episodes: int) -> float:
@@ -144,13 +153,13 @@ class FR3Robot(Robot):
                 limits,
                 cell.kinematics,
                 lambda: cell.enabled() and not cell.stop.pressed,
-                on_fault=_log.warning,
+                on_fault=lambda fault: _told(fault, cell.on_fault),
             )
             self._commanded, self._issued = cell.arm.state().gripper_pose, -np.inf
             self._opening = 1.0
             self._watchdog = Watchdog(self._gate)
         except BaseException:
-            _close(cell)
+            close_all(_parts(cell))
             raise
         self._cell = cell
         _log.info("SPACE at this terminal stops the arm")
@@ -193,10 +202,7 @@ class FR3Robot(Robot):
         """Stop the arm and let go of the cell."""
         cell, self._cell = self._cell, None
         assert cell is not None
-        try:
-            self._watchdog.close()
-        finally:
-            _close(cell)
+        close_all((self._watchdog, *_parts(cell)))
 
 
 def _require_cameras(config: FR3RobotConfig, sizes: Mapping[str, tuple[int, int]]) -> None:
@@ -234,10 +240,10 @@ def _picture(name: str, camera: FrameSource) -> np.ndarray:
     return frame.colour
 
 
-def _close(cell: OpenedCell) -> None:
-    try:
-        cell.arm.close()
-    finally:
-        cell.stop.close()
-        for camera in cell.cameras.values():
-            camera.close()
+def _told(fault: Fault, on_fault: Callable[[Fault], None]) -> None:
+    _log.warning(fault)
+    on_fault(fault)
+
+
+def _parts(cell: OpenedCell) -> tuple[Closable, ...]:
+    return (cell.arm, cell.stop, *cell.cameras.values(), cell.lock)

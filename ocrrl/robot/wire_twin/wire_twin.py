@@ -57,6 +57,8 @@ def open_wire_twin(
             cameras[name] = OpenedCamera(reader, {"serial": section.serial, "on_hand": section.on_hand} | stands[name])
         feed = PictureFeed(camera_server.told["pictures"], devices)
         opened.callback(feed.close)
+        operator = TwinOperator(arm_server.told["state"], arm_server.told["table"])
+        opened.callback(operator.close)
         environment = assemble(
             name=NAME,
             task=task,
@@ -64,7 +66,7 @@ def open_wire_twin(
             arm=inspected(arm),
             cameras=cameras,
             tracker=make_tracker(task, file.tracking, FR3),
-            operator=TwinOperator(arm_server.told["state"], arm_server.told["table"]),
+            operator=operator,
             on_fault=FaultLog(folder / FAULTS, clock),
             first_closed=(feed,),
             last_closed=(camera_server, arm_server),

@@ -55,6 +55,7 @@ class Stop:
 class Rig:
     def __init__(self, tmp_path, **settings):
         self.arm, self.camera, self.stop, self.enabled = PassingArm(), Camera(), Stop(), True
+        self.faults, self.lock = [], Stop()
         self.limits = settings.pop("limits", SafetyLimits())
         pictures = {"front": lerobot_robot.PictureConfig(WIDTH, HEIGHT)}
         config = {
@@ -66,7 +67,9 @@ class Rig:
         self.robot = lerobot_robot.FR3Robot(lerobot_robot.FR3RobotConfig(**config), self.open)
 
     def open(self, config):
-        return OpenedCell(self.arm, self.limits, FR3, lambda: self.enabled, {"front": self.camera}, self.stop)
+        cameras = {"front": self.camera}
+        parts = (self.stop, self.faults.append, self.lock)
+        return OpenedCell(self.arm, self.limits, FR3, lambda: self.enabled, cameras, *parts)
 
 
 @pytest.fixture
@@ -102,6 +105,7 @@ def test_what_the_gate_refuses_is_no_motion_and_the_arm_goes_on_afterwards(rig):
     rig.enabled = False
     sent = rig.robot.send_action(FORWARD)
     assert sent == pytest.approx(action(0, 0, 0, 0, 0, 0, 1.0)) and rig.arm.received == ["hold"]
+    assert [fault.cause for fault in rig.faults] == ["not_enabled"]
     rig.enabled = True
     assert rig.robot.send_action(FORWARD)["dx"] == pytest.approx(0.01)
 
@@ -152,10 +156,21 @@ def test_connecting_moves_nothing_and_disconnecting_stops_and_closes(rig):
     with pytest.raises(DeviceAlreadyConnectedError):
         rig.robot.connect()
     rig.robot.disconnect()
-    assert rig.arm.received == ["stop", "close"] and rig.camera.closed and rig.stop.closed
+    assert rig.arm.received == ["stop", "close"] and rig.camera.closed and rig.stop.closed and rig.lock.closed
     for call in (rig.robot.get_observation, rig.robot.disconnect):
         with pytest.raises(DeviceNotConnectedError):
             call()
+
+
+def test_every_part_is_let_go_of_whatever_another_says(rig):
+    def fails():
+        raise OSError("no such terminal")
+
+    rig.arm.unreachable = True
+    rig.stop.close = fails
+    with pytest.raises(RuntimeError, match="connection lost; no such terminal"):
+        rig.robot.disconnect()
+    assert rig.arm.received == ["close"] and rig.camera.closed and rig.lock.closed and not rig.robot.is_connected
 
 
 def test_without_an_approval_nothing_is_opened(tmp_path):
