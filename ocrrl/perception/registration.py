@@ -18,7 +18,9 @@ NARROWER = 0.012  # [m], kernel of a last refinement
 COARSE_ITERATIONS, FINE_ITERATIONS = 7, 12
 LEAST_VISIBLE = 0.35  # of an object that is believed to be found
 LEAST_VISIBLE_FIRST, LEAST_SCORE_FIRST = 0.85, 0.935  # of one that was not seen before
-OUTLINE = 5.0  # over the root of its pixels: what the score of a good pose lacks, since outlines are never matched exactly
+OUTLINE = (
+    5.0  # over the root of its pixels: what the score of a good pose lacks, since outlines are never matched exactly
+)
 MOST_OFF_REST = (float(np.deg2rad(4.0)), 0.010)  # [rad], [m] by which that one may be off lying on the table
 LEAST_WITH_PARTS = 0.75  # explained by a cabinet before its drawers are found
 LEAST_INLIER_TRACKED, MOST_CONTRADICTED_TRACKED, LEAST_PIXELS_TRACKED = 0.5, 0.25, 40.0

@@ -88,7 +88,7 @@ class GripperThread:
         try:
             self._begin()
         except Exception as error:
-            self.failure = f"the gripper did not recover: {error}"
+            self.failure = f"{GRIPPER_FAILED} to recover: {error}"
             raise
 
     def close(self) -> None:

@@ -76,7 +76,7 @@ def test_a_hand_that_does_not_come_back_is_told_with_the_new_reason_and_may_be_t
     wait_for(lambda: thread.failure, "the failure")
     with pytest.raises(RuntimeError, match="no route to host"):
         thread.recover()
-    assert thread.failure == "the gripper did not recover: no route to host"
+    assert thread.failure == "the gripper failed to recover: no route to host"
     thread.stop()
     hand.broken = False
     thread.recover()
