@@ -3,9 +3,8 @@
     python -m benchmarks.faults                     # 10,000 steps on a scripted arm, a minute
     python -m benchmarks.faults --wire 14           # and 14 episodes on the wire twin, through the real drivers
 
-What reaches the arm is judged between gate and arm by rules written here anew. An episode runs the one control loop with one
-fault at a random step; afterwards its recording is written, read back and compared. Printed in Markdown; exit code 1 when
-anything went wrong. No robot moves.
+What reaches the arm is judged between gate and arm by rules written here anew. An episode has one fault at a random step;
+its recording is written, read back and compared. Exit code 1 when anything went wrong. No robot moves.
 """
 
 import argparse
@@ -32,8 +31,7 @@ from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder
 from ocrrl.worlds import make_scene
 
-PERIOD = 1.0 / CONTROL_HZ
-EPISODE_STEPS = 40
+PERIOD, EPISODE_STEPS = 1.0 / CONTROL_HZ, 40  # [s]
 
 
 @dataclass
@@ -226,8 +224,8 @@ def wire_twin_episodes(count: int, first_seed: int) -> tuple[Rig, dict[str, Tall
         inspectors.append(Inspector(arm, lambda: True))
         return inspectors[0]
 
-    file, logs = read_cell_file(CELL_FILE), WORK / "cells" / "wire_twin"
-    cell = open_wire_twin(make_scene("cube_lift"), logs, time.time, file, inspected)
+    logs = WORK / "cells" / "wire_twin"
+    cell = open_wire_twin(make_scene("cube_lift"), logs, time.time, read_cell_file(CELL_FILE), inspected)
     with closing(cell), tempfile.TemporaryDirectory() as folder:
         rig = wire_rig(cell, inspectors[0])
         tallies = {name: Tally() for name in rig.inject}
