@@ -49,8 +49,7 @@ JUMP, JUMP_A_FRAME = 0.03, 0.012  # [m]
 SETTLING_WIDTHS = np.geomspace(0.025, NARROW, 6)  # [m]
 SETTLING_SHIFTS = (-0.045, -0.03, -0.015, 0.0, 0.015)  # [m] along the slide
 ASTRAY = (0.02, 0.10)  # [m], [rad] by which a part that is out may pull at what holds it before it is found
-RETRY = 3  # frames between searches for an object that is lost
-LOST = 0.25  # confidence under which a pose is no longer followed
+RETRY, LOST = 3, 0.25  # frames between searches for what is lost; confidence under which it is no longer followed
 
 
 class GeometricTracker:
@@ -85,11 +84,13 @@ class GeometricTracker:
         for track in self._tracks:
             slide = track.body.shape.slide
             if slide is not None:
-                new = not track.found
+                new, holder = not track.found, self._holder(slide)
                 self._update_slide(track, slide, scene)
                 if new and track.found:
-                    self._settle(self._holder(slide), slide, scene)
+                    self._settle(holder, slide, scene)
                     self._update_slide(track, slide, scene)
+                elif new:
+                    holder.confidence = 0.0  # an unknown part may have pulled it along
         self._before = scene
         return PoseEstimate(
             captured=frame.captured,

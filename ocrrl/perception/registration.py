@@ -22,7 +22,8 @@ OUTLINE = (
     5.0  # over the root of its pixels: what the score of a good pose lacks, since outlines are never matched exactly
 )
 MOST_OFF_REST = (float(np.deg2rad(4.0)), 0.010)  # [rad], [m] by which that one may be off lying on the table
-LEAST_WITH_PARTS = 0.75  # explained by a cabinet before its drawers are found
+# Of a cabinet before its drawers are found, which pull it along their slide: explained, contradicted, open to view.
+LEAST_WITH_PARTS, MOST_CONTRADICTED_WITH_PARTS, LEAST_OPEN_WITH_PARTS = 0.75, 0.25, 0.75
 LEAST_INLIER_TRACKED, MOST_CONTRADICTED_TRACKED, LEAST_PIXELS_TRACKED = 0.5, 0.25, 40.0
 FEW_PIXELS = 100.0  # of the picture, which cost a pose all its score
 REFINED = 5  # hypotheses of a region that are refined at full resolution
@@ -75,11 +76,18 @@ def stands_test(body: Body, found: Fit, again: bool = False) -> bool:
             return False
         if tilt > MOST_OFF_REST[0] or abs(height) > MOST_OFF_REST[1]:
             return False
-    open_to_view = said.agree / max(said.predicted - said.covered, 1.0)
-    least = LEAST_WITH_PARTS if body.shape.stands else LEAST_EXPLAINED
-    if (said.score < LEAST_SCORE and not body.shape.stands) or said.visible < LEAST_VISIBLE:
+    explained, contradicted, open_to_view = LEAST_EXPLAINED, MOST_CONTRADICTED, LEAST_OPEN
+    if body.shape.stands:
+        explained, contradicted = LEAST_WITH_PARTS, MOST_CONTRADICTED_WITH_PARTS
+        open_to_view = LEAST_OPEN_WITH_PARTS
+    elif said.score < LEAST_SCORE:
         return False
-    return said.explained >= least and said.contradicted <= MOST_CONTRADICTED and open_to_view >= LEAST_OPEN
+    return (
+        said.visible >= LEAST_VISIBLE
+        and said.explained >= explained
+        and said.contradicted <= contradicted
+        and said.agree >= open_to_view * max(said.predicted - said.covered, 1.0)
+    )
 
 
 def plausible(found: Fit) -> bool:

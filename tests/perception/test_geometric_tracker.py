@@ -50,6 +50,19 @@ def test_the_first_frame_registers_every_object(studios, slug):
         assert_near(task, estimate, shot.poses)
 
 
+@pytest.mark.parametrize("seed", [1000401, 1000405, 1000412])
+def test_a_cabinet_is_found_though_the_drawer_that_is_out_pulls_it_along_and_not_believed_before(studios, seed):
+    task, studio = TABLETOP_TASKS["close_drawer"], studios("close_drawer")
+    tracker = GeometricTracker(task, FR3)
+    for _ in range(7):
+        shot = studio.shoot(studio.initial(seed))
+        estimate = tracker.track(shot.frame, shot.robot)
+        if (estimate.confidence >= CONFIDENCE_THRESHOLD).any():
+            break
+    assert (estimate.confidence >= CONFIDENCE_THRESHOLD).all()
+    assert_near(task, estimate, shot.poses)
+
+
 def test_a_moved_object_is_followed_and_its_pose_never_jumps_to_a_symmetric_one(studios):
     task, studio = TABLETOP_TASKS["cube_lift"], studios("cube_lift")
     tracker, poses, last = GeometricTracker(task, FR3), studio.initial(3), None
