@@ -107,15 +107,20 @@ class StoppedHand(SlowHand):
         return True
 
 
-@pytest.mark.parametrize("well", [True, False])
-def test_after_a_stop_while_they_close_the_fingers_stay_until_they_are_asked_and_then_open(well):
-    hand = StoppedHand(well)
+def opened_then_closing(hand):
     thread = GripperThread(lambda: hand)
     thread.want(1.0)
     wait_for(lambda: hand.asked == ["open"], "the fingers to open")
     time.sleep(0.2)
     thread.want(0.0)
     assert hand.closing.wait(PATIENCE)
+    return thread
+
+
+@pytest.mark.parametrize("well", [True, False])
+def test_after_a_stop_while_they_close_the_fingers_stay_until_they_are_asked_and_then_open(well):
+    hand = StoppedHand(well)
+    thread = opened_then_closing(hand)
     thread.stop()
     time.sleep(0.3)
     assert hand.asked == ["open", "close", "stop"] and thread.failure == ""
@@ -146,12 +151,7 @@ def test_a_stop_that_comes_before_its_call_and_a_call_that_never_ends_keep_no_la
 
 def test_a_wish_that_is_taken_back_while_the_fingers_follow_it_is_followed_back():
     hand = StoppedHand(True)
-    thread = GripperThread(lambda: hand)
-    thread.want(1.0)
-    wait_for(lambda: hand.asked == ["open"], "the fingers to open")
-    time.sleep(0.2)
-    thread.want(0.0)
-    assert hand.closing.wait(PATIENCE)
+    thread = opened_then_closing(hand)
     thread.want(1.0)
     hand.let_go.set()
     wait_for(lambda: hand.asked == ["open", "close", "open"], "the fingers to open again")
