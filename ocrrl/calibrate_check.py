@@ -34,7 +34,7 @@ def check_camera(
     `require_place` do, ValueError for a camera that is not fixed with depth.
     """
     file = read_cell_file(cell_file)
-    section = file.camera(camera)
+    section = file.camera(camera, cell_file)
     if section.on_hand or not section.depth:
         fit = [name for name, other in file.cameras.items() if other.depth and not other.on_hand]
         raise ValueError(f"camera must be a fixed one with depth ({', '.join(fit)}), got {camera}")

@@ -46,7 +46,7 @@ def take_views(
     wrong or a camera that it does not name, RuntimeError for an arm or camera that is not there, and as `capture_views`.
     """
     file = read_cell_file(cell_file)
-    section = file.camera(camera)
+    section = file.camera(camera, cell_file)
     with ExitStack() as opened:
         arm = open_arm(file.arm)
         opened.callback(arm.close)

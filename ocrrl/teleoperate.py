@@ -12,6 +12,7 @@ from ocrrl.robot.arm_environment import ArmEnvironment
 from ocrrl.robot.cells import logs_of, open_cell, reserved, session_cell
 from ocrrl.robot.checked_cell import check_cell
 from ocrrl.robot.closing import closed_told, unclosed_told
+from ocrrl.robot.ending_signals import interrupted_by_signals
 from ocrrl.robot.fault_log import FAULTS, faults_told
 from ocrrl.robot.guarded_cell import RobotCell
 from ocrrl.robot.operator_at_terminal import OperatorAtTerminal
@@ -59,7 +60,7 @@ def teleoperate(options: argparse.Namespace, clock: Clock, told: Callable[[str],
     seeds = initial_state_seeds("record", ATTEMPTS * options.episodes, first)
     keys = None if options.device == SCRIPTED else TerminalKeys()
     scene = make_scene(task.slug)
-    with unclosed_told(cell.name) as unclosed:
+    with interrupted_by_signals(), unclosed_told(cell.name) as unclosed:
         with faults_told(logs_of(cell) / FAULTS, told), ExitStack() as opened:
             opened.enter_context(reserved(cell))
             beside = operator_beside(cell, scene, checked, folder, opened, keys)

@@ -92,7 +92,7 @@ def test_a_camera_that_cannot_be_checked_is_named(tmp_path, capsys):
     path = write_cell_file(tmp_path)
     for camera, message in (
         ("wrist", "camera must be a fixed one with depth (front), got wrist"),
-        ("side", "the cell file must name camera side, it names front, wrist"),
+        ("side", f"{path}: cameras must have side, they are front, wrist"),
         ("front", "front.json must be a file: make it by"),
     ):
         assert main(["calibrate", "check", str(path), camera]) == 1

@@ -151,7 +151,7 @@ def test_live_views_are_taken_with_an_arm_that_is_only_read(cell, tmp_path, monk
 
 def test_a_camera_that_the_cell_file_does_not_name_is_refused(tmp_path):
     (tmp_path / "cell.yaml").write_text(CELL_FILE)
-    with pytest.raises(ValueError, match="must name camera wrist, it names front"):
+    with pytest.raises(ValueError, match=r"cell\.yaml: cameras must have wrist, they are front"):
         take_views(tmp_path / "cell.yaml", "wrist", tmp_path / "views", lambda question: "")
 
 

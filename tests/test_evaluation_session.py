@@ -63,13 +63,23 @@ def test_after_two_faults_the_pair_is_left_out_both_arms_and_said_so():
         "left_out": [{"seed": 7, "arm": "base", "faults": ["camera front: lost", "the arm's clock stands still"]}],
     }
     assert told(account) == [
-        "1 of 2 pairs are left out, 2 faults each: 7 (base): the arm's clock stands still",
+        "1 of 2 pairs are left out, broken off 2 times each: 7 (base): the arm's clock stands still",
     ]
 
 
 def test_faults_of_the_two_arms_are_not_added_up():
     attempts = [attempt(arm, 7, "fault", "lost") for arm in ("base", "residual")]
     assert left_out(attempts) == [] and to_run(attempts, PLANNED) == PLANNED
+
+
+def test_an_initial_state_is_not_broken_off_by_hand_until_it_comes_out_well():
+    by_hand = attempt("residual", 7, why="KeyboardInterrupt", episode=None)
+    at_a_question = attempt("residual", 7, "operator", "the operator ended the session", episode=None)
+    killed_before_it_began = attempt("residual", 7, episode=None)
+    assert to_run([by_hand, at_a_question, at_a_question, *[killed_before_it_began] * 2], PLANNED) == PLANNED
+    account = pairs([by_hand, by_hand], PLANNED, 0)
+    assert account["left_out"] == [{"seed": 7, "arm": "residual", "faults": ["KeyboardInterrupt"] * 2}]
+    assert account["still_to_run"] == 1
 
 
 def test_a_fault_that_was_made_good_leaves_nothing_out():
@@ -102,12 +112,12 @@ def test_in_an_evaluation_a_fault_is_run_again_and_a_stop_is_a_failure(project, 
     code, out, err = command(*EVALUATE, "--episodes", 2, token=token(2))
     assert code == 0, err
     assert "episode 1 of 2 (base): failure after 3 steps, ended by the fault: camera front: device lost" in out
-    assert "rehearsal: 1 of 1 pairs were ended by a fault: the same command runs them again" in out
+    assert "rehearsal: 1 of 1 pairs are still to run: the same command runs them" in out
     assert "no pair is complete" in out and not (FOLDER / "evaluation.json").exists()
     assert "2 episodes recorded, 0 succeeded, 1 ended by a fault" in out
     code, out, err = command(*EVALUATE, "--episodes", 2, token=token(1))
     assert code == 0, err
-    assert "base 0.00, base + residual 0.00 of 1 episodes" in out and "ended by a fault: the same" not in out
+    assert "base 0.00, base + residual 0.00 of 1 episodes" in out and "still to run" not in out
     metrics = json.loads((FOLDER / "evaluation.json").read_text())["rehearsal"]
     assert metrics["pairs"] == {"planned": 1, "complete": 1, "still_to_run": 0, "left_out": []}
     assert metrics["paired"]["neither"] == 1
@@ -123,7 +133,7 @@ def test_a_pair_that_faults_keep_ending_is_left_out_and_said_so(project, command
     code, out, err = command(*EVALUATE, "--episodes", 4, token=token(1))
     assert code == 0, err
     seed = described()["attempts"][0]["seed"]
-    assert f"1 of 2 pairs are left out, 2 faults each: {seed} (base): camera front: device lost" in out
+    assert f"1 of 2 pairs are left out, broken off 2 times each: {seed} (base): camera front: device lost" in out
     assert "of 1 episodes" in out
     metrics = json.loads((FOLDER / "evaluation.json").read_text())["rehearsal"]
     assert metrics["pairs"]["left_out"] == [{"seed": seed, "arm": "base", "faults": [FAULT.why] * 2}]

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import time
@@ -21,7 +22,9 @@ from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from ocrrl.layout import Layout
 from ocrrl.robot.approval import NotApproved, check, issue
 from ocrrl.robot.approval_ledger import episodes_begun
+from ocrrl.robot.cell_operator import EndedByOperator
 from ocrrl.robot.file_lock import locked
+from ocrrl.robot.twin import TwinCell
 from ocrrl.sim.cube_lift import CubeLift
 from ocrrl.stages.sessions import planned_episodes, run_session
 from tests.datasets.toy_episodes import demonstrated
@@ -163,6 +166,54 @@ def test_what_an_error_breaks_off_is_kept_aside_and_the_state_is_run_again(proje
     assert code == 0 and "1 episodes recorded" in out
     seeds = {attempt["seed"] for attempt in json.loads((FOLDER / "session.json").read_text())["attempts"]}
     assert len(seeds) == 1
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP])
+def test_a_terminal_that_hangs_up_ends_a_session_as_ctrl_c_does(project, command, token, monkeypatch, ending):
+    step, close, steps, closed = TwinCell.step, TwinCell.close, [], []
+
+    def hanging_up(self, actions, ids):
+        steps.append(len(steps))
+        if len(steps) == 5:
+            os.kill(os.getpid(), ending)
+        return step(self, actions, ids)
+
+    def closing(self):
+        os.kill(os.getpid(), ending)  # a second one does not keep the arm from being stopped
+        close(self)
+        closed.append(self)
+
+    monkeypatch.setattr(TwinCell, "step", hanging_up)
+    monkeypatch.setattr(TwinCell, "close", closing)
+    before = signal.getsignal(ending)
+    code, _, err = command(*ROLLOUT, "--episodes", 1, token=token(1))
+    assert code == 130 and "interrupted; what was finished is kept" in err
+    assert len(closed) == 1 and signal.getsignal(ending) == before
+    (attempt,) = described()["attempts"]
+    assert attempt["episode"] is None and attempt["aborted"] == "KeyboardInterrupt"
+    (left,) = (FOLDER / "corrected" / "unfinished").iterdir()
+    assert len(read_episode(left)) == 4
+
+
+def test_a_session_that_its_operator_ends_at_a_question_is_no_error_and_goes_on(project, command, token, monkeypatch):
+    reset, resets = TwinCell.reset, []
+
+    def asking(self, ids, seeds):
+        resets.append(seeds)
+        if len(resets) == 3:
+            raise EndedByOperator("the operator ended the session")
+        reset(self, ids, seeds)
+
+    monkeypatch.setattr(TwinCell, "reset", asking)
+    code, out, err = command(*EVALUATE, "--episodes", 4, token=token(4))
+    assert code == 1 and err == "", "not all is recorded"
+    assert "2 episodes recorded" in out and "of 1 episodes" in out and "1 of 2 pairs are still to run" in out
+    assert f"It ended early: the operator ended the session. The same command with --session {NAME} goes on" in out
+    assert out.splitlines()[-1] == f"Next: dvc add {FOLDER}"
+    ended = described()["attempts"][-1]
+    assert (ended["episode"], ended["aborted_by"]) == (None, "operator")
+    code, out, err = command(*EVALUATE, "--episodes", 4, token=token(2))
+    assert code == 0 and "of 2 episodes" in out and "ended early" not in out, err
 
 
 def test_without_an_approval_nothing_is_written(project, command):

@@ -141,10 +141,10 @@ class CellFile:
                 f"{self.tracking.camera!r}"
             )
 
-    def camera(self, name: str) -> CameraSection:
-        """The camera `name`; ValueError names those that there are."""
+    def camera(self, name: str, path: Path) -> CameraSection:
+        """The camera `name`; ValueError names those that the file `path` has."""
         if name not in self.cameras:
-            raise ValueError(f"the cell file must name camera {name}, it names {', '.join(self.cameras)}")
+            raise ValueError(f"{path}: cameras must have {name}, they are {', '.join(self.cameras)}")
         return self.cameras[name]
 
 

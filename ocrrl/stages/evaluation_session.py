@@ -2,8 +2,9 @@
 
 An episode counts, as a success or a failure, unless a technical fault ended it (`interface.abort`): a lost camera says nothing
 of the policy. One that the operator stopped or called failed is a failure, and so is one in which the arm was stopped
-by what it was made to do. After a fault the same arm is run from the same initial state again when the session goes on; after
-`ATTEMPTS` faults the pair is left out, both arms of it, and the evaluation says so.
+by what it was made to do. After a fault the same arm is run from the same initial state again when the session goes on, and so
+it is after an error or Ctrl-C that broke an episode off; after `ATTEMPTS` of these the pair is left out, both arms of
+it, and the evaluation says so: an initial state is not run until it comes out well.
 """
 
 from collections import defaultdict
@@ -20,7 +21,7 @@ class LeftOut(TypedDict):
 
     seed: int
     arm: str
-    """The one in which a fault ended every attempt."""
+    """The one in which every attempt was broken off."""
     faults: list[str]
 
 
@@ -37,6 +38,11 @@ class Pairs(TypedDict):
 def counts(attempt: Attempt) -> bool:
     """Whether what was recorded is a success or a failure of the policy."""
     return attempt["episode"] is not None and attempt["aborted_by"] != "fault"
+
+
+def broken_off(attempt: Attempt) -> bool:
+    """Whether an episode that had begun says nothing of the policy: a fault, an error or Ctrl-C ended it."""
+    return bool(attempt["aborted"]) and not counts(attempt) and attempt["aborted_by"] != "operator"
 
 
 def of_plan(attempts: Sequence[Attempt], planned: Sequence[tuple[str, int]]) -> list[Attempt]:
@@ -57,7 +63,7 @@ def left_out(attempts: Sequence[Attempt]) -> list[LeftOut]:
     faults: dict[tuple[str, int], list[str]] = defaultdict(list)
     given_up: list[LeftOut] = []
     for attempt in attempts:
-        if attempt["episode"] is not None and not counts(attempt):
+        if broken_off(attempt):
             of_state = faults[attempt["arm"], attempt["seed"]]
             of_state.append(attempt["aborted"])
             if len(of_state) == ATTEMPTS:
@@ -79,11 +85,10 @@ def told(account: Pairs) -> list[str]:
     """Lines for people on the initial states that are not compared; none where all are."""
     lines = []
     if account["still_to_run"]:
-        again = "the same command runs them again"
-        lines.append(f"{account['still_to_run']} of {account['planned']} pairs were ended by a fault: {again}")
+        lines.append(f"{account['still_to_run']} of {account['planned']} pairs are still to run: the same command runs them")
     if account["left_out"]:
         faults = "; ".join(f"{state['seed']} ({state['arm']}): {state['faults'][-1]}" for state in account["left_out"])
         lines.append(
-            f"{len(account['left_out'])} of {account['planned']} pairs are left out, {ATTEMPTS} faults each: {faults}"
+            f"{len(account['left_out'])} of {account['planned']} pairs are left out, broken off {ATTEMPTS} times each: {faults}"
         )
     return lines

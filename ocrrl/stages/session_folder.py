@@ -115,6 +115,11 @@ class SessionFolder:
         self._note(attempt, path, success, len(episode))
         self._write()
 
+    def end(self, attempt: Attempt, why: str) -> None:
+        """Note that the operator ended the session before the attempt's episode began."""
+        attempt["aborted"], attempt["aborted_by"] = why, "operator"
+        self._write()
+
     def keep_unfinished(self, attempt: Attempt, episode: Episode, why: str) -> None:
         """Put aside what there is of an episode that an error ended; its initial state counts as not run yet."""
         path = self.folder / attempt["arm"] / UNFINISHED / f"episode_{attempt['number']:06d}.h5"

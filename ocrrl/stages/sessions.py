@@ -19,8 +19,10 @@ from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
 from ocrrl.lineage.revision import git
 from ocrrl.robot.approval import Clock, NotApproved, require_session_name
+from ocrrl.robot.cell_operator import EndedByOperator
 from ocrrl.robot.cells import Cell, logs_of, open_cell, reserved, session_cell
 from ocrrl.robot.closing import closed_told, unclosed_told
+from ocrrl.robot.ending_signals import interrupted_by_signals
 from ocrrl.robot.fault_log import FAULTS, faults_told
 from ocrrl.robot.guarded_cell import NotFit, RobotCell
 from ocrrl.robot.operator_prompt import obtain_approval
@@ -43,7 +45,8 @@ _EARLIER_SEEDS = SEEDS_PER_RANGE // 2
 def run_session(options: argparse.Namespace, clock: Clock) -> int:
     """Run the episodes of the session that `options` name and that are not recorded yet; the exit code.
 
-    1 where the cell could not be closed as it should be, which is told last: it costs nothing of what was recorded.
+    1 where the operator ended it before they were all recorded, or the cell could not be closed as it should be, which
+    is told last: neither costs anything of what was recorded.
     """
     cell, task = session_cell(options.cell), tabletop_task(options.tabletop_task)
     purpose, layout = options.command, Layout(task.slug, options.round)
@@ -63,18 +66,24 @@ def run_session(options: argparse.Namespace, clock: Clock) -> int:
         "residual_seed": seed,
         "models": {str(path): files.fingerprint(path) for path in sorted(models)},
     }
-    with reserved(cell), unclosed_told(cell.name) as unclosed:
+    ended_early = ""
+    with interrupted_by_signals(), reserved(cell), unclosed_told(cell.name) as unclosed:
         session = SessionFolder(layout.session(cell.name, name), identity)
         missing = to_run(session.attempts, planned) if purpose == "evaluate" else session.missing(planned)
         if missing:
-            _run_missing(session, missing, cell, task, layout, seed, clock, options.cell_file, unclosed.append)
+            try:
+                _run_missing(session, missing, cell, task, layout, seed, clock, options.cell_file, unclosed.append)
+            except EndedByOperator as ended:
+                ended_early = str(ended)
         if purpose == "evaluate":
             _write_evaluation(session, cell, layout, seed, planned)
-        ended = f", {session.faults} ended by a fault" if session.faults else ""
-        counted = f"{session.recorded} episodes recorded, {session.successes} succeeded{ended}"
+        faults = f", {session.faults} ended by a fault" if session.faults else ""
+        counted = f"{session.recorded} episodes recorded, {session.successes} succeeded{faults}"
         print(f"{cell.name}, {cell.stands_for}: {counted}")
+        if ended_early:
+            print(f"It ended early: {ended_early}. The same command with --session {session.folder.name} goes on with it.")
         print(f"Next: dvc add {session.folder}")
-    return int(bool(unclosed))
+    return int(bool(unclosed or ended_early))
 
 
 def planned_episodes(purpose: str, session: str, episodes: int | None) -> list[tuple[str, int]]:
@@ -110,9 +119,12 @@ def record_missing(
         except (NotApproved, NotFit):
             session.withdraw(attempt)
             raise
+        except EndedByOperator as ended:
+            session.end(attempt, str(ended))
+            raise
         except BaseException as error:  # Ctrl-C too: what was recorded is kept, then whoever waits is told
             for episode in recorder.unfinished().values():
-                session.keep_unfinished(attempt, episode, f"{type(error).__name__}: {error}")
+                session.keep_unfinished(attempt, episode, f"{type(error).__name__}: {error}".removesuffix(": "))
             raise
         session.keep(attempt, recorder.episodes.pop(seed), outcome.aborted)
         ending = "success" if outcome.success else "failure"
