@@ -18,14 +18,15 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.fault_tally import Tally, report, same
 from benchmarks.inspector import Inspector
 from ocrrl.datasets.episode_store import read_episode, write_episode
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.layout import WORK
 from ocrrl.perception.realsense_reader import ReaderLimits
-from ocrrl.report.table import Table, markdown_table
 from ocrrl.robot.arm import READY, Arm, ArmCommand
 from ocrrl.robot.arm_environment import TIME_TO_LIVE, ArmEnvironment
+from ocrrl.robot.fault import Cause, Fault
 from ocrrl.robot.safety_gate import SafetyGate
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder
@@ -40,7 +41,7 @@ class Rig:
 
     environment: ArmEnvironment
     inspector: Inspector
-    faults: list
+    faults: list[Fault]
     """Of the gate, as they come."""
     inject: dict[str, Callable[[], None]]
     """By name of the fault."""
@@ -51,20 +52,23 @@ class Rig:
     """[s] that a fault needs to be one: a camera without a new frame is late before it is lost."""
 
 
-@dataclass
-class Tally:
-    """What came of one kind of fault."""
-
-    injected: int = 0
-    held: int = 0
-    delays: list[float] = field(default_factory=list)
-    logged: int = 0
-    intact: int = 0
-    unsafe: list[str] = field(default_factory=list)
-
-
 BENIGN = ("stale pose",)  # lower a confidence and hold no arm
-SILENT = ("policy stall", "server stall", "NaN action")  # nothing comes any more: the last command runs out first
+SILENT = ("policy stall", "server stall")  # nothing comes any more: the last command runs out first
+CAUSES: dict[str, tuple[Cause, ...]] = {
+    "stale pose": ("stale_pose",),
+    "frozen camera": ("no_observation",),
+    "NaN action": ("loop_failed",),
+    "non-unit quaternion": ("not_a_rotation",),
+    "NaN target": ("not_finite",),
+    "target outside the workspace": ("workspace",),
+    "target that jumps": ("jump",),
+    "policy stall": ("no_command",),
+    "server stall": ("stale_state", "clock_stopped"),
+    "reflex": ("not_ready",),
+    "disconnect": ("out_of_reach",),
+    "operator lets go": ("not_enabled",),
+}
+"""What the log must say first of each; the second where an arm answers no more."""
 
 
 class FaultyPolicy:
@@ -102,25 +106,24 @@ def run(rig: Rig, fault: str, seed: int, tally: Tally, folder: Path) -> int:
     recorder.seeds = {seed}
     faults, rests, unsafe = len(rig.faults), len(rig.inspector.rests), len(rig.inspector.unsafe)
     try:
-        (outcome,) = run_episodes(rig.environment, policy, None, [seed], recorder)
-        reason, episode = outcome.aborted.why if outcome.aborted else "", recorder.episodes[seed]
-    except ValueError as error:  # a policy that errs ends the loop, and nobody commands the arm any more
-        rig.wait(0.5)
-        reason, (episode,) = str(error), recorder.unfinished().values()
+        run_episodes(rig.environment, policy, None, [seed], recorder)
+        episode = recorder.episodes[seed]
+    except ValueError:  # a policy that errs ends the loop
+        (episode,) = recorder.unfinished().values()
+    rig.wait(PERIOD)  # the watchdog looks once more
     tally.injected += 1
     tally.unsafe += rig.inspector.unsafe[unsafe:]
     later = [time - policy.time for time in rig.inspector.rests[rests:] if time >= policy.time]
     if fault in BENIGN:
         tally.held += min(policy.confidence) == 0.0
-        tally.logged += 1
     else:
         allowed = PERIOD + (TIME_TO_LIVE if fault in SILENT else rig.seen_after.get(fault, 0.0))
         tally.held += bool(later) and later[0] <= allowed + 1e-6
         tally.delays += later[:1]
-        tally.logged += len(rig.faults) > faults or bool(reason)
+    tally.logged += [met.cause for met in rig.faults[faults : faults + 1]] in [[cause] for cause in CAUSES[fault]]
     write_episode(path := folder / "episode.h5", episode)
     back = read_episode(path)
-    tally.intact += len(back) == len(episode) and np.array_equal(back.action, episode.action)
+    tally.intact += same(back, episode)
     path.unlink()
     rig.mend()
     return len(episode)
@@ -213,7 +216,7 @@ def wire_rig(cell: ArmEnvironment, inspector: Inspector) -> Rig:
     return Rig(cell, inspector, cell.gate.faults, inject, mend, wait, {"frozen camera": ReaderLimits().max_age})
 
 
-def wire_twin_episodes(count: int, first_seed: int) -> tuple[Rig, dict[str, Tally], int]:
+def wire_twin_episodes(count: int, first_seed: int) -> tuple[Inspector, dict[str, Tally], int]:
     """`count` episodes on the wire twin, the faults in turn."""
     from ocrrl.robot.cell_file import read_cell_file
     from ocrrl.robot.wire_twin.wire_twin import CELL_FILE, open_wire_twin
@@ -233,7 +236,7 @@ def wire_twin_episodes(count: int, first_seed: int) -> tuple[Rig, dict[str, Tall
         for k in range(count):
             name = list(tallies)[k % len(tallies)]
             steps += run(rig, name, first_seed + k, tallies[name], Path(folder))
-        return rig, tallies, steps
+        return rig.inspector, tallies, steps
 
 
 def main() -> int:
@@ -250,50 +253,10 @@ def main() -> int:
             name = list(tallies)[episodes % len(tallies)]
             steps += run(rig, name, options.seed + episodes, tallies[name], Path(folder))
             episodes += 1
-    wrong = report("scripted", rig, tallies, steps)
+    wrong = report("scripted", rig.inspector, tallies, steps)
     if options.wire:
         wrong += report("wire twin", *wire_twin_episodes(options.wire, options.seed))
     return 1 if wrong else 0
-
-
-def report(where: str, rig: Rig, tallies: dict[str, Tally], steps: int) -> list[str]:
-    """Print what was injected and what came of it; the faults where something went wrong."""
-    episodes = sum(tally.injected for tally in tallies.values())
-    print(
-        f"{where}: {steps} steps, {episodes} episodes, {rig.inspector.commands} commands reached the arm; no robot moves\n"
-    )
-    print(markdown_table(table(tallies)))
-    wrong = [name for name, t in tallies.items() if t.unsafe or min(t.held, t.logged, t.intact) < t.injected]
-    print(
-        f"Unsafe commands: {sum(len(t.unsafe) for t in tallies.values())}. Went wrong: {', '.join(wrong) or 'nothing'}.\n"
-    )
-    return wrong
-
-
-def table(tallies: dict[str, Tally]) -> Table:
-    """One row a kind of fault."""
-    rows = [
-        (
-            name,
-            str(t.injected),
-            str(len(t.unsafe)),
-            f"{t.held} of {t.injected}",
-            f"{1000 * max(t.delays):.0f} ms" if t.delays else "–",
-            f"{t.logged} of {t.injected}",
-            f"{t.intact} of {t.injected}",
-        )
-        for name, t in tallies.items()
-    ]
-    header = (
-        "fault",
-        "injected",
-        "unsafe commands",
-        "held or not shown, in time",
-        "latest",
-        "cause told",
-        "episode intact",
-    )
-    return Table(header, rows, text_columns=1)
 
 
 if __name__ == "__main__":

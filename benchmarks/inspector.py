@@ -5,13 +5,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ocrrl.interface import rotations
-from ocrrl.interface.actions import ROTATION_LEASH, TRANSLATION_LEASH
+from ocrrl.interface.actions import CONTROL_HZ, ROTATION_LEASH, TRANSLATION_LEASH
 from ocrrl.robot.arm import READY, Applied, Arm, ArmCommand, ArmState
 from ocrrl.robot.arm_environment import TIME_TO_LIVE
 from ocrrl.robot.fr3 import FR3, JOINT_LIMITS
 from ocrrl.robot.safety_limits import SafetyLimits
 
 LIMITS = SafetyLimits()
+PERIOD = 1.0 / CONTROL_HZ  # [s]
 
 
 class Inspector:
@@ -19,6 +20,7 @@ class Inspector:
 
     def __init__(self, arm: Arm, allowed: Callable[[], bool]) -> None:
         self.arm, self._allowed = arm, allowed
+        self._before: ArmCommand | None = None
         self.unsafe: list[str] = []
         self.rests: list[float] = []
         self.commands = 0
@@ -32,6 +34,7 @@ class Inspector:
     def command(self, command: ArmCommand) -> Applied:
         self.commands += 1
         self.unsafe += self._wrong_with(command)
+        self._before = command
         return self.arm.command(command)
 
     def hold(self) -> None:
@@ -46,12 +49,14 @@ class Inspector:
         self.arm.recover()
 
     def home(self, joint_positions: Sequence[float]) -> None:
+        self._before = None
         self.arm.home(joint_positions)
 
     def close(self) -> None:
         self.arm.close()
 
     def _rest(self) -> None:
+        self._before = None
         try:
             self.rests.append(self.arm.now())
         except RuntimeError:
@@ -63,11 +68,19 @@ class Inspector:
             return ["not finite"]
         off = pose[:3] - state.gripper_pose[:3]
         turn = rotations.to_rotation_vector(rotations.multiply(pose[3:], rotations.conjugate(state.gripper_pose[3:])))
+        came_from = state.gripper_pose if self._before is None else self._before.pose
+        since = PERIOD if self._before is None else min(now - self._before.issued, 2 * PERIOD)
+        step = np.linalg.norm(pose[:3] - came_from[:3])
+        angle = 2.0 * np.arccos(min(abs(float(pose[3:] @ came_from[3:])), 1.0))
+        w, x, y, z = pose[3:]
         joints = FR3.step_towards(state.joint_positions[None], pose[None])[0]
         checks = {
             "not a rotation": abs(np.linalg.norm(pose[3:]) - 1.0) > 1e-6,
             "outside the workspace": (pose[:3] < LIMITS.workspace_low).any()
             or (pose[:3] > LIMITS.workspace_high).any(),
+            "too fast": step > LIMITS.max_speed * since + 1e-6,
+            "turned too fast": angle > LIMITS.max_rotation_speed * since + 1e-4,
+            "tilted": np.arccos(np.clip(x * x + y * y - w * w - z * z, -1.0, 1.0)) > LIMITS.max_tilt + 1e-6,
             "beyond the leash": np.linalg.norm(off) > TRANSLATION_LEASH + 1e-6
             or np.linalg.norm(turn) > ROTATION_LEASH + 1e-6,
             "opening beyond [0, 1]": not 0.0 <= command.opening <= 1.0,

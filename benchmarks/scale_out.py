@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.flow_project import FlowProject, add_remote, clone_of, commit, copy_for_flows, served, working
+from tests.flow_project import FlowProject, add_remote, clone_of, commit, copy_for_flows, run, served, working
 
 TIMEOUT = 3600.0
 STATE = (".dvc/cache", ".dvc/tmp", "data", "dvc.lock")
@@ -56,9 +56,7 @@ def main() -> int:
 
 def prepare(folder: Path, seeds: int, transitions: int) -> None:
     """A pipeline with so many residual seeds, each of a small budget; everything else as the smoke preset has it."""
-    pipeline = yaml.safe_load((folder / "dvc.yaml").read_text())
-    pipeline["stages"]["train_residual"]["matrix"]["seed"] = list(range(seeds))
-    (folder / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False))
+    run(folder, "ocrrl", "params", "--residual-seeds", str(seeds))
     params = yaml.safe_load((folder / "params.yaml").read_text())
     changes = {"total_transitions": transitions, "updates_per_step": 3, "actor_hidden": 256, "critic_hidden": 256}
     params["train_residual"]["cube_lift"] |= changes | {"batch": 256, "validation_every": transitions}
@@ -74,8 +72,8 @@ def timed_run(project: FlowProject, folder: Path, workers: int) -> float:
             stack.enter_context(working(clone, "gpu"))
         time.sleep(10)  # until they poll
         start = time.monotonic()
-        run = project.start_run("self-improve/full", targets=["train_residual"], on_workers=True)
-        state = project.wait_for(run, TIMEOUT)
+        flow_run = project.start_run("self-improve/full", targets=["train_residual"], on_workers=True)
+        state = project.wait_for(flow_run, TIMEOUT)
         assert state["type"] == "COMPLETED", state
         return time.monotonic() - start
 

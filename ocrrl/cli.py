@@ -96,11 +96,12 @@ def _parser() -> argparse.ArgumentParser:
         if name == "rollout":
             stage.add_argument("--seed", type=int, help="of a session's residual (default 0)")
 
-    params = commands.add_parser("params", help="write params.yaml from a preset")
-    params.add_argument("--preset", required=True, help="default, smoke or paper")
-    params.add_argument("--tasks", nargs="+", help="tabletop tasks; all when left out")
-    params.add_argument("--residual-seeds", type=int, default=1, help="how many residuals a task: seeds 0, 1, ...")
-    params.add_argument("--rounds", type=int, default=1, help="of self-improvement")
+    params = commands.add_parser("params", help="write params.yaml from a preset, or what it has stages for")
+    params.add_argument("--preset", help="default, smoke or paper; without one every value stays but those of the graph")
+    params.add_argument("--tasks", nargs="+", help="tabletop tasks of a preset; all when left out")
+    params.add_argument("--episodes", nargs="+", default=[], metavar="TASK=FOLDER", help="demonstrations to start from")
+    params.add_argument("--residual-seeds", type=int, help="how many residuals a task: seeds 0, 1, ... (a preset's: 1)")
+    params.add_argument("--rounds", type=int, help="of self-improvement (a preset's: 1)")
     params.add_argument("--path", type=Path, default=Path("params.yaml"))
     show = commands.add_parser("show", help="print a tabletop task's results and the report's path")
     show.add_argument("tabletop_task")
@@ -159,6 +160,32 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _write_params(options: argparse.Namespace) -> None:
+    from ocrrl import params
+    from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS, tabletop_task
+
+    if wrong := [entry for entry in options.episodes if "=" not in entry]:
+        raise ValueError(f"--episodes must name each as TASK=FOLDER, got {wrong[0]!r}")
+    named = dict(entry.split("=", 1) for entry in options.episodes)
+    tasks = [tabletop_task(slug).slug for slug in options.tasks or TABLETOP_TASKS]
+    if options.preset is None:
+        if options.tasks:
+            raise ValueError("--tasks must come with a --preset, which has every parameter of a tabletop task")
+        params.rewrite_graph(options.path, named, options.residual_seeds, options.rounds)
+        print(f"{options.path}: written anew what dvc.yaml makes stages for; every other value is as it was")
+        return
+    if unknown := sorted(set(named) - set(tasks)):
+        raise ValueError(f"--episodes must be of {', '.join(tasks)}, got {unknown[0]}")
+    kept = {task: folder for task, folder in params.episodes_in(options.path).items() if task in tasks}
+    seeds, rounds = (1 if n is None else n for n in (options.residual_seeds, options.rounds))
+    sections = params.resolve(options.preset, tasks, seeds, rounds, kept | named)
+    params.write(sections, options.preset, options.path)
+    print(f"{options.path}: every parameter of the {options.preset} preset")
+    for task, folder in kept.items():
+        if folder != f"data/episodes/{task}/recorded" and task not in named:
+            print(f"demonstrations of {task} stay {folder}")
+
+
 def _run(options: argparse.Namespace) -> int:
     if options.command in STAGES:
         from ocrrl.stages import run_stage
@@ -169,13 +196,7 @@ def _run(options: argparse.Namespace) -> int:
 
         return run_multitask_stage(options)
     if options.command == "params":
-        from ocrrl import params
-        from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS, tabletop_task
-
-        tasks = [tabletop_task(slug).slug for slug in options.tasks or TABLETOP_TASKS]
-        sections = params.resolve(options.preset, tasks, options.residual_seeds, options.rounds)
-        params.write(sections, options.preset, options.path)
-        print(f"{options.path}: every parameter of the {options.preset} preset")
+        _write_params(options)
     elif options.command == "lineage":
         from ocrrl.lineage import command
 

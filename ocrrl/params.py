@@ -9,20 +9,17 @@ import importlib
 import types
 import typing
 from collections.abc import Mapping
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from ocrrl import files
+from ocrrl.params_graph import GRAPH_SECTIONS, graph_sections, seeds_and_rounds
+
 PARAMS_FILE = Path("params.yaml")
 PRESETS = ("default", "smoke", "paper")
-
-GRAPH_SECTIONS = (
-    *("tabletop_tasks", "tasks", "loops", "residuals", "rounds"),
-    *("later_loops", "later_rounds", "last_round"),
-)
-"""What dvc.yaml makes a stage for each of: written by `graph_sections`, so that stages, seeds and rounds agree."""
 
 CONFIGS = {
     "record": "ocrrl.datasets.record:RecordConfig",
@@ -96,6 +93,13 @@ class Params:
         where = f"{self._source}: tabletop_tasks.{tabletop_task}"
         if not isinstance(entry, dict) or set(entry) != {"episodes"} or not isinstance(entry["episodes"], str):
             raise ParamsError(f"{where} must hold the one key episodes, a folder, got {entry!r}")
+        loops = self._sections.get("loops")
+        for key, loop in loops.items() if isinstance(loops, dict) else ():
+            if loop.get("task") == tabletop_task and loop.get("episodes") != entry["episodes"]:  # DVC goes by this one
+                raise ParamsError(
+                    f"{self._source}: loops.{key}.episodes must be {entry['episodes']}, as tabletop_tasks has it, got "
+                    f"{loop.get('episodes')}; `ocrrl params`, without a preset, writes it"
+                )
         return Path(entry["episodes"])
 
     def check(self) -> None:
@@ -106,21 +110,13 @@ class Params:
                 self.config(section, task)
         for section in MULTITASK_CONFIGS:
             self.multitask_config(section)
-        for section, expected in self._graph().items():
-            if section != "tasks" and self._sections.get(section) != expected:
+        expected = graph_sections(self._sections["tabletop_tasks"], *seeds_and_rounds(self._sections))
+        for section in expected:
+            if section != "tasks" and self._sections.get(section) != expected[section]:
                 raise ParamsError(
-                    f"{self._source}: {section} must be what follows from tabletop_tasks, residuals and rounds; write it "
-                    f"with `ocrrl params --preset PRESET --tasks ... --residual-seeds ... --rounds ...`"
+                    f"{self._source}: {section} must be what follows from tabletop_tasks, residuals and rounds; `ocrrl params`, "
+                    "without a preset, writes it"
                 )
-
-    def _graph(self) -> dict[str, Any]:
-        """The sections for DVC as they follow from the tabletop tasks, the seeds of round 0 and the rounds."""
-        tasks: dict[str, Any] = self._sections.get("tabletop_tasks", {})
-        residuals = self._sections.get("residuals")
-        entries = residuals.values() if isinstance(residuals, dict) else ()
-        seeds = 1 + max((entry.get("seed", 0) for entry in entries if isinstance(entry, dict)), default=0)
-        rounds = self._sections.get("rounds")
-        return graph_sections(tasks, seeds, len(rounds) if isinstance(rounds, list) else 1)
 
     def _entry(self, section: str, tabletop_task: str) -> Any:
         entries = self._sections.get(section)
@@ -136,51 +132,24 @@ def config_class(section: str) -> type:
     return getattr(importlib.import_module(module), name)
 
 
-def graph_sections(tabletop_tasks: Mapping[str, Any], residual_seeds: int, rounds: int) -> dict[str, Any]:
-    """What dvc.yaml makes stages for: DVC's templates take one name apiece, so that every combination is spelt out.
-
-    `tabletop_tasks` is that section: each task's episodes. Keys name the stages; round 0's bear no round.
-    """
-    if residual_seeds < 1 or rounds < 1:
-        raise ParamsError(f"residual seeds and rounds must each be at least 1, got {residual_seeds} and {rounds}")
-    names = [f"round{number}" for number in range(rounds)]
-    loops: dict[str, Any] = {}
-    for previous, name in zip([None, *names], names, strict=False):
-        for task, entry in tabletop_tasks.items():
-            loop = {"task": task, "round": name, "episodes": entry.get("episodes")}
-            loops[task if previous is None else f"{name}-{task}"] = loop | ({"previous": previous} if previous else {})
-    residuals = {
-        f"{key}-{seed}": {"task": loop["task"], "round": loop["round"], "seed": seed}
-        for key, loop in loops.items()
-        for seed in (range(residual_seeds) if loop["round"] == names[0] else range(1))
-    }
-    return {
-        "tabletop_tasks": dict(tabletop_tasks),
-        "tasks": list(tabletop_tasks),
-        "loops": {key: {k: v for k, v in loop.items() if k != "previous"} for key, loop in loops.items()},
-        "residuals": residuals,
-        "rounds": names,
-        "later_loops": {
-            key: {name: loop[name] for name in ("task", "round", "previous")}
-            for key, loop in loops.items()
-            if "previous" in loop
-        },
-        "later_rounds": names[1:],
-        "last_round": names[-1],
-    }
-
-
-def resolve(preset: str, tabletop_tasks: list[str], residual_seeds: int = 1, rounds: int = 1) -> dict[str, Any]:
+def resolve(
+    preset: str,
+    tabletop_tasks: list[str],
+    residual_seeds: int = 1,
+    rounds: int = 1,
+    episodes: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """Every parameter of `preset` for `tabletop_tasks`: defaults, then default.yaml, then the preset's own overrides.
 
-    A residual is trained for each of so many seeds in the first round, one in each later round. Raises ParamsError for a
-    preset that is none.
+    A residual is trained for each of so many seeds in the first round, one in each later round. `episodes` are folders of
+    demonstrations by tabletop task, the twin's where there is none. Raises ParamsError for a preset that is none, ValueError
+    for fewer than one seed or round.
     """
     if preset not in PRESETS:
         raise ParamsError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
     layers = [_preset("default")] + ([_preset(preset)] if preset != "default" else [])
-    episodes = {task: {"episodes": f"data/episodes/{task}/recorded"} for task in tabletop_tasks}
-    sections = graph_sections(episodes, residual_seeds, rounds)
+    folders = {task: f"data/episodes/{task}/recorded" for task in tabletop_tasks} | dict(episodes or {})
+    sections = graph_sections({task: {"episodes": folders[task]} for task in tabletop_tasks}, residual_seeds, rounds)
     for section in CONFIGS:
         sections[section] = {}
         for task in tabletop_tasks:
@@ -199,8 +168,39 @@ def resolve(preset: str, tabletop_tasks: list[str], residual_seeds: int = 1, rou
 
 def write(sections: dict[str, Any], preset: str, path: Path = PARAMS_FILE) -> None:
     """Write `sections` to `path`; comments of an older file there are not kept."""
-    head = f"# Every parameter, written by `ocrrl params --preset {preset}`; edit freely, DVC sees each change.\n"
-    path.write_text(head + yaml.safe_dump(sections, sort_keys=False, width=120))
+    _write(f"# Every parameter, written by `ocrrl params --preset {preset}`; edit freely, DVC sees each change.", sections, path)
+
+
+def episodes_in(path: Path) -> dict[str, str]:
+    """The folders of demonstrations that the params.yaml at `path` names, by tabletop task; none where there is no such file."""
+    entries = Params.read(path)._sections.get("tabletop_tasks") if path.is_file() else None
+    found = entries.items() if isinstance(entries, dict) else ()
+    return {task: entry["episodes"] for task, entry in found if isinstance(entry, dict) and "episodes" in entry}
+
+
+def rewrite_graph(
+    path: Path, episodes: Mapping[str, str], residual_seeds: int | None = None, rounds: int | None = None
+) -> None:
+    """Write anew what dvc.yaml makes stages for in the params.yaml at `path`, every other value left as it is.
+
+    `episodes` replaces folders of demonstrations by tabletop task; None keeps the seeds, the rounds. Raises ParamsError for a
+    tabletop task that the file does not have.
+    """
+    sections = Params.read(path)._sections
+    folders = episodes_in(path)
+    if unknown := sorted(set(episodes) - set(folders)):
+        raise ParamsError(f"{path}: tabletop_tasks must hold {unknown[0]} to name its episodes, got {', '.join(folders)}")
+    now = seeds_and_rounds(sections)
+    counts = (before if asked is None else asked for before, asked in zip(now, (residual_seeds, rounds), strict=True))
+    entries = {task: {"episodes": folder} for task, folder in (folders | dict(episodes)).items()}
+    graph = graph_sections(entries, *counts)
+    head = path.read_text().splitlines()[0]
+    _write(head if head.startswith("#") else "", sections | graph, path)
+
+
+def _write(head: str, sections: dict[str, Any], path: Path) -> None:
+    text = f"{head}\n" * bool(head) + yaml.safe_dump(sections, sort_keys=False, width=120)
+    files.write_bytes(path, text.encode())
 
 
 def build(config: type, values: Any, where: str, complete: bool = True) -> Any:
@@ -248,7 +248,7 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
 
 
 def _preset(name: str) -> dict[str, Any]:
-    return yaml.safe_load((files("ocrrl") / "presets" / f"{name}.yaml").read_text()) or {}
+    return yaml.safe_load((resources.files("ocrrl") / "presets" / f"{name}.yaml").read_text()) or {}
 
 
 def _plain(value: Any) -> Any:

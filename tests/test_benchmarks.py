@@ -4,10 +4,13 @@ import sys
 
 import pytest
 
-from benchmarks import results, robustness, table1
+from benchmarks import results, robustness, scale_out, table1
 from ocrrl.layout import Layout
+from ocrrl.params import Params
 from ocrrl.perception.noisy_tracker import TrackerErrors
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
+from tasks.graph import read_graph
+from tests.flow_project import copy_for_flows
 from tests.report.synthetic_round import write_synthetic_tasks
 
 
@@ -55,6 +58,16 @@ def test_the_results_page_holds_all_tasks_then_each_task_a_level_down(here):
     assert "Replay kept 28 of 30 demonstrations." in page
     assert "| transitions | 0 | 4,000 |" in page
     assert page.index("## cube_lift") < page.index("## What each stage cost")
+
+
+def test_scale_out_trains_as_many_seeds_as_asked_for_side_by_side(tmp_path):
+    folder = copy_for_flows(tmp_path / "coordinator")
+    scale_out.prepare(folder, seeds=3, transitions=2000)
+    stages = {stage.name: stage for stage in read_graph(folder).stages}
+    trained = [name for name in stages if name.startswith("train_residual@")]
+    assert trained == [f"train_residual@cube_lift-{seed}" for seed in range(3)]
+    config = Params.read(folder / "params.yaml").config("train_residual", "cube_lift")
+    assert (config.total_transitions, config.critic_hidden) == (2000, 256)
 
 
 def test_robustness_runs_only_the_experiments_that_are_missing():

@@ -1,6 +1,7 @@
 import pytest
 import yaml
 
+from ocrrl.cli import main
 from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS
 from ocrrl.params import CONFIGS, MULTITASK_CONFIGS, PRESETS, Params, ParamsError, resolve, write
 
@@ -103,8 +104,83 @@ def test_seeds_and_rounds_become_entries_that_dvc_makes_stages_for(tmp_path):
         "previous": "round0",
     }
     assert sections["later_rounds"] == ["round1"] and sections["last_round"] == "round1"
-    with pytest.raises(ParamsError, match="residual seeds and rounds must each be at least 1, got 0 and 1"):
+    with pytest.raises(ValueError, match="residual seeds and rounds must each be at least 1, got 0 and 1"):
         resolve("smoke", ["cube_lift"], residual_seeds=0)
+
+
+@pytest.fixture
+def params(tmp_path, capsys):
+    """Runs `ocrrl params` on a smoke preset of two rounds whose Cube Lift has values of the user's own."""
+    path = tmp_path / "params.yaml"
+    write(resolve("smoke", ["cube_lift", "stack_cube"], rounds=2), "smoke", path)
+    sections = yaml.safe_load(path.read_text())
+    sections["train_residual"]["cube_lift"]["actor_lr"] = 7e-5
+    path.write_text("# mine\n" + yaml.safe_dump(sections))
+
+    def run(*options):
+        code = main(["params", "--path", str(path), *options])
+        said = capsys.readouterr()
+        return code, said.out + said.err, yaml.safe_load(path.read_text())
+
+    return run
+
+
+def test_naming_one_s_own_demonstrations_changes_that_and_nothing_else(params, tmp_path):
+    before = yaml.safe_load((tmp_path / "params.yaml").read_text())
+    code, _, after = params("--episodes", "cube_lift=data/episodes/cube_lift/lab")
+    assert code == 0 and (tmp_path / "params.yaml").read_text().startswith("# mine\n")
+    Params.read(tmp_path / "params.yaml").check()
+    folders = [after["tabletop_tasks"]["cube_lift"], after["loops"]["cube_lift"], after["loops"]["round1-cube_lift"]]
+    assert [folder["episodes"] for folder in folders] == ["data/episodes/cube_lift/lab"] * 3
+    for section in before:
+        if section not in ("tabletop_tasks", "loops"):
+            assert after[section] == before[section], section
+    assert after["loops"]["stack_cube"] == before["loops"]["stack_cube"]
+
+
+def test_demonstrations_named_in_one_place_alone_are_refused_and_mended_by_the_command(params, tmp_path):
+    path = tmp_path / "params.yaml"
+    sections = yaml.safe_load(path.read_text())
+    sections["tabletop_tasks"]["cube_lift"]["episodes"] = "data/lab"
+    path.write_text(yaml.safe_dump(sections))
+    with pytest.raises(ParamsError, match=r"loops\.cube_lift\.episodes must be data/lab, as tabletop_tasks has it"):
+        Params.read(path).episodes_folder("cube_lift")
+    assert params()[0] == 0
+    assert str(Params.read(path).episodes_folder("cube_lift")) == "data/lab"
+    Params.read(path).check()
+
+
+def test_a_preset_keeps_the_demonstrations_that_were_named_and_says_so(params):
+    params("--episodes", "cube_lift=data/lab")
+    code, said, after = params("--preset", "default", "--tasks", "cube_lift", "close_drawer", "--rounds", "3")
+    assert code == 0 and "demonstrations of cube_lift stay data/lab" in said and "close_drawer stay" not in said
+    assert {loop["episodes"] for loop in after["loops"].values() if loop["task"] == "cube_lift"} == {"data/lab"}
+    assert after["rounds"] == ["round0", "round1", "round2"] and "stack_cube" not in after["tabletop_tasks"]
+
+
+def test_rounds_and_seeds_are_changed_without_a_preset(params):
+    _, _, after = params("--rounds", "1", "--residual-seeds", "2")
+    assert after["rounds"] == ["round0"] and set(after["residuals"]) == {
+        *("cube_lift-0", "cube_lift-1", "stack_cube-0", "stack_cube-1")
+    }
+    assert after["train_residual"]["cube_lift"]["actor_lr"] == 7e-5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--episodes", "cube_lift"), "--episodes must name each as TASK=FOLDER, got 'cube_lift'"),
+        (("--episodes", "close_drawer=x"), "tabletop_tasks must hold close_drawer to name its episodes, got cube_lift, st"),
+        (("--tasks", "cube_lift"), "--tasks must come with a --preset"),
+        (("--residual-seeds", "0"), "residual seeds and rounds must each be at least 1, got 0 and 2"),
+        (("--preset", "smoke", "--tasks", "cube_lift", "--episodes", "stack_cube=x"), "--episodes must be of cube_lift, got"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused_and_the_file_stays(params, tmp_path, options, message):
+    before = (tmp_path / "params.yaml").read_text()
+    code, said, _ = params(*options)
+    assert code == 1 and message in said
+    assert (tmp_path / "params.yaml").read_text() == before
 
 
 def test_a_missing_file_says_how_to_write_it(tmp_path):

@@ -35,7 +35,7 @@ class ToyCell(ToyEnvironment):
         if self.resets == self.fit_for:
             raise NotFit("camera front: device lost")
 
-    def come_to_rest(self):
+    def come_to_rest(self, error=""):
         pass
 
     def calibration(self):

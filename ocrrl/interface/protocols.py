@@ -110,6 +110,10 @@ class Environment(Protocol):
         """Apply one action in each of the environments `ids` for 1/CONTROL_HZ s."""
         ...
 
+    def come_to_rest(self, error: str = "") -> None:
+        """Stay as it is until the next step or reset, however long; `error` is what ended the control loop, if one did."""
+        ...
+
 
 class PlaceableEnvironment(Environment, Protocol):
     """An environment that can be put into a recorded state."""

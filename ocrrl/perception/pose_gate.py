@@ -50,6 +50,8 @@ class PoseGate:
 
     def reset(self) -> None:
         """Forget every object."""
+        self.stale = False
+        """Whether the latest poses asked about were too old to be believed."""
         self._last: PoseEstimate | None = None
         self._followed: list[_Followed] = []
 
@@ -67,11 +69,11 @@ class PoseGate:
             for followed, pose, trust in zip(self._followed, poses, confidence, strict=True):
                 followed.see(pose, trust, estimate.captured, self._config)
             self._last = estimate
-        stale = now - estimate.captured > self._config.max_age
+        self.stale = now - estimate.captured > self._config.max_age
         width = self._config
         closed_on_something = width.narrowest_grasp < gripper_width < width.widest_grasp
         for index, followed in enumerate(self._followed):
-            if stale or not followed.believed:
+            if self.stale or not followed.believed:
                 confidence[index] = 0.0
             if confidence[index] >= CONFIDENCE_THRESHOLD:
                 near = np.linalg.norm(poses[index, :3] - gripper_pose[:3]) <= self._config.grasp_reach

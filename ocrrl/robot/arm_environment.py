@@ -77,7 +77,7 @@ class ArmEnvironment:
         self._commanded, self._applied = np.zeros(7), np.zeros(ACTION_DIM)
         self._observed = self._tick = 0.0
         self._held_steps = self._steps = 0
-        self._failure = ""
+        self._failure, self._stale = "", False
         self._last: Observation | None = None
         self._pictures: Images = {}
         self.periods: list[float] = []
@@ -107,7 +107,7 @@ class ArmEnvironment:
             self.gate.recover()
         self.gate.home(self.tabletop_task.home_joints)
         self._operator.set_up(int(seed))
-        self._failure, self._held_steps, self._steps, self._last = "", 0, 0, None
+        self._failure, self._stale, self._held_steps, self._steps, self._last = "", False, 0, 0, None
         self._poses.reset()
         self._tracker.reset(self.gate.now())
         self._find_objects()
@@ -132,6 +132,9 @@ class ArmEnvironment:
             if estimate is None:
                 raise RuntimeError("the tracker gives no poses")
             poses, confidence = self._poses.filter(estimate, self._observed, state.gripper_pose, state.gripper_width)
+            if self._poses.stale and not self._stale:
+                self.gate.note("stale_pose", f"the newest poses are {self._observed - estimate.captured:.2f} s old")
+            self._stale = self._poses.stale
             self._last = Observation(
                 gripper_pose=state.gripper_pose[None],
                 commanded_pose=self._commanded[None].copy(),
@@ -180,11 +183,13 @@ class ArmEnvironment:
             self.come_to_rest()
         return StepResult(np.zeros(1), np.array([success]), applied_action=self._applied[None])
 
-    def come_to_rest(self) -> None:
+    def come_to_rest(self, error: str = "") -> None:
         """Hold the arm, and let it wait."""
         if not self.gate.stopped:
             with contextlib.suppress(RuntimeError):  # an arm out of reach: the watchdog finds that too, and stops it
                 self.gate.hold()
+        if error:
+            self.gate.note("loop_failed", error)
 
     def now(self) -> float:
         """The arm's clock [s]."""
@@ -284,5 +289,7 @@ class ArmEnvironment:
 
     def _fail(self, reason: str) -> None:
         """Note why the episode cannot go on, and hold the arm at once."""
-        self._failure = self._failure or reason
+        known, self._failure = self._failure, self._failure or reason
         self.come_to_rest()
+        if not known:
+            self.gate.note("no_observation", reason)

@@ -1,4 +1,4 @@
-"""Why an arm was held or stopped."""
+"""Why an arm was held or stopped, or is shown less than it should be."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -20,7 +20,12 @@ Cause = Literal[
     "out_of_reach",
     "clock_stopped",
     "watch_failed",
+    "no_observation",
+    "stale_pose",
+    "loop_failed",
 ]
+"""The last three are met by the environment: a camera, the tracker or the arm's state failed; the newest poses are old; the
+control loop ended in an error, such as a policy's action that is not finite."""
 
 TECHNICAL: frozenset[Cause] = frozenset({"stale_state", "out_of_reach", "clock_stopped", "watch_failed"})
 """Causes that are the connection's, the clock's or the watch's, whatever the arm was commanded."""
@@ -37,7 +42,7 @@ def technical(mode: str) -> bool:
 
 @dataclass(frozen=True)
 class Fault:
-    """Why an arm was held or stopped, and when on its clock [s]."""
+    """What happened, and when on the arm's clock [s]."""
 
     time: float
     cause: Cause

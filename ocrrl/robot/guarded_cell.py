@@ -25,10 +25,6 @@ class RobotCell(Environment, Protocol):
         """The cell's clock [s], which control steps keep pace with."""
         ...
 
-    def come_to_rest(self) -> None:
-        """Stay where it is until the next step or reset, however long."""
-        ...
-
     def calibration(self) -> dict[str, dict[str, object]]:
         """The cameras' poses and fields of view, for an episode's attributes."""
         ...
@@ -76,9 +72,9 @@ class GuardedCell:
         """The cell's clock [s]."""
         return self._cell.now()
 
-    def come_to_rest(self) -> None:
+    def come_to_rest(self, error: str = "") -> None:
         """Stay where it is; that needs no approval."""
-        self._cell.come_to_rest()
+        self._cell.come_to_rest(error)
 
     def calibration(self) -> dict[str, dict[str, object]]:
         """The cell's."""

@@ -132,6 +132,11 @@ class SafetyGate:
             self._arm.hold()  # an arm that cannot be told is still watched
             self._followed, self._held_since = None, None
 
+    def note(self, cause: Cause, detail: str) -> None:
+        """Keep a fault that the gate itself does not see with its own."""
+        with self._lock:
+            self._report(self._last_time(), cause, detail)
+
     def stop(self) -> None:
         """End all motion; nothing is followed until `recover`."""
         with self._lock:

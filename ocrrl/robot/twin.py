@@ -127,7 +127,7 @@ class TwinCell:
     def require_fit(self) -> None:
         """It has no part that fails."""
 
-    def come_to_rest(self) -> None:
+    def come_to_rest(self, error: str = "") -> None:
         """No time passes in it between steps."""
 
     def close(self) -> None:

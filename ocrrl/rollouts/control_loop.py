@@ -3,7 +3,8 @@
 Legend: N environments, n of them still running, D numbers in the residual's observation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
@@ -92,35 +93,36 @@ def _run_batch(
         observer.begin(running, seeds)
     kept = np.zeros((len(seeds), ACTION_DIM), np.float32)
     lost_steps = np.zeros(len(seeds), int)
-    for t in range(horizon):
-        observation = environment.observe().take(running)
-        camera = _OncePerStep(environment.capture)
-        base_action = base.act(observation, running, camera).astype(np.float32)
-        visible = observation.confident()
-        if residual is not None and t % residual.every == 0:
-            kept[running] = residual.residual(residual_observation(observation, base_action, visible))
-        lost_steps[running] = np.where(visible.all(axis=-1), 0, lost_steps[running] + 1)
-        delta = np.where(lost_steps[running, None] > most_lost_steps, 0.0, kept[running]).astype(np.float32)
-        action = limit(base_action) if residual is None else compose(base_action, delta)
-        if not np.isfinite(action).all():
-            broken = [seeds[i] for i in running[~np.isfinite(action).all(axis=-1)]]
-            raise ValueError(f"action must be finite, got NaN or infinity in the episodes of seeds {broken}")
+    with _at_rest_after_an_error(environment):
+        for t in range(horizon):
+            observation = environment.observe().take(running)
+            camera = _OncePerStep(environment.capture)
+            base_action = base.act(observation, running, camera).astype(np.float32)
+            visible = observation.confident()
+            if residual is not None and t % residual.every == 0:
+                kept[running] = residual.residual(residual_observation(observation, base_action, visible))
+            lost_steps[running] = np.where(visible.all(axis=-1), 0, lost_steps[running] + 1)
+            delta = np.where(lost_steps[running, None] > most_lost_steps, 0.0, kept[running]).astype(np.float32)
+            action = limit(base_action) if residual is None else compose(base_action, delta)
+            if not np.isfinite(action).all():
+                broken = [seeds[i] for i in running[~np.isfinite(action).all(axis=-1)]]
+                raise ValueError(f"action must be finite, got NaN or infinity in the episodes of seeds {broken}")
 
-        if traces:
-            traces.add(running, observation, visible, base_action, delta)
-        if observer:
-            observer.before_step(running, observation, camera, base_action, delta, action)
-        result = environment.step(action, running)
-        if observer:
-            observer.after_step(running, result)
+            if traces:
+                traces.add(running, observation, visible, base_action, delta)
+            if observer:
+                observer.before_step(running, observation, camera, base_action, delta, action)
+            result = environment.step(action, running)
+            if observer:
+                observer.after_step(running, result)
 
-        steps[running] += 1
-        total_reward[running] += result.reward
-        success[running] = result.success
-        running = running[~result.success]
-        aborted = result.aborted
-        if len(running) == 0 or aborted:
-            break
+            steps[running] += 1
+            total_reward[running] += result.reward
+            success[running] = result.success
+            running = running[~result.success]
+            aborted = result.aborted
+            if len(running) == 0 or aborted:
+                break
 
     outcomes = [
         EpisodeOutcome(
@@ -136,6 +138,16 @@ def _run_batch(
     if observer:
         observer.end(outcomes)
     return outcomes
+
+
+@contextmanager
+def _at_rest_after_an_error(environment: Environment) -> Iterator[None]:
+    """Whatever ends the loop, an arm does not go on to where it was last told to go."""
+    try:
+        yield
+    except BaseException as error:  # Ctrl-C too, which says nothing
+        environment.come_to_rest(str(error))
+        raise
 
 
 class _OncePerStep:

@@ -150,6 +150,9 @@ class SimEnvironment:
         self._track_symmetric_poses(ids)
         return self._judge(ids)
 
+    def come_to_rest(self, error: str = "") -> None:
+        """No time passes in it between steps."""
+
     def close(self) -> None:
         """Free the renderers' contexts."""
         while self._renderers:

@@ -61,6 +61,9 @@ class ToyEnvironment:
         pixels = np.round((seen + 1.0) * 1e4).astype(np.uint16).view(np.uint8).reshape(len(ids), 1, 2, 3)
         return {"front": pixels}
 
+    def come_to_rest(self, error="") -> None:
+        pass
+
     def step(self, actions, ids) -> StepResult:
         self._gripper[ids, :3] += actions[:, :3]
         self._width[ids] = MAX_GRIPPER_WIDTH * gripper_opening(actions[:, 6])

@@ -41,7 +41,7 @@ class ToyCell(ToyEnvironment):
     def require_fit(self):
         pass
 
-    def come_to_rest(self):
+    def come_to_rest(self, error=""):
         self.rests += 1
 
     def calibration(self):

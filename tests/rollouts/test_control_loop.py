@@ -187,5 +187,18 @@ def test_an_action_that_is_not_finite_names_the_seed():
         run_episodes(ToyEnvironment(4), ToyBase(), ToyResidual(broken), SEEDS)
 
 
+@pytest.mark.parametrize(("error", "told"), [(ValueError("the policy broke"), "the policy broke"), (KeyboardInterrupt(), "")])
+def test_whatever_ends_the_loop_leaves_the_environment_at_rest(error, told):
+    class Breaking(ToyBase):
+        def act(self, observation, ids, capture):
+            raise error
+
+    environment = ToyEnvironment(4)
+    with pytest.raises(type(error)):
+        run_episodes(environment, Breaking(), None, SEEDS)
+    assert environment.rested == [told] and environment.stepped == []
+    assert run_episodes(environment, ToyBase(), None, SEEDS) and environment.rested == [told], "and nothing else does"
+
+
 def test_no_seeds_are_no_episodes():
     assert run_episodes(ToyEnvironment(2), ToyBase(), None, []) == []

@@ -23,6 +23,7 @@ class ToyEnvironment:
         self.num_envs, self.cell, self._confidence, self._drift = num_envs, cell, confidence, drift
         self.gripper, self.object = np.zeros((num_envs, 3)), np.zeros((num_envs, 3))
         self.stepped: list[list[int]] = []
+        self.rested: list[str] = []
         self.captured: list[list[int]] = []
         self.resets = 0
 
@@ -50,6 +51,9 @@ class ToyEnvironment:
         self.captured.append([int(i) for i in ids])
         seen = np.round(np.concatenate([self.gripper[ids], self.object[ids]], axis=-1) * 255)
         return {"front": np.broadcast_to(seen.astype(np.uint8).reshape(len(ids), 2, 1, 3), (len(ids), 2, 4, 3)).copy()}
+
+    def come_to_rest(self, error="") -> None:
+        self.rested.append(error)
 
     def step(self, actions, ids) -> StepResult:
         self.stepped.append([int(i) for i in ids])

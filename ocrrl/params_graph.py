@@ -1,0 +1,55 @@
+"""What dvc.yaml makes stages for: tabletop tasks, seeds and rounds, spelt out in params.yaml.
+
+DVC's templates take one name apiece, so that every combination is an entry. All of it follows from `tabletop_tasks`, which the
+user edits, and from how many seeds and rounds there are.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+GRAPH_SECTIONS = (
+    *("tabletop_tasks", "tasks", "loops", "residuals", "rounds"),
+    *("later_loops", "later_rounds", "last_round"),
+)
+
+
+def graph_sections(tabletop_tasks: Mapping[str, Any], residual_seeds: int, rounds: int) -> dict[str, Any]:
+    """`GRAPH_SECTIONS` for `tabletop_tasks`, that section: each task's episodes. Keys name the stages; round 0's bear no round.
+
+    Raises ValueError for fewer than one seed or round.
+    """
+    if residual_seeds < 1 or rounds < 1:
+        raise ValueError(f"residual seeds and rounds must each be at least 1, got {residual_seeds} and {rounds}")
+    names = [f"round{number}" for number in range(rounds)]
+    loops: dict[str, Any] = {}
+    for previous, name in zip([None, *names], names, strict=False):
+        for task, entry in tabletop_tasks.items():
+            loop = {"task": task, "round": name, "episodes": entry.get("episodes")}
+            loops[task if previous is None else f"{name}-{task}"] = loop | ({"previous": previous} if previous else {})
+    residuals = {
+        f"{key}-{seed}": {"task": loop["task"], "round": loop["round"], "seed": seed}
+        for key, loop in loops.items()
+        for seed in (range(residual_seeds) if loop["round"] == names[0] else range(1))
+    }
+    return {
+        "tabletop_tasks": dict(tabletop_tasks),
+        "tasks": list(tabletop_tasks),
+        "loops": {key: {k: v for k, v in loop.items() if k != "previous"} for key, loop in loops.items()},
+        "residuals": residuals,
+        "rounds": names,
+        "later_loops": {
+            key: {name: loop[name] for name in ("task", "round", "previous")}
+            for key, loop in loops.items()
+            if "previous" in loop
+        },
+        "later_rounds": names[1:],
+        "last_round": names[-1],
+    }
+
+
+def seeds_and_rounds(sections: Mapping[str, Any]) -> tuple[int, int]:
+    """How many residual seeds and rounds the `sections` of a params.yaml are for."""
+    residuals, rounds = sections.get("residuals"), sections.get("rounds")
+    entries = residuals.values() if isinstance(residuals, dict) else ()
+    seeds = 1 + max((entry.get("seed", 0) for entry in entries if isinstance(entry, dict)), default=0)
+    return seeds, len(rounds) if isinstance(rounds, list) else 1
