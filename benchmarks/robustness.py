@@ -11,6 +11,7 @@ Every number is of a twin, none of a robot. `--tasks` takes some tabletop tasks 
 """
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS, tabletop_task
@@ -111,7 +113,18 @@ def residual_of(slug: str, variant: str, folder: Path) -> Path:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{model} of experiment {variant} is not there ({done.stderr.strip()}): run `experiments` first")
+    require_trained_so(variant, slug, json.loads((fetched / "config.json").read_text())["config"])
     return fetched
+
+
+def require_trained_so(variant: str, slug: str, config: dict[str, Any]) -> None:
+    """Exit where a residual of `slug` is not the experiment's: one run for some tabletop tasks has the full method's of the others."""
+    for name, value in EXPERIMENTS[variant].items():
+        if config[name] != value:
+            sys.exit(
+                f"{slug} in experiment {variant} must have been trained with {name} {value}, got {config[name]}: remove the "
+                f"experiment (`dvc exp remove {variant}`), then run `experiments` for every tabletop task"
+            )
 
 
 def outcomes(slug: str, residual: Path, episodes: int, factor: float) -> list[EpisodeOutcome]:

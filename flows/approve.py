@@ -19,6 +19,9 @@ from tasks.graph import Selection, read_graph
 from tasks.run_session import Session, new_session_name, run_session
 
 
+CELLS = ("rehearsal",)
+
+
 class NotApproved(RuntimeError):
     """No operator approved the session; nothing moved."""
 
@@ -82,6 +85,11 @@ def sign(given: Approval, cell: str, session: str, task: str, episodes: int) -> 
 
 def approved_sessions(command: str, cell: str, tasks: list[str] | None, episodes: int, wait_minutes: float) -> None:
     """A session of `command` (`rollout` or `evaluate`) in `cell` for each tabletop task, each approved by an operator."""
+    if cell not in CELLS:
+        raise ValueError(
+            f"a flow runs sessions in {', '.join(CELLS)}, got {cell!r}: on hardware the operator stops the arm from a terminal, "
+            f"so start it there: ocrrl {command} TASK --cell {cell} --cell-file cells/mine.yaml --episodes {episodes}"
+        )
     chosen = read_graph(Path.cwd()).select(Selection(tabletop_tasks=tuple(tasks or ())))
     for tabletop_task in dict.fromkeys(stage.tabletop_task for stage in chosen if stage.tabletop_task):
         name = new_session_name(command)

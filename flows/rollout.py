@@ -26,7 +26,7 @@ def rollout(
     Args:
         tasks: tabletop tasks, such as `cube_lift`; all when left out.
         rounds: rounds of self-improvement, such as `round0`; all when left out. Not for a session.
-        cell: `twin`, or a cell that needs an approval: `rehearsal`, `fr3`.
+        cell: `twin`, or `rehearsal`, a twin handled as hardware. On `fr3` a session is started at its terminal.
         episodes: of a session and tabletop task; the stages take theirs from params.yaml.
         wait_minutes: for the operator's approval.
     """

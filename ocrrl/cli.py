@@ -154,6 +154,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     teleoperate.add_argument("--episodes", type=int, required=True, help="successful demonstrations wanted")
     teleoperate.add_argument("--operator", help="who teleoperates; the one who approved when left out")
+    for name, default, meaning in (
+        ("--operator-heading", 0.0, "where the operator's forward points [rad]: 0 behind the robot, 3.14159 facing it"),
+        ("--translation-scale", 0.6, "share of 2 cm a step at full deflection"),
+        ("--rotation-scale", 0.6, "share of 0.10 rad a step at full deflection"),
+    ):
+        teleoperate.add_argument(name, type=float, default=default, help=f"{meaning} (default {default:g})")
     view = commands.add_parser("view", help="look at an episode in Rerun")
     view.add_argument("episode", type=Path, help="an episode's .h5 file")
     view.add_argument("--save", type=Path, help="write an .rrd file in place of opening the viewer")

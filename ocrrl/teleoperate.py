@@ -18,6 +18,7 @@ from ocrrl.robot.guarded_cell import RobotCell
 from ocrrl.robot.operator_at_terminal import OperatorAtTerminal
 from ocrrl.robot.operator_prompt import obtain_approval
 from ocrrl.robot.recording_session import SessionConfig, next_number, record_session
+from ocrrl.robot.teleoperation.axes import AxisConvention
 from ocrrl.robot.teleoperation.device import TeleoperationDevice
 from ocrrl.robot.teleoperation.operator import Label, Operator, TerminalOperator
 from ocrrl.robot.terminal_keys import TerminalKeys
@@ -58,13 +59,18 @@ def teleoperate(options: argparse.Namespace, clock: Clock, told: Callable[[str],
     checked = check_cell(cell, options.cell_file, clock)
     first = SEEDS_PER_RANGE // 2 + (next_number(folder) if folder.is_dir() else 0)  # a session that goes on, goes on
     seeds = initial_state_seeds("record", ATTEMPTS * options.episodes, first)
+    axes = AxisConvention(
+        operator_heading=options.operator_heading,
+        translation_scale=options.translation_scale,
+        rotation_scale=options.rotation_scale,
+    )
     keys = None if options.device == SCRIPTED else TerminalKeys()
     scene = make_scene(task.slug)
     with interrupted_by_signals(), unclosed_told(cell.name) as unclosed:
         with faults_told(logs_of(cell) / FAULTS, told), ExitStack() as opened:
             opened.enter_context(reserved(cell))
             beside = operator_beside(cell, scene, checked, folder, opened, keys)
-            by_hand = _device(options.device, keys) if keys else None
+            by_hand = _device(options.device, axes, keys) if keys else None
             if by_hand:
                 opened.enter_context(closed_told(by_hand, unclosed.append))
             approval = obtain_approval(cell, options.session, task.slug, options.episodes, clock)
@@ -75,7 +81,7 @@ def teleoperate(options: argparse.Namespace, clock: Clock, told: Callable[[str],
             summary = record_session(world, device, operator, folder, seeds, config, package_versions(), told)
         counts = f"{len(summary.successes)} successes, {len(summary.failures)} failures, {summary.discarded} discarded"
         told(f"{cell.name}, {cell.stands_for}: {counts}; it ended: {summary.ended}")
-        told(f"Next: dvc add {folder}, and in params.yaml tabletop_tasks.{task.slug}.episodes: {folder}/successes")
+        told(f"Next: dvc add {folder}, then ocrrl params --episodes {task.slug}={folder}/successes")
     return int(len(summary.successes) < config.episodes or bool(unclosed))
 
 
@@ -95,13 +101,13 @@ def _script(task: TabletopTask, cell: RobotCell) -> TeleoperationDevice:
     return DemonstratorDevice(make_teleoperator(task.slug, TrackedStates(cell)))
 
 
-def _device(name: str, keys: TerminalKeys) -> TeleoperationDevice:
+def _device(name: str, axes: AxisConvention, keys: TerminalKeys) -> TeleoperationDevice:
     from ocrrl.robot.teleoperation.keyboard import LabelledByKeys
 
     if name == "spacemouse":
         from ocrrl.robot.teleoperation.spacemouse import open_spacemouse
 
-        return LabelledByKeys(open_spacemouse(), keys)
+        return LabelledByKeys(open_spacemouse(axes), keys)
     from ocrrl.robot.teleoperation.gamepad import open_gamepad
 
-    return LabelledByKeys(open_gamepad(), keys)
+    return LabelledByKeys(open_gamepad(axes), keys)

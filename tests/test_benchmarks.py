@@ -70,6 +70,13 @@ def test_scale_out_trains_as_many_seeds_as_asked_for_side_by_side(tmp_path):
     assert (config.total_transitions, config.critic_hidden) == (2000, 256)
 
 
+def test_robustness_refuses_a_residual_that_was_not_trained_as_its_experiment_says():
+    config = {"max_position_noise": 0.0, "max_rotation_noise": 0.0, "dropout": 0.1}
+    robustness.require_trained_so("without_noise", "stack_cube", config)
+    with pytest.raises(SystemExit, match=r"stack_cube in experiment without_both .* dropout 0.0, got 0.1: remove the"):
+        robustness.require_trained_so("without_both", "stack_cube", config)
+
+
 def test_robustness_runs_only_the_experiments_that_are_missing():
     commands = robustness.missing_experiments(("cube_lift", "stack_cube"), {"without_noise"})
     names = [command[command.index("--name") + 1] for command in commands]

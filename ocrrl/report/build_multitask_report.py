@@ -33,7 +33,7 @@ LENGTH_NOTE = (
     "has successes 9 to 22% shorter on its robot (Fig. 7b)."
 )
 RETRAINED_NOTE = (
-    "The VLA alone, without a residual. Before: each tabletop task's own real VLA. The retrained one and the controls are one "
+    "The VLA alone, without a residual. Before: the VLA that the task's residual stands on, in round 0 its own real VLA. The retrained one and the controls are one "
     "VLA each for all tasks, from the same start with as many optimiser steps (compare Fig. 6c). Wilson 95% intervals."
 )
 RETRAINED_PAIRED_NOTE = (

@@ -4,7 +4,7 @@ Legend: B samples, I inputs, H hidden units, O outputs; weights are (inputs, out
 
 Four fifths of residual training are updates of such networks, and in a network this small autograd's bookkeeping costs
 half as much as the arithmetic; hence `backward`, which tests hold to autograd. LayerNorm has no learned gain (the layer
-after it has one); without it the actor's tanh saturates within the first updates (FACTS.md).
+after it has one); without it the actor's tanh saturates within the first updates (docs/paper_differences.md).
 """
 
 import torch

@@ -129,14 +129,17 @@ def test_a_server_that_dies_is_an_arm_that_cannot_be_reached(server, arm):
     gate = SafetyGate(arm, SafetyLimits(), FR3, lambda: True)
     here = gate.state().gripper_pose
     drive(gate, here, steps=3)
+    issued = gate.now()
+    assert not gate.command(ArmCommand(here, 1.0, issued, 0.15)).refused
     server.kill()
     server.wait()
 
     def refused():
         time.sleep(0.05)
-        return gate.command(ArmCommand(here, 1.0, gate.faults[-1].time if gate.faults else 0.0, 0.15)).refused
+        return gate.command(ArmCommand(here, 1.0, issued, 0.15)).refused  # its clock stands still: it grows no older
 
     wait_for(refused, "a command to be refused")
+    assert gate.faults[0].cause in ("out_of_reach", "not_ready") and gate.stopped
 
 
 def test_after_a_motion_that_ended_unasked_nothing_is_followed_until_it_is_recovered(arm):
