@@ -1,4 +1,4 @@
-"""docs/results.md from what was run here: `python -m benchmarks.results [--seeds 3] > docs/results.md`.
+"""docs/results.md from what was run here: `python -m benchmarks.results [--seeds 3] [--about "..."] > docs/results.md`.
 
 Every number is read from the reports, the tracked metrics, the learning curves and the run record of this machine. What was
 not run is named, with the command that runs it.
@@ -22,15 +22,18 @@ from ocrrl.stages.report_multitask import read_round
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=1, help="residual seeds that Table 1 is printed over, too")
+    parser.add_argument("--about", default="", help="a paragraph on the run: the preset, the machine, what ran beside it")
     options = parser.parse_args()
-    print(results_page(options.seeds))
+    print(results_page(options.seeds, options.about))
 
 
-def results_page(residual_seeds: int) -> str:
+def results_page(residual_seeds: int, about: str = "") -> str:
     """The page: all tabletop tasks, Table 1 over `residual_seeds` if there are several, later rounds, each task, the cost."""
+    seeds = f" --seeds {residual_seeds}" if residual_seeds > 1 else ""
     parts = [
         "# Results",
-        "Printed by `python -m benchmarks.results`; initial states are held out (`test` seeds).",
+        f"Printed by `python -m benchmarks.results{seeds}`; initial states are held out (`test` seeds).",
+        *filter(None, [about]),
         _report(MULTITASK, "All tabletop tasks", "dvc repro report_multitask"),
     ]
     if residual_seeds > 1:

@@ -40,7 +40,9 @@ def test_missing_seeds_are_named_with_the_command_that_makes_them(here, monkeypa
 
 
 def test_the_results_page_names_what_was_not_run(here):
-    page = results.results_page(3)
+    page = results.results_page(3, "On a train.")
+    assert page.startswith("# Results\n\nPrinted by `python -m benchmarks.results --seeds 3`;")
+    assert "\n\nOn a train.\n\n" in page
     assert "Not run here; `dvc repro report_multitask` makes it." in page
     assert "Not run here; `dvc repro report@close_drawer` makes it." in page
     assert "over 3 residual seeds" in page and "Table 1 over 3 residual seed(s) needs every evaluation" in page

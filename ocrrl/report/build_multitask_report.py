@@ -33,12 +33,14 @@ LENGTH_NOTE = (
     "has successes 9 to 22% shorter on its robot (Fig. 7b)."
 )
 RETRAINED_NOTE = (
-    "The VLA alone, without a residual. Before: the VLA that the task's residual stands on, in round 0 its own real VLA. The retrained one and the controls are one "
-    "VLA each for all tasks, from the same start with as many optimiser steps (compare Fig. 6c). Wilson 95% intervals."
+    "The VLA alone, without a residual. Before: the VLA that the task's residual stands on, in round 0 its own real VLA. The "
+    "retrained one and the controls are one VLA each for all tasks, from the same start with as many optimiser steps (compare "
+    "Fig. 6c). Wilson 95% intervals."
 )
 RETRAINED_PAIRED_NOTE = (
     f"Of the average: {AVERAGE_NOTE} Of a single task: interval for paired proportions (Newcombe 1998, method 10)."
 )
+RETRAINED_LENGTH_NOTE = "Differences over the initial states that both solved; 95% bootstrap interval over the pairs."
 
 
 def build_multitask_report(measured: MultitaskMeasured, out: Path, command: str) -> None:
@@ -64,6 +66,7 @@ def results_markdown(measured: MultitaskMeasured) -> str:
         ("Length of successful episodes", multitask_tables.length_table(measured), LENGTH_NOTE),
         ("The multi-task VLA alone", multitask_tables.retrained_table(measured), RETRAINED_NOTE),
         ("The multi-task VLA, paired", multitask_tables.retrained_difference_table(measured), RETRAINED_PAIRED_NOTE),
+        ("Length of its successes", multitask_tables.retrained_length_table(measured), RETRAINED_LENGTH_NOTE),
         ("Replay in simulation", multitask_tables.replay_table(measured), ""),
         ("Targets", target_table(multitask_verdicts.targets(measured)), ""),
     ):
@@ -171,6 +174,8 @@ def _retrained(measured: MultitaskMeasured) -> str:
         + html_table(multitask_tables.retrained_table(measured))
         + "<h3>Paired: the multi-task VLA minus each other arm</h3>"
         + _html(multitask_tables.retrained_difference_table(measured), "paired differences", RETRAINED_PAIRED_NOTE)
+        + "<h3>Length of its successes</h3>"
+        + _html(multitask_tables.retrained_length_table(measured), "episode lengths", RETRAINED_LENGTH_NOTE)
     )
 
 

@@ -8,10 +8,21 @@ from ocrrl.report.multitask_inputs import CELLS, CONTROL_ARMS, RETRAINED_ARMS, R
 from ocrrl.report.paper_results import AVERAGE, TABLE_1, TRIALS
 from ocrrl.report.table import Table
 from ocrrl.report.tables import LENGTH_COLUMNS, PAIRED_COLUMNS
-from ocrrl.report.values import ARM_LABELS, NONE, length_columns, paired_columns, percent, points, rate_with_interval
+from ocrrl.report.values import (
+    ARM_LABELS,
+    NONE,
+    length_columns,
+    paired_columns,
+    percent,
+    points,
+    rate_with_interval,
+    seconds,
+    seconds_difference,
+)
 
 ARMS = ("base", "residual")
 SHOWN_SEEDS = 8  # initial states named in the table on harm
+_MINUS = tuple(f"retrained minus: {ARM_LABELS[arm].removeprefix('control: ')}" for arm in CONTROL_ARMS)
 
 
 def table_1(measured: MultitaskMeasured) -> Table:
@@ -109,8 +120,20 @@ def retrained_difference_table(measured: MultitaskMeasured) -> Table:
         rows.append(row(slug, {arm: found[arm]["success_rate"] for arm in found}))
     if rows:
         rows.append(row(_average_label(measured), dict(measured.retrained_averages)))
-    header = (f"retrained minus: {ARM_LABELS[arm].removeprefix('control: ')}" for arm in CONTROL_ARMS)
-    return Table((f"{cell_label(RETRAINED_CELL)}, without residual", *header), rows)
+    return Table((f"{cell_label(RETRAINED_CELL)}, without residual", *_MINUS), rows)
+
+
+def retrained_length_table(measured: MultitaskMeasured) -> Table:
+    """Mean length of the multi-task VLA's successful episodes, and the difference from each other arm where both solved a state."""
+    rows = [
+        (
+            slug,
+            seconds(entry["retrained"].get("mean_steps_success")),
+            *(seconds_difference(entry.get("differences", {}).get(arm, {}).get("steps") or {}) for arm in CONTROL_ARMS),
+        )
+        for slug, entry in measured.retrained.items()
+    ]
+    return Table((f"{cell_label(RETRAINED_CELL)}, without residual", "retrained", *_MINUS), rows)
 
 
 def replay_table(measured: MultitaskMeasured) -> Table:

@@ -1,8 +1,8 @@
 """What the numbers over all tabletop tasks amount to: the summary, the targets, and what falls short."""
 
 from collections.abc import Callable
-from statistics import fmean
 
+from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.report.inputs import EvaluatedTask
 from ocrrl.report.json_reader import Json
 from ocrrl.report.multitask_inputs import CELLS, MultitaskMeasured
@@ -47,7 +47,11 @@ def targets(measured: MultitaskMeasured) -> list[Target]:
         *(_no_harm(measured, cell) for cell in CELLS),
         _average("twin: five-task average of base + residual at least 76%", measured, "twin", 0.76, aim=0.85),
         _retrained("above the arm demonstrations only (95% interval)", measured, "demonstrations_only", above_zero),
+        _retrained("above the arm base rollouts (95% interval)", measured, "base_rollouts", above_zero),
         *(_shorter(measured, cell) for cell in CELLS),
+        _by_task(
+            "replay in simulation: every task at least 80% success", measured, replay_success, lambda r: r >= 0.80
+        ),
         *of_round,
     ]
 
@@ -57,10 +61,6 @@ def _of_the_first_round(measured: MultitaskMeasured) -> list[Target]:
         _by_task("sim: every base in 10 to 70%", measured, _sim_rate("base"), lambda rate: 0.10 <= rate <= 0.70),
         _gain(measured),
         _retrained("at least 15 points above the VLAs before", measured, "before", lambda d: d["difference"] >= 0.15),
-        _retrained("above the arm base rollouts (95% interval)", measured, "base_rollouts", above_zero),
-        _by_task(
-            "replay in simulation: every task at least 80% success", measured, replay_success, lambda r: r >= 0.80
-        ),
     ]
 
 
@@ -137,17 +137,16 @@ def _no_harm(measured: MultitaskMeasured, cell: str) -> Target:
 
 
 def _shorter(measured: MultitaskMeasured, cell: str) -> Target:
-    """Judged by the mean over the initial states that both solved, and over residual seeds."""
+    """Judged by the interval of the difference over the initial states that both solved, of the first residual seed."""
 
-    def relative(task: EvaluatedTask) -> float | None:
-        found = [(e.get(cell, {}).get("steps_difference") or {}).get("relative") for e in task.evaluations]
-        known = [value for value in found if value is not None]
-        return fmean(known) if known else None
+    def upper_end(task: EvaluatedTask) -> float | None:
+        steps = (task.evaluations[0].get(cell, {}) if task.evaluations else {}).get("steps_difference") or {}
+        return steps.get("high")
 
     return _by_task(
-        f"{cell}: successes shorter with the residual in every task",
+        f"{cell}: successes shorter with the residual in every task (upper end of the 95% interval)",
         measured,
-        relative,
-        lambda change: change < 0,
-        show=lambda change: percent(change, signed=True),
+        upper_end,
+        lambda high: high < 0,
+        show=lambda high: f"{high / CONTROL_HZ:+.2f} s",
     )

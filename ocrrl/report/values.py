@@ -74,12 +74,13 @@ def length_columns(entry: Json) -> tuple[str, str, str, str, str]:
         str(steps.get("pairs", 0)),
         seconds(steps.get("mean_first")),
         seconds(steps.get("mean_second")),
-        _seconds_difference(steps),
+        seconds_difference(steps),
         percent(steps.get("relative"), signed=True),
     )
 
 
-def _seconds_difference(steps: Json) -> str:
+def seconds_difference(steps: Json) -> str:
+    """A difference of episode lengths with its interval."""
     if steps.get("difference") is None:
         return NONE
     text = f"{steps['difference'] / CONTROL_HZ:+.2f}"

@@ -10,7 +10,13 @@ from ocrrl import params
 from ocrrl.cli import main
 from ocrrl.layout import MULTITASK, Layout
 from ocrrl.report.build_multitask_report import build_multitask_report, results_markdown
-from ocrrl.report.multitask_tables import average_table, harm_table, retrained_difference_table, table_1
+from ocrrl.report.multitask_tables import (
+    average_table,
+    harm_table,
+    retrained_difference_table,
+    retrained_length_table,
+    table_1,
+)
 from ocrrl.report.multitask_verdicts import shortfalls, targets
 from ocrrl.report.paper_results import AVERAGE, TABLE_1
 from ocrrl.report.values import NONE, points, rate_with_interval
@@ -136,6 +142,15 @@ def test_the_multi_task_vla_is_compared_with_each_other_arm(measured):
     assert found["first"] == pytest.approx(measured.retrained_average("before"))
 
 
+def test_how_long_the_multi_task_vla_takes_is_held_against_each_other_arm(measured):
+    rows = retrained_length_table(measured).rows
+    assert [row[0] for row in rows] == list(SLUGS)
+    entry = measured.retrained[SLUGS[1]]
+    assert rows[1][1] == f"{entry['retrained']['mean_steps_success'] / 20:.1f} s"
+    difference = entry["differences"]["before"]["steps"]["difference"]
+    assert rows[1][2].startswith(f"{difference / 20:+.2f} ")
+
+
 def test_what_is_a_twin_is_said_at_the_top_and_in_the_markdown(measured, tmp_path):
     build_multitask_report(measured, tmp_path, "ocrrl report_multitask")
     text = (tmp_path / "index.html").read_text()
@@ -152,7 +167,7 @@ def test_every_target_is_judged_and_a_missed_one_is_said(measured):
     task.main["sim"]["base"]["success_rate"] = 0.05
     task.main["sim"]["residual"]["success_rate"] = 0.5
     task.main["twin"]["difference"].update(difference=-0.2, low=-0.3, high=-0.1)
-    task.main["sim"]["steps_difference"]["relative"] = 0.01
+    task.main["sim"]["steps_difference"]["high"] = 1.0
     task.replay["counts"]["successes"] = 20
     for start in (
         "sim: every base in 10 to 70%",
