@@ -34,14 +34,14 @@ ATTEMPTS = 3
 class Asked:
     """A recording session's operator where the cell asks them itself, or where there is nobody to ask."""
 
-    def __init__(self, name: str, labelled: Callable[[str], Label]) -> None:
+    def __init__(self, name: str, labelled: Callable[[str], Label | None]) -> None:
         """`labelled` says how an episode went that ended without a word."""
         self.name, self._labelled = name, labelled
 
     def confirm(self, question: str) -> bool:
         return True
 
-    def label(self, question: str) -> Label:
+    def label(self, question: str) -> Label | None:
         return self._labelled(question)
 
 

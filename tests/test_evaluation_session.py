@@ -62,7 +62,7 @@ def test_after_two_faults_the_pair_is_left_out_both_arms_and_said_so():
         "still_to_run": 0,
         "left_out": [{"seed": 7, "arm": "base", "faults": ["camera front: lost", "the arm's clock stands still"]}],
     }
-    assert told(account) == [
+    assert told(account, "monday") == [
         "1 of 2 pairs are left out, broken off 2 times each: 7 (base): the arm's clock stands still",
     ]
 
@@ -85,7 +85,7 @@ def test_an_initial_state_is_not_broken_off_by_hand_until_it_comes_out_well():
 def test_a_fault_that_was_made_good_leaves_nothing_out():
     attempts = [attempt("base", 7, "fault", "lost"), attempt("base", 7), attempt("residual", 7)]
     assert left_out(attempts) == [] and to_run(attempts, PLANNED[:2]) == []
-    assert told(pairs(attempts, PLANNED[:2], 1)) == []
+    assert told(pairs(attempts, PLANNED[:2], 1), "monday") == []
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_in_an_evaluation_a_fault_is_run_again_and_a_stop_is_a_failure(project, 
     code, out, err = command(*EVALUATE, "--episodes", 2, token=token(2))
     assert code == 0, err
     assert "episode 1 of 2 (base): failure after 3 steps, ended by the fault: camera front: device lost" in out
-    assert "rehearsal: 1 of 1 pairs are still to run: the same command runs them" in out
+    assert "rehearsal: 1 of 1 pairs are still to run: --session monday goes on with them" in out
     assert "no pair is complete" in out and not (FOLDER / "evaluation.json").exists()
     assert "2 episodes recorded, 0 succeeded, 1 ended by a fault" in out
     code, out, err = command(*EVALUATE, "--episodes", 2, token=token(1))

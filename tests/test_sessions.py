@@ -26,6 +26,7 @@ from ocrrl.robot.cell_operator import EndedByOperator
 from ocrrl.robot.file_lock import locked
 from ocrrl.robot.twin import TwinCell
 from ocrrl.sim.cube_lift import CubeLift
+from ocrrl.stages.session_folder import SessionFolder
 from ocrrl.stages.sessions import planned_episodes, run_session
 from tests.datasets.toy_episodes import demonstrated
 from tests.untrained_models import write_untrained_models
@@ -193,6 +194,35 @@ def test_a_terminal_that_hangs_up_ends_a_session_as_ctrl_c_does(project, command
     assert attempt["episode"] is None and attempt["aborted"] == "KeyboardInterrupt"
     (left,) = (FOLDER / "corrected" / "unfinished").iterdir()
     assert len(read_episode(left)) == 4
+
+
+def test_an_episode_that_is_being_saved_is_kept_whatever_comes_and_then_it_counts(project, command, token, monkeypatch):
+    keep = SessionFolder.keep
+
+    def keeping(self, *arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+        keep(self, *arguments)
+
+    monkeypatch.setattr(SessionFolder, "keep", keeping)
+    code, out, err = command(*ROLLOUT, "--episodes", 2, token=token(2))
+    assert code == 130 and f"The same command with --session {NAME} goes on with it." in out, err
+    (attempt,) = described()["attempts"]
+    assert attempt["episode"] and not attempt["aborted"]
+    assert len(read_episode(FOLDER / attempt["episode"])) == 12
+
+
+def test_an_error_before_the_first_step_says_why_and_counts_as_an_attempt(project, command, token, monkeypatch):
+    def broken(self, *arguments):
+        raise RuntimeError("the policy broke")
+
+    with monkeypatch.context() as breaks:
+        breaks.setattr("ocrrl.policies.chunked_policy.ChunkedPolicy.act", broken)
+        for left in (2, 2):
+            code, _, err = command(*EVALUATE, "--episodes", 2, token=token(left))
+            assert code == 1 and "the policy broke" in err
+    assert [a["aborted"] for a in described()["attempts"]] == ["RuntimeError: the policy broke"] * 2
+    code, out, err = command(*EVALUATE, "--episodes", 2)
+    assert code == 0 and "1 of 1 pairs are left out, broken off 2 times each" in out, err
 
 
 def test_a_session_that_its_operator_ends_at_a_question_is_no_error_and_goes_on(project, command, token, monkeypatch):

@@ -105,10 +105,18 @@ class RealSenseReader:
                 frame_set = self._frame_sets.wait(WAIT)
                 if frame_set is None:
                     self._state = "it sends no frames"
-                else:
-                    self._take(frame_set, self._clock())
+                elif (arrival := self._arrival()) is not None:
+                    self._take(frame_set, arrival)
         except Exception as error:  # whatever ends the thread has to be said by `latest`
             self._failure = str(self._failed(f"was lost ({error})"))
+
+    def _arrival(self) -> float | None:
+        """Now; None where the clock, which is the arm's, could not be read this time: that is not the camera's fault."""
+        try:
+            return self._clock()
+        except RuntimeError as error:
+            self._state = f"the arm's clock could not be read: {error}"
+            return None
 
     def _take(self, frame_set: FrameSet, arrival: float) -> None:
         colour, depth = frame_set.get_color_frame(), frame_set.get_depth_frame()

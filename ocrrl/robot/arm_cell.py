@@ -13,9 +13,10 @@ from ocrrl.perception.frames import FrameSource
 from ocrrl.perception.object_tracker import ObjectTracker
 from ocrrl.perception.pose_gate import PoseGate, PoseGateConfig
 from ocrrl.robot.arm import Arm
-from ocrrl.robot.arm_environment import ArmEnvironment, CellCamera
+from ocrrl.robot.arm_environment import ArmEnvironment
 from ocrrl.robot.cell_file import CameraSection, CellFile
 from ocrrl.robot.cell_operator import CellOperator
+from ocrrl.robot.cell_pictures import CellCamera
 from ocrrl.robot.closing import Closable
 from ocrrl.robot.fault import Fault
 from ocrrl.robot.fr3 import FR3

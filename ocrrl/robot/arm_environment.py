@@ -7,10 +7,8 @@ raise: the arm is held, and the step says what aborted the episode, so that what
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from ocrrl.interface.abort import Abort
 from ocrrl.interface.actions import ACTION_DIM, CONTROL_HZ, advance_command, applied_action, gripper_opening, limit
@@ -18,11 +16,11 @@ from ocrrl.interface.observations import CONFIDENCE_THRESHOLD, Images, Observati
 from ocrrl.interface.protocols import StepResult
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.perception.asynchronous_tracker import AsynchronousTracker, PostureHistory
-from ocrrl.perception.frames import FrameSource
 from ocrrl.perception.object_tracker import RobotPosture
 from ocrrl.perception.pose_gate import PoseGate
 from ocrrl.robot.arm import READY, ArmCommand, ArmState
-from ocrrl.robot.cell_operator import CellOperator
+from ocrrl.robot.cell_operator import CellOperator, EndedByOperator
+from ocrrl.robot.cell_pictures import CellCamera, CellPictures
 from ocrrl.robot.closing import Closable, close_all
 from ocrrl.robot.fault import GRIPPER_FAILED, TECHNICAL, technical
 from ocrrl.robot.guarded_cell import NotFit
@@ -33,18 +31,6 @@ TIME_TO_LIVE = 0.20  # [s] of a command, from the observation that it answers
 POLL = 0.002  # [s] of sleep between two looks at the arm's clock
 COMEBACK = 5.0  # [s] of such sleep in which a camera or the tracker may come back before an episode
 PATIENCE = 2.0  # [s] of such sleep for one control step, after which the arm's clock counts as stopped
-
-Picture = Callable[[Float[np.ndarray, "H W 3"]], np.ndarray]
-"""A camera's colour picture to what the VLA sees of it."""
-
-
-@dataclass(frozen=True)
-class CellCamera:
-    """An open camera, the part of its picture that a VLA sees, and where it stands, for an episode's attributes."""
-
-    frames: FrameSource
-    view: Picture
-    calibration: Mapping[str, object]
 
 
 class ArmEnvironment:
@@ -71,7 +57,7 @@ class ArmEnvironment:
         `parts` are closed with it, in that order; somebody watches `arm` meanwhile (`robot.watchdog`).
         """
         self.cell, self.tabletop_task = cell, task
-        self.gate, self._cameras, self._tracker, self._postures = arm, cameras, tracker, postures
+        self.gate, self._cameras, self._tracker, self._postures = arm, CellPictures(cameras), tracker, postures
         self._poses, self._operator, self._sleep = poses, operator, sleep
         self._registration_time, self.parts = registration_time, tuple(parts)
         self._commanded, self._applied = np.zeros(7), np.zeros(ACTION_DIM)
@@ -79,7 +65,6 @@ class ArmEnvironment:
         self._held_steps = self._steps = 0
         self._failure, self._stale = "", False
         self._last: Observation | None = None
-        self._pictures: Images = {}
         self.periods: list[float] = []
         """Time [s] on the arm's clock that each control step took."""
 
@@ -103,9 +88,13 @@ class ArmEnvironment:
         (seed,) = seeds
         self.require_fit()
         self._operator.clear()
-        if self.gate.stopped or self.gate.state().mode != READY:
-            self.gate.recover()
-        self.gate.home(self.tabletop_task.home_joints)
+        try:
+            if self.gate.stopped or self.gate.state().mode != READY:
+                self.gate.recover()
+            self.gate.home(self.tabletop_task.home_joints)
+        except RuntimeError as error:
+            self._end_with_operator(error)
+            raise
         self._operator.set_up(int(seed))
         self._failure, self._stale, self._held_steps, self._steps, self._last = "", False, 0, 0, None
         self._poses.reset()
@@ -150,17 +139,7 @@ class ArmEnvironment:
         return self._last
 
     def capture(self, ids: np.ndarray) -> Images:
-        pictures = {}
-        for name, camera in self._cameras.items():
-            frame = None
-            try:
-                frame = camera.frames.latest()
-            except RuntimeError as error:
-                self._fail(f"camera {name}: {error}")
-            if frame is not None:
-                self._pictures[name] = camera.view(frame.colour)[None]
-            pictures[name] = self._pictures[name]
-        return pictures
+        return self._cameras.latest(self._fail)
 
     def step(self, actions: np.ndarray, ids: np.ndarray) -> StepResult:
         (action,) = limit(np.asarray(actions, float))
@@ -197,7 +176,7 @@ class ArmEnvironment:
 
     def calibration(self) -> dict[str, dict[str, object]]:
         """Where the cameras stand, for an episode's attributes."""
-        return {name: dict(camera.calibration) for name, camera in self._cameras.items()}
+        return self._cameras.calibration()
 
     def close(self) -> None:
         """Close every part, whatever one of them says to it."""
@@ -207,8 +186,7 @@ class ArmEnvironment:
         """What a camera or the tracker says of itself; empty where all are well."""
         try:
             self._tracker.latest()
-            for camera in self._cameras.values():
-                camera.frames.latest()
+            self._cameras.begun()
         except RuntimeError as error:
             return str(error)
         return ""
@@ -228,8 +206,9 @@ class ArmEnvironment:
             return Abort("fault", str(error))
         if not self.gate.stopped:
             return None
-        by_fault = self.gate.stopped_for in TECHNICAL or technical(sent.refused)
-        return Abort("fault" if by_fault else "arm", sent.refused)
+        why = sent.refused or self.gate.stopped_by  # the watchdog may have stopped it since
+        by_fault = self.gate.stopped_for in TECHNICAL or technical(why)
+        return Abort("fault" if by_fault else "arm", why)
 
     def _blamed(self, aborted: Abort) -> Abort:
         """`aborted`, unless what looks like a fault is a reflex or, where the connection was cut, the operator's emergency stop."""
@@ -264,7 +243,8 @@ class ArmEnvironment:
         while (now := self.gate.now()) - begun < self._registration_time:
             self._remembered(self.gate.state())
             estimate = self._tracker.latest()
-            if estimate is not None and (estimate.confidence >= CONFIDENCE_THRESHOLD).all() and self._pictured():
+            self._end_with_operator()
+            if estimate is not None and (estimate.confidence >= CONFIDENCE_THRESHOLD).all() and self._cameras.begun():
                 return
             self._sleep(POLL)
         names = [tracked.name for tracked in self.tabletop_task.objects]
@@ -277,11 +257,11 @@ class ArmEnvironment:
             f"got {', '.join(missing) or 'no picture of a camera'} after {now - begun:.1f} s: put it where the camera sees it"
         )
 
-    def _pictured(self) -> bool:
-        """Whether every camera has a picture; keeps the first ones."""
-        frames = {name: camera.frames.latest() for name, camera in self._cameras.items()}
-        self._pictures = {n: self._cameras[n].view(f.colour)[None] for n, f in frames.items() if f is not None}
-        return len(self._pictures) == len(self._cameras)
+    def _end_with_operator(self, error: Exception | None = None) -> None:
+        """EndedByOperator where they have stopped the arm before the policy moved it; `error` is what that led to."""
+        ended = self._operator.ended()
+        if ended is not None and ended.by == "operator":
+            raise EndedByOperator(f"{ended.why} before the episode began") from error
 
     def _remembered(self, state: ArmState) -> ArmState:
         self._postures.add(state.time, RobotPosture(state.joint_positions, state.gripper_width))

@@ -28,6 +28,24 @@ def interrupted_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def signals_held_back() -> Iterator[None]:
+    """What must not be broken off is not: Ctrl-C and `ENDING` count when it is done. Nothing in another thread than the main one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    held = (signal.SIGINT, *ENDING)
+    before = {number: signal.signal(number, lambda number, frame: came.append(number)) for number in held}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in came[:1]:
+            signal.raise_signal(number)
+
+
 def _interrupt(number: int, frame: object) -> None:
     for ending in ENDING:
         signal.signal(ending, signal.SIG_IGN)

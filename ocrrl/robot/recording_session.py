@@ -163,6 +163,8 @@ class _Session:
                 self._told(f"{name}: stopped after {rows} steps, kept as interrupted")
                 return None
             label = self._operator.label("The episode is over. How did it go?") if ending == "horizon" else ending
+            if label is None:
+                raise _CutShort(f"{self._operator.name} did not say how {name} went, kept as interrupted")
             if rows == 0 or label == "discard":
                 label = "discard"
                 writer.discard()

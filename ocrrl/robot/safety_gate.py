@@ -42,7 +42,9 @@ class SafetyGate:
         self._followed: ArmCommand | None = None
         self._held_since: float | None = None
         self._stopped = self._homing = False
-        self._stopped_by, self._stops = "on demand", 0
+        self._stops = 0
+        self.stopped_by = "on demand"
+        """Cause and detail of the last stop."""
         self.stopped_for: Cause | None = None
         """What it was stopped for; of one that had held for too long, what it had held for. None if stopped on demand."""
         self._held_for: Cause | None = None
@@ -119,8 +121,8 @@ class SafetyGate:
             if not self._stopped:
                 self._stop(self._last_time(), "watch_failed", failure)
                 return
-            told = failure in self._stopped_by
-            self._halt(self._stopped_by if told else f"{self._stopped_by}; watch_failed: {failure}", self.stopped_for)
+            told = failure in self.stopped_by
+            self._halt(self.stopped_by if told else f"{self.stopped_by}; watch_failed: {failure}", self.stopped_for)
 
     def watched_while(self, watched: Callable[[], bool]) -> None:
         """From now on the arm recovers and goes home only while `watched` says that somebody calls `watch`."""
@@ -149,7 +151,7 @@ class SafetyGate:
         self._arm.recover()
         with self._lock:
             if self._stops != stops:
-                raise RuntimeError(f"the arm was stopped again while it recovered ({self._stopped_by})")
+                raise RuntimeError(f"the arm was stopped again while it recovered ({self.stopped_by})")
             self._followed, self._held_since, self._stopped = None, None, False
 
     def home(self, joint_positions: Sequence[float]) -> None:
@@ -170,7 +172,7 @@ class SafetyGate:
         finally:
             self._homing = False
         if self._stopped:
-            raise RuntimeError(f"the arm was stopped on its way home ({self._stopped_by})")
+            raise RuntimeError(f"the arm was stopped on its way home ({self.stopped_by})")
 
     def close(self) -> None:
         """Stop and let go of the arm."""
@@ -190,7 +192,7 @@ class SafetyGate:
         """Why `command` cannot be followed at all."""
         limits = self._limits
         if self._stopped:
-            return "stopped", f"the arm was stopped ({self._stopped_by}) and not recovered"
+            return "stopped", f"the arm was stopped ({self.stopped_by}) and not recovered"
         if not self._enabled():
             return "not_enabled", "the operator has not enabled motion"
         if (unfit := self._unfit(state, now)) is not None:
@@ -237,9 +239,11 @@ class SafetyGate:
                     self._arm.hold()
                 except RuntimeError as error:
                     lost = error
-            self._report(now, cause, detail)
-            if lost is not None:
-                self._stop(now, "out_of_reach", f"the arm could not be told to hold: {lost}")
+            try:
+                self._report(now, cause, detail)
+            finally:  # also where the log cannot be written
+                if lost is not None:
+                    self._stop(now, "out_of_reach", f"the arm could not be told to hold: {lost}")
         return Applied(None, refused=f"{cause}: {detail}")
 
     def _lose(self, error: RuntimeError) -> Applied:
@@ -265,7 +269,7 @@ class SafetyGate:
     def _halt(self, stopped_by: str, stopped_for: Cause | None) -> None:
         """Stop the arm before anything that may fail is done about it."""
         self._followed, self._held_since, self._stopped = None, None, True
-        self._stopped_by, self.stopped_for, self._stops = stopped_by, stopped_for, self._stops + 1
+        self.stopped_by, self.stopped_for, self._stops = stopped_by, stopped_for, self._stops + 1
         self._arm.stop()
 
     def _report(self, now: float, cause: Cause, detail: str) -> None:

@@ -21,6 +21,7 @@ CEILINGS = {
     "hold_before_stop": 10.0,
 }
 """What no cell file may go beyond: a limit that a slip of the finger lifts is none."""
+LEAST_JOINT_INSET = 0.03  # [rad]; inverse kinematics themselves stay 0.02 clear, and the gate would see nothing of less
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,10 @@ class SafetyLimits:
         for name, most in CEILINGS.items():
             if getattr(self, name) > most:
                 raise ValueError(f"limits.{name} must be at most {most}, whatever the cell, got {getattr(self, name)}")
+        if self.joint_inset < LEAST_JOINT_INSET:
+            raise ValueError(
+                f"limits.joint_inset must be at least {LEAST_JOINT_INSET} rad, whatever the cell, got {self.joint_inset}"
+            )
         if max(map(abs, (*self.workspace_low, *self.workspace_high))) > REACH:
             box = f"{self.workspace_low} to {self.workspace_high}"
             raise ValueError(f"limits.workspace_low and workspace_high must be within {REACH} m of the base, got {box}")

@@ -115,9 +115,9 @@ class SessionFolder:
         self._note(attempt, path, success, len(episode))
         self._write()
 
-    def end(self, attempt: Attempt, why: str) -> None:
-        """Note that the operator ended the session before the attempt's episode began."""
-        attempt["aborted"], attempt["aborted_by"] = why, "operator"
+    def end(self, attempt: Attempt, why: str, by: AbortedBy | None) -> None:
+        """Note why the attempt ended before a step was recorded; `by` is null for an error."""
+        attempt["aborted"], attempt["aborted_by"] = why, by
         self._write()
 
     def keep_unfinished(self, attempt: Attempt, episode: Episode, why: str) -> None:

@@ -22,7 +22,7 @@ from ocrrl.robot.approval import Clock, NotApproved, require_session_name
 from ocrrl.robot.cell_operator import EndedByOperator
 from ocrrl.robot.cells import Cell, logs_of, open_cell, reserved, session_cell
 from ocrrl.robot.closing import closed_told, unclosed_told
-from ocrrl.robot.ending_signals import interrupted_by_signals
+from ocrrl.robot.ending_signals import interrupted_by_signals, signals_held_back
 from ocrrl.robot.fault_log import FAULTS, faults_told
 from ocrrl.robot.guarded_cell import NotFit, RobotCell
 from ocrrl.robot.operator_prompt import obtain_approval
@@ -39,6 +39,7 @@ MAX_EPISODES = 1000
 TRACES = 3  # episodes of base + residual whose course `episodes.json` keeps, as the stage's default
 NOBODY, NOT_NEEDED = "nobody", "not needed"
 """Operator and approval of a run in a cell where no robot moves."""
+GOES_ON = "The same command with --session {session} goes on with it."
 _EARLIER_SEEDS = SEEDS_PER_RANGE // 2
 
 
@@ -75,13 +76,17 @@ def run_session(options: argparse.Namespace, clock: Clock) -> int:
                 _run_missing(session, missing, cell, task, layout, seed, clock, options.cell_file, unclosed.append)
             except EndedByOperator as ended:
                 ended_early = str(ended)
+            except BaseException:
+                if session.runs:
+                    print(GOES_ON.format(session=session.folder.name))
+                raise
         if purpose == "evaluate":
             _write_evaluation(session, cell, layout, seed, planned)
         faults = f", {session.faults} ended by a fault" if session.faults else ""
         counted = f"{session.recorded} episodes recorded, {session.successes} succeeded{faults}"
         print(f"{cell.name}, {cell.stands_for}: {counted}")
         if ended_early:
-            print(f"It ended early: {ended_early}. The same command with --session {session.folder.name} goes on with it.")
+            print(f"It ended early: {ended_early}. {GOES_ON.format(session=session.folder.name)}")
         print(f"Next: dvc add {session.folder}")
     return int(bool(unclosed or ended_early))
 
@@ -120,13 +125,17 @@ def record_missing(
             session.withdraw(attempt)
             raise
         except EndedByOperator as ended:
-            session.end(attempt, str(ended))
+            session.end(attempt, str(ended), "operator")
             raise
         except BaseException as error:  # Ctrl-C too: what was recorded is kept, then whoever waits is told
-            for episode in recorder.unfinished().values():
-                session.keep_unfinished(attempt, episode, f"{type(error).__name__}: {error}".removesuffix(": "))
+            why, unfinished = f"{type(error).__name__}: {error}".removesuffix(": "), recorder.unfinished()
+            for episode in unfinished.values():
+                session.keep_unfinished(attempt, episode, why)
+            if not unfinished:
+                session.end(attempt, why, None if isinstance(error, Exception) else "operator")
             raise
-        session.keep(attempt, recorder.episodes.pop(seed), outcome.aborted)
+        with signals_held_back():
+            session.keep(attempt, recorder.episodes.pop(seed), outcome.aborted)
         ending = "success" if outcome.success else "failure"
         why = f", ended by the {outcome.aborted.by}: {outcome.aborted.why}" if outcome.aborted else ""
         print(f"episode {count} of {len(missing)} ({arm}): {ending} after {outcome.steps} steps{why}", flush=True)
@@ -185,7 +194,7 @@ def _write_evaluation(
     paired = set.intersection(*({outcome.seed for outcome in arm} for arm in outcomes))
     base, residual = ([outcome for outcome in arm if outcome.seed in paired] for arm in outcomes)
     account = pairs(attempts, planned, len(paired))
-    for line in told(account):
+    for line in told(account, session.folder.name):
         print(f"{cell.name}: {line}")
     if not paired:
         print(f"{cell.name}: nothing to compare yet, no pair is complete")

@@ -271,3 +271,29 @@ def test_limits_that_are_none_are_refused():
         ReaderLimits(max_age=0.0)
     with pytest.raises(ValueError, match="settle must be at least 0"):
         ReaderLimits(settle=-1)
+
+
+def test_an_arm_s_clock_that_cannot_be_read_for_once_costs_a_frame_and_not_the_camera(opened):
+    class Stumbling(Clock):
+        fails = False
+
+        def __call__(self):
+            if self.fails and threading.current_thread() is not threading.main_thread():
+                raise RuntimeError("UDP timeout")
+            return super().__call__()
+
+    clock = Stumbling()
+    reader, pictures = opened(clock)
+    pictures.push()
+    frame = shown(reader)
+    clock.fails = True
+    pictures.push()
+    time.sleep(0.2)
+    assert reader.latest() is frame
+    clock.now += 0.6
+    with pytest.raises(RuntimeError, match=r"no new frame for 0\.60 s \(the arm's clock could not be read: UDP timeout"):
+        reader.latest()
+    clock.fails = False
+    pictures.push()
+    time.sleep(0.2)
+    assert reader.latest() is not frame

@@ -8,7 +8,8 @@ from ocrrl.perception.asynchronous_tracker import PostureHistory
 from ocrrl.perception.frames import Frame, Intrinsics
 from ocrrl.perception.object_tracker import PoseEstimate
 from ocrrl.perception.pose_gate import PoseGate
-from ocrrl.robot.arm_environment import ArmEnvironment, CellCamera
+from ocrrl.robot.arm_environment import ArmEnvironment
+from ocrrl.robot.cell_pictures import CellCamera
 from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.safety_gate import SafetyGate
 from ocrrl.robot.safety_limits import SafetyLimits

@@ -115,3 +115,24 @@ def test_an_arm_that_cannot_be_told_to_rest_is_still_watched(cell):
         cell.gate.hold()
     cell.gate.watch()
     assert cell.gate.stopped and cell.gate.stopped_for == "out_of_reach"
+
+
+@pytest.mark.parametrize(
+    ("mode", "by"),
+    [
+        ('Reflex ["cartesian_reflex"]', "arm"),
+        ("the gripper failed: connection lost", "fault"),
+        ('its motion ended: ["communication_constraints_violation"]', "fault"),
+    ],
+)
+def test_an_arm_that_the_watchdog_stops_after_its_command_is_told_by_the_same_rule(cell, mode, by):
+    cell.step(0.01)
+
+    def met_while_waiting(seconds):
+        cell.arm.pass_time(seconds)
+        cell.arm.measured = replace(cell.arm.measured, mode=mode)
+        cell.gate.watch()
+
+    cell.sleep = met_while_waiting
+    aborted = cell.step(0.01).aborted
+    assert aborted.by == by and mode in aborted.why and cell.gate.stopped

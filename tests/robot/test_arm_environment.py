@@ -9,6 +9,7 @@ import zmq
 
 from ocrrl.interface.abort import Abort
 from ocrrl.interface.tabletop_tasks import CUBE_LIFT
+from ocrrl.robot.cell_operator import EndedByOperator
 from ocrrl.robot.guarded_cell import NotFit
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder
@@ -245,3 +246,60 @@ def test_closing_lets_go_of_every_part_whatever_one_raises(cell, error):
     with pytest.raises(RuntimeError if issubclass(error, Exception) else error, match="cannot stop"):
         cell.environment.close()
     assert cell.camera.closed and cell.tracker.closed and cell.operator.events[-1] == "close"
+
+
+def test_an_operator_who_stops_the_arm_before_the_policy_moves_it_ends_the_session(cell):
+    cell.tracker.confidence = 0.0
+
+    def looking(seconds):
+        cell.arm.pass_time(seconds)
+        cell.operator.reason = "the operator stopped the arm"
+
+    cell.sleep = looking
+    with pytest.raises(EndedByOperator, match="the operator stopped the arm before the episode began"):
+        cell.environment.reset(ONE, [8])
+
+
+def test_a_stop_on_the_way_home_ends_the_session_and_a_failure_there_is_one(cell):
+    def stopped_on_the_way(joints):
+        raise RuntimeError("the arm did not come home: it was stopped")
+
+    cell.arm.home = stopped_on_the_way
+    with pytest.raises(RuntimeError, match="did not come home") as failed:
+        cell.environment.reset(ONE, [8])
+    assert not isinstance(failed.value, EndedByOperator)
+    cell.operator.reason = "the operator stopped the arm"
+    with pytest.raises(EndedByOperator, match="before the episode began") as ended:
+        cell.environment.reset(ONE, [8])
+    assert "did not come home" in str(ended.value.__cause__)
+
+
+def test_poses_that_grow_old_are_a_fault_once_until_they_are_new_again(cell):
+    def causes():
+        return [fault.cause for fault in cell.gate.faults]
+
+    cell.step()
+    cell.tracker.frozen = cell.arm.time
+    for _ in range(8):
+        cell.step()
+    assert causes() == ["stale_pose"]
+    cell.tracker.frozen = None
+    cell.step()
+    cell.tracker.frozen = cell.arm.time
+    for _ in range(8):
+        cell.step()
+    assert causes() == ["stale_pose"] * 2
+
+
+def test_a_camera_that_fails_and_a_loop_that_breaks_are_faults_with_their_cause(cell):
+    def broken(t):
+        raise ValueError("the policy broke")
+
+    broken_camera(cell)
+    cell.environment.capture(ONE)
+    cell.environment.capture(ONE)
+    assert [(f.cause, f.detail) for f in cell.gate.faults] == [("no_observation", "camera front: device lost")]
+    cell.camera.failure = ""
+    with pytest.raises(ValueError, match="the policy broke"):
+        run_episodes(cell.environment, Base(broken), None, [8])
+    assert cell.gate.faults[-1].cause == "loop_failed" and cell.arm.received[-1] == "hold"

@@ -109,6 +109,10 @@ def without(*keys):
             changed("limits", "max_speed", to=100.0),
             "limits.max_speed must be at most 1.0, whatever the cell, got 100.0",
         ),
+        (
+            changed("limits", "joint_inset", to=0.005),
+            "limits.joint_inset must be at least 0.03 rad, whatever the cell, got 0.005",
+        ),
         (changed("limits", "workspace_high", to=[5.0, 0.4, 0.6]), "must be within 1.0 m of the base"),
         (changed("cameras", "wrist", "serial", to="000000000000"), "must have serial numbers of their own"),
         (changed("max_calibration_age_days", to=-1), "max_calibration_age_days must be above 0"),

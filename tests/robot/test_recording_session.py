@@ -194,6 +194,13 @@ def test_an_interrupted_episode_is_refused_by_name(tmp_path):
     assert summary.rejected == {"interrupted/episode_000001.h5": "format_version must be there, got nothing"}
 
 
+def test_a_demonstration_that_nobody_labels_is_kept_as_interrupted(tmp_path):
+    operator = ScriptedOperator(labels=[None])
+    summary = session(tmp_path, Script(steps=60), operator, max_steps=4)
+    assert summary.ended == "Ada did not say how episode_000000.h5 went, kept as interrupted"
+    assert files(tmp_path) == ["interrupted/episode_000000.h5"]
+
+
 def test_a_label_before_the_first_step_records_nothing(tmp_path):
     summary = session(tmp_path, Script("success", "stop", steps=0))
     assert summary.successes == () and summary.discarded == 1

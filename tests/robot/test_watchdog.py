@@ -62,7 +62,7 @@ def test_a_stop_whose_fault_cannot_be_written_says_so(rig):
     rig.gate._on_fault = full_disk
     rig.arm.unreachable = True
     with Watchdog(rig.gate, period=0.001):
-        wait_for(lambda: "No space left" in rig.gate._stopped_by, "the failure to be noted")
+        wait_for(lambda: "No space left" in rig.gate.stopped_by, "the failure to be noted")
         rig.arm.unreachable = False
         rig.gate._on_fault = rig.told.append
         refused = rig.send().refused

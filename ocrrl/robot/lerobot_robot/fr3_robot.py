@@ -156,6 +156,7 @@ class FR3Robot(Robot):
                 on_fault=lambda fault: _told(fault, cell.on_fault),
             )
             self._commanded, self._issued = cell.arm.state().gripper_pose, -np.inf
+            self._observed: float | None = None
             self._opening = 1.0
             self._watchdog = Watchdog(self._gate)
         except BaseException:
@@ -169,6 +170,7 @@ class FR3Robot(Robot):
         """State as named floats and a picture (H, W, 3) uint8 a camera; RuntimeError when arm or camera is lost."""
         assert self._cell is not None
         state = self._gate.state()
+        self._observed = state.time
         pictures = {name: _picture(name, self._cell.cameras[name]) for name in self.cameras}
         return dict(zip(STATE_NAMES, _numbers(state), strict=True)) | pictures
 
@@ -187,7 +189,9 @@ class FR3Robot(Robot):
         if now - self._issued > TIME_TO_LIVE:  # after a pause the arm goes on from where it is
             self._commanded = state.gripper_pose
         pose = advance_command(self._commanded, state.gripper_pose, asked)
-        sent = self._gate.command(ArmCommand(pose, float(gripper_opening(asked[6])), now, TIME_TO_LIVE))
+        issued = now if self._observed is None else self._observed  # an action is as old as what it answers
+        self._observed = None
+        sent = self._gate.command(ArmCommand(pose, float(gripper_opening(asked[6])), issued, TIME_TO_LIVE))
         if self._gate.stopped:
             raise RuntimeError(f"the arm must be recovered by its operator before it moves again: {sent.refused}")
         following = sent.command.pose if sent.command else None

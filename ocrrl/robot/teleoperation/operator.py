@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 from ocrrl.robot.operator_prompt import Ask, ask_at_terminal
 
 Label = Literal["success", "failure", "discard"]
+SILENCES = 3  # an Enter that slipped throws no demonstration away, and a terminal that is gone is not asked for ever
 _ANSWERS: dict[str, Label] = {"s": "success", "f": "failure", "d": "discard"}
 
 
@@ -17,8 +18,8 @@ class Operator(Protocol):
         """Whether to go on; False ends the session."""
         ...
 
-    def label(self, question: str) -> Label:
-        """How an episode went that ended without a word."""
+    def label(self, question: str) -> Label | None:
+        """How an episode went that ended without a word; None where nobody answers."""
         ...
 
 
@@ -37,11 +38,12 @@ class TerminalOperator:
             if answer in ("", "q"):
                 return False
 
-    def label(self, question: str) -> Label:
-        """One of the three; nobody there to answer means discard."""
-        while True:
+    def label(self, question: str) -> Label | None:
+        """One of the three; nobody is there to answer where nothing is said `SILENCES` times in a row."""
+        silent = 0
+        while silent < SILENCES:
             answer = self._ask(f"{question} [s: success, f: failure, d: discard] ").lower()
             if answer in _ANSWERS:
                 return _ANSWERS[answer]
-            if not answer:
-                return "discard"
+            silent = 0 if answer else silent + 1
+        return None

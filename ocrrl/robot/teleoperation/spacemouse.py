@@ -4,7 +4,8 @@ Its axes in pyspacemouse's ROS convention (x forward, y left, z up, and turns ab
 pyspacemouse is imported when a device is opened; on Linux it needs libhidapi-hidraw0 and read access to /dev/hidraw*.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +16,7 @@ from ocrrl.robot.teleoperation.device import DeviceReading
 
 BUTTONS = ButtonMap(gripper=0, discard=1)
 """Of a device with two buttons; success and failure are said with keys."""
+PAUSE = 0.2  # [s] without a reading, after which only what the hand does from then on moves the arm
 _REPORTS = 64  # at most so many a reading: a device sends a few in a control period
 
 
@@ -44,12 +46,21 @@ class Mouse(Protocol):
 class SpaceMouse:
     """`TeleoperationDevice` over an open SpaceMouse."""
 
-    def __init__(self, mouse: Mouse, axes: AxisConvention | None = None, buttons: ButtonMap = BUTTONS) -> None:
-        self._mouse, self._axes, self._buttons = mouse, axes or AxisConvention(), Buttons(buttons)
+    def __init__(
+        self,
+        mouse: Mouse,
+        axes: AxisConvention | None = None,
+        buttons: ButtonMap = BUTTONS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`clock` [s] tells how long nobody has read."""
+        self._mouse, self._axes, self._buttons, self._clock = mouse, axes or AxisConvention(), Buttons(buttons), clock
         self._lost = ""
+        self._read_at, self._old = -np.inf, np.nan
 
     def begin(self, seed: int) -> None:
         self._buttons.begin()
+        self._read_at = -np.inf
 
     def read(self) -> DeviceReading:
         if self._lost:
@@ -60,7 +71,13 @@ class SpaceMouse:
             self._lost = f"the SpaceMouse must stay plugged in, reading it failed: {error}; plug it in and start again"
             raise RuntimeError(self._lost) from error
         events = self._buttons.update(state.buttons)
+        # A queue that nobody empties keeps old reports and drops the one that says the puck was let go.
+        now = self._clock()
+        if now - self._read_at > PAUSE:
+            self._old = state.t
+        self._read_at = now
         deflections = np.array([state.x, state.y, state.z, state.roll, state.pitch, state.yaw])
+        deflections = deflections * (state.t != self._old)
         return DeviceReading(self._axes.motion(deflections, self._buttons.opening), events)
 
     def end(self) -> None:

@@ -96,6 +96,15 @@ def test_an_action_is_one_step_of_the_commanded_pose_and_what_was_applied_comes_
     np.testing.assert_allclose([c.pose[0] - HOME[0] for c in commands], [0.01, 0.02], atol=1e-9)
 
 
+def test_an_action_is_as_old_as_the_observation_it_answers(rig):
+    rig.robot.get_observation()
+    rig.arm.pass_time(0.5)  # a policy that thinks for long
+    assert rig.robot.send_action(FORWARD)["dx"] == 0.0
+    assert [fault.cause for fault in rig.faults] == ["stale_command"]
+    rig.robot.get_observation()
+    assert rig.robot.send_action(FORWARD)["dx"] == pytest.approx(0.01)
+
+
 def test_an_action_beyond_the_limits_comes_back_as_what_was_applied(rig):
     sent = rig.robot.send_action(FORWARD | {"dx": 0.5, "gripper": 3.0})
     assert sent["dx"] == pytest.approx(MAX_TRANSLATION_STEP) and sent["gripper"] == 1.0

@@ -172,6 +172,21 @@ def test_an_episode_begins_with_open_fingers_and_forgets_a_button_held_from_befo
     assert reading.motion[6] == 1.0 and not reading.events
 
 
+def test_a_hand_s_motion_from_while_nobody_read_moves_nothing_until_the_hand_does():
+    fake, now = FakeMouse(), [0.0]
+    device = SpaceMouse(fake, PLAIN, ButtonMap(gripper=0, success=1), lambda: now[0])
+    for _ in range(3):
+        fake.report(x=1.0)  # and the report that it was let go was dropped
+    device.begin(0)
+    for _ in range(3):
+        np.testing.assert_allclose(device.read().motion[:6], 0.0)
+        now[0] += 0.05
+    fake.report(x=1.0)
+    np.testing.assert_allclose(device.read().motion[0], MAX_TRANSLATION_STEP)
+    now[0] += 0.5  # an episode is saved
+    np.testing.assert_allclose(device.read().motion[:6], 0.0)
+
+
 def test_an_unplugged_spacemouse_says_so_and_asks_for_nothing_even_when_it_is_back(mouse):
     device, fake = mouse
     fake.report(x=1.0)
@@ -428,7 +443,7 @@ def test_the_terminal_is_restored_when_a_device_is_closed_mid_episode(terminal):
 
 
 def test_an_operator_who_does_not_answer_lets_nothing_move():
-    answers = iter(["what?", "y", "q", "", "x", "F", ""])
+    answers = iter(["what?", "y", "q", "", "x", "", "F", "", "", ""])
     operator = TerminalOperator("Ada", lambda question: next(answers))
     assert [operator.confirm("?") for _ in range(3)] == [True, False, False]
-    assert [operator.label("?") for _ in range(2)] == ["failure", "discard"]
+    assert [operator.label("?") for _ in range(2)] == ["failure", None]
