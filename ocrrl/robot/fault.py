@@ -7,6 +7,7 @@ Cause = Literal[
     "not_enabled",
     "stopped",
     "not_ready",
+    "off_target",
     "stale_state",
     "stale_command",
     "not_finite",

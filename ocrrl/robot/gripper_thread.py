@@ -12,7 +12,8 @@ from typing import Protocol
 from ocrrl.interface.observations import MAX_GRIPPER_WIDTH
 from ocrrl.robot.fault import GRIPPER_FAILED
 
-CLOSE_BELOW, OPEN_ABOVE = 0.4, 0.6
+CLOSE_BELOW, OPEN_ABOVE = 0.75, 0.85
+"""Early: in simulation fingers follow an opening that falls as it falls, here they begin at once and all the way."""
 SPEED = 0.1  # [m/s]
 FORCE = 30.0  # [N]
 READ_EVERY = 0.02  # [s]

@@ -2,7 +2,8 @@
 
 A command is refused, and the arm holds from that moment, when it is old, not finite, not a rotation, far outside the
 workspace, a jump, tilted too far, would bring a joint to its limit, or when the operator has not enabled motion or the
-arm's state is old; a good command goes on from there. An arm that is not ready (a reflex, a user stop) is stopped. A command
+arm's state is old; a good command goes on from there. An arm that is not ready (a reflex, a user stop), or far from what it
+follows, is stopped. A command
 that only asks for a little too much is pulled back. `watch`, called once a control period by a `Watchdog`, holds an arm
 whose commands have run out, and stops one that has held for too long. A stopped arm follows nothing until `recover`.
 Every fault is kept with its cause.
@@ -20,7 +21,7 @@ from ocrrl.robot.arm import READY, Applied, Arm, ArmCommand, ArmState
 from ocrrl.robot.fault import Cause, Fault
 from ocrrl.robot.pulled_back import within_limits
 from ocrrl.robot.safety_limits import SafetyLimits
-from ocrrl.robot.unsafe_targets import joint_limit, unsafe_target
+from ocrrl.robot.unsafe_targets import joint_limit, off_target, unsafe_target
 
 
 class SafetyGate:
@@ -208,7 +209,7 @@ class SafetyGate:
             return "not_ready", f"the arm's mode must be {READY}, got {state.mode}"
         if now - state.time > self._limits.max_state_age:
             return "stale_state", f"measured {now - state.time:.3f} s ago, at most {self._limits.max_state_age} s"
-        return None
+        return None if self._followed is None else off_target(self._followed.pose, state, self._limits)
 
     def _lapsed(self, state: ArmState, now: float) -> tuple[Cause, str] | None:
         """Why what is followed must not be followed any longer."""
@@ -229,7 +230,7 @@ class SafetyGate:
         """Hold from now on, and say why; a stopped arm stays stopped."""
         if self._stopped:
             self._report(now, cause, detail)
-        elif cause == "not_ready":  # a reflex, a user stop: a person looks before anything moves again
+        elif cause in ("not_ready", "off_target"):  # a reflex, a user stop: a person looks before anything moves again
             self._stop(now, cause, detail)
         else:
             lost = None

@@ -14,6 +14,8 @@ CEILINGS = {
     "max_rotation_speed": 2.5,
     "max_jump": 0.15,
     "max_rotation_jump": 0.8,
+    "max_off_target": 0.15,
+    "max_rotation_off_target": 1.0,
     "leash": 0.08,
     "rotation_leash": 0.5,
     "max_state_age": 0.25,
@@ -42,6 +44,9 @@ class SafetyLimits:
     max_jump: float = 0.10
     """A target so far from the one before is refused, not slowed down."""
     max_rotation_jump: float = 0.60
+    max_off_target: float = 0.10
+    """Of the measured pose from the target it follows: an arm further off is pushed, or out of control, and stopped."""
+    max_rotation_off_target: float = 0.70
     leash: float = TRANSLATION_LEASH
     """Of the target from the measured pose."""
     rotation_leash: float = ROTATION_LEASH
@@ -66,6 +71,7 @@ class SafetyLimits:
             )
         for name in (
             *("workspace_margin", "max_tilt", "max_speed", "max_rotation_speed", "max_jump", "max_rotation_jump"),
+            *("max_off_target", "max_rotation_off_target"),
             *("leash", "rotation_leash", "joint_inset", "max_state_age", "max_time_to_live", "hold_before_stop"),
         ):
             value = getattr(self, name)

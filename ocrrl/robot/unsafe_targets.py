@@ -1,4 +1,4 @@
-"""Targets that are refused wherever they come from, each with the cause of the fault."""
+"""Targets that are refused wherever they come from, and an arm that does not follow, each with the cause of the fault."""
 
 import numpy as np
 
@@ -33,6 +33,16 @@ def unsafe_target(command: ArmCommand, limits: SafetyLimits, reference: np.ndarr
     tilt = float(np.arccos(np.clip(-approach[2], -1.0, 1.0)))
     if tilt > limits.max_tilt:
         return "tilt", f"{tilt:.2f} rad from straight down, at most {limits.max_tilt}"
+    return None
+
+
+def off_target(followed: np.ndarray, state: ArmState, limits: SafetyLimits) -> tuple[Cause, str] | None:
+    """Whether the arm is further from the target `followed` (7,) than one that follows it can be."""
+    away = float(np.linalg.norm(followed[:3] - state.gripper_pose[:3]))
+    turned = float(rotations.angle_between(followed[3:], state.gripper_pose[3:]))
+    if away > limits.max_off_target or turned > limits.max_rotation_off_target:
+        most = f"{limits.max_off_target} and {limits.max_rotation_off_target}"
+        return "off_target", f"the arm is {away:.3f} m and {turned:.2f} rad from its target, at most {most}"
     return None
 
 

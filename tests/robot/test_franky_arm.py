@@ -94,7 +94,7 @@ def test_the_hand_closes_and_opens_while_the_arm_moves(arm):
     here = gate.state().gripper_pose
     drive(gate, here, opening=0.0, steps=30)
     wait_for(lambda: gate.state().gripper_width < 0.01, "the hand to close")
-    drive(gate, here, opening=0.5, steps=3)
+    drive(gate, here, opening=0.8, steps=3)
     assert gate.state().gripper_width < 0.01, "in between it stays as it is"
     drive(gate, here, opening=1.0, steps=30)
     wait_for(lambda: gate.state().gripper_width > 0.07, "the hand to open")

@@ -24,7 +24,7 @@ def test_of_many_wishes_only_the_latest_counts_and_none_waits():
     hand = SlowHand()
     thread = GripperThread(lambda: hand)
     begun = time.monotonic()
-    for opening in (0.0, 1.0, 0.0, 1.0, 0.0, 0.5):
+    for opening in (0.0, 1.0, 0.0, 1.0, 0.0, 0.8):
         thread.want(opening)
     assert time.monotonic() - begun < 0.05
     wait_for(lambda: thread.width == 0.03, "the fingers")
@@ -124,7 +124,7 @@ def test_after_a_stop_while_they_close_the_fingers_stay_until_they_are_asked_and
     thread.stop()
     time.sleep(0.3)
     assert hand.asked == ["open", "close", "stop"] and thread.failure == ""
-    thread.want(0.5)
+    thread.want(0.8)
     time.sleep(0.1)
     assert hand.asked == ["open", "close", "stop"]
     thread.want(1.0)

@@ -196,7 +196,7 @@ def test_an_interrupted_episode_is_refused_by_name(tmp_path):
 
 def test_a_demonstration_that_nobody_labels_is_kept_as_interrupted(tmp_path):
     operator = ScriptedOperator(labels=[None])
-    summary = session(tmp_path, Script(steps=60), operator, max_steps=4)
+    summary = session(tmp_path, PlayedDevice([FORWARD] * 60), operator, max_steps=4)
     assert summary.ended == "Ada did not say how episode_000000.h5 went, kept as interrupted"
     assert files(tmp_path) == ["interrupted/episode_000000.h5"]
 

@@ -226,6 +226,21 @@ def test_an_old_state_is_held_and_an_arm_that_is_not_ready_is_stopped_until_a_pe
     assert "the arm was stopped (not_ready: " in rig.send().refused and rig.last == "stop"
 
 
+@pytest.mark.parametrize("seen_by", ["watchdog", "next command"])
+@pytest.mark.parametrize("off", [{"x": 0.12}, {"turn": (0.0, 0.0, 0.75)}])
+def test_an_arm_that_is_far_from_what_it_follows_is_stopped(rig, seen_by, off):
+    rig.send(moved())
+    rig.arm.measured = replace(rig.arm.measured, gripper_pose=moved(**off))
+    if seen_by == "watchdog":
+        rig.gate.watch()
+    else:
+        assert rig.send(moved()).refused.startswith("off_target: the arm is ")
+    assert rig.arm.received[-1] == "stop" and rig.gate.stopped
+    assert [fault.cause for fault in rig.told] == ["off_target"]
+    rig.gate.recover()
+    assert not rig.send(moved(**off)).refused, "it goes on from where it is"
+
+
 def test_an_arm_out_of_reach_is_stopped_in_name_and_nothing_is_sent_when_it_is_back(rig):
     rig.arm.unreachable = True
     assert rig.send().refused.startswith("out_of_reach: ")

@@ -26,6 +26,9 @@ from ocrrl.sim.tabletop_scene import TabletopScene
 
 NAME = "wire_twin"
 CELL_FILE = Path("cells/wire_twin.yaml")
+SPEED = 0.4
+"""Of its clock beside the wall's: one machine simulates the arm, renders the cameras and runs the VLA, which a real cell has
+hardware for; at full speed on two cores pictures and actions come too late."""
 
 
 def open_wire_twin(
@@ -42,7 +45,7 @@ def open_wire_twin(
     """
     task = scene.task
     with ExitStack() as opened:
-        arm_server = _started(opened, "arm_server", ("--scene", scene_path(scene)), folder)
+        arm_server = _started(opened, "arm_server", ("--scene", scene_path(scene), "--speed", str(SPEED)), folder)
         arguments = ("--scene", scene_path(scene), "--state", arm_server.told["state"])
         camera_server = _started(opened, "camera_server", arguments, folder)
         arm = FrankyArm(replace(file.arm, host=arm_server.told["robot"]))

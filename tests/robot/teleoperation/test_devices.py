@@ -249,8 +249,11 @@ def test_a_real_spacemouse_s_bytes_move_the_arm_the_way_the_hand_went(channel, h
         pyspacemouse.get_device_specs()["SpaceNavigator"], pyspacemouse.AxisConvention.ROS
     )
     report = bytes([channel]) + struct.pack("<3h", *hid)
-    device = SpaceMouse(pyspacemouse.SpaceMouseDevice(spec, FakeHid(bytes([channel]) + bytes(6), report)), PLAIN)
+    wire = FakeHid(bytes([channel]) + bytes(6))
+    device = SpaceMouse(pyspacemouse.SpaceMouseDevice(spec, wire), PLAIN)
     device.begin(0)
+    device.read()
+    wire.reports.append(report)
     np.testing.assert_allclose(device.read().motion, full(axis, sign), atol=1e-12)
 
 
