@@ -22,7 +22,9 @@ from ocrrl.stages.report_multitask import read_round
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=1, help="residual seeds that Table 1 is printed over, too")
-    parser.add_argument("--about", default="", help="a paragraph on the run: the preset, the machine, what ran beside it")
+    parser.add_argument(
+        "--about", default="", help="a paragraph on the run: the preset, the machine, what ran beside it"
+    )
     options = parser.parse_args()
     print(results_page(options.seeds, options.about))
 

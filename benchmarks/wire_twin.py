@@ -3,8 +3,9 @@
     python -m benchmarks.wire_twin --episodes 20      # after `dvc repro train_residual@cube_lift-0 finetune@cube_lift-real`
 
 Base + residual through franky and the RealSense library over loopback, poses from pictures, recorded, the successes ingested.
-Times are of this machine, which simulates the arm and renders the cameras beside it: run it with nothing else. The exit code is 1
-where a control step takes longer than it may, or a command was sent that had outlived its time. No robot moves.
+Times are of this machine, which simulates the arm and renders the cameras beside it: run it with nothing else. Wall times wait for
+those processes, CPU times do not, as in a cell with a robot. The exit code is 1 where a control step takes more CPU time than
+it may, or a command was sent that had outlived its time. No robot moves.
 """
 
 import argparse
@@ -119,15 +120,17 @@ def main() -> None:
                 write_episode(Path(folder) / "successes" / f"episode_{number:06d}.h5", episode)
             ending = outcome.aborted.why if outcome.aborted else "success" if outcome.success else "failure"
             print(f"{seed}: {ending}, {outcome.steps} steps", flush=True)
-        print(f"\n{task.slug} on the wire twin (simulated): {successes} of {options.episodes} succeeded without a restart")
+        print(
+            f"\n{task.slug} on the wire twin (simulated): {successes} of {options.episodes} succeeded without a restart"
+        )
         print(f"Ingested as demonstrations: {ingested(Path(folder), task) if successes else 0} of {successes}\n")
         sys.exit(report(cell, control_steps, stopwatch))
 
 
 def ingested(folder: Path, task: TabletopTask) -> int:
     """How many of the episodes recorded in `folder` a dataset is made of."""
-    places = (folder / name for name in ("dataset", "normalised", "report.json"))
-    return len(ingest(folder / "successes", task, *places, IngestConfig(cells=("wire_twin",))).accepted)
+    dataset, normalised, found = (folder / name for name in ("dataset", "normalised", "report.json"))
+    return len(ingest(folder / "successes", task, dataset, normalised, found, IngestConfig()).accepted)
 
 
 def report(cell: ArmEnvironment, control_steps: ControlSteps, stopwatch: Stopwatch) -> int:
@@ -139,14 +142,16 @@ def report(cell: ArmEnvironment, control_steps: ControlSteps, stopwatch: Stopwat
     periods = 1000 * np.array(cell.periods)
     quantiles = ", ".join(f"{name} {np.quantile(periods, q):.1f}" for name, q in (("median", 0.5), ("p99", 0.99)))
     print(f"\nControl period on the robot's clock [ms]: {quantiles}, longest {periods.max():.1f}")
-    step, oldest = float(np.quantile([wall for wall, _ in control_steps.times], 0.99)), max(control_steps.ages)
+    wall, cpu = np.quantile(control_steps.times, 0.99, axis=0)
+    oldest = max(control_steps.ages)
     print(f"Age of commands as they were sent [ms]: p99 {1000 * np.quantile(control_steps.ages, 0.99):.1f}, ", end="")
     print(f"oldest {1000 * oldest:.1f}, allowed {1000 * TIME_TO_LIVE:.0f}")
     causes = sorted({fault.cause for fault in cell.gate.faults})
     print(f"Faults: {len(cell.gate.faults)} ({', '.join(causes) or 'none'})")
-    late = step > CONTROL_STEP
-    print(f"99 of 100 control steps within {1000 * CONTROL_STEP:.0f} ms: {'MISSED' if late else 'reached'}")
-    return int(late or oldest > TIME_TO_LIVE)
+    for name, taken in (("CPU time", cpu), ("wall time, shared with what simulates the cell", wall)):
+        state = "MISSED" if taken > CONTROL_STEP else "reached"
+        print(f"99 of 100 control steps within {1000 * CONTROL_STEP:.0f} ms of {name}: {state}")
+    return int(cpu > CONTROL_STEP or oldest > TIME_TO_LIVE)
 
 
 def _now() -> tuple[float, float]:

@@ -18,7 +18,6 @@ from tasks.child_process import environment
 from tasks.graph import Selection, read_graph
 from tasks.run_session import Session, new_session_name, run_session
 
-
 CELLS = ("rehearsal",)
 
 

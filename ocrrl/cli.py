@@ -97,7 +97,9 @@ def _parser() -> argparse.ArgumentParser:
             stage.add_argument("--seed", type=int, help="of a session's residual (default 0)")
 
     params = commands.add_parser("params", help="write params.yaml from a preset, or what it has stages for")
-    params.add_argument("--preset", help="default, smoke or paper; without one every value stays but those of the graph")
+    params.add_argument(
+        "--preset", help="default, smoke or paper; without one every value stays but those of the graph"
+    )
     params.add_argument("--tasks", nargs="+", help="tabletop tasks of a preset; all when left out")
     params.add_argument("--episodes", nargs="+", default=[], metavar="TASK=FOLDER", help="demonstrations to start from")
     params.add_argument("--residual-seeds", type=int, help="how many residuals a task: seeds 0, 1, ... (a preset's: 1)")

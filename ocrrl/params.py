@@ -15,7 +15,6 @@ from typing import Any
 
 import yaml
 
-from ocrrl import files
 from ocrrl.params_graph import GRAPH_SECTIONS, graph_sections, seeds_and_rounds
 
 PARAMS_FILE = Path("params.yaml")
@@ -168,7 +167,11 @@ def resolve(
 
 def write(sections: dict[str, Any], preset: str, path: Path = PARAMS_FILE) -> None:
     """Write `sections` to `path`; comments of an older file there are not kept."""
-    _write(f"# Every parameter, written by `ocrrl params --preset {preset}`; edit freely, DVC sees each change.", sections, path)
+    _write(
+        f"# Every parameter, written by `ocrrl params --preset {preset}`; edit freely, DVC sees each change.",
+        sections,
+        path,
+    )
 
 
 def episodes_in(path: Path) -> dict[str, str]:
@@ -189,7 +192,9 @@ def rewrite_graph(
     sections = Params.read(path)._sections
     folders = episodes_in(path)
     if unknown := sorted(set(episodes) - set(folders)):
-        raise ParamsError(f"{path}: tabletop_tasks must hold {unknown[0]} to name its episodes, got {', '.join(folders)}")
+        raise ParamsError(
+            f"{path}: tabletop_tasks must hold {unknown[0]} to name its episodes, got {', '.join(folders)}"
+        )
     now = seeds_and_rounds(sections)
     counts = (before if asked is None else asked for before, asked in zip(now, (residual_seeds, rounds), strict=True))
     entries = {task: {"episodes": folder} for task, folder in (folders | dict(episodes)).items()}
@@ -200,7 +205,7 @@ def rewrite_graph(
 
 def _write(head: str, sections: dict[str, Any], path: Path) -> None:
     text = f"{head}\n" * bool(head) + yaml.safe_dump(sections, sort_keys=False, width=120)
-    files.write_bytes(path, text.encode())
+    path.write_text(text)
 
 
 def build(config: type, values: Any, where: str, complete: bool = True) -> Any:

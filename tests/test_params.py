@@ -170,10 +170,16 @@ def test_rounds_and_seeds_are_changed_without_a_preset(params):
     ("options", "message"),
     [
         (("--episodes", "cube_lift"), "--episodes must name each as TASK=FOLDER, got 'cube_lift'"),
-        (("--episodes", "close_drawer=x"), "tabletop_tasks must hold close_drawer to name its episodes, got cube_lift, st"),
+        (
+            ("--episodes", "close_drawer=x"),
+            "tabletop_tasks must hold close_drawer to name its episodes, got cube_lift, st",
+        ),
         (("--tasks", "cube_lift"), "--tasks must come with a --preset"),
         (("--residual-seeds", "0"), "residual seeds and rounds must each be at least 1, got 0 and 2"),
-        (("--preset", "smoke", "--tasks", "cube_lift", "--episodes", "stack_cube=x"), "--episodes must be of cube_lift, got"),
+        (
+            ("--preset", "smoke", "--tasks", "cube_lift", "--episodes", "stack_cube=x"),
+            "--episodes must be of cube_lift, got",
+        ),
     ],
 )
 def test_options_that_do_not_fit_are_refused_and_the_file_stays(params, tmp_path, options, message):

@@ -85,7 +85,9 @@ def told(account: Pairs, session: str) -> list[str]:
     """Lines for people on the initial states of `session` that are not compared; none where all are."""
     lines = []
     if account["still_to_run"]:
-        lines.append(f"{account['still_to_run']} of {account['planned']} pairs are still to run: --session {session} goes on with them")
+        lines.append(
+            f"{account['still_to_run']} of {account['planned']} pairs are still to run: --session {session} goes on with them"
+        )
     if account["left_out"]:
         faults = "; ".join(f"{state['seed']} ({state['arm']}): {state['faults'][-1]}" for state in account["left_out"])
         lines.append(

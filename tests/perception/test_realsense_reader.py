@@ -291,7 +291,9 @@ def test_an_arm_s_clock_that_cannot_be_read_for_once_costs_a_frame_and_not_the_c
     time.sleep(0.2)
     assert reader.latest() is frame
     clock.now += 0.6
-    with pytest.raises(RuntimeError, match=r"no new frame for 0\.60 s \(the arm's clock could not be read: UDP timeout"):
+    with pytest.raises(
+        RuntimeError, match=r"no new frame for 0\.60 s \(the arm's clock could not be read: UDP timeout"
+    ):
         reader.latest()
     clock.fails = False
     pictures.push()

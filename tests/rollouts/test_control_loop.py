@@ -187,7 +187,9 @@ def test_an_action_that_is_not_finite_names_the_seed():
         run_episodes(ToyEnvironment(4), ToyBase(), ToyResidual(broken), SEEDS)
 
 
-@pytest.mark.parametrize(("error", "told"), [(ValueError("the policy broke"), "the policy broke"), (KeyboardInterrupt(), "")])
+@pytest.mark.parametrize(
+    ("error", "told"), [(ValueError("the policy broke"), "the policy broke"), (KeyboardInterrupt(), "")]
+)
 def test_whatever_ends_the_loop_leaves_the_environment_at_rest(error, told):
     class Breaking(ToyBase):
         def act(self, observation, ids, capture):
