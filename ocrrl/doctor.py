@@ -134,7 +134,7 @@ def _cell(cell_file: Path, today: date, serials: Callable[[], Sequence[str]]) ->
     findings = [Finding(str(cell_file), "valid"), Finding("arm", f"{file.arm.host}; opening the cell asks it")]
     for name in file.cameras:
         findings += [_calibration(name, file, today), _plugged_in(name, file, serials)]
-    return findings
+    return [*findings, _known_place(cell_file, file)]
 
 
 def _calibration(camera: str, file: CellFile, today: date) -> Finding:
@@ -147,6 +147,16 @@ def _calibration(camera: str, file: CellFile, today: date) -> Finding:
         return Finding(subject, "cannot be used", str(error))
     age, most = (today - calibration.made_on).days, int(file.max_calibration_age_days)
     return Finding(subject, f"{age} days old, refused after {most}")
+
+
+def _known_place(cell_file: Path, file: CellFile) -> Finding:
+    """Whether opening the cell sees that the tracking camera was turned, or moved along the table, which shows no plane of it."""
+    camera = file.tracking.camera
+    subject = f"board before {camera}"
+    if file.cameras[camera].check_board is not None:
+        return Finding(subject, "looked at whenever the cell is opened")
+    remedy = f"lay one down for good, then `ocrrl calibrate check {cell_file} {camera}` (docs/calibrate.md)"
+    return Finding(subject, "none: a camera that was moved along the table is not noticed", remedy, required=False)
 
 
 def _plugged_in(camera: str, file: CellFile, serials: Callable[[], Sequence[str]]) -> Finding:

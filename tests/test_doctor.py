@@ -27,10 +27,10 @@ def findings(tmp_path):
 
 
 def test_a_cell_that_is_in_order_is_found_so(tmp_path, findings):
-    write_cell_file(tmp_path)
+    write_cell_file(tmp_path, check_board=[0.5, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0])
     write_front_calibration(tmp_path, TODAY - timedelta(days=12))
     lines = findings(SERIAL, WRIST)
-    assert len(lines) == 6 and all(line.startswith("ok   ") for line in lines)
+    assert len(lines) == 7 and all(line.startswith("ok   ") for line in lines)
     text = "\n".join(lines)
     for said in (
         "valid",
@@ -39,6 +39,7 @@ def test_a_cell_that_is_in_order_is_found_so(tmp_path, findings):
         f"{SERIAL}, connected",
         "none; none is needed without depth",
         f"{WRIST}, connected",
+        "looked at whenever the cell is opened",
     ):
         assert said in text
 
@@ -47,7 +48,8 @@ def test_what_is_missing_is_named_with_its_remedy(tmp_path, findings):
     write_cell_file(tmp_path)
     write_front_calibration(tmp_path, TODAY - timedelta(days=31))
     lines = findings("7", WRIST)
-    assert [line.split()[0] for line in lines] == ["ok", "ok", "MISS", "MISS", "ok", "ok"]
+    assert [line.split()[0] for line in lines] == ["ok", "ok", "MISS", "MISS", "ok", "ok", "none"]
+    assert "moved along the table is not noticed  -> lay one down for good, then `ocrrl calibrate check" in lines[-1]
     assert "calibration of front" in lines[2] and "must be 0 to 30 days old, got 31" in lines[2]
     assert f"{SERIAL} is not connected, 7, {WRIST} is  -> plug it in" in lines[3]
     (tmp_path / "cells" / "front.json").unlink()
