@@ -137,6 +137,8 @@ def test_an_episode_written_but_not_noted_is_found_again(toy):
     file.write_text(json.dumps(content))
     again = SessionFolder(toy.folder, {"purpose": "rollout", "models": {"vla": "1"}})
     assert again.attempts == session.attempts
+    again.settle()
+    assert json.loads(file.read_text())["attempts"] == session.attempts
 
 
 def test_a_session_of_before_it_was_said_who_aborted_an_episode_is_read(toy):

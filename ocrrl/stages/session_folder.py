@@ -67,6 +67,11 @@ class SessionFolder:
         elif folder.exists() and any(folder.iterdir()):
             raise ValueError(f"{folder} must be a session or not there, got a folder without session.json")
 
+    def settle(self) -> None:
+        """Write down episodes that a kill kept from being noted."""
+        if self._file.is_file():
+            self._write()
+
     def missing(self, planned: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
         """Those of `planned`, pairs of arm and seed, that have no recorded episode yet."""
         recorded = {(attempt["arm"], attempt["seed"]) for attempt in self.attempts if attempt["episode"]}

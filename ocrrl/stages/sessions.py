@@ -70,6 +70,7 @@ def run_session(options: argparse.Namespace, clock: Clock) -> int:
     ended_early = ""
     with interrupted_by_signals(), reserved(cell), unclosed_told(cell.name) as unclosed:
         session = SessionFolder(layout.session(cell.name, name), identity)
+        session.settle()
         missing = to_run(session.attempts, planned) if purpose == "evaluate" else session.missing(planned)
         if missing:
             try:

@@ -18,13 +18,14 @@ from .scripted_cell import ScriptedCamera, ScriptedOperator
 class Tracker:
     """Finds nothing."""
 
-    closed = 0
+    closed = tracked = 0
 
     def reset(self):
         pass
 
     def track(self, frame, robot):
-        raise AssertionError("no posture is known, so that no frame is tracked")
+        self.tracked += 1
+        raise RuntimeError("no posture is known, so that no frame should be tracked")
 
     def close(self):
         self.closed += 1
@@ -45,7 +46,8 @@ class Parts:
 @pytest.fixture
 def parts():
     before = {thread.ident for thread in threading.enumerate()}
-    yield Parts()
+    yield (parts := Parts())
+    assert not parts.tracker.tracked
     assert not [t.name for t in threading.enumerate() if t.ident not in before], "threads went on"
 
 
