@@ -1,8 +1,8 @@
 """How the cost of residual training grows: `python -m benchmarks.scale [--tasks cube_lift ...] [--transitions 4000]`.
 
 Needs no data: the base is an untrained compact VLA, which costs what a trained one does. Prints, for every tabletop task
-and number of environments, transitions a CPU-second of the environment alone and of training with the default's
-updates a step of all environments; then the wall time of 1, 2, 4 trainings side by side, one process and thread each.
+and number of environments, transitions a CPU-second of the environment alone and of training with the default preset's
+networks and updates a step of all environments, without demonstrations or validation; then the wall time of 1, 2, 4 trainings side by side, one process and thread each.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import numpy as np
 from ocrrl.interface.actions import ACTION_DIM
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM
 from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS, tabletop_task
+from ocrrl.params import build, resolve
 from ocrrl.policies.chunked_policy import ChunkedPolicy
 from ocrrl.policies.compact_checkpoint import CompactCheckpoint
 from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork
@@ -80,7 +81,9 @@ def step(slug: str, num_envs: int, transitions: int) -> None:
 
 def train(slug: str, num_envs: int, transitions: int, seed: int = 0) -> None:
     """One training without validation."""
-    config = ResidualConfig(total_transitions=transitions, num_envs=num_envs, validation_every=transitions)
+    preset = resolve("default", [slug])["train_residual"][slug]
+    changes = {"total_transitions": transitions, "num_envs": num_envs, "validation_every": transitions}
+    config = build(ResidualConfig, preset | changes | {"offline_fraction": 0.0}, slug)
     base = ChunkedPolicy(untrained_vla(), tabletop_task(slug).instruction, num_envs)
     with tempfile.TemporaryDirectory() as folder:
         train_residual(

@@ -23,7 +23,7 @@ from ocrrl.residual.transitions import TransitionRow
 
 OBSERVATION_DIM = 34  # one tracked object
 STORED = 20_000
-SIZES = {"default 256/256": (256, 256), "paper 512/1024": (512, 1024)}
+SIZES = {"default 128/128": (128, 128), "256/256": (256, 256), "paper 512/1024": (512, 1024)}
 
 
 def our_update(actor_hidden: int, critic_hidden: int, layer_norm: bool, device: str) -> Callable[[], None]:
