@@ -35,7 +35,7 @@ def lab(tmp_path, monkeypatch):
     franky = WatchedFranky()
     franky.lost = "no route to host"
     monkeypatch.setitem(sys.modules, "franky", franky)
-    monkeypatch.setattr("ocrrl.robot.teleoperation.spacemouse.open_spacemouse", Device)
+    monkeypatch.setattr("ocrrl.robot.teleoperation.spacemouse.open_spacemouse", lambda axes: Device())
     yield tmp_path, franky
     os.close(typing)
 
@@ -103,7 +103,7 @@ def test_an_input_from_which_the_arm_could_not_be_stopped(lab, command, capsys, 
 def test_a_device_that_is_not_plugged_in(lab, capsys, monkeypatch):
     _, franky = lab
 
-    def none_there():
+    def none_there(axes):
         raise RuntimeError("a SpaceMouse must be plugged in and readable, got: none")
 
     monkeypatch.setattr("ocrrl.robot.teleoperation.spacemouse.open_spacemouse", none_there)

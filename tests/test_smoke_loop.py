@@ -81,10 +81,10 @@ def test_a_bad_recording_is_named_and_the_good_ones_go_on(project, tmp_path):
     whole = (bad / "episode_000000.h5").read_bytes()
     (bad / "truncated.h5").write_bytes(whole[: len(whole) // 2])
     params = yaml.safe_load((project / "params.yaml").read_text())
-    params["tabletop_tasks"]["cube_lift"]["episodes"] = "data/episodes/cube_lift/mixed"
     workspace = tmp_path / "user"
     workspace.mkdir()
     (workspace / "params.yaml").write_text(yaml.safe_dump(params))
+    run(workspace, "ocrrl", "params", "--episodes", "cube_lift=data/episodes/cube_lift/mixed")
     (workspace / "data").symlink_to(project / "data")
     done = run(workspace, "ocrrl", "ingest", "cube_lift", check=False)
     assert done.returncode == 1
