@@ -2,7 +2,8 @@
 
 Needs no data: the base is an untrained compact VLA, which costs what a trained one does. Prints, for every tabletop task
 and number of environments, transitions a CPU-second of the environment alone and of training with the default preset's
-networks and updates a step of all environments, without demonstrations or validation; then the wall time of 1, 2, 4 trainings side by side, one process and thread each.
+networks and updates a step of all environments, without demonstrations or validation; then
+the wall time of 1, 2, 4 trainings side by side, one process and thread each.
 """
 
 import argparse
