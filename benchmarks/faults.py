@@ -21,18 +21,17 @@ import numpy as np
 from benchmarks.fault_tally import Tally, report, same
 from benchmarks.inspector import Inspector
 from ocrrl.datasets.episode_store import read_episode, write_episode
-from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.layout import WORK
 from ocrrl.perception.realsense_reader import ReaderLimits
 from ocrrl.robot.arm import READY, Arm, ArmCommand
-from ocrrl.robot.arm_environment import TIME_TO_LIVE, ArmEnvironment
+from ocrrl.robot.arm_environment import PERIOD, TIME_TO_LIVE, ArmEnvironment
 from ocrrl.robot.fault import Cause, Fault
 from ocrrl.robot.safety_gate import SafetyGate
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder
 from ocrrl.worlds import make_scene
 
-PERIOD, EPISODE_STEPS = 1.0 / CONTROL_HZ, 40  # [s]
+EPISODE_STEPS = 40
 
 
 @dataclass
@@ -120,7 +119,7 @@ def run(rig: Rig, fault: str, seed: int, tally: Tally, folder: Path) -> int:
         allowed = PERIOD + (TIME_TO_LIVE if fault in SILENT else rig.seen_after.get(fault, 0.0))
         tally.held += bool(later) and later[0] <= allowed + 1e-6
         tally.delays += later[:1]
-    tally.logged += [met.cause for met in rig.faults[faults : faults + 1]] in [[cause] for cause in CAUSES[fault]]
+    tally.logged += len(rig.faults) > faults and rig.faults[faults].cause in CAUSES[fault]
     write_episode(path := folder / "episode.h5", episode)
     back = read_episode(path)
     tally.intact += same(back, episode)

@@ -5,14 +5,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ocrrl.interface import rotations
-from ocrrl.interface.actions import CONTROL_HZ, ROTATION_LEASH, TRANSLATION_LEASH
+from ocrrl.interface.actions import ROTATION_LEASH, TRANSLATION_LEASH
 from ocrrl.robot.arm import READY, Applied, Arm, ArmCommand, ArmState
-from ocrrl.robot.arm_environment import TIME_TO_LIVE
+from ocrrl.robot.arm_environment import PERIOD, TIME_TO_LIVE
 from ocrrl.robot.fr3 import FR3, JOINT_LIMITS
 from ocrrl.robot.safety_limits import SafetyLimits
 
 LIMITS = SafetyLimits()
-PERIOD = 1.0 / CONTROL_HZ  # [s]
 
 
 class Inspector:
@@ -71,7 +70,7 @@ class Inspector:
         came_from = state.gripper_pose if self._before is None else self._before.pose
         since = PERIOD if self._before is None else min(now - self._before.issued, 2 * PERIOD)
         step = np.linalg.norm(pose[:3] - came_from[:3])
-        angle = 2.0 * np.arccos(min(abs(float(pose[3:] @ came_from[3:])), 1.0))
+        angle = rotations.angle_between(came_from[3:], pose[3:])
         w, x, y, z = pose[3:]
         joints = FR3.step_towards(state.joint_positions[None], pose[None])[0]
         checks = {

@@ -176,9 +176,7 @@ def write(sections: dict[str, Any], preset: str, path: Path = PARAMS_FILE) -> No
 
 def episodes_in(path: Path) -> dict[str, str]:
     """The folders of demonstrations that the params.yaml at `path` names, by tabletop task; none where there is no such file."""
-    entries = Params.read(path)._sections.get("tabletop_tasks") if path.is_file() else None
-    found = entries.items() if isinstance(entries, dict) else ()
-    return {task: entry["episodes"] for task, entry in found if isinstance(entry, dict) and "episodes" in entry}
+    return _folders(Params.read(path)._sections) if path.is_file() else {}
 
 
 def rewrite_graph(
@@ -190,7 +188,7 @@ def rewrite_graph(
     tabletop task that the file does not have.
     """
     sections = Params.read(path)._sections
-    folders = episodes_in(path)
+    folders = _folders(sections)
     if unknown := sorted(set(episodes) - set(folders)):
         raise ParamsError(
             f"{path}: tabletop_tasks must hold {unknown[0]} to name its episodes, got {', '.join(folders)}"
@@ -201,6 +199,12 @@ def rewrite_graph(
     graph = graph_sections(entries, *counts)
     head = path.read_text().splitlines()[0]
     _write(head if head.startswith("#") else "", sections | graph, path)
+
+
+def _folders(sections: Mapping[str, Any]) -> dict[str, str]:
+    entries = sections.get("tabletop_tasks")
+    found = entries.items() if isinstance(entries, dict) else ()
+    return {task: entry["episodes"] for task, entry in found if isinstance(entry, dict) and "episodes" in entry}
 
 
 def _write(head: str, sections: dict[str, Any], path: Path) -> None:

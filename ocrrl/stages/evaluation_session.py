@@ -4,7 +4,7 @@ An episode counts, as a success or a failure, unless a technical fault ended it 
 of the policy. One that the operator stopped or called failed is a failure, and so is one in which the arm was stopped
 by what it was made to do. After a fault the same arm is run from the same initial state again when the session goes on, and so
 it is after an error or Ctrl-C that broke an episode off; after `ATTEMPTS` of these the pair is left out, both arms of
-it, and the evaluation says so: an initial state is not run until it comes out well.
+it, and the evaluation says so: nothing is repeated until it succeeds.
 """
 
 from collections import defaultdict

@@ -125,6 +125,16 @@ def test_fingers_that_were_stopped_on_their_way_open_on_the_way_home(arm):
     wait_for(lambda: gate.state().gripper_width > 0.07, "the hand to open")
 
 
+def test_the_hand_turns_soon_after_its_target(arm):
+    start = arm.state().gripper_pose
+    turned = rotations.multiply(rotations.from_rotation_vector(np.array([0.0, 0.0, 0.3])), start[3:])
+    told = arm.now()
+    arm.command(ArmCommand(np.concatenate([start[:3], turned]), 1.0, told, 0.2))
+    wait_for(lambda: arm.now() >= told + 0.3, "the arm's clock")
+    behind = rotations.angle_between(arm.state().gripper_pose[3:], turned)
+    assert behind < 0.2 * 0.3, "with franky's own damping a third of the turn is left"
+
+
 def test_a_server_that_dies_is_an_arm_that_cannot_be_reached(server, arm):
     gate = SafetyGate(arm, SafetyLimits(), FR3, lambda: True)
     here = gate.state().gripper_pose
