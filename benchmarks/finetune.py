@@ -78,22 +78,30 @@ def cache_rate(data: DecodedDataset, batch_size: int, steps: int) -> float:
     return steps * batch_size / (time.perf_counter() - began)
 
 
-def training_rate(data: DecodedDataset, batch_size: int, steps: int, threads: int) -> float:
+def training_rate(data: DecodedDataset, batch_size: int, steps: int, threads: int, device: str = "cpu") -> float:
     """Samples/s of whole training steps: batch, forward, backward, clipping, AdamW."""
     torch.set_num_threads(threads)
-    learner = CompactLearner.fresh(data, {}, "hash", "cpu")
+    learner = CompactLearner.fresh(data, {}, "hash", device)
     sampler = ChunkSampler(data, CHUNK, batch_size, IMAGE_SHIFT, seed=0)
     optimizer = torch.optim.AdamW(learner.module.parameters(), lr=1e-3, fused=True)
     warm_up = 5
     for step in range(warm_up + steps):
         if step == warm_up:
+            _finish(device)
             began = time.perf_counter()
         learner.loss(sampler.batch(step)).backward()
         torch.nn.utils.clip_grad_norm_(learner.module.parameters(), 10.0)
         optimizer.step()
         optimizer.zero_grad()
+    _finish(device)
     torch.set_num_threads(1)
     return steps * batch_size / (time.perf_counter() - began)
+
+
+def _finish(device: str) -> None:
+    """Wait for what a GPU still computes."""
+    if device != "cpu":
+        torch.cuda.synchronize()
 
 
 def lerobot_rate(root: Path, out: Path, batch_size: int, steps: int, workers: int) -> float:
@@ -123,12 +131,12 @@ def lerobot_rate(root: Path, out: Path, batch_size: int, steps: int, workers: in
     return batch_size * len(seconds) / sum(seconds)
 
 
-def prediction_ms(data: DecodedDataset, calls: int = 20) -> float:
+def prediction_ms(data: DecodedDataset, calls: int = 20, device: str = "cpu") -> float:
     """Median milliseconds of one batched `predict_chunk`."""
     size = next(iter(data.images.values())).shape[1:3]
     network = CompactNetwork(CompactArchitecture(tuple(data.images), size))
     vla = CompactVLA(
-        CompactCheckpoint(network, Normalisation.of(data.state, data.action), InstructionEncoder.choose("hash"))
+        CompactCheckpoint(network, Normalisation.of(data.state, data.action), InstructionEncoder.choose("hash")), device
     )
     images = {camera: pictures[:ROBOTS] for camera, pictures in data.images.items()}
     times = []

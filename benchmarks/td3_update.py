@@ -1,7 +1,8 @@
 """One TD3 update beside Stable-Baselines3's: equal sizes, batch, device and threads, interleaved in one run.
 
-`python -m benchmarks.td3_update` prints the medians. Ours carries LayerNorm and the composition of actions, which
-Stable-Baselines3's lacks; it is also timed without LayerNorm. Sampling the batch is part of both.
+`python -m benchmarks.td3_update` prints the medians: CPU time, on a GPU (`--device cuda`) wall time. Ours carries LayerNorm and
+the composition of actions, which Stable-Baselines3's lacks; it is also timed without LayerNorm, and on a GPU without its
+recording (`residual/recorded_update.py`). Sampling the batch is part of all.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from stable_baselines3 import TD3 as StableBaselinesTD3
 from stable_baselines3.common.logger import configure
 
 from ocrrl.residual.allocator import keep_freed_memory
+from ocrrl.residual.batch_memory import BatchMemory
 from ocrrl.residual.replay_buffer import ReplayBuffer, sample_mixed
 from ocrrl.residual.residual_config import ResidualConfig
 from ocrrl.residual.td3 import TD3
@@ -26,7 +28,9 @@ STORED = 20_000
 SIZES = {"default 128/128": (128, 128), "256/256": (256, 256), "paper 512/1024": (512, 1024)}
 
 
-def our_update(actor_hidden: int, critic_hidden: int, layer_norm: bool, device: str) -> Callable[[], None]:
+def our_update(
+    actor_hidden: int, critic_hidden: int, layer_norm: bool, device: str, recorded: bool = True
+) -> Callable[[], None]:
     """A function that samples a batch of 256 from two buffers of random transitions and updates our TD3 on it."""
     config = ResidualConfig(
         actor_hidden=actor_hidden, critic_hidden=critic_hidden, layer_norm=layer_norm, critic_warmup=0, device=device
@@ -40,11 +44,15 @@ def our_update(actor_hidden: int, critic_hidden: int, layer_norm: bool, device: 
         layout.reward(rows)[:] = generator.random((STORED, 1))
         layout.discount(rows)[:] = config.gamma**3
         buffer.add(rows)
-    td3, batch = TD3(OBSERVATION_DIM, config, seed=0), np.empty((config.batch, layout.width), np.float32)
+    td3 = TD3(OBSERVATION_DIM, config, seed=0)
+    memory = BatchMemory(config.batch, layout.width, td3.device)
+    if not recorded:
+        td3._run = lambda batch, parts: td3._update(batch.to(td3.device, non_blocking=True), parts)
 
     def update() -> None:
-        sample_mixed(online, offline, batch, config.batch // 2, generator)
-        td3.update(torch.from_numpy(batch).to(td3.device), config.batch // 2)
+        with memory.batch() as batch:
+            sample_mixed(online, offline, batch.numpy(), config.batch // 2, generator)
+            td3.update(batch, config.batch // 2)
 
     return update
 
@@ -77,17 +85,22 @@ def stable_baselines_update(actor_hidden: int, critic_hidden: int, device: str) 
 
 
 def interleaved_medians(updates: dict[str, Callable[[], None]], rounds: int, device: str) -> dict[str, float]:
-    """Median CPU milliseconds of a pair of updates halved (one with, one without the delayed actor), taken in turn."""
+    """Median milliseconds an update, taken in turn; every second one updates the actor too.
+
+    On the CPU a round is two updates, in CPU time. On a GPU it is a hundred, in wall time with what is still under way.
+    """
+    on_gpu = device != "cpu"
+    clock, count = (time.perf_counter, 100) if on_gpu else (time.process_time, 2)
     times: dict[str, list[float]] = {name: [] for name in updates}
     for round_ in range(rounds + 5):
         for name, update in updates.items():
-            start = time.process_time()
-            update()
-            update()
-            if device != "cpu":
+            start = clock()
+            for _ in range(count):
+                update()
+            if on_gpu:
                 torch.cuda.synchronize()
             if round_ >= 5:
-                times[name].append(500.0 * (time.process_time() - start))
+                times[name].append(1e3 / count * (clock() - start))
     return {name: statistics.median(values) for name, values in times.items()}
 
 
@@ -96,21 +109,24 @@ def measure(rounds: int = 60, threads: int = 1, device: str = "cpu") -> dict[str
     torch.set_num_threads(threads)
     keep_freed_memory()
     results = {}
-    for name, (actor_hidden, critic_hidden) in SIZES.items():
+    for name, sizes in SIZES.items():
         updates = {
-            "ours": our_update(actor_hidden, critic_hidden, True, device),
-            "ours without LayerNorm": our_update(actor_hidden, critic_hidden, False, device),
-            "Stable-Baselines3": stable_baselines_update(actor_hidden, critic_hidden, device),
+            "ours": our_update(*sizes, True, device),
+            "ours without LayerNorm": our_update(*sizes, False, device),
+            **({} if device == "cpu" else {"ours, not recorded": our_update(*sizes, True, device, recorded=False)}),
+            "Stable-Baselines3": stable_baselines_update(*sizes, device),
         }
-        results[name] = interleaved_medians(updates, rounds if critic_hidden < 1024 else max(rounds // 4, 5), device)
+        results[name] = interleaved_medians(updates, rounds if sizes[1] < 1024 else max(rounds // 4, 5), device)
     return results
 
 
 def show(rounds: int = 60, threads: int = 1, device: str = "cpu") -> None:
     """Print what `measure` gives."""
-    print(f"one TD3 update, batch 256, {threads} thread(s), {device}, medians [CPU ms]")
+    print(
+        f"one TD3 update, batch 256, {threads} thread(s), {device}, medians [{'CPU' if device == 'cpu' else 'wall'} ms]"
+    )
     for size, row in measure(rounds, threads, device).items():
-        print(f"{size:16s} " + " · ".join(f"{name} {value:.1f}" for name, value in row.items()))
+        print(f"{size:16s} " + " · ".join(f"{name} {value:.2f}" for name, value in row.items()))
 
 
 def main() -> None:

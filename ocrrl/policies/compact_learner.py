@@ -74,8 +74,7 @@ class CompactLearner:
     def loss(self, batch: ChunkBatch) -> Float[Tensor, ""]:
         """Mean absolute error of the standardised actions that are within the episode."""
         images = {
-            camera: pictures.centred(batch.images[camera]).to(self._device)
-            for camera in self.module.architecture.cameras
+            camera: pictures.centred(batch.images[camera], self._device) for camera in self.module.architecture.cameras
         }
         state, action, is_pad, episode = (
             torch.from_numpy(value).to(self._device)

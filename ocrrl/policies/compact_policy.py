@@ -52,4 +52,4 @@ class CompactVLA:
         shape = (*self.architecture.image_size, 3)
         if images[camera].shape[1:] != shape:
             raise ValueError(f"images of camera {camera} must have shape (n, *{shape}), got {images[camera].shape}")
-        return pictures.centred(images[camera]).to(self.device)
+        return pictures.centred(images[camera], self.device)

@@ -116,7 +116,8 @@ def finetune(
     threads = torch.get_num_threads()
     torch.set_num_threads(config.threads)
     try:
-        with torch.random.fork_rng(enabled=True):
+        reproducible = torch.backends.cudnn.flags(enabled=True, deterministic=True)  # of use on a GPU only
+        with torch.random.fork_rng(enabled=True), reproducible:
             torch.manual_seed(config.seed)
             learner = _learner(training_data[0].root, data, config, init_from)
             losses = _train(learner, data, work, config, _run_name(data, config, init_from), progress)
@@ -146,7 +147,7 @@ def _train(
     parameters = [parameter for parameter in learner.module.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
     state = work / "state.safetensors"
-    losses = load_state(state, run, learner.module, optimizer)
+    losses: list[float | Tensor] = list(load_state(state, run, learner.module, optimizer))
     for step in tqdm(
         range(len(losses), config.steps),
         "finetune",
@@ -163,10 +164,10 @@ def _train(
             group["lr"] = config.learning_rate * one_cycle(step, config.steps)
         optimizer.step()
         optimizer.zero_grad()
-        losses.append(loss.item())
+        losses.append(loss.detach())  # its number would have to be waited for
         if len(losses) % config.checkpoint_every == 0 and len(losses) < config.steps:
-            save_state(state, run, learner.module, optimizer, losses)
-    return losses
+            save_state(state, run, learner.module, optimizer, [float(loss) for loss in losses])
+    return [float(loss) for loss in losses]
 
 
 def _learner(root: Path, data: DecodedDataset, config: FinetuneConfig, init_from: Path | None) -> Learner:

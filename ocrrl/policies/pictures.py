@@ -5,9 +5,9 @@ import torch
 from jaxtyping import Float, UInt8
 
 
-def centred(pictures: UInt8[np.ndarray, "n height width 3"]) -> Float[torch.Tensor, "n 3 height width"]:
-    """In [-0.5, 0.5], for the compact network."""
-    return (torch.from_numpy(pictures).permute(0, 3, 1, 2) - 127.5).mul_(1.0 / 255.0)
+def centred(pictures: UInt8[np.ndarray, "n height width 3"], device: str) -> Float[torch.Tensor, "n 3 height width"]:
+    """In [-0.5, 0.5] on `device`, for the compact network."""
+    return (torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2) - 127.5).mul_(1.0 / 255.0)
 
 
 def unit(pictures: UInt8[np.ndarray, "n height width 3"]) -> Float[torch.Tensor, "n 3 height width"]:

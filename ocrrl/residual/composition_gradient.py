@@ -20,7 +20,8 @@ def composition_gradient(
 ) -> Float[Tensor, "B 7"]:
     """Gradient with respect to `residual`, given the one `grad` with respect to `compose(base_action, residual)`."""
     total = base_action + residual
-    out = torch.where(total.abs() <= _TRANSLATION_LIMIT.to(total.device), grad, 0.0)
+    out = grad.clone()
+    out[:, :3] = torch.where(total[:, :3].abs() <= MAX_TRANSLATION_STEP, grad[:, :3], 0.0)
     out[:, 6] = torch.where((total[:, 6] >= 0.0) & (total[:, 6] <= 1.0), grad[:, 6], 0.0)
 
     b = residual[:, 3:6]
@@ -30,9 +31,6 @@ def composition_gradient(
     g = _through_length_limit(r, grad[:, 3:6])
     out[:, 3:6] = _left_jacobian(b, _inverse_left_jacobian(r, g))
     return out
-
-
-_TRANSLATION_LIMIT = torch.tensor([MAX_TRANSLATION_STEP] * 3 + [torch.inf] * 4)
 
 
 def _through_length_limit(r: Tensor, g: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from ocrrl.interface.devices import chosen_device
 from ocrrl.interface.observations import ACTION_FEATURES, action_features
 from ocrrl.residual.composition_gradient import composition_gradient
 from ocrrl.residual.networks import Network, parameter_count
+from ocrrl.residual.recorded_update import Parts, RecordedUpdate, Seen, Update
 from ocrrl.residual.residual_config import ACTION_UNITS, ResidualConfig, in_action_units, per_dimension
 from ocrrl.residual.transitions import TransitionRow
 
@@ -48,6 +49,9 @@ class TD3:
         self._critic_units = torch.from_numpy(per_dimension(config.residual_scale)).to(self.device)
         self._units = torch.from_numpy(ACTION_UNITS).to(self.device)
         self._last = (torch.zeros(1), torch.zeros(1), torch.zeros(1))  # targets, errors, u of the last update
+        self._run: Update = self._update
+        if self.device.type == "cuda":
+            self._run = RecordedUpdate(self._update, self._generator, self.device)
 
         sizes = {
             "actor": (observation_dim, config.actor_hidden, ACTION_DIM),
@@ -79,8 +83,20 @@ class TD3:
 
     @torch.inference_mode()
     def update(self, batch: Float[Tensor, "B width"], offline_count: int = 0) -> None:
-        """One TD3 update; the first `offline_count` rows of `batch` are demonstrations."""
+        """One TD3 update; the first `offline_count` rows of `batch` are demonstrations.
+
+        On a GPU it returns before the update is over. `batch` may lie in the host's memory, and if that is pinned, it may
+        be written to again once the GPU has come so far.
+        """
         self.updates += 1
+        delayed = self.updates % self.config.actor_delay == 0
+        parts = Parts(offline_count, actor=delayed and self.updates > self.config.critic_warmup, targets=delayed)
+        target, error, u = self._run(batch, parts)
+        self._last = (target, error, self._last[2] if u is None else u)
+        if parts.actor:
+            self._average_actor()
+
+    def _update(self, batch: Tensor, parts: Parts) -> Seen:
         target = self._target(batch)
 
         # Clipped double Q-learning: both critics regress to the same target, by mean squared error.
@@ -91,15 +107,15 @@ class TD3:
             error = critic.forward(state_action, remember=True) - target
             critic.backward(error * (2.0 / len(batch)))
         self._critics_adam.step()
-        self._last = (target, error, self._last[2])
 
         # Delayed policy updates.
-        if self.updates % self.config.actor_delay == 0:
-            if self.updates > self.config.critic_warmup:
-                self._update_actor(batch, offline_count)
-                self._actor_target.lerp_(self._actor, self.config.tau)
-                self._average_actor()
+        u = None
+        if parts.actor:
+            u = self._update_actor(batch, parts.offline_count)
+            self._actor_target.lerp_(self._actor, self.config.tau)
+        if parts.targets:
             self._critics_target.lerp_(self._critics, self.config.tau)
+        return target, error, u
 
     def _target(self, batch: Tensor) -> Float[Tensor, "B 1"]:
         """R + gamma^k min_i Q_i'(s', a_base' ⊕ (pi'(s') + noise))."""
@@ -116,10 +132,10 @@ class TD3:
             target.clamp_(-self.config.shaping_weight, self.config.max_value)
         return target
 
-    def _update_actor(self, batch: Tensor, offline_count: int) -> None:
+    def _update_actor(self, batch: Tensor, offline_count: int) -> Float[Tensor, "B 7"]:
         """Adam down mean(-Q1(s, a) + l2 |u|^2) + behaviour_cloning mean |f(a) - f(a_demo)|^2 over the demonstrations.
 
-        u = tanh(network(s)) is the residual in units of its scale, a = a_base ⊕ scale u, f its `action_features`.
+        u = tanh(network(s)) is the residual in units of its scale, a = a_base ⊕ scale u, f its `action_features`. Returns u.
         """
         observation, base_action = self.layout.observation(batch), self.layout.base_action(batch)
         u = torch.tanh(self.actor.forward(observation, remember=True))
@@ -137,7 +153,7 @@ class TD3:
         grad.add_(u, alpha=2.0 * self.config.l2 / len(batch))
         self.actor.backward(grad * (1.0 - u * u))
         self._actor_adam.step()
-        self._last = (*self._last[:2], u)
+        return u
 
     def _average_actor(self) -> None:
         """The mean of all actors so far until it is as slow as `actor_averaging`, which it follows them by from then on."""
@@ -210,7 +226,7 @@ def _learned(count: int, learning_rate: float, device: torch.device) -> tuple[Te
     """
     parameter = torch.nn.Parameter(torch.zeros(count, device=device), requires_grad=False)
     gradient = parameter.grad = torch.zeros_like(parameter)
-    adam = torch.optim.Adam([parameter], lr=learning_rate, fused=True)
+    adam = torch.optim.Adam([parameter], lr=learning_rate, fused=True, capturable=device.type == "cuda")
     adam.step()
     adam.state[parameter]["step"].zero_()
     return parameter, gradient, adam

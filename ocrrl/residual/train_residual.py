@@ -20,6 +20,7 @@ from ocrrl.interface.observations import residual_observation, residual_observat
 from ocrrl.interface.protocols import Environment, Policy
 from ocrrl.interface.seeds import RANGES
 from ocrrl.residual.allocator import keep_freed_memory
+from ocrrl.residual.batch_memory import BatchMemory
 from ocrrl.residual.checkpoint import Resumable, load_checkpoint, save_checkpoint
 from ocrrl.residual.decisions import Decisions
 from ocrrl.residual.exploration import exploration_noise
@@ -100,7 +101,7 @@ class _Run:
         rows = config.total_transitions + config.num_envs * config.n_step
         self.online = ReplayBuffer(rows, self.learner.layout.width)
         self.offline = ReplayBuffer(1, self.learner.layout.width)
-        self.batch = np.zeros((config.batch, self.learner.layout.width), np.float32)
+        self.batches = BatchMemory(config.batch, self.learner.layout.width, self.learner.device)
 
         self.horizon = min(config.max_episode_steps, environment.tabletop_task.horizon)
         self.state = np.zeros((config.num_envs, dim), np.float32)
@@ -161,8 +162,9 @@ class _Run:
             return
         offline_count = round(self.config.offline_fraction * self.config.batch) if len(self.offline) else 0
         for _ in range(self.config.updates_per_step):
-            sample_mixed(self.online, self.offline, self.batch, offline_count, self.random["sampling"])
-            self.learner.update(torch.from_numpy(self.batch).to(self.learner.device), offline_count)
+            with self.batches.batch() as batch:
+                sample_mixed(self.online, self.offline, batch.numpy(), offline_count, self.random["sampling"])
+                self.learner.update(batch, offline_count)
         self.stopwatch.lap("updates")
 
     def due(self) -> bool:

@@ -208,3 +208,25 @@ def test_an_unknown_size_of_the_default_vla_is_refused(dots, tmp_path):
     config = FinetuneConfig(**vars(QUICK) | {"policy": {"type": "compact_vla", "layers": 3}})
     with pytest.raises(ValueError, match=r"policy of type compact_vla must set only chunk_size, .*, got layers"):
         finetune([TrainingData(dots)], tmp_path / "vla", tmp_path / "work", config, progress=False)
+
+
+@pytest.mark.gpu
+def test_a_gpu_trains_the_same_bytes_twice_and_what_the_cpu_trains(dots, tmp_path, monkeypatch):
+    for name, device in (("one", "cuda"), ("two", "cuda"), ("cpu", "cpu")):
+        finetune(
+            [TrainingData(dots)], tmp_path / name, tmp_path / "work", replace(QUICK, device=device), progress=False
+        )
+    kill_after(monkeypatch, 3)
+    with pytest.raises(Killed):
+        finetune([TrainingData(dots)], tmp_path / "resumed", tmp_path / "work", replace(QUICK, device="cuda"))
+    kill_after(monkeypatch, 99)
+    finetune([TrainingData(dots)], tmp_path / "resumed", tmp_path / "work", replace(QUICK, device="cuda"))
+    assert contents(tmp_path / "one") == contents(tmp_path / "two") == contents(tmp_path / "resumed")
+    pictures, _ = dot_frames(np.random.default_rng(99), 8)
+    views = {"front": pictures, "wrist": pictures}
+    chunks = [
+        load_vla(tmp_path / name, device).predict_chunk(views, np.zeros((8, 8), np.float32), INSTRUCTION)
+        for name, device in (("one", "cuda"), ("one", "cpu"), ("cpu", "cpu"))
+    ]
+    np.testing.assert_allclose(chunks[1], chunks[0], atol=1e-4)
+    np.testing.assert_allclose(chunks[2], chunks[0], atol=1e-3)
