@@ -8,24 +8,25 @@ from ocrrl.policies.checkpoint import load_vla
 from ocrrl.policies.chunked_policy import ChunkedPolicy
 from ocrrl.policies.finetune import FinetuneConfig, TrainingData, finetune
 from tests.policies.lerobot_dots import write_dots
+from tests.policies.random_smolvla import TINY, random_smolvla
 from tests.policies.synthetic import INSTRUCTION, dot_frames
-from tests.policies.tiny_smolvla import tiny_smolvla, write_tiny_smolvlm
 
 pytest.importorskip("transformers")
 
 
-def test_a_smolvla_is_finetuned_deployed_and_retrained(tmp_path):
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_a_smolvla_is_finetuned_deployed_and_retrained(tmp_path, device):
     root = write_dots(tmp_path / "dots")
-    policy = tiny_smolvla(write_tiny_smolvlm(tmp_path / "smolvlm"))
-    config = FinetuneConfig(policy=policy, steps=2, batch_size=4, learning_rate=1e-3)
+    policy = random_smolvla(TINY, tmp_path / "smolvlm")
+    config = FinetuneConfig(policy=policy, steps=2, batch_size=4, learning_rate=1e-3, device=device)
     for name in ("first", "same"):
         finetune([TrainingData(root)], tmp_path / name, tmp_path / "work", config, progress=False)
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("first", "same")]
     assert weights[0] == weights[1]
 
-    first = act(tmp_path / "first")
+    first = act(tmp_path / "first", device)
     assert first.shape == (2, 7) and np.isfinite(first).all()
-    assert np.array_equal(first, act(tmp_path / "same"))
+    assert np.array_equal(first, act(tmp_path / "same", device))
 
     finetune(
         [TrainingData(root)],
@@ -35,7 +36,7 @@ def test_a_smolvla_is_finetuned_deployed_and_retrained(tmp_path):
         init_from=tmp_path / "first",
         progress=False,
     )
-    assert not np.array_equal(first, act(tmp_path / "again"))
+    assert not np.array_equal(first, act(tmp_path / "again", device))
     with pytest.raises(ValueError, match=r"policy\.type must be smolvla to continue from"):
         finetune(
             [TrainingData(root)],
@@ -47,7 +48,7 @@ def test_a_smolvla_is_finetuned_deployed_and_retrained(tmp_path):
         )
 
 
-def act(checkpoint) -> np.ndarray:
+def act(checkpoint, device) -> np.ndarray:
     """The first actions of two environments."""
     pose = np.tile([0.5, 0.0, 0.1, 0.0, 1.0, 0.0, 0.0], (2, 1))
     observation = Observation(pose, pose, np.zeros((2, 7)), np.zeros(2), np.zeros((2, 1, 7)), np.ones((2, 1)))
@@ -56,4 +57,4 @@ def act(checkpoint) -> np.ndarray:
         pictures, _ = dot_frames(np.random.default_rng(0), len(ids))
         return {"front": pictures, "wrist": pictures}
 
-    return ChunkedPolicy(load_vla(checkpoint), INSTRUCTION, num_envs=2).act(observation, np.arange(2), capture)
+    return ChunkedPolicy(load_vla(checkpoint, device), INSTRUCTION, num_envs=2).act(observation, np.arange(2), capture)

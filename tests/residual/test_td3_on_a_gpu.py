@@ -14,7 +14,7 @@ pytestmark = pytest.mark.gpu
 
 
 def learner(device="cuda", **changes) -> TD3:
-    sizes = {"actor_hidden": 32, "critic_hidden": 32, "critic_warmup": 3, "behaviour_cloning": 0.3}
+    sizes = {"actor_hidden": 32, "critic_hidden": 32, "critic_warmup": 5, "behaviour_cloning": 0.3}
     return TD3(DIM, ResidualConfig(**(sizes | {"device": device} | changes)), seed=0)
 
 
