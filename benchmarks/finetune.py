@@ -27,6 +27,7 @@ from ocrrl.policies.compact_checkpoint import CompactCheckpoint
 from ocrrl.policies.compact_learner import CompactLearner
 from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork
 from ocrrl.policies.compact_policy import CompactVLA
+from ocrrl.policies.finetune import Learner, gpu_arithmetic
 from ocrrl.policies.language import InstructionEncoder
 from ocrrl.policies.normalisation import Normalisation
 
@@ -82,19 +83,25 @@ def training_rate(data: DecodedDataset, batch_size: int, steps: int, threads: in
     """Samples/s of whole training steps: batch, forward, backward, clipping, AdamW."""
     torch.set_num_threads(threads)
     learner = CompactLearner.fresh(data, {}, "hash", device)
-    sampler = ChunkSampler(data, CHUNK, batch_size, IMAGE_SHIFT, seed=0)
-    optimizer = torch.optim.AdamW(learner.module.parameters(), lr=1e-3, fused=True)
-    warm_up = 5
-    for step in range(warm_up + steps):
-        if step == warm_up:
-            _finish(device)
-            began = time.perf_counter()
-        learner.loss(sampler.batch(step)).backward()
-        torch.nn.utils.clip_grad_norm_(learner.module.parameters(), 10.0)
-        optimizer.step()
-        optimizer.zero_grad()
-    _finish(device)
+    rate = trained_rate(learner, ChunkSampler(data, CHUNK, batch_size, IMAGE_SHIFT, seed=0), batch_size, steps, device)
     torch.set_num_threads(1)
+    return rate
+
+
+def trained_rate(learner: Learner, sampler: ChunkSampler, batch_size: int, steps: int, device: str) -> float:
+    """Samples/s of `steps` training steps of any VLA, after five that are not counted."""
+    parameters = [parameter for parameter in learner.module.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=1e-4, fused=True)
+    with gpu_arithmetic():
+        for step in range(-5, steps):
+            if step == 0:
+                _finish(device)
+                began = time.perf_counter()
+            learner.loss(sampler.batch(step + 5)).backward()
+            torch.nn.utils.clip_grad_norm_(parameters, 10.0)
+            optimizer.step()
+            optimizer.zero_grad()
+        _finish(device)
     return steps * batch_size / (time.perf_counter() - began)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.finetune import CHUNK, IMAGE_SHIFT, write_random_dataset
+from benchmarks.finetune import CHUNK, IMAGE_SHIFT, trained_rate, write_random_dataset
 from ocrrl.datasets.decoded_frames import decode_dataset
 from ocrrl.interface.devices import chosen_device
 from ocrrl.policies.checkpoint import load_vla
@@ -21,7 +21,7 @@ from ocrrl.policies.chunk_batches import ChunkSampler
 from ocrrl.policies.lerobot_learner import LeRobotLearner
 from tests.policies.random_smolvla import RELEASED, TINY, random_smolvla
 
-WARM_UP = 3
+WARM_UP = 3  # chunks that are not counted
 
 
 def main() -> None:
@@ -45,19 +45,10 @@ def measure(root: Path, policy: dict, device: str, batch_size: int, steps: int) 
     learner = LeRobotLearner(root, data, policy, None, device)
     sampler = ChunkSampler(data, CHUNK, batch_size, IMAGE_SHIFT, seed=0)
     parameters = list(learner.module.parameters())
-    trained = [parameter for parameter in parameters if parameter.requires_grad]
-    counts = [sum(p.numel() for p in group) / 1e6 for group in (parameters, trained)]
+    counts = [sum(p.numel() for p in parameters if p.requires_grad or frozen) / 1e6 for frozen in (True, False)]
     where = torch.cuda.get_device_name() if device != "cpu" else "CPU"
     print(f"SmolVLA, {counts[0]:.3g} M parameters, {counts[1]:.3g} M of them trained, on {where}")
-    optimizer = torch.optim.AdamW(trained, lr=1e-4, fused=True)
-    for step in range(WARM_UP + steps):
-        if step == WARM_UP:
-            began = now(device)
-        learner.loss(sampler.batch(step)).backward()
-        torch.nn.utils.clip_grad_norm_(trained, 10.0)
-        optimizer.step()
-        optimizer.zero_grad()
-    rate = steps * batch_size / (now(device) - began)
+    rate = trained_rate(learner, sampler, batch_size, steps, device)
     print(f"training, batch {batch_size}: {rate:.1f} samples/s")
     if device != "cpu":
         print(f"memory: {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")

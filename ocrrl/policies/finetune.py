@@ -2,7 +2,8 @@
 
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -116,8 +117,7 @@ def finetune(
     threads = torch.get_num_threads()
     torch.set_num_threads(config.threads)
     try:
-        reproducible = torch.backends.cudnn.flags(enabled=True, deterministic=True)  # of use on a GPU only
-        with torch.random.fork_rng(enabled=True), reproducible:
+        with torch.random.fork_rng(enabled=True), gpu_arithmetic():
             torch.manual_seed(config.seed)
             learner = _learner(training_data[0].root, data, config, init_from)
             losses = _train(learner, data, work, config, _run_name(data, config, init_from), progress)
@@ -130,6 +130,18 @@ def finetune(
     files.write_json(finished / "training.json", _training_record(config, data, _names(training_data), losses))
     files.publish(finished, out)
     shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def gpu_arithmetic() -> Iterator[None]:
+    """On a GPU, products in TF32 as `lerobot-train` has them, by kernels that give the same bytes twice."""
+    allowed = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        with torch.backends.cudnn.flags(enabled=True, deterministic=True):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = allowed
 
 
 def one_cycle(step: int, steps: int) -> float:
