@@ -23,7 +23,7 @@ from ocrrl.perception.drawer_slide import (
 from ocrrl.perception.frame_checks import require_frame
 from ocrrl.perception.frames import Frame
 from ocrrl.perception.gauss_newton import NARROW
-from ocrrl.perception.hypotheses import levelled
+from ocrrl.perception.hypotheses import between_pads, levelled
 from ocrrl.perception.object_pixels import pixels_about
 from ocrrl.perception.object_shapes import Slide, shapes_of
 from ocrrl.perception.object_tracker import PoseEstimate, RobotPosture
@@ -35,6 +35,7 @@ from ocrrl.perception.track_state import Scene, Track, in_hand, scene_of
 
 AT_REST = (0.002, 0.02)  # [m], [rad] a frame by which an object moves that nothing touches
 CARRIED = (0.004, 0.04)  # in the hand, against the hand
+GRIPPED = (0.004, 0.02)  # against the pads that it lies on
 MOVED = (0.020, 0.20)  # by something else
 HEAVY = (0.004, 0.02)  # what always stands on the table, by whatever touches it
 UNTOUCHED = 0.06  # [m] between gripper frame and object
@@ -63,10 +64,9 @@ class GeometricTracker:
     def reset(self) -> None:
         self._table: TablePlane | None = None
         self._before: Scene | None = None
-        references = (np.asarray(tracked.reference_quaternion, float) for tracked in self._task.objects)
         self._tracks = [
-            Track(body, ColourModel(tint_of(body.shape.colour), NOMINAL_SPREAD), reference)
-            for body, reference in zip(self._bodies, references, strict=True)
+            Track(body, ColourModel(tint_of(body.shape.colour), NOMINAL_SPREAD), np.array(tracked.reference_quaternion))
+            for body, tracked in zip(self._bodies, self._task.objects, strict=True)
         ]
 
     def close(self) -> None:
@@ -127,8 +127,7 @@ class GeometricTracker:
             prior = track.body.prior(spread, turn_spread)
             widths = CALM_WIDTHS if spread < CALM else track.body.widths()
             candidate = fit(track.body, *view, rotation, position, widths, prior, rests=not track.held)
-            lead = 0.0 if strained else LEAD
-            if best is None or candidate.agreement.score > best.agreement.score + lead:
+            if best is None or candidate.agreement.score > best.agreement.score + (0.0 if strained else LEAD):
                 best = candidate
             # A prior that the frame pulls at is wrong: the object was moved after all.
             off, turned = np.linalg.norm(candidate.position - position), candidate.rotation.T @ rotation
@@ -210,8 +209,7 @@ class GeometricTracker:
         return None if view is None else follow_slide(track.body, slide, within, place, position, *view)
 
     def _holder(self, slide: Slide) -> Track:
-        names = [tracked.name for tracked in self._task.objects]
-        return self._tracks[names.index(slide.within)]
+        return self._tracks[[tracked.name for tracked in self._task.objects].index(slide.within)]
 
     def _starts(self, track: Track, scene: Scene) -> list[tuple[np.ndarray, np.ndarray, tuple[float, float]]]:
         """Poses to refine, the likeliest first, each with how far off it may be [m, rad]."""
@@ -224,6 +222,8 @@ class GeometricTracker:
         if track.held and before is not None:
             turn = scene.hand @ before.hand.T
             carried = turn @ track.rotation, scene.tcp + turn @ (track.position - before.tcp)
+            if squared := between_pads(track.body, *carried, scene.tcp, scene.hand, scene.width):
+                starts.append((*squared, GRIPPED))
             starts.append((*carried, _wider(track.spread, CARRIED)))
             last = carried
         if untouched and not track.body.round:

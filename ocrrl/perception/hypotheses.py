@@ -5,6 +5,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ocrrl.interface import rotations
+from ocrrl.perception.object_shapes import Box
 from ocrrl.perception.pixels import OBJECT, Pixels
 from ocrrl.perception.pose_fit import Body
 
@@ -13,6 +14,7 @@ RANDOM_ROTATIONS, SEED = 12, 11
 INTO = 0.5  # of the inner radius: the middle lies behind the surface that is seen
 LEAST_PIXELS = 12
 MOST_REGIONS = 4
+PADS_GIVE = (-0.008, 0.003)  # [m] by which pads may be less or more apart than the faces of a box between them: they are soft
 LONG = 2.2  # radii of a region that may be two things
 WORKSPACE = ((0.15, 0.95), (-0.55, 0.55), (-0.03, 0.70))  # [m], where objects may be
 
@@ -82,11 +84,36 @@ def turned_end_over_end(body: Body, rotation: np.ndarray, position: np.ndarray) 
 
 def levelled(rotation: np.ndarray) -> np.ndarray:
     """The rotation nearest to `rotation` (3, 3) in which an axis of a box is vertical, as of one that lies on something."""
-    axis = int(np.abs(rotation[2]).argmax())
-    upright = rotation[:, axis] * np.sign(rotation[2, axis])
-    turn = np.cross(upright, (0.0, 0.0, 1.0))
+    return _nearest_axis_along(rotation, np.array([0.0, 0.0, 1.0]))
+
+
+def between_pads(
+    body: Body, rotation: np.ndarray, position: np.ndarray, tcp: np.ndarray, hand: np.ndarray, width: float
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """The pose nearest to (`rotation`, `position`) in which two faces of a box lie on the pads of a gripper `width` [m] open.
+
+    Gripper frame: `tcp` [m], `hand` (3, 3), whose y axis the fingers close along. None for what is no box, or where no two of
+    its faces are that far apart.
+    """
+    if len(body.shape.primitives) != 1 or not isinstance(box := body.shape.primitives[0], Box):
+        return None
+    closing, extents = hand[:, 1], 2.0 * np.asarray(box.half_size)
+    if not PADS_GIVE[0] <= width - extents[np.abs(closing @ rotation).argmax()] <= PADS_GIVE[1]:
+        return None
+    squared = _nearest_axis_along(rotation, closing)
+    middle = position + rotation @ box.centre
+    middle = middle + closing * ((tcp - middle) @ closing)
+    return squared, middle - squared @ box.centre
+
+
+def _nearest_axis_along(rotation: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """`rotation` (3, 3) turned by the least angle that brings one of its axes along `direction` (3,), of unit length."""
+    along = direction @ rotation
+    axis = int(np.abs(along).argmax())
+    near = rotation[:, axis] * np.sign(along[axis])
+    turn = np.cross(near, direction)
     sine = float(np.linalg.norm(turn))
     if sine < 1e-9:
         return rotation
-    quaternion = rotations.from_rotation_vector(turn / sine * np.arctan2(sine, upright[2]))
+    quaternion = rotations.from_rotation_vector(turn / sine * np.arctan2(sine, near @ direction))
     return rotations.to_matrix(quaternion) @ rotation
