@@ -166,7 +166,7 @@ class SafetyGate:
             if self._stopped:
                 raise RuntimeError("an arm that was stopped must be recovered before it goes home")
             if (mode := self._arm.state().mode) != READY:
-                raise RuntimeError(f"an arm that goes home must be {READY}, got {mode}")
+                raise RuntimeError(f"an arm that goes home must be {READY}, got {mode}; it must be recovered first")
             self._followed, self._held_since, self._homing = None, None, True
         try:
             self._arm.home(joint_positions)  # it takes seconds, in which another thread must be able to stop the arm

@@ -132,8 +132,8 @@ def test_a_reflex_in_mid_stream_is_told_and_nothing_follows_until_it_is_recovere
         refusals = []
         wait_for(lambda: refusals.append(send(gate, start)) or refusals[-1], "the reflex")
         pushing.join()
-        assert refusals[-1].startswith("not_ready: ") and CAUSE in refusals[-1]
-        assert gate.faults[-1].cause == "not_ready" and CAUSE in gate.faults[-1].detail
+        assert "not_ready: " in refusals[-1] and CAUSE in refusals[-1]  # the watchdog may have been first to see it
+        assert gate.faults[0].cause == "not_ready" and CAUSE in gate.faults[0].detail
         motions, lies = robot.motions, gate.state()
         assert lies.mode != READY and CAUSE in lies.mode
         wait_for(lambda: send(gate, beside(start, -0.03)).startswith("stopped"), "the watchdog to stop the arm")
