@@ -132,7 +132,8 @@ class GeometricTracker:
             # A prior that the frame pulls at is wrong: the object was moved after all.
             off, turned = np.linalg.norm(candidate.position - position), candidate.rotation.T @ rotation
             strained = bool(off > spread or np.trace(turned) < 1.0 + 2.0 * np.cos(turn_spread))
-            if min(best.agreement.inlier, best.agreement.explained) > PLAIN and not strained:
+            sure = (spread, turn_spread) == GRIPPED and plausible(best)  # the pads leave it nowhere else to be
+            if sure or (min(best.agreement.inlier, best.agreement.explained) > PLAIN and not strained):
                 break
         if best is None or not plausible(best):
             return None
@@ -216,9 +217,7 @@ class GeometricTracker:
         untouched = np.linalg.norm(scene.tcp - track.position) > UNTOUCHED + track.body.radius and not track.held
         if track.body.shape.stands:
             return [(track.rotation, track.position, _wider(track.spread, AT_REST if untouched else HEAVY))]
-        starts = []
-        last = track.rotation, track.position
-        before = self._before
+        starts, last, before = [], (track.rotation, track.position), self._before
         if track.held and before is not None:
             turn = scene.hand @ before.hand.T
             carried = turn @ track.rotation, scene.tcp + turn @ (track.position - before.tcp)
