@@ -14,10 +14,7 @@ RANDOM_ROTATIONS, SEED = 12, 11
 INTO = 0.5  # of the inner radius: the middle lies behind the surface that is seen
 LEAST_PIXELS = 12
 MOST_REGIONS = 4
-PADS_GIVE = (
-    -0.008,
-    0.003,
-)  # [m] by which pads may be less or more apart than the faces of a box between them: they are soft
+PADS_GIVE = (-0.008, 0.003)  # [m] by which pads, which are soft, may be less or more apart than a box between them
 LONG = 2.2  # radii of a region that may be two things
 WORKSPACE = ((0.15, 0.95), (-0.55, 0.55), (-0.03, 0.70))  # [m], where objects may be
 

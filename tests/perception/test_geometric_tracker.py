@@ -11,6 +11,7 @@ from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
 from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS
 from ocrrl.perception.geometric_tracker import GeometricTracker
 from ocrrl.perception.object_shapes import shapes_of
+from ocrrl.perception.object_tracker import PoseEstimate
 from ocrrl.perception.overlay import draw_overlay
 from ocrrl.perception.verifier import PoseVerifier
 from ocrrl.robot.fr3 import FR3
@@ -91,6 +92,34 @@ def test_a_hidden_object_is_doubted_and_trusted_again_when_it_is_seen(studios):
         confidence.append(estimate.confidence[0])
         assert_near(task, estimate, poses)
     assert min(confidence[:2]) > 0.5 and max(confidence[2:5]) < 0.5 and confidence[5] > 0.5
+
+
+@pytest.mark.parametrize(("yaw", "taken_along"), [(0.5, True), (-0.6, True), (0.0, True), (0.0, False)])
+def test_a_cube_half_hidden_in_the_hand_goes_with_it_squarely_if_it_does(studios, yaw, taken_along):
+    task, studio = TABLETOP_TASKS["stack_cube"], studios("stack_cube")
+    tracker, joints = GeometricTracker(task, FR3), np.array(task.home_joints)
+    turn = rotations.from_rotation_vector(np.array([0.0, 0.0, yaw]))
+    down = rotations.multiply(turn, np.array([0.0, 1.0, 0.0, 0.0]))
+    poses = np.array([[0.52, -0.1, 0.02, *turn], [0.55, 0.2, 0.02, 1.0, 0.0, 0.0, 0.0]])
+
+    def seen(height: float, width: float) -> PoseEstimate:
+        """With the pads `height` [m] over the middle of the cube at rest, less the 12 mm by which it sits between them."""
+        nonlocal joints
+        for _ in range(60):
+            joints = FR3.step_towards(joints[None], np.array([[0.52, -0.1, 0.008 + height, *down]]))[0]
+        shot = studio.shoot(poses, joints, width)
+        return tracker.track(shot.frame, shot.robot)
+
+    for height, width in [(0.25, 0.08)] * 3 + [(0.08, 0.08), (0.02, 0.08), (0.0, 0.08), (0.0, 0.06), (0.0, 0.04)]:
+        seen(height, width)
+    believed = 0
+    for lifted in np.linspace(0.01, 0.14, 14):
+        poses[0, 2] = 0.02 + lifted * taken_along
+        estimate = seen(lifted, 0.0345)
+        if estimate.confidence[0] >= CONFIDENCE_THRESHOLD:
+            believed += 1
+            assert_near(task, estimate, poses, millimetres=10.0, degrees=5.0)
+    assert believed >= 10
 
 
 def test_a_cup_is_told_from_one_turned_end_over_end(studios):
