@@ -204,7 +204,13 @@ def test_an_episode_that_is_being_saved_is_kept_whatever_comes_and_then_it_count
         keep(self, *arguments)
 
     monkeypatch.setattr(SessionFolder, "keep", keeping)
-    code, out, err = command(*ROLLOUT, "--episodes", 2, token=token(2))
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # tests in the background are started to ignore it
+    try:
+        code, out, err = command(*ROLLOUT, "--episodes", 2, token=token(2))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert code == 130 and f"The same command with --session {NAME} goes on with it." in out, err
     (attempt,) = described()["attempts"]
     assert attempt["episode"] and not attempt["aborted"]
