@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.finetune import prediction_ms, training_rate, write_random_dataset
+from benchmarks.finetune import prediction_ms, training_rate, wall_time, write_random_dataset
 from benchmarks.td3_update import OBSERVATION_DIM, SIZES, our_update
 from ocrrl.datasets.decoded_frames import DecodedDataset, decode_dataset
 from ocrrl.report.table import Table, markdown_table
@@ -43,7 +43,7 @@ def main() -> None:
     else:
         print(torch.cuda.get_device_name())
     names = list(columns[-1])
-    rows = [(name, *(f"{column[name]:,.3g}" if name in column else "" for column in columns)) for name in names]
+    rows = [(name, *(_three_digits(column[name]) if name in column else "" for column in columns)) for name in names]
     print(markdown_table(Table(("", *devices), rows, text_columns=1)))
 
 
@@ -63,13 +63,17 @@ def figures(device: str, data: DecodedDataset, updates: int, steps: int) -> list
     return found
 
 
+def _three_digits(value: float) -> str:
+    return f"{float(f'{value:.3g}'):,g}"
+
+
 def rate(update: Callable[[], None], count: int, device: str) -> float:
     """Calls of `update` a second, the first ten not counted."""
     for number in range(count + 10):
         if number == 10:
-            began = _now(device)
+            began = wall_time(device)
         update()
-    return count / (_now(device) - began)
+    return count / (wall_time(device) - began)
 
 
 def actor_ms(hidden: tuple[int, int], device: str) -> float:
@@ -84,12 +88,6 @@ def actor_ms(hidden: tuple[int, int], device: str) -> float:
         forward(observation)
         times.append(1e3 * (time.perf_counter() - began))
     return statistics.median(times)
-
-
-def _now(device: str) -> float:
-    if device != "cpu":
-        torch.cuda.synchronize()
-    return time.perf_counter()
 
 
 if __name__ == "__main__":

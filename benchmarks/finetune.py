@@ -27,7 +27,7 @@ from ocrrl.policies.compact_checkpoint import CompactCheckpoint
 from ocrrl.policies.compact_learner import CompactLearner
 from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork
 from ocrrl.policies.compact_policy import CompactVLA
-from ocrrl.policies.finetune import Learner, gpu_arithmetic
+from ocrrl.policies.finetune import Learner, gpu_arithmetic, training_step
 from ocrrl.policies.language import InstructionEncoder
 from ocrrl.policies.normalisation import Normalisation
 
@@ -95,20 +95,16 @@ def trained_rate(learner: Learner, sampler: ChunkSampler, batch_size: int, steps
     with gpu_arithmetic():
         for step in range(-5, steps):
             if step == 0:
-                _finish(device)
-                began = time.perf_counter()
-            learner.loss(sampler.batch(step + 5)).backward()
-            torch.nn.utils.clip_grad_norm_(parameters, 10.0)
-            optimizer.step()
-            optimizer.zero_grad()
-        _finish(device)
-    return steps * batch_size / (time.perf_counter() - began)
+                began = wall_time(device)
+            training_step(learner, sampler.batch(step + 5), parameters, optimizer)
+        return steps * batch_size / (wall_time(device) - began)
 
 
-def _finish(device: str) -> None:
-    """Wait for what a GPU still computes."""
+def wall_time(device: str) -> float:
+    """Seconds, once a GPU has done what it was given."""
     if device != "cpu":
         torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def lerobot_rate(root: Path, out: Path, batch_size: int, steps: int, workers: int) -> float:

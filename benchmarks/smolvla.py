@@ -7,13 +7,12 @@ are random, so this says what training costs and nothing of what it learns. `--t
 import argparse
 import statistics
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from benchmarks.finetune import CHUNK, IMAGE_SHIFT, trained_rate, write_random_dataset
+from benchmarks.finetune import CHUNK, IMAGE_SHIFT, trained_rate, wall_time, write_random_dataset
 from ocrrl.datasets.decoded_frames import decode_dataset
 from ocrrl.interface.devices import chosen_device
 from ocrrl.policies.checkpoint import load_vla
@@ -56,18 +55,11 @@ def measure(root: Path, policy: dict, device: str, batch_size: int, steps: int) 
     vla, times = load_vla(root.parent / "vla", device), []
     images = {camera: pictures[:1] for camera, pictures in data.images.items()}
     for _ in range(8):
-        began = now(device)
+        began = wall_time(device)
         chunk = vla.predict_chunk(images, data.state[:1].astype(np.float32), data.tasks[0])
-        times.append(1e3 * (now(device) - began))
+        times.append(1e3 * (wall_time(device) - began))
     assert np.isfinite(chunk).all()
     print(f"one chunk of {CHUNK} actions for one robot: {statistics.median(times[WARM_UP:]):.0f} ms")
-
-
-def now(device: str) -> float:
-    """Wall time [s] once the GPU has done what it was given."""
-    if device != "cpu":
-        torch.cuda.synchronize()
-    return time.perf_counter()
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from ocrrl.perception.pixels import NOMINAL_SPREAD, ColourModel, Pixels, tint_of
 from ocrrl.perception.pose_fit import Body, Fit, fit
 from ocrrl.perception.registration import find, learned_colour, plausible
 from ocrrl.perception.table_plane import TablePlane, find_table
-from ocrrl.perception.track_state import Scene, Track, in_hand, scene_of
+from ocrrl.perception.track_state import Scene, Start, Track, in_hand, scene_of
 
 AT_REST = (0.002, 0.02)  # [m], [rad] a frame by which an object moves that nothing touches
 CARRIED = (0.004, 0.04)  # in the hand, against the hand
@@ -120,7 +120,7 @@ class GeometricTracker:
         """The fit from where the object should be by now; None where it is not to be seen there."""
         best: Fit | None = None
         strained = False
-        for rotation, position, (spread, turn_spread) in self._starts(track, scene):
+        for rotation, position, (spread, turn_spread), on_pads in self._starts(track, scene):
             view = self._view(track, scene, rotation, position)
             if view is None:
                 continue
@@ -132,8 +132,8 @@ class GeometricTracker:
             # A prior that the frame pulls at is wrong: the object was moved after all.
             off, turned = np.linalg.norm(candidate.position - position), candidate.rotation.T @ rotation
             strained = bool(off > spread or np.trace(turned) < 1.0 + 2.0 * np.cos(turn_spread))
-            sure = (spread, turn_spread) == GRIPPED and plausible(best)  # the pads leave it nowhere else to be
-            if sure or (min(best.agreement.inlier, best.agreement.explained) > PLAIN and not strained):
+            plain = min(best.agreement.inlier, best.agreement.explained) > PLAIN and not strained
+            if plain or (on_pads and plausible(best)):
                 break
         if best is None or not plausible(best):
             return None
@@ -212,27 +212,27 @@ class GeometricTracker:
     def _holder(self, slide: Slide) -> Track:
         return self._tracks[[tracked.name for tracked in self._task.objects].index(slide.within)]
 
-    def _starts(self, track: Track, scene: Scene) -> list[tuple[np.ndarray, np.ndarray, tuple[float, float]]]:
-        """Poses to refine, the likeliest first, each with how far off it may be [m, rad]."""
+    def _starts(self, track: Track, scene: Scene) -> list[Start]:
+        """The likeliest first."""
         untouched = np.linalg.norm(scene.tcp - track.position) > UNTOUCHED + track.body.radius and not track.held
         if track.body.shape.stands:
-            return [(track.rotation, track.position, _wider(track.spread, AT_REST if untouched else HEAVY))]
+            return [Start(track.rotation, track.position, _wider(track.spread, AT_REST if untouched else HEAVY))]
         starts, last, before = [], (track.rotation, track.position), self._before
         if track.held and before is not None:
             turn = scene.hand @ before.hand.T
             carried = turn @ track.rotation, scene.tcp + turn @ (track.position - before.tcp)
             if squared := between_pads(track.body, *carried, scene.tcp, scene.hand, scene.width):
-                starts.append((*squared, GRIPPED))
-            starts.append((*carried, _wider(track.spread, CARRIED)))
+                starts.append(Start(*squared, GRIPPED, on_pads=True))
+            starts.append(Start(*carried, _wider(track.spread, CARRIED)))
             last = carried
         if untouched and not track.body.round:
-            starts.append((levelled(track.rotation), track.position, _wider(track.spread, AT_REST)))
+            starts.append(Start(levelled(track.rotation), track.position, _wider(track.spread, AT_REST)))
         if untouched:
-            starts.append((*last, _wider(track.spread, AT_REST)))
+            starts.append(Start(*last, _wider(track.spread, AT_REST)))
         elif track.lost_frames == 0 and before is not None:
             dt = min(scene.frame.captured - before.frame.captured, 0.2)
-            starts.append((track.rotation, track.position + track.velocity * dt, MOVED))
-        starts.append((track.rotation, track.position, MOVED))
+            starts.append(Start(track.rotation, track.position + track.velocity * dt, MOVED))
+        starts.append(Start(track.rotation, track.position, MOVED))
         return starts
 
     def _look_for(self, track: Track, scene: Scene) -> Fit | None:

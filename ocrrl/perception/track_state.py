@@ -1,6 +1,7 @@
 """What a geometric tracker carries from frame to frame, and what it knows of one frame."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,17 @@ from ocrrl.perception.signed_distance import signed_distance
 from ocrrl.perception.table_plane import TablePlane
 
 HELD_WITHIN = 0.012  # [m] of an object's surface the gripper frame is when it holds it
+
+
+class Start(NamedTuple):
+    """A pose to refine, and how far off it may be."""
+
+    rotation: np.ndarray
+    position: np.ndarray
+    spread: tuple[float, float]
+    """Standard deviations [m], [rad]."""
+    on_pads: bool = False
+    """Whether it is the one that the hand's pads leave to what they hold."""
 
 
 @dataclass

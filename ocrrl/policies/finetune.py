@@ -152,6 +152,18 @@ def one_cycle(step: int, steps: int) -> float:
     return 0.5 + 0.5 * math.cos(math.pi * (step - warm_up) / (steps - warm_up))
 
 
+def training_step(
+    learner: Learner, batch: ChunkBatch, parameters: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer
+) -> Tensor:
+    """One step down the loss on `batch`; the loss, left on the device, since its number would have to be waited for."""
+    loss = learner.loss(batch)
+    loss.backward()
+    nn.utils.clip_grad_norm_(parameters, _GRADIENT_NORM)
+    optimizer.step()
+    optimizer.zero_grad()
+    return loss.detach()
+
+
 def _train(
     learner: Learner, data: DecodedDataset, work: Path, config: FinetuneConfig, run: str, progress: bool
 ) -> list[float]:
@@ -169,14 +181,9 @@ def _train(
         unit="step",
     ):
         torch.manual_seed(_step_seed(config.seed, step))
-        loss = learner.loss(sampler.batch(step))
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, _GRADIENT_NORM)
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * one_cycle(step, config.steps)
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(loss.detach())  # its number would have to be waited for
+        losses.append(training_step(learner, sampler.batch(step), parameters, optimizer))
         if len(losses) % config.checkpoint_every == 0 and len(losses) < config.steps:
             save_state(state, run, learner.module, optimizer, [float(loss) for loss in losses])
     return [float(loss) for loss in losses]

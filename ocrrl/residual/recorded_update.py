@@ -1,8 +1,7 @@
-"""A TD3 update on a GPU as a CUDA graph: its three hundred small kernels are launched at once, not one by one from Python.
+"""A TD3 update on a GPU as a CUDA graph: its many small kernels are launched at once, not one by one from Python.
 
-An update of the default networks is three hundred kernels of two microseconds; launching one takes seven times as long, and the GPU
-would wait for Python nine tenths of the time. An update has no branches on data, so its launches can be recorded
-(https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs) and replayed on another batch.
+Launched one by one, an update takes several times as long as the GPU computes (docs/devices.md). It has no branches on data, so its
+launches can be recorded (https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs) and replayed on another batch.
 """
 
 from collections.abc import Callable
