@@ -27,6 +27,7 @@ from ocrrl.params import Params
 from ocrrl.policies.checkpoint import load_vla
 from ocrrl.policies.chunked_policy import ChunkedPolicy
 from ocrrl.residual.train_residual import train_residual
+from ocrrl.residual.validation import AtOnce
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.statistics import success_summary
 from ocrrl.sim.scene import SUBSTEPS
@@ -95,7 +96,7 @@ def train_and_test(
             work,
             out,
             seed,
-            validate,
+            AtOnce(validate),
         )
         curve = json.loads((out / "curve.json").read_text())["points"]
         timings = json.loads((work / "timings.json").read_text())

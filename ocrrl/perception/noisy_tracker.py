@@ -84,38 +84,59 @@ class NoisyPoseTracker:
         return self._estimate.copy(), self._confidence.copy()
 
     def _measure(self, ids: np.ndarray) -> None:
-        for env in ids:
-            generator, errors = self._generators[env], self._errors
-            o = len(self._task.objects)
-            pull = generator.normal(scale=0.1 * errors.max_drift, size=(o, 3))
-            self._drift[env] = np.clip(self._drift[env] + pull, -errors.max_drift, errors.max_drift)
-            jitter_scale = generator.uniform(0, errors.max_jitter, (o, 1))
-            jitter = generator.uniform(-1, 1, (o, 3)) * jitter_scale
-            rotation_scale = generator.uniform(0, errors.max_rotation_jitter, (o, 1))
-            turn = _directions(generator, o) * generator.uniform(-1, 1, (o, 1)) * rotation_scale
-            offset = self._bias[env] + self._drift[env] + jitter
-            turn = turn + self._rotation_bias[env]
-            doubt = generator.normal(scale=0.04, size=o)
+        errors, (first, after) = self._errors, self._lost[ids].T
+        lost = (first <= self._step[ids]) & (self._step[ids] < after)
+        pull, jitter, turn, doubt, astray = self._draw(ids, lost)
+        self._drift[ids] = np.clip(self._drift[ids] + pull, -errors.max_drift, errors.max_drift)
+        offset = self._bias[ids] + self._drift[ids] + jitter + astray[..., :3]
+        turn = turn + self._rotation_bias[ids] + astray[..., 3:]
 
-            first, after = self._lost[env]
-            if first <= self._step[env] < after:
-                offset = offset + generator.normal(scale=0.03, size=(o, 3))
-                turn = turn + generator.normal(scale=0.3, size=(o, 3))
-            truth = self._history[env, self._latency[env]]
-            offset, turn = self._task.restrict_errors(truth[:, 3:], offset, turn)
-            quaternion = rotations.multiply(truth[:, 3:], rotations.from_rotation_vector(turn))
-            for index, tracked in enumerate(self._task.objects):
-                self._estimate[env, index, :3] = truth[index, :3] + offset[index]
-                self._estimate[env, index, 3:] = poses.canonical_quaternion(
-                    quaternion[index], tracked.symmetry, self._reference[env, index]
-                )
-            wrong = np.linalg.norm(offset, axis=-1) / 0.02 + np.linalg.norm(turn, axis=-1) / 0.5
-            self._confidence[env] = np.clip(1.0 - 0.5 * wrong + doubt, 0.0, 1.0)
-            confident = self._confidence[env] >= CONFIDENCE_THRESHOLD
-            self._reference[env, confident] = self._estimate[env, confident, 3:]
+        truth = self._history[ids, self._latency[ids]]
+        offset, turn = self._task.restrict_errors(truth[..., 3:], offset, turn)
+        quaternion = rotations.multiply(truth[..., 3:], rotations.from_rotation_vector(turn))
+        self._estimate[ids, :, :3] = truth[..., :3] + offset
+        for index, tracked in enumerate(self._task.objects):
+            self._estimate[ids, index, 3:] = poses.canonical_quaternion(
+                quaternion[:, index], tracked.symmetry, self._reference[ids, index]
+            )
+        wrong = np.linalg.norm(offset, axis=-1) / 0.02 + np.linalg.norm(turn, axis=-1) / 0.5
+        confidence = self._confidence[ids] = np.clip(1.0 - 0.5 * wrong + doubt, 0.0, 1.0)
+        confident = confidence[..., None] >= CONFIDENCE_THRESHOLD
+        self._reference[ids] = np.where(confident, self._estimate[ids, :, 3:], self._reference[ids])
+
+    def _draw(self, ids: np.ndarray, lost: np.ndarray) -> tuple[np.ndarray, ...]:
+        """What is new at this step: drift, jitter and turn (n, O, 3), doubt (n, O), and how far astray (n, O, 6) if `lost`.
+
+        An episode's errors follow from its seed, so the order of these draws is kept.
+        """
+        errors, n, o = self._errors, len(ids), len(self._task.objects)
+        pull, direction = np.empty((n, o, 3)), np.empty((n, o, 3))
+        evenly, angle = np.empty((n, 5 * o)), np.empty((n, o, 1))
+        doubt, astray = np.empty((n, o)), np.zeros((n, 2, o, 3))
+        for row, env in enumerate(ids):
+            generator = self._generators[env]
+            generator.standard_normal(out=pull[row])
+            generator.random(out=evenly[row])
+            generator.standard_normal(out=direction[row])
+            generator.random(out=angle[row])
+            generator.standard_normal(out=doubt[row])
+            if lost[row]:
+                generator.standard_normal(out=astray[row])
+        jitter_scale, jitter, turn_scale = np.split(evenly, (o, 4 * o), axis=-1)
+        return (
+            0.1 * errors.max_drift * pull,
+            (-1.0 + 2.0 * jitter.reshape(n, o, 3)) * (errors.max_jitter * jitter_scale[..., None]),
+            _unit(direction) * (-1.0 + 2.0 * angle) * (errors.max_rotation_jitter * turn_scale[..., None]),
+            0.04 * doubt,
+            np.concatenate([0.03 * astray[:, 0], 0.3 * astray[:, 1]], axis=-1),
+        )
 
 
 def _directions(generator: np.random.Generator, count: int) -> np.ndarray:
     """Unit vectors (count, 3), uniform on the sphere."""
-    vectors = generator.normal(size=(count, 3))
+    return _unit(generator.normal(size=(count, 3)))
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    """`vectors` (..., 3) scaled to length 1."""
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)

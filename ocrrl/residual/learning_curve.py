@@ -3,12 +3,68 @@
 Validated on seeds of their own; a curve without validation has null in place of its success rates.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from ocrrl.residual.residual_policy import ResidualPolicy
+from ocrrl.residual.validation import Validation
+
 Point = dict[str, Any]
+Weights = dict[str, np.ndarray]
+
+
+class LearningCurve:
+    """The points of a run, of which the next may still wait for its validation, and the best policy so far."""
+
+    def __init__(self, validation: Validation | None, policy: Callable[[Weights], ResidualPolicy]) -> None:
+        """`policy` is the one that weights stand for."""
+        self.points: list[Point] = []
+        self.best: Weights = {}
+        """Of equals, the latest."""
+        self._validation, self._policy = validation, policy
+        self._waiting: Point | None = None
+        self._waiting_weights: Weights = {}
+
+    def due(self, transitions: int, every: int, total: int) -> bool:
+        """Whether it is time for the next point: `every` so many transitions, and at the end."""
+        points = self.points if self._waiting is None else [*self.points, self._waiting]
+        if points and transitions == points[-1]["transitions"]:
+            return False
+        return transitions >= min(len(points) * every, total)
+
+    def add(self, point: Point, weights: Weights) -> None:
+        """A new point, whose `validation_success` is null yet; waits for the one before."""
+        self.settle(wait=True)
+        self._waiting, self._waiting_weights = point, weights
+
+    def judge(self) -> None:
+        """Have the policy of the point that waits validated, if there is one."""
+        if self._waiting is not None and self._validation is not None:
+            self._validation.start(self._policy(self._waiting_weights))
+
+    def settle(self, wait: bool) -> None:
+        """Take in the point that waits, if its success rate is known; `wait` until it is."""
+        point, validation = self._waiting, self._validation
+        if point is None or (validation is not None and not wait and not validation.ready()):
+            return
+        self.points.append(point if validation is None else {**point, "validation_success": validation.result()})
+        if published(self.points) == len(self.points) - 1:
+            self.best = self._waiting_weights
+        self._waiting = None
+
+    def get_state(self) -> tuple[dict[str, Weights], dict[str, Any]]:
+        """Arrays and facts for a checkpoint."""
+        return (
+            {"best": self.best, "waiting": self._waiting_weights},
+            {"curve": self.points, "waiting": self._waiting},
+        )
+
+    def set_state(self, parts: dict[str, Weights], facts: dict[str, Any]) -> None:
+        """Go on from `get_state`; a point that waited has to be judged again."""
+        self.points, self._waiting = facts["curve"], facts["waiting"]
+        self.best, self._waiting_weights = parts.get("best", {}), parts["waiting"]
 
 
 def training_summary(finished: Sequence[tuple[float, bool]]) -> Point:

@@ -24,7 +24,7 @@ from ocrrl.residual.batch_memory import BatchMemory
 from ocrrl.residual.checkpoint import Resumable, load_checkpoint, save_checkpoint
 from ocrrl.residual.decisions import Decisions
 from ocrrl.residual.exploration import exploration_noise
-from ocrrl.residual.learning_curve import published, solved, training_summary
+from ocrrl.residual.learning_curve import LearningCurve, published, solved, training_summary
 from ocrrl.residual.n_step_returns import NStepReturns
 from ocrrl.residual.offline import offline_transitions
 from ocrrl.residual.replay_buffer import ReplayBuffer, sample_mixed
@@ -33,12 +33,12 @@ from ocrrl.residual.residual_policy import ResidualPolicy, save_residual
 from ocrrl.residual.shaping import potential, shaped
 from ocrrl.residual.stopwatch import Stopwatch
 from ocrrl.residual.td3 import TD3
+from ocrrl.residual.validation import Validation
 
 RANDOM_PURPOSES = ("initial_states", "augmentation", "exploration", "sampling", "offline")
 
-Validate = Callable[[ResidualPolicy], float]
-Progress = Callable[[int, dict[str, Any]], None]
-"""Called after every step of all environments with the transitions so far and the learning curve's last point."""
+Progress = Callable[[int, dict[str, Any] | None], None]
+"""Called after every step of all environments with the transitions so far and the learning curve's last judged point."""
 
 
 def train_residual(
@@ -49,13 +49,13 @@ def train_residual(
     work: Path,
     out: Path,
     seed: int,
-    validate: Validate | None = None,
+    validation: Validation | None = None,
     progress: Progress | None = None,
     clock: Callable[[], float] = time.process_time,
 ) -> ResidualPolicy:
     """Train a residual for `base` in `environment`; publish the best on validation to the folder `out`, and return it.
 
-    `validate` gives the success rate in [0, 1] of a policy on validation seeds; without it the last policy is the best.
+    `validation` judges policies on validation seeds, and training goes on meanwhile; without it the last one is the best.
     `work` keeps the checkpoint and timings: a killed run that is started again goes on, bit for bit if environment and
     base are `Resumable`, with fresh episodes otherwise. The same arguments give the same bytes in `out`.
     Raises ValueError when `config` and `environment` disagree, or `work` holds another run.
@@ -64,17 +64,19 @@ def train_residual(
         raise ValueError(f"num_envs must be the environment's {environment.num_envs}, got {config.num_envs}")
     torch.set_num_threads(config.threads)
     keep_freed_memory()
-    run = _Run(config, environment, base, replay_episodes, work, seed, Stopwatch(clock))
+    run = _Run(config, environment, base, replay_episodes, work, seed, validation, Stopwatch(clock))
     run.begin()
     while True:
-        if run.due():
-            run.assess(validate)
-        if run.transitions >= config.total_transitions or solved(run.curve, config.stop_at_success):
+        over = run.transitions >= config.total_transitions
+        if run.curve.due(run.transitions, config.validation_every, config.total_transitions):
+            run.assess()
+        run.curve.settle(wait=over)
+        if over or solved(run.curve.points, config.stop_at_success):
             break
         run.step()
         run.learn()
         if progress is not None:
-            progress(run.transitions, run.curve[-1])
+            progress(run.transitions, run.curve.points[-1] if run.curve.points else None)
     return run.publish(out)
 
 
@@ -87,6 +89,7 @@ class _Run:
         replay_episodes: list[ReplayEpisode],
         work: Path,
         seed: int,
+        validation: Validation | None,
         stopwatch: Stopwatch,
     ) -> None:
         self.config, self.environment, self.base, self.seed, self.work = config, environment, base, seed, work
@@ -110,9 +113,8 @@ class _Run:
         self.episode_return = np.zeros(config.num_envs)
         self.potential = np.full(config.num_envs, np.nan)
         self.transitions = 0
-        self.curve: list[dict[str, Any]] = []
+        self.curve = LearningCurve(validation, self._policy)
         self.finished: list[tuple[float, bool]] = []  # return and success of the episodes since the curve's last point
-        self.best: dict[str, np.ndarray] = {}
         self.timings: list[dict[str, float]] = []
 
     def begin(self) -> None:
@@ -167,39 +169,29 @@ class _Run:
                 self.learner.update(batch, offline_count)
         self.stopwatch.lap("updates")
 
-    def due(self) -> bool:
-        """Whether the learning curve wants its next point: every `validation_every` transitions, and at the end."""
-        if self.curve and self.transitions == self.curve[-1]["transitions"]:
-            return False
-        return self.transitions >= min(len(self.curve) * self.config.validation_every, self.config.total_transitions)
-
-    def assess(self, validate: Validate | None) -> None:
-        """Add a point to the learning curve, keep the best policy so far (of equals the latest), save a checkpoint."""
-        weights = self.learner.actor_weights()
-        success = None if validate is None else float(validate(self._policy(weights)))
-        self.stopwatch.lap("validation")
-        statistics = self.learner.statistics()
-        self.curve.append(
-            {
-                "transitions": self.transitions,
-                "validation_success": success,
-                **training_summary(self.finished),
-                "updates": self.learner.updates,
-                **dataclasses.asdict(statistics),
-            }
-        )
+    def assess(self) -> None:
+        """A new point for the learning curve, and a checkpoint; the policy of now is judged."""
+        point = {
+            "transitions": self.transitions,
+            "validation_success": None,
+            **training_summary(self.finished),
+            "updates": self.learner.updates,
+            **dataclasses.asdict(self.learner.statistics()),
+        }
         self.finished = []
-        if published(self.curve) == len(self.curve) - 1:
-            self.best = weights
+        self.curve.add(point, self.learner.actor_weights())
+        self.stopwatch.lap("validation")
         self.timings.append({"transitions": self.transitions, **self.stopwatch.seconds})
         self._save()
         files.write_json(self.work / "timings.json", self.timings)
         self.stopwatch.lap("checkpoint")
+        self.curve.judge()
+        self.stopwatch.lap("validation")
 
     def publish(self, out: Path) -> ResidualPolicy:
         """Write the best policy, its description and the learning curve; they appear in `out` together."""
-        policy, folder = self._policy(self.best), self.work / "published"
-        chosen = self.curve[published(self.curve)]
+        policy, folder = self._policy(self.curve.best), self.work / "published"
+        chosen = self.curve.points[published(self.curve.points)]
         details = {
             "seed": self.seed,
             "cell": self.environment.cell,
@@ -207,7 +199,7 @@ class _Run:
             "selected": {name: chosen[name] for name in ("transitions", "validation_success")},
         }
         save_residual(folder, policy, self.environment.tabletop_task, details)
-        files.write_json(folder / "curve.json", {"points": self.curve})
+        files.write_json(folder / "curve.json", {"points": self.curve.points})
         files.publish(folder, out)
         return policy
 
@@ -247,6 +239,7 @@ class _Run:
 
     def _save(self) -> None:
         names = ("state", "base_action", "steps", "episode_return", "potential")
+        curve_weights, curve = self.curve.get_state()
         parts = {
             "episodes": {name: getattr(self, name) for name in names},
             "decisions": self.decisions.get_state(),
@@ -254,14 +247,14 @@ class _Run:
             "online": self.online.get_state(),
             "offline": self.offline.get_state(),
             "returns": self.returns.get_state(),
-            "best": self.best,
+            **curve_weights,
         }
         if isinstance(self.environment, Resumable) and isinstance(self.base, Resumable):
             parts |= {"environment": self.environment.get_state(), "base": self.base.get_state()}
         facts = {
             "identity": self._identity(),
             "transitions": self.transitions,
-            "curve": self.curve,
+            **curve,
             "random": {purpose: generator.bit_generator.state for purpose, generator in self.random.items()},
             "timings": self.timings,
         }
@@ -271,11 +264,12 @@ class _Run:
         parts, facts = load_checkpoint(checkpoint)
         if facts["identity"] != self._identity():
             raise ValueError(f"{checkpoint} must belong to this config, seed and tabletop task, got one of another run")
-        self.transitions, self.curve, self.timings = facts["transitions"], facts["curve"], facts["timings"]
+        self.transitions, self.timings = facts["transitions"], facts["timings"]
         self.stopwatch.seconds = {k: v for k, v in self.timings[-1].items() if k != "transitions"}
         for purpose, state in facts["random"].items():
             self.random[purpose].bit_generator.state = state
-        self.best = parts["best"]
+        self.curve.set_state(parts, facts)
+        self.curve.judge()
         self.learner.set_state(parts["learner"])
         self.online.set_state(parts["online"])
         self._fill_offline(parts["offline"]["rows"])

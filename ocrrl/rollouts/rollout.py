@@ -12,7 +12,7 @@ from ocrrl.interface.devices import require_device
 from ocrrl.interface.protocols import Environment, Policy, Residual
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
-from ocrrl.rollouts.evaluate import require_repeated
+from ocrrl.rollouts.repeat import repeat_episodes
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder
 from ocrrl.rollouts.statistics import SuccessSummary, success_summary
 
@@ -64,10 +64,10 @@ def collect_rollouts(
     """Collect `config.successes` successful episodes into `out` as `episode_000000.h5` and on, one attempt a seed.
 
     `out/attempts.json` lists all attempts. A cell that is `repeatable` (gives the same episode for the same seed) is
-    pictured only in the episodes that turned out successful, by running their batch again; any other is recorded
-    throughout. `work`, on the file system of `out`, keeps finished batches: a killed run that is started again goes on
-    after them. Raises ValueError for fewer seeds than `max_attempts`, or a `work` of other seeds, RuntimeError for a
-    cell that is not repeatable after all.
+    pictured only in the episodes that turned out successful, by acting them again; any other is recorded throughout.
+    `work`, on the file system of `out`, keeps finished batches: a killed run that is started again goes on after them.
+    Raises ValueError for fewer seeds than `max_attempts`, or a `work` of other seeds, RuntimeError for a cell that is
+    not repeatable after all.
     """
     if len(seeds) < config.max_attempts:
         raise ValueError(f"seeds must number at least max_attempts ({config.max_attempts}), got {len(seeds)}")
@@ -114,12 +114,11 @@ def _run_successes_twice(
     recorder: RolloutRecorder,
     missing: int,
 ) -> list[EpisodeOutcome]:
-    """Pictures cost far more than physics: run without them, then once more with those of the first successes only."""
-    outcomes = run_episodes(environment, base, residual, seeds)
-    recorder.seeds = {outcome.seed for outcome in [o for o in outcomes if o.success][:missing]}
-    if recorder.seeds:
-        # The whole batch again, not only its successes: a network's last bits depend on the size of its batch.
-        require_repeated(outcomes, run_episodes(environment, base, residual, seeds, recorder))
+    """Run without pictures, then the first successes once more with them."""
+    outcomes = run_episodes(environment, base, residual, seeds, keep_traces=True)
+    chosen = [outcome for outcome in outcomes if outcome.success][:missing]
+    recorder.seeds = {outcome.seed for outcome in chosen}
+    repeat_episodes(environment, chosen, residual is not None, recorder)
     return outcomes
 
 

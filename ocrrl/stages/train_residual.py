@@ -1,55 +1,77 @@
-"""`train_residual`: Algorithm 1 on the frozen sim VLA, validated on seeds of their own."""
+"""`train_residual`: Algorithm 1 on the frozen sim VLA, validated on seeds of their own, in a process beside."""
 
 import argparse
 import shutil
+from functools import cache, partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
 from ocrrl import files
 from ocrrl.interface.seeds import initial_state_seeds
-from ocrrl.interface.tabletop_tasks import TabletopTask
+from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
 from ocrrl.layout import Layout
 from ocrrl.params import Params
+from ocrrl.stages.processes import Beside
 from ocrrl.worlds import make_simulator
+
+if TYPE_CHECKING:
+    from ocrrl.interface.protocols import Environment, Policy
+    from ocrrl.residual.residual_config import ResidualConfig
+    from ocrrl.residual.residual_policy import ResidualPolicy
+
+VALIDATED_AT_ONCE = 25  # environments
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
     from ocrrl.datasets.transitions import read_replay_transitions
-    from ocrrl.policies.checkpoint import load_vla
-    from ocrrl.policies.chunked_policy import ChunkedPolicy
     from ocrrl.residual.residual_config import RANDOMISED
     from ocrrl.residual.train_residual import train_residual as train
-    from ocrrl.rollouts.control_loop import run_episodes
 
     config = params.config("train_residual", task.slug)
-    vla = load_vla(layout.vla("sim"), config.device)
-    parallel = min(25, config.validation_episodes)
-    validation = make_simulator(task.slug, parallel)
-    seeds = initial_state_seeds("validation", config.validation_episodes)
-
-    def success_rate(residual) -> float:
-        base = ChunkedPolicy(vla, task.instruction, parallel)
-        outcomes = run_episodes(validation, base, residual, seeds)
-        return float(np.mean([outcome.success for outcome in outcomes]))
-
     inputs = files.fingerprint(files.code_fingerprint(), config, layout.vla("sim"), layout.replay_transitions)
     work = layout.work(f"train_residual-{options.seed}-{inputs}")
-    with tqdm(total=config.total_transitions, desc=f"train_residual seed {options.seed}", unit="transition") as bar:
+    with (
+        Beside(partial(success_rate, task.slug, layout, config)) as validation,
+        tqdm(total=config.total_transitions, desc=f"train_residual seed {options.seed}", unit="transition") as bar,
+    ):
 
-        def progress(transitions: int, point: dict) -> None:
+        def progress(transitions: int, point: dict | None) -> None:
             bar.update(transitions - bar.n)
-            bar.set_postfix(validated=point["validation_success"], refresh=False)
+            bar.set_postfix(validated=point and point["validation_success"], refresh=False)
 
         train(
             config,
             make_simulator(task.slug, config.num_envs, {name: getattr(config, name) for name in RANDOMISED}),
-            ChunkedPolicy(vla, task.instruction, config.num_envs),
+            _base(task.slug, layout, config.device, config.num_envs),
             read_replay_transitions(layout.replay_transitions),
             work,
             layout.residual(options.seed),
             options.seed,
-            success_rate,
+            validation,
             progress,
         )
     shutil.rmtree(work)
+
+
+def success_rate(slug: str, layout: Layout, config: "ResidualConfig", residual: "ResidualPolicy") -> float:
+    """Of base + residual in the simulator, from the validation states."""
+    from ocrrl.rollouts.control_loop import run_episodes
+
+    simulator, base = _validation(slug, layout, config)
+    outcomes = run_episodes(simulator, base, residual, initial_state_seeds("validation", config.validation_episodes))
+    return float(np.mean([outcome.success for outcome in outcomes]))
+
+
+@cache
+def _validation(slug: str, layout: Layout, config: "ResidualConfig") -> tuple["Environment", "Policy"]:
+    parallel = min(VALIDATED_AT_ONCE, config.validation_episodes)
+    return make_simulator(slug, parallel), _base(slug, layout, config.device, parallel)
+
+
+def _base(slug: str, layout: Layout, device: str, num_envs: int) -> "Policy":
+    from ocrrl.policies.checkpoint import load_vla
+    from ocrrl.policies.chunked_policy import ChunkedPolicy
+
+    return ChunkedPolicy(load_vla(layout.vla("sim"), device), tabletop_task(slug).instruction, num_envs)

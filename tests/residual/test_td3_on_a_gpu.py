@@ -7,6 +7,7 @@ import torch
 from ocrrl.residual.batch_memory import BatchMemory
 from ocrrl.residual.residual_config import ResidualConfig
 from ocrrl.residual.td3 import TD3
+from ocrrl.residual.validation import AtOnce
 from tests.residual.test_td3 import BATCH, DIM, random_batch
 from tests.residual.test_train_residual import SMALL, Killed, grade, killed_at, train
 
@@ -70,8 +71,8 @@ def test_training_on_a_gpu_that_is_killed_goes_on_to_the_same_bytes(tmp_path):
     from dataclasses import replace
 
     config = replace(SMALL, device="cuda")
-    policy, whole = train(tmp_path / "whole", config, validate=grade)
+    policy, whole = train(tmp_path / "whole", config, validation=AtOnce(grade))
     with pytest.raises(Killed):
-        train(tmp_path / "killed", config, validate=grade, progress=killed_at(230))
-    assert train(tmp_path / "killed", config, validate=grade)[1] == whole
+        train(tmp_path / "killed", config, validation=AtOnce(grade), progress=killed_at(230))
+    assert train(tmp_path / "killed", config, validation=AtOnce(grade))[1] == whole
     assert np.isfinite(policy.residual(np.zeros((1, policy.observation_dim), np.float32))).all()

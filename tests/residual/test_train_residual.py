@@ -12,6 +12,7 @@ from ocrrl.residual import train_residual as algorithm
 from ocrrl.residual.residual_config import ResidualConfig
 from ocrrl.residual.residual_policy import load_residual
 from ocrrl.residual.train_residual import train_residual
+from ocrrl.residual.validation import AtOnce
 from tests.residual.toy_environment import TOY_TASK, ToyBase, ToyEnvironment, demonstrations, success_rate
 
 SMALL = ResidualConfig(
@@ -45,26 +46,51 @@ def killed_at(transitions):
     return progress
 
 
+class Late(AtOnce):
+    """A validation that is known only after it was asked about so many times."""
+
+    def __init__(self, success_rate, after) -> None:
+        super().__init__(success_rate)
+        self.after, self.asked = after, 0
+
+    def start(self, policy) -> None:
+        super().start(policy)
+        self.asked = 0
+
+    def ready(self) -> bool:
+        self.asked += 1
+        return self.asked > self.after
+
+
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
-    _, first = train(tmp_path / "a", validate=grade)
-    _, second = train(tmp_path / "b", validate=grade)
-    _, other = train(tmp_path / "c", validate=grade, seed=1)
+    _, first = train(tmp_path / "a", validation=AtOnce(grade))
+    _, second = train(tmp_path / "b", validation=AtOnce(grade))
+    _, other = train(tmp_path / "c", validation=AtOnce(grade), seed=1)
     assert first == second and set(first) == {"actor.safetensors", "config.json", "curve.json"}
     assert first["actor.safetensors"] != other["actor.safetensors"]
 
 
 @pytest.mark.parametrize("killed", [60, 252])
 def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, killed):
-    _, whole = train(tmp_path / "whole", validate=grade)
+    _, whole = train(tmp_path / "whole", validation=AtOnce(grade))
     with pytest.raises(Killed):
-        train(tmp_path / "killed", validate=grade, progress=killed_at(killed))
+        train(tmp_path / "killed", validation=AtOnce(grade), progress=killed_at(killed))
     assert not (tmp_path / "killed" / "out").exists()
-    _, resumed = train(tmp_path / "killed", validate=grade)
+    _, resumed = train(tmp_path / "killed", validation=AtOnce(grade))
     assert resumed == whole
 
 
+@pytest.mark.parametrize("after", [3, 1000])
+def test_a_validation_beside_training_changes_no_byte(tmp_path, after):
+    _, waited = train(tmp_path / "waited", validation=AtOnce(grade))
+    assert train(tmp_path / "beside", validation=Late(grade, after))[1] == waited
+    with pytest.raises(Killed):
+        train(tmp_path / "killed", validation=Late(grade, after), progress=killed_at(208))  # while 200 is judged
+    assert train(tmp_path / "killed", validation=Late(grade, after))[1] == waited
+
+
 def test_a_finished_run_publishes_the_same_bytes_again(tmp_path):
-    assert train(tmp_path, validate=grade)[1] == train(tmp_path, validate=grade)[1]
+    assert train(tmp_path, validation=AtOnce(grade))[1] == train(tmp_path, validation=AtOnce(grade))[1]
 
 
 def test_without_saved_states_a_killed_run_goes_on_with_fresh_episodes(tmp_path):
@@ -140,17 +166,20 @@ def test_the_best_on_validation_is_published_of_equals_the_latest(tmp_path):
         seen.append(policy.weights["weight2"].copy())
         return next(successes)
 
-    policy, files = train(tmp_path, validate=validate)
+    policy, files = train(tmp_path, validation=AtOnce(validate))
     np.testing.assert_array_equal(policy.weights["weight2"], seen[3])
     assert json.loads(files["config.json"])["selected"] == {"transitions": 300, "validation_success": 0.8}
     np.testing.assert_array_equal(load_residual(tmp_path / "out", TOY_TASK).weights["weight2"], seen[3])
 
 
-def test_it_stops_at_two_good_validations_in_a_row(tmp_path):
-    successes = iter([1.0, 0.95, 0.5, 0.95, 0.97])
+@pytest.mark.parametrize("after", [0, 3, 1000])
+def test_it_stops_at_two_good_validations_in_a_row_whenever_they_are_known(tmp_path, after):
+    successes = iter([0.96, 0.95, 0.5, 0.95, 0.97, 0.99, 1.0])
     config = ResidualConfig(**vars(SMALL) | {"stop_at_success": 0.95, "total_transitions": 1000})
-    _, files = train(tmp_path, config, validate=lambda policy: next(successes))
+    _, files = train(tmp_path, config, validation=Late(lambda policy: next(successes), after))
     assert [p["transitions"] for p in json.loads(files["curve.json"])["points"]] == [0, 100, 200, 300, 400]
+    _, whole = train(tmp_path / "400", ResidualConfig(**vars(config) | {"total_transitions": 400}))
+    assert files["actor.safetensors"] == whole["actor.safetensors"], "what was learnt meanwhile is not published"
 
 
 def test_the_curve_holds_no_times(tmp_path):
@@ -169,7 +198,7 @@ def test_it_learns_the_toy(tmp_path):
         total_transitions=24_000, validation_every=1_000, stop_at_success=0.95, batch=128, actor_hidden=64,
         critic_hidden=64, critic_warmup=400, exploration_std=(0.2, 0.1, 0.6), actor_averaging=0.01,
     )  # fmt: skip
-    policy, _ = train(tmp_path, config, validate=success_rate)
+    policy, _ = train(tmp_path, config, validation=AtOnce(success_rate))
     base = success_rate(None, 200, 2_000_000)
     assert base < 0.4 < 0.9 < success_rate(policy, 200, 2_000_000)
 
