@@ -10,7 +10,7 @@ from flows.approve import approved_sessions
 from tasks.graph import Selection
 from tasks.run_graph import run_stages
 
-STAGES = ("rollout",)
+STAGES = ("rollout", "rollout_base")
 
 
 @flow(name="rollout", persist_result=False)

@@ -81,9 +81,9 @@ class Layout:
         """An append-only folder of episodes that an operator approved in `cell`; no stage writes it."""
         return DATA / "sessions" / cell / self.tabletop_task / session
 
-    @property
-    def rollout_report(self) -> Path:
-        return DATA / "metrics" / self.round / "rollout" / f"{self.tabletop_task}.json"
+    def rollout_report(self, policy: str) -> Path:
+        stage = {"corrected": "rollout", "base": "rollout_base"}[policy]
+        return DATA / "metrics" / self.round / stage / f"{self.tabletop_task}.json"
 
     def training_set(self, name: str) -> Path:
         """LeRobotDataset for retraining: `retrained` or `base_rollouts`; the third arm trains on `dataset("real")`."""

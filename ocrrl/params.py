@@ -28,6 +28,7 @@ CONFIGS = {
     "train_residual": "ocrrl.residual.residual_config:ResidualConfig",
     "evaluate": "ocrrl.rollouts.evaluate:EvaluateConfig",
     "rollout": "ocrrl.rollouts.rollout:RolloutConfig",
+    "rollout_base": "ocrrl.rollouts.rollout:RolloutConfig",
     "training_set": "ocrrl.datasets.training_set:TrainingSetConfig",
     "retrain": "ocrrl.policies.finetune:FinetuneConfig",
     "evaluate_retrained": "ocrrl.rollouts.evaluate_retrained:EvaluateRetrainedConfig",

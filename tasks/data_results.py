@@ -106,7 +106,7 @@ def replayed(report: Json) -> Results:
 
 
 def rolled_out(report: Json) -> Results:
-    """Of `rollout`: attempts and successes of both arms."""
+    """Of `rollout` or `rollout_base`: attempts and successes."""
     rows, cells = [], []
     for policy, name in POLICIES.items():
         if arm := report.get(policy):
@@ -128,7 +128,8 @@ def rolled_out(report: Json) -> Results:
         "; ".join(f"{row[3]} of {row[2]} attempts succeeded with {row[0]}" for row in rows) or "no rollouts",
         paragraphs(
             table(header, rows, 2),
-            f"Residual of seed {report.get('residual_seed', 0)}. Only successful episodes are kept.",
+            f"Residual of seed {report['residual_seed']}." if "residual_seed" in report else None,
+            "Only successful episodes are kept.",
             no_robot(cells),
         ),
     )

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 EPISODE_FOLDERS = ("data/episodes", "data/rollouts", "data/sessions")
-EPISODE_STAGES = ("record", "rollout")
+EPISODE_STAGES = ("record", "rollout", "rollout_base")
 READS_EPISODES = "ingest"  # its dependencies are the folders that `tabletop_tasks` names, wherever they lie
 
 

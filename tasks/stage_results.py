@@ -135,6 +135,7 @@ READERS: dict[str, Callable[[Stage, Path], Results]] = {
     "train_residual": _train_residual,
     "evaluate": _evaluate,
     "rollout": partial(_from_metrics, data_results.rolled_out),
+    "rollout_base": partial(_from_metrics, data_results.rolled_out),
     "training_set": _training_set,
     "retrain": _training,
     "evaluate_retrained": partial(_from_metrics, evaluation_results.retrained),
@@ -154,6 +155,7 @@ PICTURES = {
     "replay": ("", "The first replay, as the simulator draws it"),
     "replay_rollouts": ("", "The first replayed rollout, as the simulator draws it"),
     "rollout": ("*.h5", "The first rollout of base + residual"),
+    "rollout_base": ("*.h5", "The first rollout of the base alone"),
     "evaluate": ("[!s]*.npz", "One held-out initial state, chosen to show a difference"),
 }
 

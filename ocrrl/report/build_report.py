@@ -223,7 +223,11 @@ def _harm(measured: Measured) -> str:
 
 
 def _data(measured: Measured) -> str:
-    parts = {"ingest report": measured.ingest, "replay report": measured.replay, "rollout report": measured.rollouts}
+    parts = {
+        "ingest report": measured.ingest,
+        "replay report": measured.replay,
+        "rollout report": measured.rollouts or None,
+    }
     body = "".join(page.missing(name) for name, content in parts.items() if content is None)
     for title, table in (
         ("", tables.data_table(measured)),

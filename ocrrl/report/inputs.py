@@ -15,6 +15,7 @@ from ocrrl.report.json_reader import Json, JsonReader
 
 TWINS = ("twin", "wire_twin", "rehearsal")
 NOT_A_CELL = ("tabletop_task", "round", "residual_seed")
+ROLLOUTS = {"corrected": "rollouts of base + residual", "base": "rollouts of the base (control)"}
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class ReportInputs:
     retrained_evaluation: Path | None = None
     ingest_report: Path | None = None
     replay_report: Path | None = None
-    rollout_report: Path | None = None
+    rollout_reports: tuple[Path, ...] = ()
+    """Of base + residual, of the base alone."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ class Measured(EvaluatedTask):
 
     retrained: Json | None
     ingest: Json | None
-    rollouts: Json | None
+    rollouts: Json
+    """What was collected, by policy, those of `ROLLOUTS`."""
     missing: list[str]
 
     @property
@@ -123,7 +126,12 @@ def read_inputs(inputs: ReportInputs) -> Measured:
         **vars(evaluated),
         retrained=reader.read("evaluation of the retrained VLA", inputs.retrained_evaluation),
         ingest=reader.read("ingest report", inputs.ingest_report),
-        rollouts=reader.read("rollout report", inputs.rollout_report),
+        rollouts={
+            policy: content[policy]
+            for _, content in reader.read_all("rollout report", inputs.rollout_reports)
+            for policy in ROLLOUTS
+            if policy in content
+        },
         missing=reader.missing,
     )
 

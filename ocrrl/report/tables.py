@@ -2,7 +2,7 @@
 
 from statistics import median
 
-from ocrrl.report.inputs import EvaluatedTask, Measured, cell_label, cells_of
+from ocrrl.report.inputs import ROLLOUTS, EvaluatedTask, Measured, cell_label, cells_of
 from ocrrl.report.paper_results import TABLE_1
 from ocrrl.report.table import Table
 from ocrrl.report.values import (
@@ -88,8 +88,8 @@ def data_table(measured: Measured) -> Table:
         counts = measured.replay["counts"]
         notes = f"{counts['successes']} of {counts['replayed']} replays succeeded"
         rows.append(("replay in simulation", notes, str(counts["kept"]), str(counts["dropped"])))
-    for policy, label in (("corrected", "rollouts of base + residual"), ("base", "rollouts of the base (control)")):
-        summary = (measured.rollouts or {}).get(policy)
+    for policy, label in ROLLOUTS.items():
+        summary = measured.rollouts.get(policy)
         if summary:
             attempts = summary["attempts"]
             notes = f"{attempts['successes']} of {attempts['episodes']} attempts succeeded, cell: {summary['cell']}"

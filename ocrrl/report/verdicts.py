@@ -108,8 +108,8 @@ def shortfalls(measured: Measured) -> list[str]:
             found.append(
                 f"The residual spoiled {harmed} of {entry['base']['episodes']} initial states in {cell_label(cell)}."
             )
-    for policy, summary in (measured.rollouts or {}).items():
-        if isinstance(summary, dict) and summary["recorded"] < summary["wanted"]:
+    for policy, summary in measured.rollouts.items():
+        if summary["recorded"] < summary["wanted"]:
             found.append(
                 f"Only {summary['recorded']} of the {summary['wanted']} wanted {policy} rollouts succeeded within "
                 f"{summary['attempts']['episodes']} attempts; both retraining arms were given no more than that."

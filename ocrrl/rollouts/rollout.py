@@ -123,11 +123,12 @@ def _run_successes_twice(
 
 
 def rollout_metrics(
-    tabletop_task: str, round_number: int, residual_seed: int, summaries: Mapping[str, RolloutSummary]
+    tabletop_task: str, round_number: int, residual_seed: int | None, policy: str, summary: RolloutSummary
 ) -> dict[str, Any]:
-    """The metrics file of the stage; `summaries` by policy, `corrected` (base + residual) and `base`."""
-    identity = {"tabletop_task": tabletop_task, "round": round_number, "residual_seed": residual_seed}
-    return identity | {policy: asdict(summary) for policy, summary in summaries.items()}
+    """The metrics file of one policy, `corrected` (base + residual) or `base`, which has no residual seed."""
+    identity = {"tabletop_task": tabletop_task, "round": round_number}
+    seed = {} if residual_seed is None else {"residual_seed": residual_seed}
+    return identity | seed | {policy: asdict(summary)}
 
 
 def _finished_attempts(work: Path, seeds: list[int]) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
         retrained_evaluation=layout.retrained_evaluation,
         ingest_report=layout.ingest_report,
         replay_report=layout.replay_report,
-        rollout_report=layout.rollout_report,
+        rollout_reports=(layout.rollout_report("corrected"), layout.rollout_report("base")),
     )
     build_report(inputs, work)
     files.publish(work, layout.report)

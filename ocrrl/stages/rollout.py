@@ -1,57 +1,54 @@
-"""`rollout`: successful episodes of the real VLA in the twin cell, corrected by the residual and, as a control, not."""
+"""`rollout`: successful episodes of the real VLA in the twin cell, corrected by the residual."""
 
 import argparse
-from pathlib import Path
 
 from ocrrl import files
+from ocrrl.interface.protocols import Residual
 from ocrrl.interface.seeds import initial_state_seeds
-from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
+from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
 from ocrrl.params import Params
-from ocrrl.rollouts.rollout import RolloutConfig, RolloutSummary, collect_rollouts, rollout_metrics
-from ocrrl.stages.processes import side_by_side
+from ocrrl.rollouts.rollout import RolloutConfig, collect_rollouts, rollout_metrics
 from ocrrl.stages.versions import package_versions
 from ocrrl.worlds import make_twin
 
-POLICIES = ("corrected", "base")
-
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
-    config = params.config("rollout", task.slug)
-    inputs = files.fingerprint(files.code_fingerprint(), config, layout.vla("real"), layout.residual(ROLLED_OUT_SEED))
-    work = layout.work(f"rollout-{inputs}")
-    results = side_by_side(collect, [(task.slug, layout, policy, config, work) for policy in POLICIES])
-    summaries: dict[str, RolloutSummary] = dict(zip(POLICIES, results, strict=True))
-    # Both at the end: DVC deletes a stage's outputs before it runs it again, also those that were finished.
-    for policy in POLICIES:
-        files.publish(work / policy, layout.rollouts(policy))
-    files.write_json(layout.rollout_report, rollout_metrics(task.slug, layout.round_number, ROLLED_OUT_SEED, summaries))
-    for policy, summary in summaries.items():
-        attempts = summary.attempts
-        print(
-            f"{policy}: {summary.recorded} episodes recorded, {attempts['successes']} of {attempts['episodes']} succeeded"
-        )
-
-
-def collect(slug: str, layout: Layout, policy: str, config: RolloutConfig, work: Path) -> RolloutSummary:
-    """The episodes of one policy, into `work/<policy>`; an interrupted collection goes on where it was."""
-    from ocrrl.policies.checkpoint import load_vla
-    from ocrrl.policies.chunked_policy import ChunkedPolicy
     from ocrrl.residual.residual_policy import load_residual
 
-    task, cell = tabletop_task(slug), make_twin(slug, config.num_envs)
-    unfinished = work / f"{policy}-unfinished"
-    if (work / policy).is_dir():
-        files.publish(work / policy, unfinished)
-    residual = load_residual(layout.residual(ROLLED_OUT_SEED), task) if policy == "corrected" else None
-    return collect_rollouts(
+    config, path = params.config("rollout", task.slug), layout.residual(ROLLED_OUT_SEED)
+    inputs = files.fingerprint(files.code_fingerprint(), config, layout.vla("real"), path)
+    collect(task, layout, config, "corrected", load_residual(path, task), inputs)
+
+
+def collect(
+    task: TabletopTask, layout: Layout, config: RolloutConfig, policy: str, residual: Residual | None, inputs: str
+) -> None:
+    """The episodes of one policy and their metrics; a collection of the same `inputs` that was killed goes on."""
+    from ocrrl.policies.checkpoint import load_vla
+    from ocrrl.policies.chunked_policy import ChunkedPolicy
+
+    cell, work = make_twin(task.slug, config.num_envs), layout.work(f"rollout-{policy}-{inputs}")
+    finished, unfinished = work / "finished", work / "unfinished"
+    if finished.is_dir():
+        files.publish(finished, unfinished)
+    summary = collect_rollouts(
         cell,
         ChunkedPolicy(load_vla(layout.vla("real"), config.device), task.instruction, config.num_envs),
         residual,
-        work / policy,
+        finished,
         initial_state_seeds("rollout", config.max_attempts),
         config,
         unfinished,
         calibration=cell.calibration(),
         versions=package_versions(),
+    )
+    seed = None if residual is None else ROLLED_OUT_SEED
+    metrics = rollout_metrics(task.slug, layout.round_number, seed, policy, summary)
+    files.write_json(layout.rollout_report(policy), metrics)
+    # The episodes last: DVC deletes a stage's outputs before it runs it again, also those that were finished.
+    files.publish(finished, layout.rollouts(policy))
+    attempts = summary.attempts
+    print(
+        f"{policy}: {summary.recorded} episodes recorded, {attempts['successes']} of {attempts['episodes']} succeeded"
     )

@@ -35,7 +35,8 @@ def write_synthetic_round(
     write_retrained_evaluation(folder / "retrained.json", "cube_lift", 0, [ArmsEvaluation("cube_lift", "twin", arms)])
     _write(folder / "ingest.json", _ingest())
     _write(folder / "replay.json", _replay())
-    _write(folder / "rollout.json", _rollouts())
+    for policy, report in _rollouts().items():
+        _write(folder / f"rollout_{policy}.json", report)
     return ReportInputs(
         tabletop_task="cube_lift",
         evaluations=tuple(folder / f"e{seed}.json" for seed in seeds),
@@ -44,7 +45,7 @@ def write_synthetic_round(
         retrained_evaluation=folder / "retrained.json",
         ingest_report=folder / "ingest.json",
         replay_report=folder / "replay.json",
-        rollout_report=folder / "rollout.json",
+        rollout_reports=(folder / "rollout_corrected.json", folder / "rollout_base.json"),
     )
 
 
@@ -190,10 +191,8 @@ def _rollouts() -> dict:
         }
         return {"cell": "twin", "wanted": wanted, "recorded": recorded, "attempts": attempts}
 
+    identity = {"tabletop_task": "cube_lift", "round": 0}
     return {
-        "tabletop_task": "cube_lift",
-        "round": 0,
-        "residual_seed": 0,
-        "corrected": summary(60, 60, 75, 66),
-        "base": summary(60, 52, 200, 52),
+        "corrected": identity | {"residual_seed": 0, "corrected": summary(60, 60, 75, 66)},
+        "base": identity | {"base": summary(60, 52, 200, 52)},
     }

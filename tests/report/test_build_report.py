@@ -64,7 +64,7 @@ def test_without_any_part_the_page_says_what_is_missing(tmp_path):
     "parts",
     [
         ("evaluations", "retrained_evaluation", "replay_report"),
-        ("evaluation_episodes", "residuals", "ingest_report", "rollout_report"),
+        ("evaluation_episodes", "residuals", "ingest_report", "rollout_reports"),
     ],
 )
 def test_files_that_are_not_there_are_named_and_the_rest_is_shown(inputs, tmp_path, parts):

@@ -116,9 +116,11 @@ def test_running_out_of_attempts_is_said_not_hidden(tmp_path):
     assert summary.recorded < summary.wanted == 20
     assert summary.attempts["episodes"] == len(SEEDS)
     assert len(episode_paths(tmp_path / "out")) == summary.recorded
-    metrics = rollout_metrics("cube_lift", 0, 0, {"base": summary})
-    assert metrics["base"]["recorded"] == summary.recorded
-    assert metrics["base"]["cell"] == "twin"
+    metrics = rollout_metrics("cube_lift", 0, 3, "corrected", summary)
+    assert metrics["residual_seed"] == 3
+    assert metrics["corrected"]["recorded"] == summary.recorded
+    assert metrics["corrected"]["cell"] == "twin"
+    assert set(rollout_metrics("cube_lift", 0, None, "base", summary)) == {"tabletop_task", "round", "base"}
 
 
 def test_config_names_what_is_out_of_range():

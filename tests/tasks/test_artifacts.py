@@ -194,12 +194,14 @@ def test_a_replay_shows_errors_beside_their_thresholds():
     assert ["slip of the object in the gripper", "1", "1.0 mm", "1.0 mm", "20.0 mm"] in rows
 
 
-def test_rollouts_show_both_policies():
+def test_rollouts_show_their_policy():
     arm = {"attempts": SUCCESSES, "cell": "twin", "recorded": 13, "wanted": 60}
-    found = data_results.rolled_out({"corrected": arm, "base": arm, "residual_seed": 0})
-    rows = rows_of(found.body)[2:]
-    assert [row[0] for row in rows] == ["base + residual", "base alone"]
-    assert rows[0][1:] == ["twin (simulated, no robot)", "100", "13", "13%", "8 to 21%", "13 of 60"]
+    corrected = data_results.rolled_out({"corrected": arm, "residual_seed": 3})
+    base = data_results.rolled_out({"base": arm})
+    counted = ["twin (simulated, no robot)", "100", "13", "13%", "8 to 21%", "13 of 60"]
+    assert rows_of(corrected.body)[2:] == [["base + residual", *counted]]
+    assert rows_of(base.body)[2:] == [["base alone", *counted]]
+    assert "Residual of seed 3." in corrected.body and "seed" not in base.body
 
 
 def test_a_training_set_is_counted_by_kind_and_cell():

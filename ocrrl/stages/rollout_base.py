@@ -1,0 +1,15 @@
+"""`rollout_base`: successful episodes of the real VLA alone in the twin cell, the control arm's; no residual is waited for."""
+
+import argparse
+
+from ocrrl import files
+from ocrrl.interface.tabletop_tasks import TabletopTask
+from ocrrl.layout import Layout
+from ocrrl.params import Params
+from ocrrl.stages.rollout import collect
+
+
+def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
+    config = params.config("rollout_base", task.slug)
+    inputs = files.fingerprint(files.code_fingerprint(), config, layout.vla("real"))
+    collect(task, layout, config, "base", None, inputs)
