@@ -3,7 +3,8 @@
 import os
 import sys
 
-# Read when mujoco and Mesa are first loaded: off-screen rendering, and one software-rendering thread a process.
+# Read when mujoco and Mesa are first loaded: off-screen rendering, in software by the thread that asks for a picture; with a
+# thread of its own (1) it is waited for, up to four times as long where every core is busy.
 if sys.platform == "linux":
     os.environ.setdefault("MUJOCO_GL", "egl")
-os.environ.setdefault("LP_NUM_THREADS", "1")
+os.environ.setdefault("LP_NUM_THREADS", "0")

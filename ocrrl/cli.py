@@ -40,8 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         _run_the_code_that_lies_here()
     options = _parser().parse_args(arguments)
-    for variable in ("OMP_NUM_THREADS", "LP_NUM_THREADS"):
-        os.environ.setdefault(variable, "1")  # read when numpy, torch and Mesa are loaded, which is later
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when numpy and torch are loaded, which is later
     try:
         code = _run(options)
         sys.stdout.flush()

@@ -89,7 +89,6 @@ def environment(variables: dict[str, str]) -> dict[str, str]:
     ours = {
         "PATH": path if programs in path.split(os.pathsep) else f"{programs}{os.pathsep}{path}",
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
-        "LP_NUM_THREADS": os.environ.get("LP_NUM_THREADS", "1"),
         "PYTHONUNBUFFERED": "1",
         "DVC_NO_ANALYTICS": "1",
     }

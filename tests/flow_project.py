@@ -40,7 +40,6 @@ class FlowProject:
             "PREFECT_HOME": str(self.home),
             "PREFECT_API_URL": self.url,
             "OMP_NUM_THREADS": "1",
-            "LP_NUM_THREADS": "1",
             "HF_HUB_OFFLINE": "1",
         }
         return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | ours

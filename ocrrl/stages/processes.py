@@ -25,7 +25,8 @@ def side_by_side[T](function: Callable[..., T], calls: Sequence[tuple[Any, ...]]
 class Beside[**P, T]:
     """A function in a process of its own, called while the caller goes on: `start`, then `result`, one call at a time.
 
-    The function can be pickled. The process ends with the `with` block, or with its caller, however that ends.
+    The function can be pickled. Where cores are short, the caller goes first. The process ends with the `with` block, or with
+    its caller, however that ends.
     """
 
     def __init__(self, function: Callable[P, T]) -> None:
@@ -66,6 +67,7 @@ class Beside[**P, T]:
 
 def _answer(connection: Connection, function: Callable[..., Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the caller, who ends this process
+    os.nice(10)
     _one_thread()
     while True:
         try:
