@@ -34,7 +34,7 @@ def test_one_command_runs_every_stage_to_a_report(project):
     assert set(retrained["tabletop_tasks"]["cube_lift"]["twin"]) == {
         *("before", "retrained", "demonstrations_only", "base_rollouts", "differences")
     }
-    assert len(locked_outputs(project)) == 12
+    assert len(locked_outputs(project)) == 13
 
 
 def test_with_nothing_changed_no_stage_runs_again(project):
