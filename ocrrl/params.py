@@ -122,7 +122,10 @@ class Params:
         entries = self._sections.get(section)
         if not isinstance(entries, dict) or tabletop_task not in entries:
             known = ", ".join(entries) if isinstance(entries, dict) else "nothing"
-            raise ParamsError(f"{self._source}: {section} must hold {tabletop_task}, got {known}")
+            raise ParamsError(
+                f"{self._source}: {section} must hold {tabletop_task}, got {known}; `ocrrl params --preset default` writes every "
+                "parameter"
+            )
         return entries[tabletop_task]
 
 

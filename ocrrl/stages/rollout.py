@@ -18,16 +18,15 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
 
     config, path = params.config("rollout", task.slug), layout.residual(ROLLED_OUT_SEED)
     inputs = files.fingerprint(files.code_fingerprint(), config, layout.vla("real"), path)
-    collect(task, layout, config, "corrected", load_residual(path, task), inputs)
+    collect(task, layout, config, load_residual(path, task), inputs)
 
 
-def collect(
-    task: TabletopTask, layout: Layout, config: RolloutConfig, policy: str, residual: Residual | None, inputs: str
-) -> None:
-    """The episodes of one policy and their metrics; a collection of the same `inputs` that was killed goes on."""
+def collect(task: TabletopTask, layout: Layout, config: RolloutConfig, residual: Residual | None, inputs: str) -> None:
+    """Episodes with or without a residual, and their metrics; a collection of the same `inputs` that was killed goes on."""
     from ocrrl.policies.checkpoint import load_vla
     from ocrrl.policies.chunked_policy import ChunkedPolicy
 
+    policy, seed = ("base", None) if residual is None else ("corrected", ROLLED_OUT_SEED)
     cell, work = make_twin(task.slug, config.num_envs), layout.work(f"rollout-{policy}-{inputs}")
     finished, unfinished = work / "finished", work / "unfinished"
     if finished.is_dir():
@@ -43,7 +42,6 @@ def collect(
         calibration=cell.calibration(),
         versions=package_versions(),
     )
-    seed = None if residual is None else ROLLED_OUT_SEED
     metrics = rollout_metrics(task.slug, layout.round_number, seed, policy, summary)
     files.write_json(layout.rollout_report(policy), metrics)
     # The episodes last: DVC deletes a stage's outputs before it runs it again, also those that were finished.

@@ -12,4 +12,4 @@ from ocrrl.stages.rollout import collect
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
     config = params.config("rollout_base", task.slug)
     inputs = files.fingerprint(files.code_fingerprint(), config, layout.vla("real"))
-    collect(task, layout, config, "base", None, inputs)
+    collect(task, layout, config, None, inputs)
