@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ocrrl.datasets.episode import Episode
+from ocrrl.datasets.picture_fit import PictureFit
 from ocrrl.interface.actions import ACTION_HIGH, ACTION_LOW, CONTROL_HZ, MAX_ROTATION_STEP, MAX_TRANSLATION_STEP
 from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS, TabletopTask, tabletop_task
 
@@ -48,6 +49,14 @@ class EpisodeRequirements:
     image_shapes: dict[str, tuple[int, int, int]] | None = None
     """(H, W, 3) by camera, as in the dataset that it joins."""
     cells: tuple[str, ...] | None = None
+    pictures: PictureFit | None = None
+    """The cameras to take, and the size that their pictures are brought to as they are read; None takes them as recorded."""
+    split: str = ""
+    """Of a dataset that names splits (robomimic's masks, LeRobot's `splits`), the one to take; empty takes every episode."""
+    still_cameras: tuple[str, ...] = ()
+    """Cameras that may show the same picture throughout, or black."""
+    max_bytes: int = 2 * 10**9
+    """That one episode's arrays may take, decoded, pictures at the size that they are brought to."""
 
 
 def check_episode(episode: Episode, expected: EpisodeRequirements) -> None:

@@ -15,11 +15,11 @@ from ocrrl import files
 from ocrrl.datasets.episode import Episode
 from ocrrl.datasets.episode_checks import EpisodeRejected, EpisodeRequirements
 from ocrrl.datasets.episode_store import episode_paths, read_episode, write_episode
-from ocrrl.datasets.lerobot_format import LeRobotMapping, lerobot_episodes
+from ocrrl.datasets.foreign.lerobot_format import LeRobotMapping, lerobot_episodes
+from ocrrl.datasets.foreign.robomimic_format import RobomimicMapping, robomimic_episodes
+from ocrrl.datasets.foreign.source_episode import Reading, SourceEpisode
 from ocrrl.datasets.lerobot_writer import image_shapes, write_lerobot_dataset
-from ocrrl.datasets.robomimic_format import RobomimicMapping, robomimic_episodes
 from ocrrl.datasets.sidecar import SidecarEpisode, describe_source
-from ocrrl.datasets.source_episode import SourceEpisode
 from ocrrl.datasets.validation import read_valid_episode
 from ocrrl.interface.tabletop_tasks import TabletopTask
 
@@ -103,7 +103,7 @@ def ingest(
             expected = replace(expected, cells=config.cells)
         for recording in _recordings(folder, tabletop_task, config):
             try:
-                episode = recording.load(expected)
+                episode = recording.load(expected).episode
             except EpisodeRejected as refused:
                 rejected[recording.origin] = refused.reason
                 continue
@@ -159,7 +159,11 @@ def _recordings(folder: Path, tabletop_task: TabletopTask, config: IngestConfig)
     else:
         for path in episode_paths(folder):
             name = path.relative_to(folder).as_posix()
-            yield SourceEpisode(name, name, path, partial(read_valid_episode, path, folder))
+            yield SourceEpisode(name, name, path, partial(_read_own, path, folder))
+
+
+def _read_own(path: Path, folder: Path, expected: EpisodeRequirements) -> Reading:
+    return Reading(read_valid_episode(path, folder, expected))
 
 
 def sha256_of(path: Path) -> str:

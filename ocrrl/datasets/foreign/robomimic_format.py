@@ -14,10 +14,10 @@ import numpy as np
 from ocrrl.datasets.episode import Episode, EpisodeAttributes
 from ocrrl.datasets.episode_checks import EpisodeRejected, EpisodeRequirements, check_episode
 from ocrrl.datasets.episode_store import episode_paths
-from ocrrl.datasets.field_selection import Selection, check_selection, select
-from ocrrl.datasets.foreign_rows import ACTION_SOURCES, ForeignRows, check_pose, episode_from_rows, from_mapping
+from ocrrl.datasets.foreign.field_selection import Selection, check_selection, select
+from ocrrl.datasets.foreign.foreign_rows import ACTION_SOURCES, ForeignRows, check_pose, episode_from_rows, from_mapping
+from ocrrl.datasets.foreign.source_episode import Reading, SourceEpisode, refused
 from ocrrl.datasets.hdf5_access import array_at, group_at, open_hdf5
-from ocrrl.datasets.source_episode import SourceEpisode, refused
 from ocrrl.datasets.validation import CAMERA_NAME, check_location
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import CONTROL_HZ
@@ -106,12 +106,12 @@ def robomimic_episodes(folder: Path, task: TabletopTask, mapping: RobomimicMappi
 
 def _loader(
     path: Path, demo: str, task: TabletopTask, mapping: RobomimicMapping
-) -> Callable[[EpisodeRequirements], Episode]:
-    def load(expected: EpisodeRequirements) -> Episode:
+) -> Callable[[EpisodeRequirements], Reading]:
+    def load(expected: EpisodeRequirements) -> Reading:
         with open_hdf5(path) as file:
             episode = _read_demo(group_at(file, f"data/{demo}"), task, mapping)
         check_episode(episode, expected)
-        return episode
+        return Reading(episode)
 
     return load
 

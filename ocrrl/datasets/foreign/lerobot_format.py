@@ -14,9 +14,9 @@ import numpy as np
 from ocrrl.datasets.decoded_frames import DecodedDataset, count_episodes, decode_dataset
 from ocrrl.datasets.episode import Episode, EpisodeAttributes
 from ocrrl.datasets.episode_checks import EpisodeRejected, EpisodeRequirements, check_episode
-from ocrrl.datasets.field_selection import Selection, check_selection, select
-from ocrrl.datasets.foreign_rows import ACTION_SOURCES, ForeignRows, episode_from_rows, from_mapping
-from ocrrl.datasets.source_episode import SourceEpisode, refused
+from ocrrl.datasets.foreign.field_selection import Selection, check_selection, select
+from ocrrl.datasets.foreign.foreign_rows import ACTION_SOURCES, ForeignRows, episode_from_rows, from_mapping
+from ocrrl.datasets.foreign.source_episode import Reading, SourceEpisode, refused
 from ocrrl.datasets.validation import CAMERA_NAME, check_location
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import CONTROL_HZ
@@ -109,14 +109,14 @@ def lerobot_episodes(folder: Path, task: TabletopTask, mapping: LeRobotMapping) 
 
 def _load(
     root: Path, number: int, task: TabletopTask, mapping: LeRobotMapping, expected: EpisodeRequirements
-) -> Episode:
+) -> Reading:
     with _named_faults():
         dataset = decode_dataset(root, [number])
     if mapping.actions == "deltas" and dataset.fps != CONTROL_HZ:
         raise EpisodeRejected("fps", f"{CONTROL_HZ} for actions: deltas (or use from_poses)", f"{dataset.fps:g}")
     episode = _to_episode(dataset, task, mapping)
     check_episode(episode, expected)
-    return episode
+    return Reading(episode)
 
 
 @contextmanager
