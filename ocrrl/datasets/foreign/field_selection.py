@@ -24,6 +24,11 @@ def check_selection(name: str, selection: object) -> None:
         raise ValueError(f"{name} must be key, key[0:3], key[x,y] or a list of those, got {selection!r}")
 
 
+def key_of(part: str) -> str:
+    """The key of one part of a selection: `key` of `key[0:3]`."""
+    return part.split("[", 1)[0]
+
+
 def select(
     field: str,
     selection: Selection,
