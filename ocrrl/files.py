@@ -48,7 +48,7 @@ def publish(work: Path, out: Path) -> None:
         _beside(out, "copying").rename(incoming)
     settle(out)
     if os.path.lexists(work):
-        _remove(work)
+        remove(work)
 
 
 def settle(out: Path) -> None:
@@ -64,7 +64,7 @@ def settle(out: Path) -> None:
     elif os.path.lexists(replaced) and not os.path.lexists(out):
         replaced.rename(out)
     _discard(replaced, removed)
-    _remove(copying)
+    remove(copying)
 
 
 def _beside(out: Path, what: str) -> Path:
@@ -72,9 +72,8 @@ def _beside(out: Path, what: str) -> Path:
 
 
 def _copy(work: Path, copying: Path) -> None:
+    require_room(copying.parent, size_of(work), f"the copy of {work} beside what it replaces")
     parts = [Path(), *(part.relative_to(work) for part in sorted(work.rglob("*")))] if work.is_dir() else [Path()]
-    size = sum((work / part).lstat().st_size for part in parts)
-    require_room(copying.parent, size, f"the copy of {work} beside what it replaces")
     try:
         for part in parts:
             if (work / part).is_dir() and not (work / part).is_symlink():
@@ -83,7 +82,7 @@ def _copy(work: Path, copying: Path) -> None:
                 shutil.copy2(work / part, copying / part, follow_symlinks=False)
         _sync(copying)
     except BaseException:
-        _remove(copying)
+        remove(copying)
         raise
 
 
@@ -101,17 +100,25 @@ def _sync(path: Path) -> None:
 
 def _discard(replaced: Path, removed: Path) -> None:
     """Remove `replaced`; under another name first, so that a part of it is never taken for the whole."""
-    _remove(removed)
+    remove(removed)
     if os.path.lexists(replaced):
         replaced.rename(removed)
-        _remove(removed)
+        remove(removed)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def size_of(path: Path) -> int:
+    """Bytes of the file `path`, or of all that is in the folder; 0 where there is none."""
+    if not os.path.lexists(path):
+        return 0
+    inside = path.rglob("*") if path.is_dir() and not path.is_symlink() else ()
+    return sum(part.lstat().st_size for part in (path, *inside))
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Whether `error` says that a disk, or a user's share of one, is full: whichever library found it, in its own words."""
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT))
 
 
 def require_room(folder: Path, needed: int, purpose: str) -> None:
@@ -124,9 +131,17 @@ def require_room(folder: Path, needed: int, purpose: str) -> None:
         raise OSError(errno.ENOSPC, f"{purpose} needs {needed / 1e6:.0f} MB on the disk of {folder}, {got}")
 
 
+def remove(path: Path) -> None:
+    """Remove the file, link or folder `path`, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def fresh_folder(folder: Path) -> Path:
     """`folder`, empty, whatever it held before."""
-    _remove(folder)
+    remove(folder)
     folder.mkdir(parents=True)
     return folder
 

@@ -76,7 +76,7 @@ def recorded_run(options: Mapping[str, Any], label: str, root: Path = Path()) ->
     never makes a stage fail.
     """
     started, wall, cpu = datetime.now(UTC), time.perf_counter(), _cpu_seconds()
-    stage = _stage(options, label, root)
+    stage = stage_that_runs(options, label, root)
     head = git(root, "rev-parse", "HEAD")
     changed = None if head is None else git(root, "diff", "--name-only", "--relative", "-z", "HEAD", "--", *_WATCHED)
     run, outcome = Run(), FINISHED
@@ -143,7 +143,8 @@ def timings_table(root: Path = Path()) -> str:
     return "\n".join([*lines, f"{'all':<40}{wall:>10.1f}{cpu:>10.1f}"])
 
 
-def _stage(options: Mapping[str, Any], label: str, root: Path) -> PipelineStage:
+def stage_that_runs(options: Mapping[str, Any], label: str, root: Path = Path()) -> PipelineStage:
+    """The stage of dvc.yaml that the command line `options` name; where there is none, one without paths called `label`."""
     try:
         stages = pipeline_stages(Revision(root).read)
     except (ValueError, KeyError, TypeError, AttributeError, OSError):

@@ -16,9 +16,9 @@ import numpy as np
 
 from ocrrl.datasets.episode import EpisodeAttributes
 from ocrrl.datasets.episode_store import EpisodeWriter
+from ocrrl.file_lock import locked
 from ocrrl.interface.observations import Observation
 from ocrrl.robot.cell_operator import EndedByOperator
-from ocrrl.robot.file_lock import locked
 from ocrrl.robot.guarded_cell import RobotCell
 from ocrrl.robot.teleoperation.device import DeviceReading, Event, TeleoperationDevice
 from ocrrl.robot.teleoperation.operator import Label, Operator
