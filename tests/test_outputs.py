@@ -26,11 +26,9 @@ OUT = Path("data/models/round0/vla_sim")
 
 def test_a_file_where_the_folder_should_be_is_named(folder):
     Path("data").write_text("")
-    with pytest.raises(
-        RuntimeError, match=r"finetune writes to data/models/round0 when .* got: Not a directory; mount"
-    ):
-        with prepared("finetune", [OUT]):
-            raise AssertionError("nothing may begin")
+    told = r"finetune writes to data/models/round0 when .* got: Not a directory; mount"
+    with pytest.raises(RuntimeError, match=told), prepared("finetune", [OUT]):
+        raise AssertionError("nothing may begin")
 
 
 READ_ONLY = """
@@ -82,8 +80,10 @@ def test_the_new_one_must_fit_beside_the_old_one(monkeypatch):
 def test_what_a_kill_left_is_put_right_first_and_what_an_error_left_is_removed():
     old = OUT.with_name(f".{OUT.name}.replaced")
     old.mkdir(parents=True)
-    with pytest.raises(ValueError, match="broken"), prepared("finetune", [OUT]):
-        assert OUT.is_dir() and not old.exists()
+    read = Path("data/datasets/round0")
+    read.with_name(".round0.incoming").mkdir(parents=True)
+    with pytest.raises(ValueError, match="broken"), prepared("finetune", [OUT], reads=[read]):
+        assert OUT.is_dir() and not old.exists() and read.is_dir()
         OUT.with_name(f".{OUT.name}.partial").mkdir()
         raise ValueError("broken")
     assert [path.name for path in OUT.parent.iterdir()] == [OUT.name]

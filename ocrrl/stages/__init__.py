@@ -17,8 +17,6 @@ from ocrrl.params import Params
 from ocrrl.stages.outputs import prepared
 from ocrrl.stages.running import files_reserved
 
-_CODE = "ocrrl"
-
 
 def run_stage(options: argparse.Namespace) -> int:
     """Run the stage that `options.command` names, or its session in the cell that `options.cell` names; the exit code."""
@@ -51,7 +49,11 @@ def _begun(options: argparse.Namespace, label: str) -> Iterator[Run]:
     """A stage that runs, alone with its files, which can be written; its run is recorded at the end."""
     reads, writes = _places(options, label)
     name = f"{label} of {options.round}"
-    with files_reserved(name, reads, writes), prepared(name, writes), recorded_run(vars(options), label) as recorded:
+    with (
+        files_reserved(name, reads, writes),
+        prepared(name, writes, reads),
+        recorded_run(vars(options), label) as recorded,
+    ):
         yield recorded
 
 
@@ -65,7 +67,7 @@ def _places(options: argparse.Namespace, label: str) -> tuple[list[Path], list[P
     def in_round(path: str) -> Path:
         return Path(*(options.round if part == declared else part for part in Path(path).parts))
 
-    data = [path for path in stage.deps if Path(path).parts[:1] != (_CODE,)]
+    data = [path for path in stage.deps if Path(path).parts[:1] != ("ocrrl",)]
     return [in_round(path) for path in data], [in_round(path) for path in stage.outs]
 
 

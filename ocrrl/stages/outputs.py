@@ -14,16 +14,16 @@ SPARE = 20_000_000
 
 
 @contextmanager
-def prepared(stage: str, outs: Sequence[Path]) -> Iterator[None]:
-    """For the body, `outs` can be written by `stage`, and nothing is left of a publishing that was broken off.
+def prepared(stage: str, outs: Sequence[Path], reads: Sequence[Path] = ()) -> Iterator[None]:
+    """For the body, `outs` can be written by `stage`, and no publishing to them or to what it `reads` is broken off.
 
     An error in the body removes what is half built beside them. RuntimeError where a folder cannot be written, OSError (ENOSPC)
     where the old ones leave no room for the new ones.
     """
     for folder in dict.fromkeys((WORK, *(out.parent for out in outs))):
         _require_writable(stage, folder)
-    for out in outs:
-        files.settle(out)
+    for place in (*reads, *outs):
+        files.settle(place)
     _require_room(stage, outs)
     try:
         yield

@@ -16,6 +16,7 @@ from ocrrl.datasets import hdf5_in_memory
 from ocrrl.datasets.episode_store import EpisodeWriter, read_episode, write_episode
 from ocrrl.datasets.hdf5_in_memory import Hdf5InMemory
 from tests.datasets.toy_episodes import random_episode
+from tests.full_disk import Full
 from tests.pipeline_copy import ROOT
 
 
@@ -53,20 +54,6 @@ def test_frames_that_are_on_disk_take_no_memory(tmp_path):
     held = os.fstat(ours._memory.fileno()).st_blocks * 512
     assert (tmp_path / "ours.h5").stat().st_size > 75e6 and held < 1e6
     ours.close()
-
-
-class Full:
-    """A disk that takes `room` bytes more, in place of `os.sendfile`."""
-
-    def __init__(self, room, code=errno.ENOSPC):
-        self.room, self._code, self._sendfile = room, code, os.sendfile
-
-    def __call__(self, out, source, offset, count):
-        if self.room <= 0:
-            raise OSError(self._code, os.strerror(self._code))
-        sent = self._sendfile(out, source, offset, min(count, self.room))
-        self.room -= sent
-        return sent
 
 
 def record(writer, steps, shape=(12, 16, 3)):
