@@ -34,6 +34,18 @@ def test_publishing_replaces_a_folder_whole(tmp_path):
     assert [path.name for path in out.iterdir()] == ["new"] and not work.exists()
 
 
+def test_a_file_that_does_not_fit_leaves_the_old_one_and_no_part(tmp_path, monkeypatch):
+    files.write_bytes(tmp_path / "a", b"old")
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        files.write_bytes(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
+
+
 FOLDER = {"a/model": "weights", "config.json": "{}"}
 
 

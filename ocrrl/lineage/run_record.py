@@ -4,6 +4,7 @@ It holds what no hash may depend on: when, where, with which libraries, from whi
 ran, and what it cost. Lineage finds the run that made an out by the out's path and hash. Users commit it beside dvc.lock.
 """
 
+import errno
 import json
 import os
 import platform
@@ -164,7 +165,10 @@ def _append(path: Path, record: RunRecord) -> None:
     # One write in append mode: lines of stages that end at the same time stay whole.
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        os.write(descriptor, line.encode())
+        written = os.write(descriptor, line.encode())
+        if written < len(line.encode()):  # a disk that is full takes a part
+            os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     finally:
         os.close(descriptor)
 
