@@ -5,11 +5,12 @@ Here libhdf5's file descriptor is that of a memory file (Linux, `memfd_create`),
 copies what is new to the disk; frames that are there are given back to memory. The bytes on disk are those that libhdf5
 would have written.
 
-A copy that fails spoils nothing: what lies beyond the end of the last flush is copied first, what is overwritten before
-that end comes last. The file on disk stays readable as of the last flush that succeeded.
+A copy that fails spoils nothing: room is reserved first, then what lies beyond the end of the last flush is copied, and what
+is overwritten before that end comes last. The file on disk stays readable as of the last flush that succeeded.
 """
 
 import ctypes
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -23,7 +24,8 @@ _PAGE = 4096
 _LARGE = 64 * 1024
 """Bytes of a chunk from which on it is copied as soon as it is there, and not at the next flush: 37 MB at once take 20 ms."""
 _PUNCH_HOLE = 0x02 | 0x01  # fallocate: FALLOC_FL_PUNCH_HOLE with FALLOC_FL_KEEP_SIZE
-_libc = ctypes.CDLL(None, use_errno=True)
+_fallocate = ctypes.CDLL(None, use_errno=True).fallocate
+_fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
 
 Extent = tuple[int, int]
 """First byte, and the one after the last."""
@@ -83,10 +85,18 @@ class Hdf5InMemory:
 
     def _commit(self) -> None:
         end = os.fstat(self._memory.fileno()).st_size
+        self._reserve(self._flushed, end)
         for first, last in (*self._written(self._flushed, end), *self._written(0, self._flushed)):
             self._copy(first, last)
         self._disk.truncate(end)
         self._flushed, self._seen, self._ahead = end, end, []
+
+    def _reserve(self, first: int, last: int) -> None:
+        """Have room on the disk, also for what libhdf5 may write there later: what is overwritten then needs none."""
+        if first < last and _fallocate(self._disk.fileno(), 0, first, last - first):
+            code = ctypes.get_errno()
+            if code in (errno.ENOSPC, errno.EDQUOT):  # file systems that cannot reserve are used as they are
+                raise OSError(code, os.strerror(code), str(self._path))
 
     def _written(self, start: int, end: int) -> Iterator[Extent]:
         """The parts of the memory file between `start` and `end` that hold something, in whole pages but at both ends."""
@@ -125,7 +135,7 @@ class Hdf5InMemory:
             first, last = -(-first // _PAGE) * _PAGE, last // _PAGE * _PAGE
             if first < last:
                 # A kernel that cannot do this keeps the memory until the file is closed.
-                _libc.fallocate(self._memory.fileno(), _PUNCH_HOLE, ctypes.c_long(first), ctypes.c_long(last - first))
+                _fallocate(self._memory.fileno(), _PUNCH_HOLE, first, last - first)
 
 
 def _joined(extents: list[Extent]) -> list[Extent]:

@@ -57,7 +57,7 @@ def _others() -> Iterator[dict]:
     """What runs, to one who holds the lock of the folder; the entries of those that were killed are removed."""
     for path in sorted(FOLDER.glob("*.json")):
         try:
-            file = path.open("r+")
+            file = path.open()
         except FileNotFoundError:  # it has ended meanwhile
             continue
         with file:
