@@ -56,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         message = str(error)
         if disk_is_full(error):
-            message = f"no space left on the disk ({error}): free some (`make gc`, docs/dvc.md), then run it again"
+            got = " ".join(message.split())  # h5py's and torch's have several lines
+            message = f"no space left on the disk ({got}): free some (`make gc`, docs/dvc.md), then run it again"
         elif isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO):
             message = f"{error}: this user must be able to read and write there; mend it, then run it again"
         elif not isinstance(error, ValueError | FileNotFoundError | RuntimeError):

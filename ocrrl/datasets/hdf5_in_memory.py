@@ -38,7 +38,14 @@ class Hdf5InMemory:
         self._path, self._flushed, self._seen = path, 0, 0
         self._ahead: list[Extent] = []  # copied since the last flush
         self._known: dict[str, int] = {}  # chunks of each dataset of frames that are on disk
-        self.file = h5py.File(path, "w", track_order=False)
+        try:
+            self.file = h5py.File(path, "w", track_order=False)
+        except OSError as error:
+            if error.errno is None:
+                raise
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
         self._disk = path.open("rb+", buffering=0)
         self._memory = os.fdopen(os.memfd_create(path.name), "rb+", buffering=0)
         self._memory.write(self._disk.read())  # the superblock
