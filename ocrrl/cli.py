@@ -51,13 +51,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `ocrrl lineage ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ValueError, FileNotFoundError, RuntimeError) as error:
-        print(f"ocrrl {options.command}: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        if error.errno != errno.ENOSPC and "No space left" not in str(error):
+    except Exception as error:
+        from ocrrl.files import disk_is_full
+
+        message = str(error)
+        if disk_is_full(error):
+            got = " ".join(message.split())  # h5py's and torch's have several lines
+            message = f"no space left on the disk ({got}): free some (`make gc`, docs/dvc.md), then run it again"
+        elif isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO):
+            message = f"{error}: this user must be able to read and write there; mend it, then run it again"
+        elif not isinstance(error, ValueError | FileNotFoundError | RuntimeError):
             raise
-        message = f"no space left on the disk ({error}): free some (`make gc`, docs/dvc.md), then run it again"
         print(f"ocrrl {options.command}: {message}", file=sys.stderr)
         return 1
 

@@ -213,7 +213,14 @@ def _folders(sections: Mapping[str, Any]) -> dict[str, str]:
 
 def _write(head: str, sections: dict[str, Any], path: Path) -> None:
     text = f"{head}\n" * bool(head) + yaml.safe_dump(sections, sort_keys=False, width=120)
-    path.write_text(text)
+    whole = path.resolve()  # a link stays one
+    partial = whole.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text)
+        partial.replace(whole)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def build(config: type, values: Any, where: str, complete: bool = True) -> Any:

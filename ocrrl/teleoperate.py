@@ -23,6 +23,7 @@ from ocrrl.robot.teleoperation.device import TeleoperationDevice
 from ocrrl.robot.teleoperation.operator import Label, Operator, TerminalOperator
 from ocrrl.robot.terminal_keys import TerminalKeys
 from ocrrl.set_up_sheet import operator_beside
+from ocrrl.stages.running import files_reserved
 from ocrrl.stages.versions import package_versions
 from ocrrl.worlds import make_scene, make_teleoperator
 
@@ -69,6 +70,7 @@ def teleoperate(options: argparse.Namespace, clock: Clock, told: Callable[[str],
     with interrupted_by_signals(), unclosed_told(cell.name) as unclosed:
         with faults_told(logs_of(cell) / FAULTS, told), ExitStack() as opened:
             opened.enter_context(reserved(cell))
+            opened.enter_context(files_reserved(f"session {options.session} in {cell.name}", writes=[folder]))
             beside = operator_beside(cell, scene, checked, folder, opened, keys)
             by_hand = _device(options.device, axes, keys) if keys else None
             if by_hand:

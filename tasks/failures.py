@@ -15,6 +15,9 @@ ADVICE = {
     "Killed": "The machine may have run out of memory.",
 }
 
+BUSY = ("it is being blocked by", "wait until that has ended, or end it, then run this again")
+"""What DVC and `ocrrl` say of files that another process works on."""
+
 
 class StageFailed(RuntimeError):
     """A stage ended with an error; the message holds the last lines of its log and the next step."""
@@ -30,8 +33,9 @@ def explain(stage: Stage, outcome: Outcome) -> str:
 
 
 def is_busy(outcome: Outcome) -> bool:
-    """Whether DVC refused because another process reads or writes the same files."""
-    return bool(outcome.code) and "it is being blocked by" in outcome.tail()
+    """Whether DVC, or the stage's command, refused because another process reads or writes the same files."""
+    tail = outcome.tail()
+    return bool(outcome.code) and any(sign in tail for sign in BUSY)
 
 
 def worth_another_try(state: Any) -> bool:

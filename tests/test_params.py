@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -199,3 +201,19 @@ def test_numbers_in_exponent_notation_are_numbers(sections, tmp_path):
     sections["train_residual"]["cube_lift"]["actor_lr"] = "1e-4"
     path.write_text(yaml.safe_dump(sections))
     assert Params.read(path).config("train_residual", "cube_lift").actor_lr == 1e-4
+
+
+def test_parameters_that_do_not_fit_on_the_disk_leave_the_old_ones(tmp_path, monkeypatch):
+    path, link = tmp_path / "params.yaml", tmp_path / "link.yaml"
+    link.symlink_to("params.yaml")
+    write(resolve("smoke", ["cube_lift"]), "smoke", link)
+    before = path.read_text()
+    assert link.is_symlink() and before
+
+    def full(*arguments, **named):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        write(resolve("smoke", ["stack_cube"]), "smoke", path)
+    assert path.read_text() == before and len(list(tmp_path.iterdir())) == 2

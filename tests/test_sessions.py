@@ -17,13 +17,13 @@ from ocrrl.cli import main
 from ocrrl.datasets.episode_store import read_episode, write_episode
 from ocrrl.datasets.ingest import IngestConfig, ingest
 from ocrrl.datasets.training_set import TrainingSetConfig, build_training_set, episode_files
+from ocrrl.file_lock import locked
 from ocrrl.interface.seeds import RANGES
 from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from ocrrl.layout import Layout
 from ocrrl.robot.approval import NotApproved, check, issue
 from ocrrl.robot.approval_ledger import episodes_begun
 from ocrrl.robot.cell_operator import EndedByOperator
-from ocrrl.robot.file_lock import locked
 from ocrrl.robot.twin import TwinCell
 from ocrrl.sim.cube_lift import CubeLift
 from ocrrl.stages.session_folder import SessionFolder

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ocrrl.cli import main
+from ocrrl.datasets import hdf5_in_memory
 from ocrrl.datasets.episode_store import read_episode
 from ocrrl.datasets.ingest import IngestConfig, ingest
 from ocrrl.interface.abort import Abort
@@ -15,6 +16,7 @@ from ocrrl.robot.cell_operator import EndedByOperator
 from ocrrl.robot.fault import Fault
 from ocrrl.robot.fault_log import FAULTS, FaultLog
 from ocrrl.robot.teleoperation.scripted import PlayedDevice
+from tests.full_disk import Full
 from tests.pipeline_copy import ROOT
 from tests.robot.test_recording_session import FORWARD, ToyCell
 
@@ -72,6 +74,38 @@ def test_a_session_that_the_operator_ends_at_the_cell_s_question_is_no_error(tmp
     said = capsys.readouterr()
     assert said.err == "" and "1 successes" in said.out and "it ended: the operator ended the session" in said.out
     assert said.out.splitlines()[-1].startswith("Next: dvc add data/episodes/cube_lift/monday")
+
+
+def test_a_session_in_progress_is_not_ingested(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("cells", "dvc.yaml"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    assert main(["params", "--preset", "smoke", "--tasks", "cube_lift"]) == 0
+    assert main(["params", "--episodes", "cube_lift=data/episodes/cube_lift/monday/successes"]) == 0
+
+    class Ingested(ToyCell):
+        def reset(self, ids, seeds):
+            super().reset(ids, seeds)
+            assert main(["ingest", "cube_lift"]) == 1
+
+    monkeypatch.setattr("ocrrl.teleoperate.open_cell", lambda *_: Ingested())
+    monkeypatch.setattr("ocrrl.teleoperate._script", lambda *_: PlayedDevice([FORWARD]))
+    assert main((*SCRIPTED, "--cell", "wire_twin")) == 0
+    refused = "got data/episodes/cube_lift/monday/successes, which session monday in wire_twin (process "
+    assert refused in capsys.readouterr().err
+
+
+def test_a_full_disk_ends_a_session_with_the_next_step(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "cells", tmp_path / "cells")
+    monkeypatch.setattr("ocrrl.teleoperate.open_cell", lambda *_: ToyCell())
+    monkeypatch.setattr("ocrrl.teleoperate._script", lambda *_: PlayedDevice([FORWARD] * 60))
+    monkeypatch.setattr(hdf5_in_memory.os, "sendfile", Full(100_000))
+    assert main((*SCRIPTED, "--cell", "wire_twin")) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("ocrrl teleoperate: no space left on the disk ([Errno 28]") and "make gc" in line
+    assert {path.name for path in Path("data/episodes/cube_lift/monday").iterdir()} == {".lock", "interrupted"}
 
 
 def test_a_cell_that_cannot_be_closed_costs_no_summary_and_is_told_last(tmp_path, monkeypatch, capsys):

@@ -5,7 +5,6 @@ name as float64; `EpisodeAttributes` as attributes of the root, dicts and tuples
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 
 from ocrrl.datasets.episode import Episode, EpisodeAttributes
 from ocrrl.datasets.hdf5_access import array_at, dataset_at, group_at
+from ocrrl.datasets.hdf5_in_memory import Hdf5InMemory
 
 SUFFIXES = (".h5", ".hdf5")
 REQUIRED_ARRAYS = (
@@ -87,10 +87,10 @@ def episode_paths(folder: Path) -> list[Path]:
 class EpisodeWriter:
     """Records one episode to disk while it happens; until `finish` it exists only as `.<name>.partial` beside `path`.
 
-    Images go to the file at once (at 20 Hz two 640 x 480 cameras make 37 MB/s), and so do the other rows; every
-    `FLUSH_ROWS` rows all of it is handed to the operating system. A crash loses the episode in progress and no other, and
-    what was handed over of it can be read. A live recording does not `compress`: two such images take 50 CPU-ms with
-    gzip, a whole control step.
+    Images go to the file at once (at 20 Hz two 640 x 480 cameras make 37 MB/s); every `FLUSH_ROWS` rows all of it is
+    handed to the operating system. A crash loses the episode in progress and no other, and what was handed over of it
+    can be read. A disk that is full or broken raises OSError, after which a writer can be abandoned or discarded. A
+    live recording does not `compress`: two such images take 50 CPU-ms with gzip, a whole control step.
     """
 
     def __init__(self, path: Path, compress: bool = True) -> None:
@@ -98,7 +98,8 @@ class EpisodeWriter:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._partial = path.with_name(f".{path.name}.partial")
-        self._file = h5py.File(self._partial, "w", track_order=False)
+        self._hdf5 = Hdf5InMemory(self._partial)
+        self._file = self._hdf5.file
         self._file.create_group("images", track_times=False)
         self._rows = 0
 
@@ -108,7 +109,9 @@ class EpisodeWriter:
         for name, value in row.items():
             _append_row(self._file, name, np.array(value, np.float64))
         if self._rows % FLUSH_ROWS == 0:  # the first row too
-            self._file.flush()
+            self._hdf5.flush(group_at(self._file, "images"))
+        else:
+            self._hdf5.copy_ahead()
         self._rows += 1
 
     def append_images(self, images: Mapping[str, np.ndarray]) -> None:
@@ -145,18 +148,15 @@ class EpisodeWriter:
         for name, value in sorted(asdict(attributes).items()):
             if value is not None:
                 self._file.attrs[name] = json.dumps(value, sort_keys=True) if name in JSON_ATTRIBUTES else value
-        self._file.close()
-        with self._partial.open("rb+") as file:
-            os.fsync(file.fileno())
+        self._hdf5.close()
         target = path or self._path
         target.parent.mkdir(parents=True, exist_ok=True)
         self._partial.replace(target)
         return target
 
     def abandon(self) -> None:
-        """Leave the episode in progress as it is, a readable `.partial`."""
-        if self._file:
-            self._file.close()
+        """Leave the episode in progress as it is, a readable `.partial`; raises nothing."""
+        self._hdf5.abandon()
 
     def discard(self) -> None:
         """Forget the episode in progress."""

@@ -54,8 +54,8 @@ def write_lerobot_dataset(
     work = out.with_name(f".{out.name}.partial")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
+    dataset = None
     try:
-        dataset = None
         for source, episode in episodes:
             dataset = dataset or _DatasetInProgress(work, image_shapes(episode))
             dataset.add(source, episode, (described or {}).get(source) or describe_source(source, episode))
@@ -63,6 +63,8 @@ def write_lerobot_dataset(
             raise ValueError(f"{out.name} must hold at least one episode, got none")
         dataset.finish()
     except BaseException:
+        if dataset is not None:
+            dataset.abandon()
         shutil.rmtree(work)
         raise
     files.publish(work, out)
@@ -151,6 +153,10 @@ class _DatasetInProgress:
         for video in self._videos.values():
             video.close()
         self._videos = {}
+
+    def abandon(self) -> None:
+        for video in self._videos.values():
+            video.abandon()
 
     def finish(self) -> None:
         self._close_videos()

@@ -1,6 +1,7 @@
 """RGB frames in MP4 files: encoded to the same bytes every time, decoded once in order."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -42,9 +43,14 @@ class VideoWriter:
             self._container.mux(self._stream.encode(picture))
 
     def close(self) -> None:
-        """Finish the file."""
+        """Finish the file; OSError where the disk does not take it."""
         self._container.mux(self._stream.encode())
         self._container.close()
+
+    def abandon(self) -> None:
+        """Let go of a file that is not to be finished."""
+        with suppress(OSError):  # a full disk is said once; PyAV would print it again where nobody catches it
+            self._container.close()
 
 
 def decode_video(path: Path, fps: float, frames: range) -> Iterator[tuple[int, UInt8[np.ndarray, "H W 3"]]]:

@@ -4,6 +4,7 @@ It holds what no hash may depend on: when, where, with which libraries, from whi
 ran, and what it cost. Lineage finds the run that made an out by the out's path and hash. Users commit it beside dvc.lock.
 """
 
+import errno
 import json
 import os
 import platform
@@ -76,7 +77,7 @@ def recorded_run(options: Mapping[str, Any], label: str, root: Path = Path()) ->
     never makes a stage fail.
     """
     started, wall, cpu = datetime.now(UTC), time.perf_counter(), _cpu_seconds()
-    stage = _stage(options, label, root)
+    stage = stage_that_runs(options, label, root)
     head = git(root, "rev-parse", "HEAD")
     changed = None if head is None else git(root, "diff", "--name-only", "--relative", "-z", "HEAD", "--", *_WATCHED)
     run, outcome = Run(), FINISHED
@@ -143,7 +144,8 @@ def timings_table(root: Path = Path()) -> str:
     return "\n".join([*lines, f"{'all':<40}{wall:>10.1f}{cpu:>10.1f}"])
 
 
-def _stage(options: Mapping[str, Any], label: str, root: Path) -> PipelineStage:
+def stage_that_runs(options: Mapping[str, Any], label: str, root: Path = Path()) -> PipelineStage:
+    """The stage of dvc.yaml that the command line `options` name; where there is none, one without paths called `label`."""
     try:
         stages = pipeline_stages(Revision(root).read)
     except (ValueError, KeyError, TypeError, AttributeError, OSError):
@@ -163,7 +165,10 @@ def _append(path: Path, record: RunRecord) -> None:
     # One write in append mode: lines of stages that end at the same time stay whole.
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        os.write(descriptor, line.encode())
+        written = os.write(descriptor, line.encode())
+        if written < len(line.encode()):  # a disk that is full takes a part
+            os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     finally:
         os.close(descriptor)
 

@@ -18,9 +18,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ocrrl.file_lock import locked
 from ocrrl.layout import WORK
 from ocrrl.robot.approval_ledger import count_episode, episodes_begun, open_ledger
-from ocrrl.robot.file_lock import locked
 
 Clock = Callable[[], float]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ocrrl import files
-from ocrrl.robot.file_lock import locked
+from ocrrl.file_lock import locked
 
 
 def open_ledger(folder: Path, nonce: str, facts: dict[str, Any]) -> None:

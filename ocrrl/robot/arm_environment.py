@@ -168,7 +168,8 @@ class ArmEnvironment:
             with contextlib.suppress(RuntimeError):  # an arm out of reach: the watchdog finds that too, and stops it
                 self.gate.hold()
         if error:
-            self.gate.note("loop_failed", error)
+            with contextlib.suppress(OSError):  # a log on a full disk: the gate keeps the fault all the same
+                self.gate.note("loop_failed", error)
 
     def now(self) -> float:
         """The arm's clock [s]."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ocrrl.file_lock import locked
 from ocrrl.layout import WORK
 from ocrrl.robot.approval import Approval, Clock, NotApproved
-from ocrrl.robot.file_lock import locked
 
 if TYPE_CHECKING:
     from ocrrl.robot.cell_operator import CellOperator

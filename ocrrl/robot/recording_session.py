@@ -14,16 +14,19 @@ from typing import Literal
 
 import numpy as np
 
+from ocrrl import files
 from ocrrl.datasets.episode import EpisodeAttributes
 from ocrrl.datasets.episode_store import EpisodeWriter
+from ocrrl.file_lock import locked
 from ocrrl.interface.observations import Observation
 from ocrrl.robot.cell_operator import EndedByOperator
-from ocrrl.robot.file_lock import locked
 from ocrrl.robot.guarded_cell import RobotCell
 from ocrrl.robot.teleoperation.device import DeviceReading, Event, TeleoperationDevice
 from ocrrl.robot.teleoperation.operator import Label, Operator
 
 SUCCESSES, FAILURES, INTERRUPTED = "successes", "failures", "interrupted"
+_NUMBERS_BYTES = 2000  # of a control step beside its pictures, at most
+_SPARE = 5_000_000  # bytes for what is written beside the episode
 _ROWS = tuple(field.name for field in fields(Observation))
 _ONLY = np.array([0])
 _NUMBER = re.compile(r"\.?episode_(\d{6,})\.h5(\.partial)?")
@@ -75,8 +78,9 @@ def record_session(
     """Record `config.episodes` successful demonstrations in `cell` (N = 1) into `folder`, one seed an episode.
 
     Rows are stamped with the cell's clock. A discarded episode leaves nothing and is done again from the same
-    seed. `told` gets a line for each episode. Raises ValueError for a cell of more than one arm or too few seeds; what the
-    cell raises (NotApproved, RuntimeError for a lost arm) ends the session, the episode in progress kept as interrupted.
+    seed. `told` gets a line for each episode. Raises ValueError for a cell of more than one arm or too few seeds, and OSError
+    (ENOSPC) before an episode that may not fit on the disk. What the cell raises (NotApproved, RuntimeError for a lost arm)
+    and what the disk does ends the session, the arm at rest and the episode in progress kept as interrupted.
     """
     if cell.num_envs != 1:
         raise ValueError(f"a teleoperated cell must have one arm, got {cell.num_envs}")
@@ -122,6 +126,7 @@ class _Session:
         self._cell, self._device, self._operator, self._folder = cell, device, operator, folder
         self._config, self._versions, self._told = config, versions, told
         self._written: dict[Label, list[str]] = {"success": [], "failure": [], "discard": []}
+        self._row_bytes = 0  # of one control step on disk; 0 before the first picture
 
     def run(self, seeds: Sequence[int]) -> SessionSummary:
         left = list(seeds)
@@ -148,12 +153,15 @@ class _Session:
         """One episode's label; None where the operator ended the session."""
         count = f"{len(self._written['success']) + 1} of {self._config.episodes}"
         task = self._cell.tabletop_task
+        self._require_room()
         if not self._operator.confirm(f"Demonstration {count}: take your hands off the table. The arm goes home next."):
             return None
         try:
             self._cell.reset(_ONLY, [seed])
         except EndedByOperator as ended:  # at a question that the cell asked
             raise _CutShort(str(ended)) from ended
+        self._row_bytes = sum(frames.nbytes for frames in self._cell.capture(_ONLY).values()) + _NUMBERS_BYTES
+        self._require_room()
         if not self._operator.confirm(f'Set up the objects to "{task.instruction}" and step back. Ready to begin?'):
             return None
         name = f"episode_{next_number(self._folder):06d}.h5"
@@ -174,10 +182,18 @@ class _Session:
         self._told(f"{name}: {label} after {rows} steps")
         return label
 
+    def _require_room(self) -> None:
+        """OSError (ENOSPC) where the next episode may not fit on the disk; the first one's size is known after its reset."""
+        steps = self._config.max_steps or self._cell.tabletop_task.horizon
+        files.require_room(self._folder, steps * self._row_bytes + _SPARE, f"a demonstration of {steps} steps")
+
     def _teleoperate(self, writer: EpisodeWriter, seed: int) -> tuple[Ending, int]:
         self._device.begin(seed)
         try:
             return self._record(writer)
+        except OSError as error:  # a disk that takes no more
+            self._cell.come_to_rest(str(error))
+            raise
         finally:
             self._cell.come_to_rest()  # or the watchdog would stop an arm whose commands ran out
             self._device.end()  # before the operator is asked anything

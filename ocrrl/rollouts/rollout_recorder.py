@@ -1,9 +1,11 @@
 """Records chosen episodes of the control loop as episodes of the dataset format, with base action and residual."""
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
 
 import numpy as np
 
+from ocrrl import files
 from ocrrl.datasets.episode import Episode, EpisodeAttributes
 from ocrrl.datasets.episode_recorder import EpisodeRecorder
 from ocrrl.interface.observations import Images, Observation
@@ -20,13 +22,14 @@ class RolloutRecorder:
         operator: str,
         calibration: Mapping | None = None,
         versions: Mapping[str, str] | None = None,
+        folder: Path | None = None,
     ) -> None:
-        """`operator` names who acted."""
+        """`operator` names who acted; `folder` is where the episodes will be written: no room there ends one at its first step."""
         self.seeds: Collection[int] = ()
         self.episodes: dict[int, Episode] = {}
         self._environment, self._operator = environment, operator
         self._calibration, self._versions = dict(calibration or {}), dict(versions or {})
-        self._rows = EpisodeRecorder(environment.num_envs)
+        self._rows, self._folder = EpisodeRecorder(environment.num_envs), folder
         self._running: dict[int, int] = {}
         self._before: tuple[Images, Observation, np.ndarray, np.ndarray, np.ndarray] | None = None
 
@@ -46,6 +49,9 @@ class RolloutRecorder:
         rows = self._recorded(ids)
         if len(rows):
             images = capture(ids[rows])
+            if self._folder is not None and not any(self._rows.length(env) for env in self._running):
+                needed = self._environment.tabletop_task.horizon * sum(frames.nbytes for frames in images.values())
+                files.require_room(self._folder, needed, "an episode up to the horizon")
             self._before = images, observation.take(rows), action, base_action[rows], residual[rows]
 
     def after_step(self, ids: np.ndarray, result: StepResult) -> None:

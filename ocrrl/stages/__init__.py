@@ -6,11 +6,16 @@ Every stage works under `.work/` and publishes at the end; it imports the heavy 
 import argparse
 import importlib
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from ocrrl.interface.tabletop_tasks import tabletop_task
-from ocrrl.layout import MULTITASK, Layout
-from ocrrl.lineage.run_record import recorded_run
+from ocrrl.layout import MULTITASK, ROUND, Layout
+from ocrrl.lineage.run_record import Run, recorded_run, stage_that_runs
 from ocrrl.params import Params
+from ocrrl.stages.outputs import prepared
+from ocrrl.stages.running import files_reserved
 
 
 def run_stage(options: argparse.Namespace) -> int:
@@ -24,7 +29,7 @@ def run_stage(options: argparse.Namespace) -> int:
     variants = (getattr(options, name, None) for name in ("domain", "seed"))
     label = "-".join([task.slug, *(str(variant) for variant in variants if variant is not None)])
     stage = importlib.import_module(f"ocrrl.stages.{options.command}")
-    with recorded_run(vars(options), f"{options.command}@{label}") as recorded:
+    with _begun(options, f"{options.command}@{label}") as recorded:
         recorded.exit_code = stage.run(task, Params.read(), Layout(task.slug, options.round), options) or 0
     return recorded.exit_code
 
@@ -32,11 +37,38 @@ def run_stage(options: argparse.Namespace) -> int:
 def run_multitask_stage(options: argparse.Namespace) -> int:
     """Run the stage that `options.command` names on all tabletop tasks of params.yaml; the exit code."""
     stage = importlib.import_module(f"ocrrl.stages.{options.command}")
-    with recorded_run(vars(options), options.command) as recorded:
+    with _begun(options, options.command) as recorded:
         params = Params.read()
         tasks = [tabletop_task(slug) for slug in params.tasks()]
         recorded.exit_code = stage.run(tasks, params, Layout(MULTITASK, options.round), options) or 0
     return recorded.exit_code
+
+
+@contextmanager
+def _begun(options: argparse.Namespace, label: str) -> Iterator[Run]:
+    """A stage that runs, alone with its files, which can be written; its run is recorded at the end."""
+    reads, writes = _places(options, label)
+    name = f"{label} of {options.round}"
+    with (
+        files_reserved(name, reads, writes),
+        prepared(name, writes, reads),
+        recorded_run(vars(options), label) as recorded,
+    ):
+        yield recorded
+
+
+def _places(options: argparse.Namespace, label: str) -> tuple[list[Path], list[Path]]:
+    """What the stage reads and what it writes as dvc.yaml says, which need not list the round that is asked for."""
+    for declared in dict.fromkeys((options.round, ROUND, "round1")):  # some stages begin in the second round
+        stage = stage_that_runs(vars(options) | {"round": declared}, label)
+        if stage.command:
+            break
+
+    def in_round(path: str) -> Path:
+        return Path(*(options.round if part == declared else part for part in Path(path).parts))
+
+    data = [path for path in stage.deps if Path(path).parts[:1] != ("ocrrl",)]
+    return [in_round(path) for path in data], [in_round(path) for path in stage.outs]
 
 
 def _require_stage_options(options: argparse.Namespace) -> None:

@@ -31,6 +31,7 @@ from ocrrl.rollouts.evaluate import ARMS, PairedEvaluation, write_evaluation
 from ocrrl.rollouts.rollout import OPERATOR
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder
 from ocrrl.stages.evaluation_session import counts, of_plan, pairs, to_run, told
+from ocrrl.stages.running import files_reserved
 from ocrrl.stages.session_folder import SessionFolder
 from ocrrl.stages.versions import package_versions
 from ocrrl.worlds import make_scene
@@ -68,8 +69,10 @@ def run_session(options: argparse.Namespace, clock: Clock) -> int:
         "models": {str(path): files.fingerprint(path) for path in sorted(models)},
     }
     ended_early = ""
-    with interrupted_by_signals(), reserved(cell), unclosed_told(cell.name) as unclosed:
-        session = SessionFolder(layout.session(cell.name, name), identity)
+    folder = layout.session(cell.name, name)
+    alone = files_reserved(f"session {name} in {cell.name}", writes=[folder])
+    with interrupted_by_signals(), reserved(cell), alone, unclosed_told(cell.name) as unclosed:
+        session = SessionFolder(folder, identity)
         session.settle()
         missing = to_run(session.attempts, planned) if purpose == "evaluate" else session.missing(planned)
         if missing:
@@ -117,7 +120,7 @@ def record_missing(
 ) -> None:
     """Run and record one episode after the other, each noted before it begins; `residuals` by arm."""
     for count, (arm, seed) in enumerate(missing, start=1):
-        recorder = RolloutRecorder(cell, OPERATOR, cell.calibration(), versions)
+        recorder = RolloutRecorder(cell, OPERATOR, cell.calibration(), versions, session.folder)
         recorder.seeds = {seed}
         attempt = session.begin(arm, seed)
         try:

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -77,3 +78,20 @@ def test_a_line_that_is_no_run_is_passed_over_and_counted(at):
     text = (at / "data/runs.jsonl").read_text()
     found, unreadable = read_runs("<<<<<<< ours\n" + text + '{"schema": 1}\n')
     assert len(found) == len(text.splitlines()) and unreadable == [1, len(found) + 2]
+
+
+def test_a_record_that_the_disk_takes_in_part_is_taken_back(tmp_path, monkeypatch, capsys):
+    def run():
+        with recorded_run({"command": "none"}, "stage", tmp_path):
+            pass
+
+    run()
+    before = (tmp_path / "data/runs.jsonl").read_bytes()
+    write = os.write
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda descriptor, line: write(descriptor, line[:40]))
+        run()
+    assert (tmp_path / "data/runs.jsonl").read_bytes() == before
+    assert "this run is not recorded: [Errno 28] No space left" in capsys.readouterr().err
+    run()
+    assert len(runs(tmp_path)) == 2

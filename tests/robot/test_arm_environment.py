@@ -1,18 +1,25 @@
 """A cell as the control loop sees it: paced on the arm's clock, and at rest when a part of it fails."""
 
+import errno
 import termios
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 import zmq
 
+from ocrrl.datasets import hdf5_in_memory
 from ocrrl.interface.abort import Abort
 from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from ocrrl.robot.cell_operator import EndedByOperator
 from ocrrl.robot.guarded_cell import NotFit
+from ocrrl.robot.recording_session import SessionConfig, record_session
+from ocrrl.robot.teleoperation.scripted import PlayedDevice
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder
+from tests.full_disk import Full
+from tests.robot.test_recording_session import ScriptedOperator
 
 from .scripted_arm import HOME
 from .scripted_cell import OBJECT, ScriptedCell
@@ -303,3 +310,39 @@ def test_a_camera_that_fails_and_a_loop_that_breaks_are_faults_with_their_cause(
     with pytest.raises(ValueError, match="the policy broke"):
         run_episodes(cell.environment, Base(broken), None, [8])
     assert cell.gate.faults[-1].cause == "loop_failed" and cell.arm.received[-1] == "hold"
+
+
+def test_a_disk_that_is_full_is_a_fault_of_the_loop_and_the_arm_holds_though_the_log_is_full_too(
+    cell, tmp_path, monkeypatch
+):
+    def log_is_full(fault):
+        raise OSError(errno.ENOSPC, "No space left on device", "faults.jsonl")
+
+    class Device(PlayedDevice):
+        def read(self):
+            if self._next == 25:
+                monkeypatch.setattr(hdf5_in_memory.os, "sendfile", Full(0))
+                monkeypatch.setattr(cell.gate, "_on_fault", log_is_full)
+            return super().read()
+
+    device, operator = Device([np.array([0, 0, -0.001, 0, 0, 0, 1.0])] * 60), ScriptedOperator()
+    with pytest.raises(OSError, match=r"No space left on device: .*episode_000000\.h5\.partial"):
+        record_session(cell.environment, device, operator, tmp_path, [7], SessionConfig(episodes=1))
+    assert cell.gate.faults[-1].cause == "loop_failed" and "No space left" in cell.gate.faults[-1].detail
+    assert cell.arm.received[-1] == "hold" and not cell.gate.stopped
+    with h5py.File(tmp_path / "interrupted" / "episode_000000.h5") as file:
+        assert len(file["action"]) == 21
+
+
+def test_an_episode_of_a_policy_that_may_not_fit_on_the_disk_ends_before_it_moves_the_arm(cell, tmp_path, monkeypatch):
+    def little(folder, needed, purpose):
+        raise OSError(errno.ENOSPC, f"{purpose} needs {needed} bytes on the disk of {folder}")
+
+    monkeypatch.setattr("ocrrl.files.require_room", little)
+    recorder = RolloutRecorder(cell.environment, "policy", folder=tmp_path)
+    recorder.seeds = {8}
+    begun = len(cell.arm.received)
+    with pytest.raises(OSError, match="an episode up to the horizon needs"):
+        run_episodes(cell.environment, Base(), None, [8], recorder)
+    assert cell.gate.faults[-1].cause == "loop_failed" and recorder.unfinished() == {}
+    assert all(isinstance(command, str) for command in cell.arm.received[begun:]), "home and hold, and no command"

@@ -1,5 +1,6 @@
 """A session records what the operator did and nothing else, and a crash costs the episode in progress only."""
 
+import errno
 import itertools
 import os
 import signal
@@ -11,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
+from ocrrl.datasets import hdf5_in_memory
 from ocrrl.datasets.episode_store import read_episode
 from ocrrl.datasets.ingest import IngestConfig, ingest
 from ocrrl.datasets.validation import validate_episode_file
@@ -20,6 +22,7 @@ from ocrrl.robot.recording_session import SessionConfig, keep_interrupted, next_
 from ocrrl.robot.teleoperation.scripted import DemonstratorDevice, PlayedDevice
 from ocrrl.worlds import make_teleoperator, make_twin
 from tests.datasets.toy_environment import ToyDemonstrator, ToyEnvironment
+from tests.full_disk import Full
 from tests.pipeline_copy import ROOT
 
 FORWARD = np.array([0.01, 0, 0, 0, 0, 0.02, 1.0])
@@ -28,7 +31,7 @@ FORWARD = np.array([0.01, 0, 0, 0, 0, 0.02, 1.0])
 class ToyCell(ToyEnvironment):
     def __init__(self):
         super().__init__(1, "toy")
-        self.begun, self.rests = [], 0
+        self.begun, self.rests, self.faults = [], 0, []
         self._ticks = itertools.count()
 
     def now(self):
@@ -43,6 +46,7 @@ class ToyCell(ToyEnvironment):
 
     def come_to_rest(self, error=""):
         self.rests += 1
+        self.faults += [error] if error else []
 
     def calibration(self):
         return {"front": {"fovy": 30.0}}
@@ -184,6 +188,42 @@ def test_what_the_cell_raises_ends_the_session_and_keeps_what_was_recorded(tmp_p
     assert device.log[-1] == "end"
     with h5py.File(tmp_path / "interrupted/episode_000001.h5") as file:
         assert len(file["action"]) == 3
+
+
+def test_a_disk_that_is_full_in_mid_episode_stops_the_arm_and_costs_that_episode_only(tmp_path, monkeypatch):
+    class Filling(ToyCell):
+        def step(self, actions, ids):
+            if len(self.begun) == 2 and self.observe().gripper_pose[0, 0] > 0.77:  # another process fills the disk
+                monkeypatch.setattr(hdf5_in_memory.os, "sendfile", Full(0))
+            assert not self.faults, "nothing is asked of the arm after it"
+            return super().step(actions, ids)
+
+    cell, device = Filling(), Script("success", "success", steps=60)
+    with pytest.raises(OSError, match="No space left on device") as full:
+        session(tmp_path, device, cell=cell, episodes=2)
+    assert full.value.errno == errno.ENOSPC
+    assert cell.rests == 3 and cell.faults == [str(full.value)] and device.log[-1] == "end"
+    assert files(tmp_path) == ["interrupted/episode_000001.h5", "successes/episode_000000.h5"]
+    validate_episode_file(tmp_path / "successes/episode_000000.h5", tmp_path)
+    with h5py.File(tmp_path / "interrupted/episode_000001.h5") as file:
+        assert len(file["action"]) == 21 and file["images/front"][20].any()
+
+
+def test_an_episode_that_may_not_fit_on_the_disk_is_not_begun(tmp_path, monkeypatch):
+    asked = []
+
+    def little(folder, needed, purpose):
+        asked.append(needed)
+        if needed > 5_000_000:
+            raise OSError(errno.ENOSPC, f"{purpose} needs {needed} bytes")
+
+    monkeypatch.setattr("ocrrl.files.require_room", little)
+    cell, device = ToyCell(), Script("success")
+    frames = sum(frames.nbytes for frames in cell.capture(np.array([0])).values())
+    with pytest.raises(OSError, match="a demonstration of 40 steps needs"):
+        session(tmp_path, device, cell=cell, max_steps=40)
+    assert device.log == [] and files(tmp_path) == [] and cell.begun == [7]
+    assert asked == [5_000_000, 5_000_000 + 40 * (frames + 2000)]
 
 
 def test_an_interrupted_episode_is_refused_by_name(tmp_path):
