@@ -176,7 +176,7 @@ def _frames(dataset: DecodedDataset, camera: str, key: str) -> np.ndarray:
     name = key.removeprefix("observation.images.")
     if name not in dataset.images:
         raise EpisodeRejected(f"images.{camera}", f"one of {', '.join(sorted(dataset.images))}", key)
-    return dataset.images[name]
+    return dataset.images[name][:]
 
 
 def _poses(position: np.ndarray, rotation: np.ndarray, form: str) -> np.ndarray:
