@@ -1,11 +1,10 @@
 """Tests that need a system library (libusb for RealSense cameras, EGL for pictures) are skipped where it is missing.
 
-Each library is tried in a process of its own, since a driver that is broken may end the process. Where one is missing, asking
-for it raises `MissingLibrary`; a test that fails because of that error is skipped. Tests that ask in a child process or in a
-thread, where the error does not reach the test, bear a marker.
+Each library is tried in a process of its own, since a driver that is broken may end the process. Where one is missing, a test
+that fails with the error of its absence is skipped. Tests that ask for it in a child process or in a thread, where the error
+does not reach the test, bear a marker.
 """
 
-import importlib.abc
 import os
 import subprocess
 import sys
@@ -15,8 +14,8 @@ from dataclasses import dataclass
 import pytest
 
 
-class MissingLibrary(ImportError):
-    """Raised in place of what the missing library would do."""
+class NoPictures(ImportError):
+    """Raised where a picture would be drawn."""
 
 
 @dataclass(frozen=True)
@@ -28,79 +27,71 @@ class SystemLibrary:
     probe: str
     """Python code that fails where the library is missing."""
     remedy: str
-    close: Callable[[str], None]
-    """Lets every use of the library in this process raise MissingLibrary with the given reason."""
+    is_missed_by: Callable[[BaseException], bool]
+    """Whether an error is that of the library's absence."""
 
 
-class _NoRealSense(importlib.abc.MetaPathFinder):
-    def __init__(self, reason: str) -> None:
-        self._reason = reason
-
-    def find_spec(self, fullname, path, target=None):
-        if fullname == "pyrealsense2":
-            raise MissingLibrary(self._reason)
-
-
-def _without_realsense(reason: str) -> None:
-    sys.meta_path.insert(0, _NoRealSense(reason))
-
-
-def _without_pictures(reason: str) -> None:
+def _without_pictures() -> None:
     os.environ["MUJOCO_GL"] = "disable"  # `import mujoco` fails without EGL; simulation without pictures does not
     import mujoco.rendering.classic.gl_context
 
     class NoContext:
         def __init__(self, width: int, height: int) -> None:
-            raise MissingLibrary(reason)
+            raise NoPictures("a picture was asked for")
 
         def free(self) -> None: ...
 
     mujoco.GLContext = mujoco.rendering.classic.gl_context.GLContext = NoContext
 
 
-LIBRARIES = (
-    SystemLibrary(
-        "libusb", ("realsense", "wire"), "import pyrealsense2", "apt-get install libusb-1.0-0", _without_realsense
-    ),
-    SystemLibrary(
-        "EGL",
-        ("renders", "wire"),
-        "import ocrrl, mujoco; mujoco.Renderer(mujoco.MjModel.from_xml_string('<mujoco/>'), 16, 16).render()",
-        "apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri",
-        _without_pictures,
-    ),
+LIBUSB = SystemLibrary(
+    "libusb",
+    ("realsense", "wire"),
+    "import pyrealsense2",
+    "apt-get install libusb-1.0-0",
+    lambda error: isinstance(error, ImportError) and (error.name or "").startswith("pyrealsense2"),
 )
-_probes = [
-    subprocess.Popen(
+EGL = SystemLibrary(
+    "EGL",
+    ("renders", "wire"),
+    "import ocrrl, mujoco; mujoco.Renderer(mujoco.MjModel.from_xml_string('<mujoco/>'), 16, 16).render()",
+    "apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri",
+    lambda error: isinstance(error, NoPictures),
+)
+_probes = {
+    library: subprocess.Popen(
         [sys.executable, "-c", library.probe], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
-    for library in LIBRARIES
-]
+    for library in (LIBUSB, EGL)
+}
 _reasons: dict[SystemLibrary, str] = {}
 """Why tests are skipped, by the library that is missing."""
 
 
 def pytest_sessionstart() -> None:
-    for library, probe in zip(LIBRARIES, _probes, strict=True):
+    for library, probe in _probes.items():
         said = probe.communicate()[1].strip().splitlines()
         if probe.returncode:
             last = said[-1] if said else f"exit code {probe.returncode}"
             _reasons[library] = f"needs {library.name}, which is missing: {library.remedy} ({last})"
-            library.close(_reasons[library])
+    if EGL in _reasons:
+        _without_pictures()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for library, reason in _reasons.items():
         if any(item.get_closest_marker(marker) for marker in library.markers):
-            raise MissingLibrary(reason)
+            pytest.skip(reason)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
     report = yield
-    missing = [error for error in _causes(call.excinfo and call.excinfo.value) if isinstance(error, MissingLibrary)]
-    if missing and report.failed:
-        report.outcome, report.longrepr = "skipped", (__file__, 1, f"Skipped: {missing[0]}")
+    error = call.excinfo and call.excinfo.value
+    for library, reason in _reasons.items():
+        absent = report.failed and any(library.is_missed_by(cause) for cause in _causes(error))
+        if absent or (isinstance(error, pytest.skip.Exception) and str(error) == reason):
+            report.outcome, report.longrepr = "skipped", (__file__, 1, f"Skipped: {reason}")  # one line for all
     return report
 
 
