@@ -107,5 +107,7 @@ def _run_cache(cache: Path) -> Iterator[tuple[str, bytes]]:
 def _git(workspace: Path, *arguments: str, feed: bytes | None = None) -> bytes:
     done = subprocess.run(["git", *arguments], cwd=workspace, input=feed, capture_output=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"{workspace} must be a git repository with commits, got: {done.stderr.decode().strip()}")
+        raise RuntimeError(
+            f"{workspace} must be a git repository with commits, got: {' '.join(done.stderr.decode().split())}"
+        )
     return done.stdout

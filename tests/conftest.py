@@ -1,8 +1,7 @@
 """Tests that need a system library (libusb for RealSense cameras, EGL for pictures) are skipped where it is missing.
 
 Each library is tried in a process of its own, since a driver that is broken may end the process. Where one is missing, a test
-that fails with the error of its absence is skipped. Tests that ask for it in a child process or in a thread, where the error
-does not reach the test, bear a marker.
+that fails and asked for it is skipped. Tests that ask in a child process, where this cannot be seen, bear a marker.
 """
 
 import os
@@ -17,6 +16,9 @@ import pytest
 class NoPictures(ImportError):
     """Raised where a picture would be drawn."""
 
+    asked_for = False
+    """Whether the running test did: a command may print the error in place of raising it."""
+
 
 @dataclass(frozen=True)
 class SystemLibrary:
@@ -28,7 +30,7 @@ class SystemLibrary:
     """Python code that fails where the library is missing."""
     remedy: str
     is_missed_by: Callable[[BaseException], bool]
-    """Whether an error is that of the library's absence."""
+    """Whether an error of the running test comes from the library's absence."""
 
 
 def _without_pictures() -> None:
@@ -37,6 +39,7 @@ def _without_pictures() -> None:
 
     class NoContext:
         def __init__(self, width: int, height: int) -> None:
+            NoPictures.asked_for = True
             raise NoPictures("a picture was asked for")
 
         def free(self) -> None: ...
@@ -56,7 +59,7 @@ EGL = SystemLibrary(
     ("renders", "wire"),
     "import ocrrl, mujoco; mujoco.Renderer(mujoco.MjModel.from_xml_string('<mujoco/>'), 16, 16).render()",
     "apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri",
-    lambda error: isinstance(error, NoPictures),
+    lambda error: NoPictures.asked_for or isinstance(error, NoPictures),
 )
 _probes = {
     library: subprocess.Popen(
@@ -79,6 +82,7 @@ def pytest_sessionstart() -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    NoPictures.asked_for = False
     for library, reason in _reasons.items():
         if any(item.get_closest_marker(marker) for marker in library.markers):
             pytest.skip(reason)
