@@ -38,10 +38,23 @@ def recorded_outputs(workspace: Path, cache: Path) -> set[Output]:
     found: set[Output] = set()
     for name, text in (*_committed(workspace), *_in_working_tree(workspace), *_run_cache(cache)):
         try:
-            found.update(_outputs(name, yaml.load(text, yaml.CSafeLoader)))
+            found.update(_outputs(name, yaml.load(text, _EveryEntry)))
         except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
             print(f"{name} cannot be read as a record of outputs: {str(error).splitlines()[0]}", file=sys.stderr)
     return found
+
+
+class _EveryEntry(yaml.CSafeLoader):
+    """YAML that keeps each entry of a stage that stands there twice, as a hand merge leaves it: both may be of episodes."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        content: dict[Any, Any] = {}
+        for key_node, value_node in node.value:
+            key = self.construct_object(key_node, deep=True)
+            while key in content:
+                key = f"{key}@again"
+            content[key] = self.construct_object(value_node, deep=True)
+        return content
 
 
 def _outputs(name: str, content: dict[str, Any] | None) -> Iterator[Output]:
