@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -59,8 +60,8 @@ def main() -> int:
 def in_a_child(work: Callable[..., None], *arguments: object) -> tuple[float, float]:
     """Call `work` in a process of its own: its peak resident memory [GB] and its time [s]."""
     began = time.perf_counter()
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        peak = pool.apply(_peak_of, (work, *arguments))
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        peak = pool.submit(_peak_of, work, *arguments).result()
     return peak, time.perf_counter() - began
 
 

@@ -23,6 +23,7 @@ from dvc.repo import Repo
 from scmrepo.exceptions import SCMError
 
 from tasks.dvc_graph import holder
+from tasks.markdown import printable
 from tasks.recorded_outputs import Output, recorded_outputs
 
 HDF5 = b"\x89HDF\r\n\x1a\n"  # an episode file begins with it; no other output is HDF5
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         while (cause := causes[-1].__cause__) is not None:
             causes.append(cause)
         said = ": ".join(filter(None, map(str, causes)))
-        print(f"Stopped, no episode was touched: {' '.join(said.split())}", file=sys.stderr)
+        print(f"Stopped, no episode was touched: {printable(' '.join(said.split()))}", file=sys.stderr)
         return 1
 
 
@@ -156,7 +157,7 @@ def table(plan: Plan, keep_commits: int) -> str:
         elif group.files or group is plan.used:
             versions = str(len(group.versions) or "")
             lines.append(f"  {name:<62}{versions:>9}{len(group.files):>7}{_megabytes(group.files.values()):>11}")
-    return "\n".join(lines)
+    return printable("\n".join(lines))
 
 
 def drop(objects: Path, oids: Iterable[str]) -> None:

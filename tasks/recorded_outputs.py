@@ -16,6 +16,8 @@ from typing import Any
 
 import yaml
 
+from tasks.markdown import printable
+
 EPISODE_FOLDERS = ("data/episodes", "data/rollouts", "data/sessions")
 EPISODE_STAGES = ("record", "rollout", "rollout_base")
 READS_EPISODES = "ingest"  # its dependencies are the folders that `tabletop_tasks` names, wherever they lie
@@ -40,7 +42,8 @@ def recorded_outputs(workspace: Path, cache: Path) -> set[Output]:
         try:
             found.update(_outputs(name, yaml.load(text, _EveryEntry)))
         except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
-            print(f"{name} cannot be read as a record of outputs: {str(error).splitlines()[0]}", file=sys.stderr)
+            said = f"{name} cannot be read as a record of outputs: {str(error).splitlines()[0]}"
+            print(printable(said), file=sys.stderr)
     return found
 
 
