@@ -5,17 +5,20 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks.finetune_memory import random_episodes
 from ocrrl.datasets.decoded_frames import decode_dataset, join_datasets, keep_episodes
 from ocrrl.datasets.frames import cache as cache_module
 from ocrrl.datasets.frames.cache import cached_frames
 from ocrrl.datasets.frames.decoding import DatasetFrames
 from ocrrl.datasets.frames.frame_rows import FrameFile, JoinedFrames
 from ocrrl.datasets.lerobot_writer import write_lerobot_dataset
+from ocrrl.policies.chunk_batches import ChunkSampler
 from tests.datasets.toy_episodes import demonstrated
 
 
@@ -162,6 +165,7 @@ def test_a_file_that_is_cut_while_it_is_read_is_named(tmp_path):
 SLOW = """
 import sys, time
 from pathlib import Path
+from benchmarks.finetune_memory import random_episodes
 from ocrrl.datasets.decoded_frames import decode_dataset
 from ocrrl.datasets.frames.decoding import DatasetFrames
 true = DatasetFrames.decode
@@ -216,3 +220,50 @@ def test_a_failure_leaves_nothing(dataset, tmp_path):
     ):
         decode_dataset(root, cache=cache)
     assert folders(cache) == []
+
+
+def test_memory_holds_the_frames_of_a_batch_and_not_those_of_the_dataset(tmp_path):
+    write_lerobot_dataset(random_episodes(2, 40, 128, 128), tmp_path / "dataset")
+    frame = 128 * 128 * 3
+
+    def peak(**cache) -> float:
+        """Frames of memory that reading, joining and drawing a batch take at most, beside what was there."""
+        tracemalloc.start()
+        whole = decode_dataset(tmp_path / "dataset", **cache)
+        joined = join_datasets([keep_episodes(whole, [0]), whole])
+        ChunkSampler(joined, 4, 2, 4, seed=0).batch(0)
+        used = tracemalloc.get_traced_memory()[1] / frame
+        tracemalloc.stop()
+        return used
+
+    peak(cache=tmp_path / "warm")  # what is imported on first use
+    assert peak() > 2 * 80
+    assert peak(cache=tmp_path / "cache") < 40
+    assert peak(cache=tmp_path / "cache") < 40
+
+
+def test_pictures_in_parquet_are_decoded_a_few_at_a_time(dataset, tmp_path):
+    import io
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from PIL import Image
+
+    root = shutil.copytree(dataset, tmp_path / "images")
+    whole = decode_dataset(dataset)
+    info = json.loads((root / "meta/info.json").read_text())
+    (data,) = root.glob("data/*/*.parquet")
+    table = pq.read_table(data)
+    for key in ("front", "wrist"):
+        info["features"][f"observation.images.{key}"]["dtype"] = "image"
+        cells = []
+        for frame in whole.images[key][:]:
+            content = io.BytesIO()
+            Image.fromarray(frame).save(content, "PNG")
+            cells.append({"bytes": content.getvalue(), "path": None})
+        table = table.append_column(f"observation.images.{key}", pa.array(cells))
+    order = np.random.default_rng(0).permutation(table.num_rows)  # rows need not lie in order
+    pq.write_table(table.take(order), data)
+    (root / "meta/info.json").write_text(json.dumps(info))
+    same_pictures(decode_dataset(root, cache=tmp_path / "cache"), whole)
+    same_pictures(decode_dataset(root, [1]), decode_dataset(dataset, [1]))
