@@ -39,11 +39,12 @@ def cached_frames(
     Older versions of the same dataset are dropped, others where all of them are more than `kept_bytes` or the disk is too
     full. RuntimeError where the frames do not fit on the disk even so; ValueError as from `DatasetFrames.decode`.
     """
+    name = str(root.absolute()) if episodes is None else f"{root.absolute()} {sorted(episodes)}"
     key = files.fingerprint(root, None if episodes is None else sorted(episodes), *_CODE, av.__version__)
     cache.mkdir(parents=True, exist_ok=True)
     while (found := _opened(cache / key, frames.cameras)) is None:
-        _write(cache / key, root, frames)
-    _drop_old(cache, cache / key, root, kept_bytes)
+        _write(cache / key, name, frames)
+    _drop_old(cache, cache / key, name, kept_bytes)
     return found
 
 
@@ -77,7 +78,7 @@ def _opened(folder: Path, cameras: Sequence[str]) -> dict[str, Frames] | None:
     return opened
 
 
-def _write(folder: Path, root: Path, frames: DatasetFrames) -> None:
+def _write(folder: Path, dataset: str, frames: DatasetFrames) -> None:
     """Decode into `folder`; nothing is done where another process did it meanwhile."""
     partial = folder.with_name(f"{folder.name}.partial")
     partial.mkdir(exist_ok=True)
@@ -88,23 +89,23 @@ def _write(folder: Path, root: Path, frames: DatasetFrames) -> None:
             shutil.rmtree(partial)
             return
         try:
-            _fill(partial, root, frames)
+            _fill(partial, dataset, frames)
             partial.rename(folder)
         except BaseException:
             shutil.rmtree(partial)
             raise
 
 
-def _fill(partial: Path, root: Path, frames: DatasetFrames) -> None:
+def _fill(partial: Path, dataset: str, frames: DatasetFrames) -> None:
     for left in partial.iterdir():  # of a run that was killed
         if left.name != _LOCK:
             left.unlink()
     shapes = {camera: frames.shape(camera) for camera in frames.cameras}
-    _make_room(partial, sum(math.prod(shape) for shape in shapes.values()), root)
+    _make_room(partial, sum(math.prod(shape) for shape in shapes.values()), dataset)
     cameras = {camera: (f"{number}.rgb", shape) for number, (camera, shape) in enumerate(shapes.items())}
     for camera, (name, _) in cameras.items():
         _decode(frames, camera, partial / name)
-    files.write_json(partial / _LIST, {"dataset": str(root.absolute()), "cameras": cameras})
+    files.write_json(partial / _LIST, {"dataset": dataset, "cameras": cameras})
 
 
 def _decode(frames: DatasetFrames, camera: str, path: Path) -> None:
@@ -117,7 +118,7 @@ def _decode(frames: DatasetFrames, camera: str, path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _make_room(partial: Path, needed: int, root: Path) -> None:
+def _make_room(partial: Path, needed: int, dataset: str) -> None:
     cache = partial.parent
     for old in _by_last_use(cache):
         if shutil.disk_usage(cache).free < needed:
@@ -125,15 +126,15 @@ def _make_room(partial: Path, needed: int, root: Path) -> None:
     free = shutil.disk_usage(cache).free
     if free < needed:
         raise RuntimeError(
-            f"the decoded frames of {root} need {needed / 1e9:.1f} GB of disk, got {free / 1e9:.1f} GB free at "
+            f"the decoded frames of {dataset} need {needed / 1e9:.1f} GB of disk, got {free / 1e9:.1f} GB free at "
             f"{cache.absolute()}: free some (`make gc`, docs/dvc.md), or make {cache} a link to a folder on a larger disk"
         )
 
 
-def _drop_old(cache: Path, current: Path, root: Path, kept_bytes: int) -> None:
+def _drop_old(cache: Path, current: Path, dataset: str, kept_bytes: int) -> None:
     others = {folder: _size(folder) for folder in _by_last_use(cache) if folder != current}
     for folder, size in list(others.items()):
-        superseded = folder.suffix == ".partial" or _dataset_of(folder) == str(root.absolute())
+        superseded = folder.suffix == ".partial" or _dataset_of(folder) == dataset
         if (superseded or sum(others.values()) > kept_bytes) and _removed(folder):
             others[folder] -= size
 
