@@ -136,8 +136,8 @@ def lerobot_rate(root: Path, out: Path, batch_size: int, steps: int, workers: in
 
 def prediction_ms(data: DecodedDataset, calls: int = 20, device: str = "cpu") -> float:
     """Median milliseconds of one batched `predict_chunk`."""
-    size = next(iter(data.images.values())).shape[1:3]
-    network = CompactNetwork(CompactArchitecture(tuple(data.images), size))
+    _, height, width, _ = next(iter(data.images.values())).shape
+    network = CompactNetwork(CompactArchitecture(tuple(data.images), (height, width)))
     vla = CompactVLA(
         CompactCheckpoint(network, Normalisation.of(data.state, data.action), InstructionEncoder.choose("hash")), device
     )

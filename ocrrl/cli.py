@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
+from ocrrl.printable import escaped_output
+
 STAGES = {
     "record": "scripted teleoperation in the twin cell, one HDF5 file an episode",
     "ingest": "check recordings and make them the real LeRobotDataset",
@@ -35,6 +37,7 @@ MULTITASK_STAGES = {
 }
 
 
+@escaped_output()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; errors that name what to change go to stderr, with exit code 1."""
     if arguments is None:

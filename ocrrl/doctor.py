@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ocrrl.layout import DATA
+from ocrrl.lineage.health import project_health
 from ocrrl.params import PARAMS_FILE, Params
 from ocrrl.perception.realsense_openers import connected_serials
 from ocrrl.robot.cell_file import CellFile, read_cell_file
@@ -42,6 +43,7 @@ def diagnose(
     """
     findings = [_python(), *_packages(), _rendering(), _disk(), _memory(), _graphics(), _robot(), _cameras(serials)]
     findings.append(_params())
+    findings += [Finding(*each) for each in project_health(Path())]
     if cell_file is not None:
         findings += _cell(cell_file, today, serials)
     for finding in findings:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 DATA = Path("data")
 WORK = Path(".work")  # unfinished work: never tracked, safe to delete when nothing runs
+DECODED_FRAMES = WORK / "decoded"  # pictures of datasets, read by every stage that trains a VLA on them
 ROUND = "round0"
 MULTITASK = "multitask"  # stands where a tabletop task's slug would, for what was trained on all of them
 PUBLISHED_VLA = DATA / "models" / "vla_retrained"  # the last multi-task VLA

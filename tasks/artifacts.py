@@ -17,7 +17,7 @@ from prefect.artifacts import create_markdown_artifact, create_progress_artifact
 from tasks.child_process import Outcome
 from tasks.failures import explain
 from tasks.graph import Stage
-from tasks.markdown import code, fitting, inline_code, paragraphs
+from tasks.markdown import code, fitting, inline_code, paragraphs, shown_as_text
 from tasks.results import Results
 from tasks.stage_results import lineage_page, results_page
 
@@ -94,7 +94,7 @@ def broken(text: str) -> str:
 
 def send(page: Results, key: str) -> None:
     """One Markdown artifact; those of the same key are its history."""
-    create_markdown_artifact(fitting(page.body), key=key, description=page.headline)
+    create_markdown_artifact(shown_as_text(fitting(page.body)), key=key, description=shown_as_text(page.headline))
 
 
 def key(stage: Stage, what: str) -> str:

@@ -7,6 +7,7 @@ episode. Models and datasets can be made again; a demonstration or a rollout can
 
 import argparse
 import contextlib
+import hashlib
 import json
 import logging
 import os
@@ -22,6 +23,7 @@ from dvc.repo import Repo
 from scmrepo.exceptions import SCMError
 
 from tasks.dvc_graph import holder
+from tasks.markdown import printable
 from tasks.recorded_outputs import Output, recorded_outputs
 
 HDF5 = b"\x89HDF\r\n\x1a\n"  # an episode file begins with it; no other output is HDF5
@@ -70,7 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         causes: list[BaseException] = [error]
         while (cause := causes[-1].__cause__) is not None:
             causes.append(cause)
-        print(f"Stopped, no episode was touched: {': '.join(filter(None, map(str, causes)))}", file=sys.stderr)
+        said = ": ".join(filter(None, map(str, causes)))
+        print(f"Stopped, no episode was touched: {printable(' '.join(said.split()))}", file=sys.stderr)
         return 1
 
 
@@ -116,6 +119,7 @@ def plan(repo: Repo, keep_commits: int) -> Plan:
             f"no experiment may run in a folder of its own, got {running[0]}: wait for it (`dvc queue status`), or "
             "remove the folder if the experiment was killed"
         )
+    _require_whole_lists(objects)
     recorded = recorded_outputs(root, cache)
     used = repo.used_objs(
         all_branches=True, all_tags=True, all_experiments=True, revs=["HEAD"], num=keep_commits, force=True
@@ -153,7 +157,7 @@ def table(plan: Plan, keep_commits: int) -> str:
         elif group.files or group is plan.used:
             versions = str(len(group.versions) or "")
             lines.append(f"  {name:<62}{versions:>9}{len(group.files):>7}{_megabytes(group.files.values()):>11}")
-    return "\n".join(lines)
+    return printable("\n".join(lines))
 
 
 def drop(objects: Path, oids: Iterable[str]) -> None:
@@ -196,6 +200,17 @@ def _files_in(md5: str, objects: Path) -> list[str]:
         return [entry["md5"] for entry in json.loads(path.read_text())]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} must list a folder's files, got: {error}; `dvc fetch` brings it back") from error
+
+
+def _require_whole_lists(objects: Path) -> None:
+    """Raise ValueError for a list of a folder's files that is cut: DVC fails at it, or takes the folder's files for unused."""
+    for path in sorted(objects.glob("[0-9a-f][0-9a-f]/*.dir")):
+        content = path.read_bytes()
+        if hashlib.md5(content, usedforsecurity=False).hexdigest() != path.parent.name + path.name.removesuffix(".dir"):
+            raise ValueError(
+                f"{path} must list a folder's files, got {len(content)} bytes that are not what its name says (a power cut?): "
+                "delete it, then `dvc fetch` or `dvc commit -f <stage>` brings it back, `ocrrl doctor` lists all of them"
+            )
 
 
 def _object(objects: Path, oid: str) -> Path:

@@ -16,6 +16,7 @@ from dvc.exceptions import DvcException
 from dvc.lock import LockError, make_lock
 from dvc.repo import Repo
 from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml.constructor import DuplicateKeyError
 
 
 def main() -> int:
@@ -64,15 +65,28 @@ def stages(workspace: Path) -> list[dict[str, Any]]:
 
 
 def set_aside_damaged_lock_file(workspace: Path) -> str | None:
-    """A dvc.lock cut short by a kill is moved away; DVC's run-cache brings back what it recorded."""
+    """A dvc.lock cut short by a kill is moved away; DVC's run-cache brings back what it recorded.
+
+    Raises DvcException for one that a person merged: a stage that stands there twice, or git's marks of an open merge.
+    """
     path = workspace / "dvc.lock"
     if not path.is_file():
         return None
+    content = ""
     try:
-        if isinstance(YAML(typ="safe").load(path.read_text()), dict):
+        content = path.read_text()
+        if isinstance(YAML(typ="safe").load(content), dict):
             return None
+    except DuplicateKeyError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise DvcException(f"dvc.lock: {error.problem}, again on line {line}: keep one of them") from error
     except (YAMLError, UnicodeDecodeError):
-        pass
+        marks = [n for n, line in enumerate(content.splitlines(), 1) if line.startswith(("<<<<<<< ", ">>>>>>> "))]
+        if marks:
+            said = (
+                f"dvc.lock must be merged, got git's marks on lines {', '.join(map(str, marks))}: keep one side of each"
+            )
+            raise DvcException(said) from None
     aside = path.with_name(f"dvc.lock.damaged-{int(time.time())}")
     path.rename(aside)
     return (

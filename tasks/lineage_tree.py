@@ -36,4 +36,7 @@ def lineage_tree(flowchart: str) -> str:
 
 
 def _words(label: str) -> str:
-    return label.replace("<br/>", "  ").replace("#quot;", '"')
+    text = label.replace("<br/>", "  ")
+    for sign, code in (('"', "quot"), ("<", "lt"), (">", "gt"), ("`", "96"), ("#", "35")):
+        text = text.replace(f"#{code};", sign)
+    return text

@@ -10,6 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 NONE = "–"
 _JOIN = "\N{NO-BREAK SPACE}"
 MOST_ROWS = 40
+_NOT_SHOWN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, but tab and newline
+    "\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"  # not shown
+    "\ud800-\udfff]"  # bytes of a file name that are no UTF-8
+)
+_CODE_OR_TAG = re.compile(
+    r"^(`{3,})[^`\n]*\n.*?^\1`*[ ]*$|(?<![\\`])(`+)(?!`)[^\n]+?(?<!`)\2(?!`)|\\?<(?=[A-Za-z/!?])",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 def table(
@@ -33,7 +42,22 @@ def cell(value: object) -> str:
 
 def inline_code(text: object) -> str:
     """A path or a command within a sentence, which is never made a link: `record@cube_lift.log` looks like an address."""
-    return f"`{text}`"
+    line = re.sub(r"\s+", " ", str(text))
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
+    return f"`{line}`" if len(fence) == 1 else f"{fence} {line} {fence}"
+
+
+def shown_as_text(page: str) -> str:
+    r"""`page` without HTML and without characters that are obeyed or not shown; those are escaped, such as `\x1b`.
+
+    Results hold names and reasons from outside, and nothing on our pages is HTML. Code is left as it is: nothing in it is.
+    """
+    return _CODE_OR_TAG.sub(lambda found: found[0] if found[0].startswith("`") else "&lt;", printable(page))
+
+
+def printable(text: str) -> str:
+    r"""`text` with every character that a terminal obeys, or does not show, as an escape such as `\x1b`; lines stay lines."""
+    return _NOT_SHOWN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def code(text: str, language: str = "") -> str:

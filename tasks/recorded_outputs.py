@@ -16,6 +16,8 @@ from typing import Any
 
 import yaml
 
+from tasks.markdown import printable
+
 EPISODE_FOLDERS = ("data/episodes", "data/rollouts", "data/sessions")
 EPISODE_STAGES = ("record", "rollout", "rollout_base")
 READS_EPISODES = "ingest"  # its dependencies are the folders that `tabletop_tasks` names, wherever they lie
@@ -38,10 +40,24 @@ def recorded_outputs(workspace: Path, cache: Path) -> set[Output]:
     found: set[Output] = set()
     for name, text in (*_committed(workspace), *_in_working_tree(workspace), *_run_cache(cache)):
         try:
-            found.update(_outputs(name, yaml.load(text, yaml.CSafeLoader)))
+            found.update(_outputs(name, yaml.load(text, _EveryEntry)))
         except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
-            print(f"{name} cannot be read as a record of outputs: {str(error).splitlines()[0]}", file=sys.stderr)
+            said = f"{name} cannot be read as a record of outputs: {str(error).splitlines()[0]}"
+            print(printable(said), file=sys.stderr)
     return found
+
+
+class _EveryEntry(yaml.CSafeLoader):
+    """YAML that keeps each entry of a stage that stands there twice, as a hand merge leaves it: both may be of episodes."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        content: dict[Any, Any] = {}
+        for key_node, value_node in node.value:
+            key = self.construct_object(key_node, deep=True)
+            while key in content:
+                key = f"{key}@again"
+            content[key] = self.construct_object(value_node, deep=True)
+        return content
 
 
 def _outputs(name: str, content: dict[str, Any] | None) -> Iterator[Output]:
@@ -107,5 +123,7 @@ def _run_cache(cache: Path) -> Iterator[tuple[str, bytes]]:
 def _git(workspace: Path, *arguments: str, feed: bytes | None = None) -> bytes:
     done = subprocess.run(["git", *arguments], cwd=workspace, input=feed, capture_output=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"{workspace} must be a git repository with commits, got: {done.stderr.decode().strip()}")
+        raise RuntimeError(
+            f"{workspace} must be a git repository with commits, got: {' '.join(done.stderr.decode().split())}"
+        )
     return done.stdout

@@ -17,7 +17,8 @@ class Results:
 
 
 def cell_name(cell: str) -> str:
-    """How a cell is called, so that no twin passes for a robot."""
+    """How a cell is called, in one line, so that no twin passes for a robot."""
+    cell = " ".join(str(cell).split())
     if cell == "sim":
         return "simulator"
     return f"{cell} (simulated, no robot)" if cell in TWINS else f"{cell} (robot)"

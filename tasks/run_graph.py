@@ -96,11 +96,17 @@ def finish(chosen: tuple[Stage, ...], futures: dict[str, PrefectFuture[StageRun]
 
 def uncommitted(workspace: Path) -> list[str]:
     """A warning where code or parameters differ from the commit: the run record will name the files."""
-    done = subprocess.run(
-        ["git", "status", "--porcelain", "--", *CODE], cwd=workspace, capture_output=True, text=True, check=False
-    )
+    try:
+        done = subprocess.run(
+            ["git", "status", "--porcelain", "--", *CODE], cwd=workspace, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        return ["git is not installed: the runs are recorded without a revision."]
+    if done.returncode:
+        said = " ".join(done.stderr.split())  # git's own remedy is in it
+        return [f"git does not tell what is committed, and the runs are recorded without a revision: {said}"]
     changed = [line[3:] for line in done.stdout.splitlines()]
-    if done.returncode or not changed:
+    if not changed:
         return []
     listed = ", ".join(changed[:8]) + (f" and {len(changed) - 8} more" if len(changed) > 8 else "")
     return [f"not committed: {listed}. What runs is what lies here; commit it, so that lineage can name one revision."]

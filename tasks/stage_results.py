@@ -37,7 +37,7 @@ def results_page(stage: Stage, workspace: Path) -> Results | None:
     except NotThere as missing:
         found = Results(f"nothing to show: {missing}", f"Nothing to show: {missing}.")
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        reason = f"its files are not as expected ({type(error).__name__}: {error})"
+        reason = " ".join(f"its files are not as expected ({type(error).__name__}: {error})".split())
         found = Results(f"nothing to show: {reason}", f"Nothing to show: {reason}.")
     page = paragraphs(f"## {stage.title}", found.body, _key_frames(stage, workspace), _outputs(stage))
     return Results(found.headline, page)

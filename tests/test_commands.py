@@ -5,6 +5,7 @@ from ocrrl.lineage.run_record import recorded_run, timings_table
 from ocrrl.worlds import make_environment, make_scene
 
 
+@pytest.mark.renders
 def test_doctor_finds_what_is_here_and_names_a_remedy_for_what_is_not(capsys, request, monkeypatch):
     monkeypatch.chdir(request.config.rootpath)
     assert main(["doctor"]) == 0

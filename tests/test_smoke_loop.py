@@ -9,6 +9,8 @@ import yaml
 
 from tests.pipeline_copy import copy_project, run
 
+pytestmark = pytest.mark.renders
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):

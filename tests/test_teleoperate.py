@@ -126,7 +126,6 @@ def test_a_cell_that_cannot_be_closed_costs_no_summary_and_is_told_last(tmp_path
 @pytest.mark.wire
 def test_a_script_records_on_the_wire_twin_what_its_tracker_sees(tmp_path, monkeypatch, capsys):
     pytest.importorskip("franky")
-    pytest.importorskip("pyrealsense2")
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "cells", tmp_path / "cells")
     code = main((*SCRIPTED, "--cell", "wire_twin"))

@@ -1,23 +1,23 @@
-"""A whole LeRobotDataset v3 in memory, every frame decoded exactly once.
+"""A whole LeRobotDataset v3: its numbers in memory, every frame decoded exactly once, in memory or on disk.
 
 Legend: F frames of all episodes in order, E episodes, S numbers of state, A of action.
 """
 
-import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 
+from ocrrl.datasets.frames.cache import cached_frames
+from ocrrl.datasets.frames.decoding import DatasetFrames
+from ocrrl.datasets.frames.frame_rows import ChosenFrames, Frames, JoinedFrames
 from ocrrl.datasets.sidecar import read_sidecar
-from ocrrl.datasets.video_file import decode_video
 
-IMAGE_PREFIX = "observation.images."
 _BOOKKEEPING = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 
 
@@ -25,8 +25,8 @@ _BOOKKEEPING = ("timestamp", "frame_index", "episode_index", "index", "task_inde
 class DecodedDataset:
     """The frames of a dataset, those of one episode together and in order."""
 
-    images: dict[str, UInt8[np.ndarray, "F H W 3"]]
-    """RGB by camera name."""
+    images: Mapping[str, Frames]
+    """RGB (F, H, W, 3) uint8 by camera name: arrays, or frames that are read from disk when they are asked for."""
     state: Float[np.ndarray, "F S"]
     action: Float[np.ndarray, "F A"]
     episode_index: Int[np.ndarray, " F"]
@@ -47,17 +47,19 @@ class DecodedDataset:
         return slice(int(start), int(stop))
 
 
-def decode_dataset(root: Path, episodes: Sequence[int] | None = None) -> DecodedDataset:
+def decode_dataset(root: Path, episodes: Sequence[int] | None = None, cache: Path | None = None) -> DecodedDataset:
     """Read the LeRobotDataset v3 at `root`, ours or a user's, without LeRobot (11 CPU-s to import).
 
-    `episodes` reads those only, renumbered from 0 in the dataset's order: a few of a dataset that memory cannot hold.
+    `episodes` reads those only, renumbered from 0 in the dataset's order: a few of a dataset that memory cannot hold. Frames
+    are arrays in memory; with `cache` they are decoded to that folder, unless an earlier call has done so, and read from it.
     Raises ValueError for another format version, for features without `observation.state` and `action`, and for a video
-    that holds fewer frames than its episodes.
+    that holds fewer frames than its episodes; RuntimeError where the disk is too small for the cache.
     """
     info = _read_info(root)
     features = info["features"]
     listed = _read_tables(root / "meta/episodes").sort_by("episode_index")
-    data = _read_tables(root / "data").sort_by("index")
+    pictures = [key for key, feature in features.items() if feature["dtype"] == "image"]
+    data = _read_tables(root / "data", pictures).sort_by("index")
     if episodes is not None:
         chosen = [np.isin(table["episode_index"].to_numpy(), list(episodes)) for table in (listed, data)]
         listed, data = (table.filter(pa.array(rows)) for table, rows in zip((listed, data), chosen, strict=True))
@@ -69,8 +71,9 @@ def decode_dataset(root: Path, episodes: Sequence[int] | None = None) -> Decoded
         and feature["dtype"].startswith(("float", "int", "bool"))
     ]
     columns = {key: _numbers(data[key]) for key in numeric}
+    frames = DatasetFrames(root, info, data["index"].to_numpy(), listed)
     return DecodedDataset(
-        images=_decode_images(root, info, data, listed),
+        images=_in_memory(frames) if cache is None else cached_frames(root, episodes, frames, cache),
         state=columns.pop("observation.state"),
         action=columns.pop("action"),
         episode_index=np.searchsorted(listed["episode_index"].to_numpy(), data["episode_index"].to_numpy()),
@@ -105,7 +108,7 @@ def keep_episodes(dataset: DecodedDataset, episodes: Sequence[int]) -> DecodedDa
     kept = np.array(sorted(episodes), dtype=dataset.episode_index.dtype)
     rows = np.isin(dataset.episode_index, kept)
     return DecodedDataset(
-        images={camera: frames[rows] for camera, frames in dataset.images.items()},
+        images={camera: ChosenFrames(frames, np.flatnonzero(rows)) for camera, frames in dataset.images.items()},
         state=dataset.state[rows],
         action=dataset.action[rows],
         episode_index=np.searchsorted(kept, dataset.episode_index[rows]),
@@ -135,7 +138,7 @@ def join_datasets(parts: Sequence[DecodedDataset]) -> DecodedDataset:
     before = np.cumsum([0, *(len(part.tasks) for part in parts)])
     shared = [key for key in first.columns if all(key in part.columns for part in parts)]
     return DecodedDataset(
-        images={camera: np.concatenate([part.images[camera] for part in parts]) for camera in first.images},
+        images={camera: JoinedFrames([part.images[camera] for part in parts]) for camera in first.images},
         state=np.concatenate([part.state for part in parts]),
         action=np.concatenate([part.action for part in parts]),
         episode_index=np.concatenate([part.episode_index + n for part, n in zip(parts, before, strict=False)]),
@@ -161,10 +164,13 @@ def _read_info(root: Path) -> dict:
     return info
 
 
-def _read_tables(folder: Path) -> pa.Table:
-    return pa.concat_tables(
-        [pq.read_table(path) for path in sorted(folder.glob("*/*.parquet"))], promote_options="default"
-    )
+def _read_tables(folder: Path, left_out: Sequence[str] = ()) -> pa.Table:
+    """The tables of all files below `folder` as one, without the columns `left_out`."""
+    tables = []
+    for path in sorted(folder.glob("*/*.parquet")):
+        columns = [name for name in pq.read_schema(path).names if name not in left_out] if left_out else None
+        tables.append(pq.read_table(path, columns=columns))
+    return pa.concat_tables(tables, promote_options="default")
 
 
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:
@@ -175,42 +181,10 @@ def _numbers(column: pa.ChunkedArray) -> np.ndarray:
     return flat.to_numpy(zero_copy_only=False).reshape(rows, -1)
 
 
-def _decode_images(root: Path, info: dict, data: pa.Table, episodes: pa.Table) -> dict[str, np.ndarray]:
+def _in_memory(frames: DatasetFrames) -> dict[str, Frames]:
     images = {}
-    for key, feature in info["features"].items():
-        if feature["dtype"] == "image":
-            images[key.removeprefix(IMAGE_PREFIX)] = _decode_stored_images(data[key])
-        elif feature["dtype"] == "video" and not (feature.get("info") or {}).get("is_depth_map"):
-            images[key.removeprefix(IMAGE_PREFIX)] = _decode_videos(root, info, key, data["index"].to_numpy(), episodes)
+    for camera in frames.cameras:
+        images[camera] = np.zeros(frames.shape(camera), np.uint8)
+        for row, frame in frames.decode(camera):
+            images[camera][row] = frame
     return images
-
-
-def _decode_videos(root: Path, info: dict, key: str, index: np.ndarray, episodes: pa.Table) -> np.ndarray:
-    fps = info["fps"]
-    rows_in_file: dict[Path, dict[int, int]] = {}
-    columns = (
-        "dataset_from_index",
-        "length",
-        *(f"videos/{key}/{n}" for n in ("chunk_index", "file_index", "from_timestamp")),
-    )
-    for start, length, chunk, file, begin in zip(*(episodes[name].to_pylist() for name in columns), strict=True):
-        name = Path(info["video_path"].format(video_key=key, chunk_index=chunk, file_index=file))
-        if name.is_absolute() or ".." in name.parts:
-            raise ValueError(f"{root.name}: video_path must stay inside the dataset, got {name}")
-        first, row = round(begin * fps), int(np.searchsorted(index, start))
-        rows_in_file.setdefault(root / name, {}).update({first + k: row + k for k in range(length)})
-    height, width = info["features"][key]["shape"][:2]
-    images, filled = np.zeros((len(index), height, width, 3), np.uint8), np.zeros(len(index), bool)
-    for path, rows in rows_in_file.items():
-        for number, frame in decode_video(path, fps, range(min(rows), max(rows) + 1)):
-            if number in rows:
-                images[rows[number]], filled[rows[number]] = frame, True
-    if not filled.all():
-        raise ValueError(f"{root.name}: {key} must hold {len(index)} frames, got {filled.sum()}")
-    return images
-
-
-def _decode_stored_images(column: pa.ChunkedArray) -> np.ndarray:
-    from PIL import Image
-
-    return np.stack([np.asarray(Image.open(io.BytesIO(cell["bytes"])).convert("RGB")) for cell in column.to_pylist()])

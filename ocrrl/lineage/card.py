@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ocrrl.lineage.model_results import Results, results_of
 from ocrrl.lineage.project import find_project
 from ocrrl.lineage.tabletop_tasks import tabletop_tasks_of
 from ocrrl.lineage.wording import params_by_section, run_text, value_text
+from ocrrl.printable import code_span, markdown_text, one_line
 
 TWINS = ("twin", "wire_twin", "rehearsal")
 """Cells in which no robot moves."""
@@ -53,7 +55,7 @@ def model_card(lineage: Lineage, results: Results) -> str:
     cells = _cells(used, results)
     sections = [
         _front_matter(lineage, cells),
-        f"# {lineage.tree.top.path.rpartition('/')[2]}\n",
+        f"# {markdown_text(lineage.tree.top.path.rpartition('/')[2])}\n",
         *_what_it_is(lineage, cells),
         *_results(results),
         *_training_data(used),
@@ -81,12 +83,21 @@ def _front_matter(lineage: Lineage, cells: list[str]) -> str:
         "model_name": top.path.removeprefix(f"{DATA.name}/models/"),
         "dvc_hash": top.hash,
     }
-    return f"---\n{yaml.safe_dump(values, sort_keys=False, width=120)}---\n"
+    return f"---\n{yaml.safe_dump(_shown(values), sort_keys=False, width=120)}---\n"
+
+
+def _shown(value: Any) -> Any:
+    """`value` with every text in it in one line and without HTML: pages show the front matter too."""
+    if isinstance(value, dict):
+        return {key: _shown(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_shown(item) for item in value]
+    return escape(one_line(value), quote=False) if isinstance(value, str) else value
 
 
 def _what_it_is(lineage: Lineage, cells: list[str]) -> Iterator[str]:
     top = lineage.tree.top
-    tasks = ", ".join(sorted(tabletop_tasks_of(lineage.tree.stages))) or "a tabletop task"
+    tasks = markdown_text(", ".join(sorted(tabletop_tasks_of(lineage.tree.stages)))) or "a tabletop task"
     if top.kind == "residual":
         yield f"A residual policy of {tasks}: a small correction to a VLA's action, from object poses and proprioception."
         yield "It was trained with TD3 in simulation alone and is no policy without its VLA.\n"
@@ -95,34 +106,37 @@ def _what_it_is(lineage: Lineage, cells: list[str]) -> Iterator[str]:
         yield "actions out (translation step [m], rotation step [rad], gripper opening in [0, 1], at 20 Hz).\n"
     training = read_json_in(lineage.project.contents, top, "training.json") or {}
     for instruction in training.get("instructions", []):
-        yield f"> {instruction}\n"
+        yield f"> {markdown_text(str(instruction))}\n"
+    named = markdown_text(", ".join(cells))
     if cells and all(cell in TWINS or cell == SIMULATOR for cell in cells):
-        yield f"**cell: {', '.join(cells)}.** A simulated stand-in for a lab: no real robot was involved, neither in"
+        yield f"**cell: {named}.** A simulated stand-in for a lab: no real robot was involved, neither in"
         yield "training nor in evaluation.\n"
     elif any(cell in TWINS for cell in cells):
-        yield f"**cell: {', '.join(cells)}.** Some of it comes from a simulated stand-in for a lab ({', '.join(TWINS)}).\n"
+        yield f"**cell: {named}.** Some of it comes from a simulated stand-in for a lab ({', '.join(TWINS)}).\n"
     elif cells:
-        yield f"**cell: {', '.join(cells)}.**\n"
+        yield f"**cell: {named}.**\n"
 
 
 def _results(results: Results) -> Iterator[str]:
     yield "## Results\n"
     for evaluation in results.evaluations:
-        yield f"`{evaluation.path}` ({evaluation.stage}): held-out initial states, the same for every arm; success with its"
-        yield "Wilson 95% interval. Rows in bold are this model, or stand on it.\n"
+        yield f"{code_span(evaluation.path)} ({markdown_text(evaluation.stage)}): held-out initial states, the same for"
+        yield "every arm; success with its Wilson 95% interval. Rows in bold are this model, or stand on it.\n"
         yield "| tabletop task | cell | arm | success | 95% interval | episodes | mean steps of successes |"
         yield "|---|---|---|---|---|---|---|"
         for row in evaluation.results:
             steps = "" if row.mean_steps is None else f"{row.mean_steps:.0f}"
-            arm = f"**{row.arm}**" if row.is_this_model else row.arm
+            task, cell, arm = map(markdown_text, (row.tabletop_task, row.cell, row.arm))
+            arm = f"**{arm}**" if row.is_this_model else arm
             interval = f"{row.low:.3f} to {row.high:.3f}"
-            yield f"| {row.tabletop_task} | {row.cell} | {arm} | {row.success_rate:.3f} | {interval} | {row.episodes} | {steps} |"
+            yield f"| {task} | {cell} | {arm} | {row.success_rate:.3f} | {interval} | {row.episodes} | {steps} |"
         yield ""
         for pair in evaluation.differences:
             interval = f"{pair.low:+.3f} to {pair.high:+.3f}"
-            yield f"- {pair.cell}: {pair.first} minus {pair.second}, paired: {pair.difference:+.3f} ({interval})"
+            cell, first, second = map(markdown_text, (pair.cell, pair.first, pair.second))
+            yield f"- {cell}: {first} minus {second}, paired: {pair.difference:+.3f} ({interval})"
         yield ""
-    yield from (f"{note}.\n" for note in results.missing)
+    yield from (f"{_note(note)}.\n" for note in results.missing)
 
 
 def _training_data(used: list[EpisodeFile]) -> Iterator[str]:
@@ -134,6 +148,7 @@ def _training_data(used: list[EpisodeFile]) -> Iterator[str]:
     yield "| kind | operator | cell | success | episodes |"
     yield "|---|---|---|---|---|"
     for (kind, operator, cell, success), count in sorted(counts.items(), key=str):
+        kind, operator, cell = map(markdown_text, (kind, operator, cell))
         yield f"| {kind} | {operator} | {cell} | {'?' if success is None else 'yes' if success else 'no'} | {count} |"
     yield ""
 
@@ -143,7 +158,7 @@ def _parameters(lineage: Lineage) -> Iterator[str]:
     for stage in lineage.tree.stages_in_order():
         for section, values in params_by_section(stage.params).items():
             listed = ", ".join(f"{name} {value_text(value)}" for name, value in values.items())
-            yield f"- `{stage.address}` {section}: {listed}"
+            yield f"- {code_span(stage.address)} {markdown_text(f'{section}: {listed}')}"
     yield ""
 
 
@@ -159,12 +174,12 @@ def _limits(lineage: Lineage, results: Results, cells: list[str]) -> Iterator[st
         {name for stage in lineage.tree.stages.values() if stage.run for name in stage.run.modified or ()}
     )
     if modified:
-        yield f"- It was made with files that were not committed: {', '.join(modified)}."
+        yield f"- It was made with files that were not committed: {markdown_text(', '.join(modified))}."
     missing = [stage.address for stage in lineage.tree.stages.values() if stage.run is None]
     if missing:
-        whose = "any stage" if len(missing) == len(lineage.tree.stages) else ", ".join(missing)
+        whose = "any stage" if len(missing) == len(lineage.tree.stages) else markdown_text(", ".join(missing))
         yield f"- The run record here does not tell when, where and with which libraries {whose} ran."
-    yield from (f"- Not known: {note}" for note in lineage.unknown)
+    yield from (f"- Not known: {_note(note)}" for note in lineage.unknown)
     yield ""
 
 
@@ -173,19 +188,19 @@ def _reproduce(lineage: Lineage) -> Iterator[str]:
     revision = stage.run.revision if stage and stage.run else None
     yield "## Reproduce\n"
     yield (
-        f"    git checkout {revision}"
+        f"    git checkout {one_line(revision)}"
         if revision
         else "    # the git revision is not on record; params and code are in dvc.lock"
     )
     if stage:
-        yield f"    dvc repro {stage.address}"
-    yield f"    ocrrl lineage {top.path} --verify\n"
+        yield f"    dvc repro {one_line(stage.address)}"
+    yield f"    ocrrl lineage {one_line(top.path)} --verify\n"
     if stage:
-        yield f"{stage.address}: {run_text(stage.run)}.\n"
+        yield f"{markdown_text(f'{stage.address}: {run_text(stage.run)}')}.\n"
     if stage and stage.run:
         yield (
             "Libraries: "
-            + ", ".join(f"{name} {version}" for name, version in stage.run.versions.items() if version)
+            + markdown_text(", ".join(f"{name} {version}" for name, version in stage.run.versions.items() if version))
             + ".\n"
         )
 
@@ -195,8 +210,20 @@ def _hashes(lineage: Lineage) -> Iterator[str]:
     yield "DVC's: MD5 of a file, of a folder MD5 of its manifest.\n"
     yield "| path | kind | hash |"
     yield "|---|---|---|"
-    yield from (f"| `{a.path}` | {a.kind} | `{a.hash}` |" for a in lineage.tree.artifacts.values())
+    yield from (f"| {_code_cell(a.path)} | {a.kind} | {_code_cell(a.hash)} |" for a in lineage.tree.artifacts.values())
     yield ""
+
+
+def _note(note: str) -> str:
+    """A sentence of ours about files: its own backticks stay code, the rest is shown as it is."""
+    parts = note.split("`")
+    if len(parts) % 2 == 0:
+        return markdown_text(note)
+    return "".join(code_span(part) if number % 2 else markdown_text(part) for number, part in enumerate(parts))
+
+
+def _code_cell(text: str) -> str:
+    return code_span(text).replace("|", "\\|")
 
 
 def _maker(lineage: Lineage) -> Stage | None:

@@ -2,9 +2,18 @@
 
 import configparser
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from ocrrl.lineage.hashes import bytes_md5, is_folder_hash, manifest_hash, manifest_of, read_manifest
+from ocrrl.lineage.hashes import (
+    FOLDER_SUFFIX,
+    bytes_md5,
+    file_md5,
+    is_folder_hash,
+    manifest_hash,
+    manifest_of,
+    read_manifest,
+)
 from ocrrl.lineage.ignored import Ignored
 
 
@@ -16,17 +25,30 @@ class Contents:
         self.cache = cache_folder(root)
         self.ignored = Ignored.of_project(root)
         self._manifests: dict[str, dict[str, str] | None] = {}
+        self._broken: dict[Path, None] = {}
 
     def cached(self, value: str) -> Path:
         """Where the cache keeps, or would keep, the object whose hash is `value`."""
         return self.cache / "files" / "md5" / value[:2] / value[2:]
 
-    def is_cached(self, value: str) -> bool:
-        """Whether the cache holds the object; of a folder, its manifest and every file."""
+    @property
+    def broken(self) -> list[Path]:
+        """Objects of the cache that were asked for so far and are not what their names say: cut, or changed."""
+        return list(self._broken)
+
+    def absent(self, value: str) -> list[str]:
+        """The hashes of what the cache lacks of the object `value`, or has with other bytes: all of it is hashed again."""
+        path = self.cached(value)
         if not is_folder_hash(value):
-            return self.cached(value).is_file()
+            if path.is_file() and file_md5(path) == value:
+                return []
+            if path.is_file():
+                self._broken[path] = None
+            return [value]
         content = self._cached_bytes(value)
-        return content is not None and all(self.is_cached(md5) for md5 in read_manifest(content).values())
+        if content is None:
+            return [value]
+        return [md5 for each in sorted(set(read_manifest(content).values())) for md5 in self.absent(each)]
 
     def manifest(self, path: str, value: str) -> dict[str, str] | None:
         """MD5 by relative path of the folder that had the hash `value`; None where neither place has it any more."""
@@ -57,11 +79,22 @@ class Contents:
 
     def _cached_bytes(self, value: str) -> bytes | None:
         """The cache's object, None if it is not there or is not what its name says."""
+        path = self.cached(value)
         try:
-            content = self.cached(value).read_bytes()
+            content = path.read_bytes()
         except OSError:
             return None
-        return content if bytes_md5(content) == value.removesuffix(".dir") else None
+        if bytes_md5(content) == value.removesuffix(FOLDER_SUFFIX):
+            return content
+        self._broken[path] = None
+        return None
+
+
+def broken_lists(cache: Path) -> Iterator[Path]:
+    """Lists of folders' files in `cache` that are not what their names say, as a power cut leaves them: empty or cut."""
+    for path in sorted((cache / "files" / "md5").glob(f"[0-9a-f][0-9a-f]/*{FOLDER_SUFFIX}")):
+        if file_md5(path) != path.parent.name + path.name.removesuffix(FOLDER_SUFFIX):
+            yield path
 
 
 def cache_folder(root: Path) -> Path:

@@ -1,6 +1,8 @@
 """A lineage: the tree below an artifact, its episodes, and what could not be told."""
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from ocrrl.lineage.episodes import Episodes, episodes_of
 from ocrrl.lineage.graph import Tree
@@ -22,7 +24,13 @@ class Lineage:
 
     @property
     def unknown(self) -> list[str]:
-        return [*self.episodes.unknown, *self.project.notes]
+        return [*self.episodes.unknown, *self.project.notes, *map(self._broken_object, self.project.contents.broken)]
+
+    def _broken_object(self, path: Path) -> str:
+        return (
+            f"{os.path.relpath(path, self.project.root)} is broken, its bytes are not what its name says: delete it; `dvc fetch` "
+            "brings it from a remote, `dvc commit -f <stage>` writes it again from what lies in the workspace"
+        )
 
 
 def trace(project: Project, path: str) -> Lineage:

@@ -8,6 +8,7 @@ from ocrrl.lineage.graph import Artifact
 from ocrrl.lineage.lineage import Lineage
 from ocrrl.lineage.tabletop_tasks import tabletop_tasks_of
 from ocrrl.lineage.wording import short, size_and_files
+from ocrrl.printable import one_line
 
 MOST_NODES = 39
 
@@ -67,4 +68,6 @@ def _starred(path: str, names: list[str]) -> str:
 
 
 def _quoted(text: str) -> str:
-    return text.replace('"', "#quot;")
+    """`text` within quotes of a label: one line, none of its signs is Mermaid's, HTML's or the end of a Markdown fence."""
+    line = one_line(text).replace("#", "#35;")
+    return line.replace('"', "#quot;").replace("<", "#lt;").replace(">", "#gt;").replace("`", "#96;")

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
+from ocrrl.lineage.once_only_yaml import load_yaml
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TEMPLATE = re.compile(r"(?<!\\)\$\{(.*?)\}")
 _OUTS = ("outs", "metrics", "plots")
 
@@ -30,17 +29,6 @@ class PipelineStage:
     deps: tuple[str, ...]
     outs: tuple[str, ...]
     """Metrics and plots are outs too."""
-
-
-def load_yaml(text: str, name: str) -> dict[str, Any]:
-    """The mapping in `text`, by the quick loader where PyYAML has it. ValueError naming the file if it is none."""
-    try:
-        content = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{name} must be YAML: {error}") from error
-    if not isinstance(content, dict | None):
-        raise ValueError(f"{name} must hold a mapping, got {type(content).__name__}")
-    return content or {}
 
 
 def pipeline_stages(read: Read) -> dict[str, PipelineStage]:

@@ -1,20 +1,10 @@
 """The project's small files (dvc.yaml, dvc.lock, .dvc files, the run record), now or at a git revision."""
 
 import os
-import subprocess
 from pathlib import Path
 
 from ocrrl.lineage.ignored import Ignored
-
-
-def git(root: Path, *arguments: str) -> str | None:
-    """What git prints for `arguments` in `root`; None if it fails, is not installed or `root` is in no repository."""
-    command = ["git", "--no-optional-locks", "-c", "core.quotePath=off", *arguments]
-    try:
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True)
-    except OSError:
-        return None
-    return done.stdout if done.returncode == 0 else None
+from ocrrl.lineage.repository import git, git_refusal
 
 
 class Revision:
@@ -26,8 +16,8 @@ class Revision:
         """The full hash; None for the working tree."""
         if name is None:
             return
-        if git(root, "rev-parse", "--git-dir") is None:
-            raise ValueError(f"a revision asks for a git repository, and {root} is in none; got {name}")
+        if refusal := git_refusal(root):
+            raise ValueError(f"revision {name} asks for a git repository, got none that answers: {refusal}")
         commit = None if name.startswith("-") else git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
         if commit is None:
             raise ValueError(f"revision must be a commit, branch or tag that git knows in {root}, got {name}")

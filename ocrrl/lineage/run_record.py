@@ -22,7 +22,8 @@ from ocrrl.layout import DATA
 from ocrrl.lineage.hashes import path_hash
 from ocrrl.lineage.ignored import Ignored
 from ocrrl.lineage.pipeline import PipelineStage, pipeline_stages, stage_of_command
-from ocrrl.lineage.revision import Revision, git
+from ocrrl.lineage.repository import git, git_refusal
+from ocrrl.lineage.revision import Revision
 
 RUNS_FILE = DATA / "runs.jsonl"
 FINISHED = "finished"
@@ -80,6 +81,8 @@ def recorded_run(options: Mapping[str, Any], label: str, root: Path = Path()) ->
     stage = stage_that_runs(options, label, root)
     head = git(root, "rev-parse", "HEAD")
     changed = None if head is None else git(root, "diff", "--name-only", "--relative", "-z", "HEAD", "--", *_WATCHED)
+    if head is None:
+        print(f"{RUNS_FILE}: this run is recorded without a git revision: {git_refusal(root)}", file=sys.stderr)
     run, outcome = Run(), FINISHED
     try:
         yield run

@@ -1,6 +1,8 @@
 """`ocrrl lineage --verify`: is what lies in the workspace still what dvc.lock says?"""
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from ocrrl.lineage.contents import Contents
 from ocrrl.lineage.graph import Artifact, Tree
@@ -64,7 +66,16 @@ def _verb(found: str | None, expected: str | None) -> str:
 def _remedy(artifact: Artifact, contents: Contents) -> str:
     if artifact.note and artifact.made_by is None and not artifact.note.startswith("added"):
         return artifact.note
-    target = artifact.path
-    if contents.is_cached(artifact.hash):
+    target, root = artifact.path, contents.root
+    absent = contents.absent(artifact.hash)
+    if not absent:
         return f"the cache has it: `dvc checkout {target}` brings it back"
-    return f"the cache has it not: `dvc pull {target}` brings it from a remote, `dvc repro` makes it again"
+    elsewhere = f"`dvc pull {target}` brings it from a remote, `dvc repro` makes it again"
+    broken = [path for path in map(contents.cached, absent) if path in contents.broken]
+    if not broken:
+        return f"the cache has it not: {elsewhere}"
+    more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
+    return (
+        f"the cache's copy is broken, its bytes are not what its name says: delete {Path(os.path.relpath(broken[0], root))}"
+        f"{more}, then {elsewhere}"
+    )

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ocrrl.lineage.run_record import RunRecord
+from ocrrl.printable import one_line
 
 
 def short(value: str | None) -> str:
@@ -64,7 +65,8 @@ def run_text(run: RunRecord | None) -> str:
 
 
 def table(rows: list[list[str]], heading: list[str]) -> list[str]:
-    """`rows` under `heading` in aligned columns."""
+    """`rows` under `heading` in aligned columns, a line each whatever a cell holds."""
+    rows = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in [heading, *rows]) for column in range(len(heading))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -44,7 +44,7 @@ class CompactLearner:
         unknown = sorted(set(sizes) - set(known))
         if unknown:
             raise ValueError(f"policy of type {POLICY_TYPE} must set only {', '.join(known)}, got {', '.join(unknown)}")
-        shapes = {frames.shape[1:3] for frames in data.images.values()}
+        shapes = {(frames.shape[1], frames.shape[2]) for frames in data.images.values()}
         if len(shapes) != 1:
             raise ValueError(f"the dataset's cameras must be at least one, all of one size, got {_shapes(data)}")
         network = CompactNetwork(CompactArchitecture(tuple(data.images), shapes.pop(), **sizes))

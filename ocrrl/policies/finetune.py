@@ -1,4 +1,4 @@
-"""Fine-tuning a VLA on a LeRobotDataset: frames decoded once, one loop for every policy type, resumed bit for bit."""
+"""Fine-tuning a VLA on a LeRobotDataset: frames decoded once to disk, one loop for every policy type, resumed bit for bit."""
 
 import math
 import shutil
@@ -18,6 +18,7 @@ from ocrrl.datasets.decoded_frames import DecodedDataset, decode_dataset, join_d
 from ocrrl.interface.actions import ACTION_DIM
 from ocrrl.interface.devices import chosen_device, require_device
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM
+from ocrrl.layout import DECODED_FRAMES
 from ocrrl.policies.chunk_batches import ChunkBatch, ChunkSampler
 from ocrrl.policies.compact_checkpoint import POLICY_TYPE
 from ocrrl.policies.compact_learner import CompactLearner
@@ -91,7 +92,8 @@ class TrainingData:
     episodes: list[str] | None = None
 
     def decode(self) -> DecodedDataset:
-        data = decode_dataset(self.root)
+        """The episodes, frames on disk at the dataset's own size: random shifts and a policy's own resizing come after."""
+        data = decode_dataset(self.root, cache=DECODED_FRAMES)
         if self.episodes is not None:
             data = select_episodes(data, self.root, self.episodes)
         _check(data, self.root)

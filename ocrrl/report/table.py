@@ -1,8 +1,11 @@
 """A table of text, as Markdown or HTML."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+
+from ocrrl.printable import one_line
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class Table:
 
 def markdown_table(table: Table) -> str:
     """`table` in GitHub's Markdown, columns padded so that it reads in a terminal too."""
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in [table.header, *table.rows]]
+    cells = [[_markdown_cell(cell) for cell in row] for row in [table.header, *table.rows]]
     widths = [max(len(row[k]) for row in cells) for k in range(len(table.header))]
 
     def line(row: Sequence[str]) -> str:
@@ -28,6 +31,11 @@ def markdown_table(table: Table) -> str:
 
     rule = "|".join("-" * (w + 2) if k < table.text_columns else "-" * (w + 1) + ":" for k, w in enumerate(widths))
     return "\n".join([line(cells[0]), f"|{rule}|", *(line(row) for row in cells[1:])]) + "\n"
+
+
+def _markdown_cell(text: str) -> str:
+    """`text` in one line without a cell's border and without HTML."""
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", one_line(text).replace("|", "\\|"))
 
 
 def html_table(table: Table) -> str:

@@ -17,7 +17,7 @@ from ocrrl.interface.protocols import Policy, Residual
 from ocrrl.interface.seeds import SEEDS_PER_RANGE, initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
-from ocrrl.lineage.revision import git
+from ocrrl.lineage.repository import git, git_refusal
 from ocrrl.robot.approval import Clock, NotApproved, require_session_name
 from ocrrl.robot.cell_operator import EndedByOperator
 from ocrrl.robot.cells import Cell, logs_of, open_cell, reserved, session_cell
@@ -173,6 +173,8 @@ def _run_missing(
         approval = obtain_approval(cell, session.folder.name, task.slug, len(missing), clock)
         versions = package_versions()
         revision = git(Path(), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
+        if revision is None:
+            print(f"the session is recorded without a git revision: {git_refusal(Path())}")
         world = open_cell(cell.name, scene, approval, clock, checked=checked, operator=operator)
         opened.enter_context(closed_told(world, unclosed))
         session.begin_run(

@@ -1,12 +1,19 @@
 import os
 import re
+from dataclasses import replace
 
 import pytest
 import yaml
 
 from ocrrl.cli import main
+from ocrrl.lineage import card as card_module
 from ocrrl.lineage.card import TWINS
+from ocrrl.lineage.lineage import trace
+from ocrrl.lineage.mermaid import _quoted
+from ocrrl.lineage.model_results import results_of
+from ocrrl.lineage.project import find_project
 from ocrrl.robot.cells import CELLS
+from tasks.lineage_tree import lineage_tree
 
 MODEL = "data/models/vla_retrained"
 
@@ -99,3 +106,27 @@ def test_a_card_is_refused_for_what_is_no_model_and_inside_what_dvc_tracks(own, 
         assert main(["card", MODEL, "--out", target]) == 1
         assert "--out must be a file or nothing yet" in capsys.readouterr().err
     assert (own / "pipe").is_fifo()
+
+
+def test_nothing_from_outside_is_markup(own, tmp_path, capsys):
+    hostile = "<script>x</script>\n---\n# no | `y` \x1b[31m"
+    record = {"instructions": [hostile], "episodes": 1}
+    lineage = trace(*find_project(MODEL))
+    episodes = [replace(e, operator=hostile, cell=hostile) for e in lineage.episodes.files]
+    lineage = replace(lineage, episodes=replace(lineage.episodes, files=tuple(episodes)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(card_module, "read_json_in", lambda *_: record)
+        text = card_module.model_card(lineage, results_of(lineage.project, MODEL, lineage.tree.top.hash))
+    shown = "&lt;script&gt;x&lt;/script&gt;\\\\n---\\\\n\\# no \\| \\`y\\` \\\\x1b[31m"
+    assert f"> {shown}" in text and f"| demonstration | {shown} | {shown} | yes | " in text
+    assert "<script>" not in text and "\x1b" not in text
+    assert [line for line in text.splitlines() if line.startswith("---")] == ["---", "---"]
+    assert {line for line in text.splitlines() if line.startswith("# ")} == {"# vla_retrained"}
+    assert yaml.safe_load(text.split("---\n")[1])["cell"].startswith("&lt;script&gt;x&lt;/script&gt;\\n---\\n# no")
+
+
+def test_a_drawing_stays_in_its_fence():
+    hostile = '```\n<script>"]'
+    assert _quoted(hostile) == "#96;#96;#96;\\n#lt;script#gt;#quot;]"
+    drawn = f'flowchart TD\n    a0["{_quoted("data/a#b`c")}<br/>VLA"]'
+    assert lineage_tree(drawn) == "data/a#b`c  VLA"

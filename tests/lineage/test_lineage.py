@@ -229,7 +229,8 @@ def test_a_lock_that_dvc_did_not_write_is_refused_by_field(own, capsys):
         ("schema: '3.0'\n", "dvc.lock: schema must be '2.0', got '3.0'"),
         ("schema: '2.0'\nstages: {a: {outs: [{md5: x}]}}\n", "dvc.lock: every stage must hold"),
         ("schema: [\n", "dvc.lock must be YAML"),
-        ("<<<<<<< ours\n", "dvc.lock must hold a mapping"),
+        ("<<<<<<< ours\n", "dvc.lock must be merged, got git's mark <<<<<<< on line 1"),
+        ("- a\n", "dvc.lock must hold a mapping"),
     ):
         (own / "dvc.lock").write_text(text)
         assert message in refusal(capsys, MODEL)

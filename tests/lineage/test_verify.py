@@ -53,3 +53,32 @@ def test_what_is_missing_is_said_with_where_it_can_come_from(own, capsys):
 def test_a_past_revision_cannot_be_verified(at, capsys):
     assert main(["lineage", MODEL, "--verify", "--rev", "first"]) == 1
     assert "--rev must be left out, got first" in capsys.readouterr().err
+
+
+def test_a_broken_object_of_the_cache_is_not_offered_as_what_brings_a_file_back(own, capsys):
+    file = own / LAB / "episode_000001.h5"
+    file.unlink()
+    broken = own / ".dvc/cache/files/md5/75" / next(p.name for p in (own / ".dvc/cache/files/md5/75").glob("d7f13e*"))
+    broken.chmod(0o644)
+    broken.write_bytes(b"flipped")
+    code, text = verify(capsys)
+    assert code == 1 and "brings it back" not in text
+    assert (
+        f"the cache's copy is broken, its bytes are not what its name says: delete {broken.relative_to(own)}, then"
+        in text
+    )
+    assert f"`dvc pull {LAB}`" in text
+
+
+def test_an_empty_list_of_files_is_named_by_lineage(own, capsys):
+    shutil.rmtree(own / LAB)
+    lists = [path for path in own.glob(".dvc/cache/files/md5/*/*.dir") if "episode_000001.h5" in path.read_text()]
+    for path in lists:
+        path.chmod(0o644)
+        path.write_text("")
+    assert main(["lineage", MODEL]) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if "is broken" in line]
+    assert said and all(line.startswith("Not known: .dvc/cache/files/md5/") for line in said)
+    assert "delete it; `dvc fetch`" in said[0] and "`dvc commit -f" in said[0]
+    code, text = verify(capsys)
+    assert code == 1 and "the cache's copy is broken" in text

@@ -20,7 +20,6 @@ from ocrrl.sim.cube_lift import CubeLift
 from ocrrl.sim.grasping import turned_down
 
 pytest.importorskip("franky")
-pytest.importorskip("pyrealsense2")
 pytestmark = pytest.mark.wire
 PROJECT = Path(__file__).parents[2]
 

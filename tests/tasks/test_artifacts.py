@@ -17,7 +17,20 @@ from tasks.flow_summary import Ending, summary_page
 from tasks.graph import Stage
 from tasks.line_chart import Line, Mark, line_chart, ticks
 from tasks.lineage_tree import lineage_tree
-from tasks.markdown import cell, code, difference, duration, fitting, interval, millimetres, number, percent, table
+from tasks.markdown import (
+    cell,
+    code,
+    difference,
+    duration,
+    fitting,
+    inline_code,
+    interval,
+    millimetres,
+    number,
+    percent,
+    shown_as_text,
+    table,
+)
 from tasks.results import NO_ROBOT, Results, cell_name
 from tasks.stage_results import lineage_page, results_page
 
@@ -441,3 +454,12 @@ def test_a_run_with_nothing_to_do_says_so():
 def test_what_is_sent_is_kept_small(sent):
     artifacts.send(Results("h", f"words ![p](data:image/jpeg;base64,{'A' * 300_000})"), "k")
     assert len(sent["k"][1]) < 200_000
+
+
+def test_names_from_outside_are_shown_and_not_obeyed():
+    page = "cell <script>x</script> \x1b[31m\u202e, `a <b> c`\n\n```\n<kept>\n```\n\n5 < 6, \\<img>"
+    assert shown_as_text(page) == (
+        "cell &lt;script>x&lt;/script> \\x1b[31m\\u202e, `a <b> c`\n\n```\n<kept>\n```\n\n5 < 6, &lt;img>"
+    )
+    assert inline_code("a`b\nc") == "`` a`b c ``" and inline_code("a") == "`a`"
+    assert cell_name("x\n# y") == "x # y (robot)"

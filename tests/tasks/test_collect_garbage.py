@@ -11,6 +11,7 @@ from dvc.repo import Repo
 
 from tasks import collect_garbage
 from tasks.collect_garbage import HDF5
+from tasks.recorded_outputs import recorded_outputs
 
 PIPELINE = """
 stages:
@@ -191,6 +192,26 @@ def test_a_held_lock_is_refused_with_the_process_that_holds_it(project, monkeypa
     message = capsys.readouterr().err
     assert "another DVC command holds" in message and "process " in message and "Traceback" not in message
     assert versions(project, MODEL) == ALL
+
+
+def test_an_empty_list_of_files_is_named_with_what_helps(project, capsys):
+    broken = sorted(project.glob(".dvc/cache/files/md5/*/*.dir"))[0]
+    broken.chmod(0o644)
+    broken.write_text("")
+    assert collect_garbage.main(["--dry"]) == 1
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"Stopped, no episode was touched: {broken} must list a folder's files, got 0 bytes")
+    assert "delete it, then `dvc fetch`" in said and broken.exists()
+
+
+def test_both_entries_of_a_stage_that_a_merge_left_twice_are_recorded(tmp_path):
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    commands = "git add dvc.lock && git -c user.name=a -c user.email=a@b.c commit --quiet -m merged"
+    entry = "  record:\n    outs: [{path: data/episodes/cube, md5: %s}]\n"
+    (tmp_path / "dvc.lock").write_text("stages:\n" + entry % ("a" * 32) + entry % ("b" * 32))
+    subprocess.run(commands, cwd=tmp_path, shell=True, check=True)
+    found = recorded_outputs(tmp_path, tmp_path / "cache")
+    assert {(output.md5[0], output.episodes) for output in found} == {("a", True), ("b", True)}
 
 
 def test_it_is_refused_where_it_cannot_know_what_is_in_use(project, capsys):

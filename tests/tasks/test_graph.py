@@ -3,6 +3,7 @@
 import subprocess
 
 import pytest
+from dvc.exceptions import DvcException
 
 from tasks.dvc_graph import release_locks_of_the_dead, set_aside_damaged_lock_file
 from tasks.graph import Graph, Selection, Stage, in_order, read_graph
@@ -121,6 +122,23 @@ def test_a_lock_file_cut_short_by_a_kill_is_set_aside_and_not_lost(tmp_path):
     assert not (tmp_path / "dvc.lock").exists() and len(list(tmp_path.glob("dvc.lock.damaged-*"))) == 1
     (tmp_path / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
     assert set_aside_damaged_lock_file(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("schema: '2.0'\nstages:\n  a: {cmd: b}\n  a: {cmd: c}\n", 'duplicate key "a".*, again on line 4: keep one'),
+        (
+            "stages:\n<<<<<<< HEAD\n  a: 1\n=======\n  a: 2\n>>>>>>> b\n",
+            "merged, got git's marks on lines 2, 6: keep one side",
+        ),
+    ],
+)
+def test_a_lock_file_that_a_person_merged_is_refused_and_stays(tmp_path, text, said):
+    (tmp_path / "dvc.lock").write_text(text)
+    with pytest.raises(DvcException, match=said):
+        set_aside_damaged_lock_file(tmp_path)
+    assert (tmp_path / "dvc.lock").read_text() == text
 
 
 def test_the_locks_of_killed_processes_are_released(tmp_path):

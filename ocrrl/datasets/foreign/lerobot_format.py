@@ -68,4 +68,4 @@ def _frames(dataset: DecodedDataset, camera: str, key: str) -> np.ndarray:
     name = key.removeprefix("observation.images.")
     if name not in dataset.images:
         raise EpisodeRejected(f"images.{camera}", f"one of {', '.join(sorted(dataset.images))}", key)
-    return dataset.images[name]
+    return dataset.images[name][:]
