@@ -120,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     card = commands.add_parser("card", help="write a model card: what it is, how it was made, how well it does")
     card.add_argument("path", help="a model: data/models/vla_retrained")
     card.add_argument("--out", type=Path, help="in place of data/cards/<name>.md")
+    commands.add_parser("check_names", help="refuse a params.yaml with names that a shell or a path could misread")
     commands.add_parser("timings", help="wall and CPU seconds of the stages that ran here")
     doctor = commands.add_parser("doctor", help="what is installed, what is missing and how to get it")
     doctor.add_argument("--cell-file", type=Path, help="a hardware cell to look at too, such as cells/mine.yaml")
@@ -220,6 +221,10 @@ def _run(options: argparse.Namespace) -> int:
         from ocrrl.lineage.card import write_card
 
         print(write_card(options.path, options.out))
+    elif options.command == "check_names":
+        from ocrrl.check_names import check_names
+
+        check_names()
     elif options.command == "timings":
         from ocrrl.lineage.run_record import timings_table
 

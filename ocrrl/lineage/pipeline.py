@@ -15,6 +15,7 @@ import yaml
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TEMPLATE = re.compile(r"(?<!\\)\$\{(.*?)\}")
 _OUTS = ("outs", "metrics", "plots")
+_NAMES_CHECK = "ocrrl check_names"  # stands before every stage's own command
 
 Read = Callable[[str], str | None]
 """Text of a file of the project by its path, None where there is no such file."""
@@ -76,6 +77,11 @@ def stage_of_command(stages: Mapping[str, PipelineStage], program: str, options:
     return None
 
 
+def command_of(cmd: str | list[str]) -> str:
+    """The command of a stage's `cmd`, without the check of names that stands before it."""
+    return " && ".join(line for line in cmd if line != _NAMES_CHECK) if isinstance(cmd, list) else cmd
+
+
 def _arguments(words: list[str]) -> tuple[dict[str, str], list[str]]:
     """The flags by name (`--seed 0` as {"seed": "0"}, a bare one as "True") and the positional words."""
     flags, positional = {}, []
@@ -134,10 +140,7 @@ def _stage(address: str, body: dict[str, Any]) -> PipelineStage:
         named = (next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries)
         return tuple(posixpath.normpath(posixpath.join(folder, str(path))) for path in named)
 
-    command = body.get("cmd", "")
-    return PipelineStage(
-        address, " && ".join(command) if isinstance(command, list) else command, paths("deps"), paths(*_OUTS)
-    )
+    return PipelineStage(address, command_of(body.get("cmd", "")), paths("deps"), paths(*_OUTS))
 
 
 def _fill(value: Any, context: Mapping[str, Any]) -> Any:
