@@ -57,7 +57,9 @@ class Params:
         self._sections, self._source = sections, source
         known = (*GRAPH_SECTIONS, *CONFIGS, *MULTITASK_CONFIGS)
         if unknown := sorted(set(sections) - set(known), key=str):
-            raise ParamsError(f"{source}: sections must be among {', '.join(known)}, got {', '.join(map(str, unknown))}")
+            raise ParamsError(
+                f"{source}: sections must be among {', '.join(known)}, got {', '.join(map(str, unknown))}"
+            )
         try:
             require_graph_names(sections, source)
         except ValueError as error:

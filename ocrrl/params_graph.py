@@ -70,7 +70,9 @@ def _require_names(where: str, value: Any, key: str, seen: set[int]) -> None:
                 require_name(f"{where}: a key", inner)
             _require_names(f"{where}.{inner}", item, str(inner), seen)
     elif key == "episodes":
-        if isinstance(value, str) and not (value.strip() and value.isprintable()):  # other types: by the params that read it
+        if isinstance(value, str) and not (
+            value.strip() and value.isprintable()
+        ):  # other types: by the params that read it
             raise ValueError(f"{where} must be a folder, got {shown(value)}")
     elif key == "seed":
         require_seed(where, value)

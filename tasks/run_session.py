@@ -36,7 +36,7 @@ class Session:
 
 def new_session_name(command: str) -> str:
     """A name that bears the time at which the session was asked for."""
-    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{command}"
+    return f"{time.strftime('%Y%m%dt%H%M%Sz', time.gmtime())}-{command}"
 
 
 @task(name="session", task_run_name="{session.title}", cache_policy=NO_CACHE, persist_result=False)

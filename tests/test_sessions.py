@@ -295,7 +295,7 @@ def test_options_and_models_that_a_session_cannot_run_with_are_named(project, co
         (ROLLOUT, "must be given --episodes from 1 to 1000, got None"),
         ((*EVALUATE, "--episodes", 3), "evaluate must be given an even number of --episodes"),
         ((*ROLLOUT, "--episodes", 0), "must be given --episodes from 1 to 1000, got 0"),
-        ((*ROLLOUT[:-1], "../x", "--episodes", 1), "session must be letters, digits"),
+        ((*ROLLOUT[:-1], "../x", "--episodes", 1), "session must be a name of 1 to 80 lower-case letters, digits"),
         ((*ROLLOUT, "--episodes", 1, "--seed", 7), "`dvc repro train_residual@cube_lift-7` makes it"),
     ):
         code, _, err = command(*arguments)

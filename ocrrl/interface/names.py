@@ -8,9 +8,7 @@ import re
 
 LONGEST_NAME = 80
 NAME = re.compile(rf"[a-z0-9][a-z0-9_-]{{0,{LONGEST_NAME - 1}}}")
-NAMES_ARE = (
-    f"a name of 1 to {LONGEST_NAME} lower-case letters, digits, '_' or '-' that begins with a letter or digit"
-)
+NAMES_ARE = f"a name of 1 to {LONGEST_NAME} lower-case letters, digits, '_' or '-' that begins with a letter or digit"
 
 
 def is_name(value: object) -> bool:

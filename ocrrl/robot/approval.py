@@ -11,14 +11,14 @@ import hashlib
 import hmac
 import json
 import os
-import re
 import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ocrrl.layout import WORK
+from ocrrl.interface.names import require_name
+from ocrrl.layout import OLDER_SESSION, WORK
 from ocrrl.robot.approval_ledger import count_episode, episodes_begun, open_ledger
 from ocrrl.robot.file_lock import locked
 
@@ -27,15 +27,8 @@ Clock = Callable[[], float]
 APPROVAL_VARIABLE = "OCRRL_APPROVAL"
 DEFAULT_MINUTES = 15.0
 LONGEST_MINUTES = 8 * 60.0
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")  # also a folder's name
 _KEY_BYTES = 32
 _PURPOSE = b"ocrrl approval 1\n"  # signed along, so that a signature by this key means nothing elsewhere
-
-
-def require_session_name(name: str) -> None:
-    """ValueError unless `name` can name a session and its folder."""
-    if not NAME.fullmatch(name):
-        raise ValueError(f"session must be letters, digits, '.', '_' or '-', got {name!r}")
 
 
 class NotApproved(RuntimeError):
@@ -56,12 +49,10 @@ class Approval:
     nonce: str
 
     def __post_init__(self) -> None:
-        for name in ("cell", "session", "tabletop_task", "nonce"):
-            if not NAME.fullmatch(getattr(self, name)):
-                raise ValueError(
-                    f"{name} must be 1 to 80 letters, digits, '.', '_' or '-', the first a letter or digit, "
-                    f"got {getattr(self, name)!r}"
-                )
+        for name in ("cell", "tabletop_task", "nonce"):
+            require_name(name, getattr(self, name))
+        if not OLDER_SESSION.fullmatch(self.session):
+            require_name("session", self.session)
         if not 1 <= len(self.operator.strip()) <= 80 or not self.operator.isprintable():
             raise ValueError(f"operator must be a name of at most 80 characters, got {self.operator!r}")
         if self.episodes < 1:

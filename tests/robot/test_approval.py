@@ -124,7 +124,7 @@ def test_the_key_is_its_owner_s_alone_and_stays(tmp_path, clock, approve):
         ({"minutes": 481.0}, r"minutes must be in \(0, 480\], got 481"),
         ({"minutes": 0.0}, r"minutes must be in \(0, 480\], got 0"),
         ({"minutes": float("nan")}, r"minutes must be in \(0, 480\], got nan"),
-        ({"session": "../else"}, "session must be 1 to 80 letters"),
+        ({"session": "../else"}, "session must be a name of 1 to 80"),
         ({"operator": " "}, "operator must be a name"),
         ({"operator": "Ada\nBob"}, "operator must be a name"),
     ],
