@@ -58,8 +58,8 @@ def _outputs(name: str, content: dict[str, Any] | None) -> Iterator[Output]:
         )
     else:
         cmd = (content or {}).get("cmd", "")
-        called = [line.split()[1:2] for line in (cmd if isinstance(cmd, list) else [str(cmd)])]
-        yield from _entries((content or {}).get("outs"), "", any(word in EPISODE_STAGES for word in sum(called, [])))
+        called = {tuple(line.split()[1:2]) for line in (cmd if isinstance(cmd, list) else [str(cmd)])}
+        yield from _entries((content or {}).get("outs"), "", any((stage,) in called for stage in EPISODE_STAGES))
 
 
 def _entries(entries: list[dict[str, Any]] | None, folder: str, episodes: bool) -> Iterator[Output]:

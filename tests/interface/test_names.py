@@ -32,7 +32,7 @@ def test_lower_case_letters_digits_dashes_and_underscores_make_a_name(name):
 
 @pytest.mark.parametrize("name", NO_NAMES)
 def test_anything_else_is_refused_in_one_line_that_says_what_is_required(name):
-    with pytest.raises(ValueError, match="^round must be a name of 1 to 80 lower-case letters") as refused:
+    with pytest.raises(ValueError, match=r"^round must be a name of 1 to 80 lower-case letters") as refused:
         require_name("round", name)
     assert str(refused.value).isprintable() and len(str(refused.value)) < 400
 
@@ -40,5 +40,5 @@ def test_anything_else_is_refused_in_one_line_that_says_what_is_required(name):
 @pytest.mark.parametrize("seed", [-1, True, 1.0, "0", None])
 def test_a_seed_is_a_whole_number_from_0_on(seed):
     require_seed("seed", 10**9)
-    with pytest.raises(ValueError, match="^seed must be a whole number of at least 0, got "):
+    with pytest.raises(ValueError, match=r"^seed must be a whole number of at least 0, got "):
         require_seed("seed", seed)
