@@ -55,9 +55,9 @@ class FlowProject:
         from prefect.client.orchestration import get_client
         from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
-        with temporary_settings({PREFECT_API_URL: self.url, PREFECT_API_AUTH_STRING: self.auth}):
-            with get_client(sync_client=True) as client:
-                yield client
+        known = {PREFECT_API_URL: self.url, PREFECT_API_AUTH_STRING: self.auth}
+        with temporary_settings(known), get_client(sync_client=True) as client:
+            yield client
 
     def call(self, *command: str, check: bool = True) -> str:
         """The output of a command in the project."""
