@@ -132,6 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     approve.add_argument("--operator", help="who approves; asked at a terminal")
     approve.add_argument("--minutes", type=float, help="until it expires: 15, at most 480")
     approve.add_argument("--cell-clear", action="store_true", help="ask nothing: the operator saw that it is clear")
+    approve.add_argument("--out", type=Path, help="write the token to this new file, readable by its owner only")
     calibrate = commands.add_parser("calibrate", help="find where a camera is, from views of a board; print the board")
     calibrate.add_argument("--board", type=Path, metavar="FILE", help="print the board at true scale: .pdf or .png")
     steps = calibrate.add_subparsers(dest="step", metavar="[views, live, check]")
@@ -250,7 +251,7 @@ def _run(options: argparse.Namespace) -> int:
     elif options.command == "approve":
         from ocrrl.approve import approve
 
-        print(approve(options, time.time))
+        print(approve(options, time.time))  # the token, or where it was written
     elif options.command == "calibrate":
         from ocrrl.calibrate import calibrate
 

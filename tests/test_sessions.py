@@ -280,6 +280,7 @@ def test_an_approval_that_does_not_fit_is_refused_before_anything_is_written(pro
         episodes=2,
         cell_file=None,
     )
+    (project / ".work/approvals/.clock.json").unlink()
     os.environ["OCRRL_APPROVAL"] = issue("rehearsal", NAME, "cube_lift", 2, "Ada", lambda: 0.0)
     with pytest.raises(NotApproved, match="it did at 1970-01-01 00:15:00 UTC"):
         run_session(options, lambda: 1000.0)

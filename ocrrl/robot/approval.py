@@ -1,7 +1,8 @@
 """An operator's approval of motion: one cell, one session, one tabletop task, so many episodes, for so long.
 
 It travels as a token, `<payload>.<signature>` in URL-safe base64: the approval as JSON, and its HMAC-SHA256 by the key
-`.work/approval.key`. A token is worth motion until it expires: it is in no log, file or message; its nonce is.
+`.work/approval.key`. A token is worth motion until it expires: it is in no log and no message, and in no file but one that its owner
+alone can read; its nonce is.
 This guards against accidents, not against somebody who can read the key. Times are seconds since 1970, UTC.
 """
 
@@ -19,12 +20,13 @@ from pathlib import Path
 
 from ocrrl.interface.names import require_name
 from ocrrl.layout import OLDER_SESSION, WORK
-from ocrrl.robot.approval_ledger import count_episode, episodes_begun, open_ledger
+from ocrrl.robot.approval_ledger import LedgerFault, count_episode, episodes_begun, latest_time, open_ledger
 from ocrrl.robot.file_lock import locked
 
 Clock = Callable[[], float]
 
 APPROVAL_VARIABLE = "OCRRL_APPROVAL"
+APPROVAL_FILE_VARIABLE = "OCRRL_APPROVAL_FILE"
 DEFAULT_MINUTES = 15.0
 LONGEST_MINUTES = 8 * 60.0
 _KEY_BYTES = 32
@@ -71,11 +73,15 @@ def issue(
     minutes: float = DEFAULT_MINUTES,
     folder: Path = WORK,
 ) -> str:
-    """The token of a new approval, its count begun at 0; ValueError for what no operator can approve."""
+    """The token of a new approval, its count begun at 0.
+
+    Raises ValueError for what no operator can approve, NotApproved where the clock went back.
+    """
     if not 0 < minutes <= LONGEST_MINUTES:
         raise ValueError(f"minutes must be in (0, {LONGEST_MINUTES:g}], got {minutes:g}")
-    now = clock()
-    nonce = secrets.token_hex(8)
+    now, nonce = clock(), secrets.token_hex(8)
+    Approval(cell, session, tabletop_task, episodes, operator.strip(), now, now + 60 * minutes, nonce)  # or refused
+    now = _time(folder, clock)
     approval = Approval(cell, session, tabletop_task, episodes, operator.strip(), now, now + 60 * minutes, nonce)
     facts = asdict(approval)
     payload = json.dumps(facts, sort_keys=True).encode()
@@ -97,14 +103,14 @@ def check(
     remedy = f"; approve with `{approve_command(cell, session, tabletop_task, episodes)}`"
     if not token:
         raise NotApproved(
-            f"cell {cell} moves only with an operator's approval, got none{remedy} and give the token as "
-            f"{APPROVAL_VARIABLE}, or run this at a terminal and be asked"
+            f"cell {cell} moves only with an operator's approval, got none{remedy} --out FILE and name the file in "
+            f"{APPROVAL_FILE_VARIABLE}, or run this at a terminal and be asked"
         )
     key = folder / "approval.key"
     approval, fault = _opened(token, _read_key(key) if key.exists() else b"")
     if approval is None:
         raise NotApproved(f"the approval must be a token of `ocrrl approve`, got {fault}{remedy}")
-    _require_unexpired(approval, clock, remedy)
+    _require_unexpired(approval, clock, folder, remedy)
     asked = {"cell": cell, "session": session, "tabletop_task": tabletop_task}
     for name, wanted in asked.items():
         if (approved := getattr(approval, name)) != wanted:
@@ -121,7 +127,7 @@ def check(
 def begin_episode(approval: Approval, clock: Clock, folder: Path = WORK) -> None:
     """Count one more episode, before it moves anything; NotApproved if time is up or all have begun."""
     remedy = f"; go on with `{approve_command(approval.cell, approval.session, approval.tabletop_task)}`"
-    _require_unexpired(approval, clock, remedy)
+    _require_unexpired(approval, clock, folder, remedy)
     _begun(approval, folder, remedy)
     if not count_episode(folder, approval.nonce, approval.episodes):
         raise NotApproved(
@@ -140,8 +146,16 @@ def utc(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _require_unexpired(approval: Approval, clock: Clock, remedy: str) -> None:
-    now = clock()
+def _time(folder: Path, clock: Clock) -> float:
+    """The time, which never goes back here; NotApproved where the machine's clock did."""
+    try:
+        return latest_time(folder, clock())
+    except LedgerFault as error:
+        raise NotApproved(str(error)) from error
+
+
+def _require_unexpired(approval: Approval, clock: Clock, folder: Path, remedy: str) -> None:
+    now = _time(folder, clock)
     if now >= approval.expires:
         raise NotApproved(f"the approval must not have expired, it did at {utc(approval.expires)}{remedy}")
     if now < approval.issued - 60:
@@ -153,6 +167,8 @@ def _require_unexpired(approval: Approval, clock: Clock, remedy: str) -> None:
 def _begun(approval: Approval, folder: Path, remedy: str) -> int:
     try:
         return episodes_begun(folder, approval.nonce)
+    except LedgerFault as error:
+        raise NotApproved(f"{error}{remedy}") from error
     except FileNotFoundError:
         pass
     raise NotApproved(
