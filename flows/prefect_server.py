@@ -32,11 +32,13 @@ def main() -> int:
     if settings.server.api.auth_string is None:
         print("prefect_server: PREFECT_SERVER_API_AUTH_STRING must be set; `make serve` makes one", file=sys.stderr)
         return 1
-    os.umask(0o077)  # the database and what else the server writes are its owner's
-    make_private(*database_files(settings.home))
     origins = ",".join(f"http://{name}:{port}" for name in NAMES[:2])
     with temporary_settings({PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS: origins}):
-        app = OwnPagesOnly(create_app(final=True), origins.split(","))
+        app = OwnPagesOnly(
+            create_app(final=True), origins.split(",")
+        )  # copies the UI into the environment, which others share
+        os.umask(0o077)  # the database and what else the server writes are its owner's
+        make_private(*database_files(settings.home))
         api = settings.server.api
         uvicorn.run(
             app,
@@ -52,7 +54,7 @@ def main() -> int:
 
 def database_files(home: Path) -> list[Path]:
     """SQLite's files in PREFECT_HOME."""
-    return [home / f"prefect.db{suffix}" for suffix in ("", "-wal", "-shm")]
+    return [home / f"prefect.db{suffix}" for suffix in ("", "-wal", "-shm", "-journal")]
 
 
 class OwnPagesOnly:

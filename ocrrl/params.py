@@ -221,6 +221,7 @@ def _folders(sections: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _write(head: str, sections: dict[str, Any], path: Path) -> None:
+    Params(sections, str(path))  # nothing is written that would be refused when it is read
     text = f"{head}\n" * bool(head) + yaml.safe_dump(sections, sort_keys=False, width=120)
     path.write_text(text)
 

@@ -199,3 +199,12 @@ def test_numbers_in_exponent_notation_are_numbers(sections, tmp_path):
     sections["train_residual"]["cube_lift"]["actor_lr"] = "1e-4"
     path.write_text(yaml.safe_dump(sections))
     assert Params.read(path).config("train_residual", "cube_lift").actor_lr == 1e-4
+
+
+def test_a_folder_of_episodes_is_one_line_of_printable_text_or_nothing_is_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("a\nb", "\x1b[2Jx", " "):
+        assert main(["params", "--preset", "smoke", "--episodes", f"cube_lift={folder}"]) == 1
+        assert "tabletop_tasks.cube_lift.episodes must be a folder" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+    assert main(["params", "--preset", "smoke", "--episodes", "cube_lift=/elsewhere/my recordings é"]) == 0
