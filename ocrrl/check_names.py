@@ -4,6 +4,7 @@ DVC fills `${...}` of a stage's command in without quotes and hands the line to 
 ends at the first that fails: this one, which holds nothing of params.yaml, fails for a name that a shell could misread.
 """
 
+import os
 from pathlib import Path
 
 from ruamel.yaml import YAML, YAMLError
@@ -17,11 +18,13 @@ def check_names(path: Path = PARAMS_FILE) -> None:
 
     The file is read as DVC reads it, by the same parser in the same mode: what another one makes of a file may differ.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         return
     try:
         sections = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ParamsError(f"{path} must be a file that can be read, got: {error.strerror}") from error
+    except (YAMLError, ValueError, RecursionError) as error:
         raise ParamsError(f"{path} must be YAML: {error}") from error
     if not isinstance(sections, dict):
         raise ParamsError(f"{path} must hold sections, got {shown(sections)}")

@@ -172,6 +172,9 @@ def test_a_seed_is_a_whole_number(seed, tmp_path, monkeypatch, capsys):
         "rounds: [!!binary cm91bmQw]\n",
         "rounds: [2026-01-01]\n",
         "? [a, b]\n: 1\n",
+        "rounds: " + "[" * 20_000 + "\n",
+        "rounds: [!!int x]\n",
+        "rounds: [!!timestamp 9999-99-99]\n",
         "3: 4\n",
     ],
 )
@@ -183,6 +186,29 @@ def test_a_file_that_is_no_set_of_names_is_refused_in_one_line(text, tmp_path, m
     assert "Traceback" not in said
     assert code == (0 if "*again" in text else 1), said  # a list within itself names nothing
     assert code == 0 or said.startswith("ocrrl check_names: params.yaml")
+
+
+def test_a_params_yaml_that_is_no_file_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["check_names"]) == 0, "without one there are no names"
+    (tmp_path / "params.yaml").symlink_to(tmp_path / "nowhere")
+    assert main(["check_names"]) == 1
+    (tmp_path / "params.yaml").unlink()
+    (tmp_path / "params.yaml").mkdir()
+    assert main(["check_names"]) == 1
+    assert capsys.readouterr().err.count("must be a file that can be read") == 2
+
+
+def test_many_aliases_are_looked_at_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    lines = ["tasks: &a0 [round0]"] + [f"loops{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    (tmp_path / "params.yaml").write_text("\n".join(lines) + "\n")
+    assert main(["check_names"]) == 1
+    (tmp_path / "params.yaml").write_text(
+        "loops:\n" + "\n".join(f"  {line.replace(':', ':', 1)}" for line in lines) + "\n"
+    )
+    assert main(["check_names"]) == 0
+    capsys.readouterr()
 
 
 def test_dvc_repro_runs_nothing_and_says_which_name(tmp_path):
