@@ -22,6 +22,7 @@ def auth_string(make: bool) -> str:
         if known is not None:
             return known.get_secret_value()
     path = settings.home / "ocrrl_auth_string"
+    make_private(path)
     with suppress(FileNotFoundError):
         return path.read_text().strip()
     if not make:

@@ -116,6 +116,7 @@ def test_the_auth_string_is_made_once_and_both_files_are_their_owner_s(tmp_path,
         with temporary_settings({PREFECT_HOME: tmp_path / "home"}):
             assert auth_string(make=False) == ""
             made = auth_string(make=True)
+            (tmp_path / "home" / "ocrrl_auth_string").chmod(0o644)  # as a backup may bring it back
             assert auth_string(make=False) == auth_string(make=True) == made and len(made) > 40
         write_profile(tmp_path, made)
         log = private_log(tmp_path / "logs" / "server.log")
