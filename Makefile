@@ -20,6 +20,7 @@ export DVC_NO_ANALYTICS := 1
 .PHONY: demo serve worker test wire check slow slow-flows slow-library format lint type install gc clean
 
 demo: $(READY)
+	@$(BIN)/ocrrl check_names
 	$(BIN)/dvc repro report@cube_lift
 	@$(BIN)/ocrrl timings
 	@$(BIN)/ocrrl show cube_lift

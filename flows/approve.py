@@ -74,7 +74,7 @@ def sign(given: Approval, cell: str, session: str, task: str, episodes: int) -> 
     if not 0 < given.episodes <= episodes:
         raise NotApproved(f"episodes must be from 1 to the {episodes} asked for, got {given.episodes}; nothing moved")
     command = ["ocrrl", "approve", "--cell", cell, "--session", session, "--task", task, "--cell-clear"]
-    command += ["--episodes", str(given.episodes), "--operator", given.operator.strip()]
+    command += ["--episodes", str(given.episodes), f"--operator={given.operator.strip()}"]
     command += ["--minutes", f"{given.minutes:g}"]
     done = subprocess.run(command, cwd=Path.cwd(), env=environment({}), capture_output=True, text=True)
     if done.returncode:

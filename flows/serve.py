@@ -1,15 +1,19 @@
 """`make serve`: a Prefect server, the deployments and a worker on this machine, in one terminal, until Ctrl-C.
 
-Everything listens on 127.0.0.1 only. A server that answers already at PREFECT_API_URL is used in place of a new one.
+Everything listens on 127.0.0.1 only, and answers those who know the auth string: `flows/access.py`. A server that answers already
+at PREFECT_API_URL is used in place of a new one.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from flows.access import PROFILES, SHADOWING, auth_string, known_as, private_log, profile_variables, write_profile
+from flows.admission import require_admission
 from flows.server import answers, api_url, end_by_signals, server_command
 from flows.set_up import prepare_server
 from tasks.child_process import Child, environment, started
@@ -33,12 +37,17 @@ def main() -> int:
 def serve(pool: str, limit: int, running: ExitStack) -> int:
     """Start what is missing, say what to type, and keep server and worker up."""
     workspace, url = Path.cwd(), api_url()
+    there = answers(url)
+    auth = auth_string(make=not there)
     services: dict[str, list[str]] = {}
-    if answers(url):
+    if there:
+        require_admission(url, auth)
         print(f"A Prefect server answers at {url}; using it.", flush=True)
     else:
         services["server"] = server_command(url)
         print(f"Starting a Prefect server at {url} (the first time takes up to a minute) ...", flush=True)
+    if auth:
+        write_profile(workspace, auth)
     children = {name: start(name, command, workspace, running) for name, command in services.items()}
     if not wait_until_up(url, children):
         print((workspace / LOGS / "server.log").read_text()[-3000:], file=sys.stderr)
@@ -46,7 +55,8 @@ def serve(pool: str, limit: int, running: ExitStack) -> int:
             f"serve: no Prefect server at {url} after {START_TIMEOUT:.0f} s; see {LOGS / 'server.log'}", file=sys.stderr
         )
         return 1
-    prepare_server(pool)
+    with known_as(auth):
+        prepare_server(pool)
     print("Writing the deployments ...", flush=True)
     deploy(workspace)
     services["worker"] = ["prefect", "worker", "start", "--pool", pool, "--type", "process", "--limit", str(limit)]
@@ -62,7 +72,8 @@ def serve(pool: str, limit: int, running: ExitStack) -> int:
 
 def start(name: str, command: list[str], workspace: Path, running: ExitStack) -> Child:
     variables = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_API_URL": api_url()}
-    return running.enter_context(started(command, workspace / LOGS / f"{name}.log", workspace, variables))
+    log = private_log(workspace / LOGS / f"{name}.log")
+    return running.enter_context(started(command, log, workspace, variables | profile_variables(workspace)))
 
 
 def wait_until_up(url: str, children: dict[str, Child]) -> bool:
@@ -77,7 +88,9 @@ def wait_until_up(url: str, children: dict[str, Child]) -> bool:
 def deploy(workspace: Path) -> None:
     """Write every deployment of prefect.yaml to the server."""
     command = ["prefect", "--no-prompt", "deploy", "--all"]
-    done = subprocess.run(command, cwd=workspace, env=environment({}), capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=workspace, env=environment(profile_variables(workspace)), capture_output=True, text=True
+    )
     if done.returncode:
         raise SystemExit(f"serve: `prefect deploy --all` failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
 
@@ -85,7 +98,8 @@ def deploy(workspace: Path) -> None:
 def _what_next(url: str) -> str:
     ui = url.removesuffix("/api")
     return f"""
-Ready. The UI is at {ui}; Ctrl-C here stops everything. In another terminal, in this folder:
+Ready. The UI is at {ui} and asks once for the auth string, which stands in {PROFILES}.
+Ctrl-C here stops everything. In another terminal, in this folder:
 
     source .venv/bin/activate{_export(url)}
     prefect deployment run self-improve/cube-lift --watch     # the whole loop for Cube Lift
@@ -95,7 +109,9 @@ Ready. The UI is at {ui}; Ctrl-C here stops everything. In another terminal, in 
 
 
 def _export(url: str) -> str:
-    return "" if url == "http://127.0.0.1:4200/api" else f"\n    export PREFECT_API_URL={url}"
+    hidden = [name for name in SHADOWING if name in os.environ]
+    unset = f"\n    unset {' '.join(hidden)}" if hidden else ""
+    return unset + ("" if url == "http://127.0.0.1:4200/api" else f"\n    export PREFECT_API_URL={url}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import sys
 import urllib.request
 from contextlib import suppress
 from urllib.parse import urlsplit
@@ -37,7 +38,7 @@ def server_command(url: str) -> list[str]:
                 f"serve: port {port} is taken by something that is no Prefect server; "
                 f"choose another: export PREFECT_API_URL=http://127.0.0.1:{port + 1}/api"
             )
-    return ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    return [sys.executable, "-m", "flows.prefect_server", "--port", str(port)]
 
 
 def end_by_signals() -> None:

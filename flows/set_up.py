@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, WorkPoolCreate
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
@@ -19,8 +19,15 @@ WHAT_NEXT = "After kill -9 or a power cut, run the deployment again: finished st
 HEARTBEATS_MISSED = timedelta(seconds=90)  # three of those that prefect.toml asks for
 
 
+# Prefect's own template lets whoever starts a flow run replace the command, its environment and its folder.
+FIXED_JOB = {
+    "job_configuration": {"labels": {}, "name": None, "stream_output": True},
+    "variables": {"type": "object", "properties": {}, "additionalProperties": False},
+}
+
+
 def prepare_server(pool: str) -> None:
-    """Create what is missing; what is there, the user's own limits for example, stays."""
+    """Create what is missing; what is there, the user's own limits for example, stays. Pools get the fixed job."""
     with get_client(sync_client=True) as client:
         for name in (pool, *SLOTS):
             add_pool(client, name)
@@ -37,11 +44,11 @@ def slot_limits() -> dict[str, int]:
 
 
 def add_pool(client: SyncPrefectClient, name: str) -> None:
-    """A process work pool: every flow run is a process on the worker's machine."""
+    """A process work pool: every flow run is a process on the worker's machine, with a command that nobody can replace."""
     try:
-        client.create_work_pool(WorkPoolCreate(name=name, type="process"))
-    except ObjectAlreadyExists:
-        return
+        client.create_work_pool(WorkPoolCreate(name=name, type="process", base_job_template=FIXED_JOB))
+    except ObjectAlreadyExists:  # of an earlier release too, with Prefect's own template
+        client.update_work_pool(name, WorkPoolUpdate(base_job_template=FIXED_JOB))
 
 
 def add_slot(client: SyncPrefectClient, name: str, limit: int) -> None:
@@ -75,4 +82,4 @@ def add_zombie_automation(client: SyncPrefectClient) -> None:
 
 
 if __name__ == "__main__":
-    prepare_server("laptop")
+    prepare_server("laptop")  # with the auth string of the environment or the profile

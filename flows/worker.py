@@ -7,6 +7,8 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
+from flows.access import auth_string, private_log, profile_variables, write_profile
+from flows.admission import require_admission
 from flows.serve import LOGS
 from flows.server import answers, api_url, end_by_signals
 from tasks.child_process import environment, run_child
@@ -24,6 +26,8 @@ def main() -> None:
         raise SystemExit(
             f"worker: a Prefect server must answer at {url} (PREFECT_API_URL); docs/scale_out.md has the tunnel"
         )
+    auth = auth_string(make=False)
+    require_admission(url, auth)
     found = subprocess.run(["ocrrl", "slots"], env=environment({}), capture_output=True, text=True, check=True)
     slots = json.loads(found.stdout)
     if not slots[options.slot]:
@@ -34,7 +38,10 @@ def main() -> None:
     command = ["prefect", "worker", "start", "--pool", options.slot, "--type", "process", "--name", name]
     command += ["--limit", str(options.limit)]
     variables = {"OCRRL_WORKSPACE": str(Path.cwd()), "PREFECT_API_URL": url}
-    log = Path.cwd() / LOGS / f"worker-{options.slot}.log"
+    if auth:
+        write_profile(Path.cwd(), auth)
+        variables |= profile_variables(Path.cwd())
+    log = private_log(Path.cwd() / LOGS / f"worker-{options.slot}.log")
     end_by_signals()
     # A Prefect worker may hang when asked to end; the supervisor ends it all the same.
     with suppress(KeyboardInterrupt):

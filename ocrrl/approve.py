@@ -3,13 +3,19 @@
 import argparse
 
 from ocrrl.interface.tabletop_tasks import tabletop_task
-from ocrrl.robot.approval import DEFAULT_MINUTES, Clock, NotApproved, issue
+from ocrrl.robot.approval import APPROVAL_FILE_VARIABLE, DEFAULT_MINUTES, Clock, NotApproved, issue
+from ocrrl.robot.approval_token import write_token
 from ocrrl.robot.cells import cell_to_approve
 from ocrrl.robot.operator_prompt import ask_operator, at_terminal
 
 
 def approve(options: argparse.Namespace, clock: Clock) -> str:
-    """The token for what `options` name. Without `cell_clear` an operator is asked at the terminal."""
+    """The token for what `options` name, or with `out` the file that it was written to.
+
+    Without `cell_clear` an operator is asked at the terminal.
+    """
+    if options.out is not None and options.out.exists():
+        raise ValueError(f"--out must be a new file, got {options.out}, which is there; remove it or name another")
     cell, task = cell_to_approve(options.cell).name, tabletop_task(options.task).slug
     operator, episodes = options.operator, options.episodes
     if options.cell_clear:
@@ -22,4 +28,8 @@ def approve(options: argparse.Namespace, clock: Clock) -> str:
             "an operator must say that the cell is clear of people: at a terminal, where this asks, or by --cell-clear"
         )
     minutes = DEFAULT_MINUTES if options.minutes is None else options.minutes
-    return issue(cell, options.session, task, episodes, operator, clock, minutes)
+    token = issue(cell, options.session, task, episodes, operator, clock, minutes)
+    if options.out is None:
+        return token
+    write_token(options.out, token)
+    return f"{options.out}: approved; name it to the session by `export {APPROVAL_FILE_VARIABLE}={options.out}`"

@@ -127,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     card = commands.add_parser("card", help="write a model card: what it is, how it was made, how well it does")
     card.add_argument("path", help="a model: data/models/vla_retrained")
     card.add_argument("--out", type=Path, help="in place of data/cards/<name>.md")
+    commands.add_parser("check_names", help="refuse a params.yaml with names that a shell or a path could misread")
     commands.add_parser("timings", help="wall and CPU seconds of the stages that ran here")
     doctor = commands.add_parser("doctor", help="what is installed, what is missing and how to get it")
     doctor.add_argument("--cell-file", type=Path, help="a hardware cell to look at too, such as cells/mine.yaml")
@@ -138,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     approve.add_argument("--operator", help="who approves; asked at a terminal")
     approve.add_argument("--minutes", type=float, help="until it expires: 15, at most 480")
     approve.add_argument("--cell-clear", action="store_true", help="ask nothing: the operator saw that it is clear")
+    approve.add_argument("--out", type=Path, help="write the token to this new file, readable by its owner only")
     calibrate = commands.add_parser("calibrate", help="find where a camera is, from views of a board; print the board")
     calibrate.add_argument("--board", type=Path, metavar="FILE", help="print the board at true scale: .pdf or .png")
     steps = calibrate.add_subparsers(dest="step", metavar="[views, live, check]")
@@ -227,6 +229,10 @@ def _run(options: argparse.Namespace) -> int:
         from ocrrl.lineage.card import write_card
 
         print(write_card(options.path, options.out))
+    elif options.command == "check_names":
+        from ocrrl.check_names import check_names
+
+        check_names()
     elif options.command == "timings":
         from ocrrl.lineage.run_record import timings_table
 
@@ -252,7 +258,7 @@ def _run(options: argparse.Namespace) -> int:
     elif options.command == "approve":
         from ocrrl.approve import approve
 
-        print(approve(options, time.time))
+        print(approve(options, time.time))  # the token, or where it was written
     elif options.command == "calibrate":
         from ocrrl.calibrate import calibrate
 

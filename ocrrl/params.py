@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from ocrrl.params_graph import GRAPH_SECTIONS, graph_sections, seeds_and_rounds
+from ocrrl.params_graph import GRAPH_SECTIONS, graph_sections, require_graph_names, seeds_and_rounds
 
 PARAMS_FILE = Path("params.yaml")
 PRESETS = ("default", "smoke", "paper")
@@ -43,6 +43,9 @@ MULTITASK_CONFIGS = {
 """Sections of stages that work on all tabletop tasks at once: one set of parameters each."""
 
 
+NAMES_NEXT = "correct it, or delete the file and write it anew with `ocrrl params --preset default`"
+
+
 class ParamsError(ValueError):
     """params.yaml holds something that no stage can run with."""
 
@@ -53,8 +56,14 @@ class Params:
     def __init__(self, sections: dict[str, Any], source: str):
         self._sections, self._source = sections, source
         known = (*GRAPH_SECTIONS, *CONFIGS, *MULTITASK_CONFIGS)
-        if unknown := sorted(set(sections) - set(known)):
-            raise ParamsError(f"{source}: sections must be among {', '.join(known)}, got {', '.join(unknown)}")
+        if unknown := sorted(set(sections) - set(known), key=str):
+            raise ParamsError(
+                f"{source}: sections must be among {', '.join(known)}, got {', '.join(map(str, unknown))}"
+            )
+        try:
+            require_graph_names(sections, source)
+        except ValueError as error:
+            raise ParamsError(f"{error}; {NAMES_NEXT}") from error
 
     @classmethod
     def read(cls, path: Path = PARAMS_FILE) -> "Params":
@@ -212,6 +221,7 @@ def _folders(sections: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _write(head: str, sections: dict[str, Any], path: Path) -> None:
+    Params(sections, str(path))  # nothing is written that would be refused when it is read
     text = f"{head}\n" * bool(head) + yaml.safe_dump(sections, sort_keys=False, width=120)
     whole = path.resolve()  # a link stays one
     partial = whole.with_name(f".{path.name}.partial")

@@ -7,6 +7,8 @@ user edits, and from how many seeds and rounds there are.
 from collections.abc import Mapping
 from typing import Any
 
+from ocrrl.interface.names import require_name, require_seed, shown
+
 GRAPH_SECTIONS = (
     *("tabletop_tasks", "tasks", "loops", "residuals", "rounds"),
     *("later_loops", "later_rounds", "last_round"),
@@ -45,6 +47,37 @@ def graph_sections(tabletop_tasks: Mapping[str, Any], residual_seeds: int, round
         "later_rounds": names[1:],
         "last_round": names[-1],
     }
+
+
+def require_graph_names(sections: Mapping[str, Any], source: str) -> None:
+    """ValueError unless every key and value of `GRAPH_SECTIONS` is a name, a seed or a folder of episodes.
+
+    DVC puts them into commands that a shell runs, and into paths that it replaces.
+    """
+    seen: set[int] = set()  # aliases of YAML make one list stand in many places, or in itself
+    for section in GRAPH_SECTIONS:
+        if section in sections:
+            _require_names(f"{source}: {section}", sections[section], section, seen)
+
+
+def _require_names(where: str, value: Any, key: str, seen: set[int]) -> None:
+    if isinstance(value, dict | list):
+        if id(value) in seen:
+            return
+        seen.add(id(value))
+        for inner, item in value.items() if isinstance(value, dict) else enumerate(value):
+            if isinstance(value, dict):
+                require_name(f"{where}: a key", inner)
+            _require_names(f"{where}.{inner}", item, str(inner), seen)
+    elif key == "episodes":
+        if isinstance(value, str) and not (
+            value.strip() and value.isprintable()
+        ):  # other types: by the params that read it
+            raise ValueError(f"{where} must be a folder, got {shown(value)}")
+    elif key == "seed":
+        require_seed(where, value)
+    else:
+        require_name(where, value)
 
 
 def seeds_and_rounds(sections: Mapping[str, Any]) -> tuple[int, int]:

@@ -6,8 +6,8 @@ from contextlib import ExitStack
 
 from ocrrl.interface.seeds import SEEDS_PER_RANGE, initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
-from ocrrl.layout import DATA, WORK
-from ocrrl.robot.approval import Clock, require_session_name
+from ocrrl.layout import WORK, Layout
+from ocrrl.robot.approval import Clock
 from ocrrl.robot.arm_environment import ArmEnvironment
 from ocrrl.robot.cells import logs_of, open_cell, reserved, session_cell
 from ocrrl.robot.checked_cell import check_cell
@@ -52,11 +52,10 @@ def teleoperate(options: argparse.Namespace, clock: Clock, told: Callable[[str],
     Likewise where cell or device could not be closed as they should be, which is told last.
     """
     cell, task = session_cell(options.cell), tabletop_task(options.tabletop_task)
-    require_session_name(options.session)
+    folder = Layout(task.slug).recording_session(options.session)
     if options.device == SCRIPTED and cell.name != "wire_twin":
         raise ValueError(f"device {SCRIPTED} is for the wire twin, got cell {cell.name}: no script drives a robot")
     config = SessionConfig(options.episodes, cell_decides=options.device == SCRIPTED)
-    folder = DATA / "episodes" / task.slug / options.session
     checked = check_cell(cell, options.cell_file, clock)
     first = SEEDS_PER_RANGE // 2 + (next_number(folder) if folder.is_dir() else 0)  # a session that goes on, goes on
     seeds = initial_state_seeds("record", ATTEMPTS * options.episodes, first)

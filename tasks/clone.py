@@ -1,7 +1,10 @@
 """The clone that a worker runs stages in: at the coordinator's commit, or the stage is refused."""
 
+import re
 import subprocess
 from pathlib import Path
+
+COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 
 class CloneDiffers(RuntimeError):
@@ -14,6 +17,8 @@ def check_out(workspace: Path, revision: str) -> None:
     dvc.lock is DVC's own and is overwritten (the run-cache has what it recorded). Any other change of a tracked file is
     left alone, and refused with its name.
     """
+    if not COMMIT.fullmatch(revision):
+        raise CloneDiffers(f"revision must be a git commit, 40 hexadecimal digits, got {revision[:80]!r}")
     if changed := modified(workspace):
         raise CloneDiffers(
             f"{workspace}: a worker's clone must be as committed, got changes in {', '.join(changed)}; "

@@ -13,6 +13,7 @@ from tasks.child_process import environment
 
 DVC_GRAPH = Path(__file__).with_name("dvc_graph.py")
 SLOTS = ("cpu", "gpu", "robot")
+NAMES_CHECK = ("ocrrl", "check_names")  # stands before every stage's own command
 
 
 @dataclass(frozen=True)
@@ -138,8 +139,10 @@ class Graph:
 def read_graph(workspace: Path) -> Graph:
     """The graph of the dvc.yaml in `workspace`, with what DVC says has changed.
 
-    Raises RuntimeError with DVC's own message where dvc.yaml cannot be read.
+    Raises RuntimeError with DVC's own message where dvc.yaml cannot be read, and before DVC is asked where params.yaml holds
+    names that a shell or a path could misread.
     """
+    refuse_unsafe_names(workspace)
     done = subprocess.run(
         [sys.executable, "-I", str(DVC_GRAPH)],
         cwd=workspace,
@@ -152,6 +155,22 @@ def read_graph(workspace: Path) -> Graph:
         raise RuntimeError(f"{workspace / 'dvc.yaml'} could not be read by DVC: {done.stderr.strip()[-2000:]}")
     answer = json.loads(done.stdout)
     return Graph(tuple(in_order([_stage(row) for row in answer["stages"]])), tuple(answer["notes"]))
+
+
+def refuse_unsafe_names(workspace: Path) -> None:
+    """RuntimeError with the message of `ocrrl check_names` where params.yaml holds a name that is none."""
+    if not (workspace / "params.yaml").exists():
+        return
+    done = subprocess.run(
+        NAMES_CHECK,
+        cwd=workspace,
+        env=environment({}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise RuntimeError(f"nothing was run: {done.stderr.strip()[-2000:]}")
 
 
 def in_order(stages: Sequence[Stage]) -> list[Stage]:
@@ -170,7 +189,7 @@ def _stage(row: dict[str, Any]) -> Stage:
     meta = row["meta"]
     return Stage(
         name=row["name"],
-        command=row["command"],
+        command=_command(row["command"]),
         upstream=tuple(row["upstream"]),
         outputs=tuple(row["outputs"]),
         parameters=tuple(row["parameters"]),
@@ -180,6 +199,11 @@ def _stage(row: dict[str, Any]) -> Stage:
         retries=int(meta.get("retries", 0)),
         timeout=meta.get("timeout"),
     )
+
+
+def _command(cmd: str | list[str]) -> str:
+    """The stage's own command, the last where dvc.yaml lists several."""
+    return cmd[-1] if isinstance(cmd, list) else cmd
 
 
 def _reasons(changes: list[Any]) -> list[str]:

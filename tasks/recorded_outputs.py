@@ -73,8 +73,9 @@ def _outputs(name: str, content: dict[str, Any] | None) -> Iterator[Output]:
             (content or {}).get("outs"), posixpath.join(folder, (content or {}).get("wdir", ".")), False
         )
     else:
-        words = str((content or {}).get("cmd", "")).split()
-        yield from _entries((content or {}).get("outs"), "", words[1:2] != [] and words[1] in EPISODE_STAGES)
+        cmd = (content or {}).get("cmd", "")
+        called = {tuple(line.split()[1:2]) for line in (cmd if isinstance(cmd, list) else [str(cmd)])}
+        yield from _entries((content or {}).get("outs"), "", any((stage,) in called for stage in EPISODE_STAGES))
 
 
 def _entries(entries: list[dict[str, Any]] | None, folder: str, episodes: bool) -> Iterator[Output]:

@@ -1,7 +1,11 @@
 """The Prefect task for a session in a cell that needs an operator's approval: episodes into a folder that DVC tracks."""
 
+import os
 import subprocess
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +40,7 @@ class Session:
 
 def new_session_name(command: str) -> str:
     """A name that bears the time at which the session was asked for."""
-    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{command}"
+    return f"{time.strftime('%Y%m%dt%H%M%Sz', time.gmtime())}-{command}"
 
 
 @task(name="session", task_run_name="{session.title}", cache_policy=NO_CACHE, persist_result=False)
@@ -45,14 +49,31 @@ def run_session(session: Session, approval: SecretStr, workspace: Path) -> Path:
     log = workspace / LOGS / "sessions" / f"{session.name}.log"
     command = ["ocrrl", session.command, session.tabletop_task, "--cell", session.cell, "--session", session.name]
     command += ["--episodes", str(session.episodes)]
-    variables = run_variables() | {"OCRRL_APPROVAL": approval.get_secret_value()}
-    with concurrency("robot", occupy=1, lease_duration=LEASE, raise_on_lease_renewal_failure=True):
+    with (
+        concurrency("robot", occupy=1, lease_duration=LEASE, raise_on_lease_renewal_failure=True),
+        handed_over(approval, workspace) as file,
+    ):
+        variables = run_variables() | {"OCRRL_APPROVAL_FILE": str(file)}
         outcome = run_child(command, log, workspace, variables, get_run_logger().info)
     if (workspace / session.folder).is_dir():
         track(session.folder, workspace)
     if outcome.code:
         raise StageFailed(f"{session.title} ended with exit code {outcome.code}:\n{outcome.tail()}\n\nWhole log: {log}")
     return session.folder
+
+
+@contextmanager
+def handed_over(approval: SecretStr, workspace: Path) -> Iterator[Path]:
+    """A file with the token that only its owner can read, gone afterwards: a process's environment can be read in /proc."""
+    folder = workspace / ".work" / "tokens"
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=folder)  # 0600
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(approval.get_secret_value() + "\n")
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 def track(folder: Path, workspace: Path) -> None:

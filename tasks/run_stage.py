@@ -96,7 +96,12 @@ def shown_in(progress: Progress, workspace: Path) -> Callable[[str], None]:
 def log_file(stage: Stage, workspace: Path) -> Path:
     """Where the output of `stage` goes in this flow run; outside every tracked output."""
     run = f"{flow_run.get_name() or 'flow'}-{str(flow_run.get_id() or os.getpid())[:8]}"
-    return workspace / LOGS / run / f"{re.sub(r'[^A-Za-z0-9_.@-]', '_', stage.name)}.log"
+    return workspace / LOGS / file_name(run) / f"{file_name(stage.name)}.log"
+
+
+def file_name(text: str) -> str:
+    """`text`, which anybody may have written, as one part of a path."""
+    return re.sub(r"[^A-Za-z0-9_.@-]", "_", text).lstrip(".")[:120] or "_"
 
 
 def run_variables() -> dict[str, str]:

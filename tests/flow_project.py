@@ -44,6 +44,21 @@ class FlowProject:
         }
         return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | ours
 
+    @property
+    def auth(self) -> str:
+        """The auth string of its server."""
+        return (self.home / "ocrrl_auth_string").read_text().strip()
+
+    @contextmanager
+    def client(self):
+        """A client of its server."""
+        from prefect.client.orchestration import get_client
+        from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+
+        known = {PREFECT_API_URL: self.url, PREFECT_API_AUTH_STRING: self.auth}
+        with temporary_settings(known), get_client(sync_client=True) as client:
+            yield client
+
     def call(self, *command: str, check: bool = True) -> str:
         """The output of a command in the project."""
         done = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
@@ -59,10 +74,7 @@ class FlowProject:
 
     def state(self, flow_run: str) -> dict:
         """The flow run's state: `type`, `name`, `message`."""
-        from prefect.client.orchestration import get_client
-        from prefect.settings import PREFECT_API_URL, temporary_settings
-
-        with temporary_settings({PREFECT_API_URL: self.url}), get_client(sync_client=True) as client:
+        with self.client() as client:
             state = client.read_flow_run(flow_run).state  # type: ignore[arg-type]
         return {"type": state.type.value, "name": state.name, "message": state.message} if state else {"type": "NONE"}
 

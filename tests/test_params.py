@@ -217,3 +217,12 @@ def test_parameters_that_do_not_fit_on_the_disk_leave_the_old_ones(tmp_path, mon
     with pytest.raises(OSError, match="No space left"):
         write(resolve("smoke", ["stack_cube"]), "smoke", path)
     assert path.read_text() == before and len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_folder_of_episodes_is_one_line_of_printable_text_or_nothing_is_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("a\nb", "\x1b[2Jx", " "):
+        assert main(["params", "--preset", "smoke", "--episodes", f"cube_lift={folder}"]) == 1
+        assert "tabletop_tasks.cube_lift.episodes must be a folder" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+    assert main(["params", "--preset", "smoke", "--episodes", "cube_lift=/elsewhere/my recordings é"]) == 0

@@ -82,7 +82,9 @@ def test_a_multitask_stage_names_every_tabletop_task(stage):
 @pytest.mark.parametrize("stage", ALL_STAGES)
 def test_a_stage_s_command_parses_and_its_outputs_lie_where_the_layout_says(stage):
     body = entry(stage)
-    program, *arguments = body["cmd"].split()
+    check, command = body["cmd"]
+    assert check == "ocrrl check_names"
+    program, *arguments = command.split()
     assert program == "ocrrl"
     assert _parser().parse_args(arguments).command == stage
     outputs = [*body.get("outs", []), *body.get("metrics", [])]

@@ -280,6 +280,7 @@ def test_an_approval_that_does_not_fit_is_refused_before_anything_is_written(pro
         episodes=2,
         cell_file=None,
     )
+    (project / ".work/approvals/.clock.json").unlink()
     os.environ["OCRRL_APPROVAL"] = issue("rehearsal", NAME, "cube_lift", 2, "Ada", lambda: 0.0)
     with pytest.raises(NotApproved, match="it did at 1970-01-01 00:15:00 UTC"):
         run_session(options, lambda: 1000.0)
@@ -295,7 +296,7 @@ def test_options_and_models_that_a_session_cannot_run_with_are_named(project, co
         (ROLLOUT, "must be given --episodes from 1 to 1000, got None"),
         ((*EVALUATE, "--episodes", 3), "evaluate must be given an even number of --episodes"),
         ((*ROLLOUT, "--episodes", 0), "must be given --episodes from 1 to 1000, got 0"),
-        ((*ROLLOUT[:-1], "../x", "--episodes", 1), "session must be letters, digits"),
+        ((*ROLLOUT[:-1], "../x", "--episodes", 1), "session must be a name of 1 to 80 lower-case letters, digits"),
         ((*ROLLOUT, "--episodes", 1, "--seed", 7), "`dvc repro train_residual@cube_lift-7` makes it"),
     ):
         code, _, err = command(*arguments)

@@ -29,7 +29,10 @@ SCRIPTED = ("teleoperate", "cube_lift", "--device", "scripted", "--session", "mo
         ((*SCRIPTED, "--cell", "twin"), "a session must name a cell of its own (rehearsal, wire_twin, fr3), got twin"),
         ((*SCRIPTED, "--cell", "fr3"), "device scripted is for the wire twin, got cell fr3: no script drives a robot"),
         ((*SCRIPTED, "--cell", "moon"), "cell must be one of"),
-        ((*SCRIPTED[:-3], "../x", "--episodes", "1", "--cell", "wire_twin"), "session must be letters, digits"),
+        (
+            (*SCRIPTED[:-3], "../x", "--episodes", "1", "--cell", "wire_twin"),
+            "session must be a name of 1 to 80 lower-case letters, digits",
+        ),
         ((*SCRIPTED[:-1], "0", "--cell", "wire_twin"), "episodes must be at least 1, got 0"),
         (("teleoperate", "fly", *SCRIPTED[2:], "--cell", "wire_twin"), "tabletop task must be one of"),
     ],

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ocrrl.lineage.once_only_yaml import load_yaml
+from ocrrl.lineage.pipeline import command_of
 from ocrrl.lineage.revision import Revision
 
 LOCK = "dvc.lock"
@@ -80,7 +81,7 @@ def read_dvc_files(revision: Revision, stage_outs: set[str]) -> DvcFiles:
         stages = {
             address: LockedStage(
                 address=address,
-                command=_command(entry.get("cmd", "")),
+                command=command_of(entry.get("cmd", "")),
                 deps=tuple(_tracked(dep) for dep in entry.get("deps", [])),
                 params=_params(entry.get("params", {})),
                 outs=tuple(_tracked(out) for out in entry.get("outs", [])),
@@ -110,10 +111,6 @@ def _params(entry: dict[str, dict[str, Any]]) -> dict[str, Any]:
         for file, values in entry.items()
         for name, value in flat_params(values)
     }
-
-
-def _command(value: str | list[str]) -> str:
-    return " && ".join(value) if isinstance(value, list) else value
 
 
 def _tracked(entry: dict[str, Any], folder: str = ".") -> TrackedPath:

@@ -14,6 +14,7 @@ from ocrrl.lineage.once_only_yaml import load_yaml
 
 _TEMPLATE = re.compile(r"(?<!\\)\$\{(.*?)\}")
 _OUTS = ("outs", "metrics", "plots")
+_NAMES_CHECK = "ocrrl check_names"  # stands before every stage's own command
 
 Read = Callable[[str], str | None]
 """Text of a file of the project by its path, None where there is no such file."""
@@ -62,6 +63,11 @@ def stage_of_command(stages: Mapping[str, PipelineStage], program: str, options:
         if all(str(options.get(name)) == value for name, value in flags.items()) and set(positional) <= set(others):
             return stage.address
     return None
+
+
+def command_of(cmd: str | list[str]) -> str:
+    """The command of a stage's `cmd`, without the check of names that stands before it."""
+    return " && ".join(line for line in cmd if line != _NAMES_CHECK) if isinstance(cmd, list) else cmd
 
 
 def _arguments(words: list[str]) -> tuple[dict[str, str], list[str]]:
@@ -122,10 +128,7 @@ def _stage(address: str, body: dict[str, Any]) -> PipelineStage:
         named = (next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries)
         return tuple(posixpath.normpath(posixpath.join(folder, str(path))) for path in named)
 
-    command = body.get("cmd", "")
-    return PipelineStage(
-        address, " && ".join(command) if isinstance(command, list) else command, paths("deps"), paths(*_OUTS)
-    )
+    return PipelineStage(address, command_of(body.get("cmd", "")), paths("deps"), paths(*_OUTS))
 
 
 def _fill(value: Any, context: Mapping[str, Any]) -> Any:

@@ -1,7 +1,8 @@
 """An operator's approval of motion: one cell, one session, one tabletop task, so many episodes, for so long.
 
 It travels as a token, `<payload>.<signature>` in URL-safe base64: the approval as JSON, and its HMAC-SHA256 by the key
-`.work/approval.key`. A token is worth motion until it expires: it is in no log, file or message; its nonce is.
+`.work/approval.key`. A token is worth motion until it expires: it is in no log and no message, and in no file but one that its owner
+alone can read; its nonce is.
 This guards against accidents, not against somebody who can read the key. Times are seconds since 1970, UTC.
 """
 
@@ -11,7 +12,6 @@ import hashlib
 import hmac
 import json
 import os
-import re
 import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -19,23 +19,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ocrrl.file_lock import locked
-from ocrrl.layout import WORK
-from ocrrl.robot.approval_ledger import count_episode, episodes_begun, open_ledger
+from ocrrl.interface.names import require_name
+from ocrrl.layout import OLDER_SESSION, WORK
+from ocrrl.robot.approval_ledger import LedgerFault, count_episode, episodes_begun, latest_time, open_ledger
 
 Clock = Callable[[], float]
 
 APPROVAL_VARIABLE = "OCRRL_APPROVAL"
+APPROVAL_FILE_VARIABLE = "OCRRL_APPROVAL_FILE"
 DEFAULT_MINUTES = 15.0
 LONGEST_MINUTES = 8 * 60.0
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")  # also a folder's name
 _KEY_BYTES = 32
 _PURPOSE = b"ocrrl approval 1\n"  # signed along, so that a signature by this key means nothing elsewhere
-
-
-def require_session_name(name: str) -> None:
-    """ValueError unless `name` can name a session and its folder."""
-    if not NAME.fullmatch(name):
-        raise ValueError(f"session must be letters, digits, '.', '_' or '-', got {name!r}")
 
 
 class NotApproved(RuntimeError):
@@ -56,12 +51,10 @@ class Approval:
     nonce: str
 
     def __post_init__(self) -> None:
-        for name in ("cell", "session", "tabletop_task", "nonce"):
-            if not NAME.fullmatch(getattr(self, name)):
-                raise ValueError(
-                    f"{name} must be 1 to 80 letters, digits, '.', '_' or '-', the first a letter or digit, "
-                    f"got {getattr(self, name)!r}"
-                )
+        for name in ("cell", "tabletop_task", "nonce"):
+            require_name(name, getattr(self, name))
+        if not OLDER_SESSION.fullmatch(self.session):
+            require_name("session", self.session)
         if not 1 <= len(self.operator.strip()) <= 80 or not self.operator.isprintable():
             raise ValueError(f"operator must be a name of at most 80 characters, got {self.operator!r}")
         if self.episodes < 1:
@@ -80,11 +73,15 @@ def issue(
     minutes: float = DEFAULT_MINUTES,
     folder: Path = WORK,
 ) -> str:
-    """The token of a new approval, its count begun at 0; ValueError for what no operator can approve."""
+    """The token of a new approval, its count begun at 0.
+
+    Raises ValueError for what no operator can approve, NotApproved where the clock went back.
+    """
     if not 0 < minutes <= LONGEST_MINUTES:
         raise ValueError(f"minutes must be in (0, {LONGEST_MINUTES:g}], got {minutes:g}")
-    now = clock()
-    nonce = secrets.token_hex(8)
+    now, nonce = clock(), secrets.token_hex(8)
+    Approval(cell, session, tabletop_task, episodes, operator.strip(), now, now + 60 * minutes, nonce)  # or refused
+    now = _time(folder, clock)
     approval = Approval(cell, session, tabletop_task, episodes, operator.strip(), now, now + 60 * minutes, nonce)
     facts = asdict(approval)
     payload = json.dumps(facts, sort_keys=True).encode()
@@ -106,14 +103,14 @@ def check(
     remedy = f"; approve with `{approve_command(cell, session, tabletop_task, episodes)}`"
     if not token:
         raise NotApproved(
-            f"cell {cell} moves only with an operator's approval, got none{remedy} and give the token as "
-            f"{APPROVAL_VARIABLE}, or run this at a terminal and be asked"
+            f"cell {cell} moves only with an operator's approval, got none{remedy} --out FILE and name the file in "
+            f"{APPROVAL_FILE_VARIABLE}, or run this at a terminal and be asked"
         )
     key = folder / "approval.key"
     approval, fault = _opened(token, _read_key(key) if key.exists() else b"")
     if approval is None:
         raise NotApproved(f"the approval must be a token of `ocrrl approve`, got {fault}{remedy}")
-    _require_unexpired(approval, clock, remedy)
+    _require_unexpired(approval, clock, folder, remedy)
     asked = {"cell": cell, "session": session, "tabletop_task": tabletop_task}
     for name, wanted in asked.items():
         if (approved := getattr(approval, name)) != wanted:
@@ -130,7 +127,7 @@ def check(
 def begin_episode(approval: Approval, clock: Clock, folder: Path = WORK) -> None:
     """Count one more episode, before it moves anything; NotApproved if time is up or all have begun."""
     remedy = f"; go on with `{approve_command(approval.cell, approval.session, approval.tabletop_task)}`"
-    _require_unexpired(approval, clock, remedy)
+    _require_unexpired(approval, clock, folder, remedy)
     _begun(approval, folder, remedy)
     if not count_episode(folder, approval.nonce, approval.episodes):
         raise NotApproved(
@@ -149,8 +146,16 @@ def utc(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _require_unexpired(approval: Approval, clock: Clock, remedy: str) -> None:
-    now = clock()
+def _time(folder: Path, clock: Clock) -> float:
+    """The time, which never goes back here; NotApproved where the machine's clock did."""
+    try:
+        return latest_time(folder, clock())
+    except LedgerFault as error:
+        raise NotApproved(str(error)) from error
+
+
+def _require_unexpired(approval: Approval, clock: Clock, folder: Path, remedy: str) -> None:
+    now = _time(folder, clock)
     if now >= approval.expires:
         raise NotApproved(f"the approval must not have expired, it did at {utc(approval.expires)}{remedy}")
     if now < approval.issued - 60:
@@ -162,6 +167,8 @@ def _require_unexpired(approval: Approval, clock: Clock, remedy: str) -> None:
 def _begun(approval: Approval, folder: Path, remedy: str) -> int:
     try:
         return episodes_begun(folder, approval.nonce)
+    except LedgerFault as error:
+        raise NotApproved(f"{error}{remedy}") from error
     except FileNotFoundError:
         pass
     raise NotApproved(

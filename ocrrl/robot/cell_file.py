@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import yaml
 
+from ocrrl.interface.names import require_name
 from ocrrl.params import ParamsError, build
 from ocrrl.robot.safety_limits import SafetyLimits
 
@@ -128,6 +129,8 @@ class CellFile:
 
     def __post_init__(self) -> None:
         self.limits.require_within_ceilings()
+        for name in self.cameras:
+            require_name("cameras: a key", name)
         if not self.max_calibration_age_days > 0:
             raise ValueError(f"max_calibration_age_days must be above 0, got {self.max_calibration_age_days}")
         serials = [section.serial for section in self.cameras.values()]

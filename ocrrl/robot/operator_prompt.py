@@ -1,10 +1,10 @@
 """The questions that an operator answers at a terminal before a robot may move. They go to stderr, stdout stays free."""
 
-import os
 import sys
 from collections.abc import Callable
 
-from ocrrl.robot.approval import APPROVAL_VARIABLE, Approval, Clock, NotApproved, check, issue
+from ocrrl.robot.approval import Approval, Clock, NotApproved, check, issue
+from ocrrl.robot.approval_token import take_token
 from ocrrl.robot.cells import Cell, cell_named
 
 Ask = Callable[[str], str]
@@ -54,7 +54,7 @@ def obtain_approval(cell: Cell, session: str, tabletop_task: str, episodes: int,
     """
     if not cell.needs_approval:
         return None
-    token = os.environ.pop(APPROVAL_VARIABLE, None)  # taken out, so that no child process is given it
+    token = take_token()
     if token is None and at_terminal():
         operator, approved = ask_operator(cell.name, session, tabletop_task, episodes)
         token = issue(cell.name, session, tabletop_task, approved, operator, clock)

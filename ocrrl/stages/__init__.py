@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ocrrl.interface.names import require_seed
 from ocrrl.interface.tabletop_tasks import tabletop_task
 from ocrrl.layout import MULTITASK, ROUND, Layout
 from ocrrl.lineage.run_record import Run, recorded_run, stage_that_runs
@@ -20,6 +21,8 @@ from ocrrl.stages.running import files_reserved
 
 def run_stage(options: argparse.Namespace) -> int:
     """Run the stage that `options.command` names, or its session in the cell that `options.cell` names; the exit code."""
+    if getattr(options, "seed", None) is not None:
+        require_seed("seed", options.seed)
     if getattr(options, "cell", None) not in (None, "twin"):
         from ocrrl.stages.sessions import run_session
 
@@ -27,20 +30,21 @@ def run_stage(options: argparse.Namespace) -> int:
     _require_stage_options(options)
     task = tabletop_task(options.tabletop_task)
     variants = (getattr(options, name, None) for name in ("domain", "seed"))
+    layout = Layout(task.slug, options.round)
     label = "-".join([task.slug, *(str(variant) for variant in variants if variant is not None)])
     stage = importlib.import_module(f"ocrrl.stages.{options.command}")
     with _begun(options, f"{options.command}@{label}") as recorded:
-        recorded.exit_code = stage.run(task, Params.read(), Layout(task.slug, options.round), options) or 0
+        recorded.exit_code = stage.run(task, Params.read(), layout, options) or 0
     return recorded.exit_code
 
 
 def run_multitask_stage(options: argparse.Namespace) -> int:
     """Run the stage that `options.command` names on all tabletop tasks of params.yaml; the exit code."""
-    stage = importlib.import_module(f"ocrrl.stages.{options.command}")
+    stage, layout = importlib.import_module(f"ocrrl.stages.{options.command}"), Layout(MULTITASK, options.round)
     with _begun(options, options.command) as recorded:
         params = Params.read()
         tasks = [tabletop_task(slug) for slug in params.tasks()]
-        recorded.exit_code = stage.run(tasks, params, Layout(MULTITASK, options.round), options) or 0
+        recorded.exit_code = stage.run(tasks, params, layout, options) or 0
     return recorded.exit_code
 
 

@@ -18,7 +18,7 @@ from ocrrl.interface.seeds import SEEDS_PER_RANGE, initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
 from ocrrl.lineage.repository import git, git_refusal
-from ocrrl.robot.approval import Clock, NotApproved, require_session_name
+from ocrrl.robot.approval import Clock, NotApproved
 from ocrrl.robot.cell_operator import EndedByOperator
 from ocrrl.robot.cells import Cell, logs_of, open_cell, reserved, session_cell
 from ocrrl.robot.closing import closed_told, unclosed_told
@@ -52,7 +52,8 @@ def run_session(options: argparse.Namespace, clock: Clock) -> int:
     """
     cell, task = session_cell(options.cell), tabletop_task(options.tabletop_task)
     purpose, layout = options.command, Layout(task.slug, options.round)
-    name = options.session or f"{datetime.fromtimestamp(clock(), UTC):%Y%m%dT%H%M%SZ}-{purpose}"
+    name = options.session or f"{datetime.fromtimestamp(clock(), UTC):%Y%m%dt%H%M%Sz}-{purpose}"
+    folder = layout.session(cell.name, name)
     seed = ROLLED_OUT_SEED if options.seed is None else options.seed
     planned = planned_episodes(purpose, name, options.episodes)
     models = {
@@ -69,7 +70,6 @@ def run_session(options: argparse.Namespace, clock: Clock) -> int:
         "models": {str(path): files.fingerprint(path) for path in sorted(models)},
     }
     ended_early = ""
-    folder = layout.session(cell.name, name)
     alone = files_reserved(f"session {name} in {cell.name}", writes=[folder])
     with interrupted_by_signals(), reserved(cell), alone, unclosed_told(cell.name) as unclosed:
         session = SessionFolder(folder, identity)
@@ -101,7 +101,6 @@ def planned_episodes(purpose: str, session: str, episodes: int | None) -> list[t
         raise ValueError(f"a session must be given --episodes from 1 to {MAX_EPISODES}, got {episodes}")
     if purpose == "evaluate" and episodes % 2:
         raise ValueError(f"evaluate must be given an even number of --episodes, both arms of each pair, got {episodes}")
-    require_session_name(session)
     place = int(hashlib.sha256(session.encode()).hexdigest(), 16) % (_EARLIER_SEEDS - MAX_EPISODES)
     first = _EARLIER_SEEDS + place
     if purpose == "rollout":

@@ -14,14 +14,12 @@ YES = {"cell_clear": True, "operator": "Ada", "episodes": 2, "minutes": 30}
 
 def answer(project: FlowProject, **given: object) -> None:
     """Press Resume on the paused run and fill in the form."""
-    from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
     from prefect.client.schemas.objects import StateType
-    from prefect.settings import PREFECT_API_URL, temporary_settings
 
     paused = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED])))
     deadline = time.monotonic() + 90
-    with temporary_settings({PREFECT_API_URL: project.url}), get_client(sync_client=True) as client:
+    with project.client() as client:
         while not (runs := client.read_flow_runs(flow_run_filter=paused)):
             assert time.monotonic() < deadline, "no flow run paused"
             time.sleep(0.5)

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from prefect import Flow
 
+from flows.access import PROFILES
 from ocrrl.cli import MULTITASK_STAGES, STAGES
 from tests.pipeline_copy import ROOT
 
@@ -64,4 +65,6 @@ def test_servers_listen_on_this_machine_and_nothing_is_reported_to_anyone():
     assert settings["server"]["api"]["host"] == "127.0.0.1" and settings["api"]["url"].startswith("http://127.0.0.1:")
     assert settings["server"]["analytics_enabled"] is False
     assert settings["telemetry"]["enable_resource_metrics"] is False
+    assert settings["profiles_path"] == str(PROFILES) and "/.work/" in (ROOT / ".gitignore").read_text().splitlines()
+    assert "auth_string" not in str(settings), "the profile holds it, which is in no commit"
     assert "analytics = false" in (ROOT / ".dvc" / "config").read_text()

@@ -11,12 +11,10 @@ TIMEOUT = 240.0
 
 
 def task_runs(project, flow_run):
-    from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-    from prefect.settings import PREFECT_API_URL, temporary_settings
 
     chosen = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run]))
-    with temporary_settings({PREFECT_API_URL: project.url}), get_client(sync_client=True) as client:
+    with project.client() as client:
         return {run.name: run.state.name for run in client.read_task_runs(flow_run_filter=chosen)}
 
 
@@ -100,7 +98,7 @@ def wait_for_stage(project):
 def test_the_server_listens_on_this_machine_only_and_sends_no_analytics(project):
     import psutil
 
-    server = project.processes_named("server")
+    server = project.processes_named("flows.prefect_server")
     listening = {c.laddr.ip for p in server for c in p.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
     assert listening == {"127.0.0.1"}
     settings = project.call("prefect", "config", "view", "--show-defaults")

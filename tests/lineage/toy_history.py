@@ -130,7 +130,7 @@ def stages_by_dvc(folder: Path) -> dict[str, dict]:
     with Repo() as repo:
         return {
             stage.addressing: {
-                "command": stage.cmd,
+                "command": stage.cmd if isinstance(stage.cmd, str) else stage.cmd[-1],
                 "deps": sorted({dep.def_path for dep in stage.deps if dep.def_path != "params.yaml"}),
                 "outs": sorted(out.def_path for out in stage.outs),
             }

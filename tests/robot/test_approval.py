@@ -81,6 +81,88 @@ def test_a_clock_set_back_is_noticed(tmp_path, clock, approve):
         check(token, *SESSION, 3, clock, tmp_path)
 
 
+def test_what_has_expired_stays_expired_when_the_clock_is_set_back(tmp_path, clock, approve):
+    token = approve()
+    approval = check(token, *SESSION, 1, clock, tmp_path)
+    clock.now = approval.expires + 5
+    for attempt in (
+        lambda: check(token, *SESSION, 1, clock, tmp_path),
+        lambda: begin_episode(approval, clock, tmp_path),
+    ):
+        with pytest.raises(NotApproved, match="must not have expired"):
+            attempt()
+        clock.now = approval.expires - 10  # as little as a clock that keeps time by the network is set back
+        with pytest.raises(NotApproved, match="must not have expired"):
+            attempt()
+        clock.now = approval.issued + 1
+        with pytest.raises(NotApproved, match=r"clock must not go back, got a time .* s before the latest"):
+            attempt()
+        clock.now = approval.expires + 5
+    clock.now = approval.issued + 1
+    with pytest.raises(NotApproved, match="clock must not go back"):
+        approve()  # a new one by a clock that is wrong would last for longer than was approved
+    clock.now = float("nan")
+    with pytest.raises(NotApproved, match="clock must give a time"):
+        check(token, *SESSION, 1, clock, tmp_path)
+
+
+NO_LEDGERS = [
+    *(
+        "",
+        "[]",
+        "{}",
+        "null",
+        "3",
+        '"begun"',
+        "{",
+        "[[" * 100_000,
+        '{"begun": null}',
+        '{"begun": []}',
+        '{"begun": "0"}',
+    ),
+    *('{"begun": NaN}', '{"begun": -Infinity}', '{"begun": -1}', '{"begun": 0.0}', '{"begun": 1e0}', '{"begun": true}'),
+    *('{"begun": 3, "begun": 0}', "\x00\x00", '{"begun": {"$": 0}}', '{"Begun": 0}', '[{"begun": 0}]'),
+]
+
+
+@pytest.mark.parametrize("text", NO_LEDGERS)
+def test_a_ledger_that_is_none_is_never_read_as_nothing_begun(tmp_path, clock, approve, text):
+    token = approve()
+    approval = check(token, *SESSION, 3, clock, tmp_path)
+    ledger = tmp_path / "approvals" / f"{approval.nonce}.json"
+    ledger.write_text(text)
+    for attempt in (
+        lambda: check(token, *SESSION, 1, clock, tmp_path),
+        lambda: begin_episode(approval, clock, tmp_path),
+    ):
+        with pytest.raises(NotApproved, match=f"{approval.nonce}.json must .*`ocrrl approve"):
+            attempt()
+    assert ledger.read_text() == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"latest": NaN}', '{"latest": "0"}', '{"latest": -1}', '{"latest": 1e999}']
+)
+def test_a_record_of_the_time_that_is_none_is_named(tmp_path, clock, approve, text):
+    token = approve()
+    (tmp_path / "approvals" / ".clock.json").write_text(text)
+    with pytest.raises(NotApproved, match=r"approvals/\.clock\.json must "):
+        check(token, *SESSION, 1, clock, tmp_path)
+
+
+def test_a_ledger_that_is_a_folder_or_not_utf_8_is_named(tmp_path, clock, approve):
+    token = approve()
+    approval = check(token, *SESSION, 3, clock, tmp_path)
+    ledger = tmp_path / "approvals" / f"{approval.nonce}.json"
+    ledger.write_bytes(b"\xff\xfe{}")
+    with pytest.raises(NotApproved, match="must be a readable file of JSON"):
+        check(token, *SESSION, 1, clock, tmp_path)
+    ledger.unlink()
+    ledger.mkdir()
+    with pytest.raises(NotApproved, match="must be a readable file of JSON"):
+        check(token, *SESSION, 1, clock, tmp_path)
+
+
 @pytest.mark.parametrize("token", [None, ""])
 def test_without_an_approval_the_next_step_is_named(tmp_path, clock, token):
     with pytest.raises(NotApproved, match=r"got none; approve with `ocrrl approve --cell fr3 .*OCRRL_APPROVAL"):
@@ -124,7 +206,7 @@ def test_the_key_is_its_owner_s_alone_and_stays(tmp_path, clock, approve):
         ({"minutes": 481.0}, r"minutes must be in \(0, 480\], got 481"),
         ({"minutes": 0.0}, r"minutes must be in \(0, 480\], got 0"),
         ({"minutes": float("nan")}, r"minutes must be in \(0, 480\], got nan"),
-        ({"session": "../else"}, "session must be 1 to 80 letters"),
+        ({"session": "../else"}, "session must be a name of 1 to 80"),
         ({"operator": " "}, "operator must be a name"),
         ({"operator": "Ada\nBob"}, "operator must be a name"),
     ],

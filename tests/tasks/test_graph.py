@@ -161,3 +161,13 @@ def test_the_locks_of_killed_processes_are_released(tmp_path):
 
 def test_the_project_s_stages_have_a_slot_each():
     assert {found.slot for found in read_graph(ROOT).stages} == {"cpu", "gpu", "robot"}
+
+
+def test_a_name_that_a_shell_could_misread_is_refused_before_dvc_is_asked(tmp_path, monkeypatch):
+    (tmp_path / "params.yaml").write_text("rounds: ['round0; touch ran #']\n")
+    monkeypatch.setattr("tasks.graph.DVC_GRAPH", tmp_path / "never_started.py")
+    with pytest.raises(
+        RuntimeError, match=r"^nothing was run: ocrrl check_names: params.yaml: rounds.0 must be a name"
+    ):
+        read_graph(tmp_path)
+    assert not (tmp_path / "ran").exists()

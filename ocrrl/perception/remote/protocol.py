@@ -148,9 +148,11 @@ def unpack_request(message: bytes) -> PoseRequest:
 def pack_reply(reply: PoseReply | ErrorReply) -> bytes:
     """The message that says `reply`."""
     if isinstance(reply, ErrorReply):
-        return _packed({"version": VERSION, "code": reply.code, "error": reply.error[:MAX_TEXT] or "unknown"})
+        text = reply.error[:MAX_TEXT].encode("utf-8", "replace").decode()
+        return _packed({"version": VERSION, "code": reply.code, "error": text or "unknown"})
     pose = [float(number) for number in reply.pose]
-    return _packed({"version": VERSION, "pose": pose, "score": reply.score, "seconds": reply.seconds})
+    score, seconds = float(reply.score), float(reply.seconds)  # an estimator's are of any number type
+    return _packed({"version": VERSION, "pose": pose, "score": score, "seconds": seconds})
 
 
 def unpack_reply(message: bytes) -> PoseReply | ErrorReply:

@@ -13,8 +13,9 @@ from ocrrl.interface import rotations
 from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from ocrrl.perception.remote.client import RemoteTracker, RemoteTrackerConfig
 from ocrrl.perception.remote.foundation_pose import FoundationPoseBackend, open_backend
+from ocrrl.perception.remote.listening import numeric_address
 from ocrrl.perception.remote.protocol import MAX_REQUEST_BYTES, PoseReply, pack_request, unpack_reply
-from ocrrl.perception.remote.server import PoseServer, load_backend, serve
+from ocrrl.perception.remote.server import PoseServer, load_backend, main, serve
 from tests.perception.remote.pose_server import HEIGHT, ROBOT, WIDTH, ScriptedBackend, frame_at, running
 from tests.perception.remote.test_protocol import POSE, request
 from tests.pipeline_copy import ROOT
@@ -80,10 +81,116 @@ def test_a_server_process_that_is_killed_in_mid_track_is_found_again_when_it_is_
     assert confidence[:11] == [1.0] * 11 and confidence[11:13] == [0.0] * 2 and confidence[-1] == 1.0
 
 
-@pytest.mark.parametrize("address", ["tcp://*:5555", "tcp://0.0.0.0:5555", "tcp://[::]:5555"])
-def test_listening_on_every_network_at_once_is_refused(address):
+EVERY_NETWORK = [
+    *("tcp://0.0.0.0:5555", "tcp://0:5555", "tcp://00.0.0.0:5555", "tcp://0x0:5555", "tcp://0.0:5555", "tcp://000:*"),
+    *("tcp://[::]:5555", "tcp://[::ffff:0.0.0.0]:5555", "tcp://[0:0:0:0:0:0:0:0]:5555", "tcp://[::0]:*"),
+    *("tcp://224.0.0.1:5555", "tcp://[ff02::1]:5555"),
+]
+
+
+@pytest.mark.parametrize("address", EVERY_NETWORK)
+def test_listening_on_every_network_at_once_is_refused_however_it_is_written(address):
     with pytest.raises(ValueError, match="name the one network"):
         serve(PoseServer(ScriptedBackend({})), address, threading.Event())
+
+
+def test_a_name_that_resolves_to_every_network_is_refused(monkeypatch):
+    found = [(2, 1, 6, "", ("127.0.0.1", 0)), (2, 1, 6, "", ("0.0.0.0", 0))]
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: found)
+    with pytest.raises(ValueError, match="name the one network"):
+        numeric_address("tcp://innocent.example:5555")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("", "5555", "127.0.0.1:5555", "tcp://", "tcp://:5555", "tcp://*:5555", "tcp://*:*", "tcp://127.0.0.1"),
+        *("tcp://127.0.0.1:", "tcp://127.0.0.1:99999", "tcp://127.0.0.1:-1", "tcp://127.0.0.1:port"),
+        *("tcp://127.0.0.1:5555;0.0.0.0:5555", "ipc:///tmp/x", "inproc://x", "udp://127.0.0.1:5555", "tcp://[::1:5555"),
+        *(
+            "tcp://no such host:5555",
+            "tcp://nowhere.invalid:5555",
+            "tcp://203.0.113.7:5555",
+            "tcp://" + "a" * 300 + ":1",
+        ),
+    ],
+)
+def test_an_address_that_cannot_be_listened_on_is_one_line_and_exit_code_1(address, tmp_path, capsys):
+    (tmp_path / "cuboid.ply").touch()
+    backend = "tests.perception.remote.pose_server:open_scripted"
+    assert main(["--backend", backend, "--meshes", str(tmp_path), f"--bind={address}"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("pose server: address must ") and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("address", ["tcp://localhost:*", "tcp://127.1:*", "tcp://0x7f000001:*"])
+def test_a_name_is_listened_on_under_its_number(address):
+    with running(ScriptedBackend({"cuboid": POSE}), address) as found:
+        assert found.startswith("tcp://127.0.0.1:")
+
+
+def ask_in_parts(address: str, *parts: bytes) -> bytes:
+    context = zmq.Context()
+    socket = context.socket(zmq.REQ)
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.connect(address)
+    socket.send_multipart(parts)
+    assert socket.poll(2000)
+    answer = socket.recv()
+    socket.close()
+    context.term()
+    return answer
+
+
+class Faulty(ScriptedBackend):
+    """Raises `fault`, or gives `reply` in place of a pose."""
+
+    def __init__(self, fault=None, reply=None):
+        super().__init__({})
+        self.fault, self.reply = fault, reply
+
+    def _answer(self, request):
+        if self.fault is not None:
+            raise self.fault
+        return self.reply
+
+
+FAULTS = [
+    TypeError("t"),
+    OSError(5, "gone"),
+    AttributeError("a"),
+    IndexError("i"),
+    ZeroDivisionError(),
+    MemoryError("m"),
+    AssertionError(),
+]
+REPLIES = [
+    *(None, 3, PoseReply(None, 0.5, 0.1), PoseReply(POSE[:3], 0.5, 0.1), PoseReply(POSE, None, 0.1)),
+    *(PoseReply(POSE * np.nan, 0.5, 0.1), PoseReply(POSE, 0.5, float("inf")), PoseReply([["x"] * 7], "x", 0.1)),
+]
+
+
+@pytest.mark.parametrize("backend", [*(Faulty(fault) for fault in FAULTS), *(Faulty(reply=reply) for reply in REPLIES)])
+def test_a_backend_s_fault_is_the_answer_to_its_request_and_the_next_is_answered(backend):
+    told = []
+    server = PoseServer(backend, told.append)
+    reply = unpack_reply(server.answer(pack_request(request("register"))))
+    assert reply.code == "failed" and reply.error.startswith("register of cuboid: ")
+    if backend.fault is not None and not isinstance(backend.fault, KeyError):
+        assert type(backend.fault).__name__ in reply.error and "Traceback" in told[0]
+    assert unpack_reply(server.answer(pack_request(request("track")))).code == "not_registered", "it was not registered"
+    backend.fault, backend.reply = None, PoseReply(POSE, np.float32(0.5), np.float64(0.1))
+    good = unpack_reply(server.answer(pack_request(request("register"))))
+    assert isinstance(good, PoseReply) and good.score == 0.5
+
+
+def test_a_message_of_several_parts_is_a_bad_request_and_no_end():
+    with running(ScriptedBackend({"cuboid": POSE})) as address:
+        message = pack_request(request("register"))
+        for parts in ((b"", b""), (message, b""), (b"x",) * 50):
+            reply = unpack_reply(ask_in_parts(address, *parts))
+            assert reply.code == "bad_request" and f"one part, got {len(parts)}" in reply.error
+        assert isinstance(unpack_reply(ask(address, message)), PoseReply)
 
 
 def test_a_backend_is_found_by_module_and_function():
