@@ -1,7 +1,7 @@
 """Values of a YAML file to a frozen dataclass, each value held to the type that the dataclass declares for its field.
 
-The fields' types may be text, numbers, true or false, None, tuples, lists, sequences, mappings, `Literal`, unions of those
-and dataclasses of them.
+The fields' types may be text, numbers, true or false, None, paths, enumerations (by their members' names), tuples, lists,
+sequences, mappings, `Literal`, unions of those and dataclasses of them.
 """
 
 import dataclasses
@@ -10,14 +10,20 @@ import math
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
+from enum import Enum
+from pathlib import Path
 from typing import Any
 
 LARGEST_WHOLE_NUMBER = 2**53
 """Beyond, a whole number is not the same as a float."""
+LARGEST_NUMBER = 1e12
+"""No parameter in SI units, step, seed or weight is larger: a slip of the keyboard is."""
+LONGEST_MESSAGE = 1500
 LONGEST_SHOWN = 100
 """Characters of a wrong value that an error shows."""
+MOST_LISTED = 20
 _DECIMAL = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 _LONGEST_NUMBER = 400  # characters; a float has at most 309 digits before its point
 _LISTS = (tuple, list, Sequence)
@@ -25,7 +31,11 @@ _MAPPINGS = (dict, Mapping)
 
 
 class ParamsError(ValueError):
-    """A file of parameters holds something that cannot be run with."""
+    """A file of parameters holds something that cannot be run with; said in one printable line, whatever the file holds."""
+
+    def __init__(self, message: str) -> None:
+        line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in message)
+        super().__init__(line if len(line) <= LONGEST_MESSAGE else f"{line[:LONGEST_MESSAGE]} ...")
 
 
 def build(config: type, values: Any, where: str, complete: bool = True) -> Any:
@@ -76,6 +86,13 @@ def shown(value: Any) -> str:
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} ..."
 
 
+def listed(names: Iterable[Any]) -> str:
+    """Names or keys of a file in a row, the first few of many."""
+    names = list(names)
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return ", ".join(map(_printable, names[:MOST_LISTED])) + more
+
+
 def _typed(value: Any, hint: Any, where: str, complete: bool) -> Any:
     origin = typing.get_origin(hint) or hint
     if origin in (types.UnionType, typing.Union):
@@ -93,6 +110,8 @@ def _typed(value: Any, hint: Any, where: str, complete: bool) -> Any:
         return _mapping(value, hint, where, complete)
     if isinstance(origin, type) and dataclasses.is_dataclass(origin):
         return value if isinstance(value, origin) else build(origin, value, where, complete)
+    if isinstance(origin, type) and issubclass(origin, Enum):
+        return _typed(value, typing.Literal[tuple(origin.__members__)], where, complete) and origin[value]
     if origin not in _PLAIN:
         raise TypeError(f"{where}: fields of a parameter file must be of a type that YAML has, got {hint}")
     return _PLAIN[origin](value, hint, where)
@@ -126,7 +145,13 @@ def _number(value: Any, hint: Any, where: str) -> float:
         number = math.inf
     if not math.isfinite(number):
         raise ParamsError(f"{where} must be a finite number, got {shown(value)}")
+    if abs(number) > LARGEST_NUMBER:
+        raise ParamsError(f"{where} must be a number within +-{LARGEST_NUMBER:g}, got {shown(value)}")
     return number
+
+
+def _path(value: Any, hint: Any, where: str) -> Path:
+    return Path(_text(value, hint, where))
 
 
 def _truth(value: Any, hint: Any, where: str) -> bool:
@@ -146,6 +171,7 @@ _PLAIN: dict[Any, Callable[[Any, Any, str], Any]] = {
     float: _number,
     bool: _truth,
     type(None): _nothing,
+    Path: _path,
 }
 
 
@@ -236,6 +262,7 @@ def _described(hint: Any, several: bool = False) -> str:
         float: ("a number", "numbers"),
         bool: ("true or false", "true or false"),
         type(None): ("null", "nulls"),
+        Path: ("a path", "paths"),
     }.get(origin, ("a value", "values"))
     return more if several else one
 
@@ -254,7 +281,7 @@ def _before_a_name(where: str) -> str:
 
 
 def _printable(key: Any) -> str:
-    return key if isinstance(key, str) and key.isprintable() else shown(key)
+    return key if isinstance(key, str) and key.isprintable() and len(key) <= LONGEST_SHOWN else shown(key)
 
 
 def _nearest(key: Any, known: Mapping[str, Any]) -> str:

@@ -104,6 +104,7 @@ def test_a_value_becomes_one_of_its_field_s_type(key, given, got):
         ("rate", float("-inf"), "rate must be a finite number, got -inf"),
         ("rate", "1e999", "rate must be a finite number, got '1e999'"),
         ("rate", 10**400, "rate must be a finite number, got a whole number of"),
+        ("rate", -1e300, "rate must be a number within +-1e+12, got -1e+300"),
         ("rate", "inf", "rate must be a number, got 'inf'"),
         ("rate", {"a": 1}, "rate must be a number, got {'a': 1}"),
         ("keep", "yes", "keep must be true or false, got 'yes'"),
@@ -179,4 +180,5 @@ def test_what_an_error_shows_is_short_and_printable():
     assert shown("a\x1b[31mb") == "'a\\x1b[31mb'"
     assert len(shown({"a": ["x" * 1000] * 50})) < 120
     assert shown(16**9000) == "a whole number of 36001 bits"  # of which Python itself refuses to write the digits
+    assert str(ParamsError("a\x1b[31m\nb" + "x" * 5000)) == "a\\x1b[31m\\nb" + "x" * 1488 + " ..."
     assert shown([0] * 1000) == "a list of 1000 values"

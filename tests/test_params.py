@@ -1,9 +1,12 @@
+import time
+
 import pytest
 import yaml
 
 from ocrrl.cli import main
 from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS
 from ocrrl.params import CONFIGS, MULTITASK_CONFIGS, PRESETS, Params, ParamsError, resolve, write
+from tests.yaml_mutations import mutations
 
 
 @pytest.fixture
@@ -82,7 +85,10 @@ def test_the_paper_preset_has_table_5_s_columns():
         (lambda s: s.update(last_round="round1"), r"last_round must be what follows from"),
         (lambda s: s["retrain_multitask"].update(steps=0), r"retrain_multitask\.steps must be at least 1, got 0"),
         (lambda s: s.pop("finetune"), r"finetune must hold cube_lift, got nothing"),
-        (lambda s: s["tabletop_tasks"]["cube_lift"].update(episodes=3), r"must hold the one key episodes"),
+        (
+            lambda s: s["tabletop_tasks"]["cube_lift"].update(episodes=3),
+            r"tabletop_tasks\.cube_lift\.episodes must be text, got 3",
+        ),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_full_name(sections, change, message, tmp_path):
@@ -202,3 +208,20 @@ def test_numbers_in_exponent_notation_are_numbers(sections, tmp_path):
     sections["train_residual"]["cube_lift"]["actor_lr"] = "1e-4"
     path.write_text(yaml.safe_dump(sections))
     assert Params.read(path).config("train_residual", "cube_lift").actor_lr == 1e-4
+
+
+def test_damaged_parameters_are_read_or_refused_in_one_line(tmp_path):
+    """300 mutations of params.yaml, one seed: values, keys, lines, bytes and bombs of aliases."""
+    path, refused = tmp_path / "params.yaml", 0
+    write(resolve("default", ["cube_lift", "stack_cube"], residual_seeds=2, rounds=2), "default", path)
+    for done, content in mutations(path.read_text(), count=300, seed=14):
+        path.write_bytes(content)
+        start = time.perf_counter()
+        try:
+            Params.read(path).check()
+        except ParamsError as error:
+            said = str(error)
+            refused += 1
+            assert "\n" not in said and len(said) < 2000 and str(path) in said and "\x1b" not in said, done
+        assert time.perf_counter() - start < 2, done
+    assert refused > 200
