@@ -24,16 +24,17 @@ def run_stage(options: argparse.Namespace) -> int:
     variants = (getattr(options, name, None) for name in ("domain", "seed"))
     label = "-".join([task.slug, *(str(variant) for variant in variants if variant is not None)])
     stage = importlib.import_module(f"ocrrl.stages.{options.command}")
+    params = Params.read()  # before anything is written: the folder may be no project
     with recorded_run(vars(options), f"{options.command}@{label}") as recorded:
-        recorded.exit_code = stage.run(task, Params.read(), Layout(task.slug, options.round), options) or 0
+        recorded.exit_code = stage.run(task, params, Layout(task.slug, options.round), options) or 0
     return recorded.exit_code
 
 
 def run_multitask_stage(options: argparse.Namespace) -> int:
     """Run the stage that `options.command` names on all tabletop tasks of params.yaml; the exit code."""
     stage = importlib.import_module(f"ocrrl.stages.{options.command}")
+    params = Params.read()
     with recorded_run(vars(options), options.command) as recorded:
-        params = Params.read()
         tasks = [tabletop_task(slug) for slug in params.tasks()]
         recorded.exit_code = stage.run(tasks, params, Layout(MULTITASK, options.round), options) or 0
     return recorded.exit_code
