@@ -13,6 +13,7 @@ from pathlib import Path
 from ocrrl.layout import DATA
 from ocrrl.params import PARAMS_FILE, Params
 from ocrrl.perception.realsense_openers import connected_serials
+from ocrrl.rendering_faults import what_to_change
 from ocrrl.robot.cell_file import CellFile, read_cell_file
 from ocrrl.robot.checked_cell import check_calibration
 from ocrrl.slots import gpu_missing, robot_missing
@@ -77,11 +78,16 @@ def _package(name: str, remedy: str, required: bool) -> Finding:
 
 def _rendering() -> Finding:
     # In a process of its own: a driver that is broken may end it, and a context that is closed disturbs later ones.
-    probe = "import ocrrl.sim, mujoco; mujoco.Renderer(mujoco.MjModel.from_xml_string('<mujoco/>'), 16, 16).render()"
-    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
+    probe = (
+        "import ocrrl.sim, mujoco\n"
+        "with ocrrl.sim.rendering_named('does not work'):\n"
+        "    mujoco.Renderer(mujoco.MjModel.from_xml_string('<mujoco/>'), 16, 16).render()"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
     if done.returncode:
-        remedy = "apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri, or MUJOCO_GL=osmesa with libosmesa6"
-        return Finding("rendering", (done.stderr.strip().splitlines() or ["no reason given"])[-1], remedy)
+        said = [line for line in done.stderr.splitlines() if line.startswith("RuntimeError: ")]
+        _, _, remedy = said[-1].partition(": ") if said else ("", "", what_to_change(os.environ))
+        return Finding("rendering", "does not work", remedy.partition(": ")[2] if said else remedy)
     return Finding("rendering", os.environ.get("MUJOCO_GL", "works"))
 
 

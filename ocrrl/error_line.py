@@ -22,7 +22,6 @@ LOGS = Path(".work") / "logs"
 LONGEST = 600
 """Characters of a library's message that the line holds."""
 ADVICE = {
-    "environment variable MUJOCO_GL": "unset MUJOCO_GL, then EGL is used",
     "terminated abruptly": "a process was killed; the machine may have run out of memory (`dmesg`, docs/devices.md)",
     "No space left": "free some disk (`make gc`, docs/dvc.md), then run it again",
     "Too many open files": "raise the limit with `ulimit -n 4096`, then run it again",
