@@ -34,7 +34,7 @@ def settle(variables: MutableMapping[str, str] = os.environ) -> None:
     """
     _open_streams()
     if not any(variables.get(name) for name in ("LOGNAME", "USER", "LNAME", "USERNAME")) and user_name() is None:
-        variables["USER"] = variables["LOGNAME"] = f"uid{os.getuid()}"
+        variables["USER"] = variables["LOGNAME"] = nameless()
     home = variables.get("HOME", "")
     if not home and user_name() is not None:
         return  # libraries take the one that the system knows
@@ -58,6 +58,11 @@ def user_name() -> str | None:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return None
+
+
+def nameless() -> str:
+    """The name that a user id without one gets."""
+    return f"uid{os.getuid()}"
 
 
 def is_writable(folder: Path) -> bool:

@@ -75,6 +75,7 @@ def require_fields(policy: Mapping[str, Any]) -> None:
 
 
 def _config_class(policy_type: str) -> type:
+    import lerobot.policies  # noqa: F401  registers LeRobot's own
     from lerobot.configs import PreTrainedConfig
     from lerobot.utils.import_utils import register_third_party_plugins
 
