@@ -35,7 +35,7 @@ _RAISE = dis.opmap["RAISE_VARARGS"]
 _MEMORY = re.compile(
     r"can't allocate memory|CUDA out of memory|Cannot allocate memory|Unable to allocate|bad_alloc", re.I
 )
-_AMOUNT = re.compile(r"(?:allocate|Tried to allocate) (\d+(?:\.\d+)?) (bytes|[KMGTPE]i?B)", re.I)
+_AMOUNT = re.compile(r"(?:allocate|Tried to allocate) (\d+\.?\d*) (bytes|[KMGTPE]i?B)", re.I)
 _UNITS = {"bytes": 1e-9, "k": 1e-6, "m": 1e-3, "g": 1.0, "t": 1e3, "p": 1e6, "e": 1e9}
 
 
@@ -47,7 +47,7 @@ def error_line(subject: str, error: BaseException) -> str:
     if is_ours(error):
         return f"{subject}: {_printable(str(error))}"
     if _is_full(error):
-        return f"{subject}: no space left on the disk ({error}): {ADVICE['No space left']}"
+        return f"{subject}: no space left on the disk ({_shortened(str(error))}): {ADVICE['No space left']}"
     if needed := out_of_memory(error):
         message, report = needed, ""
     elif isinstance(error, OSError) and error.filename is not None:
@@ -66,10 +66,10 @@ def is_ours(error: BaseException) -> bool:
     if not isinstance(error, _SAID) or getattr(error, "__notes__", None):
         return False
     trace = error.__traceback__
-    if trace is None:
-        return True
-    while trace.tb_next is not None:
+    while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
+    if trace is None:
+        return False
     code = trace.tb_frame.f_code
     return code.co_filename.startswith(_OURS) and _is_raise(code, trace.tb_lasti)
 
@@ -142,7 +142,7 @@ def _is_raise(code: CodeType, instruction: int) -> bool:
 
 
 def _is_full(error: BaseException) -> bool:
-    return isinstance(error, OSError) and (error.errno in _FULL or "No space left" in str(error))
+    return getattr(error, "errno", None) in _FULL or "No space left" in str(error) or "errno = 28" in str(error)
 
 
 def _about_file(error: OSError) -> str:
