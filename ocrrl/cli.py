@@ -59,6 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except Exception as error:  # the line names a log of the whole traceback wherever the error is none of ours
         print(error_line(name, error), file=sys.stderr)
+        if (
+            arguments is None
+        ):  # what is closed as the process ends (videos, contexts) would say the error again, and less well
+            sys.unraisablehook = lambda unraisable: None
         try:
             sys.stdout.flush()
         except OSError:  # the disk that stdout goes to is full

@@ -22,7 +22,7 @@ LOGS = Path(".work") / "logs"
 LONGEST = 600
 """Characters of a library's message that the line holds."""
 ADVICE = {
-    "terminated abruptly": "a process was killed; the machine may have run out of memory (`dmesg`, docs/devices.md)",
+    "terminated abruptly": "a process was killed; the machine may have run out of memory (`dmesg` tells)",
     "No space left": "free some disk (`make gc`, docs/dvc.md), then run it again",
     "Too many open files": "raise the limit with `ulimit -n 4096`, then run it again",
     "No module named": "`ocrrl doctor` says what is not installed",
@@ -33,7 +33,8 @@ _OURS = str(Path(__file__).parent) + os.sep
 _SAID = (ValueError, RuntimeError, OSError)
 _RAISE = dis.opmap["RAISE_VARARGS"]
 _MEMORY = re.compile(
-    r"can't allocate memory|CUDA out of memory|Cannot allocate memory|Unable to allocate|bad_alloc", re.I
+    r"can't allocate memory|CUDA out of memory|Cannot allocate memory|Unable to allocate|bad_alloc|failed to map segment",
+    re.I,
 )
 _AMOUNT = re.compile(r"(?:allocate|Tried to allocate) (\d+\.?\d*) (bytes|[KMGTPE]i?B)", re.I)
 _UNITS = {"bytes": 1e-9, "k": 1e-6, "m": 1e-3, "g": 1.0, "t": 1e3, "p": 1e6, "e": 1e9}
