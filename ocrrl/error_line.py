@@ -100,7 +100,7 @@ def out_of_memory(error: BaseException) -> str:
     ]
     return (
         f"memory ran out{needed} ({', '.join(filter(None, there)) or 'not known how much is free'}): take a smaller batch_size, "
-        "num_envs or picture size in params.yaml, end other programs, or use a machine with more"
+        "num_envs, policy or picture in params.yaml, end other programs, or use a machine with more"
     )
 
 
