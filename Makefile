@@ -16,6 +16,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export OMP_NUM_THREADS := 1
 export TOKENIZERS_PARALLELISM := false
 export DVC_NO_ANALYTICS := 1
+# DVC stops where the user id has no name, as in a container started with `-u`.
+export USER ?= $(shell id -un 2>/dev/null || id -u)
 
 .PHONY: demo serve worker test wire check slow slow-flows slow-library format lint type install gc clean
 

@@ -14,9 +14,11 @@ from pathlib import Path
 
 from flows.access import PROFILES, SHADOWING, auth_string, known_as, private_log, profile_variables, write_profile
 from flows.admission import require_admission
+from flows.not_up import require_home, why_not_up
 from flows.server import answers, api_url, end_by_signals, server_command
 from flows.set_up import prepare_server
 from tasks.child_process import Child, environment, started
+from tasks.one_line import in_one_line
 
 LOGS = Path(".work") / "serve"
 START_TIMEOUT = 180.0  # seconds; the first start makes the database
@@ -44,16 +46,19 @@ def serve(pool: str, limit: int, running: ExitStack) -> int:
         require_admission(url, auth)
         print(f"A Prefect server answers at {url}; using it.", flush=True)
     else:
+        require_home()
         services["server"] = server_command(url)
         print(f"Starting a Prefect server at {url} (the first time takes up to a minute) ...", flush=True)
     if auth:
         write_profile(workspace, auth)
+    began, log = time.monotonic(), workspace / LOGS / "server.log"
+    written = log.stat().st_size if log.is_file() else 0
     children = {name: start(name, command, workspace, running) for name, command in services.items()}
     if not wait_until_up(url, children):
-        print((workspace / LOGS / "server.log").read_text()[-3000:], file=sys.stderr)
-        print(
-            f"serve: no Prefect server at {url} after {START_TIMEOUT:.0f} s; see {LOGS / 'server.log'}", file=sys.stderr
-        )
+        code = children["server"].process.poll() if "server" in children else None
+        seconds = time.monotonic() - began
+        said = log.read_bytes()[written:].decode(errors="replace") if log.is_file() else ""
+        print(f"serve: {why_not_up(url, code, seconds, said, log)}", file=sys.stderr)
         return 1
     with known_as(auth):
         prepare_server(pool)
@@ -115,4 +120,4 @@ def _export(url: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(in_one_line("serve", main))

@@ -4,6 +4,7 @@ import argparse
 import json
 import socket
 import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from flows.serve import LOGS
 from flows.server import answers, api_url, end_by_signals
 from tasks.child_process import environment, run_child
 from tasks.graph import SLOTS
+from tasks.one_line import in_one_line
 
 
 def main() -> None:
@@ -49,4 +51,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(in_one_line("worker", main))

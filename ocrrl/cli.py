@@ -1,8 +1,8 @@
 """`ocrrl`: a thin shell over the library; a stage's command, params.yaml section and dvc.yaml entry bear one name."""
 
 import argparse
-import errno
 import json
+import locale
 import os
 import sys
 import time
@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
+from ocrrl.error_line import error_line
 from ocrrl.printable import escaped_output
+from ocrrl.surroundings import settle
 
 STAGES = {
     "record": "scripted teleoperation in the twin cell, one HDF5 file an episode",
@@ -39,45 +41,64 @@ MULTITASK_STAGES = {
 
 @escaped_output()
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; errors that name what to change go to stderr, with exit code 1."""
-    if arguments is None:
-        _run_the_code_that_lies_here()
-    options = _parser().parse_args(arguments)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when numpy and torch are loaded, which is later
+    """Run one command; what went wrong is one line on stderr (`error_line`), with exit code 1."""
+    name = "ocrrl"
     try:
+        if arguments is None:
+            settle()
+            _run_the_code_that_lies_here()
+        options = _parser().parse_args(arguments)
+        name = f"ocrrl {options.command}"
+        os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when numpy and torch are loaded, which is later
         code = _run(options)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        print(f"ocrrl {options.command}: interrupted; what was finished is kept", file=sys.stderr)
+        print(f"{name}: interrupted; what was finished is kept", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `ocrrl lineage ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_nothing_more()
         return 1
-    except Exception as error:
-        from ocrrl.files import disk_is_full
+    except Exception as error:  # the line names a log of the whole traceback wherever the error is none of ours
+        print(error_line(name, error), file=sys.stderr)
+        if (
+            arguments is None
+        ):  # what is closed as the process ends (videos, contexts) would say the error again, and less well
+            sys.unraisablehook = lambda unraisable: None
+        try:
+            sys.stdout.flush()
+        except OSError:  # the disk that stdout goes to is full
+            _write_nothing_more()
+        return 1
 
-        message = str(error)
-        if disk_is_full(error):
-            got = " ".join(message.split())  # h5py's and torch's have several lines
-            message = f"no space left on the disk ({got}): free some (`make gc`, docs/dvc.md), then run it again"
-        elif isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO):
-            message = f"{error}: this user must be able to read and write there; mend it, then run it again"
-        elif not isinstance(error, ValueError | FileNotFoundError | RuntimeError):
-            raise
-        print(f"ocrrl {options.command}: {message}", file=sys.stderr)
-        return 1
+
+def _write_nothing_more() -> None:
+    """Have what is still to be written to stdout go nowhere, so that Python's end does not fail on it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run_the_code_that_lies_here() -> None:
-    """Start again with the `ocrrl` of the working folder, where that is not the one that is installed.
+    """Start again with the `ocrrl` of the working folder, where that is not the one that is installed, and in UTF-8.
 
-    A stage's hash counts the code beside dvc.yaml, and `dvc exp run --temp` and `--queue` run in a copy of it.
+    A stage's hash counts the code beside dvc.yaml, and `dvc exp run --temp` and `--queue` run in a copy of it. Files and file
+    names are UTF-8, whatever the locale says.
     """
-    folder, searched = str(Path.cwd()), os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    try:
+        folder, searched = str(Path.cwd()), os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            "the working folder must be there, it was removed; change to the project's folder"
+        ) from error
     here = Path(folder, "ocrrl", "cli.py")
-    if here.is_file() and not here.samefile(__file__) and searched[0] != folder:
+    other_code = here.is_file() and not here.samefile(__file__) and searched[0] != folder
+    other_encoding = (
+        not sys.flags.utf8_mode and "PYTHONUTF8" not in os.environ and locale.getencoding().lower() != "utf-8"
+    )
+    if other_code:
         os.environ["PYTHONPATH"] = os.pathsep.join([folder, *filter(None, searched)])
+    if other_encoding:
+        os.environ["PYTHONUTF8"] = "1"
+    if other_code or other_encoding:
         os.execv(sys.executable, [sys.executable, "-m", "ocrrl.cli", *sys.argv[1:]])
 
 

@@ -1,34 +1,29 @@
 """`ocrrl doctor`: what this machine has, and a cell file's cell, what is missing, and how to get it."""
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ocrrl.error_line import free_memory
+from ocrrl.finding import Finding
 from ocrrl.layout import DATA
 from ocrrl.lineage.health import project_health
 from ocrrl.params import PARAMS_FILE, Params
 from ocrrl.perception.realsense_openers import connected_serials
+from ocrrl.rendering_faults import what_to_change
 from ocrrl.robot.cell_file import CellFile, read_cell_file
 from ocrrl.robot.checked_cell import check_calibration
 from ocrrl.slots import gpu_missing, robot_missing
+from ocrrl.surroundings_findings import surroundings
 
 NEEDED_DISK_GB = 10
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at; `remedy` is empty where all is well. What is not `required` only some users need."""
-
-    subject: str
-    found: str
-    remedy: str = ""
-    required: bool = True
+NEEDED_MEMORY_GB = 6
 
 
 def diagnose(
@@ -42,7 +37,7 @@ def diagnose(
     What the hardware cell of `cell_file` names is looked for where that is given; its robot is not asked anything.
     """
     findings = [_python(), *_packages(), _rendering(), _disk(), _memory(), _graphics(), _robot(), _cameras(serials)]
-    findings.append(_params())
+    findings += [*surroundings(datetime.now(UTC)), _params()]
     findings += [Finding(*each) for each in project_health(Path())]
     if cell_file is not None:
         findings += _cell(cell_file, today, serials)
@@ -79,11 +74,16 @@ def _package(name: str, remedy: str, required: bool) -> Finding:
 
 def _rendering() -> Finding:
     # In a process of its own: a driver that is broken may end it, and a context that is closed disturbs later ones.
-    probe = "import ocrrl.sim, mujoco; mujoco.Renderer(mujoco.MjModel.from_xml_string('<mujoco/>'), 16, 16).render()"
-    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
+    probe = (
+        "import ocrrl.sim, mujoco\n"
+        "with ocrrl.sim.rendering_named('does not work'):\n"
+        "    mujoco.Renderer(mujoco.MjModel.from_xml_string('<mujoco/>'), 16, 16).render()"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
     if done.returncode:
-        remedy = "apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri, or MUJOCO_GL=osmesa with libosmesa6"
-        return Finding("rendering", (done.stderr.strip().splitlines() or ["no reason given"])[-1], remedy)
+        said = [line for line in done.stderr.splitlines() if line.startswith("RuntimeError: ")]
+        _, _, remedy = said[-1].partition(": ") if said else ("", "", what_to_change(os.environ))
+        return Finding("rendering", "does not work", remedy.partition(": ")[2] if said else remedy)
     return Finding("rendering", os.environ.get("MUJOCO_GL", "works"))
 
 
@@ -98,7 +98,11 @@ def _memory() -> Finding:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     except (ValueError, OSError):
         return Finding("memory", "not known here")
-    return Finding("memory", f"{total:.0f} GB", "" if total >= 6 else "a stage may take 6 GB")
+    limit, free = resource.getrlimit(resource.RLIMIT_AS)[0] / 1e9, free_memory()
+    found = f"{total:.0f} GB" + (f", {free:.0f} GB free" if free is not None else "")
+    if 0 < limit < NEEDED_MEMORY_GB:
+        return Finding("memory", f"{found}, `ulimit -v` allows {limit:.1f} GB", "`ulimit -v unlimited`")
+    return Finding("memory", found, "" if total >= NEEDED_MEMORY_GB else f"a stage may take {NEEDED_MEMORY_GB} GB")
 
 
 def _graphics() -> Finding:

@@ -122,13 +122,6 @@ def size_of(path: Path) -> int:
     return sum(part.lstat().st_size for part in (path, *inside))
 
 
-def disk_is_full(error: BaseException) -> bool:
-    """Whether `error` says that a disk, or a user's share of one, is full: whichever library found it, in its own words."""
-    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-        return True
-    return any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT))
-
-
 def require_room(folder: Path, needed: int, purpose: str) -> None:
     """OSError (ENOSPC) where the disk of `folder` has less than `needed` bytes free for `purpose`."""
     there = next(place for place in (folder, *folder.parents) if place.exists())

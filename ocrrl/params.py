@@ -6,8 +6,6 @@ each change.
 
 import dataclasses
 import importlib
-import types
-import typing
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -15,7 +13,9 @@ from typing import Any
 
 import yaml
 
+from ocrrl.config_builder import ParamsError, build, listed, shown, typed
 from ocrrl.params_graph import GRAPH_SECTIONS, graph_sections, require_graph_names, seeds_and_rounds
+from ocrrl.safe_yaml import read_yaml
 
 PARAMS_FILE = Path("params.yaml")
 PRESETS = ("default", "smoke", "paper")
@@ -46,20 +46,14 @@ MULTITASK_CONFIGS = {
 NAMES_NEXT = "correct it, or delete the file and write it anew with `ocrrl params --preset default`"
 
 
-class ParamsError(ValueError):
-    """params.yaml holds something that no stage can run with."""
-
-
 class Params:
     """The sections of a params.yaml, each value checked when it is asked for."""
 
     def __init__(self, sections: dict[str, Any], source: str):
         self._sections, self._source = sections, source
         known = (*GRAPH_SECTIONS, *CONFIGS, *MULTITASK_CONFIGS)
-        if unknown := sorted(set(sections) - set(known), key=str):
-            raise ParamsError(
-                f"{source}: sections must be among {', '.join(known)}, got {', '.join(map(str, unknown))}"
-            )
+        if unknown := [name for name in sections if name not in known]:
+            raise ParamsError(f"{source}: sections must be among {', '.join(known)}, got {listed(unknown)}")
         try:
             require_graph_names(sections, source)
         except ValueError as error:
@@ -69,13 +63,18 @@ class Params:
     def read(cls, path: Path = PARAMS_FILE) -> "Params":
         """The parameters in `path`. Raises ParamsError if the file is missing or not YAML."""
         if not path.is_file():
-            raise ParamsError(f"{path} must exist here; write it with `ocrrl params --preset default`")
+            here = (
+                ""
+                if path.with_name("dvc.yaml").is_file()
+                else f"run in the project's folder ({Path.cwd()} is none), or "
+            )
+            raise ParamsError(f"{path} must exist here; {here}write it with `ocrrl params --preset default`")
         try:
-            sections = yaml.safe_load(path.read_text())
-        except yaml.YAMLError as error:
-            raise ParamsError(f"{path} must be YAML: {error}") from error
+            sections = read_yaml(path)
+        except ValueError as error:
+            raise ParamsError(str(error)) from error
         if not isinstance(sections, dict):
-            raise ParamsError(f"{path} must hold sections, got {type(sections).__name__}")
+            raise ParamsError(f"{path} must hold sections, got {shown(sections)}")
         return cls(sections, str(path))
 
     def config(self, section: str, tabletop_task: str) -> Any:
@@ -89,37 +88,55 @@ class Params:
 
     def tasks(self) -> list[str]:
         """The tabletop tasks of the loop; ParamsError unless they are the keys of `tabletop_tasks`."""
-        tasks = self._sections.get("tasks")
-        if not isinstance(tasks, list) or set(tasks) != set(self._sections.get("tabletop_tasks", {})):
+        tasks, entries = self._graph("tasks"), self._graph("tabletop_tasks")
+        if sorted(tasks) != sorted(entries):
             raise ParamsError(
-                f"{self._source}: tasks must list the keys of tabletop_tasks, for DVC's matrix stages, got {tasks}"
+                f"{self._source}: tasks must list the keys of tabletop_tasks, for DVC's matrix stages, got {shown(tasks)}"
             )
         return tasks
 
     def episodes_folder(self, tabletop_task: str) -> Path:
         """The folder of the demonstrations that the loop starts from."""
-        entry = self._entry("tabletop_tasks", tabletop_task)
-        where = f"{self._source}: tabletop_tasks.{tabletop_task}"
-        if not isinstance(entry, dict) or set(entry) != {"episodes"} or not isinstance(entry["episodes"], str):
-            raise ParamsError(f"{where} must hold the one key episodes, a folder, got {entry!r}")
-        loops = self._sections.get("loops")
-        for key, loop in loops.items() if isinstance(loops, dict) else ():
-            if loop.get("task") == tabletop_task and loop.get("episodes") != entry["episodes"]:  # DVC goes by this one
+        self._entry("tabletop_tasks", tabletop_task)
+        folder = self._graph("tabletop_tasks")[tabletop_task].episodes
+        if not folder or "\0" in folder:
+            raise ParamsError(
+                f"{self._source}: tabletop_tasks.{tabletop_task}.episodes must be a folder, got {shown(folder)}"
+            )
+        loops = self._graph("loops") if "loops" in self._sections else {}
+        for key, loop in loops.items():
+            if loop.task == tabletop_task and loop.episodes != folder:  # DVC goes by this one
                 raise ParamsError(
-                    f"{self._source}: loops.{key}.episodes must be {entry['episodes']}, as tabletop_tasks has it, got "
-                    f"{loop.get('episodes')}; `ocrrl params`, without a preset, writes it"
+                    f"{self._source}: loops.{key}.episodes must be {folder}, as tabletop_tasks has it, got {loop.episodes}; "
+                    "`ocrrl params`, without a preset, writes it"
                 )
-        return Path(entry["episodes"])
+        return Path(folder)
+
+    def episodes_folders(self) -> dict[str, str]:
+        """The folder of every tabletop task's demonstrations, as `tabletop_tasks` has it."""
+        entries = self._graph("tabletop_tasks") if "tabletop_tasks" in self._sections else {}
+        return {task: entry.episodes for task, entry in entries.items()}
 
     def check(self) -> None:
         """Build every config once. Raises ParamsError naming the first value that is wrong."""
-        for task in self.tasks():
+        tasks = self.tasks()
+        for task in tasks:
             self.episodes_folder(task)
             for section in CONFIGS:
                 self.config(section, task)
+        for section in CONFIGS:
+            if others := [key for key in self._sections[section] if key not in tasks]:
+                raise ParamsError(
+                    f"{self._source}: {section} must hold {listed(tasks)} and no other, got {listed(others)}"
+                )
         for section in MULTITASK_CONFIGS:
             self.multitask_config(section)
-        expected = graph_sections(self._sections["tabletop_tasks"], *seeds_and_rounds(self._sections))
+        for section in GRAPH_SECTIONS:
+            self._graph(section)
+        try:
+            expected = graph_sections(self._sections["tabletop_tasks"], *seeds_and_rounds(self._sections))
+        except ValueError as error:
+            raise ParamsError(f"{self._source}: {error}") from error
         for section in expected:
             if section != "tasks" and self._sections.get(section) != expected[section]:
                 raise ParamsError(
@@ -130,12 +147,16 @@ class Params:
     def _entry(self, section: str, tabletop_task: str) -> Any:
         entries = self._sections.get(section)
         if not isinstance(entries, dict) or tabletop_task not in entries:
-            known = ", ".join(entries) if isinstance(entries, dict) else "nothing"
+            known = listed(entries) if isinstance(entries, dict) else "nothing"
             raise ParamsError(
                 f"{self._source}: {section} must hold {tabletop_task}, got {known}; `ocrrl params --preset default` writes every "
                 "parameter"
             )
         return entries[tabletop_task]
+
+    def _graph(self, section: str) -> Any:
+        """One of `GRAPH_SECTIONS`, each value of its type."""
+        return typed(self._sections.get(section), GRAPH_SECTIONS[section], f"{self._source}: {section}")
 
 
 def config_class(section: str) -> type:
@@ -189,7 +210,7 @@ def write(sections: dict[str, Any], preset: str, path: Path = PARAMS_FILE) -> No
 
 def episodes_in(path: Path) -> dict[str, str]:
     """The folders of demonstrations that the params.yaml at `path` names, by tabletop task; none where there is no such file."""
-    return _folders(Params.read(path)._sections) if path.is_file() else {}
+    return Params.read(path).episodes_folders() if path.is_file() else {}
 
 
 def rewrite_graph(
@@ -200,8 +221,8 @@ def rewrite_graph(
     `episodes` replaces folders of demonstrations by tabletop task; None keeps the seeds, the rounds. Raises ParamsError for a
     tabletop task that the file does not have.
     """
-    sections = Params.read(path)._sections
-    folders = _folders(sections)
+    params = Params.read(path)
+    sections, folders = params._sections, params.episodes_folders()
     if unknown := sorted(set(episodes) - set(folders)):
         raise ParamsError(
             f"{path}: tabletop_tasks must hold {unknown[0]} to name its episodes, got {', '.join(folders)}"
@@ -212,12 +233,6 @@ def rewrite_graph(
     graph = graph_sections(entries, *counts)
     head = path.read_text().splitlines()[0]
     _write(head if head.startswith("#") else "", sections | graph, path)
-
-
-def _folders(sections: Mapping[str, Any]) -> dict[str, str]:
-    entries = sections.get("tabletop_tasks")
-    found = entries.items() if isinstance(entries, dict) else ()
-    return {task: entry["episodes"] for task, entry in found if isinstance(entry, dict) and "episodes" in entry}
 
 
 def _write(head: str, sections: dict[str, Any], path: Path) -> None:
@@ -231,50 +246,6 @@ def _write(head: str, sections: dict[str, Any], path: Path) -> None:
     except OSError:
         partial.unlink(missing_ok=True)
         raise
-
-
-def build(config: type, values: Any, where: str, complete: bool = True) -> Any:
-    """`config(**values)`. Raises ParamsError that begins with `where` for an unknown, missing or wrong value."""
-    fields = {field.name: field for field in dataclasses.fields(config)}
-    if not isinstance(values, dict):
-        raise ParamsError(f"{where} must hold parameters, got {values!r}")
-    for key in values:
-        if key not in fields:
-            raise ParamsError(f"{where}.{key} is no parameter; the parameters are {', '.join(fields)}")
-    if complete and (missing := [name for name in fields if name not in values]):
-        raise ParamsError(f"{where}.{missing[0]} must be given; `ocrrl params --preset default` writes every parameter")
-    hints = typing.get_type_hints(config)
-    arguments = {key: _typed(value, hints[key], f"{where}.{key}") for key, value in values.items()}
-    try:
-        return config(**arguments)
-    except ValueError as error:
-        raise ParamsError(f"{where}.{error}") from error
-
-
-def _typed(value: Any, hint: Any, where: str) -> Any:
-    origin = typing.get_origin(hint)
-    if origin in (types.UnionType, typing.Union):
-        if value is None and type(None) in typing.get_args(hint):
-            return None
-        return _typed(value, next(a for a in typing.get_args(hint) if a is not type(None)), where)
-    if origin is typing.Literal:
-        return value
-    if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise ParamsError(f"{where} must be a list, got {value!r}")
-        return tuple(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if hint is float and isinstance(value, str):
-        try:  # YAML reads 1e-4 as a string
-            return float(value)
-        except ValueError:
-            pass
-    expected = origin or hint
-    wrong_bool = isinstance(value, bool) and expected is not bool
-    if isinstance(expected, type) and (not isinstance(value, expected) or wrong_bool):
-        raise ParamsError(f"{where} must be of type {expected.__name__}, got {value!r}")
-    return value
 
 
 def _preset(name: str) -> dict[str, Any]:

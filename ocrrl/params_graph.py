@@ -5,23 +5,73 @@ user edits, and from how many seeds and rounds there are.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ocrrl.interface.names import require_name, require_seed, shown
 
-GRAPH_SECTIONS = (
-    *("tabletop_tasks", "tasks", "loops", "residuals", "rounds"),
-    *("later_loops", "later_rounds", "last_round"),
-)
+
+@dataclass(frozen=True)
+class Recordings:
+    """An entry of `tabletop_tasks`."""
+
+    episodes: str
+    """The folder of the demonstrations that the loop starts from."""
+
+
+@dataclass(frozen=True)
+class Loop:
+    """An entry of `loops`: one tabletop task in one round."""
+
+    task: str
+    round: str
+    episodes: str
+
+
+@dataclass(frozen=True)
+class Residual:
+    """An entry of `residuals`: one training."""
+
+    task: str
+    round: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class LaterLoop:
+    """An entry of `later_loops`: one tabletop task in a round after the first."""
+
+    task: str
+    round: str
+    previous: str
+
+
+GRAPH_SECTIONS: dict[str, Any] = {
+    "tabletop_tasks": Mapping[str, Recordings],
+    "tasks": list[str],
+    "loops": Mapping[str, Loop],
+    "residuals": Mapping[str, Residual],
+    "rounds": list[str],
+    "later_loops": Mapping[str, LaterLoop],
+    "later_rounds": list[str],
+    "last_round": str,
+}
+"""What dvc.yaml makes stages for, and the type of each section."""
+MOST_OF_EACH = 1000
+"""Residual seeds, rounds: DVC takes minutes for the stages of fewer."""
 
 
 def graph_sections(tabletop_tasks: Mapping[str, Any], residual_seeds: int, rounds: int) -> dict[str, Any]:
     """`GRAPH_SECTIONS` for `tabletop_tasks`, that section: each task's episodes. Keys name the stages; round 0's bear no round.
 
-    Raises ValueError for fewer than one seed or round.
+    Raises ValueError for fewer than one seed or round, and for more than `MOST_OF_EACH`.
     """
     if residual_seeds < 1 or rounds < 1:
         raise ValueError(f"residual seeds and rounds must each be at least 1, got {residual_seeds} and {rounds}")
+    if max(residual_seeds, rounds) > MOST_OF_EACH:
+        raise ValueError(
+            f"residual seeds and rounds must each be at most {MOST_OF_EACH}, got {residual_seeds} and {rounds}"
+        )
     names = [f"round{number}" for number in range(rounds)]
     loops: dict[str, Any] = {}
     for previous, name in zip([None, *names], names, strict=False):
@@ -84,5 +134,6 @@ def seeds_and_rounds(sections: Mapping[str, Any]) -> tuple[int, int]:
     """How many residual seeds and rounds the `sections` of a params.yaml are for."""
     residuals, rounds = sections.get("residuals"), sections.get("rounds")
     entries = residuals.values() if isinstance(residuals, dict) else ()
-    seeds = 1 + max((entry.get("seed", 0) for entry in entries if isinstance(entry, dict)), default=0)
+    found = (entry.get("seed", 0) for entry in entries if isinstance(entry, dict))
+    seeds = 1 + max((seed for seed in found if isinstance(seed, int)), default=0)
     return seeds, len(rounds) if isinstance(rounds, list) else 1

@@ -48,7 +48,7 @@ def code_span(text: str) -> str:
 def escaped_output() -> Iterator[None]:
     """Everything that is printed meanwhile, to stdout and stderr, is `printable`; a decorator too."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = _EscapedStream(before[0]), _EscapedStream(before[1])  # pyright: ignore[reportAttributeAccessIssue]
+    sys.stdout, sys.stderr = (stream and _EscapedStream(stream) for stream in before)  # one that is closed is None
     try:
         yield
     finally:

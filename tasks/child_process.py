@@ -3,6 +3,7 @@
 The child never outlives the process that started it: see `tasks/supervisor.py`.
 """
 
+import getpass
 import os
 import signal
 import subprocess
@@ -83,7 +84,10 @@ def stop_children() -> None:
 
 
 def environment(variables: dict[str, str]) -> dict[str, str]:
-    """This process's environment for a child that runs `dvc` or `ocrrl`: those of this Python, one thread a process."""
+    """This process's environment for a child that runs `dvc` or `ocrrl`: those of this Python, one thread a process.
+
+    A user id without a name, as a container's may be, gets one: DVC and torch ask for it.
+    """
     programs = str(Path(sys.executable).parent)
     path = os.environ.get("PATH", os.defpath)
     ours = {
@@ -92,6 +96,10 @@ def environment(variables: dict[str, str]) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "DVC_NO_ANALYTICS": "1",
     }
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        ours |= {"USER": f"uid{os.getuid()}", "LOGNAME": f"uid{os.getuid()}"}
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return inherited | ours | variables
 

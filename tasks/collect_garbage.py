@@ -24,6 +24,7 @@ from scmrepo.exceptions import SCMError
 
 from tasks.dvc_graph import holder
 from tasks.markdown import printable
+from tasks.one_line import in_one_line
 from tasks.recorded_outputs import Output, recorded_outputs
 
 HDF5 = b"\x89HDF\r\n\x1a\n"  # an episode file begins with it; no other output is HDF5
@@ -234,4 +235,4 @@ def _megabytes(sizes: Iterable[int]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(in_one_line("collect_garbage", main))

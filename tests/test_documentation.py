@@ -1,11 +1,13 @@
 """The documentation names what is there, and only that."""
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 
 from ocrrl.cli import MULTITASK_STAGES, STAGES
 from ocrrl.params import PRESETS
+from ocrrl.surroundings_findings import surroundings
 from tests.pipeline_copy import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -50,3 +52,9 @@ def test_every_command_that_a_page_names_is_one(page):
     }
     for command in re.findall(r"(?:`|bin/|^\s+|&& )ocrrl ([a-z_]+)\b", page.read_text(), flags=re.MULTILINE):
         assert command in commands, f"{page.name} names `ocrrl {command}`"
+
+
+def test_every_finding_of_doctor_is_in_its_page():
+    text = (ROOT / "docs" / "when_it_fails.md").read_text()
+    for finding in surroundings(datetime.now(UTC)):
+        assert finding.subject in text, finding.subject

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from ocrrl.config_builder import build, listed
 from ocrrl.datasets.decoded_frames import DecodedDataset
 from ocrrl.policies import pictures
 from ocrrl.policies.checkpoint import policy_type
@@ -39,11 +40,7 @@ class CompactLearner:
     @classmethod
     def fresh(cls, data: DecodedDataset, policy: Mapping[str, Any], language: str, device: str) -> "CompactLearner":
         """An untrained VLA for `data`, weights from torch's generator; `policy` may set sizes of its architecture."""
-        sizes = {name: value for name, value in policy.items() if name != "type"}
-        known = [field.name for field in fields(CompactArchitecture) if field.name not in ("cameras", "image_size")]
-        unknown = sorted(set(sizes) - set(known))
-        if unknown:
-            raise ValueError(f"policy of type {POLICY_TYPE} must set only {', '.join(known)}, got {', '.join(unknown)}")
+        sizes = compact_sizes(policy)
         shapes = {(frames.shape[1], frames.shape[2]) for frames in data.images.values()}
         if len(shapes) != 1:
             raise ValueError(f"the dataset's cameras must be at least one, all of one size, got {_shapes(data)}")
@@ -87,6 +84,17 @@ class CompactLearner:
     def save(self, folder: Path) -> None:
         """Write the checkpoint in LeRobot's layout."""
         save_compact(folder, self._checkpoint)
+
+
+def compact_sizes(policy: Mapping[str, Any]) -> dict[str, Any]:
+    """The sizes that `policy` sets, as whole numbers. ValueError for one that is none of a compact VLA's, or out of range."""
+    given = {name: value for name, value in policy.items() if name != "type"}
+    known = [field.name for field in fields(CompactArchitecture) if field.name not in ("cameras", "image_size")]
+    if unknown := [name for name in given if name not in known]:
+        raise ValueError(f"policy of type {POLICY_TYPE} must set only {', '.join(known)}, got {listed(unknown)}")
+    any_pictures = {"cameras": ("any",), "image_size": (64, 64)}  # the dataset's own come later
+    architecture = build(CompactArchitecture, any_pictures | given, "policy", complete=False)
+    return {name: getattr(architecture, name) for name in given}
 
 
 def masked_l1(

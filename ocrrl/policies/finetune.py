@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ocrrl import files
+from ocrrl.config_builder import shown
 from ocrrl.datasets.decoded_frames import DecodedDataset, decode_dataset, join_datasets, select_episodes
 from ocrrl.interface.actions import ACTION_DIM
 from ocrrl.interface.devices import chosen_device, require_device
@@ -21,7 +22,7 @@ from ocrrl.interface.observations import PROPRIOCEPTION_DIM
 from ocrrl.layout import DECODED_FRAMES
 from ocrrl.policies.chunk_batches import ChunkBatch, ChunkSampler
 from ocrrl.policies.compact_checkpoint import POLICY_TYPE
-from ocrrl.policies.compact_learner import CompactLearner
+from ocrrl.policies.compact_learner import CompactLearner, compact_sizes
 from ocrrl.policies.language import LANGUAGES
 from ocrrl.policies.training_state import load_state, save_state
 
@@ -53,8 +54,10 @@ class FinetuneConfig:
     threads: int = 1
 
     def __post_init__(self):
-        if not isinstance(self.policy, Mapping) or "type" not in self.policy:
-            raise ValueError(f"policy must be a mapping with a type, got {self.policy!r}")
+        if not isinstance(self.policy, Mapping) or not isinstance(self.policy.get("type"), str):
+            raise ValueError(f"policy must be a mapping with a type, which is text, got {shown(self.policy)}")
+        if self.policy["type"] == POLICY_TYPE:
+            object.__setattr__(self, "policy", {**self.policy, **compact_sizes(self.policy)})
         for name in ("steps", "batch_size", "checkpoint_every", "threads"):
             if not getattr(self, name) >= 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -115,6 +118,8 @@ def finetune(
     run with the same inputs goes on from it to the same bytes. Raises ValueError for a dataset whose state or action is
     not this robot's, and for datasets whose pictures differ.
     """
+    if init_from is None:
+        _require_policy(config)
     data = join_datasets([part.decode() for part in training_data])
     threads = torch.get_num_threads()
     torch.set_num_threads(config.threads)
@@ -200,6 +205,14 @@ def _learner(root: Path, data: DecodedDataset, config: FinetuneConfig, init_from
     from ocrrl.policies.lerobot_learner import LeRobotLearner
 
     return LeRobotLearner(root, data, config.policy, init_from, device)
+
+
+def _require_policy(config: FinetuneConfig) -> None:
+    """ValueError for a field of the policy that its type does not have: said before the frames are decoded."""
+    if config.policy["type"] != POLICY_TYPE:
+        from ocrrl.policies.lerobot_learner import require_fields
+
+        require_fields(config.policy)
 
 
 def _check(data: DecodedDataset, root: Path) -> None:

@@ -14,7 +14,7 @@ from ocrrl.datasets.decoded_frames import DecodedDataset
 from ocrrl.policies import pictures
 from ocrrl.policies.chunk_batches import ChunkBatch
 from ocrrl.policies.compact_checkpoint import ACTION_KEY, IMAGE_PREFIX, POLICY_TYPE, STATE_KEY
-from ocrrl.policies.lerobot_vla import check_features, open_lerobot_policy, set_field
+from ocrrl.policies.lerobot_vla import check_features, open_lerobot_policy, set_field, typed_field
 
 _QUANTILES = {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}
 
@@ -66,6 +66,26 @@ class LeRobotLearner:
         self._postprocessor.save_pretrained(folder)
 
 
+def require_fields(policy: Mapping[str, Any]) -> None:
+    """ValueError unless `policy` has a type that LeRobot knows, and fields of its configuration with values of their types."""
+    config_class = _config_class(policy["type"])
+    for name, value in policy.items():
+        if name != "type":
+            typed_field(config_class, policy["type"], name, value)
+
+
+def _config_class(policy_type: str) -> type:
+    import lerobot.policies  # noqa: F401  registers LeRobot's own
+    from lerobot.configs import PreTrainedConfig
+    from lerobot.utils.import_utils import register_third_party_plugins
+
+    register_third_party_plugins()
+    if policy_type not in PreTrainedConfig.get_known_choices():
+        known = ", ".join(sorted({POLICY_TYPE, *PreTrainedConfig.get_known_choices()}))
+        raise ValueError(f"policy.type must be one of {known}, got {policy_type!r}")
+    return PreTrainedConfig.get_choice_class(policy_type)
+
+
 def _fresh(
     root: Path, data: DecodedDataset, policy_type: str, fields: dict[str, Any], device: str
 ) -> tuple[Any, Any, Any]:
@@ -73,18 +93,14 @@ def _fresh(
     from lerobot.configs import PreTrainedConfig
     from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
     from lerobot.policies import make_policy, make_policy_config, make_pre_post_processors
-    from lerobot.utils.import_utils import register_third_party_plugins
 
-    register_third_party_plugins()
+    _config_class(policy_type)  # LeRobot knows it, or nothing is made
     pretrained = fields.pop("pretrained_path", None)
     if pretrained is not None:
         config = PreTrainedConfig.from_pretrained(pretrained)
         config.pretrained_path = Path(pretrained)
-    elif policy_type in PreTrainedConfig.get_known_choices():
-        config = make_policy_config(policy_type, device=device)
     else:
-        known = ", ".join(sorted({POLICY_TYPE, *PreTrainedConfig.get_known_choices()}))
-        raise ValueError(f"policy.type must be one of {known}, got {policy_type!r}")
+        config = make_policy_config(policy_type, device=device)
     config.device, config.push_to_hub = device, False
     for name, value in fields.items():
         set_field(config, name, value)

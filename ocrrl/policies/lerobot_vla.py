@@ -1,13 +1,15 @@
 """Any LeRobot policy as a VLA: opened by LeRobot's factory, spoken to in this robot's units."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
+from ocrrl.config_builder import listed, typed
 from ocrrl.interface.actions import ACTION_DIM, limit
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM, Images
 from ocrrl.policies import pictures
@@ -75,10 +77,19 @@ def open_lerobot_policy(path: Path, device: str, overrides: Mapping[str, Any] | 
 
 
 def set_field(config: Any, name: str, value: Any) -> None:
-    """Set `name` of a LeRobot policy configuration; ValueError naming the fields there are if it has none such."""
-    if name not in vars(config):
-        raise ValueError(f"policy of type {config.type} must set only {', '.join(sorted(vars(config)))}, got {name}")
-    setattr(config, name, value)
+    """Set `name` of a LeRobot policy configuration; ValueError as `typed_field`."""
+    setattr(config, name, typed_field(type(config), config.type, name, value))
+
+
+def typed_field(config_class: type, policy_type: str, name: str, value: Any) -> Any:
+    """`value` as one of the type that a LeRobot policy configuration declares for its field `name`.
+
+    Numbers that YAML reads as text (`1e-1`) become numbers. ValueError names the fields there are, or what the field must be.
+    """
+    names = sorted(field.name for field in fields(config_class) if field.init)
+    if name not in names:
+        raise ValueError(f"policy of type {policy_type} must set only {', '.join(names)}, got {listed([name])}")
+    return typed(value, get_type_hints(config_class)[name], f"policy.{name}")
 
 
 def check_features(config: Any) -> None:

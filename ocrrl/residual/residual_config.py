@@ -103,6 +103,8 @@ class ResidualConfig:
         _require("shaping", self.shaping, 0.0 <= self.shaping <= 1.0, "in [0, 1]")
         for name in ("exploration_least", "offline_fraction"):
             _require(name, getattr(self, name), 0.0 <= getattr(self, name) <= 1.0, "in [0, 1]")
+        for name in ("actor_lr", "critic_lr"):
+            _require(name, getattr(self, name), getattr(self, name) <= 1.0, "in [0, 1]")
         for name in ("tau", "actor_averaging"):
             _require(name, getattr(self, name), 0.0 < getattr(self, name) <= 1.0, "in (0, 1]")
         for name in RANDOMISED:

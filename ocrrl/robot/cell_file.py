@@ -4,19 +4,27 @@ Read once when a cell is opened; nothing in it can be changed while the arm move
 """
 
 import math
-from dataclasses import MISSING, dataclass, field, fields
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
-
-from ocrrl.interface.names import require_name
-from ocrrl.params import ParamsError, build
+from ocrrl.config_builder import ParamsError, build, shown
 from ocrrl.robot.safety_limits import SafetyLimits
+from ocrrl.safe_yaml import read_yaml
 
 NEXT_STEP = "docs/cell_file.md says what a cell file holds"
 COLLISION_CEILINGS = {"collision_torque": 40.0, "collision_force": 60.0}
 """[Nm], [N]: what no cell file may go beyond, twice what franky sets by itself."""
+MOST_FRAMES_PER_SECOND = 90
+"""Of RealSense cameras."""
+MOST_PIXELS = 4096
+"""Of a picture's width and height; RealSense cameras give at most 1920 x 1080."""
+TRACKING_CEILINGS = {"max_age": 1.0, "max_speed": 3.0, "hold_grasped": 10.0, "registration_time": 60.0}
+"""[s], [m/s]: what no cell file may go beyond. 3 m/s is the FR3's fastest: no object in its hand is faster."""
+MOST_CALIBRATION_AGE = 365.0  # days
+BOARD_WITHIN = 3.0  # [m] of the robot's base
+_CAMERA_NAME = re.compile(r"[a-z0-9_]+")
 UNIT_WITHIN = 1e-3
 """A quaternion that was written with a few digits has unit length so far."""
 
@@ -35,8 +43,7 @@ class ArmSection:
     """[N, Nm] at the hand, likewise."""
 
     def __post_init__(self) -> None:
-        if not self.host.strip():
-            raise ValueError(f"host must be the robot's address, got {self.host!r}")
+        _require_one_word("host", self.host, "the robot's address")
         for name, most in COLLISION_CEILINGS.items():
             if not 0 < getattr(self, name) <= most:
                 raise ValueError(f"{name} must be above 0 and at most {most:g}, got {getattr(self, name)}")
@@ -62,8 +69,14 @@ class CameraSection:
     """Where a printed board lies for good, its pose (7,) in base, [m] and wxyz: looked at whenever the cell is opened."""
 
     def __post_init__(self) -> None:
-        if not self.serial.strip():
-            raise ValueError(f"serial must be the camera's serial number, got {self.serial!r}")
+        _require_one_word("serial", self.serial, "the camera's serial number")
+        for name, most in (
+            ("width", MOST_PIXELS),
+            ("height", MOST_PIXELS),
+            ("frames_per_second", MOST_FRAMES_PER_SECOND),
+        ):
+            if not 1 <= getattr(self, name) <= most:
+                raise ValueError(f"{name} must be 1 to {most}, got {getattr(self, name)}")
         low, beyond = min(self.view_left, self.view_top), max(self.view_left - self.width, self.view_top - self.height)
         if self.view_size < 1 or low < 0 or beyond + self.view_size > 0:
             square = f"{self.view_size} pixels from ({self.view_left}, {self.view_top})"
@@ -80,12 +93,11 @@ class CameraSection:
             raise ValueError(
                 "check_board must be left out but for a fixed camera with depth: no other is checked by it"
             )
-        numbers = [value for value in pose if isinstance(value, int | float) and not isinstance(value, bool)]
-        unit = len(pose) == len(numbers) == 7 and abs(math.hypot(*numbers[3:]) - 1) < UNIT_WITHIN
-        if not unit or not all(map(math.isfinite, numbers)):
+        unit = len(pose) == 7 and abs(math.hypot(*pose[3:]) - 1) < UNIT_WITHIN
+        if not unit or max(map(abs, pose[:3])) > BOARD_WITHIN:
             raise ValueError(
-                "check_board must be 7 numbers, a position in metres and a unit quaternion wxyz, got "
-                f"{list(pose)}; `ocrrl calibrate check` measures it"
+                f"check_board must be 7 numbers, a position in metres and a unit quaternion wxyz, within {BOARD_WITHIN:g} m of "
+                f"the base, got {list(pose)}; `ocrrl calibrate check` measures it"
             )
 
 
@@ -107,13 +119,11 @@ class TrackingSection:
     """[s] within which every object must be found at an episode's start."""
 
     def __post_init__(self) -> None:
-        if self.estimator not in ("geometric", "remote"):
-            raise ValueError(f"estimator must be geometric or remote, got {self.estimator!r}")
         if (self.estimator == "remote") != bool(self.address):
             raise ValueError(f"address must be given for the remote estimator and no other, got {self.address!r}")
-        for name in ("max_age", "max_speed", "hold_grasped", "registration_time"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        for name, most in TRACKING_CEILINGS.items():
+            if not 0 < getattr(self, name) <= most:
+                raise ValueError(f"{name} must be above 0 and at most {most:g}, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -129,10 +139,14 @@ class CellFile:
 
     def __post_init__(self) -> None:
         self.limits.require_within_ceilings()
+        if not 0 < self.max_calibration_age_days <= MOST_CALIBRATION_AGE:
+            raise ValueError(
+                f"max_calibration_age_days must be above 0 and at most {MOST_CALIBRATION_AGE:g}, got "
+                f"{self.max_calibration_age_days}"
+            )
         for name in self.cameras:
-            require_name("cameras: a key", name)
-        if not self.max_calibration_age_days > 0:
-            raise ValueError(f"max_calibration_age_days must be above 0, got {self.max_calibration_age_days}")
+            if not _CAMERA_NAME.fullmatch(name):
+                raise ValueError(f"cameras must have names of a-z, 0-9 and _, got {shown(name)}")
         serials = [section.serial for section in self.cameras.values()]
         if len(set(serials)) < len(serials):
             raise ValueError(f"cameras must have serial numbers of their own, got {', '.join(serials)}")
@@ -162,54 +176,11 @@ def read_cell_file(path: Path) -> CellFile:
             f"({NEXT_STEP})"
         )
     try:
-        sections = yaml.load(path.read_text(), _OnceOnly)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} must be YAML: {error}") from error
-    if not isinstance(sections, dict):
-        raise ValueError(f"{path} must hold {', '.join(_keys())}, got {type(sections).__name__}; {NEXT_STEP}")
-    if unknown := sorted(set(sections) - set(_keys())):
-        raise ValueError(f"{path}: {unknown[0]} is no key of a cell file; the keys are {', '.join(_keys())}")
-    for name in ("arm", "cameras", "tracking"):
-        if not isinstance(sections.get(name), dict):
-            raise ValueError(
-                f"{path}: {name} must be given, with its own keys, got {sections.get(name)!r}; {NEXT_STEP}"
-            )
-    try:
-        built: dict[str, Any] = {
-            "arm": _section(ArmSection, sections["arm"], f"{path}: arm"),
-            "cameras": {
-                str(name): _section(CameraSection, values, f"{path}: cameras.{name}")
-                for name, values in sections["cameras"].items()
-            },
-            "tracking": _section(TrackingSection, sections["tracking"], f"{path}: tracking"),
-            "limits": _section(SafetyLimits, sections.get("limits", {}), f"{path}: limits"),
-        }
-        if "max_calibration_age_days" in sections:
-            built["max_calibration_age_days"] = sections["max_calibration_age_days"]
-        return build(CellFile, built, str(path), complete=False)
+        return build(CellFile, read_yaml(path), f"{path}:", complete=False)
     except ParamsError as error:
         raise ValueError(f"{error} ({NEXT_STEP})") from error
 
 
-class _OnceOnly(yaml.SafeLoader):
-    """YAML in which no key may come twice: the second would silently replace the first."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        if twice := [key for key in keys if keys.count(key) > 1]:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"{twice[0]} must be given once, it is twice", node.start_mark
-            )
-        return super().construct_mapping(node, deep)
-
-
-def _section(section: type, values: Any, where: str) -> Any:
-    """A section from its keys; those without a default must be there."""
-    required = [f.name for f in fields(section) if f.default is MISSING and f.default_factory is MISSING]
-    if isinstance(values, dict) and (missing := [name for name in required if name not in values]):
-        raise ParamsError(f"{where}.{missing[0]} must be given")
-    return build(section, values, where, complete=False)
-
-
-def _keys() -> list[str]:
-    return [f.name for f in fields(CellFile)]
+def _require_one_word(name: str, text: str, meaning: str) -> None:
+    if not text or not text.isprintable() or text.split() != [text]:
+        raise ValueError(f"{name} must be {meaning}, one word, got {shown(text)}")

@@ -8,6 +8,7 @@ from jaxtyping import Float, UInt8
 from ocrrl.interface import poses, rotations
 from ocrrl.interface.observations import MAX_GRIPPER_WIDTH
 from ocrrl.interface.tabletop_tasks import TrackedObject
+from ocrrl.rendering_faults import rendering_named
 from ocrrl.sim.scene import COLLISION_GROUP, Look, compile_scene, robot_and_table
 from ocrrl.sim.tabletop_scene import TabletopScene
 
@@ -44,10 +45,8 @@ class InitialStateView:
         self._objects = scene.object_states(self._model, 1)
         self._data, self._options = mujoco.MjData(self._model), mujoco.MjvOption()
         self._options.geomgroup[COLLISION_GROUP] = 0
-        try:
+        with rendering_named("initial states cannot be drawn"):
             self._renderer = mujoco.Renderer(self._model, height, width)
-        except Exception as error:  # whatever a driver may raise
-            raise RuntimeError(f"initial states cannot be drawn: {error}; see `ocrrl doctor`, rendering") from error
 
     def words(self, seed: int) -> list[str]:
         """A line for each object of the initial state `seed`, in `LEGEND`'s terms."""

@@ -5,6 +5,7 @@ import mujoco
 import numpy as np
 
 from ocrrl.interface.observations import Images
+from ocrrl.rendering_faults import rendering_named
 from ocrrl.sim.scene import ARM_GROUP, COLLISION_GROUP
 
 
@@ -14,7 +15,8 @@ class SceneRenderer:
     def __init__(self, model: mujoco.MjModel, size: int):
         self._model, self._data = model, mujoco.MjData(model)
         self.cameras = tuple(model.camera(i).name for i in range(model.ncam))
-        self._renderer = mujoco.Renderer(model, size, size)
+        with rendering_named():
+            self._renderer = mujoco.Renderer(model, size, size)
         scene = self._renderer.scene
         scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False
         scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False

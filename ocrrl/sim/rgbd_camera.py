@@ -11,6 +11,7 @@ import cv2
 import mujoco
 import numpy as np
 
+from ocrrl.rendering_faults import rendering_named
 from ocrrl.sim.scene import COLLISION_GROUP
 
 WIDTH, HEIGHT = 640, 480
@@ -82,9 +83,10 @@ class RgbdCamera:
         self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
         self._rectangle = mujoco.MjrRect(0, 0, WIDTH, HEIGHT)
         # mujoco.Renderer draws once for colour and again for depth; with the meshes of the arm that is twice 20 ms.
-        self._context, self._closed = mujoco.GLContext(WIDTH, HEIGHT), False
-        self._context.make_current()
-        self._drawing = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
+        with rendering_named():
+            self._context, self._closed = mujoco.GLContext(WIDTH, HEIGHT), False
+            self._context.make_current()
+            self._drawing = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
         self._drawing.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._drawing)
 

@@ -33,16 +33,17 @@ def run_stage(options: argparse.Namespace) -> int:
     layout = Layout(task.slug, options.round)
     label = "-".join([task.slug, *(str(variant) for variant in variants if variant is not None)])
     stage = importlib.import_module(f"ocrrl.stages.{options.command}")
+    params = Params.read()  # before anything is written: the folder may be no project
     with _begun(options, f"{options.command}@{label}") as recorded:
-        recorded.exit_code = stage.run(task, Params.read(), layout, options) or 0
+        recorded.exit_code = stage.run(task, params, layout, options) or 0
     return recorded.exit_code
 
 
 def run_multitask_stage(options: argparse.Namespace) -> int:
     """Run the stage that `options.command` names on all tabletop tasks of params.yaml; the exit code."""
     stage, layout = importlib.import_module(f"ocrrl.stages.{options.command}"), Layout(MULTITASK, options.round)
+    params = Params.read()
     with _begun(options, options.command) as recorded:
-        params = Params.read()
         tasks = [tabletop_task(slug) for slug in params.tasks()]
         recorded.exit_code = stage.run(tasks, params, layout, options) or 0
     return recorded.exit_code

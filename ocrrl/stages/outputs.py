@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ocrrl import files
+from ocrrl.error_line import disk_is_full
 from ocrrl.layout import WORK
 
 SPARE = 20_000_000
@@ -41,7 +42,7 @@ def _require_writable(stage: str, folder: Path) -> None:
         probe.write_bytes(b"probe")
         probe.unlink()
     except OSError as error:
-        if files.disk_is_full(error):
+        if disk_is_full(error):
             raise
         raise RuntimeError(
             f"{stage} writes to {folder} when its work is done: that must be a folder that this user can write to, got: "

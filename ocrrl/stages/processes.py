@@ -3,11 +3,13 @@
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
+
+from ocrrl.error_line import carry_traceback
 
 
 def side_by_side[T](function: Callable[..., T], calls: Sequence[tuple[Any, ...]]) -> list[T]:
@@ -19,7 +21,11 @@ def side_by_side[T](function: Callable[..., T], calls: Sequence[tuple[Any, ...]]
     if workers == 1:
         return [function(*call) for call in calls]
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_one_thread) as pool:
-        return list(pool.map(function, *zip(*calls, strict=True)))
+        answers = list(pool.map(_answer_to, [function] * len(calls), calls))
+    for _, error in answers:
+        if error is not None:
+            raise error
+    return [value for value, _ in answers]
 
 
 class Beside[**P, T]:
@@ -75,13 +81,17 @@ def _answer(connection: Connection, function: Callable[..., Any]) -> None:
         except EOFError:
             return
         try:
-            answer = (function(*arguments, **named), None)
-        except Exception as error:
-            answer = (None, error)
-        try:
-            connection.send(answer)
+            connection.send(_answer_to(function, arguments, named))
         except OSError:  # nobody is left to hear it
             return
+
+
+def _answer_to(function: Callable[..., Any], arguments: Sequence[Any], named: Mapping[str, Any] | None = None) -> tuple:
+    """What a call gives, and the error that it raises, with its traceback: one of them is None."""
+    try:
+        return function(*arguments, **(named or {})), None
+    except Exception as error:  # raised where the answer arrives
+        return None, carry_traceback(error)
 
 
 def _one_thread() -> None:

@@ -205,10 +205,24 @@ def test_an_impossible_setting_is_refused(change, message):
         FinetuneConfig(**change)
 
 
-def test_an_unknown_size_of_the_default_vla_is_refused(dots, tmp_path):
-    config = FinetuneConfig(**vars(QUICK) | {"policy": {"type": "compact_vla", "layers": 3}})
-    with pytest.raises(ValueError, match=r"policy of type compact_vla must set only chunk_size, .*, got layers"):
-        finetune([TrainingData(dots)], tmp_path / "vla", tmp_path / "work", config, progress=False)
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        ({"type": "compact_vla", "layers": 3}, r"policy of type compact_vla must set only chunk_size, .*, got layers"),
+        ({"type": "compact_vla", "channels": "wide"}, r"policy\.channels must be a whole number, got 'wide'"),
+        ({"type": "compact_vla", "hidden": 0}, r"policy\.compact_vla\.hidden must be at least 1, got 0"),
+        ({"type": 3}, r"policy must be a mapping with a type, which is text, got \{'type': 3\}"),
+        ({"channels": 32}, r"policy must be a mapping with a type"),
+    ],
+)
+def test_a_policy_section_that_makes_no_vla_is_refused_by_its_field(policy, message):
+    with pytest.raises(ValueError, match=message):
+        FinetuneConfig(policy=policy)
+
+
+def test_sizes_of_the_default_vla_that_are_written_as_text_are_numbers():
+    config = FinetuneConfig(policy={"type": "compact_vla", "channels": "3.2e1", "n_action_steps": 8})
+    assert config.policy == {"type": "compact_vla", "channels": 32, "n_action_steps": 8}
 
 
 @pytest.mark.gpu

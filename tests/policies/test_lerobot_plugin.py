@@ -105,11 +105,13 @@ def test_an_act_policy_fits_the_same_slot(dots, tmp_path):
         "n_heads": 2,
         "dim_feedforward": 32,
         "n_encoder_layers": 1,
-        "n_vae_encoder_layers": 1,
+        "n_vae_encoder_layers": "1",
+        "dropout": "1e-1",  # YAML reads both as text
     }
     config = FinetuneConfig(policy=act, steps=2, batch_size=2, learning_rate=1e-4)
     finetune([TrainingData(dots)], tmp_path / "act", tmp_path / "work", config, progress=False)
     vla = load_vla(tmp_path / "act")
+    assert json.loads((tmp_path / "act" / "config.json").read_text())["dropout"] == 0.1
     assert vla.predict_chunk(*observed(2), INSTRUCTION).shape == (2, 16, 7)
     with pytest.raises(ValueError, match="images must hold the cameras front, wrist, got side"):
         vla.predict_chunk({"side": observed(1)[0]["front"]}, np.zeros((1, 8)), INSTRUCTION)
@@ -145,9 +147,20 @@ def test_an_unknown_policy_type_or_field_is_refused(dots, tmp_path):
             FinetuneConfig(policy={"type": "gpt"}),
             progress=False,
         )
-    wrong = FinetuneConfig(policy={"type": "act", "layers": 3})
-    with pytest.raises(ValueError, match=r"policy of type act must set only .*chunk_size.*, got layers"):
-        finetune([TrainingData(dots)], tmp_path / "vla", tmp_path / "work", wrong, progress=False)
+    for field, value, message in (
+        ("layers", 3, r"policy of type act must set only .*chunk_size.*, got layers"),
+        ("dropout", "much", r"policy\.dropout must be a number, got 'much'"),
+        ("chunk_size", 1.5, r"policy\.chunk_size must be a whole number, got 1.5"),
+        ("use_vae", "yes", r"policy\.use_vae must be true or false, got 'yes'"),
+        (
+            "normalization_mapping",
+            {"STATE": "X"},
+            r"policy\.normalization_mapping\.STATE must be one of .*MEAN_STD.*, got",
+        ),
+    ):
+        wrong = FinetuneConfig(policy={"type": "act", field: value})
+        with pytest.raises(ValueError, match=message):
+            finetune([TrainingData(dots)], tmp_path / "vla", tmp_path / "work", wrong, progress=False)
 
 
 @pytest.mark.slow

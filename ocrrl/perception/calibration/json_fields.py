@@ -1,11 +1,14 @@
 """A JSON file read field by field; whatever is not as it must be is said by file and field, with what to do."""
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from ocrrl.config_builder import LARGEST_NUMBER, listed, shown
+
+MOST_BYTES = 10_000_000
 
 
 class JsonFields:
@@ -24,21 +27,29 @@ class JsonFields:
         if not path.is_file():
             raise FileNotFoundError(f"{path} must be a file: {remedy}")
         try:
-            content = json.loads(path.read_text())
-        except ValueError as error:
+            if (size := path.stat().st_size) > MOST_BYTES:
+                raise ValueError(f"{path} must have at most {MOST_BYTES} bytes, got {size}: {remedy}")
+            text = path.read_bytes()
+        except OSError as error:
+            raise ValueError(
+                f"{path} must be a file that can be read, got: {error.strerror or error}: {remedy}"
+            ) from error
+        try:
+            content = json.loads(text.decode())
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path} must be JSON, got {error}: {remedy}") from error
         return cls(path, content, remedy)
 
     def wrong(self, name: str, must: str, got: Any) -> ValueError:
         """The error for the field `name`, to raise."""
         subject = f"{self._path}: {self._prefix}{name}".rstrip(":. ")
-        return ValueError(f"{subject} {must}, got {got!r}: {self._remedy}")
+        return ValueError(f"{subject} {must}, got {shown(got)}: {self._remedy}")
 
     def only(self, *names: str) -> "JsonFields":
         """Itself, if it has no fields but `names`."""
         unknown = sorted(set(self._content) - set(names))
         if unknown:
-            raise self.wrong(unknown[0], f"must be one of {', '.join(names)}", unknown[0])
+            raise self.wrong(listed(unknown[:1]), f"must be one of {', '.join(names)}", unknown[0])
         return self
 
     def text(self, name: str) -> str:
@@ -51,7 +62,7 @@ class JsonFields:
     def whole(self, name: str) -> int:
         """A whole number."""
         value = self._field(name)
-        if not isinstance(value, int) or isinstance(value, bool):
+        if not isinstance(value, int) or not _is_number(value):
             raise self.wrong(name, "must be a whole number", value)
         return value
 
@@ -87,4 +98,4 @@ class JsonFields:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST_NUMBER <= value <= LARGEST_NUMBER

@@ -1,4 +1,5 @@
 import json
+import random
 from dataclasses import replace
 from datetime import date
 
@@ -9,6 +10,10 @@ from ocrrl.perception.calibration.calibration_file import CameraCalibration, rea
 from ocrrl.perception.calibration.hand_eye_quality import Quality
 from tests.perception.calibration.synthetic_views import BOARD, D435
 
+BAD_VALUES = (
+    *("null", "true", "-1", "0", "1e400", "1e300", "9" * 400, "9" * 5000, "NaN", "-Infinity", '""', '"\\u001b[2J"', '"x"', "[]", "{}"),
+    *("[1, 2]", "[" * 100_000, '{"a": ' * 100_000, "[[[1]]]", '"\ud800"', '{"width": 1}', '"2026-02-31"', "1.5", '"\\u0000"'),
+)  # fmt: skip
 CALIBRATION = CameraCalibration(
     camera="front",
     serial="0123",
@@ -131,3 +136,32 @@ def test_a_calibration_that_is_none_is_refused(wrong, said):
 def test_a_quality_that_is_no_number_of_at_least_0_is_refused(wrong):
     with pytest.raises(ValueError, match="position_error_mm must be a number of at least 0"):
         replace(CALIBRATION.quality, position_error_mm=wrong)
+
+
+def test_a_damaged_calibration_is_read_or_refused_in_one_line(tmp_path):
+    path, chosen, refused = tmp_path / "front.json", random.Random(19), 0
+    write_calibration(path, CALIBRATION)
+    sound = path.read_text()
+    places = [
+        (section, key)
+        for section, value in json.loads(sound).items()
+        for key in (value if isinstance(value, dict) else [None])
+    ]
+    for number in range(300):
+        content = bytearray(sound.encode())
+        if number % 3:
+            section, key = chosen.choice(places)
+            damaged, value = json.loads(sound), chosen.choice(BAD_VALUES)
+            (damaged if key is None else damaged[section])[key or section] = "@"
+            content = json.dumps(damaged).replace('"@"', value).encode("utf-8", "surrogatepass")
+        elif number % 2:
+            content[chosen.randrange(len(content))] ^= 1 << chosen.randrange(8)
+        else:
+            del content[chosen.randrange(len(content)) :]
+        path.write_bytes(content)
+        try:
+            read_calibration(path)
+        except ValueError as error:
+            refused += 1
+            assert "front.json" in str(error) and str(error).isprintable() and len(str(error)) < 1500, content
+    assert refused > 200

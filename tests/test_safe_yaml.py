@@ -1,0 +1,84 @@
+"""A YAML file is read whole or refused in one line, whatever is in it."""
+
+import time
+
+import pytest
+
+from ocrrl.safe_yaml import MOST_BYTES, read_yaml
+
+
+@pytest.fixture
+def read(tmp_path):
+    path = tmp_path / "file.yaml"
+
+    def write_and_read(text):
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return read_yaml(path)
+
+    return write_and_read
+
+
+def laughs(levels: int, width: int = 9) -> str:
+    """A list of lists of ..., `width` ** `levels` values in a few hundred bytes."""
+    lines = ["a0: &a0 [ha]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * width)}]" for n in range(1, levels)]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("", None),
+        ("a: 1\nb: [x, 1.5, null, true]", {"a": 1, "b": ["x", 1.5, None, True]}),
+        ("a: &a {x: 1}\nb: *a\nc: {<<: *a, x: 2, y: 3}", {"a": {"x": 1}, "b": {"x": 1}, "c": {"x": 2, "y": 3}}),
+        ("\ufeffname: Würfel", {"name": "Würfel"}),
+        (laughs(3, 2), {"a0": ["ha"], "a1": [["ha"]] * 2, "a2": [[["ha"]] * 2] * 2}),
+    ],
+)
+def test_what_people_write_is_read(read, text, value):
+    assert read(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1\nb: 2\na: 3", "line 3, column 1: a must be given once, it is twice"),
+        ("x:\n  on: 1\n  yes: 2", "line 3, column 3: yes must be given once"),  # both are true to YAML
+        ("a: [", "must be YAML: line "),
+        ("a: 1\n\tb: 2", "must be YAML: line 2"),
+        ("a: \x00", "must be YAML: "),
+        ("--- 1\n--- 2", "must be YAML: "),
+        ("? [1, 2]\n: 3", "a key must be text or a number, got a list or a mapping"),
+        ("*nobody", "must be YAML: line 1"),
+        (b"a: \xff\xfe", "must be UTF-8 text, got byte 0xff in line 1"),
+        ("a: !!python/object/apply:os.system [touch]", "values must have no tag"),
+        ("a: !!bool maybe", "values must have no tag"),
+        ("a: 2026-02-31", "a value that looks like a number or a date must be one"),
+        ("a: " + "9" * 5000, "a value that looks like a number or a date must be one"),
+        ("a: 0b_", "a value that looks like a number or a date must be one"),
+        ("a: &a [*a]", "*a must not hold itself"),
+        ("a: &a {b: [*a]}", "*a must not hold itself"),
+        ("[" * 100 + "]" * 100, "at most 40 deep"),
+        ("[" * 400_000, "at most 40 deep"),
+        ("a: " + "{b: " * 100_000, "at most 40 deep"),
+        ("- " * 300_000, "at most 40 deep"),
+        (laughs(12), "aliases must not write out to more than"),
+        (f"a: &a {'x' * 900_000}\nb: [*a, *a, *a, *a, *a]", "aliases must not write out to more than"),
+        ("m0: &m0 {a: 1}\n" + "\n".join(f"m{n}: &m{n} {{<<: [{', '.join([f'*m{n - 1}'] * 9)}]}}" for n in range(1, 12)), "alias"),
+        ("x" * (MOST_BYTES + 1), f"must have at most {MOST_BYTES} bytes"),
+    ],
+)  # fmt: skip
+def test_anything_else_is_refused_in_one_line_and_at_once(read, text, message):
+    start = time.perf_counter()
+    with pytest.raises(ValueError) as raised:
+        read(text)
+    assert time.perf_counter() - start < 2
+    said = str(raised.value)
+    assert message in said and "file.yaml" in said and "\n" not in said and len(said) < 400
+
+
+def test_what_cannot_be_opened_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"must be a file that can be read, got: Is a directory$"):
+        read_yaml(tmp_path)
+    with pytest.raises(ValueError, match=r"none\.yaml must be a file that can be read, got: No such file"):
+        read_yaml(tmp_path / "none.yaml")
