@@ -39,7 +39,7 @@ class CompactLearner:
     @classmethod
     def fresh(cls, data: DecodedDataset, policy: Mapping[str, Any], language: str, device: str) -> "CompactLearner":
         """An untrained VLA for `data`, weights from torch's generator; `policy` may set sizes of its architecture."""
-        sizes = {name: value for name, value in policy.items() if name != "type"}
+        sizes = {name: value for name, value in policy.items() if name not in ("type", "allow_remote_code")}
         known = [field.name for field in fields(CompactArchitecture) if field.name not in ("cameras", "image_size")]
         unknown = sorted(set(sizes) - set(known))
         if unknown:

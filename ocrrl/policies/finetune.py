@@ -21,6 +21,7 @@ from ocrrl.interface.observations import PROPRIOCEPTION_DIM
 from ocrrl.policies.chunk_batches import ChunkBatch, ChunkSampler
 from ocrrl.policies.compact_checkpoint import POLICY_TYPE
 from ocrrl.policies.compact_learner import CompactLearner
+from ocrrl.policies.convergence import require_converging
 from ocrrl.policies.language import LANGUAGES
 from ocrrl.policies.training_state import load_state, save_state
 
@@ -34,7 +35,11 @@ class FinetuneConfig:
     """Behaviour cloning of a VLA."""
 
     policy: Mapping[str, Any] = field(default_factory=lambda: {"type": POLICY_TYPE})
-    """`type`, any LeRobot policy type, and fields of that policy's configuration."""
+    """`type`, any LeRobot policy type, and fields of that policy's configuration.
+
+    `allow_remote_code: true` lets the folders that such a policy is opened from run Python code of their own (off; LeRobot's
+    pi0_fast, groot, gaussian_actor and wall_x need it).
+    """
     steps: int = 400
     batch_size: int = 64
     learning_rate: float = 1e-3
@@ -54,6 +59,12 @@ class FinetuneConfig:
     def __post_init__(self):
         if not isinstance(self.policy, Mapping) or "type" not in self.policy:
             raise ValueError(f"policy must be a mapping with a type, got {self.policy!r}")
+        if not isinstance(self.policy["type"], str):
+            raise ValueError(f"policy.type must be the name of a policy type, got {self.policy['type']!r}")
+        if not isinstance(self.policy.get("allow_remote_code", False), bool):
+            raise ValueError(
+                f"policy.allow_remote_code must be true or false, got {self.policy['allow_remote_code']!r}"
+            )
         for name in ("steps", "batch_size", "checkpoint_every", "threads"):
             if not getattr(self, name) >= 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -171,6 +182,7 @@ def _train(
     parameters = [parameter for parameter in learner.module.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
     state = work / "state.safetensors"
+    remedy = f"lower learning_rate (now {config.learning_rate:g}) or weight_decay (now {config.weight_decay:g})"
     losses: list[float | Tensor] = list(load_state(state, run, learner.module, optimizer))
     for step in tqdm(
         range(len(losses), config.steps),
@@ -185,8 +197,11 @@ def _train(
             group["lr"] = config.learning_rate * one_cycle(step, config.steps)
         losses.append(training_step(learner, sampler.batch(step), parameters, optimizer))
         if len(losses) % config.checkpoint_every == 0 and len(losses) < config.steps:
+            require_converging(learner.module, [float(loss) for loss in losses], remedy)
             save_state(state, run, learner.module, optimizer, [float(loss) for loss in losses])
-    return [float(loss) for loss in losses]
+    numbers = [float(loss) for loss in losses]
+    require_converging(learner.module, numbers, remedy)
+    return numbers
 
 
 def _learner(root: Path, data: DecodedDataset, config: FinetuneConfig, init_from: Path | None) -> Learner:
