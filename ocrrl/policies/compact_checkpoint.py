@@ -116,11 +116,19 @@ def load_compact(folder: Path) -> CompactCheckpoint:
     weights.require_finite()
     steps = {step.name: step for step in read_pipeline(folder, PREPROCESSOR, _STEPS)}
     last = {step.name: step for step in read_pipeline(folder, POSTPROCESSOR, _STEPS)}
-    normalisation = _read_normalisation(_step(steps, folder, PREPROCESSOR, "normalizer_processor"))
-    undone = _read_normalisation(_step(last, folder, POSTPROCESSOR, "unnormalizer_processor"))
+    described = _features(architecture)
+    normalisation = _read_normalisation(_step(steps, folder, PREPROCESSOR, "normalizer_processor"), described)
+    described = {ACTION_KEY: described[ACTION_KEY]}
+    undone = _read_normalisation(_step(last, folder, POSTPROCESSOR, "unnormalizer_processor"), described)
     for name in ("action_mean", "action_std"):
         if not np.array_equal(getattr(undone, name), getattr(normalisation, name)):
             raise ValueError(f"{folder / POSTPROCESSOR}.json must have the {name} of {PREPROCESSOR}.json, got another")
+    renamed = steps["rename_observations_processor"].config if "rename_observations_processor" in steps else {}
+    if renamed.get("rename_map", {}) != {}:
+        where = steps["rename_observations_processor"].where
+        raise ValueError(
+            f"{where}.config.rename_map must be {{}}, got {said(renamed['rename_map'])}: give cameras their names"
+        )
     encoder = _read_encoder(_step(steps, folder, PREPROCESSOR, INSTRUCTION_STEP))
 
     network = CompactNetwork(architecture)
@@ -202,6 +210,11 @@ def _read_config(path: Path) -> dict[str, Any]:
     for name, value in (("normalization_mapping", _NORMALISATION_MODES), ("n_obs_steps", 1), ("use_peft", False)):
         if config.get(name, value) != value:
             raise ValueError(f"{path}: {name} must be {value}, got {said(config[name])}")
+    for name, kinds in (("device", (str, type(None))), ("push_to_hub", (bool,)), ("use_amp", (bool,))):
+        if name in config and not isinstance(config[name], kinds):
+            raise ValueError(
+                f"{path}: {name} must be {' or '.join(k.__name__ for k in kinds)}, got {said(config[name])}"
+            )
     action = config.get("output_features")
     if action != {ACTION_KEY: {"type": "ACTION", "shape": [ACTION_DIM]}}:
         raise ValueError(f"{path}: output_features must be {ACTION_KEY} of shape [{ACTION_DIM}], got {said(action)}")
@@ -213,10 +226,13 @@ def _architecture_in(path: Path, config: dict[str, Any]) -> CompactArchitecture:
     if not isinstance(features, dict):
         raise ValueError(f"{path}: input_features must map features to their shapes, got {said(features)}")
     for key, feature in features.items():
+        kind = "VISUAL" if key.startswith(IMAGE_PREFIX) else "STATE" if key == STATE_KEY else None
+        if kind is None:
+            raise ValueError(f"{path}: input_features must be {STATE_KEY} and {IMAGE_PREFIX}*, got {key}")
         shape = feature.get("shape") if isinstance(feature, dict) else None
-        if not isinstance(shape, list) or not all(type(size) is int for size in shape):
-            raise ValueError(f"{path}: input_features.{key} must have a shape of whole numbers, got {said(feature)}")
-        if key.startswith(IMAGE_PREFIX) and (len(shape) != 3 or shape[0] != 3):
+        if not isinstance(shape, list) or not all(type(size) is int for size in shape) or feature.get("type") != kind:
+            raise ValueError(f"{path}: input_features.{key} must have type {kind} and a shape, got {said(feature)}")
+        if kind == "VISUAL" and (len(shape) != 3 or shape[0] != 3):
             raise ValueError(f"{path}: input_features.{key}.shape must be [3, height, width], got {shape}")
     try:
         return architecture_of(features, config)
@@ -237,8 +253,8 @@ def _tensors(step: SavedStep, shapes: Mapping[str, tuple[int, ...]], others: boo
     return safetensors.numpy.load_file(step.state.path)
 
 
-def _read_normalisation(step: SavedStep) -> Normalisation:
-    for name, value in (("eps", EPSILON), ("norm_map", _NORMALISATION_MODES)):
+def _read_normalisation(step: SavedStep, features: Mapping[str, Mapping]) -> Normalisation:
+    for name, value in (("eps", EPSILON), ("norm_map", _NORMALISATION_MODES), ("features", features)):
         if step.config.get(name) != value:
             raise ValueError(f"{step.where}.config.{name} must be {value}, got {said(step.config.get(name))}")
     sizes = {STATE_KEY: PROPRIOCEPTION_DIM, ACTION_KEY: ACTION_DIM}
@@ -263,5 +279,6 @@ def _read_encoder(step: SavedStep) -> InstructionEncoder:
         raise ValueError(f"{step.where}.config.encoder must be one of {', '.join(ENCODERS)}, got {said(name)}")
     if not isinstance(known, list) or not all(isinstance(text, str) for text in known) or len(set(known)) < len(known):
         raise ValueError(f"{step.where}.config.instructions must be different texts, got {said(known)}")
-    embeddings = _tensors(step, {"embeddings": (len(known), EMBEDDING_DIM)})["embeddings"] if known else ()
+    stored = bool(known) or step.state is not None
+    embeddings = _tensors(step, {"embeddings": (len(known), EMBEDDING_DIM)})["embeddings"] if stored else ()
     return InstructionEncoder(name, dict(zip(known, embeddings, strict=True)))

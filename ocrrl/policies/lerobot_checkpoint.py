@@ -7,6 +7,7 @@ import dataclasses
 import importlib
 import inspect
 import re
+import typing
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from ocrrl.interface.json_file import read_json_object, said
 from ocrrl.interface.model_folder import REMOTE_CODE, require_model_folder
 from ocrrl.interface.weights_file import read_weights_file
 from ocrrl.policies.compact_checkpoint import POLICY_TYPE
-from ocrrl.policies.saved_pipeline import POSTPROCESSOR, PREPROCESSOR, read_pipeline, require_statistics
+from ocrrl.policies.saved_pipeline import POSTPROCESSOR, PREPROCESSOR, SavedStep, read_pipeline, require_statistics
 
 REMOTE_CODE_TYPES = ("gaussian_actor", "groot", "pi0_fast", "wall_x")
 """Types that LeRobot opens with trust_remote_code: the folders of their tokenizers and backbones may run code."""
@@ -76,6 +77,7 @@ def require_lerobot_checkpoint(
             steps = read_pipeline(folder, name, known)
             require_statistics(steps)
             for step in steps:
+                _require_plain_types(step)
                 require_named_folders(step.config, f"{step.where}.config", allow_remote_code)
 
 
@@ -97,15 +99,15 @@ def require_named_folders(fields: Mapping[str, Any], where: str, allow_remote_co
                 raise ValueError(f"{where}: {name} must name a sound folder: {error}") from error
 
 
-def policy_config_class(policy_type: str) -> Any:
-    """LeRobot's configuration class of `policy_type`; ValueError naming the types there are, for another."""
+def policy_config_class(policy_type: str, where: str) -> Any:
+    """LeRobot's configuration class of `policy_type`; ValueError naming `where` and the types there are, for another."""
     from lerobot.configs import PreTrainedConfig
 
     import_policies()
     choices = PreTrainedConfig.get_known_choices()
     if policy_type not in choices:
         raise ValueError(
-            f"policy.type must be one of {', '.join(sorted({POLICY_TYPE, *choices}))}, got {said(policy_type)}"
+            f"{where} must be one of {', '.join(sorted({POLICY_TYPE, *choices}))}, got {said(policy_type)}"
         )
     return choices[policy_type]
 
@@ -121,7 +123,7 @@ def import_policies() -> None:
 def _require_config(config: Mapping[str, Any], path: Path) -> None:
     from lerobot import __version__
 
-    config_class = policy_config_class(config["type"])
+    config_class = policy_config_class(config["type"], f"{path}: type")
     known = [field.name for field in dataclasses.fields(config_class)]
     for name, value in config.items():
         if name != "type" and name not in known:
@@ -167,7 +169,7 @@ def _known_steps(policy_type: str) -> dict[str, Collection[str] | None]:
     """The steps that a pipeline of `policy_type` may have, each with its settings."""
     from lerobot.processor import ProcessorStepRegistry
 
-    module = policy_config_class(policy_type).__module__
+    module = policy_config_class(policy_type, "type").__module__
     importlib.import_module(module.replace("configuration_", "processor_"))  # registers its own steps
     package = module.rpartition(".")[0]
     common = (*_COMMON_STEPS, *_STEPS_OF_TYPE.get(policy_type, ()))
@@ -177,6 +179,21 @@ def _known_steps(policy_type: str) -> dict[str, Collection[str] | None]:
         if name in common or step.__module__.startswith(f"{package}."):
             known[name] = _settings(step)
     return known
+
+
+def _require_plain_types(step: SavedStep) -> None:
+    """ValueError for a setting that the step's class declares as a number, text or switch, and that is none."""
+    from lerobot.processor import ProcessorStepRegistry
+
+    hints = typing.get_type_hints(ProcessorStepRegistry.get(step.name))
+    for name, value in step.config.items():
+        kinds = typing.get_args(hints.get(name)) or (hints.get(name),)
+        if not set(kinds) <= {int, float, str, bool, type(None)}:
+            continue
+        taken = {*kinds, *((int,) if float in kinds else ())}
+        if type(value) not in taken:
+            wanted = " or ".join(sorted("null" if kind is type(None) else kind.__name__ for kind in kinds))
+            raise ValueError(f"{step.where}.config.{name} of {step.name} must be {wanted}, got {said(value)}")
 
 
 def _settings(step: type) -> list[str] | None:

@@ -22,7 +22,7 @@ from ocrrl.policies.lerobot_checkpoint import (
     require_remote_code_allowed,
 )
 from ocrrl.policies.lerobot_loading import lerobot_errors, load_weights, remote_code
-from ocrrl.policies.lerobot_vla import check_features, open_lerobot_policy, set_field
+from ocrrl.policies.lerobot_vla import check_features, open_lerobot_policy, set_field, without_backbone_download
 from ocrrl.policies.pretrained_folder import pretrained_folder
 
 _QUANTILES = {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}
@@ -87,7 +87,7 @@ def _fresh(
     from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
     from lerobot.policies import make_policy, make_pre_post_processors
 
-    config_class = policy_config_class(kind)
+    config_class = policy_config_class(kind, "policy.type")
     require_remote_code_allowed(kind, allowed, "policy")
     pretrained = fields.pop("pretrained_path", None)
     if pretrained is None:
@@ -100,6 +100,7 @@ def _fresh(
         with remote_code(allowed), lerobot_errors(str(folder / "config.json")):
             config = PreTrainedConfig.from_pretrained(folder)
         config.pretrained_path = folder
+        without_backbone_download(config)
     config.device, config.push_to_hub = device, False
     for name, value in fields.items():
         set_field(config, name, value)

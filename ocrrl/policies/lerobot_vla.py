@@ -74,6 +74,7 @@ def open_lerobot_policy(
     with remote_code(allow_remote_code), lerobot_errors(str(path / "config.json")):
         config = PreTrainedConfig.from_pretrained(path)
     config.device = device
+    without_backbone_download(config)
     for name, value in (overrides or {}).items():
         set_field(config, name, value)
     with remote_code(allow_remote_code):
@@ -85,6 +86,12 @@ def open_lerobot_policy(
                 config, pretrained_path=str(path), preprocessor_overrides={"device_processor": {"device": device}}
             )
     return policy, preprocessor, postprocessor
+
+
+def without_backbone_download(config: Any) -> None:
+    """Of ACT and diffusion: torchvision's weights are not fetched (a pickle), the checkpoint's take their place anyway."""
+    if getattr(config, "pretrained_backbone_weights", None) is not None:
+        config.pretrained_backbone_weights = None
 
 
 def set_field(config: Any, name: str, value: Any) -> None:

@@ -82,7 +82,8 @@ def load_residual(folder: Path, tabletop_task: TabletopTask) -> ResidualPolicy:
                 f"residual policy {folder} must hold config.json and actor.safetensors, {name} is missing"
             )
     require_model_folder(folder)
-    config = read_json_object(folder / "config.json")
+    where = folder / "config.json"
+    config = read_json_object(where)
     expected = {
         "format_version": FORMAT_VERSION,
         "tabletop_task": tabletop_task.slug,
@@ -91,8 +92,8 @@ def load_residual(folder: Path, tabletop_task: TabletopTask) -> ResidualPolicy:
     }
     for name, value in expected.items():
         if config.get(name) != value or type(config.get(name)) is not type(value):
-            raise ValueError(f"residual policy {folder}: {name} must be {value!r}, got {said(config.get(name))}")
-    where, every = folder / "config.json", config.get("residual_every")
+            raise ValueError(f"{where}: {name} must be {value!r}, got {said(config.get(name))}")
+    every = config.get("residual_every")
     if not isinstance(config.get("layer_norm"), bool):
         raise ValueError(f"{where}: layer_norm must be true or false, got {said(config.get('layer_norm'))}")
     if type(every) is not int or not 1 <= every <= _MOST_EVERY:
