@@ -7,6 +7,7 @@ import dataclasses
 import importlib
 import inspect
 import re
+import types
 import typing
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -187,7 +188,8 @@ def _require_plain_types(step: SavedStep) -> None:
 
     hints = typing.get_type_hints(ProcessorStepRegistry.get(step.name))
     for name, value in step.config.items():
-        kinds = typing.get_args(hints.get(name)) or (hints.get(name),)
+        hint = hints.get(name)
+        kinds = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
         if not set(kinds) <= {int, float, str, bool, type(None)}:
             continue
         taken = {*kinds, *((int,) if float in kinds else ())}
