@@ -37,6 +37,12 @@ _COMMON_STEPS = (
 """Steps of LeRobot's own that policies' pipelines have; none of them imports or runs what its settings name."""
 _STEPS_OF_TYPE = {"pi0_fast": ("action_tokenizer_processor",), "xvla": ("libero_processor",)}
 
+NORMALISED_TYPES = (
+    *("act", "diffusion", "gaussian_actor", "multi_task_dit", "pi0", "pi05"),
+    *("pi0_fast", "smolvla", "tdmpc", "vqbet", "wall_x"),
+)
+"""Types whose pipelines standardise by LeRobot's own two steps, in the way that their config.json says."""
+
 _MOST = (
     (re.compile("layer|depth|block"), 512),
     (re.compile("chunk|n_action_steps|horizon|n_obs_steps"), 4096),
@@ -73,13 +79,17 @@ def require_lerobot_checkpoint(
         read_weights_file(weights)
     raw = expected_type == "groot" and not (folder / f"{PREPROCESSOR}.json").exists()
     if pipelines and not raw:
+        from lerobot.processor import ProcessorStepRegistry
+
         known = _known_steps(expected_type)
-        for name in (PREPROCESSOR, POSTPROCESSOR):
-            steps = read_pipeline(folder, name, known)
-            require_statistics(steps)
-            for step in steps:
-                _require_plain_types(step)
-                require_named_folders(step.config, f"{step.where}.config", allow_remote_code)
+        before, after = (read_pipeline(folder, name, known) for name in (PREPROCESSOR, POSTPROCESSOR))
+        for step in (*before, *after):
+            _require_plain_types(step.config, ProcessorStepRegistry.get(step.name), f"{step.where}.config.")
+            require_named_folders(step.config, f"{step.where}.config", allow_remote_code)
+        require_statistics([*before, *after])
+        if expected_type in NORMALISED_TYPES:
+            _require_normalised(config, before, "normalizer_processor", folder / f"{PREPROCESSOR}.json")
+            _require_normalised(config, after, "unnormalizer_processor", folder / f"{POSTPROCESSOR}.json")
 
 
 def require_remote_code_allowed(policy_type: str, allowed: bool, where: str) -> None:
@@ -133,6 +143,7 @@ def _require_config(config: Mapping[str, Any], path: Path) -> None:
                 f"version. Its fields here: {', '.join(sorted(known))}"
             )
         _require_sizes(value, name, f"{path}: {name}")
+    _require_plain_types(config, config_class, f"{path}: ")
     if config.get("use_peft"):
         raise ValueError(
             f"{path}: use_peft must be false, got an adapter (LoRA); merge it into its base model with peft's "
@@ -166,6 +177,30 @@ def _require_features(features: Any, where: str) -> None:
             )
 
 
+def _require_normalised(config: Mapping[str, Any], steps: list[SavedStep], name: str, path: Path) -> None:
+    """ValueError unless the pipeline standardises what config.json says, in its way; else numbers go through as they are."""
+    step = next((step for step in steps if step.name == name), None)
+    if step is None:
+        raise ValueError(f"{path} must have a step {name}, got {', '.join(step.name for step in steps) or 'none'}")
+    if step.config.get("norm_map") != config.get("normalization_mapping", step.config.get("norm_map")):
+        raise ValueError(
+            f"{step.where}.config.norm_map must be the normalization_mapping of config.json, {config['normalization_mapping']}, got "
+            f"{said(step.config.get('norm_map'))}"
+        )
+    of_config = {**(config.get("input_features") or {}), **(config.get("output_features") or {})}
+    for feature, described in step.config["features"].items():
+        if of_config.get(feature) != described:
+            raise ValueError(
+                f"{step.where}.config.features.{feature} must be as config.json has it, {said(of_config.get(feature))}, got "
+                f"{said(described)}"
+            )
+    outputs = [feature for feature in config.get("output_features") or {} if feature not in step.config["features"]]
+    if outputs:
+        raise ValueError(
+            f"{step.where}.config.features must hold {outputs[0]}, got {', '.join(step.config['features'])}"
+        )
+
+
 def _known_steps(policy_type: str) -> dict[str, Collection[str] | None]:
     """The steps that a pipeline of `policy_type` may have, each with its settings."""
     from lerobot.processor import ProcessorStepRegistry
@@ -182,20 +217,22 @@ def _known_steps(policy_type: str) -> dict[str, Collection[str] | None]:
     return known
 
 
-def _require_plain_types(step: SavedStep) -> None:
-    """ValueError for a setting that the step's class declares as a number, text or switch, and that is none."""
-    from lerobot.processor import ProcessorStepRegistry
-
-    hints = typing.get_type_hints(ProcessorStepRegistry.get(step.name))
-    for name, value in step.config.items():
+def _require_plain_types(values: Mapping[str, Any], declared: type, where: str) -> None:
+    """ValueError for a value that `declared` has as a number, text, switch or mapping, and that is none."""
+    hints = typing.get_type_hints(declared)
+    for name, value in values.items():
         hint = hints.get(name)
         kinds = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
-        if not set(kinds) <= {int, float, str, bool, type(None)}:
+        kinds = tuple(typing.get_origin(kind) or kind for kind in kinds)
+        if not set(kinds) <= {int, float, str, bool, dict, type(None)} or type(value) in kinds:
             continue
-        taken = {*kinds, *((int,) if float in kinds else ())}
-        if type(value) not in taken:
-            wanted = " or ".join(sorted("null" if kind is type(None) else kind.__name__ for kind in kinds))
-            raise ValueError(f"{step.where}.config.{name} of {step.name} must be {wanted}, got {said(value)}")
+        if (float in kinds and type(value) is int) or (
+            int in kinds and type(value) is bool
+        ):  # LeRobot has an int of False
+            continue
+        names = {type(None): "null", int: "int", float: "float", str: "str", bool: "bool", dict: "dict"}
+        wanted = " or ".join(sorted(names[kind] for kind in kinds if kind))
+        raise ValueError(f"{where}{name} must be {wanted}, got {said(value)}")
 
 
 def _settings(step: type) -> list[str] | None:

@@ -1,6 +1,7 @@
 """LeRobot's loading of a policy, watched: no remote code, no memory beyond the file's, no weight left random in silence."""
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -17,6 +18,8 @@ from ocrrl.interface.weights_file import WeightsFile, read_weights_file, some
 
 _GIB = 2**30
 _OURS = Path(__file__).parents[1]
+_OLD_STATISTICS = re.compile(r"(un)?normalize_(inputs|outputs|targets)\.buffer_")
+"""Statistics that LeRobot before 0.4 kept among the weights; a checkpoint's pipelines hold them now."""
 _ALLOCATIONS = {  # operators that make a tensor of the size in their first argument
     torch.ops.aten.empty.memory_format,
     torch.ops.aten.empty_strided.default,
@@ -117,7 +120,7 @@ def load_weights(folder: Path, make: Callable[[], Any]) -> Any:
         with lerobot_errors(str(folder)):
             return make()
     weights = read_weights_file(path)
-    with lerobot_errors(str(folder)), _WithinFile(weights):
+    with lerobot_errors(f"{path} with config.json"), _WithinFile(weights):
         policy = make()
     require_loaded(policy, weights)
     return policy
@@ -128,9 +131,9 @@ class _WithinFile(TorchDispatchMode):
 
     def __init__(self, weights: WeightsFile):
         super().__init__()
-        sizes = [4 * (stored.end - stored.begin) for stored in weights.tensors.values()]  # BF16 as F32, and built twice
+        sizes = [4 * (stored.end - stored.begin) for stored in weights.tensors.values()]  # in F64 from BF16, at most
         self._path = weights.path
-        self._most, self._most_together = _GIB + max(sizes, default=0), 2 * _GIB + sum(sizes)
+        self._most, self._most_together = _GIB + max(sizes, default=0), 2 * _GIB + 4 * sum(sizes)
         self._together = 0
 
     def __torch_dispatch__(
@@ -157,15 +160,19 @@ def require_loaded(policy: nn.Module, weights: WeightsFile) -> None:
     """
     state = policy.state_dict()
     places = _places(policy, weights, state)
-    left_out = [name for name in weights.tensors if not any(place in state for place in places[name])]
+    left_out = [name for name in places if not any(place in state for place in places[name])]
     if left_out:
-        raise ValueError(f"{weights.path} must hold only weights that the policy has, got also {some(left_out)}")
+        raise ValueError(
+            f"{weights.path} must hold only weights of the policy that config.json makes, got also {some(left_out)}"
+        )
     filled = {_storage(state[place]) for names in places.values() for place in names if place in state}
     missing = [name for name, value in state.items() if value.numel() and _storage(value) not in filled]
     if missing:
-        raise ValueError(f"{weights.path} must hold every weight of the policy, got a file without {some(missing)}")
+        raise ValueError(
+            f"{weights.path} must hold every weight of the policy that config.json makes, got a file without {some(missing)}"
+        )
     with safe_open(weights.path, "pt") as file:
-        for name in weights.tensors:
+        for name in places:
             stored = file.get_tensor(name)
             if stored.is_floating_point() and stored.itemsize > 1 and not torch.isfinite(stored).all():
                 raise ValueError(
@@ -182,11 +189,11 @@ def require_loaded(policy: nn.Module, weights: WeightsFile) -> None:
 def _places(policy: nn.Module, weights: WeightsFile, state: Mapping[str, Any]) -> dict[str, list[str]]:
     """Where in the policy each tensor of the file belongs: under its own name, or the one that LeRobot translates it to."""
     translate = getattr(policy, "_fix_pytorch_state_dict_keys", None)
-    places = {name: [name] for name in weights.tensors}
-    if translate is None or all(name in state for name in weights.tensors):
-        return places
-    places = {name: [] for name in weights.tensors}
-    translated = translate({name: _Name(name) for name in weights.tensors}, policy.config)
+    names = [name for name in weights.tensors if not _OLD_STATISTICS.match(name)]
+    if translate is None or all(name in state for name in names):
+        return {name: [name] for name in names}
+    places: dict[str, list[str]] = {name: [] for name in names}
+    translated = translate({name: _Name(name) for name in names}, policy.config)
     for place, name in translated.items():
         places[name].append(place if place.startswith("model.") else f"model.{place}")
     return places

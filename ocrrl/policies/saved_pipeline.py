@@ -64,6 +64,11 @@ def require_statistics(steps: list[SavedStep]) -> None:
         features, modes = step.config.get("features"), step.config.get("norm_map")
         if not isinstance(features, dict) or not isinstance(modes, dict):
             raise ValueError(f"{step.where} must have features and norm_map, got {said(dict(step.config))}")
+        for kind, mode in modes.items():
+            if not isinstance(mode, str) or mode not in ("IDENTITY", *_STATISTICS):
+                raise ValueError(
+                    f"{step.where}.config.norm_map.{kind} must be one of IDENTITY, {', '.join(_STATISTICS)}, got {said(mode)}"
+                )
         for feature, described in features.items():
             kind, shape = _described(described, f"{step.where}.features.{feature}")
             if step.name == "unnormalizer_processor" and kind != "ACTION":

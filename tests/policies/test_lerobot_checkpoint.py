@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ocrrl.policies.checkpoint import load_vla
-from ocrrl.policies.lerobot_checkpoint import REMOTE_CODE_TYPES, require_remote_code_allowed
+from ocrrl.policies.lerobot_checkpoint import NORMALISED_TYPES, REMOTE_CODE_TYPES, require_remote_code_allowed
 from tests.damaged_models import GONE, content, cut, in_json, in_tensors, pointer, spoil, without
 from tests.policies.tiny_act import write_act
 
@@ -28,7 +28,10 @@ DAMAGES = {
     "an unknown type": (in_json(CONFIG, "type", "gpt"), r"config\.json: type must be one of act, .*, got 'gpt'"),
     "a size as text": (in_json(CONFIG, "chunk_size", "many"), r"config\.json: .*chunk_size.*many"),
     "a switch as a list": (in_json(CONFIG, "use_vae", [1, 2]), r"config\.json: .*use_vae"),
-    "a mode that is none": (in_json(CONFIG, "normalization_mapping.STATE", "LOG"), r"config\.json: .*LOG"),
+    "a mode that is none": (
+        in_json(CONFIG, "normalization_mapping.STATE", "LOG"),
+        r"norm_map must be the normalization_mapping .*LOG",
+    ),
     "a chunk of 10^12": (in_json(CONFIG, "chunk_size", 10**12), r"config\.json: chunk_size must be at most 4096"),
     "10^6 layers": (in_json(CONFIG, "n_encoder_layers", 10**6), r"config\.json: n_encoder_layers must be at most 512"),
     "a width of 10^12": (in_json(CONFIG, "dim_model", 10**12), r"config\.json: dim_model must be at most 2147483647"),
@@ -36,13 +39,19 @@ DAMAGES = {
         in_json(CONFIG, "dim_feedforward", 10**9),
         r"config\.json asks for 128 GB of memory .*, model\.safetensors holds 0\.0",
     ),
-    "heads that do not divide": (in_json(CONFIG, "n_heads", 3), r"must make a policy, got AssertionError: embed_dim"),
+    "heads that do not divide": (
+        in_json(CONFIG, "n_heads", 3),
+        r"config\.json must make a policy, got AssertionError: embed_dim",
+    ),
     "an unknown backbone": (in_json(CONFIG, "vision_backbone", "resnet19"), r"must make a policy|vision_backbone"),
     "more steps than the chunk": (
         in_json(CONFIG, "n_action_steps", 9),
         r"config\.json: .*upper bound for the number of action",
     ),
-    "features as text": (in_json(CONFIG, "input_features", "all"), r"config\.json: input_features must map"),
+    "features as text": (
+        in_json(CONFIG, "input_features", "all"),
+        r"config\.json: input_features must be dict or null, got 'all'",
+    ),
     "an action of 10^6 numbers": (
         in_json(CONFIG, "output_features.action.shape", [10**6]),
         r"output_features\.action\.shape must be whole numbers from 1 to 4096",
@@ -62,7 +71,7 @@ DAMAGES = {
     "a missing weight": (in_tensors(WEIGHTS, lambda t: t.pop(HEAD)), r"got a file without model\.action_head\.weight"),
     "a weight too many": (
         in_tensors(WEIGHTS, lambda t: t.update(more=torch.zeros(1))),
-        r"model\.safetensors must hold only weights that the policy has, got also more",
+        r"model\.safetensors must hold only weights of the policy that config\.json makes, got also more",
     ),
     "a weight of another shape": (
         in_tensors(WEIGHTS, lambda t: t.update({HEAD: torch.zeros(6, 32)})),
@@ -97,11 +106,42 @@ DAMAGES = {
     ),
     "a setting of another type": (
         in_json(PRE, "steps.3.config.eps", "small"),
-        r"steps\[3\]\.config\.eps of normalizer_processor must be float, got 'small'",
+        r"steps\[3\]\.config\.eps must be float, got 'small'",
     ),
     "a state file of root": (
         in_json(PRE, "steps.3.state_file", "/etc/x.safetensors"),
         r"steps\[3\]\.state_file must name",
+    ),
+    "a number that is null": (in_json(CONFIG, "dim_model", None), r"config\.json: dim_model must be int, got None"),
+    "a number that is negative": (in_json(CONFIG, "dim_feedforward", -1), r"config\.json: .*negative dimension -1"),
+    "a camera that is gone": (
+        in_json(CONFIG, "input_features", {"observation.state": {"type": "STATE", "shape": [8]}}),
+        r"steps\[3\]\.config\.features\.observation\.images\.front must be as config\.json has it, None",
+    ),
+    "no output": (in_json(CONFIG, "output_features", GONE), r"features\.action must be as config\.json has it, None"),
+    "no unnormaliser": (
+        in_json(POST, "steps.0", GONE),
+        r"policy_postprocessor\.json must have a step unnormalizer_processor",
+    ),
+    "no normaliser": (
+        in_json(PRE, "steps.3", GONE),
+        r"policy_preprocessor\.json must have a step normalizer_processor, got",
+    ),
+    "a mode that is gone": (
+        in_json(POST, "steps.0.config.norm_map.ACTION", GONE),
+        r"steps\[0\]\.config\.norm_map must be the normalization_mapping of config\.json",
+    ),
+    "a mode that is a list": (
+        in_json(POST, "steps.0.config.norm_map.ACTION", ["MEAN_STD"]),
+        r"steps\[0\]\.config\.norm_map\.ACTION must be one of IDENTITY, MEAN_STD",
+    ),
+    "an action that nothing undoes": (
+        in_json(POST, "steps.0.config.features", {}),
+        r"steps\[0\]\.config\.features must hold action",
+    ),
+    "a rename map as a number": (
+        in_json(PRE, "steps.0.config.rename_map", 3),
+        r"steps\[0\]\.config\.rename_map must be dict, got 3",
     ),
     "no statistics": (
         in_json(POST, "steps.0.state_file", GONE),
@@ -193,6 +233,15 @@ def test_the_types_that_need_the_parameter_are_those_whose_code_asks_for_remote_
     policies = Path(spec.origin).parent / "policies"
     found = {path.relative_to(policies).parts[0] for path in policies.rglob("*.py") if asking.search(path.read_text())}
     assert found == set(REMOTE_CODE_TYPES)
+
+
+def test_the_types_that_standardise_by_lerobots_steps_are_those_whose_code_makes_them():
+    spec = find_spec("lerobot")
+    assert spec is not None and spec.origin is not None
+    for kind in NORMALISED_TYPES:
+        source = (Path(spec.origin).parent / "policies" / kind / f"processor_{kind}.py").read_text()
+        own = "normalize" in source and "unnormalize" in source
+        assert own or "make_default_pre_post_processors(" in source, kind
 
 
 def test_a_named_folder_of_a_field_is_looked_through(mine, tmp_path):

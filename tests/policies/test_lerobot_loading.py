@@ -34,6 +34,12 @@ def test_a_policy_with_the_files_weights_is_taken(tmp_path):
     require_loaded(policy.to(torch.bfloat16), weights)
 
 
+def test_statistics_of_an_older_lerobot_among_the_weights_are_left_to_the_pipelines(tmp_path):
+    require_loaded(
+        *saved(tmp_path, **{"normalize_inputs.buffer_observation_state.mean": torch.full((8,), float("inf"))})
+    )
+
+
 def test_a_policy_that_kept_its_random_weights_is_refused(tmp_path):
     _, weights = saved(tmp_path)
     with pytest.raises(
@@ -45,8 +51,14 @@ def test_a_policy_that_kept_its_random_weights_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"first.bias": None}, r"must hold every weight of the policy, got a file without first\.bias"),
-        ({"second.bias": torch.zeros(2)}, r"must hold only weights that the policy has, got also second\.bias"),
+        (
+            {"first.bias": None},
+            r"must hold every weight of the policy that config\.json makes, got a file without first\.bias",
+        ),
+        (
+            {"second.bias": torch.zeros(2)},
+            r"must hold only weights of the policy that config\.json makes, got also second\.bias",
+        ),
         ({"first.bias": torch.tensor([0.0, 1.0, float("nan"), 2.0])}, r"first\.bias must hold finite numbers"),
     ],
 )
