@@ -17,6 +17,7 @@ from ocrrl.interface.json_file import read_json_object, said
 from ocrrl.interface.model_folder import REMOTE_CODE, require_model_folder
 from ocrrl.interface.weights_file import read_weights_file
 from ocrrl.policies.compact_checkpoint import POLICY_TYPE
+from ocrrl.policies.lerobot_loading import lerobot_errors
 from ocrrl.policies.saved_pipeline import POSTPROCESSOR, PREPROCESSOR, SavedStep, read_pipeline, require_statistics
 
 REMOTE_CODE_TYPES = ("gaussian_actor", "groot", "pi0_fast", "wall_x")
@@ -81,7 +82,8 @@ def require_lerobot_checkpoint(
     if pipelines and not raw:
         from lerobot.processor import ProcessorStepRegistry
 
-        known = _known_steps(expected_type)
+        with lerobot_errors(str(path)):
+            known = _known_steps(expected_type)
         before, after = (read_pipeline(folder, name, known) for name in (PREPROCESSOR, POSTPROCESSOR))
         for step in (*before, *after):
             _require_plain_types(step.config, ProcessorStepRegistry.get(step.name), f"{step.where}.config.")
