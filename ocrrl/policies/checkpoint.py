@@ -1,33 +1,69 @@
-"""Opening a VLA checkpoint, whatever policy it holds."""
+"""Opening a VLA checkpoint, whatever policy it holds: its folder is looked through before any library reads it."""
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ocrrl.interface.devices import chosen_device
+from ocrrl.interface.json_file import read_json_object, said
 from ocrrl.interface.protocols import VLA
 from ocrrl.policies.compact_checkpoint import POLICY_TYPE, load_compact
 from ocrrl.policies.compact_policy import CompactVLA
 
+if TYPE_CHECKING:
+    from ocrrl.params import Params
 
-def load_vla(path: Path, device: str = "auto") -> VLA:
+TRAINED_BY = ("finetune", "retrain")
+TRAINED_BY_ALL = "retrain_multitask"
+
+
+def load_vla(path: Path, device: str = "auto", expected: Mapping[str, bool] | None = None) -> VLA:
     """The VLA in the LeRobot `pretrained_model/` folder `path`, ready to act on `device` (auto, cpu, cuda).
 
-    The default VLA is opened without importing LeRobot, any other policy through LeRobot's own factory. Raises
-    FileNotFoundError if there is no checkpoint at `path`, ValueError if its policy cannot drive this robot.
+    `expected` are the policy types that it may be of, and for each whether its folder's own code may run
+    (`expected_policies`); None: any type, and no code. The default VLA is opened without importing LeRobot, any other policy
+    through LeRobot's own factory. Raises FileNotFoundError if there is no checkpoint at `path`, ValueError if its policy cannot
+    drive this robot, or for a file in it that is damaged or could run code.
     """
-    device = chosen_device(device)
-    if policy_type(path) == POLICY_TYPE:
+    device, found = chosen_device(device), policy_type(path)
+    if expected is not None and found not in expected:
+        raise ValueError(
+            f"{path / 'config.json'}: type must be {' or '.join(sorted(expected))}, as the `policy` sections of params.yaml say, "
+            f"got {said(found)}; if that is the VLA that you mean, set policy.type there"
+        )
+    if found == POLICY_TYPE:
         return CompactVLA(load_compact(path), device)
     from ocrrl.policies.lerobot_vla import load_lerobot_vla
 
-    return load_lerobot_vla(path, device)
+    return load_lerobot_vla(path, device, found, (expected or {}).get(found, False))
+
+
+def expected_policies(params: "Params", tabletop_task: str) -> dict[str, bool]:
+    """The policy types that the VLAs of a loop are trained as, each with its `allow_remote_code`.
+
+    All sections that train count, since a later round goes on with what the one before promoted. No stage's result depends on
+    them, only whether a checkpoint is opened at all, so dvc.yaml does not list them where a VLA is only used.
+    """
+    configs = [params.config(section, tabletop_task) for section in TRAINED_BY]
+    configs.append(params.multitask_config(TRAINED_BY_ALL))
+    allowed: dict[str, bool] = {}
+    for config in configs:
+        kind = config.policy["type"]
+        allowed[kind] = allowed.get(kind, False) or config.policy.get("allow_remote_code", False)
+    return allowed
 
 
 def policy_type(path: Path) -> str:
-    """The LeRobot policy type that the checkpoint at `path` names; FileNotFoundError if there is none."""
+    """The LeRobot policy type that the checkpoint at `path` names.
+
+    Raises FileNotFoundError if there is none, ValueError for a config.json that is damaged or names no type.
+    """
     config = path / "config.json"
     if not config.is_file():
         raise FileNotFoundError(
             f"{path} must be a LeRobot pretrained_model folder with a config.json, got no such file"
         )
-    return json.loads(config.read_text())["type"]
+    kind = read_json_object(config).get("type")
+    if not isinstance(kind, str):
+        raise ValueError(f"{config}: type must be the name of a LeRobot policy type, got {said(kind)}")
+    return kind

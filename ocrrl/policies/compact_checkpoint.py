@@ -5,22 +5,26 @@ LeRobot takes ten seconds to import; the files are few and plain: `config.json`,
 A test holds them to what LeRobot itself writes.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.numpy
 import safetensors.torch
 import torch
 
 from ocrrl import files
 from ocrrl.interface.actions import ACTION_DIM
+from ocrrl.interface.json_file import read_json_object, said
+from ocrrl.interface.model_folder import require_model_folder
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM
-from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork
-from ocrrl.policies.language import InstructionEncoder
+from ocrrl.interface.weights_file import read_weights_file
+from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork, tensor_shapes
+from ocrrl.policies.language import EMBEDDING_DIM, ENCODERS, InstructionEncoder
 from ocrrl.policies.normalisation import EPSILON, Normalisation
+from ocrrl.policies.saved_pipeline import POSTPROCESSOR, PREPROCESSOR, SavedStep, read_pipeline
 
 POLICY_TYPE = "compact_vla"
 INSTRUCTION_STEP = "compact_vla_instruction"
@@ -28,6 +32,31 @@ IMAGE_PREFIX = "observation.images."
 STATE_KEY = "observation.state"
 ACTION_KEY = "action"
 _SIZES = ("chunk_size", "n_action_steps", "channels", "keypoints", "camera_features", "hidden")
+_CONFIG_FIELDS = (
+    *(
+        "type",
+        "input_features",
+        "output_features",
+        "normalization_mapping",
+        "n_obs_steps",
+        "device",
+        "use_amp",
+        "use_peft",
+    ),
+    *("push_to_hub", "repo_id", "private", "tags", "license", "pretrained_path", "pretrained_revision"),
+    *_SIZES,
+    *("image_shift", "language", "optimizer_lr", "optimizer_weight_decay"),
+)
+"""Fields of `CompactVLAConfig`, LeRobot's common ones among them; a test holds them to it."""
+_STEPS = {
+    "rename_observations_processor": ("rename_map",),
+    "to_batch_processor": (),
+    INSTRUCTION_STEP: ("encoder", "instructions"),
+    "device_processor": ("device", "float_dtype"),
+    "normalizer_processor": ("eps", "features", "norm_map", "normalize_observation_keys"),
+    "unnormalizer_processor": ("eps", "features", "norm_map"),
+}
+"""The steps of a compact VLA's pipelines, each with its settings."""
 _NORMALISATION_MODES = {"VISUAL": "IDENTITY", "STATE": "MEAN_STD", "ACTION": "MEAN_STD"}
 
 
@@ -77,26 +106,34 @@ def save_compact(folder: Path, checkpoint: CompactCheckpoint) -> None:
 def load_compact(folder: Path) -> CompactCheckpoint:
     """The compact VLA in `folder`, written by `save_compact`, by LeRobot or by `lerobot-train`.
 
-    Raises ValueError if the files do not describe one.
+    Raises FileNotFoundError or ValueError naming the file and the field that does not describe one, before any weight is read.
     """
-    config = json.loads((folder / "config.json").read_text())
-    architecture = architecture_of(config["input_features"], config)
-    network = CompactNetwork(architecture)
-    weights = safetensors.torch.load_file(folder / "model.safetensors")
-    network.load_state_dict({name.removeprefix("model."): value for name, value in weights.items()})
+    require_model_folder(folder)
+    config = _read_config(folder / "config.json")
+    architecture = _architecture_in(folder / "config.json", config)
+    weights = read_weights_file(folder / "model.safetensors")
+    weights.require({f"model.{name}": shape for name, shape in tensor_shapes(architecture).items()}, "config.json")
+    weights.require_finite()
+    steps = {step.name: step for step in read_pipeline(folder, PREPROCESSOR, _STEPS)}
+    last = {step.name: step for step in read_pipeline(folder, POSTPROCESSOR, _STEPS)}
+    described = _features(architecture)
+    normalisation = _read_normalisation(_step(steps, folder, PREPROCESSOR, "normalizer_processor"), described)
+    described = {ACTION_KEY: described[ACTION_KEY]}
+    undone = _read_normalisation(_step(last, folder, POSTPROCESSOR, "unnormalizer_processor"), described)
+    for name in ("action_mean", "action_std"):
+        if not np.array_equal(getattr(undone, name), getattr(normalisation, name)):
+            raise ValueError(f"{folder / POSTPROCESSOR}.json must have the {name} of {PREPROCESSOR}.json, got another")
+    renamed = steps["rename_observations_processor"].config if "rename_observations_processor" in steps else {}
+    if renamed.get("rename_map", {}) != {}:
+        where = steps["rename_observations_processor"].where
+        raise ValueError(
+            f"{where}.config.rename_map must be {{}}, got {said(renamed['rename_map'])}: give cameras their names"
+        )
+    encoder = _read_encoder(_step(steps, folder, PREPROCESSOR, INSTRUCTION_STEP))
 
-    _, statistics = _load_step(folder, "policy_preprocessor", "normalizer_processor")
-    values = {name: value.numpy() for name, value in statistics.items()}
-    normalisation = Normalisation(
-        state_mean=values[f"{STATE_KEY}.mean"],
-        state_std=values[f"{STATE_KEY}.std"],
-        action_mean=values[f"{ACTION_KEY}.mean"],
-        action_std=values[f"{ACTION_KEY}.std"],
-    )
-    settings, state = _load_step(folder, "policy_preprocessor", INSTRUCTION_STEP)
-    instructions = settings["instructions"]
-    embeddings = state["embeddings"].numpy() if instructions else ()
-    encoder = InstructionEncoder(settings["encoder"], dict(zip(instructions, embeddings, strict=True)))
+    network = CompactNetwork(architecture)
+    stored = safetensors.torch.load_file(weights.path)
+    network.load_state_dict({name.removeprefix("model."): value for name, value in stored.items()})
     return CompactCheckpoint(network.eval(), normalisation, encoder)
 
 
@@ -164,12 +201,84 @@ def _save_pipeline(folder: Path, name: str, steps: list[tuple[str, dict, dict[st
     files.write_json(folder / f"{name}.json", {"name": name, "steps": entries})
 
 
-def _load_step(folder: Path, pipeline: str, step: str) -> tuple[dict, dict[str, torch.Tensor]]:
-    """A step's settings and its tensors; ValueError if the pipeline lacks it."""
-    steps = json.loads((folder / f"{pipeline}.json").read_text())["steps"]
-    for entry in steps:
-        if entry.get("registry_name") == step:
-            state = safetensors.torch.load_file(folder / entry["state_file"]) if "state_file" in entry else {}
-            return entry["config"], state
-    names = ", ".join(str(entry.get("registry_name")) for entry in steps)
-    raise ValueError(f"{folder / pipeline}.json must have a step {step}, got {names}")
+def _read_config(path: Path) -> dict[str, Any]:
+    config = read_json_object(path)
+    if config.get("type") != POLICY_TYPE:
+        raise ValueError(f"{path}: type must be {POLICY_TYPE}, got {said(config.get('type'))}")
+    if unknown := sorted(set(config) - set(_CONFIG_FIELDS)):
+        raise ValueError(f"{path} must hold only {', '.join(_CONFIG_FIELDS)}, got {unknown[0]}")
+    for name, value in (("normalization_mapping", _NORMALISATION_MODES), ("n_obs_steps", 1), ("use_peft", False)):
+        if config.get(name, value) != value:
+            raise ValueError(f"{path}: {name} must be {value}, got {said(config[name])}")
+    for name, kinds in (("device", (str, type(None))), ("push_to_hub", (bool,)), ("use_amp", (bool,))):
+        if name in config and not isinstance(config[name], kinds):
+            raise ValueError(
+                f"{path}: {name} must be {' or '.join(k.__name__ for k in kinds)}, got {said(config[name])}"
+            )
+    action = config.get("output_features")
+    if action != {ACTION_KEY: {"type": "ACTION", "shape": [ACTION_DIM]}}:
+        raise ValueError(f"{path}: output_features must be {ACTION_KEY} of shape [{ACTION_DIM}], got {said(action)}")
+    return config
+
+
+def _architecture_in(path: Path, config: dict[str, Any]) -> CompactArchitecture:
+    features = config.get("input_features")
+    if not isinstance(features, dict):
+        raise ValueError(f"{path}: input_features must map features to their shapes, got {said(features)}")
+    for key, feature in features.items():
+        kind = "VISUAL" if key.startswith(IMAGE_PREFIX) else "STATE" if key == STATE_KEY else None
+        if kind is None:
+            raise ValueError(f"{path}: input_features must be {STATE_KEY} and {IMAGE_PREFIX}*, got {key}")
+        shape = feature.get("shape") if isinstance(feature, dict) else None
+        if not isinstance(shape, list) or not all(type(size) is int for size in shape) or feature.get("type") != kind:
+            raise ValueError(f"{path}: input_features.{key} must have type {kind} and a shape, got {said(feature)}")
+        if kind == "VISUAL" and (len(shape) != 3 or shape[0] != 3):
+            raise ValueError(f"{path}: input_features.{key}.shape must be [3, height, width], got {shape}")
+    try:
+        return architecture_of(features, config)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _step(steps: Mapping[str, SavedStep], folder: Path, pipeline: str, name: str) -> SavedStep:
+    if name not in steps:
+        raise ValueError(f"{folder / pipeline}.json must have a step {name}, got {', '.join(steps)}")
+    return steps[name]
+
+
+def _tensors(step: SavedStep, shapes: Mapping[str, tuple[int, ...]], others: bool = False) -> dict[str, np.ndarray]:
+    if step.state is None:
+        raise ValueError(f"{step.where} must have a state_file with {', '.join(shapes)}, got none")
+    step.state.require(shapes, step.where, others=others)
+    return safetensors.numpy.load_file(step.state.path)
+
+
+def _read_normalisation(step: SavedStep, features: Mapping[str, Mapping]) -> Normalisation:
+    for name, value in (("eps", EPSILON), ("norm_map", _NORMALISATION_MODES), ("features", features)):
+        if step.config.get(name) != value:
+            raise ValueError(f"{step.where}.config.{name} must be {value}, got {said(step.config.get(name))}")
+    sizes = {STATE_KEY: PROPRIOCEPTION_DIM, ACTION_KEY: ACTION_DIM}
+    shapes = {f"{key}.{kind}": (size,) for key, size in sizes.items() for kind in ("mean", "std")}
+    values = _tensors(step, shapes, others=True)  # `lerobot-train` keeps every statistic of its dataset
+    for key in sizes:
+        if not (values[f"{key}.std"] > 0).all():
+            raise ValueError(
+                f"{step.where}: {key}.std in its state_file must be above 0, got {values[f'{key}.std'].min()}"
+            )
+    return Normalisation(
+        state_mean=values[f"{STATE_KEY}.mean"],
+        state_std=values[f"{STATE_KEY}.std"],
+        action_mean=values[f"{ACTION_KEY}.mean"],
+        action_std=values[f"{ACTION_KEY}.std"],
+    )
+
+
+def _read_encoder(step: SavedStep) -> InstructionEncoder:
+    name, known = step.config.get("encoder"), step.config.get("instructions", [])
+    if name not in ENCODERS:
+        raise ValueError(f"{step.where}.config.encoder must be one of {', '.join(ENCODERS)}, got {said(name)}")
+    if not isinstance(known, list) or not all(isinstance(text, str) for text in known) or len(set(known)) < len(known):
+        raise ValueError(f"{step.where}.config.instructions must be different texts, got {said(known)}")
+    stored = bool(known) or step.state is not None
+    embeddings = _tensors(step, {"embeddings": (len(known), EMBEDDING_DIM)})["embeddings"] if stored else ()
+    return InstructionEncoder(name, dict(zip(known, embeddings, strict=True)))

@@ -88,7 +88,7 @@ class CompactLearner:
 
 def compact_sizes(policy: Mapping[str, Any]) -> dict[str, Any]:
     """The sizes that `policy` sets, as whole numbers. ValueError for one that is none of a compact VLA's, or out of range."""
-    given = {name: value for name, value in policy.items() if name != "type"}
+    given = {name: value for name, value in policy.items() if name not in ("type", "allow_remote_code")}
     known = [field.name for field in fields(CompactArchitecture) if field.name not in ("cameras", "image_size")]
     if unknown := [name for name in given if name not in known]:
         raise ValueError(f"policy of type {POLICY_TYPE} must set only {', '.join(known)}, got {listed(unknown)}")

@@ -20,6 +20,11 @@ from ocrrl.interface.observations import PROPRIOCEPTION_DIM
 from ocrrl.policies.language import EMBEDDING_DIM
 
 _SCENE_CHANNELS = 8
+_MOST_CAMERAS, _MOST_PIXELS = 16, 4096
+_MOST = dict.fromkeys(("chunk_size", "n_action_steps", "channels", "keypoints"), 1024) | dict.fromkeys(
+    ("camera_features", "hidden"), 8192
+)
+"""A damaged size is named, and not allocated."""
 _STATE_LIMIT = 5.0  # standard deviations; beyond, proprioception tells a network nothing it was trained on
 
 
@@ -40,18 +45,28 @@ class CompactArchitecture:
     def __post_init__(self):
         if not self.cameras:
             raise ValueError("compact_vla.cameras must name at least one camera, got none")
+        if len(self.cameras) > _MOST_CAMERAS:
+            raise ValueError(f"compact_vla.cameras must be at most {_MOST_CAMERAS}, got {len(self.cameras)}")
+        for camera in self.cameras:  # torch keeps a network for each under this name
+            if not camera or "." in camera or hasattr(nn.ModuleDict, camera):
+                raise ValueError(
+                    f"compact_vla.cameras must have other names than {camera!r}, which torch does not take"
+                )
         object.__setattr__(self, "cameras", tuple(sorted(self.cameras)))  # files do not keep an order
-        if any(size < 16 or size % 8 for size in self.image_size):
+        if any(size < 16 or size % 8 or size > _MOST_PIXELS for size in self.image_size):
             raise ValueError(
-                f"compact_vla image height and width must be multiples of 8 from 16 up, got {self.image_size}"
+                f"compact_vla image height and width must be multiples of 8 from 16 to {_MOST_PIXELS}, got {self.image_size}"
             )
+        for name, most in _MOST.items():
+            value = getattr(self, name)
+            if value is None and name == "n_action_steps":
+                continue
+            if type(value) is not int or not 1 <= value <= most:
+                raise ValueError(f"compact_vla.{name} must be a whole number from 1 to {most}, got {value!r}")
         if self.n_action_steps is None:
             object.__setattr__(self, "n_action_steps", self.chunk_size)
         elif not 1 <= self.n_action_steps <= self.chunk_size:
             raise ValueError(f"compact_vla.n_action_steps must be in [1, {self.chunk_size}], got {self.n_action_steps}")
-        for name in ("chunk_size", "channels", "keypoints", "camera_features", "hidden"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"compact_vla.{name} must be at least 1, got {getattr(self, name)}")
 
 
 class CompactNetwork(nn.Module):
@@ -82,6 +97,31 @@ class CompactNetwork(nn.Module):
         features.append(F.relu(self.state(state.clamp(-_STATE_LIMIT, _STATE_LIMIT))))
         features.append(F.relu(self.instruction(instruction)))
         return self.trunk(torch.cat(features, dim=1)).unflatten(1, (-1, ACTION_DIM))
+
+
+def tensor_shapes(architecture: CompactArchitecture) -> dict[str, tuple[int, ...]]:
+    """The shape of every tensor of a `CompactNetwork`, by its name in `state_dict`, without any memory for them."""
+    a, coarse = architecture, 3 * architecture.channels // 2
+    cells = (a.image_size[0] // 8) * (a.image_size[1] // 8)
+    layers: dict[str, tuple[int, ...]] = {
+        "state": (64, PROPRIOCEPTION_DIM),
+        "instruction": (32, EMBEDDING_DIM),
+        "trunk.0": (a.hidden, len(a.cameras) * a.camera_features + 96),
+        "trunk.2": (a.hidden, a.hidden),
+        "trunk.4": (a.chunk_size * ACTION_DIM, a.hidden),
+    }
+    for name in (f"encoders.{camera}" for camera in a.cameras):
+        layers |= {
+            f"{name}.parts": (a.channels, 3, 8, 8),
+            f"{name}.objects": (coarse, a.channels, 3, 3),
+            f"{name}.film": (2 * coarse, EMBEDDING_DIM),
+            f"{name}.part_keypoints.maps": (a.keypoints, a.channels),
+            f"{name}.object_keypoints.maps": (a.keypoints, coarse),
+            f"{name}.scene": (_SCENE_CHANNELS, coarse, 1, 1),
+            f"{name}.features": (a.camera_features, 4 * a.keypoints + _SCENE_CHANNELS * cells),
+        }
+    weights = {f"{name}.weight": shape for name, shape in layers.items()}
+    return weights | {f"{name}.bias": shape[:1] for name, shape in layers.items() if not name.endswith(".maps")}
 
 
 class CameraEncoder(nn.Module):

@@ -23,6 +23,7 @@ from ocrrl.layout import DECODED_FRAMES
 from ocrrl.policies.chunk_batches import ChunkBatch, ChunkSampler
 from ocrrl.policies.compact_checkpoint import POLICY_TYPE
 from ocrrl.policies.compact_learner import CompactLearner, compact_sizes
+from ocrrl.policies.convergence import require_converging
 from ocrrl.policies.language import LANGUAGES
 from ocrrl.policies.training_state import load_state, save_state
 
@@ -36,7 +37,11 @@ class FinetuneConfig:
     """Behaviour cloning of a VLA."""
 
     policy: Mapping[str, Any] = field(default_factory=lambda: {"type": POLICY_TYPE})
-    """`type`, any LeRobot policy type, and fields of that policy's configuration."""
+    """`type`, any LeRobot policy type, and fields of that policy's configuration.
+
+    `allow_remote_code: true` lets the folders that such a policy is opened from run Python code of their own (off; LeRobot's
+    pi0_fast, groot, gaussian_actor and wall_x need it).
+    """
     steps: int = 400
     batch_size: int = 64
     learning_rate: float = 1e-3
@@ -56,6 +61,9 @@ class FinetuneConfig:
     def __post_init__(self):
         if not isinstance(self.policy, Mapping) or not isinstance(self.policy.get("type"), str):
             raise ValueError(f"policy must be a mapping with a type, which is text, got {shown(self.policy)}")
+        if not isinstance(self.policy.get("allow_remote_code", False), bool):
+            got = shown(self.policy["allow_remote_code"])
+            raise ValueError(f"policy.allow_remote_code must be true or false, got {got}")
         if self.policy["type"] == POLICY_TYPE:
             object.__setattr__(self, "policy", {**self.policy, **compact_sizes(self.policy)})
         for name in ("steps", "batch_size", "checkpoint_every", "threads"):
@@ -178,6 +186,7 @@ def _train(
     parameters = [parameter for parameter in learner.module.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
     state = work / "state.safetensors"
+    remedy = f"lower learning_rate (now {config.learning_rate:g}) or weight_decay (now {config.weight_decay:g})"
     losses: list[float | Tensor] = list(load_state(state, run, learner.module, optimizer))
     for step in tqdm(
         range(len(losses), config.steps),
@@ -192,8 +201,11 @@ def _train(
             group["lr"] = config.learning_rate * one_cycle(step, config.steps)
         losses.append(training_step(learner, sampler.batch(step), parameters, optimizer))
         if len(losses) % config.checkpoint_every == 0 and len(losses) < config.steps:
+            require_converging(learner.module, [float(loss) for loss in losses], remedy)
             save_state(state, run, learner.module, optimizer, [float(loss) for loss in losses])
-    return [float(loss) for loss in losses]
+    numbers = [float(loss) for loss in losses]
+    require_converging(learner.module, numbers, remedy)
+    return numbers
 
 
 def _learner(root: Path, data: DecodedDataset, config: FinetuneConfig, init_from: Path | None) -> Learner:

@@ -13,6 +13,7 @@ from ocrrl.policies.sentence_model import embed_sentence, sentence_model_folder
 EMBEDDING_DIM = 384
 SENTENCE = "all-minilm-l6-v2"
 HASH = "word-ngram-hash"
+ENCODERS = (SENTENCE, HASH)
 LANGUAGES = ("auto", "sentence", "hash")
 
 
@@ -23,8 +24,8 @@ class InstructionEncoder:
     """
 
     def __init__(self, encoder: str, known: Mapping[str, np.ndarray] | None = None):
-        if encoder not in (SENTENCE, HASH):
-            raise ValueError(f"instruction encoder must be one of {SENTENCE}, {HASH}, got {encoder!r}")
+        if encoder not in ENCODERS:
+            raise ValueError(f"instruction encoder must be one of {', '.join(ENCODERS)}, got {encoder!r}")
         self.encoder = encoder
         self.known = dict(known or {})
 

@@ -12,9 +12,24 @@ from torch import Tensor
 
 from ocrrl.datasets.decoded_frames import DecodedDataset
 from ocrrl.policies import pictures
+from ocrrl.policies.checkpoint import policy_type
 from ocrrl.policies.chunk_batches import ChunkBatch
-from ocrrl.policies.compact_checkpoint import ACTION_KEY, IMAGE_PREFIX, POLICY_TYPE, STATE_KEY
-from ocrrl.policies.lerobot_vla import check_features, open_lerobot_policy, set_field, typed_field
+from ocrrl.policies.compact_checkpoint import ACTION_KEY, IMAGE_PREFIX, STATE_KEY
+from ocrrl.policies.lerobot_checkpoint import (
+    policy_config_class,
+    require_lerobot_checkpoint,
+    require_named_folders,
+    require_remote_code_allowed,
+)
+from ocrrl.policies.lerobot_loading import lerobot_errors, load_weights, remote_code
+from ocrrl.policies.lerobot_vla import (
+    check_features,
+    open_lerobot_policy,
+    set_field,
+    typed_field,
+    without_backbone_download,
+)
+from ocrrl.policies.pretrained_folder import pretrained_folder
 
 _QUANTILES = {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}
 
@@ -28,17 +43,20 @@ class LeRobotLearner:
         """A fresh policy of `policy["type"]` for the dataset at `root`, or checkpoint `init_from` with its statistics.
 
         The other entries of `policy` set fields of its configuration (`pretrained_path` starts a fresh one from
-        pretrained weights). Raises ValueError for an unknown type or field, and for features this robot cannot serve.
+        pretrained weights), but for `allow_remote_code` (`REMOTE_CODE_TYPES`). Raises ValueError for an unknown type or
+        field, for features this robot cannot serve, and for files that are damaged or could run code.
         """
-        fields = {name: value for name, value in policy.items() if name != "type"}
+        fields = {name: value for name, value in policy.items() if name not in ("type", "allow_remote_code")}
+        kind, allowed = policy["type"], policy.get("allow_remote_code", False)
+        if init_from is not None and policy_type(init_from) != kind:
+            raise ValueError(f"policy.type must be {policy_type(init_from)} to continue from {init_from}, got {kind}")
+        require_named_folders(fields, "policy", allowed)
         if init_from is None:
-            made = _fresh(root, data, policy["type"], fields, device)
+            made = _fresh(root, data, kind, fields, device, allowed)
         else:
-            made = open_lerobot_policy(init_from, device, fields)
+            made = open_lerobot_policy(init_from, device, kind, allowed, fields)
         self.module, self._preprocessor, self._postprocessor = made
         config = self.module.config
-        if config.type != policy["type"]:
-            raise ValueError(f"policy.type must be {config.type} to continue from {init_from}, got {policy['type']}")
         check_features(config)
         self.chunk_size: int = config.chunk_size
         self._cameras = [key.removeprefix(IMAGE_PREFIX) for key in config.image_features]
@@ -68,47 +86,51 @@ class LeRobotLearner:
 
 def require_fields(policy: Mapping[str, Any]) -> None:
     """ValueError unless `policy` has a type that LeRobot knows, and fields of its configuration with values of their types."""
-    config_class = _config_class(policy["type"])
+    config_class = policy_config_class(policy["type"], "policy.type")
     for name, value in policy.items():
-        if name != "type":
+        if name not in ("type", "allow_remote_code"):
             typed_field(config_class, policy["type"], name, value)
 
 
-def _config_class(policy_type: str) -> type:
-    import lerobot.policies  # noqa: F401  registers LeRobot's own
-    from lerobot.configs import PreTrainedConfig
-    from lerobot.utils.import_utils import register_third_party_plugins
-
-    register_third_party_plugins()
-    if policy_type not in PreTrainedConfig.get_known_choices():
-        known = ", ".join(sorted({POLICY_TYPE, *PreTrainedConfig.get_known_choices()}))
-        raise ValueError(f"policy.type must be one of {known}, got {policy_type!r}")
-    return PreTrainedConfig.get_choice_class(policy_type)
-
-
 def _fresh(
-    root: Path, data: DecodedDataset, policy_type: str, fields: dict[str, Any], device: str
+    root: Path, data: DecodedDataset, kind: str, fields: dict[str, Any], device: str, allowed: bool
 ) -> tuple[Any, Any, Any]:
+    """A policy of type `kind` for the dataset, from the weights in `pretrained_path` if `fields` name one."""
     logging.getLogger("lerobot").setLevel(logging.ERROR)
     from lerobot.configs import PreTrainedConfig
     from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
-    from lerobot.policies import make_policy, make_policy_config, make_pre_post_processors
+    from lerobot.policies import make_policy, make_pre_post_processors
 
-    _config_class(policy_type)  # LeRobot knows it, or nothing is made
+    config_class = policy_config_class(kind, "policy.type")
+    require_remote_code_allowed(kind, allowed, "policy")
     pretrained = fields.pop("pretrained_path", None)
-    if pretrained is not None:
-        config = PreTrainedConfig.from_pretrained(pretrained)
-        config.pretrained_path = Path(pretrained)
+    if pretrained is None:
+        folder, config = None, config_class(device=device)
     else:
-        config = make_policy_config(policy_type, device=device)
+        folder = pretrained_folder(pretrained, fields.get("pretrained_revision"), allowed)
+        if policy_type(folder) != kind:
+            raise ValueError(f"policy.type must be {policy_type(folder)} to start from {folder}, got {kind}")
+        require_lerobot_checkpoint(folder, kind, allowed, pipelines=False)
+        with remote_code(allowed), lerobot_errors(str(folder / "config.json")):
+            config = PreTrainedConfig.from_pretrained(folder)
+        config.pretrained_path = folder
+        without_backbone_download(config)
     config.device, config.push_to_hub = device, False
     for name, value in fields.items():
         set_field(config, name, value)
     config.input_features = {}  # this dataset's, not those of the robot it was pretrained on
     metadata = LeRobotDatasetMetadata(repo_id="ocrrl/episodes", root=root)
-    module = make_policy(config, ds_meta=metadata)
+    if config.use_peft:
+        raise ValueError("policy.use_peft must be false, got true: adapters (LoRA) are not trained or opened here")
+    with remote_code(allowed):
+        if folder is None:
+            with lerobot_errors(f"policy of type {kind}"):
+                module = make_policy(config, ds_meta=metadata)
+        else:
+            module = load_weights(folder, lambda: make_policy(config, ds_meta=metadata))
     stats: Any = dict(metadata.stats or {}) | {STATE_KEY: _statistics(data.state), ACTION_KEY: _statistics(data.action)}
-    preprocessor, postprocessor = make_pre_post_processors(config, dataset_stats=stats, dataset_meta=metadata)
+    with remote_code(allowed), lerobot_errors(f"policy of type {kind}"):
+        preprocessor, postprocessor = make_pre_post_processors(config, dataset_stats=stats, dataset_meta=metadata)
     return module, preprocessor, postprocessor
 
 

@@ -14,6 +14,8 @@ from ocrrl.interface.actions import ACTION_DIM, limit
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM, Images
 from ocrrl.policies import pictures
 from ocrrl.policies.compact_checkpoint import ACTION_KEY, IMAGE_PREFIX, STATE_KEY
+from ocrrl.policies.lerobot_checkpoint import require_lerobot_checkpoint
+from ocrrl.policies.lerobot_loading import lerobot_errors, load_weights, remote_code
 
 _NOISE_SEED = 0
 
@@ -51,29 +53,46 @@ class LeRobotVLA:
         return limit(chunk.to(torch.float32)).cpu().numpy()
 
 
-def load_lerobot_vla(path: Path, device: str = "cpu") -> LeRobotVLA:
+def load_lerobot_vla(path: Path, device: str, policy_type: str, allow_remote_code: bool = False) -> LeRobotVLA:
     """Open the `pretrained_model/` folder `path` by LeRobot's factory; ValueError if it cannot drive this robot."""
-    policy, preprocessor, postprocessor = open_lerobot_policy(path, device)
+    policy, preprocessor, postprocessor = open_lerobot_policy(path, device, policy_type, allow_remote_code)
     check_features(policy.config)
     return LeRobotVLA(policy, preprocessor, postprocessor)
 
 
-def open_lerobot_policy(path: Path, device: str, overrides: Mapping[str, Any] | None = None) -> tuple[Any, Any, Any]:
-    """The policy, preprocessor and postprocessor in `path`; `overrides` sets fields of the policy's configuration."""
+def open_lerobot_policy(
+    path: Path, device: str, policy_type: str, allow_remote_code: bool, overrides: Mapping[str, Any] | None = None
+) -> tuple[Any, Any, Any]:
+    """The policy, preprocessor and postprocessor in `path`; `overrides` sets fields of the policy's configuration.
+
+    The folder is checked as a whole first (`require_lerobot_checkpoint`), and what was loaded afterwards. Raises
+    FileNotFoundError or ValueError naming the file.
+    """
+    require_lerobot_checkpoint(path, policy_type, allow_remote_code)
     from lerobot.configs import PreTrainedConfig
     from lerobot.policies import get_policy_class, make_pre_post_processors
-    from lerobot.utils.import_utils import register_third_party_plugins
 
-    register_third_party_plugins()
-    config = PreTrainedConfig.from_pretrained(path)
+    with remote_code(allow_remote_code), lerobot_errors(str(path / "config.json")):
+        config = PreTrainedConfig.from_pretrained(path)
     config.device = device
+    without_backbone_download(config)
     for name, value in (overrides or {}).items():
         set_field(config, name, value)
-    policy = get_policy_class(config.type).from_pretrained(path, config=config)
-    preprocessor, postprocessor = make_pre_post_processors(
-        config, pretrained_path=str(path), preprocessor_overrides={"device_processor": {"device": device}}
-    )
+    with remote_code(allow_remote_code):
+        with lerobot_errors(str(path)):
+            policy_class = get_policy_class(config.type)
+        policy = load_weights(path, lambda: policy_class.from_pretrained(path, config=config))
+        with lerobot_errors(str(path)):
+            preprocessor, postprocessor = make_pre_post_processors(
+                config, pretrained_path=str(path), preprocessor_overrides={"device_processor": {"device": device}}
+            )
     return policy, preprocessor, postprocessor
+
+
+def without_backbone_download(config: Any) -> None:
+    """Of ACT and diffusion: torchvision's weights are not fetched (a pickle), the checkpoint's take their place anyway."""
+    if getattr(config, "pretrained_backbone_weights", None) is not None:
+        config.pretrained_backbone_weights = None
 
 
 def set_field(config: Any, name: str, value: Any) -> None:

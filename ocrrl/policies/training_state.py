@@ -13,6 +13,8 @@ from torch import nn
 from torch.optim import AdamW
 
 from ocrrl import files
+from ocrrl.interface.json_file import said
+from ocrrl.interface.weights_file import read_weights_file
 
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
@@ -34,25 +36,48 @@ def save_state(path: Path, run: str, module: nn.Module, optimizer: AdamW, losses
 def load_state(path: Path, run: str, module: nn.Module, optimizer: AdamW) -> list[float]:
     """Put the state at `path` into `module` and `optimizer`; the losses of the steps done.
 
-    A file that is missing, or of another run, leaves both as they are and gives no losses.
+    A file that is missing, or of another run, leaves both as they are and gives no losses. Raises ValueError for a file that
+    is damaged.
     """
     if not path.exists():
         return []
-    with safe_open(path, "pt") as state:
-        metadata = state.metadata()
-        if metadata["run"] != run:
-            return []
-        stored = set(state.keys())
-        with torch.no_grad():
-            for name, value in module.named_buffers():
-                value.copy_(state.get_tensor(f"buffer/{name}"))
-            for name, parameter in _trained(module).items():
-                parameter.copy_(state.get_tensor(f"parameter/{name}"))
-                if f"step/{name}" in stored:
-                    optimizer.state[parameter] = {
-                        moment: state.get_tensor(f"{moment}/{name}").to(parameter.device) for moment in _MOMENTS
-                    }
-    return json.loads(metadata["losses"])
+    losses, stored = _require_state(path, run, module)
+    if losses is None:
+        return []
+    with safe_open(path, "pt") as state, torch.no_grad():
+        for name, value in module.named_buffers():
+            value.copy_(state.get_tensor(f"buffer/{name}"))
+        for name, parameter in _trained(module).items():
+            parameter.copy_(state.get_tensor(f"parameter/{name}"))
+            if f"step/{name}" in stored:
+                optimizer.state[parameter] = {
+                    moment: state.get_tensor(f"{moment}/{name}").to(parameter.device) for moment in _MOMENTS
+                }
+    return losses
+
+
+def _require_state(path: Path, run: str, module: nn.Module) -> tuple[list[float] | None, set[str]]:
+    """The losses (None for another run) and the names of the tensors in `path`, which hold all of `module`."""
+    try:
+        state = read_weights_file(path)
+        if state.metadata.get("run") != run:
+            return None, set()
+        losses = json.loads(state.metadata["losses"])
+        if not isinstance(losses, list) or not all(isinstance(loss, float) for loss in losses):
+            raise ValueError(f"losses that are no numbers: {said(losses)}")
+        shapes = {f"buffer/{name}": tuple(value.shape) for name, value in module.named_buffers()}
+        for name, parameter in _trained(module).items():
+            kept = [moment for moment in _MOMENTS[:2] if f"step/{name}" in state.tensors]
+            shapes |= {f"{part}/{name}": tuple(parameter.shape) for part in ("parameter", *kept)}
+        for name, shape in shapes.items():
+            if name not in state.tensors or state.tensors[name].shape != shape:
+                raise ValueError(f"no {name} of shape {shape}")
+    except (ValueError, LookupError) as error:
+        raise ValueError(
+            f"{path} must hold an unfinished training of these parameters, got {error}; remove its folder, and the training "
+            "starts anew"
+        ) from error
+    return losses, set(state.tensors)
 
 
 def _trained(module: nn.Module) -> dict[str, nn.Parameter]:

@@ -12,6 +12,7 @@ import safetensors
 import safetensors.numpy
 
 from ocrrl import files
+from ocrrl.interface.weights_file import read_weights_file
 
 State = dict[str, np.ndarray]
 
@@ -34,10 +35,16 @@ def save_checkpoint(path: Path, parts: dict[str, State], facts: dict[str, Any]) 
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, State], dict[str, Any]]:
-    """The parts and facts that `save_checkpoint` wrote."""
+    """The parts and facts that `save_checkpoint` wrote; ValueError for a file that is damaged or is none of these."""
     parts: dict[str, State] = {}
+    try:
+        facts = json.loads(read_weights_file(path).metadata["facts"])
+    except (ValueError, LookupError) as error:
+        raise ValueError(
+            f"{path} must hold an unfinished training, got {error or type(error).__name__}; remove its folder, and the training "
+            "starts anew"
+        ) from error
     with safetensors.safe_open(path, "numpy") as file:
-        facts = json.loads(file.metadata()["facts"])
         for key in list(file.keys()):
             part, name = key.split("/", 1)
             parts.setdefault(part, {})[name] = file.get_tensor(key)

@@ -3,7 +3,6 @@
 Its folder holds `actor.safetensors` (weights, biases, scale), `config.json` (what it was trained for) and `curve.json`.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,14 @@ from jaxtyping import Float
 
 from ocrrl import files
 from ocrrl.interface.actions import ACTION_DIM
+from ocrrl.interface.json_file import read_json_object, said
+from ocrrl.interface.model_folder import require_model_folder
 from ocrrl.interface.observations import residual_observation_dim
 from ocrrl.interface.tabletop_tasks import TabletopTask
+from ocrrl.interface.weights_file import read_weights_file
 
 FORMAT_VERSION = 3
+_MOST_EVERY = 1000  # control steps
 LAYER_NORM_EPSILON = 1e-5  # as in `networks`, which this file does not import: it would bring torch along
 
 
@@ -69,8 +72,8 @@ def save_residual(folder: Path, policy: ResidualPolicy, tabletop_task: TabletopT
 def load_residual(folder: Path, tabletop_task: TabletopTask) -> ResidualPolicy:
     """The residual policy in `folder`, made for `tabletop_task`.
 
-    Raises FileNotFoundError when a file is missing, ValueError when it was trained for another tabletop task, format or
-    observation.
+    Raises FileNotFoundError when a file is missing, ValueError naming the file and the field when it was trained for another
+    tabletop task, format or observation, or is damaged.
     """
     folder = Path(folder)
     for name in ("config.json", "actor.safetensors"):
@@ -78,7 +81,9 @@ def load_residual(folder: Path, tabletop_task: TabletopTask) -> ResidualPolicy:
             raise FileNotFoundError(
                 f"residual policy {folder} must hold config.json and actor.safetensors, {name} is missing"
             )
-    config = json.loads((folder / "config.json").read_text())
+    require_model_folder(folder)
+    where = folder / "config.json"
+    config = read_json_object(where)
     expected = {
         "format_version": FORMAT_VERSION,
         "tabletop_task": tabletop_task.slug,
@@ -86,14 +91,33 @@ def load_residual(folder: Path, tabletop_task: TabletopTask) -> ResidualPolicy:
         "action_dim": ACTION_DIM,
     }
     for name, value in expected.items():
-        if config.get(name) != value:
-            raise ValueError(f"residual policy {folder}: {name} must be {value!r}, got {config.get(name)!r}")
-    tensors = safetensors.numpy.load_file(folder / "actor.safetensors")
+        if config.get(name) != value or type(config.get(name)) is not type(value):
+            raise ValueError(f"{where}: {name} must be {value!r}, got {said(config.get(name))}")
+    every = config.get("residual_every")
+    if not isinstance(config.get("layer_norm"), bool):
+        raise ValueError(f"{where}: layer_norm must be true or false, got {said(config.get('layer_norm'))}")
+    if type(every) is not int or not 1 <= every <= _MOST_EVERY:
+        raise ValueError(f"{where}: residual_every must be a whole number from 1 to {_MOST_EVERY}, got {said(every)}")
+    tensors = _read_weights(folder / "actor.safetensors", residual_observation_dim(tabletop_task))
     scale = tensors.pop("scale")
-    policy = ResidualPolicy(tensors, scale, config["layer_norm"], config["residual_every"])
-    if policy.observation_dim != expected["observation_dim"]:
+    if not (scale > 0).all() or config.get("residual_scale") != [float(x) for x in scale]:
         raise ValueError(
-            f"residual policy {folder}: actor.safetensors must take {expected['observation_dim']} numbers, "
-            f"got {policy.observation_dim}"
+            f"{where}: residual_scale must be the seven numbers above 0 that actor.safetensors has as scale, "
+            f"{[float(x) for x in scale]}, got {said(config.get('residual_scale'))}"
         )
-    return policy
+    return ResidualPolicy(tensors, scale, config["layer_norm"], every)
+
+
+def _read_weights(path: Path, inputs: int) -> dict[str, np.ndarray]:
+    """The actor's tensors, checked in the file's header and for NaN; two hidden layers of any one width each."""
+    weights = read_weights_file(path)
+    widths = [
+        weights.tensors[name].shape[0] if name in weights.tensors and len(weights.tensors[name].shape) == 1 else 0
+        for name in ("bias0", "bias1")
+    ]
+    sizes = (inputs, *widths, ACTION_DIM)
+    shapes: dict[str, tuple[int, ...]] = {f"weight{i}": sizes[i : i + 2] for i in range(3)}
+    shapes |= {f"bias{i}": sizes[i + 1 : i + 2] for i in range(3)}
+    weights.require(shapes | {"scale": (ACTION_DIM,)}, "a residual policy")
+    weights.require_finite()
+    return safetensors.numpy.load_file(path)

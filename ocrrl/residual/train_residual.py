@@ -179,7 +179,9 @@ class _Run:
             **dataclasses.asdict(self.learner.statistics()),
         }
         self.finished = []
-        self.curve.add(point, self.learner.actor_weights())
+        weights = self.learner.actor_weights()
+        self._require_converged(weights)
+        self.curve.add(point, weights)
         self.stopwatch.lap("validation")
         self.timings.append({"transitions": self.transitions, **self.stopwatch.seconds})
         self._save()
@@ -191,6 +193,7 @@ class _Run:
     def publish(self, out: Path) -> ResidualPolicy:
         """Write the best policy, its description and the learning curve; they appear in `out` together."""
         policy, folder = self._policy(self.curve.best), self.work / "published"
+        self._require_converged(self.curve.best)
         chosen = self.curve.points[published(self.curve.points)]
         details = {
             "seed": self.seed,
@@ -202,6 +205,15 @@ class _Run:
         files.write_json(folder / "curve.json", {"points": self.curve.points})
         files.publish(folder, out)
         return policy
+
+    def _require_converged(self, weights: dict[str, np.ndarray]) -> None:
+        """RuntimeError for an actor of NaN or infinite weights, which is not kept, validated or published."""
+        if wrong := [name for name, value in weights.items() if not np.isfinite(value).all()]:
+            raise RuntimeError(
+                f"the actor's weights must stay finite, got NaN or infinity in {wrong[0]} after {self.transitions} transitions "
+                f"and {self.learner.updates} updates; lower actor_lr (now {self.config.actor_lr:g}) or critic_lr (now "
+                f"{self.config.critic_lr:g}). Nothing was published"
+            )
 
     def _perceive(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Lines 6-11 for environments `ids`: the observation s and the base action in it."""

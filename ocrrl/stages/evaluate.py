@@ -15,8 +15,10 @@ FILM_SIZE = 160  # pixels
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
-    config = params.config("evaluate", task.slug)
-    calls = [(task.slug, layout, options.seed, cell, config) for cell in VLA_OF_CELL]
+    from ocrrl.policies.checkpoint import expected_policies
+
+    config, expected = params.config("evaluate", task.slug), expected_policies(params, task.slug)
+    calls = [(task.slug, layout, options.seed, cell, config, expected) for cell in VLA_OF_CELL]
     evaluations = side_by_side(evaluate_cell, calls)
     write_evaluation(
         layout.evaluation(options.seed),
@@ -34,14 +36,17 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
         )
 
 
-def evaluate_cell(slug: str, layout: Layout, seed: int, cell: str, config: EvaluateConfig) -> PairedEvaluation:
-    """Both arms in one cell, with the VLA of that cell's domain, on test seeds."""
+def evaluate_cell(
+    slug: str, layout: Layout, seed: int, cell: str, config: EvaluateConfig, expected: dict[str, bool]
+) -> PairedEvaluation:
+    """Both arms in one cell, with the VLA of that cell's domain, on test seeds; `expected`: its policy types."""
     from ocrrl.policies.checkpoint import load_vla
     from ocrrl.policies.chunked_policy import ChunkedPolicy
     from ocrrl.residual.residual_policy import load_residual
 
     task, parallel = tabletop_task(slug), min(config.num_envs, config.episodes)
-    base = ChunkedPolicy(load_vla(layout.vla(VLA_OF_CELL[cell]), config.device), task.instruction, parallel)
+    vla = load_vla(layout.vla(VLA_OF_CELL[cell]), config.device, expected)
+    base = ChunkedPolicy(vla, task.instruction, parallel)
     residual = load_residual(layout.residual(seed), task)
     seeds = initial_state_seeds("test", config.episodes)
     world = make_environment(cell, slug, parallel)

@@ -12,9 +12,17 @@ from ocrrl.stages.processes import side_by_side
 
 def run(tasks: list[TabletopTask], params: Params, layout: Layout, options: argparse.Namespace) -> None:
     """The arm `before` is each tabletop task's own VLA; the others are trained on all of them."""
+    from ocrrl.policies.checkpoint import expected_policies
+
     config = params.multitask_config("evaluate_multitask")
     calls = [
-        (task.slug, Layout(task.slug, layout.round) if arm == "before" else layout, vla, config)
+        (
+            task.slug,
+            Layout(task.slug, layout.round) if arm == "before" else layout,
+            vla,
+            config,
+            expected_policies(params, task.slug),
+        )
         for task in tasks
         for arm, vla in VLA_OF_ARM.items()
     ]

@@ -22,8 +22,10 @@ CELL = "twin"
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
-    config = params.config("evaluate_retrained", task.slug)
-    outcomes = side_by_side(evaluate_arm, [(task.slug, layout, vla, config) for vla in VLA_OF_ARM.values()])
+    from ocrrl.policies.checkpoint import expected_policies
+
+    config, expected = params.config("evaluate_retrained", task.slug), expected_policies(params, task.slug)
+    outcomes = side_by_side(evaluate_arm, [(task.slug, layout, vla, config, expected) for vla in VLA_OF_ARM.values()])
     evaluation = ArmsEvaluation(task.slug, CELL, dict(zip(VLA_OF_ARM, outcomes, strict=True)))
     write_retrained_evaluation(layout.retrained_evaluation, task.slug, layout.round_number, [evaluation])
     for arm, episodes in evaluation.arms.items():
@@ -31,13 +33,21 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
 
 
 def evaluate_arm(
-    slug: str, layout: Layout, vla: str, config: EvaluateRetrainedConfig, seeds_for: str = "test"
+    slug: str,
+    layout: Layout,
+    vla: str,
+    config: EvaluateRetrainedConfig,
+    expected: dict[str, bool],
+    seeds_for: str = "test",
 ) -> list[EpisodeOutcome]:
-    """The VLA `layout.vla(vla)` alone on the tabletop task `slug` in the cell, on `test` or `validation` seeds."""
+    """The VLA `layout.vla(vla)`, of a policy type in `expected`, alone on the tabletop task `slug` in the cell.
+
+    On `test` or `validation` seeds.
+    """
     from ocrrl.policies.checkpoint import load_vla
     from ocrrl.policies.chunked_policy import ChunkedPolicy
 
     task, parallel = tabletop_task(slug), min(config.num_envs, config.episodes)
-    policy = ChunkedPolicy(load_vla(layout.vla(vla), config.device), task.instruction, parallel)
+    policy = ChunkedPolicy(load_vla(layout.vla(vla), config.device, expected), task.instruction, parallel)
     seeds = initial_state_seeds(seeds_for, config.episodes)
     return run_episodes(make_twin(slug, parallel), policy, None, seeds)

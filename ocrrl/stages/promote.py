@@ -17,11 +17,13 @@ from ocrrl.stages.processes import side_by_side
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
-    config = params.config("promote", task.slug)
+    from ocrrl.policies.checkpoint import expected_policies
+
+    config, expected = params.config("promote", task.slug), expected_policies(params, task.slug)
     together = Layout(MULTITASK, layout.round)
     candidates = ((layout.previous, "real"), (together.previous, "retrained"))
     before, retrained = side_by_side(
-        evaluate_arm, [(task.slug, where, vla, config, "validation") for where, vla in candidates]
+        evaluate_arm, [(task.slug, where, vla, config, expected, "validation") for where, vla in candidates]
     )
     promoted = sum(o.success for o in retrained) > sum(o.success for o in before)
     chosen = {

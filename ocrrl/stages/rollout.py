@@ -14,26 +14,38 @@ from ocrrl.worlds import make_twin
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
+    from ocrrl.policies.checkpoint import expected_policies
     from ocrrl.residual.residual_policy import load_residual
 
     config, path = params.config("rollout", task.slug), layout.residual(ROLLED_OUT_SEED)
     inputs = files.fingerprint(files.code_fingerprint(), config, layout.vla("real"), path)
-    collect(task, layout, config, load_residual(path, task), inputs)
+    collect(task, layout, config, expected_policies(params, task.slug), load_residual(path, task), inputs)
 
 
-def collect(task: TabletopTask, layout: Layout, config: RolloutConfig, residual: Residual | None, inputs: str) -> None:
-    """Episodes with or without a residual, and their metrics; a collection of the same `inputs` that was killed goes on."""
+def collect(
+    task: TabletopTask,
+    layout: Layout,
+    config: RolloutConfig,
+    expected: dict[str, bool],
+    residual: Residual | None,
+    inputs: str,
+) -> None:
+    """Episodes with or without a residual, and their metrics; a collection of the same `inputs` that was killed goes on.
+
+    The VLA is of a policy type in `expected`.
+    """
     from ocrrl.policies.checkpoint import load_vla
     from ocrrl.policies.chunked_policy import ChunkedPolicy
 
     policy, seed = ("base", None) if residual is None else ("corrected", ROLLED_OUT_SEED)
+    vla = load_vla(layout.vla("real"), config.device, expected)
     cell, work = make_twin(task.slug, config.num_envs), layout.work(f"rollout-{policy}-{inputs}")
     finished, unfinished = work / "finished", work / "unfinished"
     if finished.is_dir():
         files.publish(finished, unfinished)
     summary = collect_rollouts(
         cell,
-        ChunkedPolicy(load_vla(layout.vla("real"), config.device), task.instruction, config.num_envs),
+        ChunkedPolicy(vla, task.instruction, config.num_envs),
         residual,
         finished,
         initial_state_seeds("rollout", config.max_attempts),

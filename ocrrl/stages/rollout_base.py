@@ -10,6 +10,8 @@ from ocrrl.stages.rollout import collect
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
+    from ocrrl.policies.checkpoint import expected_policies
+
     config = params.config("rollout_base", task.slug)
     inputs = files.fingerprint(files.code_fingerprint(), config, layout.vla("real"))
-    collect(task, layout, config, None, inputs)
+    collect(task, layout, config, expected_policies(params, task.slug), None, inputs)

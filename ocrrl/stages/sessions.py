@@ -18,6 +18,7 @@ from ocrrl.interface.seeds import SEEDS_PER_RANGE, initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
 from ocrrl.lineage.repository import git, git_refusal
+from ocrrl.params import PARAMS_FILE, Params
 from ocrrl.robot.approval import Clock, NotApproved
 from ocrrl.robot.cell_operator import EndedByOperator
 from ocrrl.robot.cells import Cell, logs_of, open_cell, reserved, session_cell
@@ -156,7 +157,7 @@ def _run_missing(
     unclosed: Callable[[str], object],
 ) -> None:
     """`unclosed` gets what the cell said when it was closed, if it could not be."""
-    from ocrrl.policies.checkpoint import load_vla
+    from ocrrl.policies.checkpoint import expected_policies, load_vla
     from ocrrl.policies.chunked_policy import ChunkedPolicy
     from ocrrl.residual.residual_policy import load_residual
     from ocrrl.robot.checked_cell import check_cell
@@ -164,7 +165,8 @@ def _run_missing(
 
     # Whatever may be refused without an approval is, before anybody is asked for one.
     checked = check_cell(cell, cell_file, clock)
-    base = ChunkedPolicy(load_vla(layout.vla("real")), task.instruction, 1)
+    expected = expected_policies(Params.read(), task.slug) if PARAMS_FILE.is_file() else None
+    base = ChunkedPolicy(load_vla(layout.vla("real"), expected=expected), task.instruction, 1)
     residual = load_residual(layout.residual(seed), task)
     scene = make_scene(task.slug)
     with faults_told(logs_of(cell) / FAULTS, print), ExitStack() as opened:

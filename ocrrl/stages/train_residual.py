@@ -22,18 +22,22 @@ if TYPE_CHECKING:
     from ocrrl.residual.residual_policy import ResidualPolicy
 
 VALIDATED_AT_ONCE = 25  # environments
+Expected = tuple[tuple[str, bool], ...]
+"""`checkpoint.expected_policies` as pairs, which a cache takes."""
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
     from ocrrl.datasets.transitions import read_replay_transitions
+    from ocrrl.policies.checkpoint import expected_policies
     from ocrrl.residual.residual_config import RANDOMISED
     from ocrrl.residual.train_residual import train_residual as train
 
     config = params.config("train_residual", task.slug)
+    expected = tuple(sorted(expected_policies(params, task.slug).items()))
     inputs = files.fingerprint(files.code_fingerprint(), config, layout.vla("sim"), layout.replay_transitions)
     work = layout.work(f"train_residual-{options.seed}-{inputs}")
     with (
-        Beside(partial(success_rate, task.slug, layout, config)) as validation,
+        Beside(partial(success_rate, task.slug, layout, config, expected)) as validation,
         tqdm(total=config.total_transitions, desc=f"train_residual seed {options.seed}", unit="transition") as bar,
     ):
 
@@ -44,7 +48,7 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
         train(
             config,
             make_simulator(task.slug, config.num_envs, {name: getattr(config, name) for name in RANDOMISED}),
-            _base(task.slug, layout, config.device, config.num_envs),
+            _base(task.slug, layout, expected, config.device, config.num_envs),
             read_replay_transitions(layout.replay_transitions),
             work,
             layout.residual(options.seed),
@@ -55,23 +59,28 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
     shutil.rmtree(work)
 
 
-def success_rate(slug: str, layout: Layout, config: "ResidualConfig", residual: "ResidualPolicy") -> float:
+def success_rate(
+    slug: str, layout: Layout, config: "ResidualConfig", expected: Expected, residual: "ResidualPolicy"
+) -> float:
     """Of base + residual in the simulator, from the validation states."""
     from ocrrl.rollouts.control_loop import run_episodes
 
-    simulator, base = _validation(slug, layout, config)
+    simulator, base = _validation(slug, layout, config, expected)
     outcomes = run_episodes(simulator, base, residual, initial_state_seeds("validation", config.validation_episodes))
     return float(np.mean([outcome.success for outcome in outcomes]))
 
 
 @cache
-def _validation(slug: str, layout: Layout, config: "ResidualConfig") -> tuple["Environment", "Policy"]:
+def _validation(
+    slug: str, layout: Layout, config: "ResidualConfig", expected: Expected
+) -> tuple["Environment", "Policy"]:
     parallel = min(VALIDATED_AT_ONCE, config.validation_episodes)
-    return make_simulator(slug, parallel), _base(slug, layout, config.device, parallel)
+    return make_simulator(slug, parallel), _base(slug, layout, expected, config.device, parallel)
 
 
-def _base(slug: str, layout: Layout, device: str, num_envs: int) -> "Policy":
+def _base(slug: str, layout: Layout, expected: Expected, device: str, num_envs: int) -> "Policy":
     from ocrrl.policies.checkpoint import load_vla
     from ocrrl.policies.chunked_policy import ChunkedPolicy
 
-    return ChunkedPolicy(load_vla(layout.vla("sim"), device), tabletop_task(slug).instruction, num_envs)
+    vla = load_vla(layout.vla("sim"), device, dict(expected))
+    return ChunkedPolicy(vla, tabletop_task(slug).instruction, num_envs)

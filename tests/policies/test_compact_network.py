@@ -53,8 +53,8 @@ def test_proprioception_far_outside_the_training_set_is_bounded():
     ("change", "message"),
     [
         ({"cameras": ()}, "compact_vla.cameras must name at least one camera, got none"),
-        ({"image_size": (60, 64)}, r"multiples of 8 from 16 up, got \(60, 64\)"),
-        ({"hidden": 0}, "compact_vla.hidden must be at least 1, got 0"),
+        ({"image_size": (60, 64)}, r"multiples of 8 from 16 to 4096, got \(60, 64\)"),
+        ({"hidden": 0}, "compact_vla.hidden must be a whole number from 1 to 8192, got 0"),
     ],
 )
 def test_an_impossible_architecture_is_refused(change, message):

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ocrrl.datasets.decoded_frames import decode_dataset, join_datasets
 from ocrrl.policies import finetune as finetune_module
 from ocrrl.policies.checkpoint import load_vla
 from ocrrl.policies.compact_learner import CompactLearner
+from ocrrl.policies.convergence import require_converging
 from ocrrl.policies.finetune import FinetuneConfig, TrainingData, finetune, one_cycle
 from tests.policies.lerobot_dots import write_dots
 from tests.policies.synthetic import INSTRUCTION, dot_dataset, dot_frames
@@ -210,7 +212,7 @@ def test_an_impossible_setting_is_refused(change, message):
     [
         ({"type": "compact_vla", "layers": 3}, r"policy of type compact_vla must set only chunk_size, .*, got layers"),
         ({"type": "compact_vla", "channels": "wide"}, r"policy\.channels must be a whole number, got 'wide'"),
-        ({"type": "compact_vla", "hidden": 0}, r"policy\.compact_vla\.hidden must be at least 1, got 0"),
+        ({"type": "compact_vla", "hidden": 0}, r"policy\.compact_vla\.hidden must be a whole number from 1 to 8192, got 0"),
         ({"type": 3}, r"policy must be a mapping with a type, which is text, got \{'type': 3\}"),
         ({"channels": 32}, r"policy must be a mapping with a type"),
     ],
@@ -256,3 +258,37 @@ def test_frames_on_disk_train_the_same_bytes_as_frames_in_memory(tmp_path, monke
     monkeypatch.setattr(finetune_module, "decode_dataset", lambda root, cache: decode_dataset(root))
     finetune([TrainingData(root)] * 2, tmp_path / "in_memory", tmp_path / "work", QUICK, progress=False)
     assert contents(tmp_path / "fresh") == contents(tmp_path / "reused") == contents(tmp_path / "in_memory")
+
+
+def test_a_training_that_diverges_is_not_published(dots, tmp_path):
+    for change in ({"weight_decay": float("inf")}, {"weight_decay": 1e30, "steps": 9}):
+        config = replace(QUICK, **change)
+        with pytest.raises(
+            RuntimeError, match=r"the training's (loss|weights) must stay finite, got .*Nothing was published"
+        ):
+            finetune([TrainingData(dots)], tmp_path / "vla", tmp_path / "work", config, progress=False)
+        assert not (tmp_path / "vla").exists()
+
+
+def test_the_step_at_which_a_loss_became_nan_is_named():
+    with pytest.raises(RuntimeError, match=r"got nan at step 3 \(the step before: 2\); rest\. Nothing was published"):
+        require_converging(torch.nn.Linear(1, 1), [1.0, 2.0, float("nan")], "rest")
+    with pytest.raises(RuntimeError, match=r"got inf at step 1; rest"):
+        require_converging(torch.nn.Linear(1, 1), [float("inf")], "rest")
+    require_converging(torch.nn.Linear(1, 1), [1.0], "rest")
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"garbage" * 9, b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", None]
+)
+def test_a_damaged_state_of_an_unfinished_run_is_named_with_what_to_remove(dots, tmp_path, monkeypatch, damage):
+    kill_after(monkeypatch, 3)
+    with pytest.raises(Killed):
+        finetune([TrainingData(dots)], tmp_path / "vla", tmp_path / "work", QUICK, progress=False)
+    state = tmp_path / "work/state.safetensors"
+    state.write_bytes(state.read_bytes()[:-100] if damage is None else damage)
+    kill_after(monkeypatch, 99)
+    with pytest.raises(
+        ValueError, match=r"work/state\.safetensors must hold an unfinished training .*remove its folder"
+    ):
+        finetune([TrainingData(dots)], tmp_path / "vla", tmp_path / "work", QUICK, progress=False)

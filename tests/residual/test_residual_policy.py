@@ -7,6 +7,7 @@ import pytest
 
 from ocrrl.interface.observations import residual_observation_dim
 from ocrrl.residual.residual_policy import ResidualPolicy, load_residual, save_residual
+from tests.damaged_models import GONE, content, cut, in_json, in_tensors, pointer, spoil
 from tests.residual.toy_environment import TOY_TASK
 
 DIM = residual_observation_dim(TOY_TASK)
@@ -45,3 +46,60 @@ def test_a_missing_file_is_named(tmp_path):
     (tmp_path / "actor.safetensors").unlink()
     with pytest.raises(FileNotFoundError, match=r"actor\.safetensors is missing"):
         load_residual(tmp_path, TOY_TASK)
+
+
+DAMAGES = {
+    "cut JSON": (cut("config.json"), r"config\.json must be JSON"),
+    "JSON of a list": (content("config.json", b"[]"), r"config\.json must hold a JSON object, got \[\]"),
+    "no version": (in_json("config.json", "format_version", GONE), r"config\.json: format_version must be 3, got None"),
+    "a version as text": (in_json("config.json", "format_version", "3"), r"format_version must be 3, got '3'"),
+    "another action": (in_json("config.json", "action_dim", 6), r"config\.json: action_dim must be 7, got 6"),
+    "no layer_norm": (
+        in_json("config.json", "layer_norm", GONE),
+        r"config\.json: layer_norm must be true or false, got None",
+    ),
+    "never a residual": (
+        in_json("config.json", "residual_every", 0),
+        r"residual_every must be a whole number from 1 to 1000",
+    ),
+    "a fraction of steps": (in_json("config.json", "residual_every", 2.5), r"residual_every must be a whole number"),
+    "another scale": (in_json("config.json", "residual_scale", [9.0] * 7), r"residual_scale must be the seven numbers"),
+    "an LFS pointer": (
+        pointer("actor.safetensors"),
+        r"actor\.safetensors must be the file itself, got a Git LFS pointer",
+    ),
+    "cut weights": (cut("actor.safetensors"), r"actor\.safetensors must hold .* the file is cut"),
+    "weights that are text": (
+        content("actor.safetensors", b"version"),
+        r"actor\.safetensors must be a whole safetensors file",
+    ),
+    "weights of NaN": (spoil("actor.safetensors", "weight1"), r"actor\.safetensors: weight1 must hold finite numbers"),
+    "an infinite scale": (spoil("actor.safetensors", "scale", float("inf")), r"scale must hold finite numbers"),
+    "a scale of 0": (spoil("actor.safetensors", "scale", 0.0), r"residual_scale must be the seven numbers above 0"),
+    "no scale": (in_tensors("actor.safetensors", lambda t: t.pop("scale")), r"got a file without scale"),
+    "no bias": (in_tensors("actor.safetensors", lambda t: t.pop("bias1")), r"got a file without bias1"),
+    "a layer too many": (
+        in_tensors("actor.safetensors", lambda t: t.update(weight3=t["bias0"].clone())),
+        r"got also weight3",
+    ),
+    "layers that do not meet": (
+        in_tensors("actor.safetensors", lambda t: t.update(weight1=t["weight1"][:5].clone())),
+        r"actor\.safetensors: weight1 must have the shape \(8, 8\)",
+    ),
+    "double precision": (
+        in_tensors("actor.safetensors", lambda t: t.update(weight0=t["weight0"].double())),
+        r"weight0 must be of type F32, got F64",
+    ),
+    "a pickle beside it": (content("optimizer.pt", b"\x80\x04."), r"optimizer\.pt must not be in a model's folder"),
+    "code beside it": (content("policy.py", b"print()"), r"policy\.py must not be in a model's folder"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_a_damaged_policy_is_refused_by_name_in_one_line(tmp_path, kind):
+    damage, message = DAMAGES[kind]
+    save_residual(tmp_path, some_policy(), TOY_TASK, {})
+    damage(tmp_path)
+    with pytest.raises(ValueError, match=message) as refused:
+        load_residual(tmp_path, TOY_TASK)
+    assert str(tmp_path) in str(refused.value) and "\n" not in str(refused.value)

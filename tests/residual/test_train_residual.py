@@ -1,6 +1,7 @@
 """Algorithm 1 on the toy: it learns, a killed run goes on exactly, and nothing crosses a reset."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -208,3 +209,25 @@ def test_an_episode_is_cut_at_the_shorter_of_its_limit_and_the_horizon(tmp_path)
     config = ResidualConfig(**vars(SMALL) | {"max_episode_steps": 8, "first_update_at": 10**6})
     train(tmp_path, config, environment=environment)
     assert len(environment.resets) >= 4 * (400 // 4 // 8), "every 8 steps, or in success before"
+
+
+def test_a_training_that_diverges_is_not_published(tmp_path):
+    diverging = replace(SMALL, critic_warmup=0)
+    object.__setattr__(diverging, "actor_lr", float("inf"))  # params.yaml may not say it; a loss may do the same
+    with pytest.raises(
+        RuntimeError, match=r"the actor's weights must stay finite, got NaN or infinity in weight0 after \d+"
+    ):
+        train(tmp_path, diverging)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage" * 9, None])
+def test_a_damaged_checkpoint_of_an_unfinished_run_is_named_with_what_to_remove(tmp_path, damage):
+    with pytest.raises(Killed):
+        train(tmp_path, progress=killed_at(SMALL.validation_every + SMALL.num_envs))
+    checkpoint = next(tmp_path.rglob("checkpoint.safetensors"))
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-10] if damage is None else damage)
+    with pytest.raises(
+        ValueError, match=r"checkpoint\.safetensors must hold an unfinished training, got .*remove its folder"
+    ):
+        train(tmp_path)

@@ -5,6 +5,7 @@ Images and Videos, 2024; the model is transformers' `Sam2Model`.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from ocrrl.interface import rotations
 from ocrrl.interface.devices import chosen_device
+from ocrrl.interface.model_folder import require_model_folder
 from ocrrl.perception.frames import Frame
 from ocrrl.perception.object_tracker import RobotPosture
 
@@ -62,10 +64,16 @@ class Sam2Masks:
 
 
 def load_sam2(point_of: PointOf, model: str = DEFAULT_MODEL, device: str = "auto") -> Sam2Masks:
-    """SAM 2 from a local folder or, where there is a network, from the hub."""
+    """SAM 2 from a local folder, which is looked through first, or, where there is a network, from the hub.
+
+    Raises ValueError for a folder that is damaged or could run code, OSError where neither has the model.
+    """
     from transformers import Sam2Model, Sam2Processor
 
-    return Sam2Masks(Sam2Model.from_pretrained(model), Sam2Processor.from_pretrained(model), point_of, device)
+    if Path(model).is_dir():
+        require_model_folder(Path(model))
+    opened = Sam2Model.from_pretrained(model, use_safetensors=True)  # a pickle could run code
+    return Sam2Masks(opened, Sam2Processor.from_pretrained(model), point_of, device)
 
 
 def pixel_of(frame: Frame, position: Float[np.ndarray, " 3"]) -> Pixel | None:
