@@ -28,6 +28,7 @@ from ocrrl.datasets.hdf5_access import (
     shape_of,
     shown,
 )
+from ocrrl.datasets.motion_checks import check_motion
 from ocrrl.datasets.picture_fit import PictureFit
 
 CAMERA_NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
@@ -71,6 +72,7 @@ def read_own_recording(path: Path, folder: Path, expected: EpisodeRequirements) 
             images, notes = _pictures(file, shapes, expected)
             episode = episode_in(file, images, expected.max_bytes)
         check_episode(episode, expected)
+        check_motion(episode)
     except EpisodeRejected as rejected:
         raise rejected.of_file(name) from rejected.__cause__
     return Reading(episode, notes)
