@@ -53,6 +53,10 @@ def open_hdf5(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r")
     except (OSError, RuntimeError, LookupError, ValueError) as error:
+        if "lock file" in str(error):
+            raise EpisodeRejected(
+                "file", "closed by the program that writes it", "a file that is being written"
+            ) from error
         raise EpisodeRejected("file", "a complete HDF5 file", str(error)) from error
 
 
