@@ -17,7 +17,8 @@ from ocrrl.datasets.episode_store import episode_paths
 from ocrrl.datasets.foreign.episode_meaning import reading_of
 from ocrrl.datasets.foreign.raw_episode import RawEpisode
 from ocrrl.datasets.foreign.robomimic_attributes import FileAttributes, demos_of_split, demos_order, file_attributes
-from ocrrl.datasets.foreign.robomimic_mapping import RobomimicMapping
+from ocrrl.datasets.foreign.robomimic_mapping import USUAL_COMMAND, RobomimicMapping
+from ocrrl.datasets.foreign.robomimic_pictures import demo_pictures
 from ocrrl.datasets.foreign.source_episode import Reading, SourceEpisode, refused
 from ocrrl.datasets.foreign.source_names import distinct_names
 from ocrrl.datasets.hdf5_access import (
@@ -25,7 +26,6 @@ from ocrrl.datasets.hdf5_access import (
     check_declared,
     dataset_at,
     declared_bytes,
-    frames_at,
     group_at,
     hdf5_faults,
     open_hdf5,
@@ -39,6 +39,7 @@ from ocrrl.interface.tabletop_tasks import TabletopTask
 
 MAX_STEPS = 100_000
 """Of a demonstration: more than an hour."""
+_SPARSE = 2  # values: nothing, and a reward
 RATE_TOLERANCE = 0.01
 """The share by which a declared rate may differ from the file's own."""
 
@@ -153,7 +154,7 @@ def _read(
     expected: EpisodeRequirements,
 ) -> tuple[RawEpisode, bool | None, tuple[str, ...]]:
     """The numbers and pictures of a demonstration, what it says of its success (None: nothing), and notes."""
-    steps = _steps(demo)
+    steps = _steps(demo, mapping)
     if not _holds(demo, "obs"):
         has_states = _holds(demo, "states")
         raise EpisodeRejected(
@@ -170,19 +171,25 @@ def _read(
         limit = f"of at most {expected.max_bytes / 1e9:g} GB (max_episode_gb)"
         raise EpisodeRejected("obs", limit, f"{declared / 1e9:.3g} GB of numbers declared")
     columns = {key: _numbers(demo, path, expected.max_bytes) for key, path in paths.items()}
-    images, notes = _pictures(demo, pictures, expected)
+    images, notes = demo_pictures(demo, pictures, expected)
     success, success_notes = (None, ()) if mapping.success is not None else _success(demo, steps, expected)
     instruction = attributes.instruction
     return RawEpisode(columns, {}, images, instruction, hz), success, (*notes, *success_notes)
 
 
-def _steps(demo: h5py.Group) -> int:
+def _steps(demo: h5py.Group, mapping: RobomimicMapping) -> int:
     shape = shape_of(dataset_at(demo, "actions"), "actions")
     if len(shape) != 2 or shape[1] < 1 or shape[1] > 1000:
         raise EpisodeRejected("actions", "of shape (T, 7)", f"{shape}")
-    if shape[1] > 7:
-        arms = " (two arms?)" if shape[1] in (12, 14, 16) else ""
-        raise EpisodeRejected("actions", "of shape (T, 7), those of one arm", f"{shape}{arms}")
+    usual = mapping.gripper_command == USUAL_COMMAND or mapping.step_selection is not None
+    if shape[1] > 8 or (shape[1] != 7 and usual):
+        hint = {
+            8: "joint commands? then gripper_command: actions[7]",
+            4: "positions only? then gripper_command: actions[3]",
+        }
+        cause = "two arms?" if shape[1] in (12, 14, 16) else hint.get(shape[1])
+        got = f"{shape} ({cause})" if cause else f"{shape}"
+        raise EpisodeRejected("actions", "of shape (T, 7), those of one arm", got)
     if shape[0] == 0:
         raise EpisodeRejected("actions", "at least one step", "zero steps (a zero-length episode)")
     if shape[0] > MAX_STEPS:
@@ -232,58 +239,21 @@ def _numbers(demo: h5py.Group, path: str, max_bytes: int) -> np.ndarray:
         return np.asarray(dataset[...]).astype(np.uint8)
 
 
-def _pictures(
-    demo: h5py.Group, paths: dict[str, str], expected: EpisodeRequirements
-) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    fit, notes = expected.pictures, []
-    if fit is not None:
-        if missing := sorted(set(fit.sizes) - set(paths)):
-            raise EpisodeRejected(
-                "images", f"those of {', '.join(sorted(fit.sizes))}", f"no {', '.join(missing)} in the mapping"
-            )
-        for camera in sorted(set(paths) - set(fit.sizes)):
-            notes.append(f"images.{camera}: left out, no camera of the cell ({', '.join(sorted(fit.sizes))})")
-        paths = {camera: path for camera, path in paths.items() if camera in fit.sizes}
-    images, room = {}, expected.max_bytes
-    for camera, path in paths.items():
-        dataset = dataset_at(demo, path)
-        shape = shape_of(dataset, path)
-        with hdf5_faults(path):
-            dtype = dataset.dtype
-        if dtype != np.uint8 or len(shape) != 4 or shape[3] != 3:
-            raise EpisodeRejected(
-                f"images.{camera}",
-                "uint8 of shape (T, height, width, 3)",
-                f"{_kind(dtype)} {shape}{_hint(dtype, shape)}",
-            )
-        images[camera] = frames_at(demo, path, room, fit, camera)
-        room -= images[camera].nbytes
-        if fit is not None and (note := fit.describe(camera, (shape[1], shape[2]))):
-            notes.append(note)
-    return images, tuple(notes)
-
-
-def _kind(dtype: np.dtype) -> str:
-    return "bytes of variable length" if dtype.kind == "O" else str(dtype)
-
-
-def _hint(dtype: np.dtype, shape: tuple[int, ...]) -> str:
-    if dtype.kind in "OSV" or len(shape) < 3:
-        return " (compressed pictures? decode them to uint8 first)"
-    hints = ["channels first"] if len(shape) == 4 and shape[1] in (1, 3, 4) and shape[3] not in (1, 3, 4) else []
-    hints += ["0..1"] if dtype.kind == "f" else ["depth"] if dtype.itemsize > 1 or shape[-1] == 1 else []
-    return f" ({', '.join(hints)}? write them as uint8 RGB, channels last)" if hints else ""
-
-
 def _success(demo: h5py.Group, steps: int, expected: EpisodeRequirements) -> tuple[bool | None, tuple[str, ...]]:
-    """What rewards, or else dones, say; None where the demonstration has neither."""
+    """What sparse rewards, or else dones, say; None where the demonstration has neither."""
+    notes: tuple[str, ...] = ()
     for name in ("rewards", "dones"):
-        if _holds(demo, name):
-            _check_rows(demo, {name: name}, steps)
-            success = bool((_numbers(demo, name, expected.max_bytes) > 0).any())
-            if expected.success and not success:
-                raise EpisodeRejected(
-                    "success", "true", f"{name} that are never above 0 (mapping.success may name a label)"
-                )
-            return success, ()
-    return None, ("success: the file has no rewards, every demonstration is taken for a success",)
+        if not _holds(demo, name):
+            continue
+        _check_rows(demo, {name: name}, steps)
+        values = _numbers(demo, name, expected.max_bytes)
+        if len(np.unique(values)) > _SPARSE:
+            notes = (f"success: {name} are dense and do not tell it (mapping.success may name a label)",)
+            continue
+        success = bool((values > 0).any())
+        if expected.success and not success:
+            raise EpisodeRejected(
+                "success", "true", f"{name} that are never above 0 (mapping.success may name a label)"
+            )
+        return success, notes
+    return None, notes or ("success: the file has no rewards, every demonstration is taken for a success",)

@@ -19,6 +19,7 @@ from ocrrl.interface import rotations
 from ocrrl.interface.actions import CONTROL_HZ
 
 QUATERNION_ORDERS = ("xyzw", "wxyz")
+USUAL_COMMAND = "actions[6]"
 UNTURNED: Numbers = (1.0, 0.0, 0.0, 0.0)
 
 
@@ -34,7 +35,7 @@ class RobomimicMapping(ForeignMapping):
     """Of `rotation` and of the objects' poses; empty: quaternions in `quaternion_order`."""
     joint_positions: Selection | None = "robot0_joint_pos"
     gripper_width: Selection = "robot0_gripper_qpos"
-    gripper_command: Selection = "actions[6]"
+    gripper_command: Selection = USUAL_COMMAND
     """+1 closed and -1 open, as robosuite has it, unless `gripper_closed` and `gripper_open` say otherwise."""
     object_poses: Mapping[str, Selection] = field(default_factory=dict)
     """Object name to position and quaternion (7 numbers), such as `object[0:7]`; none: not for replay."""

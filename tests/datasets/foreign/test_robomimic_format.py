@@ -122,6 +122,20 @@ def test_absolute_actions_are_refused_as_steps_and_read_as_poses(tmp_path):
     np.testing.assert_allclose(episode.commanded_pose[1:], moving_poses(ROWS)[:-1], atol=1e-6)
 
 
+def test_joint_commands_are_actions_of_eight_numbers(tmp_path):
+    def joints(demo, k):
+        command = 1 - 2 * closing_command(ROWS)[:, None]
+        del demo["actions"]
+        demo["actions"] = np.concatenate([moving_joints(ROWS + 1)[1:], command], axis=-1)
+
+    write(tmp_path / "lift.hdf5", edit=joints)
+    assert refusal(tmp_path).endswith("got (40, 8) (joint commands? then gripper_command: actions[7])")
+    declared = {"actions": "joint_positions", "joint_command": "actions[0:7]", "gripper_command": "actions[7]"}
+    episode = read(tmp_path, **declared).episode
+    np.testing.assert_allclose(episode.commanded_pose[1:], moving_poses(ROWS)[1:], atol=1e-6)
+    np.testing.assert_allclose(episode.action[:, 6], closing_command(ROWS))
+
+
 def test_rewards_or_dones_or_a_declared_label_decide_success(tmp_path):
     def failed(demo, k):
         demo["rewards"] = np.zeros(ROWS) if k == 0 else np.eye(ROWS)[5]
@@ -135,6 +149,10 @@ def test_rewards_or_dones_or_a_declared_label_decide_success(tmp_path):
     write(tmp_path / "lift.hdf5", edit=lambda demo, k: demo.create_dataset("dones", data=np.zeros(ROWS)))
     assert refusal(tmp_path, EpisodeRequirements(success=True)) == (
         "success must be true, got dones that are never above 0 (mapping.success may name a label)"
+    )
+    write(tmp_path / "lift.hdf5", edit=lambda demo, k: demo.create_dataset("rewards", data=np.linspace(0, 0.3, ROWS)))
+    assert (
+        read(tmp_path).notes[-1] == "success: rewards are dense and do not tell it (mapping.success may name a label)"
     )
     write(tmp_path / "lift.hdf5", edit=lambda demo, k: demo.create_dataset("dones", data=np.eye(ROWS)[-1] > 0))
     assert read(tmp_path, EpisodeRequirements(success=True)).episode.attributes.success
