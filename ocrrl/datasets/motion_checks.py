@@ -87,8 +87,7 @@ def _cause(poses: np.ndarray, joints: np.ndarray) -> str:
 def _check_commands(episode: Episode) -> None:
     """`Episode`'s law of actions: a row's action takes its commanded pose to the next row's, but where it is no motion."""
     commanded, measured, action = episode.commanded_pose, episode.gripper_pose, episode.action
-    lag = np.linalg.norm(commanded[:, :3] - measured[:, :3], axis=-1)
-    turn = rotations.angle_between(commanded[:, 3:], measured[:, 3:])
+    lag, turn = _between(commanded, measured)
     loose = (lag > 3 * TRANSLATION_LEASH) | (turn > 3 * ROTATION_LEASH)
     if loose.any():
         step = int(loose.argmax())
@@ -99,10 +98,15 @@ def _check_commands(episode: Episode) -> None:
         )
     if len(action) < 2:
         return
-    following = advance_command(commanded[:-1], measured[:-1], action[:-1])
-    off = np.linalg.norm(following[:, :3] - commanded[1:, :3], axis=-1)
-    turned = rotations.angle_between(following[:, 3:], commanded[1:, 3:])
-    broken = ((off > COMMAND_TOLERANCE) | (turned > COMMAND_ROTATION_TOLERANCE)) & action[:-1, :6].any(axis=-1)
+    leashed = advance_command(commanded[:-1], measured[:-1], action[:-1])
+    whole = advance_command(
+        commanded[:-1], commanded[:-1], action[:-1]
+    )  # the arm may have moved since the row was taken
+    off, turned = _between(leashed, commanded[1:])
+    off_whole, turned_whole = _between(whole, commanded[1:])
+    broken = (off > COMMAND_TOLERANCE) | (turned > COMMAND_ROTATION_TOLERANCE)
+    broken &= (off_whole > COMMAND_TOLERANCE) | (turned_whole > COMMAND_ROTATION_TOLERANCE)
+    broken &= action[:-1, :6].any(axis=-1)
     if broken.any():
         step = int(broken.argmax())
         raise EpisodeRejected(
@@ -110,6 +114,12 @@ def _check_commands(episode: Episode) -> None:
             "where action takes it from the row before",
             f"{off[step]:.3g} m and {turned[step]:.3g} rad from there after step {step}",
         )
+
+
+def _between(poses: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distances [m] and angles [rad], row by row."""
+    distance = np.linalg.norm(poses[:, :3] - others[:, :3], axis=-1)
+    return distance, rotations.angle_between(poses[:, 3:], others[:, 3:])
 
 
 def check_speeds(episode: Episode) -> None:
