@@ -136,7 +136,7 @@ def _steps(numbers: _Numbers, hz: float) -> np.ndarray | None:
         if np.median(apart) < ABSOLUTE < np.median(np.linalg.norm(position, axis=-1)) / 3:
             raise EpisodeRejected(
                 "steps",
-                "steps for actions: deltas",
+                "motion from one row to the next for actions: deltas",
                 "absolute poses, all near the recorded positions (control_delta false? then actions: poses or from_poses)",
             )
     return mapping.scaled_steps(steps)

@@ -107,7 +107,8 @@ def test_declared_steps_are_used_as_they_are():
     with pytest.raises(EpisodeRejected, match="fps must be 20 for actions: deltas"):
         reading(change, hz=10.0, steps=steps)
     with pytest.raises(
-        EpisodeRejected, match=r"steps must be steps for actions: deltas, got absolute poses.*actions: poses"
+        EpisodeRejected,
+        match=r"steps must be motion from one row to the next for actions: deltas, got absolute poses.*actions: poses",
     ):
         read(change, steps=np.concatenate([moving_poses()[:, :3], np.zeros((ROWS, 3))], axis=1))
 
