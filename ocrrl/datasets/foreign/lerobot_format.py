@@ -43,7 +43,7 @@ def lerobot_episodes(
             yield refused(title, info, _with_its_file(reason))
             continue
         for where, reason in dataset.faults.items():
-            yield refused(f"{title}:{where}", info, _with_its_file(reason))
+            yield refused(f"{title}:{where}", info, reason if where == reason.file else _with_its_file(reason))
         for number in sorted(dataset.episodes):
             load = partial(_load, dataset, number, task, mapping)
             source = f"{names.get(root) or distinct_names([title])[0]}-episode_{number:06d}.h5"

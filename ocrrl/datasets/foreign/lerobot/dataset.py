@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from ocrrl.datasets.episode_checks import EpisodeRejected, EpisodeRequirements
 from ocrrl.datasets.foreign.lerobot.dataset_files import DatasetFiles
 from ocrrl.datasets.foreign.lerobot.dataset_info import PICTURE_DTYPES, DatasetInfo, Feature, read_info
-from ocrrl.datasets.foreign.lerobot.episode_list import EPISODES_V3, ListedEpisode, list_episodes
+from ocrrl.datasets.foreign.lerobot.episode_list import ListedEpisode, list_episodes
 from ocrrl.datasets.foreign.lerobot.parquet_rows import RowReader, numbers
 from ocrrl.datasets.foreign.lerobot.path_templates import INFO
 from ocrrl.datasets.foreign.lerobot.row_index import RowIndex, Segment, check_rows, index_rows
@@ -240,10 +240,10 @@ def open_dataset(
     index = index_rows(files, sorted(found))
     faults = dict(listed.faults)
     faults |= {relative: reason for relative, reason in index.faults.items() if relative not in named}
-    for number, rows in index.unlisted(tuple(listed.episodes)).items():
-        place = EPISODES_V3 if info.major == 3 else "meta/episodes.jsonl"
-        got = f"{rows} rows in data that no entry is for (a recording that was killed?)"
-        faults[f"{number}"] = EpisodeRejected(f"episode {number}", f"listed in {place}", got, place)
+    if not listed.faults:  # else their entries may be what is broken
+        for number, rows in index.unlisted(tuple(listed.episodes)).items():
+            got = f"{rows} rows in data without an entry (a recording that was killed?)"
+            faults[f"{number}"] = EpisodeRejected(f"episode {number}", "listed", got, "meta/episodes")
     if not faults and not any(episode.fault for episode in listed.episodes.values()):
         faults |= _totals(info, listed.episodes)
     tasks: Mapping[float, str] | EpisodeRejected = {}

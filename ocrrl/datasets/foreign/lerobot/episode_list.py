@@ -12,7 +12,7 @@ from ocrrl.datasets.foreign.lerobot.dataset_files import DatasetFiles
 from ocrrl.datasets.foreign.lerobot.dataset_info import DatasetInfo, parse_json, read_json_lines
 from ocrrl.datasets.foreign.lerobot.parquet_rows import open_parquet, read_columns
 
-EPISODES_V3 = "meta/episodes/*/*.parquet"
+_EPISODES_V3 = "meta/episodes/*/*.parquet"
 EPISODES_V21 = "meta/episodes.jsonl"
 _MAX_EPISODES = 1_000_000
 _LARGEST = 2**31
@@ -72,7 +72,7 @@ def list_episodes(files: DatasetFiles, info: DatasetInfo, cameras: Collection[st
         except EpisodeRejected as reason:
             listed.faults[f"{where.removeprefix('meta/')} entry {count}"] = reason
     if not listed.episodes and not listed.faults:
-        place = EPISODES_V3 if info.major == 3 else EPISODES_V21
+        place = "meta/episodes" if info.major == 3 else EPISODES_V21
         raise EpisodeRejected("episodes", "at least one", "none", place)
     return listed
 
@@ -133,7 +133,7 @@ def _rows_v3(
     parts = ("chunk_index", "file_index", "from_timestamp", "to_timestamp")
     wanted += [f"videos/{key}/{part}" for key in cameras for part in parts]
     found = False
-    for relative in files.listed(EPISODES_V3):
+    for relative in files.listed(_EPISODES_V3):
         found = True
         try:
             table = _table(files, relative, wanted)
@@ -144,7 +144,7 @@ def _rows_v3(
             yield relative, row
     if not found:
         got = "nothing (a recording that was never finished, or a copy without it)"
-        raise EpisodeRejected("file", "there in a dataset of v3", got, EPISODES_V3)
+        raise EpisodeRejected("files", f"there ({_EPISODES_V3})", got, "meta/episodes")
 
 
 def _table(files: DatasetFiles, relative: str, wanted: list[str]) -> list[dict[str, object]]:
