@@ -84,6 +84,9 @@ def _episode(
     chunk = {"episode_chunk": number // info.chunks_size, "episode_index": number}
     try:
         episode.length = _whole("length", row, where, least=1)
+        if episode.length == 1:
+            got = f"1 for episode {number} (a recording that was stopped at once?)"
+            raise EpisodeRejected("length", "at least 2 rows", got, where)
         if info.major == 3:
             chunk |= {name: _whole(f"data/{name}", row, where) for name in ("chunk_index", "file_index")}
             _check_range(episode, row, where)

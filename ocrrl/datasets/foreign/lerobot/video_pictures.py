@@ -72,7 +72,7 @@ class VideoReader:
             passed = self._nearest(float(time))
             found = self._current
             if found is None or abs(found.time - time) > TOLERANCE / self._fps:
-                raise self._refused(field, f"a picture for each of {len(times)} rows", f"none for row {row}")
+                raise self._refused(field, f"a picture for each of {len(times)} rows", f"none for row {row} (frames lost?)")
             if found.time <= taken:
                 raise self._refused(field, "a picture for each row", f"the same one for rows {row - 1} and {row}")
             if row and passed:
@@ -178,7 +178,7 @@ class VideoReader:
         if stream.codec_context is None:
             raise EpisodeRejected("file", "a video that FFmpeg can decode", "an unknown codec", self.relative)
         stream.codec_context.thread_count = 1
-        stream.codec_context.options = {"err_detect": "explode"}
+        stream.codec_context.options = {"err_detect": "crccheck+bitstream+buffer+explode"}
         return container
 
     def _check_frame(self, field: str, frame: VideoFrame, height: int, width: int) -> None:
