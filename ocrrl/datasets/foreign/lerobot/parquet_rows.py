@@ -64,21 +64,23 @@ class RowReader:
         self._batches: Iterator[pa.RecordBatch] = iter(())
         self._batch: pa.RecordBatch | None = None
         self._at = 0
+        self._sizes: dict[str, float] = {}
         self._broken: dict[int, tuple[int, EpisodeRejected]] = {}
 
     def bytes_a_row(self) -> dict[str, float]:
         """What a row of each column takes, by the file's own account."""
-        opened = self._file()
-        sizes = dict.fromkeys(self._columns, 0.0)
-        for group in range(opened.metadata.num_row_groups):
-            described = opened.metadata.row_group(group)
-            for place in range(described.num_columns):
-                column = described.column(place)
-                for name in sizes:
-                    if column.path_in_schema == name or column.path_in_schema.startswith(f"{name}."):
-                        size = max(column.total_uncompressed_size, 8 * column.num_values) / max(1, described.num_rows)
-                        sizes[name] = max(sizes[name], size)
-        return sizes
+        if not self._sizes:
+            metadata = self._file().metadata
+            self._sizes = dict.fromkeys(self._columns, 0.0)
+            for group in range(metadata.num_row_groups):
+                described = metadata.row_group(group)
+                for place in range(described.num_columns):
+                    column = described.column(place)
+                    for name in self._sizes:
+                        if column.path_in_schema == name or column.path_in_schema.startswith(f"{name}."):
+                            size = max(column.total_uncompressed_size, 8 * column.num_values)
+                            self._sizes[name] = max(self._sizes[name], size / max(1, described.num_rows))
+        return self._sizes
 
     def rows(self, start: int, stop: int) -> Iterator[tuple[int, pa.RecordBatch]]:
         """The rows from `start` to before `stop`, in parts, each with the number of its first row in the file."""
@@ -89,7 +91,7 @@ class RowReader:
         if broken and start >= broken[0]:
             raise broken[1]
         if self._batch is None or not self._at <= start or self._at < first:
-            self._restart(group, first)
+            self._batch, self._at, self._batches = None, first, self._read_on(group)
         while start < stop:
             while self._batch is None or start >= self._at + self._batch.num_rows:
                 self._advance()
@@ -113,19 +115,14 @@ class RowReader:
             first += rows
         raise EpisodeRejected("file", f"of more than {row} rows", f"{first}", self._relative)
 
-    def _restart(self, group: int, first: int) -> None:
+    def _read_on(self, group: int) -> Iterator[pa.RecordBatch]:
+        """The batches from row group `group` on, none of which spans two groups: damage stays where it is."""
         opened = self._file()
         size = max(1, int(_PART / max(1.0, sum(self.bytes_a_row().values()))))
-        self._batch, self._at = None, first
-        try:
-            self._batches = opened.iter_batches(
-                batch_size=min(size, 4096),
-                row_groups=list(range(group, opened.metadata.num_row_groups)),
-                columns=list(self._columns),
-                use_threads=False,
+        for number in range(group, opened.metadata.num_row_groups):
+            yield from opened.iter_batches(
+                batch_size=min(size, 4096), row_groups=[number], columns=list(self._columns), use_threads=False
             )
-        except _FAULTS as error:
-            raise _damaged(self._relative, error) from error
 
     def _advance(self) -> None:
         if self._batch is not None:
@@ -168,9 +165,9 @@ def numbers(values: pa.Array | pa.ChunkedArray, field: str, relative: str, first
         if len(lengths) and (lengths != lengths[0]).any():
             place = int(np.argmax(lengths != lengths[0]))
             raise refuse(f"{lengths[0]} numbers in every row", f"{lengths[place]}", place)
-        each *= int(lengths[0]) if len(lengths) else 1
-        if each == 0:
+        if len(lengths) and lengths[0] == 0:
             raise refuse("at least one number in every row", "none", 0)
+        each *= int(lengths[0]) if len(lengths) else 1
         array = array.flatten()
     return _as_float64(array, field, relative).reshape(rows, -1)
 
