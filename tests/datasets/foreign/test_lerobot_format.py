@@ -12,7 +12,6 @@ from ocrrl.datasets.foreign.lerobot_mapping import LeRobotMapping
 from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from tests.datasets.foreign.lerobot.recorded_dataset import DATA, MAPPING, Recorded, encode, video
 
-
 ANY = EpisodeRequirements()
 
 
