@@ -169,7 +169,7 @@ def numbers(values: pa.Array | pa.ChunkedArray, field: str, relative: str, first
             raise refuse("at least one number in every row", "none", 0)
         each *= int(lengths[0]) if len(lengths) else 1
         array = array.flatten()
-    return _as_float64(array, field, relative).reshape(rows, -1)
+    return _as_float64(array, field, relative).reshape(rows, each)
 
 
 def whole_numbers(values: Float[np.ndarray, " n"], field: str, relative: str, first_row: int = 0) -> np.ndarray:

@@ -13,7 +13,7 @@ def outside_split(split: str, splits: Mapping[str, tuple[int, int]], numbers: Se
     beyond the count. Raises `EpisodeRejected` for a split that is not declared, covers no episode or shares some with
     another.
     """
-    if not split or not splits:
+    if not split or not splits or not numbers:
         return {}
     declared = ", ".join(f"{name} {start}:{stop}" for name, (start, stop) in splits.items())
     if split not in splits:

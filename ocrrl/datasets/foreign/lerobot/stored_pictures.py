@@ -13,6 +13,7 @@ from ocrrl.datasets.foreign.lerobot.parquet_rows import one_line
 
 MAX_PIXELS = 25_000_000
 """Of one picture: three times 4K. More is a mistake or an attack: 100 kB of PNG may stand for gigabytes."""
+_LONGEST_PATH = 500  # characters
 _FORMATS = ("PNG", "JPEG", "WEBP")
 # What PIL raises for files that are cut, damaged or made to harm it.
 _FAULTS = (
@@ -62,6 +63,9 @@ def _stored(cell: object, field: str, files: DatasetFiles, where: str) -> bytes:
     if isinstance(cell, dict):
         cell = cell.get("bytes") or cell.get("path")
     if isinstance(cell, str):
+        if len(cell) > _LONGEST_PATH or not cell.isprintable():
+            got = f"a text of {len(cell)} characters in {where}"
+            raise EpisodeRejected(field, "a PNG or JPEG picture in every row, or the path of one", got)
         cell = files.find(cell).read_bytes()
     if not isinstance(cell, bytes):
         got = "no picture" if cell is None else f"{type(cell).__name__}"

@@ -47,6 +47,11 @@ def test_a_list_of_lists_is_flat():
     )
 
 
+@pytest.mark.parametrize("array", [pa.array([], pa.int64()), pa.array([], pa.list_(pa.float32(), 7))])
+def test_no_rows_are_no_numbers(array):
+    assert len(as_numbers(array)) == 0
+
+
 @pytest.mark.parametrize(
     ("array", "message"),
     [

@@ -20,6 +20,10 @@ def test_everything_is_taken_where_nothing_else_is_asked_for_or_declared(split, 
     assert outside_split(split, splits, [0, 1, 2, 3]) == {}
 
 
+def test_a_dataset_whose_list_is_broken_leaves_nothing_out():
+    assert outside_split("train", HALVES, []) == {}
+
+
 def test_a_range_counts_episodes_where_numbers_have_gaps():
     assert outside_split("train", {"train": (0, 3)}, [0, 2, 5]) == {}
     assert outside_split("val", {"train": (0, 2), "val": (2, 3)}, [0, 2, 5]).keys() == {0, 2}

@@ -93,6 +93,8 @@ def test_a_small_file_of_a_huge_picture_is_refused_undecoded(tmp_path):
         ({"bytes": None, "path": None}, "got no picture"),
         ({"bytes": b"", "path": ""}, "got str|a folder|no picture|PNG or JPEG"),
         (7, "got int"),
+        ("x" * 600, "or the path of one, got a text of 600 characters in row 3 of data.parquet"),
+        ("a\x1b[2J", "or the path of one, got a text of 5 characters in row 3"),
         (b"not a picture", "images.front must be PNG or JPEG pictures, got cannot identify"),
         (png(COLOUR)[:200], "images.front must be PNG or JPEG pictures"),
         (png(COLOUR)[:30] + b"\xff" * 20 + png(COLOUR)[50:], "images.front must be PNG or JPEG pictures"),
