@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from ocrrl.datasets.episode_checks import EpisodeRejected, EpisodeRequirements
 from ocrrl.datasets.foreign.lerobot.dataset_files import DatasetFiles
@@ -15,6 +15,7 @@ from ocrrl.datasets.foreign.lerobot.dataset_info import PICTURE_DTYPES, DatasetI
 from ocrrl.datasets.foreign.lerobot.episode_list import ListedEpisode, list_episodes
 from ocrrl.datasets.foreign.lerobot.parquet_rows import RowReader, numbers
 from ocrrl.datasets.foreign.lerobot.path_templates import INFO
+from ocrrl.datasets.foreign.lerobot.picture_arrays import PictureArrays
 from ocrrl.datasets.foreign.lerobot.row_index import RowIndex, Segment, check_rows, index_rows
 from ocrrl.datasets.foreign.lerobot.stored_pictures import decode_picture
 from ocrrl.datasets.foreign.lerobot.tasks import instruction_of, read_tasks
@@ -66,7 +67,7 @@ class ForeignDataset:
                 episode.tasks, set(indices[~np.isnan(indices)].tolist()), self.tasks, segments[0].file
             )
             notes += said
-        filling = _Filling(expected, episode.length, len(self.columns))
+        filling = PictureArrays(expected, episode.length)
         stored = {name: key for name, key in cameras.items() if self.info.features[key].dtype == "image"}
         columns = self._read_rows(segments, stored, filling)
         for camera in cameras:
@@ -97,7 +98,7 @@ class ForeignDataset:
         return {camera: key for camera, key in self.cameras.items() if camera in sizes}, said
 
     def _read_rows(
-        self, segments: list[Segment], stored: Mapping[str, str], filling: "_Filling"
+        self, segments: list[Segment], stored: Mapping[str, str], filling: "PictureArrays"
     ) -> dict[str, Float[np.ndarray, "n d"]]:
         """The numbers of the episode; the pictures among its rows go into `filling`."""
         parts: dict[str, list[np.ndarray]] = {key: [] for key in self.columns}
@@ -137,7 +138,9 @@ class ForeignDataset:
             raise EpisodeRejected(key, "a column of the data", "nothing of that name", file)
         return batch.column(key)
 
-    def _read_video(self, episode: ListedEpisode, camera: str, key: str, rows: np.ndarray, filling: "_Filling") -> None:
+    def _read_video(
+        self, episode: ListedEpisode, camera: str, key: str, rows: np.ndarray, filling: "PictureArrays"
+    ) -> None:
         window = episode.videos[key]
         if isinstance(window, EpisodeRejected):
             raise window
@@ -180,44 +183,6 @@ class ForeignDataset:
     def _names(self, key: str, width: int) -> list[str] | None:
         names = self.info.features[key].names
         return names if names is not None and len(names) == width else None
-
-
-class _Filling:
-    """The arrays of one episode's pictures, made when their size is known and held to what memory may be used."""
-
-    def __init__(self, expected: EpisodeRequirements, rows: int, columns: int) -> None:
-        self._expected, self._rows, self._bytes = expected, rows, 0.0
-        self.images: dict[str, UInt8[np.ndarray, "n h w 3"]] = {}
-        self.recorded: dict[str, tuple[int, int]] = {}
-        """Height and width by camera."""
-
-    def check_numbers(self, bytes_a_row: Mapping[str, float]) -> None:
-        self._take("rows", sum(bytes_a_row.values()))
-
-    def expect(self, camera: str, recorded: tuple[int, int]) -> None:
-        """Make room for pictures recorded at `recorded` (height, width)."""
-        if camera in self.recorded:
-            return
-        fit = self._expected.pictures
-        height, width = recorded if fit is None else fit.sizes[camera]
-        self._take(f"images.{camera}", 3.0 * height * width)
-        self.recorded[camera] = recorded
-        self.images[camera] = np.zeros((self._rows, height, width, 3), np.uint8)
-
-    def put(self, camera: str, row: int, picture: UInt8[np.ndarray, "H W 3"]) -> None:
-        size = picture.shape[:2]
-        self.expect(camera, size)
-        if size != self.recorded[camera]:
-            got = f"{size[0]} x {size[1]} at row {row} after {self.recorded[camera][0]} x {self.recorded[camera][1]}"
-            raise EpisodeRejected(f"images.{camera}", "pictures of one size", got)
-        fit = self._expected.pictures
-        self.images[camera][row] = picture if fit is None else fit.fit(camera, picture)
-
-    def _take(self, field: str, bytes_a_row: float) -> None:
-        self._bytes += bytes_a_row * self._rows
-        if self._bytes > self._expected.max_bytes:
-            got = f"{self._bytes / 1e9:.3g} GB for {self._rows} rows"
-            raise EpisodeRejected(field, f"an episode of at most {self._expected.max_bytes / 1e9:g} GB in memory", got)
 
 
 def open_dataset(

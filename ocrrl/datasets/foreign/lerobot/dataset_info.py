@@ -124,7 +124,7 @@ def _bounded_text(size: int, read, relative: str) -> str:
     if size > _LARGEST:
         raise EpisodeRejected("file", f"JSON of at most {_LARGEST >> 20} MB", f"{size >> 20} MB", relative)
     try:
-        return read().decode()
+        return read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise EpisodeRejected("file", "JSON in UTF-8", f"{error.reason} at byte {error.start}", relative) from error
 

@@ -17,6 +17,7 @@ from ocrrl.datasets.foreign.lerobot.dataset_files import DatasetFiles
 
 MAX_ROWS = 10_000_000  # of all files of a dataset: 139 hours at 20 Hz
 _PART = 32 * 2**20  # bytes that are decoded at once
+_TEXTS = 8  # cells of bytes, each of which a dictionary may repeat from a few bits
 _BUFFER = 2**20
 _MARK = b"PAR1"
 # Whatever pyarrow says of a file's contents; a column's name that is no UTF-8 ends in the last.
@@ -36,7 +37,7 @@ def open_parquet(files: DatasetFiles, relative: str, cause: str = "") -> pq.Parq
         got = "one without its end (a recording that was killed, or a copy that was cut short)"
         raise EpisodeRejected("file", "a whole parquet file", got, relative)
     try:
-        opened = pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
+        opened = pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False, page_checksum_verification=True)
         rows, _ = opened.metadata.num_rows, opened.schema_arrow
     except _FAULTS as error:
         raise _damaged(relative, error) from error
@@ -65,6 +66,7 @@ class RowReader:
         self._batch: pa.RecordBatch | None = None
         self._at = 0
         self._sizes: dict[str, float] = {}
+        self._has_texts = False
         self._broken: dict[int, tuple[int, EpisodeRejected]] = {}
 
     def bytes_a_row(self) -> dict[str, float]:
@@ -78,6 +80,7 @@ class RowReader:
                     column = described.column(place)
                     for name in self._sizes:
                         if column.path_in_schema == name or column.path_in_schema.startswith(f"{name}."):
+                            self._has_texts |= column.physical_type == "BYTE_ARRAY"
                             size = max(column.total_uncompressed_size, 8 * column.num_values)
                             self._sizes[name] = max(self._sizes[name], size / max(1, described.num_rows))
         return self._sizes
@@ -118,10 +121,12 @@ class RowReader:
     def _read_on(self, group: int) -> Iterator[pa.RecordBatch]:
         """The batches from row group `group` on, none of which spans two groups: damage stays where it is."""
         opened = self._file()
-        size = max(1, int(_PART / max(1.0, sum(self.bytes_a_row().values()))))
+        size = min(4096, max(1, int(_PART / max(1.0, sum(self.bytes_a_row().values())))))
+        if self._has_texts:
+            size = min(size, _TEXTS)
         for number in range(group, opened.metadata.num_row_groups):
             yield from opened.iter_batches(
-                batch_size=min(size, 4096), row_groups=[number], columns=list(self._columns), use_threads=False
+                batch_size=size, row_groups=[number], columns=list(self._columns), use_threads=False
             )
 
     def _advance(self) -> None:
@@ -187,18 +192,26 @@ def one_line(error: Exception) -> str:
     return text.encode("unicode_escape").decode()[:160]
 
 
+def holds_numbers(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds numbers, single or in lists."""
+    while isinstance(kind, pa.BaseExtensionType) or pa.types.is_dictionary(kind) or _is_list(kind):
+        kind = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind.value_type
+    return (
+        pa.types.is_boolean(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_decimal(kind)
+        or pa.types.is_null(kind)
+    )
+
+
 def _is_list(kind: pa.DataType) -> bool:
     return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
 
 
 def _as_float64(array: pa.Array, field: str, relative: str) -> np.ndarray:
     kind = array.type
-    if not (
-        pa.types.is_boolean(kind)
-        or pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_decimal(kind)
-    ):
+    if not holds_numbers(kind):
         raise EpisodeRejected(field, "numbers", f"{kind}", relative)
     try:
         if pa.types.is_boolean(kind):

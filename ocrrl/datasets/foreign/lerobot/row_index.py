@@ -14,7 +14,14 @@ from jaxtyping import Float, Int
 from ocrrl.datasets.episode_checks import RATE_TOLERANCE, STEP_TOLERANCE, EpisodeRejected
 from ocrrl.datasets.foreign.lerobot.dataset_files import DatasetFiles
 from ocrrl.datasets.foreign.lerobot.episode_list import ListedEpisode
-from ocrrl.datasets.foreign.lerobot.parquet_rows import MAX_ROWS, numbers, open_parquet, read_columns, whole_numbers
+from ocrrl.datasets.foreign.lerobot.parquet_rows import (
+    MAX_ROWS,
+    holds_numbers,
+    numbers,
+    open_parquet,
+    read_columns,
+    whole_numbers,
+)
 
 _COLUMNS = ("episode_index", "frame_index", "index", "timestamp", "task_index")
 _TIME_ROUNDING = 1e-4  # [s] of timestamps in float32
@@ -123,6 +130,10 @@ def check_rows(index: RowIndex, episode: ListedEpisode, fps: float) -> list[Segm
 
 def _bookkeeping(files: DatasetFiles, relative: str) -> dict[str, np.ndarray]:
     opened = open_parquet(files, relative, "a recording that was never finished, or a copy without it")
+    for name in _COLUMNS:
+        place = opened.schema_arrow.get_field_index(name)
+        if place >= 0 and not holds_numbers(kind := opened.schema_arrow.field(place).type):
+            raise EpisodeRejected(name, "numbers", f"{kind}", relative)
     table = read_columns(opened, relative, _COLUMNS)
     if "episode_index" not in table.column_names:
         got = ", ".join(opened.schema_arrow.names) or "no columns"
