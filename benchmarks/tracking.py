@@ -17,6 +17,7 @@ import numpy as np
 from benchmarks.tracking_sequences import KINDS, Seen, sequence
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import CONTROL_HZ
+from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS, TabletopTask, TrackedObject, tabletop_task
@@ -27,7 +28,6 @@ from ocrrl.perception.overlay import draw_overlay
 from ocrrl.perception.pose_fit import Body
 from ocrrl.perception.registration import LEAST_PIXELS_TRACKED
 from ocrrl.perception.verifier import PoseVerifier
-from ocrrl.robot.fr3 import FR3
 
 SPLITS = {"calibration": "validation", "held-out": "test"}
 BANDS = ((0.0, 0.3), (0.3, 0.5), (0.5, 0.7), (0.7, 0.9), (0.9, 1.01))

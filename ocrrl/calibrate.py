@@ -9,13 +9,13 @@ import numpy as np
 
 from ocrrl.calibrate_check import check_camera
 from ocrrl.calibrate_live import Write, take_views
+from ocrrl.interface.fr3_chain import FR3
 from ocrrl.perception.calibration.calibration_file import CameraCalibration, write_calibration
 from ocrrl.perception.calibration.charuco_board import CharucoBoard, print_board
 from ocrrl.perception.calibration.hand_eye import View, solve
 from ocrrl.perception.calibration.hand_eye_quality import QualityLimits, check_quality, measure_quality
 from ocrrl.perception.calibration.view_checks import check_views
 from ocrrl.perception.calibration.view_folder import read_setup, read_views
-from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.operator_prompt import ask_at_terminal
 
 

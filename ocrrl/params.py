@@ -6,8 +6,6 @@ each change.
 
 import dataclasses
 import importlib
-import types
-import typing
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from ocrrl.config_builder import ParamsError, build
 from ocrrl.params_graph import GRAPH_SECTIONS, graph_sections, seeds_and_rounds
 
 PARAMS_FILE = Path("params.yaml")
@@ -41,10 +40,6 @@ MULTITASK_CONFIGS = {
     "evaluate_multitask": "ocrrl.rollouts.evaluate_retrained:EvaluateRetrainedConfig",
 }
 """Sections of stages that work on all tabletop tasks at once: one set of parameters each."""
-
-
-class ParamsError(ValueError):
-    """params.yaml holds something that no stage can run with."""
 
 
 class Params:
@@ -214,50 +209,6 @@ def _folders(sections: Mapping[str, Any]) -> dict[str, str]:
 def _write(head: str, sections: dict[str, Any], path: Path) -> None:
     text = f"{head}\n" * bool(head) + yaml.safe_dump(sections, sort_keys=False, width=120)
     path.write_text(text)
-
-
-def build(config: type, values: Any, where: str, complete: bool = True) -> Any:
-    """`config(**values)`. Raises ParamsError that begins with `where` for an unknown, missing or wrong value."""
-    fields = {field.name: field for field in dataclasses.fields(config)}
-    if not isinstance(values, dict):
-        raise ParamsError(f"{where} must hold parameters, got {values!r}")
-    for key in values:
-        if key not in fields:
-            raise ParamsError(f"{where}.{key} is no parameter; the parameters are {', '.join(fields)}")
-    if complete and (missing := [name for name in fields if name not in values]):
-        raise ParamsError(f"{where}.{missing[0]} must be given; `ocrrl params --preset default` writes every parameter")
-    hints = typing.get_type_hints(config)
-    arguments = {key: _typed(value, hints[key], f"{where}.{key}") for key, value in values.items()}
-    try:
-        return config(**arguments)
-    except ValueError as error:
-        raise ParamsError(f"{where}.{error}") from error
-
-
-def _typed(value: Any, hint: Any, where: str) -> Any:
-    origin = typing.get_origin(hint)
-    if origin in (types.UnionType, typing.Union):
-        if value is None and type(None) in typing.get_args(hint):
-            return None
-        return _typed(value, next(a for a in typing.get_args(hint) if a is not type(None)), where)
-    if origin is typing.Literal:
-        return value
-    if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise ParamsError(f"{where} must be a list, got {value!r}")
-        return tuple(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if hint is float and isinstance(value, str):
-        try:  # YAML reads 1e-4 as a string
-            return float(value)
-        except ValueError:
-            pass
-    expected = origin or hint
-    wrong_bool = isinstance(value, bool) and expected is not bool
-    if isinstance(expected, type) and (not isinstance(value, expected) or wrong_bool):
-        raise ParamsError(f"{where} must be of type {expected.__name__}, got {value!r}")
-    return value
 
 
 def _preset(name: str) -> dict[str, Any]:

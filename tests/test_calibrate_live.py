@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ocrrl.calibrate_live import capture_views, take_views
+from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.tabletop_tasks import HOME_JOINTS
 from ocrrl.perception.calibration.charuco_board import CharucoBoard
 from ocrrl.perception.calibration.view_folder import CaptureSetup, read_setup, read_views
@@ -16,7 +17,6 @@ from ocrrl.perception.frames import Frame
 from ocrrl.perception.realsense_reader import ReaderLimits, RealSenseReader
 from ocrrl.perception.software_camera import SoftwareCamera
 from ocrrl.robot.arm import ArmState
-from ocrrl.robot.fr3 import FR3
 from tests.perception.calibration.synthetic_views import BOARD, D435, SyntheticCell, project
 from tests.robot.watched_robot import RobotMode, WatchedFranky
 

@@ -8,7 +8,10 @@ import pytest
 from tests.test_pipeline_names import ALL_STAGES, ROOT, entry
 
 # What every command passes through: it finds the stage and its parameters, whose values DVC watches by themselves.
-PLUMBING = {"ocrrl/__init__.py", "ocrrl/params.py", "ocrrl/layout.py", "ocrrl/stages/__init__.py"}
+PLUMBING = {
+    *("ocrrl/__init__.py", "ocrrl/params.py", "ocrrl/config_builder.py", "ocrrl/layout.py"),
+    "ocrrl/stages/__init__.py",
+}
 # Packages' own `__init__.py` hold a docstring or the choice of the rendering back end.
 # `worlds` knows every scene; a stage names the ones it builds. The demonstrator is `record`'s alone.
 ONLY_FOR = {

@@ -19,8 +19,13 @@ RATE_TOLERANCE = 0.1
 MAX_DISTANCE = 3.0  # [m] from the robot base; beyond it positions are in millimetres
 MAX_WIDTH = 0.3  # [m] between the fingers; beyond it the width is in millimetres
 MAX_JOINT = 2.0 * np.pi  # [rad]; beyond it joints are in degrees
+MAX_ASKED = 10.0
+"""Of what a policy may ask for, in the units of actions: it is limited later, and no policy asks for metres."""
+MAX_LOST = 1e3  # [m] of an object's pose without confidence, which means nothing and must still be a number
+MAX_SEED = 2**53
 QUATERNION_TOLERANCE = 1e-3
-_ROUNDING = 1e-6
+STEP_ROUNDING = 1e-6
+"""[m], [rad] by which a step may be beyond its limit."""
 
 
 class EpisodeRejected(ValueError):
@@ -79,6 +84,12 @@ def _check_attributes(episode: Episode, expected: EpisodeRequirements) -> None:
             raise EpisodeRejected(name, "a non-empty text", repr(getattr(attributes, name)))
     if attributes.control_hz != CONTROL_HZ:
         raise EpisodeRejected("control_hz", f"{CONTROL_HZ}", f"{attributes.control_hz:g}")
+    if attributes.seed is not None and not 0 <= attributes.seed <= MAX_SEED:
+        raise EpisodeRejected("seed", "a whole number from 0 to 2**53, or none", f"{attributes.seed}")
+    others = [task for slug, task in TABLETOP_TASKS.items() if slug != attributes.tabletop_task]
+    for other in others:
+        if attributes.instruction == other.instruction:
+            raise EpisodeRejected("instruction", f"one of {attributes.tabletop_task}", f"that of {other.slug}")
     if expected.success is not None and attributes.success != expected.success:
         raise EpisodeRejected("success", str(expected.success).lower(), str(attributes.success).lower())
     if expected.cells is not None and attributes.cell not in expected.cells:
@@ -151,6 +162,11 @@ def _check_numbers(episode: Episode) -> None:
             raise EpisodeRejected(
                 name, f"in metres, within {MAX_DISTANCE:g} m of the base", f"{furthest:g} (millimetres?)"
             )
+    if episode.object_poses is not None:
+        _check_range("object_poses", episode.object_poses, -MAX_LOST, MAX_LOST, "numbers", "not a pose")
+    for name, asked in (("base_action", episode.base_action), ("residual", episode.residual)):
+        if asked is not None:
+            _check_range(name, asked, -MAX_ASKED, MAX_ASKED, "in the units of actions", "not an action")
     _check_range("gripper_width", episode.gripper_width, -0.01, MAX_WIDTH, "in metres", "millimetres?")
     _check_range("joint_positions", episode.joint_positions, -MAX_JOINT, MAX_JOINT, "in radians", "degrees?")
 
@@ -191,7 +207,7 @@ def check_actions(action: np.ndarray) -> None:
         (translation, MAX_TRANSLATION_STEP, "translation", "m"),
         (rotation, MAX_ROTATION_STEP, "rotation", "rad"),
     ):
-        if values.max() > limit + _ROUNDING:
+        if values.max() > limit + STEP_ROUNDING:
             step = int(values.argmax())
             raise EpisodeRejected(
                 "action",
@@ -199,7 +215,7 @@ def check_actions(action: np.ndarray) -> None:
                 f"{values[step]:.4g} {unit} at step {step}",
             )
     gripper = action[:, 6]
-    outside = (gripper < ACTION_LOW[6] - _ROUNDING) | (gripper > ACTION_HIGH[6] + _ROUNDING)
+    outside = (gripper < ACTION_LOW[6] - STEP_ROUNDING) | (gripper > ACTION_HIGH[6] + STEP_ROUNDING)
     if outside.any():
         step = int(np.argmax(outside))
         raise EpisodeRejected("action", "a gripper opening in [0, 1]", f"{gripper[step]:g} at step {step}")

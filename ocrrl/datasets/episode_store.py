@@ -51,11 +51,15 @@ def read_episode(path: Path, with_images: bool = True) -> Episode:
     attribute.
     """
     with h5py.File(path, "r") as file:
-        arrays = {name: array_at(file, name) for name in REQUIRED_ARRAYS}
-        arrays |= {name: array_at(file, name) for name in OPTIONAL_ARRAYS if name in file}
         cameras = sorted(str(camera) for camera in group_at(file, "images")) if with_images else []
-        images = {camera: array_at(file, f"images/{camera}") for camera in cameras}
-        return Episode(attributes=read_attributes(file), images=images, **arrays)
+        return episode_in(file, {camera: array_at(file, f"images/{camera}") for camera in cameras})
+
+
+def episode_in(file: h5py.File, images: dict[str, np.ndarray], max_bytes: int | None = None) -> Episode:
+    """The episode in an open file, with `images` for its pictures; no other array may be of more than `max_bytes`."""
+    arrays = {name: array_at(file, name, max_bytes) for name in REQUIRED_ARRAYS}
+    arrays |= {name: array_at(file, name, max_bytes) for name in OPTIONAL_ARRAYS if name in file}
+    return Episode(attributes=read_attributes(file), images=images, **arrays)
 
 
 def read_attributes(file: h5py.File) -> EpisodeAttributes:
@@ -78,7 +82,7 @@ def episode_paths(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix in SUFFIXES
+        if path.suffix.lower() in SUFFIXES
         and (path.is_symlink() or path.is_file())
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )

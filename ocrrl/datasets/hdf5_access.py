@@ -1,22 +1,62 @@
-"""HDF5 files that others made, opened with care: whole files only, and nothing in them that points elsewhere."""
+"""HDF5 files that others made, opened with care: whole files only, nothing in them that points elsewhere, sizes before data."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import ceil, prod
 from pathlib import Path
 
 import h5py
 import numpy as np
+from jaxtyping import UInt8
 
 from ocrrl.datasets.episode_checks import EpisodeRejected
+from ocrrl.datasets.picture_fit import PictureFit
+
+BLOCK_BYTES = 64 * 10**6
+"""Frames that are read at a time before they are brought to another size."""
+LONGEST_SHOWN = 100
+"""Characters of a file's own text that an error shows."""
+
+
+@contextmanager
+def hdf5_faults(field: str) -> Iterator[None]:
+    """What h5py raises for damaged bytes, as an `EpisodeRejected` of `field`; only calls of h5py belong into the block."""
+    try:
+        yield
+    except (EpisodeRejected, MemoryError):
+        raise
+    except (OSError, RuntimeError, LookupError, ValueError, TypeError, OverflowError) as error:
+        message = error.args[0] if isinstance(error, LookupError) and error.args else error
+        raise EpisodeRejected(field, "readable HDF5", shown(str(message))) from error
+
+
+def shown(text: str) -> str:
+    """Text that a file holds, as an error shows it: short and without control characters."""
+    text = text if text.isprintable() else ascii(text)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} ..."
 
 
 def open_hdf5(path: Path) -> h5py.File:
-    """`path` open for reading; `EpisodeRejected` for an empty, foreign or truncated file."""
-    if path.stat().st_size == 0:
+    """`path` open for reading; `EpisodeRejected` for an empty, foreign, truncated or unreadable file."""
+    if not path.is_file():
+        raise EpisodeRejected("file", "a file", "something else (a folder, a pipe, a device)")
+    try:
+        with path.open("rb") as file:
+            first = file.read(1)
+    except OSError as error:
+        raise EpisodeRejected("file", "one that can be read", error.strerror or str(error)) from error
+    if not first:
         raise EpisodeRejected("file", "an HDF5 file", "an empty file (0 bytes)")
-    if not h5py.is_hdf5(path):
-        raise EpisodeRejected("file", "an HDF5 file", "something else (no HDF5 signature)")
+    with hdf5_faults("file"):
+        if not h5py.is_hdf5(path):
+            raise EpisodeRejected("file", "an HDF5 file", "something else (no HDF5 signature)")
     try:
         return h5py.File(path, "r")
-    except OSError as error:
+    except (OSError, RuntimeError, LookupError, ValueError) as error:
+        if "lock file" in str(error):
+            raise EpisodeRejected(
+                "file", "closed by the program that writes it", "a file that is being written"
+            ) from error
         raise EpisodeRejected("file", "a complete HDF5 file", str(error)) from error
 
 
@@ -33,20 +73,110 @@ def dataset_at(group: h5py.Group, path: str) -> h5py.Dataset:
     item = _walk(group, path)
     if not isinstance(item, h5py.Dataset):
         raise EpisodeRejected(path, "a dataset", "a group")
-    if item.is_virtual or item.external:
-        raise EpisodeRejected(path, "data in the file itself", "data in another file")
+    with hdf5_faults(path):
+        if item.is_virtual or item.external:
+            raise EpisodeRejected(path, "data in the file itself", "data in another file")
     return item
 
 
-def array_at(group: h5py.Group, path: str) -> np.ndarray:
-    """The numbers of the dataset at `path`; `EpisodeRejected` also for other types and unreadable data."""
+def shape_of(dataset: h5py.Dataset, name: str) -> tuple[int, ...]:
+    """What `dataset` declares; `EpisodeRejected` for `name` where it declares nothing at all."""
+    with hdf5_faults(name):
+        shape = dataset.shape
+    if shape is None:
+        raise EpisodeRejected(name, "an array", "an empty dataspace")
+    return tuple(int(size) for size in shape)
+
+
+def declared_bytes(dataset: h5py.Dataset, name: str) -> int:
+    """What reading all of `dataset` would take in memory, from its declaration alone."""
+    shape = shape_of(dataset, name)
+    with hdf5_faults(name):
+        return prod(shape) * int(dataset.dtype.itemsize)
+
+
+def check_declared(dataset: h5py.Dataset, name: str, max_bytes: int | None) -> None:
+    """Raise `EpisodeRejected` for `name` where `dataset` declares more than `max_bytes`, or rows that nobody wrote.
+
+    A dataset in chunks may declare any size and hold nothing: HDF5 then makes up the rows from a fill value.
+    """
+    size = declared_bytes(dataset, name)
+    if max_bytes is not None and size > max_bytes:
+        shape = " x ".join(str(length) for length in shape_of(dataset, name))
+        limit = f"at most {max_bytes / 1e9:g} GB (max_episode_gb)"
+        raise EpisodeRejected(name, limit, f"{size / 1e9:.3g} GB ({shape} {dataset.dtype} declared)")
+    with hdf5_faults(name):
+        if size == 0 or dataset.chunks is None:
+            return
+        needed = prod(
+            ceil(length / chunk) for length, chunk in zip(shape_of(dataset, name), dataset.chunks, strict=True)
+        )
+        stored = int(dataset.id.get_num_chunks())
+        chunk_bytes = prod(dataset.chunks) * int(dataset.dtype.itemsize)
+    if max_bytes is not None and chunk_bytes > max_bytes:
+        raise EpisodeRejected(
+            name, f"in chunks of at most {max_bytes / 1e9:g} GB", f"chunks of {chunk_bytes / 1e9:.3g} GB"
+        )
+    if stored < needed:
+        raise EpisodeRejected(name, "written in full", f"{stored} of {needed} chunks in the file")
+
+
+def array_at(group: h5py.Group, path: str, max_bytes: int | None = None) -> np.ndarray:
+    """The numbers of the dataset at `path`, at most `max_bytes`.
+
+    Raises `EpisodeRejected` also for other types, rows that nobody wrote and unreadable data.
+    """
     dataset = dataset_at(group, path)
-    if dataset.dtype.kind not in "fiu":
-        raise EpisodeRejected(path, "numbers", f"{dataset.dtype}")
+    _check_numbers(dataset, path)
+    check_declared(dataset, path, max_bytes)
     try:
-        return np.asarray(dataset[...])
-    except OSError as error:
-        raise EpisodeRejected(path, "readable", str(error)) from error
+        with hdf5_faults(path):
+            return np.asarray(dataset[...])
+    except EpisodeRejected as rejected:
+        raise EpisodeRejected(path, "readable", rejected.got) from rejected.__cause__
+
+
+def frames_at(
+    group: h5py.Group, path: str, max_bytes: int | None = None, fit: PictureFit | None = None, camera: str = ""
+) -> UInt8[np.ndarray, "T h w 3"]:
+    """The pictures (T, H, W, 3) uint8 at `path`, brought to the size of `camera` in `fit` a block of frames at a time.
+
+    `max_bytes` counts the pictures that are returned, and one block.
+    """
+    dataset = dataset_at(group, path)
+    shape = shape_of(dataset, path)
+    if fit is None or len(shape) != 4 or shape[1:3] == tuple(fit.sizes[camera]):
+        return array_at(group, path, max_bytes)
+    _check_numbers(dataset, path)
+    height, width = fit.sizes[camera]
+    if max_bytes is not None and (needed := shape[0] * height * width * 3 + prod(shape[1:])) > max_bytes:
+        raise EpisodeRejected(path, f"at most {max_bytes / 1e9:g} GB (max_episode_gb)", f"{needed / 1e9:.3g} GB")
+    check_declared(dataset, path, None)
+    with hdf5_faults(path):
+        chunk = dataset.chunks or (1, *shape[1:])
+    if max_bytes is not None and prod(chunk) > max_bytes:
+        raise EpisodeRejected(
+            path, f"in chunks of at most {max_bytes / 1e9:g} GB", f"chunks of {prod(chunk) / 1e9:.3g} GB"
+        )
+    rows = max(chunk[0], BLOCK_BYTES // max(1, prod(shape[1:])), 1)
+    rows -= rows % chunk[0]
+    fitted = np.empty((shape[0], height, width, 3), np.uint8)
+    for start in range(0, shape[0], rows):
+        try:
+            with hdf5_faults(path):
+                block = dataset[start : start + rows]
+        except EpisodeRejected as rejected:
+            raise EpisodeRejected(path, "readable", rejected.got) from rejected.__cause__
+        for row, picture in enumerate(block, start=start):
+            fitted[row] = fit.fit(camera, picture)
+    return fitted
+
+
+def _check_numbers(dataset: h5py.Dataset, name: str) -> None:
+    with hdf5_faults(name):
+        dtype = dataset.dtype
+    if dtype.kind not in "fiu":
+        raise EpisodeRejected(name, "numbers", f"{dtype}")
 
 
 def _walk(group: h5py.Group, path: str) -> object:
@@ -54,9 +184,10 @@ def _walk(group: h5py.Group, path: str) -> object:
     parts = path.split("/")
     for depth, part in enumerate(parts, start=1):
         walked = "/".join(parts[:depth])
-        if not isinstance(item, h5py.Group) or part not in item:
-            raise EpisodeRejected(walked, "there", "nothing")
-        if not isinstance(item.get(part, getlink=True), h5py.HardLink):
-            raise EpisodeRejected(walked, "data in the file itself", "a link")
-        item = item[part]
+        with hdf5_faults(walked):
+            if not isinstance(item, h5py.Group) or part not in item:
+                raise EpisodeRejected(walked, "there", "nothing")
+            if not isinstance(item.get(part, getlink=True), h5py.HardLink):
+                raise EpisodeRejected(walked, "data in the file itself", "a link")
+            item = item[part]
     return item

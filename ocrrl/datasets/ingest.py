@@ -17,7 +17,8 @@ from ocrrl.datasets.episode_checks import EpisodeRejected, EpisodeRequirements
 from ocrrl.datasets.episode_store import episode_paths, read_episode, write_episode
 from ocrrl.datasets.foreign.lerobot_format import lerobot_episodes
 from ocrrl.datasets.foreign.lerobot_mapping import LeRobotMapping
-from ocrrl.datasets.foreign.robomimic_format import RobomimicMapping, robomimic_episodes
+from ocrrl.datasets.foreign.robomimic_format import robomimic_episodes
+from ocrrl.datasets.foreign.robomimic_mapping import RobomimicMapping
 from ocrrl.datasets.foreign.source_episode import Reading, SourceEpisode
 from ocrrl.datasets.lerobot_writer import image_shapes, write_lerobot_dataset
 from ocrrl.datasets.sidecar import SidecarEpisode, describe_source

@@ -6,8 +6,18 @@ Legend: T recorded rows, R resampled rows; poses are position [m] and wxyz quate
 import numpy as np
 from jaxtyping import Float, Int
 
+from ocrrl.datasets.episode_checks import STEP_ROUNDING, EpisodeRejected
 from ocrrl.interface import rotations
-from ocrrl.interface.actions import CONTROL_HZ, step_between
+from ocrrl.interface.actions import (
+    CONTROL_HZ,
+    MAX_ROTATION_STEP,
+    MAX_TRANSLATION_STEP,
+    ROTATION_LEASH,
+    TRANSLATION_LEASH,
+    advance_command,
+    limit,
+    step_between,
+)
 
 
 def resampled_rows(rows: int, recorded_hz: float) -> Float[np.ndarray, " R"]:
@@ -39,11 +49,59 @@ def interpolate_poses(poses: Float[np.ndarray, "T 7"], at: Float[np.ndarray, " R
     return np.concatenate([interpolate(poses[:, :3], at), rotations.normalise(quaternion)], axis=-1)
 
 
-def actions_from_poses(poses: Float[np.ndarray, "T 7"], opening: Float[np.ndarray, " T"]) -> Float[np.ndarray, "T 7"]:
-    """The actions (T, 7) that step a command from each pose to the next, with the commanded gripper `opening` in [0,
-    1].
+def actions_from_poses(
+    poses: Float[np.ndarray, "T 7"], opening: Float[np.ndarray, " T"]
+) -> tuple[Float[np.ndarray, "T 7"], Float[np.ndarray, "T 7"]]:
+    """The actions that bring a command from each measured pose to the next, with the commanded gripper `opening` in [0, 1].
 
-    The last action stands still. Whether the steps are within the limits is for `episode_checks` to say.
+    As `actions_towards`; where no step is beyond the limits, the commanded poses are the measured ones. The last action
+    stands still.
     """
     following = np.concatenate([poses[1:], poses[-1:]])
-    return np.concatenate([step_between(poses, following), opening[:, None]], axis=-1)
+    steps = step_between(poses, following)
+    if _within_limits(steps):
+        return np.concatenate([steps, opening[:, None]], axis=-1), poses
+    return actions_towards(poses, following, opening)
+
+
+def actions_towards(
+    measured: Float[np.ndarray, "T 7"], targets: Float[np.ndarray, "T 7"], opening: Float[np.ndarray, " T"]
+) -> tuple[Float[np.ndarray, "T 7"], Float[np.ndarray, "T 7"]]:
+    """The actions (T, 7) that bring a command from the first `measured` pose after the `targets`, and the pose commanded
+    before each (T, 7).
+
+    The target of a row is where the command should be after its action. A step beyond the limits is made as far as they
+    allow, the rest in the steps that follow. Raises `EpisodeRejected` where the command would fall behind the measured
+    pose by more than the leash of `ocrrl.interface.actions`, or a target is further from it than that.
+    """
+    commanded, actions = [measured[0]], []
+    for step, (pose, target) in enumerate(zip(measured, targets, strict=True)):
+        action = limit(np.concatenate([step_between(commanded[-1], target), opening[step : step + 1]]))
+        following = advance_command(commanded[-1], pose, action)
+        if not np.allclose(step_between(commanded[-1], following), action[:6], rtol=0.0, atol=1e-6):
+            raise _off_the_leash(commanded[-1], pose, step, measured)
+        actions.append(action)
+        commanded.append(following)
+    return np.stack(actions), np.stack(commanded[:-1])
+
+
+def _within_limits(steps: np.ndarray) -> bool:
+    return bool(
+        np.abs(steps[:, :3]).max(initial=0.0) <= MAX_TRANSLATION_STEP + STEP_ROUNDING
+        and np.linalg.norm(steps[:, 3:], axis=-1).max(initial=0.0) <= MAX_ROTATION_STEP + STEP_ROUNDING
+    )
+
+
+def _off_the_leash(commanded: np.ndarray, pose: np.ndarray, step: int, measured: np.ndarray) -> EpisodeRejected:
+    behind = step_between(commanded, pose)
+    moved = step_between(measured[:-1], measured[1:])
+    speed, turn = (
+        float(np.linalg.norm(part, axis=-1).max(initial=0.0)) * CONTROL_HZ for part in (moved[:, :3], moved[:, 3:])
+    )
+    return EpisodeRejected(
+        "action",
+        f"steps (at most {MAX_TRANSLATION_STEP:g} m a component, {MAX_ROTATION_STEP:g} rad) that keep the command within"
+        f" {TRANSLATION_LEASH:g} m and {ROTATION_LEASH:g} rad of the measured pose",
+        f"{np.linalg.norm(behind[:3]):.3g} m and {np.linalg.norm(behind[3:]):.3g} rad at step {step}: the arm moves at up to"
+        f" {speed:.2g} m/s and {turn:.2g} rad/s",
+    )

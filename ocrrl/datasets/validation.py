@@ -1,10 +1,12 @@
 """Is this file an episode? Every refusal names the file, the field, what was required and what was found.
 
-The checks of the numbers are in `ocrrl.datasets.episode_checks`; here are those of the file itself.
+The checks of the numbers are in `ocrrl.datasets.episode_checks`; here are those of the file itself, what it declares before
+anything large is read.
 """
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -13,10 +15,27 @@ import numpy as np
 
 from ocrrl.datasets.episode import FORMAT_VERSION, Episode, EpisodeAttributes
 from ocrrl.datasets.episode_checks import EpisodeRejected, EpisodeRequirements, check_episode
-from ocrrl.datasets.episode_store import JSON_ATTRIBUTES, REQUIRED_ARRAYS, read_episode
-from ocrrl.datasets.hdf5_access import dataset_at, group_at, open_hdf5
+from ocrrl.datasets.episode_store import JSON_ATTRIBUTES, OPTIONAL_ARRAYS, REQUIRED_ARRAYS, episode_in
+from ocrrl.datasets.foreign.source_episode import Reading
+from ocrrl.datasets.hdf5_access import (
+    check_declared,
+    dataset_at,
+    declared_bytes,
+    frames_at,
+    group_at,
+    hdf5_faults,
+    open_hdf5,
+    shape_of,
+    shown,
+)
+from ocrrl.datasets.motion_checks import check_motion
+from ocrrl.datasets.picture_fit import PictureFit
 
 CAMERA_NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
+MAX_MEMBERS = 100
+"""Arrays of a file, cameras of an episode."""
+MAX_TEXT = 1000  # characters of an instruction, an operator, a cell
+MAX_JSON = 1_000_000  # characters of a calibration
 _ATTRIBUTE_KINDS = {
     "tabletop_task": (str, "text"),
     "instruction": (str, "text"),
@@ -27,7 +46,7 @@ _ATTRIBUTE_KINDS = {
     "seed": (int, "an integer"),
     "calibration": (dict, "a JSON object"),
     "versions": (dict, "a JSON object"),
-    "object_names": (list, "a JSON list"),
+    "object_names": (list, "a JSON list of names"),
     "format_version": (int, "an integer"),
 }
 
@@ -39,70 +58,214 @@ def validate_episode_file(path: Path, folder: Path) -> None:
 
 def read_valid_episode(path: Path, folder: Path, expected: EpisodeRequirements) -> Episode:
     """The episode in `path`, or `EpisodeRejected`: `<file>: <field> must be <required>, got <got>`."""
+    return read_own_recording(path, folder, expected).episode
+
+
+def read_own_recording(path: Path, folder: Path, expected: EpisodeRequirements) -> Reading:
+    """The episode in `path` with what was done to its pictures; raises as `read_valid_episode`."""
     name = _name_in(path, folder)
     try:
         check_location(path, folder)
         with open_hdf5(path) as file:
-            _check_attributes(file)
-            _check_members(file)
-        episode = read_episode(path)
+            _checked_attributes(file)
+            shapes = _checked_members(file, expected)
+            images, notes = _pictures(file, shapes, expected)
+            episode = episode_in(file, images, expected.max_bytes)
         check_episode(episode, expected)
+        check_motion(episode)
     except EpisodeRejected as rejected:
         raise rejected.of_file(name) from rejected.__cause__
-    return episode
+    return Reading(episode, notes)
+
+
+def glance_at_recording(
+    path: Path, folder: Path, expected: EpisodeRequirements, judge: Callable[[dict[str, object]], bool]
+) -> tuple[str, dict[str, tuple[int, ...]], int]:
+    """What `path` declares: its cell, the shape of each camera's pictures and the bytes of all arrays; no array is read.
+
+    Raises `EpisodeRejected` for a file that cannot be opened, whose declarations are wrong, or whose attributes `judge` refuses.
+    """
+    check_location(path, folder)
+    with open_hdf5(path) as file:
+        attributes = _checked_attributes(file)
+        if not judge(attributes):
+            raise EpisodeRejected("attributes", "those of an episode that is asked for", "others")
+        shapes = _checked_members(file, expected)
+        size = sum(declared_bytes(dataset_at(file, name), name) for name in shapes)
+    pictures = {name.removeprefix("images/"): shape[1:] for name, shape in shapes.items() if name.startswith("images/")}
+    return str(attributes["cell"]), pictures, size
 
 
 def check_location(path: Path, folder: Path) -> None:
     """Raise `EpisodeRejected` for a path that leads out of `folder`, or is no regular file."""
     root = folder.resolve()
-    if ".." in path.parts or not path.resolve().is_relative_to(root):
+    try:
+        inside = ".." not in path.parts and path.resolve().is_relative_to(root)
+    except (OSError, RuntimeError) as error:  # a link that leads to itself
+        raise EpisodeRejected("path", "a file", "a link that leads in a circle") from error
+    if not inside:
         raise EpisodeRejected(
             "path", f"inside {folder.name}", f"{'a link to ' if path.is_symlink() else ''}a place outside it"
         )
     if not path.is_file():
-        raise EpisodeRejected("path", "a file", "a folder" if path.is_dir() else "nothing that can be read")
+        kind = "a folder" if path.is_dir() else "nothing that can be read"
+        raise EpisodeRejected(
+            "path", "a file", "a pipe, socket or device" if path.exists() and kind[0] == "n" else kind
+        )
 
 
 def _name_in(path: Path, folder: Path) -> str:
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
 
-def _check_attributes(file: h5py.File) -> None:
-    if "format_version" not in file.attrs:
-        raise EpisodeRejected("format_version", "there", "nothing")
-    version = file.attrs["format_version"]
-    if not isinstance(version, int | np.integer) or not 1 <= version <= FORMAT_VERSION:
-        raise EpisodeRejected("format_version", f"at most {FORMAT_VERSION} (this software's)", repr(_plain(version)))
+def _checked_attributes(file: h5py.File) -> dict[str, object]:
+    version = _attribute(file, "format_version")
+    if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= FORMAT_VERSION:
+        raise EpisodeRejected("format_version", f"at most {FORMAT_VERSION} (this software's)", shown(repr(version)))
+    values: dict[str, object] = {}
     for name in (field.name for field in fields(EpisodeAttributes)):
-        if name not in file.attrs:
-            if name == "seed":
-                continue
-            raise EpisodeRejected(name, "there", "nothing")
+        value = _attribute(file, name, required=name != "seed")
+        if value is None:
+            continue
         kind, described = _ATTRIBUTE_KINDS[name]
-        value = _plain(file.attrs[name])
-        if name in JSON_ATTRIBUTES:
-            try:
-                value = json.loads(str(value))
-            except ValueError:
-                value = None
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise EpisodeRejected(name, described, repr(_plain(file.attrs[name])))
+        values[name] = _parsed(name, value) if name in JSON_ATTRIBUTES else value
+        if not isinstance(values[name], kind) or (isinstance(values[name], bool) and kind is not bool):
+            raise EpisodeRejected(name, described, shown(repr(value)))
+        if isinstance(value, str) and name not in JSON_ATTRIBUTES:
+            _check_text(name, value)
+    names = values["object_names"]
+    if isinstance(names, list) and not all(isinstance(item, str) for item in names):
+        raise EpisodeRejected("object_names", _ATTRIBUTE_KINDS["object_names"][1], shown(repr(names)))
+    return values
 
 
-def _plain(value: object) -> object:
+def _attribute(file: h5py.File, name: str, required: bool = True) -> object:
+    """The attribute's value, None where it is absent and need not be there."""
+    with hdf5_faults(name):
+        if name not in file.attrs:
+            if not required:
+                return None
+            raise EpisodeRejected(name, "there", "nothing")
+        shape = file.attrs.get_id(name).shape
+        if shape:
+            raise EpisodeRejected(name, "one value", f"an array of shape {shape}")
+        value = file.attrs[name]
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _check_members(file: h5py.File) -> None:
-    """The required arrays, one group of cameras, and nothing else that is not a dataset of the file's own."""
+def _parsed(name: str, value: object) -> object:
+    if isinstance(value, str) and len(value) > MAX_JSON:
+        raise EpisodeRejected(name, f"at most {MAX_JSON} characters", f"{len(value)}")
+    try:
+        return json.loads(str(value))
+    except RecursionError as error:
+        raise EpisodeRejected(name, "JSON that is not nested without end", "brackets within brackets") from error
+    except ValueError:  # then it is no dict or list, which the caller says
+        return None
+
+
+def _check_text(name: str, value: str) -> None:
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise EpisodeRejected(name, "text in UTF-8", shown(repr(value)))
+    if len(value) > MAX_TEXT or not value.isprintable():
+        raise EpisodeRejected(name, f"at most {MAX_TEXT} printable characters", shown(repr(value)))
+
+
+def _checked_members(file: h5py.File, expected: EpisodeRequirements) -> dict[str, tuple[int, ...]]:
+    """The shape of each array by name; the required arrays, one group of cameras, and nothing else that is no dataset.
+
+    The rows of every array are those of `action`.
+    """
     for name in REQUIRED_ARRAYS:
         dataset_at(file, name)
     cameras = group_at(file, "images")
-    for name in file:
-        if name != "images" and dataset_at(file, str(name)).dtype.kind not in "fiu":
-            raise EpisodeRejected(str(name), "numbers", f"{dataset_at(file, str(name)).dtype}")
-    for camera in cameras:
-        if not CAMERA_NAME.fullmatch(str(camera)):
-            raise EpisodeRejected("images", "cameras named in lower case letters, digits and _", repr(camera))
-        if (dtype := dataset_at(file, f"images/{camera}").dtype) != np.uint8:
-            raise EpisodeRejected(f"images/{camera}", "uint8", f"{dtype}")
+    for group, what in ((file, "arrays"), (cameras, "images")):
+        with hdf5_faults(what):
+            members = [str(member) for member in group] if len(group) <= MAX_MEMBERS else None
+        if members is None:
+            raise EpisodeRejected(what, f"at most {MAX_MEMBERS}", f"{len(group)}")
+        for member in members:
+            if group is cameras and not CAMERA_NAME.fullmatch(member):
+                raise EpisodeRejected(
+                    "images", "cameras named in lower case letters, digits and _", shown(repr(member))
+                )
+            if member != "images" or group is cameras:
+                name = f"images/{member}" if group is cameras else member
+                with hdf5_faults(shown(name)):
+                    dtype = dataset_at(file, name).dtype
+                if dtype.kind not in "fiu":
+                    raise EpisodeRejected(shown(name), "numbers", shown(str(dtype)))
+                if group is cameras and dtype != np.uint8:
+                    raise EpisodeRejected(name, "uint8", f"{dtype}")
+    if not len(cameras):
+        raise EpisodeRejected("images", "at least one camera", "none")
+    names = [*REQUIRED_ARRAYS, *(name for name in OPTIONAL_ARRAYS if name in file)]
+    names += [f"images/{camera}" for camera in sorted(str(camera) for camera in cameras)]
+    shapes = {name: shape_of(dataset_at(file, name), name) for name in names}
+    _check_size(file, shapes, expected.max_bytes, expected.pictures)
+    _check_shapes(shapes)
+    return shapes
+
+
+def _check_shapes(shapes: dict[str, tuple[int, ...]]) -> None:
+    """The rows of every array, and how many numbers each has, before any is read."""
+    action = shapes["action"]
+    steps = action[0] if action else 0
+    if len(action) != 2 or action[1] != 7:
+        raise EpisodeRejected("action", "of shape (T, 7)", f"{action}")
+    if steps == 0:
+        raise EpisodeRejected("action", "at least one step", "zero steps (a zero-length episode)")
+    for name, shape in shapes.items():
+        if name.startswith("images/"):
+            if len(shape) != 4 or shape[3] != 3 or 0 in shape[1:]:
+                raise EpisodeRejected(name, "of shape (T, height, width, 3)", f"{shape}")
+            if shape[0] != steps:
+                raise EpisodeRejected(name, f"{steps} images, one an action", f"{shape[0]}")
+        elif name in ("object_poses", "object_confidence"):
+            if len(shape) != (3 if name == "object_poses" else 2) or shape[0] != steps:
+                required = f"({steps}, objects, 7)" if name == "object_poses" else f"({steps}, objects)"
+                raise EpisodeRejected(name, f"of shape {required}", f"{shape}")
+        else:
+            required = (steps,) if name in ("gripper_width", "timestamps") else (steps, 7)
+            if shape != required:
+                raise EpisodeRejected(name, f"of shape {required}", f"{shape}")
+
+
+def _check_size(file: h5py.File, shapes: dict[str, tuple[int, ...]], max_bytes: int, fit: PictureFit | None) -> None:
+    """All arrays together, pictures at the size that they are brought to."""
+    total = 0
+    for name, shape in shapes.items():
+        camera = name.removeprefix("images/")
+        if fit is not None and camera != name:
+            size = fit.sizes.get(camera)
+            total += 0 if size is None or not shape else shape[0] * size[0] * size[1] * 3
+        else:
+            check_declared(dataset_at(file, name), name, max_bytes)
+            total += declared_bytes(dataset_at(file, name), name)
+    if total > max_bytes:
+        raise EpisodeRejected("file", f"of at most {max_bytes / 1e9:g} GB (max_episode_gb)", f"{total / 1e9:.3g} GB")
+
+
+def _pictures(
+    file: h5py.File, shapes: dict[str, tuple[int, ...]], expected: EpisodeRequirements
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """The pictures by camera, of the cameras and at the sizes that are asked for, and what was done to them."""
+    recorded = {name.removeprefix("images/"): shape for name, shape in shapes.items() if name.startswith("images/")}
+    fit, limit = expected.pictures, expected.max_bytes
+    if fit is None:
+        return {camera: frames_at(file, f"images/{camera}", limit) for camera in recorded}, ()
+    if missing := sorted(set(fit.sizes) - set(recorded)):
+        raise EpisodeRejected(
+            "images", f"of {', '.join(sorted(fit.sizes))}", f"{', '.join(recorded)} ({', '.join(missing)} missing)"
+        )
+    notes = [
+        f"images.{camera}: left out, no camera of the cell ({', '.join(sorted(fit.sizes))})"
+        for camera in sorted(set(recorded) - set(fit.sizes))
+    ]
+    images = {}
+    for camera in sorted(fit.sizes):
+        images[camera] = frames_at(file, f"images/{camera}", limit, fit, camera)
+        shape = recorded[camera]
+        if note := fit.describe(camera, (shape[1], shape[2])):
+            notes.append(note)
+    return images, tuple(notes)

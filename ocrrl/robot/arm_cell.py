@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.perception.asynchronous_tracker import AsynchronousTracker, PostureHistory
 from ocrrl.perception.camera_view import CameraView, view_of
@@ -19,7 +20,6 @@ from ocrrl.robot.cell_operator import CellOperator
 from ocrrl.robot.cell_pictures import CellCamera
 from ocrrl.robot.closing import Closable
 from ocrrl.robot.fault import Fault
-from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.safety_gate import SafetyGate
 from ocrrl.robot.watchdog import Watchdog
 

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.perception.calibration.calibration_file import CameraCalibration
 from ocrrl.perception.frames import first_frame
@@ -20,7 +21,6 @@ from ocrrl.robot.cell_file import ArmSection, CameraSection
 from ocrrl.robot.cell_operator import CellOperator
 from ocrrl.robot.checked_cell import CheckedCell
 from ocrrl.robot.fault_log import FAULTS, FaultLog
-from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.franky_arm import FrankyArm
 from ocrrl.robot.trackers import make_tracker
 

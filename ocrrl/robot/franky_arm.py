@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from ocrrl.interface import rotations
+from ocrrl.interface.fr3_chain import HAND_YAW, TCP
 from ocrrl.robot.arm import READY, Applied, ArmCommand, ArmState
 from ocrrl.robot.cell_file import ArmSection
-from ocrrl.robot.fr3 import HAND_YAW, TCP
 from ocrrl.robot.franky_reader import FrankyReader, connect, measured
 from ocrrl.robot.gripper_thread import GripperThread
 

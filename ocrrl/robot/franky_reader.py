@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ocrrl.interface.fr3_chain import FR3
 from ocrrl.robot.arm import READY, ArmState
 from ocrrl.robot.cell_file import ArmSection
-from ocrrl.robot.fr3 import FR3
 
 NEXT_STEP = {
     "Reflex": "it touched something or was asked too much: look at the arm; it recovers when the next episode begins",

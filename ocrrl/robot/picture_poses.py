@@ -6,12 +6,12 @@ In place of the noise model (`perception.noisy_tracker`), which is a thousand ti
 import numpy as np
 
 from ocrrl.interface.actions import CONTROL_HZ
+from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.perception.frames import Frame, Intrinsics
 from ocrrl.perception.geometric_tracker import GeometricTracker
 from ocrrl.perception.object_tracker import PoseEstimate, RobotPosture
 from ocrrl.perception.pose_gate import PoseGate
-from ocrrl.robot.fr3 import FR3
 from ocrrl.sim.environment import SimEnvironment
 from ocrrl.sim.rgbd_camera import RgbdCamera
 

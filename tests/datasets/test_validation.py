@@ -10,6 +10,7 @@ import pytest
 from ocrrl.datasets.episode_checks import EpisodeRejected, EpisodeRequirements
 from ocrrl.datasets.episode_store import write_episode
 from ocrrl.datasets.validation import read_valid_episode, validate_episode_file
+from ocrrl.interface.tabletop_tasks import STACK_CUBE
 from tests.datasets.toy_episodes import random_episode
 
 
@@ -111,6 +112,28 @@ BROKEN = {
     "confidence missing": (
         lambda file: file.__delitem__("object_confidence"),
         r"object_confidence must be there where object_poses is, got nothing",
+    ),
+    "huge base action": (
+        edited("base_action", at_step(1, (0,), 1e300)),
+        r"base_action must be in the units of actions, in \[-10.00, 10.00\], got 1e\+300",
+    ),
+    "huge residual": (edited("residual", at_step(1, (6,), -1e9)), r"residual must be in the units of actions"),
+    "huge command": (edited("commanded_pose", at_step(1, (0,), 1e300)), r"commanded_pose must be in metres"),
+    "huge pose of a lost object": (
+        lambda file: [
+            edited("object_confidence", at_step(1, (0,), 0.0))(file),
+            edited("object_poses", at_step(1, (0, 0), 1e300))(file),
+        ],
+        r"object_poses must be numbers, in \[-1000.00, 1000.00\], got 1e\+300",
+    ),
+    "seed": (attribute("seed", -1), r"seed must be a whole number from 0 to 2\*\*53, or none, got -1"),
+    "another task's words": (
+        attribute("instruction", STACK_CUBE.instruction),
+        r"instruction must be one of cube_lift, got that of stack_cube",
+    ),
+    "xyzw": (
+        edited("gripper_pose", lambda v: np.concatenate([v[:, :3], np.roll(v[:, 3:], -1, axis=-1)], axis=-1)),
+        r"gripper_pose must be where an FR3's joint_positions bring the gripper.*order xyzw\?",
     ),
     "zero-length": (
         lambda file: [edited(n, lambda v: v[:0])(file) for n in list(file) if n != "images"],

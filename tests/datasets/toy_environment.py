@@ -4,12 +4,24 @@ import numpy as np
 
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import advance_command, gripper_opening
+from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.observations import GRIPPER_DOWN, MAX_GRIPPER_WIDTH, Observation
 from ocrrl.interface.protocols import StepResult
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
+from ocrrl.interface.tabletop_tasks import CUBE_LIFT, HOME_JOINTS
 
 HOME = np.array([0.5, 0.0, 0.2])
 LIFT = 0.03  # [m]
+HOME_POSE = np.concatenate([HOME, GRIPPER_DOWN])
+
+
+def joints_at(pose, near, steps=1):
+    """Joints (N, 7) of an FR3 at gripper poses (N, 7), searched from `near`."""
+    for _ in range(steps):
+        near = FR3.step_towards(near, pose)
+    return near
+
+
+HOME_TOY_JOINTS = joints_at(HOME_POSE[None], np.array([HOME_JOINTS]), steps=40)[0]
 
 
 class ToyEnvironment:
@@ -20,10 +32,10 @@ class ToyEnvironment:
     def __init__(self, num_envs: int, cell: str = "sim", image_size: int = 16) -> None:
         self.num_envs, self.cell, self._size = num_envs, cell, image_size
         identity = np.array([1.0, 0.0, 0.0, 0.0])
-        self._gripper = np.tile(np.concatenate([HOME, GRIPPER_DOWN]), (num_envs, 1))
+        self._gripper = np.tile(HOME_POSE, (num_envs, 1))
         self._width = np.full(num_envs, MAX_GRIPPER_WIDTH)
         self._object = np.tile(np.concatenate([[0.5, 0.0, 0.02], identity]), (num_envs, 1))
-        self._joints = np.zeros((num_envs, 7))
+        self._joints = np.tile(HOME_TOY_JOINTS, (num_envs, 1))
         self._start_height = np.full(num_envs, 0.02)
         self._held = np.zeros(num_envs, int)
 
@@ -34,8 +46,8 @@ class ToyEnvironment:
             self.reset_to(np.array([env]), np.zeros((1, 7)), np.array([MAX_GRIPPER_WIDTH]), object_pose[None, None])
 
     def reset_to(self, ids, joint_positions, gripper_width, object_poses):
-        self._gripper[ids] = np.concatenate([HOME, GRIPPER_DOWN])
-        self._joints[ids], self._width[ids], self._object[ids] = joint_positions, gripper_width, object_poses[:, 0]
+        self._gripper[ids], self._joints[ids] = HOME_POSE, HOME_TOY_JOINTS
+        self._width[ids], self._object[ids] = gripper_width, object_poses[:, 0]
         self._start_height[ids], self._held[ids] = object_poses[:, 0, 2], 0
 
     def observe(self):
@@ -62,6 +74,7 @@ class ToyEnvironment:
     def step(self, actions, ids):
         before = self._gripper[ids]
         self._gripper[ids] = advance_command(before, before, actions)
+        self._joints[ids] = joints_at(self._gripper[ids], self._joints[ids], steps=3)
         self._width[ids] = MAX_GRIPPER_WIDTH * gripper_opening(actions[:, 6])
         near = np.linalg.norm(before[:, :3] - self._object[ids, :3], axis=-1) < 0.03
         held = near & (self._width[ids] < 0.02)

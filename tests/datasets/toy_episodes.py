@@ -6,7 +6,9 @@ import numpy as np
 
 from ocrrl.datasets.episode import Episode, EpisodeAttributes
 from ocrrl.datasets.record import collect_episodes
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
+from ocrrl.interface.actions import advance_command
+from ocrrl.interface.fr3_chain import FR3
+from ocrrl.interface.tabletop_tasks import CUBE_LIFT, HOME_JOINTS
 from tests.datasets.toy_environment import ToyDemonstrator, ToyEnvironment
 
 
@@ -21,8 +23,12 @@ def demonstrated(seeds: list[int], cell: str = "twin", image_size: int = 16) -> 
 def random_episode(steps: int = 12, seed: int = 0) -> Episode:
     """An episode of a rollout with every field set, positions wandering."""
     rng = np.random.default_rng(seed)
-    quaternion = np.tile([0.0, 1.0, 0.0, 0.0], (steps, 1))
-    pose = np.concatenate([0.3 + 0.1 * rng.random((steps, 3)), quaternion], axis=-1)
+    joints = HOME_JOINTS + np.cumsum(rng.uniform(-0.01, 0.01, (steps, 7)), axis=0)
+    pose, quaternion = FR3.gripper_pose(joints), np.tile([0.0, 1.0, 0.0, 0.0], (steps, 1))
+    action = np.concatenate([rng.uniform(-0.01, 0.01, (steps, 3)), np.zeros((steps, 3)), np.ones((steps, 1))], axis=-1)
+    commanded = [pose[0]]
+    for step in range(steps - 1):
+        commanded.append(advance_command(commanded[-1], pose[step], action[step]))
     return Episode(
         attributes=EpisodeAttributes(
             tabletop_task="cube_lift",
@@ -37,14 +43,12 @@ def random_episode(steps: int = 12, seed: int = 0) -> Episode:
         ),
         images={name: rng.integers(0, 255, (steps, 12, 16, 3), dtype=np.uint8) for name in ("front", "wrist")},
         gripper_pose=pose,
-        commanded_pose=pose.copy(),
-        joint_positions=rng.uniform(-1, 1, (steps, 7)),
+        commanded_pose=np.stack(commanded),
+        joint_positions=joints,
         gripper_width=rng.uniform(0, 0.08, steps),
-        object_poses=pose[:, None].copy(),
+        object_poses=np.concatenate([pose[:, :3], quaternion], axis=-1)[:, None],
         object_confidence=rng.random((steps, 1)),
-        action=np.concatenate(
-            [rng.uniform(-0.02, 0.02, (steps, 3)), np.zeros((steps, 3)), np.ones((steps, 1))], axis=-1
-        ),
+        action=action,
         timestamps=np.arange(steps) / 20,
         base_action=np.zeros((steps, 7)),
         residual=np.zeros((steps, 7)),

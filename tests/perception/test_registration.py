@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ocrrl.interface import rotations
+from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS
 from ocrrl.perception.object_shapes import Box, TruncatedCone, shapes_of
 from ocrrl.perception.pixels import NOMINAL_SPREAD, ColourModel, tint_of
@@ -13,7 +14,6 @@ from ocrrl.perception.pose_fit import Body
 from ocrrl.perception.registration import find
 from ocrrl.perception.robot_mask import robot_capsules
 from ocrrl.perception.table_plane import find_table
-from ocrrl.robot.fr3 import FR3
 from tests.perception.scenes import Studio, covered
 
 UPRIGHT = (1.0, 0.0, 0.0, 0.0)

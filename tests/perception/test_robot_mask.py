@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.tabletop_tasks import CUBE_LIFT, HOME_JOINTS
 from ocrrl.perception.pixels import BACKGROUND, OBJECT, ROBOT, UNKNOWN, pixels_of, whole_window
 from ocrrl.perception.robot_mask import mark_robot, robot_capsules
-from ocrrl.robot.fr3 import FR3
 from tests.perception.scenes import Studio
 
 

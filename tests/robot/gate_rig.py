@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from ocrrl.interface.fr3_chain import FR3
 from ocrrl.robot.arm import ArmCommand
-from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.safety_gate import SafetyGate
 from ocrrl.robot.safety_limits import SafetyLimits
 from tests.robot.scripted_arm import HOME, ScriptedArm

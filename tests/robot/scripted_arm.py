@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.observations import GRIPPER_DOWN, MAX_GRIPPER_WIDTH
 from ocrrl.interface.tabletop_tasks import HOME_JOINTS
 from ocrrl.robot.arm import READY, Applied, ArmCommand, ArmState
-from ocrrl.robot.fr3 import FR3
 
 HOME = FR3.gripper_pose(np.array([HOME_JOINTS]))[0]
 

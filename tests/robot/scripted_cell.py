@@ -3,6 +3,7 @@
 import numpy as np
 
 from ocrrl.interface.abort import Abort
+from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from ocrrl.perception.asynchronous_tracker import PostureHistory
 from ocrrl.perception.frames import Frame, Intrinsics
@@ -10,7 +11,6 @@ from ocrrl.perception.object_tracker import PoseEstimate
 from ocrrl.perception.pose_gate import PoseGate
 from ocrrl.robot.arm_environment import ArmEnvironment
 from ocrrl.robot.cell_pictures import CellCamera
-from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.safety_gate import SafetyGate
 from ocrrl.robot.safety_limits import SafetyLimits
 

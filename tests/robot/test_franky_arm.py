@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from ocrrl.interface import rotations
+from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.tabletop_tasks import HOME_JOINTS
 from ocrrl.robot.arm import READY, ArmCommand
 from ocrrl.robot.cell_file import ArmSection
-from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.gripper_thread import GripperThread
 from ocrrl.robot.safety_gate import SafetyGate
 from ocrrl.robot.safety_limits import SafetyLimits

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from ocrrl.interface.fr3_chain import HAND_YAW, TCP
 from ocrrl.robot.cell_file import ArmSection
-from ocrrl.robot.fr3 import HAND_YAW, TCP
 
 franky = pytest.importorskip("franky")
 OUR_HAND = SimpleNamespace(

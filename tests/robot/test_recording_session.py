@@ -268,7 +268,7 @@ KILLED = """
                 os.kill(os.getpid(), signal.SIGKILL)
             return super().read()
 
-    session(Path(sys.argv[1]), Killed("success", "success", steps=40), episodes=2)
+    session(Path(sys.argv[1]), Killed("success", "success", steps=31), episodes=2)
 """
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ocrrl.interface.fr3_chain import FR3
 from ocrrl.robot.arm import READY, ArmCommand
 from ocrrl.robot.cell_file import ArmSection
-from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.safety_gate import SafetyGate
 from ocrrl.robot.safety_limits import SafetyLimits
 from ocrrl.robot.watchdog import Watchdog

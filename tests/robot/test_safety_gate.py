@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ocrrl.interface import rotations
+from ocrrl.interface.fr3_chain import FR3, JOINT_LIMITS
 from ocrrl.interface.tabletop_tasks import HOME_JOINTS
-from ocrrl.robot.fr3 import FR3, JOINT_LIMITS
 from ocrrl.robot.pulled_back import pulled_towards
 from ocrrl.robot.safety_limits import SafetyLimits
 

@@ -2,12 +2,12 @@
 
 import pytest
 
+from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from ocrrl.perception.geometric_tracker import GeometricTracker
 from ocrrl.perception.remote import sam2_masks
 from ocrrl.perception.remote.client import RemoteTracker
 from ocrrl.robot.cell_file import TrackingSection
-from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.trackers import make_tracker
 
 

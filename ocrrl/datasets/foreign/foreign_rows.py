@@ -3,8 +3,7 @@
 Legend: T recorded rows.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -12,10 +11,11 @@ from jaxtyping import Float, UInt8
 from ocrrl.datasets import pose_steps
 from ocrrl.datasets.episode import Episode, EpisodeAttributes
 from ocrrl.datasets.episode_checks import QUATERNION_TOLERANCE, EpisodeRejected
-from ocrrl.interface.actions import CONTROL_HZ, advance_command
+from ocrrl.interface.actions import CONTROL_HZ, advance_command, step_between
 from ocrrl.interface.tabletop_tasks import TabletopTask
 
-ACTION_SOURCES = ("from_poses", "deltas")
+DRAGGED = 0.1
+"""The share of steps at which the leash may hold the command back before it is said."""
 
 
 @dataclass
@@ -31,15 +31,19 @@ class ForeignRows:
     opening: Float[np.ndarray, " T"]
     """The commanded gripper opening in [0, 1]."""
     steps: Float[np.ndarray, "T 6"] | None
-    """The commanded steps [m, rad]; None to derive them from the poses."""
+    """The commanded steps [m, rad]; None to derive them from poses."""
     recorded_hz: float
+    targets: Float[np.ndarray, "T 7"] | None = None
+    """The gripper poses commanded at each row; None, with `steps` None: the next measured ones."""
 
 
-def episode_from_rows(rows: ForeignRows, task: TabletopTask, attributes: EpisodeAttributes) -> Episode:
-    """The episode of `rows` at `CONTROL_HZ`.
+def episode_from_rows(
+    rows: ForeignRows, task: TabletopTask, attributes: EpisodeAttributes
+) -> tuple[Episode, tuple[str, ...]]:
+    """The episode of `rows` at `CONTROL_HZ`, and notes on its actions.
 
     Actions from poses take the measured pose for the commanded one. Raises `EpisodeRejected` for rows that do not fit
-    together or that hold no steps, non-finite numbers or non-unit quaternions.
+    together or that hold no steps, non-finite numbers, non-unit quaternions, or motion that no actions make.
     """
     _check_rows(rows, task)
     count = len(rows.gripper_pose)
@@ -47,14 +51,19 @@ def episode_from_rows(rows: ForeignRows, task: TabletopTask, attributes: Episode
     nearest = pose_steps.nearest_rows(at)
     gripper_pose = pose_steps.interpolate_poses(rows.gripper_pose, at)
     opening = rows.opening[nearest]
-    if rows.steps is None:
-        action, commanded = pose_steps.actions_from_poses(gripper_pose, opening), gripper_pose
-    else:
+    notes: tuple[str, ...] = ()
+    if rows.steps is not None:
         action = np.concatenate([rows.steps[nearest], opening[:, None]], axis=-1)
         commanded = _commanded_poses(gripper_pose, action)
+        notes = _dragged(commanded, action)
+    elif rows.targets is not None:
+        targets = pose_steps.interpolate_poses(rows.targets, at)
+        action, commanded = pose_steps.actions_towards(gripper_pose, targets, opening)
+    else:
+        action, commanded = pose_steps.actions_from_poses(gripper_pose, opening)
     names = tuple(tracked.name for tracked in task.objects) if rows.object_poses else ()
     poses = [pose_steps.interpolate_poses(rows.object_poses[name], at) for name in names]
-    return Episode(
+    episode = Episode(
         attributes=replace(attributes, object_names=names),
         images={camera: frames[nearest] for camera, frames in rows.images.items()},
         gripper_pose=gripper_pose,
@@ -66,23 +75,7 @@ def episode_from_rows(rows: ForeignRows, task: TabletopTask, attributes: Episode
         action=action,
         timestamps=np.arange(len(at)) / CONTROL_HZ,
     )
-
-
-def from_mapping[M](mapping_class: Callable[..., M], mapping: Mapping[str, object]) -> M:
-    """A mapping dataclass from params.yaml's section, lists as tuples; ValueError names unknown and missing keys."""
-    known = {field.name: field for field in fields(mapping_class)}  # type: ignore[arg-type]
-    if unknown := sorted(set(mapping) - set(known)):
-        raise ValueError(f"mapping must have keys of {', '.join(known)}, got {', '.join(unknown)}")
-    required = {name for name, field in known.items() if field.default is MISSING and field.default_factory is MISSING}
-    if missing := sorted(required - set(mapping)):
-        raise ValueError(f"mapping must have {', '.join(missing)}, got {', '.join(sorted(mapping)) or 'nothing'}")
-    return mapping_class(**{name: tuple(v) if isinstance(v, list) else v for name, v in mapping.items()})
-
-
-def check_pose(name: str, pose: tuple[float, ...]) -> None:
-    """Raise ValueError unless `pose` is a position and a wxyz unit quaternion."""
-    if len(pose) != 7 or abs(np.linalg.norm(pose[3:]) - 1.0) > QUATERNION_TOLERANCE:
-        raise ValueError(f"{name} must end in a wxyz unit quaternion, got {pose}")
+    return episode, notes
 
 
 def _check_rows(rows: ForeignRows, task: TabletopTask) -> None:
@@ -119,3 +112,15 @@ def _commanded_poses(measured: np.ndarray, action: np.ndarray) -> np.ndarray:
     for step in range(len(action) - 1):
         commanded.append(advance_command(commanded[-1], measured[step], action[step]))
     return np.stack(commanded)
+
+
+def _dragged(commanded: np.ndarray, action: np.ndarray) -> tuple[str, ...]:
+    """A note where the steps lead so far from the measured poses that the leash holds the command back."""
+    made = step_between(commanded[:-1], commanded[1:])
+    held = ~np.isclose(made, action[:-1, :6], rtol=0.0, atol=1e-6).all(axis=-1)
+    if not held.size or held.mean() <= DRAGGED:
+        return ()
+    return (
+        "actions: the steps lead further than the measured poses go (action_scale? or a controller that starts each from"
+        " the measured pose: then actions: from_poses)",
+    )

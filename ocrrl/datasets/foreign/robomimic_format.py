@@ -1,169 +1,289 @@
-"""robomimic's HDF5 (`data/demo_<i>/obs/<key>`, `actions`) to episodes, by a declared mapping of keys.
+"""The demonstrations of robomimic's HDF5 (`data/demo_<i>/obs/<key>`, `actions`), found and read by a declared mapping.
 
-Legend: T steps. robosuite gives poses in its world frame, quaternions as xyzw, gripper commands -1 open to +1 closed.
+Legend: T steps.
 """
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from ocrrl.datasets.episode import Episode, EpisodeAttributes
 from ocrrl.datasets.episode_checks import EpisodeRejected, EpisodeRequirements, check_episode
 from ocrrl.datasets.episode_store import episode_paths
-from ocrrl.datasets.foreign.field_selection import Selection, check_selection, select
-from ocrrl.datasets.foreign.foreign_rows import ACTION_SOURCES, ForeignRows, check_pose, episode_from_rows, from_mapping
+from ocrrl.datasets.foreign.episode_meaning import reading_of
+from ocrrl.datasets.foreign.raw_episode import RawEpisode
+from ocrrl.datasets.foreign.robomimic_attributes import FileAttributes, demos_of_split, demos_order, file_attributes
+from ocrrl.datasets.foreign.robomimic_mapping import RobomimicMapping
 from ocrrl.datasets.foreign.source_episode import Reading, SourceEpisode, refused
-from ocrrl.datasets.hdf5_access import array_at, group_at, open_hdf5
-from ocrrl.datasets.validation import CAMERA_NAME, check_location
-from ocrrl.interface import rotations
+from ocrrl.datasets.foreign.source_names import distinct_names
+from ocrrl.datasets.hdf5_access import (
+    array_at,
+    check_declared,
+    dataset_at,
+    declared_bytes,
+    frames_at,
+    group_at,
+    hdf5_faults,
+    open_hdf5,
+    shape_of,
+    shown,
+)
+from ocrrl.datasets.picture_checks import check_pictures
+from ocrrl.datasets.validation import check_location
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.tabletop_tasks import TabletopTask
 
-QUATERNION_ORDERS = ("xyzw", "wxyz")
+MAX_STEPS = 100_000
+"""Of a demonstration: more than an hour."""
+RATE_TOLERANCE = 0.01
+"""The share by which a declared rate may differ from the file's own."""
 
 
-@dataclass(frozen=True)
-class RobomimicMapping:
-    """Which of robomimic's keys (under `obs/`) is what. Selections are `key`, `key[0:3]` or a list of those."""
+def robomimic_episodes(
+    folder: Path,
+    task: TabletopTask,
+    mapping: RobomimicMapping,
+    among: Sequence[Path] | None = None,
+    split: str = "",
+) -> Iterator[SourceEpisode]:
+    """Every demonstration of every HDF5 file under `folder`, or of the files `among`, in the order of file name and number.
 
-    cell: str
-    """The name under which these recordings are kept apart from others, such as `robosuite`."""
-    images: Mapping[str, str]
-    """Camera name to key."""
-    position: Selection = "robot0_eef_pos"
-    quaternion: Selection = "robot0_eef_quat"
-    quaternion_order: str = "xyzw"
-    joint_positions: Selection = "robot0_joint_pos"
-    gripper_width: Selection = "robot0_gripper_qpos"
-    """One number [m], or two fingers' positions, whose distance it then is."""
-    object_poses: Mapping[str, Selection] = field(default_factory=dict)
-    """Object name to position and quaternion (7 numbers), such as `object[0:7]`; none: not for replay."""
-    actions: str = "from_poses"
-    """`from_poses`: the step from each measured pose to the next; `deltas`: `actions` times `action_scale`."""
-    action_scale: tuple[float, ...] = (0.05, 0.05, 0.05, 0.5, 0.5, 0.5)
-    """The controller's output_max: metres and radians that an action of 1 stands for."""
-    control_hz: float = float(CONTROL_HZ)
-    base_pose: tuple[float, ...] = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
-    """Of the robot's base in the recording's world frame, metres and wxyz."""
-    gripper_rotation: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0)
-    """wxyz, from the recording's gripper frame to ours (fingers along z, closing along y)."""
-    operator: str = "robomimic"
-    instruction: str | None = None
-    """None: the tabletop task's."""
-
-    def __post_init__(self) -> None:
-        if not self.images or not all(CAMERA_NAME.fullmatch(camera) for camera in self.images):
-            raise ValueError(f"images must map camera names (a-z, 0-9, _) to keys, got {dict(self.images)!r}")
-        for name in ("position", "quaternion", "joint_positions", "gripper_width"):
-            check_selection(name, getattr(self, name))
-        for name, selection in self.object_poses.items():
-            check_selection(f"object_poses.{name}", selection)
-        if self.quaternion_order not in QUATERNION_ORDERS:
-            raise ValueError(
-                f"quaternion_order must be one of {', '.join(QUATERNION_ORDERS)}, got {self.quaternion_order!r}"
-            )
-        if self.actions not in ACTION_SOURCES:
-            raise ValueError(f"actions must be one of {', '.join(ACTION_SOURCES)}, got {self.actions!r}")
-        if len(self.action_scale) != 6 or not all(scale > 0 for scale in self.action_scale):
-            raise ValueError(f"action_scale must be 6 numbers above 0, got {self.action_scale}")
-        if not self.control_hz > 0:
-            raise ValueError(f"control_hz must be above 0, got {self.control_hz}")
-        if self.actions == "deltas" and self.control_hz != CONTROL_HZ:
-            raise ValueError(
-                f"control_hz must be {CONTROL_HZ} for actions: deltas (or use from_poses), got {self.control_hz}"
-            )
-        check_pose("base_pose", self.base_pose)
-        check_pose("gripper_rotation", (0.0, 0.0, 0.0, *self.gripper_rotation))
-
-    @classmethod
-    def from_params(cls, mapping: Mapping[str, object]) -> "RobomimicMapping":
-        """From the `mapping` section of params.yaml; ValueError names unknown and missing keys."""
-        return from_mapping(cls, mapping)
-
-
-def robomimic_episodes(folder: Path, task: TabletopTask, mapping: RobomimicMapping) -> Iterator[SourceEpisode]:
-    """Every demonstration of every HDF5 file under `folder`, in the order of file name and number."""
-    for path in episode_paths(folder):
+    Where a file has masks and `split` names one, the others of its demonstrations are left out, and said.
+    """
+    files = sorted({*episode_paths(folder), *(among or ())})
+    stems = dict(zip(files, distinct_names(_stems(files, folder)), strict=True))
+    for path in files if among is None else among:
         name = path.relative_to(folder).as_posix()
         try:
             check_location(path, folder)
             with open_hdf5(path) as file:
-                demos = sorted((str(demo) for demo in group_at(file, "data")), key=lambda demo: (len(demo), demo))
-                if not demos:
-                    raise EpisodeRejected("data", "at least one demonstration", "none")
+                demos, attributes = _demos(file), file_attributes(file)
+                chosen, said = demos_of_split(file, split, demos)
+                attributes = replace(attributes, notes=attributes.notes + said)
         except EpisodeRejected as reason:
             yield refused(name, path, reason)
             continue
-        stem = re.sub(r"[^A-Za-z0-9_.-]", "_", name.rsplit(".", 1)[0].replace("/", "__"))
-        for demo in demos:
-            source = f"{stem}-{re.sub(r'[^A-Za-z0-9_-]', '_', demo)}.h5"
-            yield SourceEpisode(source, f"{name}:{demo}", path, _loader(path, demo, task, mapping))
+        for demo, part in zip(demos, _demo_names(demos), strict=True):
+            load = partial(_load, path, demo, attributes, task, mapping)
+            left_out = "" if demo in chosen else f"not in split {split}"
+            yield SourceEpisode(f"{stems[path]}-{part}.h5", f"{name}:{demo}", path, load, left_out)
 
 
-def _loader(
-    path: Path, demo: str, task: TabletopTask, mapping: RobomimicMapping
-) -> Callable[[EpisodeRequirements], Reading]:
-    def load(expected: EpisodeRequirements) -> Reading:
-        with open_hdf5(path) as file:
-            episode = _read_demo(group_at(file, f"data/{demo}"), task, mapping)
-        check_episode(episode, expected)
-        return Reading(episode)
-
-    return load
+def _stems(files: Sequence[Path], folder: Path) -> list[str]:
+    """The files' paths without their ends, but where two then are the same."""
+    names = [path.relative_to(folder).as_posix() for path in files]
+    times = Counter(name.rsplit(".", 1)[0] for name in names)
+    return [name if times[name.rsplit(".", 1)[0]] > 1 else name.rsplit(".", 1)[0] for name in names]
 
 
-def _read_demo(demo: h5py.Group, task: TabletopTask, mapping: RobomimicMapping) -> Episode:
-    def read(key: str) -> np.ndarray:
-        return array_at(demo, f"obs/{key}")
+def _demo_names(demos: Sequence[str]) -> list[str]:
+    """Names without `-`, which parts a file's name from its demonstration's."""
+    return [name.replace("-", "_") for name in distinct_names([demo.replace("-", "~") for demo in demos])]
 
-    def poses(field_name: str, position_and_quaternion: np.ndarray) -> np.ndarray:
-        quaternion = position_and_quaternion[:, 3:]
-        if mapping.quaternion_order == "xyzw":
-            quaternion = np.roll(quaternion, 1, axis=-1)
-        return _in_base(
-            np.concatenate([position_and_quaternion[:, :3], quaternion], axis=-1), np.array(mapping.base_pose)
+
+def _demos(file: h5py.File) -> list[str]:
+    """The groups under `data`; EpisodeRejected where there is none."""
+    data = group_at(file, "data")
+    with hdf5_faults("data"):
+        demos = [str(name) for name in data if not _is_array(data, str(name))]
+    if not demos:
+        raise EpisodeRejected("data", "at least one demonstration", "none")
+    return sorted(demos, key=demos_order)
+
+
+def _is_array(group: h5py.Group, name: str) -> bool:
+    """Whether `name` is a dataset of the file's own, which no demonstration is; a link is not followed."""
+    link = group.get(name, getlink=True)
+    return isinstance(link, h5py.HardLink) and group.get(name, getclass=True) is h5py.Dataset
+
+
+def _load(
+    path: Path,
+    demo: str,
+    attributes: FileAttributes,
+    task: TabletopTask,
+    mapping: RobomimicMapping,
+    expected: EpisodeRequirements,
+) -> Reading:
+    if not attributes.fits_arm:
+        raise EpisodeRejected("env_args.robots", "a Panda or an FR3", ", ".join(attributes.robots))
+    hz, rate_notes = _rate(attributes, mapping)
+    if mapping.actions == "deltas" and attributes.control_delta is False:
+        raise EpisodeRejected(
+            "actions",
+            "steps for actions: deltas",
+            "poses: env_args' control_delta is false (use actions: poses or from_poses)",
         )
-
-    actions = array_at(demo, "actions").astype(np.float64)
-    if actions.ndim != 2 or actions.shape[1] != 7:
-        raise EpisodeRejected("actions", "of shape (T, 7)", f"{actions.shape}")
-    gripper = np.concatenate(
-        [select("position", mapping.position, read, 3), select("quaternion", mapping.quaternion, read, 4)], axis=-1
-    )
-    gripper_pose = poses("gripper_pose", gripper)
-    gripper_pose[:, 3:] = rotations.multiply(gripper_pose[:, 3:], np.array(mapping.gripper_rotation))
-    fingers = select("gripper_width", mapping.gripper_width, read)
-    return episode_from_rows(
-        ForeignRows(
-            images={camera: read(key) for camera, key in mapping.images.items()},
-            gripper_pose=gripper_pose,
-            joint_positions=select("joint_positions", mapping.joint_positions, read, 7),
-            gripper_width=fingers[:, 0] if fingers.shape[1] == 1 else np.abs(fingers).sum(axis=-1),
-            object_poses={
-                name: poses(name, select(f"object_poses.{name}", selection, read, 7))
-                for name, selection in mapping.object_poses.items()
-            },
-            opening=0.5 * (1.0 - np.clip(actions[:, 6], -1.0, 1.0)),
-            steps=actions[:, :6] * np.array(mapping.action_scale) if mapping.actions == "deltas" else None,
-            recorded_hz=mapping.control_hz,
-        ),
-        task,
-        EpisodeAttributes(
-            tabletop_task=task.slug,
-            instruction=mapping.instruction or task.instruction,
-            operator=mapping.operator,
-            cell=mapping.cell,
-            success=True,
-        ),
-    )
+    with open_hdf5(path) as file:
+        group = group_at(file, f"data/{demo}")
+        raw, success, notes = _read(group, attributes, mapping, hz, expected)
+    reading = reading_of(raw, task, mapping, success)
+    check_episode(reading.episode, expected)
+    picture_notes = check_pictures(reading.episode.images, reading.episode.gripper_pose, expected.still_cameras)
+    return Reading(reading.episode, (*attributes.notes, *rate_notes, *notes, *reading.notes, *picture_notes))
 
 
-def _in_base(poses: np.ndarray, base: np.ndarray) -> np.ndarray:
-    """World poses (T, 7) in the frame of the robot's base, whose world pose is `base` (7,)."""
-    to_base = np.broadcast_to(rotations.conjugate(base[3:]), (len(poses), 4))
-    position = rotations.rotate(to_base, poses[:, :3] - base[:3])
-    return np.concatenate([position, rotations.multiply(to_base, poses[:, 3:])], axis=-1)
+def _rate(attributes: FileAttributes, mapping: RobomimicMapping) -> tuple[float, tuple[str, ...]]:
+    recorded, declared = attributes.control_hz, mapping.control_hz
+    if recorded is None:
+        if declared is None:
+            return float(CONTROL_HZ), (f"control_hz: {CONTROL_HZ} taken, neither env_args nor the mapping name one",)
+        return declared, ()
+    if declared is None:
+        return recorded, (f"control_hz: {recorded:g}, from the file's env_args (control_freq)",)
+    if abs(declared - recorded) > RATE_TOLERANCE * recorded:
+        raise EpisodeRejected(
+            "control_hz",
+            f"the file's {recorded:g} (env_args' control_freq)",
+            f"{declared:g} in the mapping: every motion would be {max(declared / recorded, recorded / declared):.3g} times as"
+            f" {'fast' if declared > recorded else 'slow'}; control_hz: {recorded:g}, or leave it out",
+        )
+    return declared, ()
+
+
+def _read(
+    demo: h5py.Group,
+    attributes: FileAttributes,
+    mapping: RobomimicMapping,
+    hz: float,
+    expected: EpisodeRequirements,
+) -> tuple[RawEpisode, bool | None, tuple[str, ...]]:
+    """The numbers and pictures of a demonstration, what it says of its success (None: nothing), and notes."""
+    steps = _steps(demo)
+    if not _holds(demo, "obs"):
+        has_states = _holds(demo, "states")
+        raise EpisodeRejected(
+            "obs",
+            "there",
+            "states only: extract observations with robomimic's dataset_states_to_obs.py" if has_states else "nothing",
+        )
+    paths = {key: _path_of(demo, key) for key in sorted(mapping.keys())}
+    pictures = {camera: _path_of(demo, key) for camera, key in mapping.images.items()}
+    _check_rows(demo, {path: path for path in paths.values()}, steps)
+    _check_rows(demo, {f"images.{camera}": path for camera, path in pictures.items()}, steps)
+    declared = sum(declared_bytes(dataset_at(demo, path), path) for path in paths.values())
+    if declared > expected.max_bytes:
+        limit = f"of at most {expected.max_bytes / 1e9:g} GB (max_episode_gb)"
+        raise EpisodeRejected("obs", limit, f"{declared / 1e9:.3g} GB of numbers declared")
+    columns = {key: _numbers(demo, path, expected.max_bytes) for key, path in paths.items()}
+    images, notes = _pictures(demo, pictures, expected)
+    success, success_notes = (None, ()) if mapping.success is not None else _success(demo, steps, expected)
+    instruction = attributes.instruction
+    return RawEpisode(columns, {}, images, instruction, hz), success, (*notes, *success_notes)
+
+
+def _steps(demo: h5py.Group) -> int:
+    shape = shape_of(dataset_at(demo, "actions"), "actions")
+    if len(shape) != 2 or shape[1] < 1 or shape[1] > 1000:
+        raise EpisodeRejected("actions", "of shape (T, 7)", f"{shape}")
+    if shape[1] > 7:
+        arms = " (two arms?)" if shape[1] in (12, 14, 16) else ""
+        raise EpisodeRejected("actions", "of shape (T, 7), those of one arm", f"{shape}{arms}")
+    if shape[0] == 0:
+        raise EpisodeRejected("actions", "at least one step", "zero steps (a zero-length episode)")
+    if shape[0] > MAX_STEPS:
+        raise EpisodeRejected("actions", f"at most {MAX_STEPS} steps", f"{shape[0]}")
+    with hdf5_faults("num_samples"):
+        declared = np.asarray(demo.attrs["num_samples"]) if "num_samples" in demo.attrs else None
+    if declared is not None and not (declared.dtype.kind in "iu" and declared.tolist() in (shape[0], [shape[0]])):
+        raise EpisodeRejected("num_samples", f"{shape[0]}, as many as actions", shown(str(declared)))
+    return shape[0]
+
+
+def _path_of(demo: h5py.Group, key: str) -> str:
+    """Where `key` is: under obs, or an array of the demonstration's own."""
+    with hdf5_faults(f"obs/{key}"):
+        return key if key not in group_at(demo, "obs") and key in demo else f"obs/{key}"
+
+
+def _holds(demo: h5py.Group, name: str) -> bool:
+    with hdf5_faults(name):
+        return name in demo
+
+
+def _check_rows(demo: h5py.Group, paths: dict[str, str], steps: int) -> None:
+    """Before anything is read: as many rows as there are actions in each of `paths`, by field."""
+    for field, path in paths.items():
+        shape = shape_of(dataset_at(demo, path), path)
+        if not shape or shape[0] != steps:
+            got = f"{shape[0]}" if shape else "a single value"
+            one_more = (
+                " (one observation more: the one after the last action; cut it off)"
+                if shape and shape[0] == steps + 1
+                else ""
+            )
+            raise EpisodeRejected(field, f"{steps} rows, one an action", f"{got}{one_more}")
+
+
+def _numbers(demo: h5py.Group, path: str, max_bytes: int) -> np.ndarray:
+    """The array at `path`; true and false are 1 and 0."""
+    dataset = dataset_at(demo, path)
+    with hdf5_faults(path):
+        is_truth = dataset.dtype.kind == "b"
+    if not is_truth:
+        values = array_at(demo, path, max_bytes)
+        return values.astype(np.float64) if values.dtype.kind == "f" else values
+    check_declared(dataset, path, max_bytes)
+    with hdf5_faults(path):
+        return np.asarray(dataset[...]).astype(np.uint8)
+
+
+def _pictures(
+    demo: h5py.Group, paths: dict[str, str], expected: EpisodeRequirements
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    fit, notes = expected.pictures, []
+    if fit is not None:
+        if missing := sorted(set(fit.sizes) - set(paths)):
+            raise EpisodeRejected(
+                "images", f"those of {', '.join(sorted(fit.sizes))}", f"no {', '.join(missing)} in the mapping"
+            )
+        for camera in sorted(set(paths) - set(fit.sizes)):
+            notes.append(f"images.{camera}: left out, no camera of the cell ({', '.join(sorted(fit.sizes))})")
+        paths = {camera: path for camera, path in paths.items() if camera in fit.sizes}
+    images, room = {}, expected.max_bytes
+    for camera, path in paths.items():
+        dataset = dataset_at(demo, path)
+        shape = shape_of(dataset, path)
+        with hdf5_faults(path):
+            dtype = dataset.dtype
+        if dtype != np.uint8 or len(shape) != 4 or shape[3] != 3:
+            raise EpisodeRejected(
+                f"images.{camera}",
+                "uint8 of shape (T, height, width, 3)",
+                f"{_kind(dtype)} {shape}{_hint(dtype, shape)}",
+            )
+        images[camera] = frames_at(demo, path, room, fit, camera)
+        room -= images[camera].nbytes
+        if fit is not None and (note := fit.describe(camera, (shape[1], shape[2]))):
+            notes.append(note)
+    return images, tuple(notes)
+
+
+def _kind(dtype: np.dtype) -> str:
+    return "bytes of variable length" if dtype.kind == "O" else str(dtype)
+
+
+def _hint(dtype: np.dtype, shape: tuple[int, ...]) -> str:
+    if dtype.kind in "OSV" or len(shape) < 3:
+        return " (compressed pictures? decode them to uint8 first)"
+    hints = ["channels first"] if len(shape) == 4 and shape[1] in (1, 3, 4) and shape[3] not in (1, 3, 4) else []
+    hints += ["0..1"] if dtype.kind == "f" else ["depth"] if dtype.itemsize > 1 or shape[-1] == 1 else []
+    return f" ({', '.join(hints)}? write them as uint8 RGB, channels last)" if hints else ""
+
+
+def _success(demo: h5py.Group, steps: int, expected: EpisodeRequirements) -> tuple[bool | None, tuple[str, ...]]:
+    """What rewards, or else dones, say; None where the demonstration has neither."""
+    for name in ("rewards", "dones"):
+        if _holds(demo, name):
+            _check_rows(demo, {name: name}, steps)
+            success = bool((_numbers(demo, name, expected.max_bytes) > 0).any())
+            if expected.success and not success:
+                raise EpisodeRejected(
+                    "success", "true", f"{name} that are never above 0 (mapping.success may name a label)"
+                )
+            return success, ()
+    return None, ("success: the file has no rewards, every demonstration is taken for a success",)

@@ -18,6 +18,7 @@ from lerobot.utils.decorators import check_if_already_connected, check_if_not_co
 
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import ACTION_NAMES, CONTROL_HZ, advance_command, applied_action, gripper_opening, limit
+from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.interface.observations import GRIPPER_DOWN, PROPRIOCEPTION_NAMES
 from ocrrl.interface.tabletop_tasks import tabletop_task
@@ -29,7 +30,6 @@ from ocrrl.robot.checked_cell import check_hardware
 from ocrrl.robot.closing import Closable, close_all
 from ocrrl.robot.fault import Fault
 from ocrrl.robot.fault_log import FAULTS, FaultLog
-from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.fr3_cell import open_hardware
 from ocrrl.robot.lerobot_robot.config_fr3_robot import FR3RobotConfig
 from ocrrl.robot.lerobot_robot.stop_key import StopKey

@@ -12,8 +12,8 @@ from franky_sim.base_simulator import BaseRobot, BaseSimulator
 from franky_sim.mujoco_simulator import FrankaMujocoRobot
 
 from ocrrl.interface.actions import CONTROL_HZ
+from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.observations import MAX_GRIPPER_WIDTH
-from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.twin import TWIN_LOOK
 from ocrrl.sim.scene import compile_scene, robot_and_table
 from ocrrl.sim.tabletop_scene import SceneState, TabletopScene

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ocrrl.interface.fr3_chain import FR3
 from ocrrl.perception.frames import Intrinsics
 from ocrrl.perception.realsense_reader import RealSenseReader
 from ocrrl.perception.software_camera import SoftwareCamera
@@ -15,7 +16,6 @@ from ocrrl.robot.arm_cell import OpenedCamera, assemble
 from ocrrl.robot.arm_environment import ArmEnvironment
 from ocrrl.robot.cell_file import CameraSection, CellFile
 from ocrrl.robot.fault_log import FAULTS, FaultLog
-from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.franky_arm import FrankyArm
 from ocrrl.robot.trackers import make_tracker
 from ocrrl.robot.wire_twin.picture_feed import PictureFeed

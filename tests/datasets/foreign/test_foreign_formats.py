@@ -237,7 +237,7 @@ def test_a_broken_lerobot_dataset_is_refused_by_name(tmp_path):
         ("robomimic", ROBOMIMIC, {"quaternion_order": "zyxw"}, "quaternion_order must be one of xyzw, wxyz"),
         ("robomimic", ROBOMIMIC, {"control_hz": 10.0}, "control_hz must be 20 for actions: deltas"),
         ("robomimic", ROBOMIMIC, {"base_pose": [0, 0, 0, 1, 1, 0, 0]}, "base_pose must end in a wxyz unit quaternion"),
-        ("robomimic", ROBOMIMIC, {"position": "eef[0:"}, r"position must be key, key\[0:3\]"),
+        ("robomimic", ROBOMIMIC, {"position": "eef[0:"}, r"position must be key, key\[3\], key\[0:3\]"),
         ("robomimic", ROBOMIMIC, {"images": {"../front": "x"}}, "images must map camera names"),
         ("robomimic", ROBOMIMIC, {"action_scale": [1.0]}, "action_scale must be 6 numbers above 0"),
         ("lerobot", LEROBOT, {"actions": "from_poses"}, "steps must be declared for actions: deltas and only then"),

@@ -7,11 +7,11 @@ from lerobot.utils.errors import DeviceAlreadyConnectedError, DeviceNotConnected
 from ocrrl.datasets.episode_store import read_episode
 from ocrrl.datasets.ingest import IngestConfig, ingest
 from ocrrl.interface.actions import ACTION_NAMES, CONTROL_HZ, MAX_TRANSLATION_STEP
+from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from ocrrl.perception.frames import Frame, Intrinsics
 from ocrrl.robot import lerobot_robot
 from ocrrl.robot.approval import NotApproved
-from ocrrl.robot.fr3 import FR3
 from ocrrl.robot.lerobot_robot.fr3_robot import OpenedCell
 from ocrrl.robot.safety_limits import SafetyLimits
 from ocrrl.robot.teleoperation.scripted import PlayedDevice

@@ -27,6 +27,7 @@ JOINT_LIMITS = np.array(
         [-3.0159, 3.0159],
     ]
 )  # [rad]
+JOINT_SPEEDS = (2.62, 2.62, 2.62, 2.62, 5.26, 4.18, 5.26)  # [rad/s], the limits of the same document
 
 
 def fr3_chain() -> Chain:

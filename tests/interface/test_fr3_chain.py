@@ -3,7 +3,7 @@
 import numpy as np
 
 from ocrrl.interface import rotations
-from ocrrl.robot.fr3 import FR3
+from ocrrl.interface.fr3_chain import FR3
 from ocrrl.worlds import make_simulator
 
 
