@@ -4,6 +4,7 @@ import argparse
 
 from tqdm import tqdm
 
+from ocrrl.interface.cameras import CAMERA_SIZES
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
 from ocrrl.params import Params
@@ -11,6 +12,8 @@ from ocrrl.params import Params
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> int:
     from ocrrl.datasets.ingest import ingest as ingest_folder
+    from ocrrl.datasets.recordings.later_stages import why_not_mixed
+    from ocrrl.datasets.sidecar import read_sidecar
 
     config = params.config("ingest", task.slug)
     with tqdm(desc="ingest", unit="episode") as bar:
@@ -22,6 +25,10 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
             layout.ingest_report,
             config,
             progress=lambda *_: bar.update(),
+            cameras=CAMERA_SIZES,
         )
     print(summary.describe())
+    cells = [episode.cell for episode in read_sidecar(layout.dataset("real"))]
+    if line := why_not_mixed(cells, task, params.config("training_set", task.slug).cells):
+        print(line)
     return summary.exit_code
