@@ -19,6 +19,7 @@ from ocrrl.datasets.episode_store import JSON_ATTRIBUTES, OPTIONAL_ARRAYS, REQUI
 from ocrrl.datasets.foreign.source_episode import Reading
 from ocrrl.datasets.hdf5_access import (
     check_declared,
+    check_numbers,
     dataset_at,
     declared_bytes,
     frames_at,
@@ -191,12 +192,10 @@ def _checked_members(file: h5py.File, expected: EpisodeRequirements) -> dict[str
                 )
             if member != "images" or group is cameras:
                 name = f"images/{member}" if group is cameras else member
-                with hdf5_faults(shown(name)):
-                    dtype = dataset_at(file, name).dtype
-                if dtype.kind not in "fiu":
-                    raise EpisodeRejected(shown(name), "numbers", shown(str(dtype)))
-                if group is cameras and dtype != np.uint8:
-                    raise EpisodeRejected(name, "uint8", f"{dtype}")
+                dataset = dataset_at(file, name)
+                check_numbers(dataset, shown(name))
+                if group is cameras and dataset.dtype != np.uint8:
+                    raise EpisodeRejected(name, "uint8", f"{dataset.dtype}")
     if not len(cameras):
         raise EpisodeRejected("images", "at least one camera", "none")
     names = [*REQUIRED_ARRAYS, *(name for name in OPTIONAL_ARRAYS if name in file)]
