@@ -88,13 +88,9 @@ def _walk(here: Path, folder: Path, found: FolderContents) -> Iterator[Path]:
         except OSError as error:
             found.refused[name] = f"path must be a folder that can be read, got {error.strerror or error}"
             continue
-        names = {entry.name for entry in entries}
-        dataset = "meta" in names and (here / "meta/info.json").exists()
+        dataset = _is_lerobot(here)
         if dataset:
             yield here
-        elif "meta" in names and {"data", "videos"} & names:
-            found.refused[name] = "meta/info.json must be there, as in every LeRobotDataset, got nothing"
-            continue
         if not entries and here != folder:
             found.left_out[name] = "an empty folder"
         for entry in entries:
@@ -107,6 +103,14 @@ def _walk(here: Path, folder: Path, found: FolderContents) -> Iterator[Path]:
                 yield path
             elif reason := _why_not(entry, path, folder, found):
                 found.left_out[name_in(path, folder)] = reason
+
+
+def _is_lerobot(folder: Path) -> bool:
+    """Whether `folder` is a LeRobotDataset, or what is left of one."""
+    info = folder / "meta/info.json"
+    if info.is_symlink() or info.exists():
+        return True
+    return (folder / "meta").is_dir() and any((folder / part).exists() for part in _LEROBOT_PARTS - {"meta"})
 
 
 def _is_recording(entry: os.DirEntry, path: Path) -> bool:

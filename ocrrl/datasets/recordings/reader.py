@@ -11,6 +11,7 @@ import numpy as np
 from ocrrl.datasets.episode import Episode
 from ocrrl.datasets.episode_checks import EpisodeRequirements
 from ocrrl.datasets.foreign.source_episode import Reading, SourceEpisode
+from ocrrl.datasets.picture_checks import check_pictures
 from ocrrl.datasets.recordings.folder import name_in
 from ocrrl.datasets.validation import glance_at_recording, read_own_recording
 from ocrrl.interface.actions import CONTROL_HZ
@@ -85,10 +86,17 @@ class RecordingReader:
             from ocrrl.datasets.foreign.lerobot_mapping import LeRobotMapping
 
             mapping = LeRobotMapping.from_params(self._mapping)
-            yield from lerobot_episodes(self._folder, self._task, mapping, among=[container])
+            yield from lerobot_episodes(self._folder, self._task, mapping, self._split, among=[container])
         else:
             name = name_in(container, self._folder)
-            yield SourceEpisode(name, name, container, partial(read_own_recording, container, self._folder))
+            yield SourceEpisode(name, name, container, partial(_read_own, container, self._folder))
+
+
+def _read_own(path: Path, folder: Path, expected: EpisodeRequirements) -> Reading:
+    reading = read_own_recording(path, folder, expected)
+    episode = reading.episode
+    notes = check_pictures(episode.images, episode.gripper_pose, expected.still_cameras)
+    return Reading(episode, (*reading.notes, *notes))
 
 
 def hash_of_rows(episode: Episode) -> str:

@@ -33,12 +33,12 @@ def names(folder, paths):
 def test_hdf5_files_are_found_in_order_whatever_the_case_of_their_suffix(folder):
     found = look_through(folder, lerobot=False)
     assert names(folder, found.recordings) == ["a.h5", "b/EPISODE_3.H5", "b/c.hdf5", "pipe.h5"]
-    assert names(folder, found.others) == ["lerobot"]
+    assert names(folder, found.others) == ["half", "lerobot"]
 
 
 def test_datasets_are_found_where_those_are_asked_for(folder):
     found = look_through(folder, lerobot=True)
-    assert names(folder, found.recordings) == ["lerobot"]
+    assert names(folder, found.recordings) == ["half", "lerobot"]  # reading the first says what it lacks
     assert found.left_out["a.h5"] == "an HDF5 file, which source_format ocrrl or robomimic reads"
 
 
@@ -59,6 +59,7 @@ def test_everything_else_has_a_reason_but_papers(folder):
         "empty": "an empty folder",
         "file-000.mp4": "a pipe, socket or device",
         "lerobot": "a LeRobotDataset, which source_format lerobot reads",
+        "half": "a LeRobotDataset, which source_format lerobot reads",
     }
 
 
@@ -74,7 +75,6 @@ def test_what_may_hold_recordings_and_cannot_be_looked_at_is_refused(folder, mon
     found = look_through(folder, lerobot=False)
     assert found.refused == {
         "b": "path must be a folder that can be read, got Permission denied",
-        "half": "meta/info.json must be there, as in every LeRobotDataset, got nothing",
         "link": "path must be a folder in recordings itself, got a link to a place outside it; links to folders are not followed",
         "inner": "path must be a folder in recordings itself, got a link; links to folders are not followed",
     }
