@@ -79,7 +79,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, purpose in (STAGES | MULTITASK_STAGES).items():
         stage = commands.add_parser(name, help=purpose, description=purpose)
-        if name in STAGES:
+        if name == "ingest":
+            stage.add_argument("tabletop_task", nargs="?", help="such as cube_lift; --check finds it where it can")
+            stage.add_argument("--check", type=Path, metavar="FOLDER", help="say all that ingest would; write nothing")
+            stage.add_argument("--json", action="store_true", help="of --check, one JSON document")
+        elif name in STAGES:
             stage.add_argument("tabletop_task", help="such as cube_lift")
         stage.add_argument("--round", default="round0", help="of self-improvement: round0, round1, ...")
         if name == "finetune":
@@ -195,6 +199,13 @@ def _write_params(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.command == "ingest":
+        if options.check is not None:
+            from ocrrl.check_recordings import check_recordings
+
+            return check_recordings(options)
+        if options.tabletop_task is None or options.json:
+            raise ValueError("ingest must have a tabletop task, such as cube_lift, or --check FOLDER")
     if options.command in STAGES:
         from ocrrl.stages import run_stage
 

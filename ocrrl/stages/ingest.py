@@ -13,7 +13,6 @@ from ocrrl.params import Params
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> int:
     from ocrrl.datasets.ingest import ingest as ingest_folder
     from ocrrl.datasets.recordings.later_stages import why_not_mixed
-    from ocrrl.datasets.sidecar import read_sidecar
 
     config = params.config("ingest", task.slug)
     with tqdm(desc="ingest", unit="episode") as bar:
@@ -28,7 +27,6 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
             cameras=CAMERA_SIZES,
         )
     print(summary.describe())
-    cells = [episode.cell for episode in read_sidecar(layout.dataset("real"))]
-    if line := why_not_mixed(cells, task, params.config("training_set", task.slug).cells):
+    if line := why_not_mixed(summary.cells, task, params.config("training_set", task.slug).cells):
         print(line)
     return summary.exit_code

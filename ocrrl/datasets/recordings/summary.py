@@ -27,6 +27,8 @@ class IngestSummary:
     """What a person should know of the accepted ones: how they were read, and what a later stage will refuse."""
     left_out: dict[str, str] = field(default_factory=dict)
     """What is no recording, or none that is asked for, with the reason."""
+    cells: tuple[str, ...] = ()
+    """Where the accepted ones come from, sorted."""
 
     @property
     def exit_code(self) -> int:
@@ -87,6 +89,7 @@ class SummaryInProgress:
             unforeseen=tuple(self._unforeseen),
             notes=(*counted, *what_later_stages_say(self._facts, self._task, self._config)),
             left_out=self._left_out,
+            cells=tuple(sorted({fact.cell for fact in self._facts})),
         )
 
 
