@@ -21,7 +21,7 @@ def check_recordings(options: argparse.Namespace) -> int:
     named = options.tabletop_task or kinds.tabletop_task
     task, why = choose_task(named, folder, kinds.source_format, params)
     log = UnforeseenLog(WORK / "logs" / f"check-{task.slug}.txt")
-    check = check_folder(folder, task, _declared(params, task), CAMERA_SIZES, log, kinds)
+    check = check_folder(folder, task, declared_config(params, task), CAMERA_SIZES, log, kinds)
     later = _later(check, params)
     if options.json:
         print(json.dumps(_document(check, later), indent=2, ensure_ascii=True))
@@ -53,7 +53,8 @@ def choose_task(
     ), "no task was named: ocrrl ingest TASK --check"
 
 
-def _declared(params: Params | None, task: TabletopTask):
+def declared_config(params: Params | None, task: TabletopTask):
+    """The parameters of `ingest` for `task`, the defaults where params.yaml has none."""
     from ocrrl.datasets.recordings.ingest_config import IngestConfig
 
     has_task = params is not None and task.slug in params.tasks()

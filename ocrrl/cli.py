@@ -167,7 +167,10 @@ def _parser() -> argparse.ArgumentParser:
     ):
         teleoperate.add_argument(name, type=float, default=default, help=f"{meaning} (default {default:g})")
     view = commands.add_parser("view", help="look at an episode in Rerun")
-    view.add_argument("episode", type=Path, help="an episode's .h5 file")
+    view.add_argument(
+        "recording", type=Path, help="an episode's .h5 file, or recordings of any format that ingest reads"
+    )
+    view.add_argument("--episode", metavar="N", help="which of them: its number from 0, or its name (the first)")
     view.add_argument("--save", type=Path, help="write an .rrd file in place of opening the viewer")
     return parser
 
@@ -266,9 +269,9 @@ def _run(options: argparse.Namespace) -> int:
 
         return teleoperate(options, time.time)
     elif options.command == "view":
-        from ocrrl.viewer import view_episode
+        from ocrrl.viewer import view_recording
 
-        view_episode(options.episode, options.save)
+        view_recording(options.recording, options.episode, options.save)
     return 0
 
 

@@ -3,6 +3,7 @@
 Legend: T recorded rows.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,12 @@ from ocrrl.datasets.foreign.lerobot.dataset_info import read_info
 from ocrrl.datasets.foreign.robomimic_attributes import demos_order, file_attributes
 from ocrrl.datasets.hdf5_access import array_at, dataset_at, group_at, hdf5_faults, open_hdf5, shape_of
 
+Selection = str | list[str]
+Columns = frozenset[tuple[str, int]]
+"""Key and number of each."""
 BOOKKEEPING = frozenset({"timestamp", "frame_index", "episode_index", "index", "task_index"})
+NO_STATE = re.compile(r"vel|torque|effort|force|current|accel|target|desired|goal", re.IGNORECASE)
+"""Names of numbers that are not where something is."""
 WIDEST = 1000  # numbers of a key that is looked at
 MAX_KEYS = 500
 _NO_NUMBERS = ("video", "image", "string", "depth", "audio")
@@ -40,6 +46,27 @@ class NumericField:
         shown = [f"{name} {a:.3g}..{b:.3g}" for name, a, b in zip(names, low, high, strict=True)]
         rest = len(shown) - 16
         return f"{self.key} ({self.values.shape[1]}): {', '.join(shown[:16])}" + f", and {rest} more" * (rest > 0)
+
+    def short_name_of(self, index: int) -> str:
+        """Of one number, the key's where it has none."""
+        return self.names[index] if self.names else self.key.rsplit(".", 1)[-1]
+
+    def name_of(self, index: int) -> str:
+        """Key and name of one number."""
+        return f"{self.key}.{self.names[index]}" if self.names else self.key
+
+    def columns(self, start: int, count: int) -> Columns:
+        """So many numbers in a row."""
+        return frozenset((self.key, n) for n in range(start, start + count))
+
+    def selection(self, start: int, count: int) -> Selection:
+        """How a mapping names these numbers: by name where each has a plain one of its own."""
+        names, width = self.names, self.values.shape[1]
+        if width == count:
+            return self.key
+        if names and len(set(names)) == len(names) and all(re.fullmatch(r"[\w.\- ]+", name) for name in names):
+            return f"{self.key}[{','.join(names[start : start + count])}]"
+        return f"{self.key}[{start}]" if count == 1 else f"{self.key}[{start}:{start + count}]"
 
 
 @dataclass(frozen=True)
@@ -115,6 +142,11 @@ def robomimic_fields(path: Path) -> DatasetFields:
     return DatasetFields(
         "robomimic", "robomimic HDF5", attributes.control_hz, attributes.instruction, pictures, numbers
     )
+
+
+def is_unit(values: np.ndarray) -> bool:
+    """Whether every row is a quaternion of length 1."""
+    return values.shape[1] == 4 and bool((np.abs(np.linalg.norm(values, axis=-1) - 1) < 1e-3).all())
 
 
 def _shape(demo: h5py.Group, path: str) -> tuple[int, ...]:

@@ -16,12 +16,12 @@ from ocrrl.datasets.foreign.column_roles import (
     gripper_width,
     joints_in,
     object_poses_in,
-    pose_in,
 )
 from ocrrl.datasets.foreign.dataset_fields import DatasetFields
+from ocrrl.datasets.foreign.pose_role import pose_in
+from ocrrl.datasets.recordings.ingest_config import UNKNOWN
 from ocrrl.interface.tabletop_tasks import TabletopTask
 
-UNKNOWN = "???"
 WRIST = re.compile(r"wrist|hand|gripper|ego|cam_?2|image2", re.IGNORECASE)
 FRONT = re.compile(r"front|agent|third|scene|exterior|external|base|main|high|top|side|cam_?1|image", re.IGNORECASE)
 _ADD = re.compile(r"add to the mapping: (.*)$")
@@ -127,7 +127,7 @@ def correct(
             return None
         if "leave object_poses out" in refusal.reason and "object_poses" in suggestion.mapping:
             del suggestion.mapping["object_poses"]
-            suggestion.remarks.append(f"object_poses: left out, {refusal.reason}")
+            suggestion.remarks.append("object_poses: left out, the joints are not an FR3's in these poses")
             refusal = attempt(suggestion.mapping)
             continue
         lines = dict(_told(refusal.reason))

@@ -18,6 +18,7 @@ from ocrrl.datasets.recordings.summary import IngestSummary, SummaryInProgress
 from ocrrl.datasets.recordings.unforeseen import UnforeseenLog
 from ocrrl.interface.tabletop_tasks import TabletopTask
 
+MAX_BYTES = 2 * 10**9
 EXPLORE_SECONDS = 60.0  # of processor time for one container
 
 
@@ -70,12 +71,14 @@ class FolderCheck:
         return int(bool(self.summary.rejected) or not self.summary.accepted)
 
 
-def kinds_in(folder: Path, max_bytes: int = 2 * 10**9) -> FolderKinds:
-    """What the recordings of `folder` are; raises FileNotFoundError if it is not there."""
+def kinds_in(folder: Path, only: Path | None = None) -> FolderKinds:
+    """What the recordings of `folder` are, or `only` that one of them; raises FileNotFoundError if it is not there."""
     contents = look_through(folder, lerobot=False)
     kinds = FolderKinds()
-    with Expendable(FolderExplorer, folder, max_bytes=max_bytes) as process:
+    with Expendable(FolderExplorer, folder, max_bytes=MAX_BYTES) as process:
         for container in sorted([*contents.recordings, *contents.others]):
+            if only not in (None, container):
+                continue
             try:
                 kinds.containers[container] = process.call("kind", container, cpu_seconds=EXPLORE_SECONDS)
             except (EpisodeRejected, ProcessEnded, UnforeseenError) as error:
@@ -88,7 +91,7 @@ def suggest_for(
 ) -> tuple[DatasetFields | None, Suggestion | None, str]:
     """A mapping for the folder's first container of its format that can be explored; why not, where there is none."""
     reasons: list[str] = []
-    with Expendable(FolderExplorer, folder, max_bytes=2 * 10**9) as process:
+    with Expendable(FolderExplorer, folder, max_bytes=MAX_BYTES) as process:
         for container, (source, _, _) in kinds.containers.items():
             if source != kinds.source_format:
                 continue

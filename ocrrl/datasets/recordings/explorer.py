@@ -10,12 +10,12 @@ from ocrrl.datasets.foreign.lerobot.dataset_info import read_info
 from ocrrl.datasets.foreign.suggest_mapping import Suggestion, correct, suggest_mapping
 from ocrrl.datasets.hdf5_access import hdf5_faults, open_hdf5
 from ocrrl.datasets.picture_fit import PictureFit
+from ocrrl.datasets.recordings.ingest_config import UNKNOWN
 from ocrrl.datasets.recordings.reader import RecordingReader
 from ocrrl.datasets.validation import check_location
 from ocrrl.interface.tabletop_tasks import TabletopTask
 
 OWN = "ocrrl HDF5"
-CELL = "???"
 _TRIED = 5  # recordings of which one must be read for a mapping to be corrected by it
 
 
@@ -49,7 +49,7 @@ class FolderExplorer:
         lerobot = container.is_dir()
         fields = lerobot_fields(container, self._folder) if lerobot else robomimic_fields(container)
         suggestion = suggest_mapping(fields, task, cameras)
-        pictures = {name: size for name, size in cameras.items() if suggestion.images().get(name) != CELL}
+        pictures = {name: size for name, size in cameras.items() if suggestion.images().get(name) != UNKNOWN}
         expected = EpisodeRequirements(tabletop_task=task, pictures=PictureFit(pictures))
 
         def attempt(mapping: Mapping[str, object]) -> EpisodeRejected | None:

@@ -57,3 +57,14 @@ class IngestConfig:
             RobomimicMapping.from_params(self.mapping)
         if self.source_format == "lerobot":
             LeRobotMapping.from_params(self.mapping)
+
+
+def _open_keys(mapping: Mapping[str, object]) -> list[str]:
+    """The keys whose value nobody has filled in, `images.front` for one within another."""
+    found = []
+    for key, value in mapping.items():
+        if isinstance(value, Mapping):
+            found += [f"{key}.{inner}" for inner in _open_keys(value)]
+        elif value == UNKNOWN:
+            found.append(key)
+    return found

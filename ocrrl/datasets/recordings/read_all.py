@@ -59,12 +59,13 @@ def read_all(
     cameras: Mapping[str, tuple[int, int]] | None,
     log: UnforeseenLog,
     only: Path | None = None,
+    episode: str | None = None,
 ) -> Iterator[Outcome]:
     """What becomes of everything in `folder`, the recordings in the order of their names.
 
     `cameras` are those to take, (height, width) by name; with None all pictures stay as recorded and must be of the size that
-    most of our files have, or the first of a foreign format. `only` reads one file or dataset of the folder. Raises
-    FileNotFoundError if `folder` is not there.
+    most of our files have, or the first of a foreign format. `only` reads one file or dataset of the folder,
+    `episode` one recording: its number from 0, or its name. Raises FileNotFoundError if `folder` is not there.
     """
     contents = look_through(folder, config.source_format == "lerobot")
     if only is not None:
@@ -74,7 +75,7 @@ def read_all(
     if contents.recordings:
         reader = (folder, task, config.source_format, dict(config.mapping), config.split)
         with Expendable(RecordingReader, *reader, max_bytes=int(config.max_episode_gb * 1e9)) as process:
-            yield from _Readings(process, folder, contents.recordings, config, log).outcomes(task, cameras)
+            yield from _Readings(process, folder, contents.recordings, config, log).outcomes(task, cameras, episode)
 
 
 class _Readings:
@@ -96,7 +97,9 @@ class _Readings:
         self._hashes: dict[str, tuple[Path, str]] = {}
         """Container and origin of each recording that was kept, by the hash of its rows."""
 
-    def outcomes(self, task: TabletopTask, cameras: Mapping[str, tuple[int, int]] | None) -> Iterator[Outcome]:
+    def outcomes(
+        self, task: TabletopTask, cameras: Mapping[str, tuple[int, int]] | None, episode: str | None
+    ) -> Iterator[Outcome]:
         config = self._config
         expected = EpisodeRequirements(
             tabletop_task=task,
@@ -110,6 +113,8 @@ class _Readings:
         if config.source_format == "ocrrl":
             expected = self._agreed(expected, task, self._glances(expected))
         found = self._found()
+        if episode is not None:
+            found = _one_of(found, episode)
         begun, others = self._begin_next(found, expected)
         yield from others
         while begun is not None:
@@ -227,6 +232,14 @@ class _Readings:
     def _seconds(self, size: int) -> float:
         """Processor time for what is of `size` bytes."""
         return CPU_SECONDS + CPU_SECONDS_PER_GB[self._config.source_format] * size / 1e9
+
+
+def _one_of(found: Iterator[Found | Refused | LeftOut], episode: str) -> Iterator[Found | Refused | LeftOut]:
+    """The recording of that number or name, whether or not it is asked for."""
+    for number, item in enumerate(found):
+        if str(number) == episode or item.origin == episode or item.origin.rsplit(":", 1)[-1] == episode:
+            yield item
+            return
 
 
 def _text(value: object) -> str:
