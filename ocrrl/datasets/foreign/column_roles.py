@@ -4,19 +4,20 @@ Legend: T recorded rows.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
 from ocrrl.datasets.episode_checks import EpisodeRejected
-from ocrrl.datasets.foreign.dataset_fields import NO_STATE, Columns, DatasetFields, Selection, is_unit
+from ocrrl.datasets.foreign.dataset_fields import NO_STATE, Columns, DatasetFields, NumericField, Selection, is_unit
 from ocrrl.datasets.foreign.kinematic_witness import poses_of_joints
 from ocrrl.datasets.foreign.rotation_forms import rotation_width
 
 IN_DEGREES = 0.01745329
 _JOINT = re.compile(r"joint|(^|[._])(q|j)_?\d$", re.IGNORECASE)
+_NO_JOINT = re.compile(r"(^|[._ ])[rq]?[xyzw]$|roll|pitch|yaw|grip|finger|width", re.IGNORECASE)
 _GRIPPER = re.compile(r"grip|finger|width|jaw|opening", re.IGNORECASE)
 _RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 100.0), (0.0, 255.0))
 
@@ -54,10 +55,10 @@ class CommandFound:
     ends_reason: str
 
 
-def joints_in(fields: DatasetFields) -> JointsFound | None:
-    """The first seven numbers in a row that can be an FR3's joints; those named as joints go first."""
+def joints_in(fields: DatasetFields) -> Iterator[JointsFound]:
+    """Every seven numbers in a row that can be an FR3's joints; those named as joints go first."""
     windows = [(f, start) for f in fields.numbers.values() for start in range(f.values.shape[1] - 6)]
-    windows = [(f, start) for f, start in windows if not NO_STATE.search(f.name_of(start))]
+    windows = [(f, start) for f, start in windows if not NO_STATE.search(f.name_of(start)) and not _is_other(f, start)]
     for named in (True, False):
         for f, start in windows:
             if bool(_JOINT.search(f.name_of(start))) != named:
@@ -68,8 +69,15 @@ def joints_in(fields: DatasetFields) -> JointsFound | None:
                 except EpisodeRejected:
                     continue
                 reason = "by name and range" if named else "an FR3's limits hold for them"
-                return JointsFound(f.selection(start, 7), scale, poses, reason, f.columns(start, 7))
-    return None
+                yield JointsFound(f.selection(start, 7), scale, poses, reason, f.columns(start, 7))
+                break
+
+
+def _is_other(f: NumericField, start: int) -> bool:
+    """Whether names, or a quaternion among them, say that seven numbers are no joints."""
+    names = f.names[start : start + 7] if f.names else []
+    quaternion = any(is_unit(f.values[:, first : first + 4]) for first in range(start, start + 4))
+    return quaternion or any(_NO_JOINT.search(name) for name in names)
 
 
 def gripper_width(fields: DatasetFields, taken: Columns) -> WidthFound | None:

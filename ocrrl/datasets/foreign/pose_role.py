@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ocrrl.datasets.episode_checks import EpisodeRejected
-from ocrrl.datasets.foreign.column_roles import JointsFound
+from ocrrl.datasets.foreign.column_roles import JointsFound, joints_in
 from ocrrl.datasets.foreign.dataset_fields import NO_STATE, Columns, DatasetFields, NumericField, Selection, is_unit
 from ocrrl.datasets.foreign.rotation_forms import forms_of_width, rotation_width, to_quaternions
 from ocrrl.interface import rotations
 
 STEADY = 0.02  # [m] by which a position may wander about a constant offset from where the joints bring the gripper
+FURTHEST = 3000.0  # of a position, which may be in millimetres
 _Rotation = tuple[NumericField, int, str, str]
 """Where it is, its form, and how that is known."""
 
@@ -32,34 +33,42 @@ class PoseFound:
     columns: Columns
 
 
-def pose_in(fields: DatasetFields, joints: JointsFound | None) -> PoseFound | None:
-    """The gripper's pose: where the joints bring it but for a constant offset, else by names, else by place."""
+def joints_and_pose_in(fields: DatasetFields) -> tuple[JointsFound | None, PoseFound | None]:
+    """The joints, and the gripper's pose: where joints bring it but for a constant offset, else by names, else by place."""
+    candidates = list(joints_in(fields))
+    for joints in candidates:
+        if pose := _pose_of_joints(fields, joints):
+            return joints, pose
+    joints = candidates[0] if candidates else None
     taken = frozenset() if joints is None else joints.columns
-    places = [place for place in _positions(fields) if not place[0].columns(place[1], 3) & taken]
-    if joints is not None:
-        of_joints = joints.gripper_pose
-        offsets = [f.values[:, start : start + 3] - of_joints[:, :3] for f, start, _ in places]
-        wander = [float(np.linalg.norm(o - np.median(o, axis=0), axis=-1).max(initial=0)) for o in offsets]
-        moved = float(np.ptp(of_joints[:, :3], axis=0).max())
-        near = [n for n, w in enumerate(wander) if w < STEADY and (w < moved / 4 or np.abs(offsets[n]).max() < STEADY)]
-        near.sort(key=lambda n: float(np.abs(np.median(offsets[n], axis=0)).max()) + wander[n])
-        for f, start, _ in (places[n] for n in near):
-            if rotation := _rotation_of_joints(fields, f, start, of_joints, taken):
-                return _pose(f, start, rotation, "where the joints bring the gripper")
-    for f, start, named in sorted(places, key=lambda place: not place[2]):
+    for f, start, named in sorted(_positions(fields, taken), key=lambda place: not place[2]):
         if (named or _by_place(f, taken)) and (rotation := _rotation_by_name(fields, f, start, taken)):
             reason = "by name" if named else "the first numbers, taken for the position: see that they are"
-            return _pose(f, start, rotation, reason)
+            return joints, _pose(f, start, rotation, reason)
+    return joints, None
+
+
+def _pose_of_joints(fields: DatasetFields, joints: JointsFound) -> PoseFound | None:
+    places, joints_pose = list(_positions(fields, joints.columns)), joints.gripper_pose
+    offsets = [f.values[:, start : start + 3] - joints_pose[:, :3] for f, start, _ in places]
+    wander = [float(np.linalg.norm(o - np.median(o, axis=0), axis=-1).max(initial=0)) for o in offsets]
+    moved = float(np.ptp(joints_pose[:, :3], axis=0).max())
+    near = [n for n, w in enumerate(wander) if w < STEADY and (w < moved / 4 or np.abs(offsets[n]).max() < STEADY)]
+    near.sort(key=lambda n: float(np.abs(np.median(offsets[n], axis=0)).max()) + wander[n])
+    for f, start, _ in (places[n] for n in near):
+        if rotation := _rotation_of_joints(fields, f, start, joints_pose, joints.columns):
+            return _pose(f, start, rotation, "where the joints bring the gripper")
     return None
 
 
-def _positions(fields: DatasetFields) -> Iterator[tuple[NumericField, int, bool]]:
+def _positions(fields: DatasetFields, taken: Columns) -> Iterator[tuple[NumericField, int, bool]]:
     """Three numbers in a row that can be metres, and whether they are named as a gripper's position."""
     for f in fields.numbers.values():
         if NO_STATE.search(f.key):
             continue
         for start in range(f.values.shape[1] - 2):
-            if np.abs(f.values[:, start : start + 3]).max(initial=0.0) < 3000:
+            free = not f.columns(start, 3) & taken
+            if free and np.abs(f.values[:, start : start + 3]).max(initial=0.0) < FURTHEST:
                 yield f, start, _names_position(f, start)
 
 
@@ -80,7 +89,7 @@ def _rotations(
     fields: DatasetFields, f: NumericField, start: int, taken: Columns
 ) -> Iterator[tuple[NumericField, int, int]]:
     """Where a rotation may be: after the position, or under a key of its own; with how many numbers it may have."""
-    for width in (4, 6, 9, 3):
+    for width in (9, 6, 4, 3):  # the first two rows of a matrix are a rotation, too
         if start + 3 + width <= f.values.shape[1] and not f.columns(start + 3, width) & taken:
             yield f, start + 3, width
     for other in fields.numbers.values():
@@ -132,8 +141,9 @@ def _rotation_by_name(fields: DatasetFields, f: NumericField, start: int, taken:
             return other, first, "quaternion_xyzw", "the usual order: see that it is so"
         if width == 3 and np.abs(values).max(initial=0.0) <= 4 * np.pi:
             euler = re.search(r"roll|rpy|euler|pitch", name)
-            form = ("euler_xyz", "by name: see the order") if euler else ("rotation_vector", "the usual form: see it")
-            return other, first, *form
+            if euler:
+                return other, first, "euler_xyz", "by name: see the order"
+            return other, first, "rotation_vector", "the usual form: see it"
         if width == 6 and re.search(r"6d|rot", name):
             return other, first, "rotation_6d", "six numbers: see that they are columns"
     return None

@@ -14,11 +14,10 @@ from ocrrl.datasets.episode_checks import EpisodeRejected
 from ocrrl.datasets.foreign.column_roles import (
     gripper_command,
     gripper_width,
-    joints_in,
     object_poses_in,
 )
 from ocrrl.datasets.foreign.dataset_fields import DatasetFields
-from ocrrl.datasets.foreign.pose_role import pose_in
+from ocrrl.datasets.foreign.pose_role import joints_and_pose_in
 from ocrrl.datasets.recordings.ingest_config import UNKNOWN
 from ocrrl.interface.tabletop_tasks import TabletopTask
 
@@ -71,12 +70,11 @@ def suggest_mapping(fields: DatasetFields, task: TabletopTask, cameras: Mapping[
     mapping["cell"], reasons["cell"] = UNKNOWN, "the name of your robot cell, such as my_fr3"
     mapping["images"], reasons["images"] = _cameras(list(fields.pictures), list(cameras))
     measured, commanded = _sides(fields)
-    joints = joints_in(measured)
+    joints, pose = joints_and_pose_in(measured)
     if joints is not None:
         mapping["joint_positions"], reasons["joint_positions"] = joints.selection, joints.reason
         if joints.scale != 1.0:
             mapping["joint_scale"], reasons["joint_scale"] = joints.scale, "recorded in degrees"
-    pose = pose_in(measured, joints)
     if pose is not None:
         mapping["position"], reasons["position"] = pose.position, pose.reason
         rotation = "quaternion" if fields.source_format == "robomimic" and pose.form.startswith("quat") else "rotation"

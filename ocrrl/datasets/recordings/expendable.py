@@ -64,7 +64,7 @@ class Expendable[T]:
         if self._process is None:
             self._process = _take_spare() or _Process()
             try:
-                self._process.send(("make", self._max_bytes, self._make, self._arguments))
+                self._process.send(("make", str(Path.cwd()), self._max_bytes, self._make, self._arguments))
                 self._process.answer(START_SECONDS)
             except _Gone as gone:
                 self._end()
@@ -213,7 +213,8 @@ def _serve(descriptor: int) -> None:
             return
         try:
             if message[0] == "make":
-                _, max_bytes, make, arguments = message
+                _, folder, max_bytes, make, arguments = message
+                os.chdir(folder)  # relative paths are the caller's, who may have gone elsewhere
                 _limit(resource.RLIMIT_DATA, None)
                 _limit(resource.RLIMIT_CPU, None)
                 target = make(*arguments)

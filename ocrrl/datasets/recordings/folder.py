@@ -79,9 +79,9 @@ def name_in(path: Path, folder: Path) -> str:
 
 def _walk(here: Path, folder: Path, found: FolderContents) -> Iterator[Path]:
     """The HDF5 files and LeRobotDatasets in `here` and below."""
-    waiting = [here]
+    waiting = [(here, False)]
     while waiting:
-        here = waiting.pop()
+        here, within_dataset = waiting.pop()
         name = name_in(here, folder)
         try:
             entries = sorted(os.scandir(here), key=lambda entry: entry.name)
@@ -91,17 +91,18 @@ def _walk(here: Path, folder: Path, found: FolderContents) -> Iterator[Path]:
         dataset = _is_lerobot(here)
         if dataset:
             yield here
-        if not entries and here != folder:
+        within_dataset = within_dataset or dataset  # what else lies there is the dataset's
+        if not entries and here != folder and not within_dataset:
             found.left_out[name] = "an empty folder"
         for entry in entries:
             path = here / entry.name
             if (dataset and entry.name in _LEROBOT_PARTS) or entry.name.lower() in _HOUSEKEEPING:
                 continue
             if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".") and path.suffix != ".zarr":
-                waiting.append(path)
+                waiting.append((path, within_dataset))
             elif _is_recording(entry, path):
                 yield path
-            elif reason := _why_not(entry, path, folder, found):
+            elif not within_dataset and (reason := _why_not(entry, path, folder, found)):
                 found.left_out[name_in(path, folder)] = reason
 
 

@@ -49,7 +49,7 @@ class IngestConfig:
                 raise ValueError(f"{name} must be names, got {list(getattr(self, name))!r}")
         if self.source_format == "ocrrl" and self.mapping:
             raise ValueError(f"mapping must be empty for source_format ocrrl, got {', '.join(sorted(self.mapping))}")
-        if open_keys := [key for key, value in self.mapping.items() if value == UNKNOWN]:
+        if open_keys := _open_keys(self.mapping):
             raise ValueError(
                 f"mapping.{open_keys[0]} must be filled in, got {UNKNOWN}, which only a person can replace"
             )
