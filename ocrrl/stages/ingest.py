@@ -1,13 +1,14 @@
 """`ingest`: recordings, whatever their format, to the real LeRobotDataset; the bad ones named."""
 
 import argparse
+from contextlib import suppress
 
 from tqdm import tqdm
 
 from ocrrl.interface.cameras import CAMERA_SIZES
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
-from ocrrl.params import Params
+from ocrrl.params import Params, ParamsError
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> int:
@@ -27,6 +28,7 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
             cameras=CAMERA_SIZES,
         )
     print(summary.describe())
-    if line := why_not_mixed(summary.cells, task, params.config("training_set", task.slug).cells):
-        print(line)
+    with suppress(ParamsError):  # of a section that is no business of this stage
+        if line := why_not_mixed(summary.cells, task, params.config("training_set", task.slug).cells):
+            print(line)
     return summary.exit_code
