@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ocrrl.datasets.foreign.lerobot_mapping import LeRobotMapping
-from ocrrl.datasets.foreign.robomimic_format import RobomimicMapping
+from ocrrl.datasets.foreign.robomimic_mapping import RobomimicMapping
 from ocrrl.datasets.picture_fit import FITS
 from ocrrl.datasets.recordings.reader import SOURCE_FORMATS
 

@@ -77,10 +77,11 @@ class RecordingReader:
 
     def _episodes(self, container: Path) -> Iterator[SourceEpisode]:
         if self._format == "robomimic":
-            from ocrrl.datasets.foreign.robomimic_format import RobomimicMapping, robomimic_episodes
+            from ocrrl.datasets.foreign.robomimic_format import robomimic_episodes
+            from ocrrl.datasets.foreign.robomimic_mapping import RobomimicMapping
 
             mapping = RobomimicMapping.from_params(self._mapping)
-            yield from robomimic_episodes(self._folder, self._task, mapping, among=[container])
+            yield from robomimic_episodes(self._folder, self._task, mapping, among=[container], split=self._split)
         elif self._format == "lerobot":
             from ocrrl.datasets.foreign.lerobot_format import lerobot_episodes
             from ocrrl.datasets.foreign.lerobot_mapping import LeRobotMapping
