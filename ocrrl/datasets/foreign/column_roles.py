@@ -63,9 +63,12 @@ def joints_in(fields: DatasetFields) -> Iterator[JointsFound]:
         for f, start in windows:
             if bool(_JOINT.search(f.name_of(start))) != named:
                 continue
-            for scale in (1.0, IN_DEGREES):
+            values = f.values[:, start : start + 7]
+            if not named and values[:, 3].max(initial=-1.0) >= 0:  # an elbow bends one way
+                continue
+            for scale in (1.0, IN_DEGREES) if np.abs(values).max(initial=0.0) > 2 * np.pi else (1.0,):
                 try:
-                    poses = poses_of_joints(f.values[:, start : start + 7], scale)
+                    poses = poses_of_joints(values, scale)
                 except EpisodeRejected:
                     continue
                 reason = "by name and range" if named else "an FR3's limits hold for them"

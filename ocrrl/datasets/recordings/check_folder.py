@@ -39,7 +39,8 @@ class FolderKinds:
     def source_format(self) -> str | None:
         """The format that most containers have; None where there is nothing."""
         formats = Counter(source for source, _, _ in self.containers.values()).most_common()
-        return formats[0][0] if formats else None
+        datasets = any(container.is_dir() for container in self.refused)
+        return formats[0][0] if formats else "lerobot" if datasets else None
 
     @property
     def tabletop_task(self) -> str | None:
@@ -82,7 +83,7 @@ def kinds_in(folder: Path, only: Path | None = None) -> FolderKinds:
             try:
                 kinds.containers[container] = process.call("kind", container, cpu_seconds=EXPLORE_SECONDS)
             except (EpisodeRejected, ProcessEnded, UnforeseenError) as error:
-                kinds.refused[container] = error.reason if isinstance(error, EpisodeRejected) else f"reading it {error}"
+                kinds.refused[container] = _said(error)
     return kinds
 
 
@@ -97,13 +98,18 @@ def suggest_for(
                 continue
             try:
                 return process.call("suggest", container, task, cameras, cpu_seconds=EXPLORE_SECONDS)
-            except EpisodeRejected as refused:
-                reasons.append(f"{name_in(container, folder)}: {refused.reason}")
-            except ProcessEnded as ended:
-                reasons.append(f"{name_in(container, folder)}: reading it {ended}")
+            except (EpisodeRejected, ProcessEnded) as error:
+                reasons.append(f"{name_in(container, folder)}: {_said(error)}")
             except UnforeseenError as error:
                 reasons.append(f"{name_in(container, folder)}: {log.note(name_in(container, folder), error)}")
     return None, None, "; ".join(reasons[:3])
+
+
+def _said(error: Exception) -> str:
+    """What a report says of `error`; a refusal that names a file within a dataset keeps it."""
+    if not isinstance(error, EpisodeRejected):
+        return f"reading it {error}"
+    return error.reason if error.file == "episode" else f"{error.file}: {error.reason}"
 
 
 def check_folder(
