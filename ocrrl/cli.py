@@ -107,7 +107,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, purpose in (STAGES | MULTITASK_STAGES).items():
         stage = commands.add_parser(name, help=purpose, description=purpose)
-        if name in STAGES:
+        if name == "ingest":
+            stage.add_argument("tabletop_task", nargs="?", help="such as cube_lift; --check finds it where it can")
+            stage.add_argument("--check", type=Path, metavar="FOLDER", help="say all that ingest would; write nothing")
+            stage.add_argument("--json", action="store_true", help="of --check, one JSON document")
+        elif name in STAGES:
             stage.add_argument("tabletop_task", help="such as cube_lift")
         stage.add_argument("--round", default="round0", help="of self-improvement: round0, round1, ...")
         if name == "finetune":
@@ -193,7 +197,10 @@ def _parser() -> argparse.ArgumentParser:
     ):
         teleoperate.add_argument(name, type=float, default=default, help=f"{meaning} (default {default:g})")
     view = commands.add_parser("view", help="look at an episode in Rerun")
-    view.add_argument("episode", type=Path, help="an episode's .h5 file")
+    view.add_argument(
+        "recording", type=Path, help="an episode's .h5 file, or recordings of any format that ingest reads"
+    )
+    view.add_argument("--episode", metavar="N", help="which of them: its number from 0, or its name (the first)")
     view.add_argument("--save", type=Path, help="write an .rrd file in place of opening the viewer")
     return parser
 
@@ -225,6 +232,13 @@ def _write_params(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.command == "ingest":
+        if options.check is not None:
+            from ocrrl.check_recordings import check_recordings
+
+            return check_recordings(options)
+        if options.tabletop_task is None or options.json:
+            raise ValueError("ingest must have a tabletop task, such as cube_lift, or --check FOLDER")
     if options.command in STAGES:
         from ocrrl.stages import run_stage
 
@@ -289,9 +303,9 @@ def _run(options: argparse.Namespace) -> int:
 
         return teleoperate(options, time.time)
     elif options.command == "view":
-        from ocrrl.viewer import view_episode
+        from ocrrl.viewer import view_recording
 
-        view_episode(options.episode, options.save)
+        view_recording(options.recording, options.episode, options.save)
     return 0
 
 

@@ -1,24 +1,80 @@
 """`ocrrl view`: an episode in Rerun, its pictures, poses, actions and confidences on one time line."""
 
+from dataclasses import replace
 from pathlib import Path
 
+from ocrrl.check_recordings import choose_task, declared_config
+from ocrrl.datasets.episode import Episode
 from ocrrl.datasets.episode_store import read_episode
+from ocrrl.datasets.recordings.check_folder import FolderKinds, kinds_in, suggest_for
+from ocrrl.datasets.recordings.ingest_config import UNKNOWN
+from ocrrl.datasets.recordings.read_all import Kept, Refused, read_all
+from ocrrl.datasets.recordings.unforeseen import UnforeseenLog
 from ocrrl.datasets.validation import validate_episode_file
 from ocrrl.interface.actions import ACTION_NAMES
+from ocrrl.interface.cameras import CAMERA_SIZES
+from ocrrl.layout import WORK
+from ocrrl.params import PARAMS_FILE, Params
+
+
+def view_recording(path: Path, episode: str | None = None, save: Path | None = None) -> None:
+    """Open one recording of the file, dataset or folder `path`, of any format: the first, or number or name `episode`.
+
+    A foreign one is read with the mapping of params.yaml, or with a suggested one. Raises as `view_episode`, and ValueError
+    where there is no such recording.
+    """
+    folder, only = (path, None) if path.is_dir() else (path.parent, path)
+    if only is not None and not only.exists():
+        raise FileNotFoundError(f"the recording must exist, got {path}")
+    kinds = kinds_in(folder, only)
+    if kinds.source_format in (None, "ocrrl"):
+        own = [found for found, (source, *_) in kinds.containers.items() if source == "ocrrl"]
+        own = [found for n, found in enumerate(own) if episode in (None, str(n), found.relative_to(folder).as_posix())]
+        if not own and only is None:
+            raise ValueError(f"{path} must hold episode {episode or 'files'}, got no such recording")
+        view_episode(own[0] if own else path, save)
+    else:
+        show_episode(_foreign_episode(folder, only, episode or "0", kinds), save)
+
+
+def _foreign_episode(folder: Path, only: Path | None, wanted: str, kinds: FolderKinds) -> Episode:
+    params = Params.read() if PARAMS_FILE.is_file() else None
+    task, _ = choose_task(None, folder, kinds.source_format, params)
+    config = replace(declared_config(params, task), require_success=False, split="", on_rejected="warn")
+    log = UnforeseenLog(WORK / "logs" / "view.txt")
+    if config.source_format != kinds.source_format:
+        _, suggestion, reason = suggest_for(folder, kinds, task, CAMERA_SIZES, log)
+        if suggestion is None or suggestion.open_keys() - {"cell", "images"}:
+            raise ValueError(
+                f"a mapping must be declared to read {folder}; `ocrrl ingest --check {folder}` says more {reason}"
+            )
+        images = {camera: key for camera, key in suggestion.images().items() if key != UNKNOWN}
+        mapping = suggestion.mapping | {"cell": "to_be_named", "images": images}
+        config = replace(config, source_format=kinds.source_format or "", mapping=mapping)
+    for outcome in read_all(folder, task, config, None, log, only, wanted):
+        if isinstance(outcome, Kept):
+            return outcome.reading.episode
+        if isinstance(outcome, Refused):
+            raise ValueError(f"{outcome.origin}: {outcome.reason}")
+    raise ValueError(f"{folder} must hold episode {wanted}, got no such recording")
 
 
 def view_episode(path: Path, save: Path | None = None) -> None:
-    """Open `path` in the Rerun viewer, or write it as an .rrd file to `save`.
+    """Open `path`, a file of our format, in the Rerun viewer, or write it as an .rrd file to `save`.
 
     Raises EpisodeRejected for what is no sound episode, RuntimeError with the remedy where Rerun is not installed.
     """
+    validate_episode_file(path, path.parent)
+    show_episode(read_episode(path), save)
+
+
+def show_episode(episode: Episode, save: Path | None = None) -> None:
+    """Open `episode` in the Rerun viewer, or write it as an .rrd file to `save`; RuntimeError where Rerun is not installed."""
     try:
         import rerun as rr
     except ImportError as error:
         raise RuntimeError("rerun-sdk must be installed to view episodes: uv pip install 'ocrrl[dev]'") from error
 
-    validate_episode_file(path, path.parent)
-    episode = read_episode(path)
     attributes = episode.attributes
     recording = rr.RecordingStream("ocrrl")
     if save is None:

@@ -133,7 +133,7 @@ def _check_shapes(episode: Episode, expected: EpisodeRequirements) -> None:
             raise EpisodeRejected(f"images/{camera}", f"{steps} images, one an action", f"{len(frames)}")
     shapes = {camera: frames.shape[1:] for camera, frames in sorted(episode.images.items())}
     if expected.image_shapes is not None and shapes != expected.image_shapes:
-        raise EpisodeRejected("images", f"{expected.image_shapes} like the accepted ones before", f"{shapes}")
+        raise EpisodeRejected("images", f"{expected.image_shapes} like the other recordings'", f"{shapes}")
 
 
 def _check_numbers(episode: Episode) -> None:

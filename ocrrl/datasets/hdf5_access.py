@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from math import ceil, prod
 from pathlib import Path
 
@@ -95,30 +96,63 @@ def declared_bytes(dataset: h5py.Dataset, name: str) -> int:
         return prod(shape) * int(dataset.dtype.itemsize)
 
 
-def check_declared(dataset: h5py.Dataset, name: str, max_bytes: int | None) -> None:
-    """Raise `EpisodeRejected` for `name` where `dataset` declares more than `max_bytes`, or rows that nobody wrote.
-
-    A dataset in chunks may declare any size and hold nothing: HDF5 then makes up the rows from a fill value.
-    """
+def check_declared(dataset: h5py.Dataset, name: str, max_bytes: int) -> None:
+    """Raise `EpisodeRejected` for `name` where `dataset` declares more than `max_bytes`."""
     size = declared_bytes(dataset, name)
-    if max_bytes is not None and size > max_bytes:
+    if size > max_bytes:
         shape = " x ".join(str(length) for length in shape_of(dataset, name))
         limit = f"at most {max_bytes / 1e9:g} GB (max_episode_gb)"
         raise EpisodeRejected(name, limit, f"{size / 1e9:.3g} GB ({shape} {dataset.dtype} declared)")
+
+
+def check_chunks(dataset: h5py.Dataset, name: str, max_bytes: int | None) -> None:
+    """Raise `EpisodeRejected` for `name` unless each of the chunks of `dataset`, if any, is in the file, in a place of its own.
+
+    A dataset in chunks may declare any size and hold nothing: HDF5 then makes up the rows from a fill value.
+    """
     with hdf5_faults(name):
-        if size == 0 or dataset.chunks is None:
-            return
-        needed = prod(
-            ceil(length / chunk) for length, chunk in zip(shape_of(dataset, name), dataset.chunks, strict=True)
-        )
-        stored = int(dataset.id.get_num_chunks())
-        chunk_bytes = prod(dataset.chunks) * int(dataset.dtype.itemsize)
+        chunks, dtype = dataset.chunks, dataset.dtype
+    if chunks is None or 0 in shape_of(dataset, name):
+        return
+    chunk_bytes = prod(chunks) * dtype.itemsize
     if max_bytes is not None and chunk_bytes > max_bytes:
-        raise EpisodeRejected(
-            name, f"in chunks of at most {max_bytes / 1e9:g} GB", f"chunks of {chunk_bytes / 1e9:.3g} GB"
-        )
-    if stored < needed:
-        raise EpisodeRejected(name, "written in full", f"{stored} of {needed} chunks in the file")
+        limit = f"in chunks of at most {max_bytes / 1e9:g} GB (max_episode_gb)"
+        raise EpisodeRejected(name, limit, f"{chunk_bytes / 1e9:.3g} GB")
+    shape = shape_of(dataset, name)
+    with hdf5_faults(name):
+        count, needed = int(dataset.id.get_num_chunks()), prod(map(ceil, np.divide(shape, chunks)))
+        if count < needed:
+            raise EpisodeRejected(name, "written in full", f"{count} of {needed} chunks in the file")
+        stored: list[h5py.h5d.StoreInfo] = []
+        dataset.id.chunk_iter(stored.append)
+    starts = {chunk.chunk_offset for chunk in stored}
+    inside = all(
+        offset[axis] < shape[axis] and offset[axis] % chunks[axis] == 0
+        for offset in starts
+        for axis in range(len(shape))
+    )
+    places = sorted((chunk.byte_offset, chunk.size) for chunk in stored)
+    apart = all(here + size <= there for (here, size), (there, _) in pairwise(places))
+    whole = all(chunk.size == chunk_bytes for chunk in stored if chunk.filter_mask)  # left as it was, so of full size
+    if len(starts) != needed or not (inside and apart and whole):
+        raise EpisodeRejected(name, "of chunks that are each there once", "a damaged index of chunks")
+
+
+def rows_of(dataset: h5py.Dataset, name: str, start: int, stop: int) -> np.ndarray:
+    """Rows of `dataset`, where it is in chunks from the first row of one; `EpisodeRejected` for `name` for unreadable data.
+
+    A damaged index lists a chunk that reading does not find: then the rows are made up from the fill value.
+    """
+    try:
+        with hdf5_faults(name):
+            values = np.asarray(dataset[start:stop])
+            if dataset.chunks is not None:
+                for row in range(0, len(values), dataset.chunks[0]):
+                    if (values[row : row + dataset.chunks[0]] == dataset.fillvalue).all():
+                        dataset.id.read_direct_chunk((start + row, *(0 for _ in dataset.shape[1:])))
+    except EpisodeRejected as rejected:
+        raise EpisodeRejected(name, "readable", rejected.got) from rejected.__cause__
+    return values
 
 
 def array_at(group: h5py.Group, path: str, max_bytes: int | None = None) -> np.ndarray:
@@ -127,13 +161,15 @@ def array_at(group: h5py.Group, path: str, max_bytes: int | None = None) -> np.n
     Raises `EpisodeRejected` also for other types, rows that nobody wrote and unreadable data.
     """
     dataset = dataset_at(group, path)
-    _check_numbers(dataset, path)
-    check_declared(dataset, path, max_bytes)
-    try:
-        with hdf5_faults(path):
-            return np.asarray(dataset[...])
-    except EpisodeRejected as rejected:
-        raise EpisodeRejected(path, "readable", rejected.got) from rejected.__cause__
+    check_numbers(dataset, path)
+    if max_bytes is not None:
+        check_declared(dataset, path, max_bytes)
+    check_chunks(dataset, path, max_bytes)
+    shape = shape_of(dataset, path)
+    if shape:
+        return rows_of(dataset, path, 0, shape[0])
+    with hdf5_faults(path):
+        return np.asarray(dataset[()])
 
 
 def frames_at(
@@ -147,36 +183,30 @@ def frames_at(
     shape = shape_of(dataset, path)
     if fit is None or len(shape) != 4 or shape[1:3] == tuple(fit.sizes[camera]):
         return array_at(group, path, max_bytes)
-    _check_numbers(dataset, path)
+    check_numbers(dataset, path)
     height, width = fit.sizes[camera]
     if max_bytes is not None and (needed := shape[0] * height * width * 3 + prod(shape[1:])) > max_bytes:
         raise EpisodeRejected(path, f"at most {max_bytes / 1e9:g} GB (max_episode_gb)", f"{needed / 1e9:.3g} GB")
-    check_declared(dataset, path, None)
-    with hdf5_faults(path):
-        chunk = dataset.chunks or (1, *shape[1:])
-    if max_bytes is not None and prod(chunk) > max_bytes:
-        raise EpisodeRejected(
-            path, f"in chunks of at most {max_bytes / 1e9:g} GB", f"chunks of {prod(chunk) / 1e9:.3g} GB"
-        )
+    check_chunks(dataset, path, max_bytes)
+    chunk = dataset.chunks or (1, *shape[1:])
     rows = max(chunk[0], BLOCK_BYTES // max(1, prod(shape[1:])), 1)
     rows -= rows % chunk[0]
     fitted = np.empty((shape[0], height, width, 3), np.uint8)
     for start in range(0, shape[0], rows):
-        try:
-            with hdf5_faults(path):
-                block = dataset[start : start + rows]
-        except EpisodeRejected as rejected:
-            raise EpisodeRejected(path, "readable", rejected.got) from rejected.__cause__
-        for row, picture in enumerate(block, start=start):
+        for row, picture in enumerate(rows_of(dataset, path, start, start + rows), start=start):
             fitted[row] = fit.fit(camera, picture)
     return fitted
 
 
-def _check_numbers(dataset: h5py.Dataset, name: str) -> None:
+def check_numbers(dataset: h5py.Dataset, name: str) -> None:
+    """Raise `EpisodeRejected` for `name` unless `dataset` is of integers or floats."""
     with hdf5_faults(name):
         dtype = dataset.dtype
     if dtype.kind not in "fiu":
         raise EpisodeRejected(name, "numbers", f"{dtype}")
+    with hdf5_faults(name):  # one damaged byte makes other numbers of the same bits
+        if h5py.h5t.py_create(dtype) != dataset.id.get_type():
+            raise EpisodeRejected(name, "numbers as a machine holds them", "bits that are laid out in another way")
 
 
 def _walk(group: h5py.Group, path: str) -> object:

@@ -7,72 +7,21 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 from ocrrl import files
 from ocrrl.datasets.episode import Episode
-from ocrrl.datasets.episode_checks import EpisodeRejected, EpisodeRequirements
-from ocrrl.datasets.episode_store import episode_paths, read_episode, write_episode
-from ocrrl.datasets.foreign.lerobot_format import lerobot_episodes
-from ocrrl.datasets.foreign.lerobot_mapping import LeRobotMapping
-from ocrrl.datasets.foreign.robomimic_format import robomimic_episodes
-from ocrrl.datasets.foreign.robomimic_mapping import RobomimicMapping
-from ocrrl.datasets.foreign.source_episode import Reading, SourceEpisode
-from ocrrl.datasets.lerobot_writer import image_shapes, write_lerobot_dataset
+from ocrrl.datasets.episode_store import read_episode, write_episode
+from ocrrl.datasets.lerobot_writer import write_lerobot_dataset
+from ocrrl.datasets.recordings.ingest_config import IngestConfig
+from ocrrl.datasets.recordings.read_all import Kept, read_all
+from ocrrl.datasets.recordings.summary import IngestSummary, SummaryInProgress
+from ocrrl.datasets.recordings.unforeseen import UnforeseenLog
 from ocrrl.datasets.sidecar import SidecarEpisode, describe_source
-from ocrrl.datasets.validation import read_valid_episode
 from ocrrl.interface.tabletop_tasks import TabletopTask
+from ocrrl.layout import WORK
 
-SOURCE_FORMATS = ("ocrrl", "robomimic", "lerobot")
-ON_REJECTED = ("fail", "warn")
-
-
-@dataclass(frozen=True)
-class IngestConfig:
-    """Which recordings to take, and what to make of the refused ones."""
-
-    source_format: str = "ocrrl"
-    on_rejected: str = "fail"
-    """`fail`: the good ones are kept and the exit code is not zero; `warn`: the exit code is zero."""
-    require_success: bool = True
-    """Refuse recordings whose label is failure."""
-    cells: tuple[str, ...] = ()
-    """The cells that may be mixed; none named: all must come from the first accepted one's."""
-    mapping: Mapping[str, object] = field(default_factory=dict)
-    """Where the fields are in a foreign format: `RobomimicMapping` or `LeRobotMapping`."""
-
-    def __post_init__(self) -> None:
-        if self.source_format not in SOURCE_FORMATS:
-            raise ValueError(f"source_format must be one of {', '.join(SOURCE_FORMATS)}, got {self.source_format!r}")
-        if self.on_rejected not in ON_REJECTED:
-            raise ValueError(f"on_rejected must be one of {', '.join(ON_REJECTED)}, got {self.on_rejected!r}")
-        if self.source_format == "ocrrl" and self.mapping:
-            raise ValueError(f"mapping must be empty for source_format ocrrl, got {', '.join(sorted(self.mapping))}")
-        if self.source_format == "robomimic":
-            RobomimicMapping.from_params(self.mapping)
-        if self.source_format == "lerobot":
-            LeRobotMapping.from_params(self.mapping)
-
-
-@dataclass(frozen=True)
-class IngestSummary:
-    """The sources accepted, and the refused ones with the reason."""
-
-    accepted: tuple[str, ...]
-    rejected: dict[str, str]
-    on_rejected: str
-
-    @property
-    def exit_code(self) -> int:
-        """What the command ends with: 1 if anything was refused and `on_rejected` is `fail`."""
-        return int(bool(self.rejected) and self.on_rejected == "fail")
-
-    def describe(self) -> str:
-        """The counts, and a line for each refused recording."""
-        lines = [f"{len(self.accepted)} episodes accepted, {len(self.rejected)} rejected"]
-        return "\n".join(lines + [f"  {source}: {reason}" for source, reason in sorted(self.rejected.items())])
+__all__ = ["IngestConfig", "IngestSummary", "ingest", "ingested_episodes", "ingested_files", "sha256_of"]
 
 
 def ingest(
@@ -83,12 +32,13 @@ def ingest(
     out_report: Path,
     config: IngestConfig,
     progress: Callable[[int, str], object] = lambda accepted, source: None,
+    cameras: Mapping[str, tuple[int, int]] | None = None,
 ) -> IngestSummary:
     """Write the sound recordings under `folder` as a LeRobotDataset v3 with sidecar at `out_dataset`.
 
-    Foreign formats are also written as episode files into `out_normalised`, so that replay has one door
-    (`ingested_episodes`); for our own format that folder stays empty. Raises ValueError, the report written, if nothing
-    is accepted, and FileNotFoundError if `folder` is not there.
+    `cameras` are those to take, (height, width) by name; with None pictures stay as recorded. Foreign formats are also written
+    as episode files into `out_normalised`, so that replay has one door (`ingested_episodes`); for our own format that folder
+    stays empty. Raises ValueError, the report written, if nothing is accepted, and FileNotFoundError if `folder` is not there.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"the folder of recordings must exist, got {folder}")
@@ -97,27 +47,29 @@ def ingest(
     work.mkdir(parents=True)
     described: dict[str, SidecarEpisode] = {}
     origins: dict[str, str] = {}
-    rejected: dict[str, str] = {}
+    hashes: dict[Path, str] = {}
+    summary = SummaryInProgress(tabletop_task, config)
+    log = UnforeseenLog(WORK / "logs" / f"ingest-{tabletop_task.slug}.txt")
 
     def accepted() -> Iterator[tuple[str, Episode]]:
-        expected = EpisodeRequirements(tabletop_task=tabletop_task, success=config.require_success or None)
-        if config.cells:
-            expected = replace(expected, cells=config.cells)
-        for recording in _recordings(folder, tabletop_task, config):
-            try:
-                episode = recording.load(expected).episode
-            except EpisodeRejected as refused:
-                rejected[recording.origin] = refused.reason
-                continue
-            expected = replace(
-                expected, image_shapes=image_shapes(episode), cells=expected.cells or (episode.attributes.cell,)
-            )
-            described[recording.source] = describe_source(recording.source, episode, sha256=sha256_of(recording.path))
-            origins[recording.source] = recording.origin
-            if config.source_format != "ocrrl":
-                write_episode(work / recording.source, episode)
-            progress(len(described), recording.source)
-            yield recording.source, episode
+        for outcome in read_all(folder, tabletop_task, config, cameras, log):
+            if isinstance(outcome, Kept):
+                try:
+                    if outcome.path not in hashes:  # a file may hold many episodes
+                        hashes[outcome.path] = sha256_of(outcome.path)
+                except OSError as error:
+                    summary.refuse(outcome.origin, f"file must be one that can be read, got {error.strerror or error}")
+                    continue
+                source, episode = outcome.source, outcome.reading.episode
+                described[source] = describe_source(source, episode, sha256=hashes[outcome.path])
+                origins[source] = outcome.origin
+                if config.source_format != "ocrrl":
+                    write_episode(work / source, episode)
+                summary.add(outcome)
+                progress(len(described), source)
+                yield source, episode
+            else:
+                summary.add(outcome)
 
     try:
         write_lerobot_dataset(accepted(), out_dataset, described)
@@ -125,12 +77,14 @@ def ingest(
         shutil.rmtree(work)
         if described:
             raise
-        _write_report(out_report, described, origins, rejected, config)
-        reasons = "; ".join(f"{source}: {reason}" for source, reason in sorted(rejected.items())) or "no recordings"
-        raise ValueError(f"ingest must accept at least one episode of {folder}, got none ({reasons})") from error
+        _write_report(out_report, described, origins, summary.done())
+        reasons = "; ".join(f"{source}: {reason}" for source, reason in summary.done().shown_refusals())
+        raise ValueError(
+            f"ingest must accept at least one episode of {folder}, got none ({reasons or 'no recordings'})"
+        ) from error
     files.publish(work, out_normalised)
-    _write_report(out_report, described, origins, rejected, config)
-    return IngestSummary(tuple(described), rejected, config.on_rejected)
+    _write_report(out_report, described, origins, summary.done())
+    return summary.done()
 
 
 def ingested_episodes(folder: Path, normalised: Path, report: Path) -> Iterator[tuple[str, Episode]]:
@@ -153,21 +107,6 @@ def ingested_files(folder: Path, normalised: Path, report: Path) -> Iterator[tup
         yield entry["source"], path
 
 
-def _recordings(folder: Path, tabletop_task: TabletopTask, config: IngestConfig) -> Iterator[SourceEpisode]:
-    if config.source_format == "robomimic":
-        yield from robomimic_episodes(folder, tabletop_task, RobomimicMapping.from_params(config.mapping))
-    elif config.source_format == "lerobot":
-        yield from lerobot_episodes(folder, tabletop_task, LeRobotMapping.from_params(config.mapping))
-    else:
-        for path in episode_paths(folder):
-            name = path.relative_to(folder).as_posix()
-            yield SourceEpisode(name, name, path, partial(_read_own, path, folder))
-
-
-def _read_own(path: Path, folder: Path, expected: EpisodeRequirements) -> Reading:
-    return Reading(read_valid_episode(path, folder, expected))
-
-
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file's contents, in hex."""
     with path.open("rb") as file:
@@ -175,21 +114,20 @@ def sha256_of(path: Path) -> str:
 
 
 def _write_report(
-    path: Path,
-    described: Mapping[str, SidecarEpisode],
-    origins: Mapping[str, str],
-    rejected: Mapping[str, str],
-    config: IngestConfig,
+    path: Path, described: Mapping[str, SidecarEpisode], origins: Mapping[str, str], summary: IngestSummary
 ) -> None:
-    files.write_json(
-        path,
-        {
-            "source_format": config.source_format,
-            "counts": {"accepted": len(described), "rejected": len(rejected)},
-            "accepted": [
-                {"source": source, "origin": origins[source], "sha256": entry.sha256, "length": entry.length}
-                for source, entry in described.items()
-            ],
-            "rejected": [{"source": source, "reason": reason} for source, reason in sorted(rejected.items())],
-        },
-    )
+    """Notes, and what was left out, are in it where there are any."""
+    content = {
+        "source_format": summary.source_format,
+        "counts": {"accepted": len(described), "rejected": len(summary.rejected)},
+        "accepted": [
+            {"source": source, "origin": origins[source], "sha256": entry.sha256, "length": entry.length}
+            for source, entry in described.items()
+        ],
+        "rejected": [{"source": source, "reason": reason} for source, reason in sorted(summary.rejected.items())],
+    }
+    if summary.notes:
+        content["notes"] = list(summary.notes)
+    if summary.left_out:
+        content["left_out"] = [{"source": name, "reason": reason} for name, reason in sorted(summary.left_out.items())]
+    files.write_json(path, content)

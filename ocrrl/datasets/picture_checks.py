@@ -63,7 +63,7 @@ def _times(frames: np.ndarray) -> str:
 
 def _without_bars(frames: np.ndarray) -> np.ndarray:
     """`frames` without the rows and columns that are exactly black at every step; all of them where nothing is left."""
-    brightest = frames.max(axis=(0, 3))
+    brightest = frames.max(axis=0).max(axis=-1)
     rows, columns = np.flatnonzero(brightest.any(axis=1)), np.flatnonzero(brightest.any(axis=0))
     if not len(rows):
         return frames

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import fields
+from math import prod
 from pathlib import Path
 
 import h5py
@@ -19,6 +20,7 @@ from ocrrl.datasets.episode_store import JSON_ATTRIBUTES, OPTIONAL_ARRAYS, REQUI
 from ocrrl.datasets.foreign.source_episode import Reading
 from ocrrl.datasets.hdf5_access import (
     check_declared,
+    check_numbers,
     dataset_at,
     declared_bytes,
     frames_at,
@@ -91,8 +93,9 @@ def glance_at_recording(
         if not judge(attributes):
             raise EpisodeRejected("attributes", "those of an episode that is asked for", "others")
         shapes = _checked_members(file, expected)
-        size = sum(declared_bytes(dataset_at(file, name), name) for name in shapes)
+    size = 8 * sum(prod(shape) for name, shape in shapes.items() if not name.startswith("images/"))
     pictures = {name.removeprefix("images/"): shape[1:] for name, shape in shapes.items() if name.startswith("images/")}
+    size += sum(shapes["action"][0] * prod(shape) for shape in pictures.values())
     return str(attributes["cell"]), pictures, size
 
 
@@ -178,33 +181,32 @@ def _checked_members(file: h5py.File, expected: EpisodeRequirements) -> dict[str
     """
     for name in REQUIRED_ARRAYS:
         dataset_at(file, name)
-    cameras = group_at(file, "images")
-    for group, what in ((file, "arrays"), (cameras, "images")):
-        with hdf5_faults(what):
-            members = [str(member) for member in group] if len(group) <= MAX_MEMBERS else None
-        if members is None:
-            raise EpisodeRejected(what, f"at most {MAX_MEMBERS}", f"{len(group)}")
-        for member in members:
-            if group is cameras and not CAMERA_NAME.fullmatch(member):
-                raise EpisodeRejected(
-                    "images", "cameras named in lower case letters, digits and _", shown(repr(member))
-                )
-            if member != "images" or group is cameras:
-                name = f"images/{member}" if group is cameras else member
-                with hdf5_faults(shown(name)):
-                    dtype = dataset_at(file, name).dtype
-                if dtype.kind not in "fiu":
-                    raise EpisodeRejected(shown(name), "numbers", shown(str(dtype)))
-                if group is cameras and dtype != np.uint8:
-                    raise EpisodeRejected(name, "uint8", f"{dtype}")
-    if not len(cameras):
+    cameras = _members(group_at(file, "images"), "images")
+    datasets = {name: dataset_at(file, name) for name in _members(file, "arrays") if name != "images"}
+    for name, dataset in datasets.items():
+        check_numbers(dataset, shown(name))
+    for camera in cameras:
+        if not CAMERA_NAME.fullmatch(camera):
+            raise EpisodeRejected("images", "cameras named in lower case letters, digits and _", shown(repr(camera)))
+        datasets[f"images/{camera}"] = dataset = dataset_at(file, f"images/{camera}")
+        check_numbers(dataset, f"images/{camera}")
+        if dataset.dtype != np.uint8:
+            raise EpisodeRejected(f"images/{camera}", "uint8", f"{dataset.dtype}")
+    if not cameras:
         raise EpisodeRejected("images", "at least one camera", "none")
-    names = [*REQUIRED_ARRAYS, *(name for name in OPTIONAL_ARRAYS if name in file)]
-    names += [f"images/{camera}" for camera in sorted(str(camera) for camera in cameras)]
-    shapes = {name: shape_of(dataset_at(file, name), name) for name in names}
-    _check_size(file, shapes, expected.max_bytes, expected.pictures)
+    _check_size(datasets, expected.max_bytes, expected.pictures)
+    known = (*REQUIRED_ARRAYS, *OPTIONAL_ARRAYS, *(f"images/{camera}" for camera in sorted(cameras)))
+    shapes = {name: shape_of(datasets[name], name) for name in known if name in datasets}
     _check_shapes(shapes)
     return shapes
+
+
+def _members(group: h5py.Group, what: str) -> list[str]:
+    with hdf5_faults(what):
+        count = len(group)
+        if count <= MAX_MEMBERS:
+            return [str(member) for member in group]
+    raise EpisodeRejected(what, f"at most {MAX_MEMBERS}", f"{count}")
 
 
 def _check_shapes(shapes: dict[str, tuple[int, ...]]) -> None:
@@ -231,17 +233,17 @@ def _check_shapes(shapes: dict[str, tuple[int, ...]]) -> None:
                 raise EpisodeRejected(name, f"of shape {required}", f"{shape}")
 
 
-def _check_size(file: h5py.File, shapes: dict[str, tuple[int, ...]], max_bytes: int, fit: PictureFit | None) -> None:
-    """All arrays together, pictures at the size that they are brought to."""
+def _check_size(datasets: dict[str, h5py.Dataset], max_bytes: int, fit: PictureFit | None) -> None:
+    """All arrays together, also those of no use to us, pictures at the size that they are brought to."""
     total = 0
-    for name, shape in shapes.items():
+    for name, dataset in datasets.items():
         camera = name.removeprefix("images/")
         if fit is not None and camera != name:
-            size = fit.sizes.get(camera)
+            shape, size = shape_of(dataset, name), fit.sizes.get(camera)
             total += 0 if size is None or not shape else shape[0] * size[0] * size[1] * 3
         else:
-            check_declared(dataset_at(file, name), name, max_bytes)
-            total += declared_bytes(dataset_at(file, name), name)
+            check_declared(dataset, shown(name), max_bytes)
+            total += declared_bytes(dataset, name)
     if total > max_bytes:
         raise EpisodeRejected("file", f"of at most {max_bytes / 1e9:g} GB (max_episode_gb)", f"{total / 1e9:.3g} GB")
 

@@ -1,16 +1,19 @@
 """`ingest`: recordings, whatever their format, to the real LeRobotDataset; the bad ones named."""
 
 import argparse
+from contextlib import suppress
 
 from tqdm import tqdm
 
+from ocrrl.interface.cameras import CAMERA_SIZES
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
-from ocrrl.params import Params
+from ocrrl.params import Params, ParamsError
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> int:
     from ocrrl.datasets.ingest import ingest as ingest_folder
+    from ocrrl.datasets.recordings.later_stages import why_not_mixed
 
     config = params.config("ingest", task.slug)
     with tqdm(desc="ingest", unit="episode") as bar:
@@ -22,6 +25,10 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
             layout.ingest_report,
             config,
             progress=lambda *_: bar.update(),
+            cameras=CAMERA_SIZES,
         )
     print(summary.describe())
+    with suppress(ParamsError):  # of a section that is no business of this stage
+        if line := why_not_mixed(summary.cells, task, params.config("training_set", task.slug).cells):
+            print(line)
     return summary.exit_code

@@ -112,6 +112,35 @@ def test_cells_are_mixed_only_by_name(recordings, tmp_path):
     assert summary.accepted == ("a.h5", "other cell.h5", "session 2/b.hdf5")
 
 
+def test_the_report_has_notes_and_what_was_left_out_only_where_there_are_any(tmp_path):
+    for k in (3, 4):
+        write_episode(tmp_path / f"in/{k}.h5", demonstrated([k])[0])
+    run(tmp_path / "in", tmp_path)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert set(report) == {"source_format", "counts", "accepted", "rejected"}
+    with h5py.File(tmp_path / "in/3.h5", "a") as file:
+        file.attrs["instruction"] = "take the block"
+    (tmp_path / "in/run.bag").touch()
+    summary = run(tmp_path / "in", tmp_path)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["notes"] == list(summary.notes) and report["notes"][0].startswith("1 episode: instruction 'take the")
+    assert report["left_out"] == [{"source": "run.bag", "reason": "a ROS bag, which ingest does not read"}]
+    lines = summary.describe().splitlines()
+    assert lines[1].startswith("1 episode: instruction 'take the") and lines[-2:] == [
+        "1 left out",
+        "  run.bag: a ROS bag, which ingest does not read",
+    ]
+
+
+def test_what_a_terminal_would_act_on_is_escaped(tmp_path):
+    write_episode(tmp_path / "in/a.h5", demonstrated([3])[0])
+    (tmp_path / "in/\x1b[31mred.h5").touch()
+    (tmp_path / "in" / b"caf\xe9.h5".decode(errors="surrogateescape")).touch()
+    lines = run(tmp_path / "in", tmp_path).describe().encode().decode().splitlines()
+    assert any(line.startswith(r"  \x1b[31mred.h5: file must be") for line in lines)
+    assert any(line.startswith(r"  caf\udce9.h5: file must be") for line in lines)
+
+
 def test_replay_reads_what_was_accepted_and_notices_a_changed_file(recordings, tmp_path):
     run(recordings, tmp_path)
     args = (recordings, tmp_path / "normalised", tmp_path / "report.json")

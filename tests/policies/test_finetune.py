@@ -212,7 +212,10 @@ def test_an_impossible_setting_is_refused(change, message):
     [
         ({"type": "compact_vla", "layers": 3}, r"policy of type compact_vla must set only chunk_size, .*, got layers"),
         ({"type": "compact_vla", "channels": "wide"}, r"policy\.channels must be a whole number, got 'wide'"),
-        ({"type": "compact_vla", "hidden": 0}, r"policy\.compact_vla\.hidden must be a whole number from 1 to 8192, got 0"),
+        (
+            {"type": "compact_vla", "hidden": 0},
+            r"policy\.compact_vla\.hidden must be a whole number from 1 to 8192, got 0",
+        ),
         ({"type": 3}, r"policy must be a mapping with a type, which is text, got \{'type': 3\}"),
         ({"channels": 32}, r"policy must be a mapping with a type"),
     ],

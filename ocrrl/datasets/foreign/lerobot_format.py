@@ -1,71 +1,118 @@
-"""The episodes of LeRobotDatasets v3, such as `lerobot-record` writes, found and read by a declared mapping of keys."""
+"""The episodes of LeRobotDatasets, such as `lerobot-record` writes, found and read by a declared mapping of keys."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from ocrrl.datasets.decoded_frames import DecodedDataset, count_episodes, decode_dataset
 from ocrrl.datasets.episode_checks import EpisodeRejected, EpisodeRequirements, check_episode
+from ocrrl.datasets.foreign.lerobot.dataset import ForeignDataset, open_dataset
+from ocrrl.datasets.foreign.lerobot.dataset_files import DatasetFiles
+from ocrrl.datasets.foreign.lerobot.path_templates import INFO
+from ocrrl.datasets.foreign.lerobot.splits import outside_split
 from ocrrl.datasets.foreign.lerobot_mapping import LeRobotMapping, episode_of
-from ocrrl.datasets.foreign.raw_episode import RawEpisode
 from ocrrl.datasets.foreign.source_episode import Reading, SourceEpisode, refused
-from ocrrl.datasets.validation import check_location
+from ocrrl.datasets.foreign.source_names import distinct_names
+from ocrrl.datasets.picture_checks import check_pictures
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.tabletop_tasks import TabletopTask
 
+_PARTS = ("meta", "data", "videos", "images")
+"""The folders of a dataset, in which no other dataset is looked for."""
 
-def lerobot_episodes(folder: Path, task: TabletopTask, mapping: LeRobotMapping) -> Iterator[SourceEpisode]:
-    """Every episode of the dataset at `folder`, or of the datasets in the folders below it, in order."""
-    roots = sorted(info.parent.parent for info in folder.glob("**/meta/info.json"))
-    for root in roots:
-        name = root.relative_to(folder).as_posix() if root != folder else folder.name
+
+def lerobot_episodes(
+    folder: Path, task: TabletopTask, mapping: LeRobotMapping, split: str = "", among: Sequence[Path] | None = None
+) -> Iterator[SourceEpisode]:
+    """Every episode of the dataset at `folder`, or of the datasets in the folders below it, or of those `among`, in order.
+
+    `split`: of a dataset that declares splits, episodes outside it are left out. A dataset that cannot be used comes as
+    one refused recording; what is wrong beside the episodes (a broken file, rows that nobody lists) as one each. Load
+    the episodes in this order and in one process: then each file is read once.
+    """
+    roots = dict(_roots(folder))
+    titles = [_title(root, folder) for root in roots]
+    names = dict(zip(roots, distinct_names(titles), strict=True))
+    for root in sorted(roots) if among is None else among:
+        info, title = root / INFO, _title(root, folder)
         try:
-            for path in sorted((*root.glob("meta/**/*"), *root.glob("data/**/*"), *root.glob("videos/**/*"))):
-                if path.is_symlink() or path.is_file():
-                    check_location(path, folder)
-            with _named_faults():
-                count = count_episodes(root)
+            if fault := roots.get(root):
+                raise fault
+            dataset, left_out = _open(root, folder, mapping, split)
         except EpisodeRejected as reason:
-            yield refused(name, root / "meta/info.json", reason)
+            yield refused(title, info, _with_its_file(reason))
             continue
-        for number in range(count):
-            source = f"{name.replace('/', '__')}-episode_{number:06d}.h5"
-            load = partial(_load, root, number, task, mapping)
-            yield SourceEpisode(source, f"{name}:{number}", root / "meta/info.json", load)
+        for where, reason in dataset.faults.items():
+            yield refused(f"{title}:{where}", info, reason if where == reason.file else _with_its_file(reason))
+        for number in sorted(dataset.episodes):
+            load = partial(_load, dataset, number, task, mapping)
+            source = f"{names.get(root) or distinct_names([title])[0]}-episode_{number:06d}.h5"
+            yield SourceEpisode(source, f"{title}:{number}", info, load, left_out.get(number, ""))
+
+
+def _title(root: Path, folder: Path) -> str:
+    return root.relative_to(folder).as_posix() if root != folder else folder.name
+
+
+def _with_its_file(reason: EpisodeRejected) -> EpisodeRejected:
+    """The same with the file as part of the field: a dataset's name does not say which of its files is meant."""
+    if reason.file == "episode":
+        return reason
+    said = EpisodeRejected(f"{reason.file}: {reason.field}", reason.required, reason.got)
+    said.__cause__ = reason
+    return said
+
+
+def _open(root: Path, folder: Path, mapping: LeRobotMapping, split: str) -> tuple[ForeignDataset, dict[int, str]]:
+    files = DatasetFiles(root, folder)
+    dataset = open_dataset(files, mapping.images, mapping.keys(), needs_task=mapping.instruction is None)
+    if mapping.actions == "deltas" and dataset.info.fps != CONTROL_HZ:
+        required = f"{CONTROL_HZ} for actions: deltas (or use from_poses)"
+        raise EpisodeRejected("fps", required, f"{dataset.info.fps:g}", INFO)
+    return dataset, outside_split(split, dataset.info.splits, sorted(dataset.episodes))
 
 
 def _load(
-    root: Path, number: int, task: TabletopTask, mapping: LeRobotMapping, expected: EpisodeRequirements
+    dataset: ForeignDataset, number: int, task: TabletopTask, mapping: LeRobotMapping, expected: EpisodeRequirements
 ) -> Reading:
-    with _named_faults():
-        dataset = decode_dataset(root, [number])
-    if mapping.actions == "deltas" and dataset.fps != CONTROL_HZ:
-        raise EpisodeRejected("fps", f"{CONTROL_HZ} for actions: deltas (or use from_poses)", f"{dataset.fps:g}")
-    raw = RawEpisode(
-        columns={"observation.state": dataset.state, "action": dataset.action} | dataset.columns,
-        names=dataset.names,
-        images={camera: _frames(dataset, camera, key) for camera, key in mapping.images.items()},
-        instruction=dataset.tasks[0],
-        fps=float(dataset.fps),
-    )
-    reading = episode_of(raw, task, mapping)
-    check_episode(reading.episode, expected)
-    return reading
-
-
-@contextmanager
-def _named_faults() -> Iterator[None]:
     try:
-        yield
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise EpisodeRejected("dataset", "a readable LeRobotDataset v3", f"{type(error).__name__}: {error}") from error
+        raw = dataset.read(number, expected)
+    except EpisodeRejected as reason:
+        raise _with_its_file(reason) from reason
+    reading = episode_of(raw, task, mapping)
+    episode = reading.episode
+    check_episode(episode, expected)
+    notes = check_pictures(episode.images, episode.gripper_pose, expected.still_cameras)
+    return Reading(episode, tuple(dict.fromkeys((*raw.notes, *reading.notes, *notes))))
 
 
-def _frames(dataset: DecodedDataset, camera: str, key: str) -> np.ndarray:
-    name = key.removeprefix("observation.images.")
-    if name not in dataset.images:
-        raise EpisodeRejected(f"images.{camera}", f"one of {', '.join(sorted(dataset.images))}", key)
-    return dataset.images[name][:]
+def _roots(folder: Path) -> list[tuple[Path, EpisodeRejected | None]]:
+    """The datasets at and below `folder`, in order, and places that cannot be looked into."""
+    found: list[tuple[Path, EpisodeRejected | None]] = []
+    inside = Path(os.path.realpath(folder))
+
+    def unreadable(error: OSError) -> None:
+        path = Path(error.filename)
+        found.append((path, EpisodeRejected("folder", "readable", f"{error.strerror}", path.name)))
+
+    for place, names, others in os.walk(folder, onerror=unreadable):
+        root = Path(place)
+        if _is_dataset(root):
+            found.append((root, None))
+            names[:] = [name for name in names if name not in _PARTS]
+            others = []
+        for name in [name for name in (*names, *others) if (root / name).is_symlink()]:
+            path = root / name
+            if not path.exists():
+                fault = EpisodeRejected("path", "readable", "a link that leads nowhere (copy with cp -rL)", name)
+                found.append((path, fault))
+            elif path.is_dir() and not Path(os.path.realpath(path)).is_relative_to(inside):
+                got = "a link to a place outside it (copy what it points to: cp -rL)"
+                found.append((path, EpisodeRejected("folder", f"inside {folder.name}", got, name)))
+    return sorted(found, key=lambda item: item[0])
+
+
+def _is_dataset(root: Path) -> bool:
+    if (root / INFO).is_symlink() or (root / INFO).exists():
+        return True
+    return (root / "meta").is_dir() and any((root / part).exists() for part in _PARTS[1:])

@@ -207,7 +207,7 @@ def add_column(root, name, values):
         ({"position": "observation.state"}, "position must be 3 numbers"),
         (
             {"images": {"front": "observation.images.top"}},
-            "images.front must be one of front, wrist, got observation.images.top",
+            "images.front must be one of observation.images.front, observation.images.wrist, got observation.images.top",
         ),
     ],
 )
@@ -227,8 +227,8 @@ def test_a_broken_lerobot_dataset_is_refused_by_name(tmp_path):
     summary = run(tmp_path / "in", tmp_path, "lerobot", LEROBOT)
     assert summary.accepted == ("good-episode_000000.h5",)
     assert set(summary.rejected) == {"video:0", "version", "outside:0"}
-    assert "codebase_version must be v3.*, got v2.1" in summary.rejected["version"]
-    assert "video_path must stay inside the dataset" in summary.rejected["outside:0"]
+    assert "meta/episodes.jsonl: file must be there in a dataset of v2.1" in summary.rejected["version"]
+    assert "video_path must be inside the dataset" in summary.rejected["outside:0"]
 
 
 @pytest.mark.parametrize(
