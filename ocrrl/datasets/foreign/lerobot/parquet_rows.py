@@ -18,6 +18,8 @@ from ocrrl.datasets.foreign.lerobot.dataset_files import DatasetFiles
 MAX_ROWS = 10_000_000  # of all files of a dataset: 139 hours at 20 Hz
 _PART = 32 * 2**20  # bytes that are decoded at once
 _TEXTS = 8  # cells of bytes, each of which a dictionary may repeat from a few bits
+_TEXT_ROWS = 256  # of a list with texts, likewise
+_LARGEST_LIST = 2**29  # bytes
 _BUFFER = 2**20
 _MARK = b"PAR1"
 # Whatever pyarrow says of a file's contents; a column's name that is no UTF-8 ends in the last.
@@ -47,10 +49,17 @@ def open_parquet(files: DatasetFiles, relative: str, cause: str = "") -> pq.Parq
 
 
 def read_columns(opened: pq.ParquetFile, relative: str, columns: Sequence[str]) -> pa.Table:
-    """Those of `columns` that the file has, all rows, without the list columns' excess: for small tables."""
+    """Those of `columns` that the file has, all rows; raises `EpisodeRejected` where they take more than a list should."""
+    schema = opened.schema_arrow
+    present = [name for name in columns if name in schema.names]
+    of_numbers = all(holds_numbers(schema.field(name).type) for name in present)
+    parts, size = [], 0
     try:
-        present = [name for name in columns if name in opened.schema_arrow.names]
-        return opened.read(columns=present, use_threads=False).select(present)
+        for part in opened.iter_batches(65536 if of_numbers else _TEXT_ROWS, columns=present, use_threads=False):
+            parts.append(part.select(present))
+            if (size := size + part.nbytes) > _LARGEST_LIST:
+                raise EpisodeRejected("file", f"a list of at most {_LARGEST_LIST >> 20} MB", "more", relative)
+        return pa.Table.from_batches(parts, pa.schema([schema.field(name) for name in present]))
     except _FAULTS as error:
         raise _damaged(relative, error) from error
 

@@ -75,7 +75,7 @@ def test_pictures_in_parquet_are_read_once_however_many_episodes(tmp_path, monke
 
     def counted(*arguments, **options):
         for batch in read(*arguments, **options):
-            rows.append(batch.num_rows)
+            rows.append(batch.num_rows if "observation.images.front" in options["columns"] else 0)
             yield batch
 
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", counted)
@@ -410,6 +410,16 @@ def test_a_picture_of_gigabytes_in_parquet_is_refused_undecoded(tmp_path):
     )
     told, _ = outcome(recorded.write(tmp_path), cameras=("front",))
     assert "images.front must be pictures of at most 25,000,000 pixels" in told[0]
+
+
+def test_a_list_whose_texts_take_gigabytes_is_refused(tmp_path, monkeypatch):
+    root = Recorded(lengths=[6]).write(tmp_path)
+    table = pa.Table.from_pylist(pq.read_table(root / EPISODES).to_pylist() * 3000)
+    tasks = pa.array([["x" * 500_000]] * 3000)
+    table = table.set_column(table.column_names.index("tasks"), "tasks", tasks)
+    pq.write_table(table, root / EPISODES, dictionary_pagesize_limit=10**9)
+    _, faults = outcome(root)
+    assert "file must be a list of at most 512 MB, got more" in faults[EPISODES]
 
 
 def test_a_broken_picture_hits_its_own_episode(tmp_path):
