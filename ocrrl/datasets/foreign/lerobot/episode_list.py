@@ -155,8 +155,9 @@ def _table(files: DatasetFiles, relative: str, wanted: list[str]) -> list[dict[s
     if opened.metadata.num_rows > _MAX_EPISODES:
         got = f"{opened.metadata.num_rows:,}"
         raise EpisodeRejected("file", f"a list of at most {_MAX_EPISODES:,} episodes", got, relative)
+    table = read_columns(opened, relative, wanted)
     try:
-        return read_columns(opened, relative, wanted).to_pylist()
+        return table.to_pylist()
     except (pa.ArrowException, ValueError, OverflowError) as error:  # texts that are no UTF-8, dates that Python lacks
         raise EpisodeRejected("file", "a readable list of episodes", str(error), relative) from error
 

@@ -86,9 +86,10 @@ class VideoReader:
             self._check_frame(field, found.frame, height, width)
             taken = found.time
             try:
-                yield found.frame.to_ndarray(format="rgb24")
+                picture = found.frame.to_ndarray(format="rgb24")
             except (av.error.FFmpegError, ValueError) as error:
                 raise self._refused(field, "readable", f"{one_line(error)} at row {row}") from error
+            yield picture
 
     def _nearest(self, time: float) -> int:
         """Go on to the frame nearest to `time`; how many lie between it and the frame before."""
