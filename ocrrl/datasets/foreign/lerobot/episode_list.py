@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from ocrrl.datasets.episode_checks import EpisodeRejected
 from ocrrl.datasets.foreign.lerobot.dataset_files import DatasetFiles
 from ocrrl.datasets.foreign.lerobot.dataset_info import DatasetInfo, parse_json, read_json_lines
-from ocrrl.datasets.foreign.lerobot.parquet_rows import open_parquet, read_columns
+from ocrrl.datasets.foreign.lerobot.parquet_rows import one_line, open_parquet, read_columns
 
 _EPISODES_V3 = "meta/episodes/*/*.parquet"
 EPISODES_V21 = "meta/episodes.jsonl"
@@ -159,7 +159,7 @@ def _table(files: DatasetFiles, relative: str, wanted: list[str]) -> list[dict[s
     try:
         return table.to_pylist()
     except (pa.ArrowException, ValueError, OverflowError) as error:  # texts that are no UTF-8, dates that Python lacks
-        raise EpisodeRejected("file", "a readable list of episodes", str(error), relative) from error
+        raise EpisodeRejected("file", "a readable list of episodes", one_line(error), relative) from error
 
 
 def _rows_v21(files: DatasetFiles, listed: EpisodeList) -> Iterator[tuple[str, dict[str, object]]]:
