@@ -4,6 +4,7 @@ Legend: n rows, d numbers a row.
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -40,11 +41,15 @@ def open_parquet(files: DatasetFiles, relative: str, cause: str = "") -> pq.Parq
         raise EpisodeRejected("file", "a whole parquet file", got, relative)
     try:
         opened = pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False, page_checksum_verification=True)
-        rows, _ = opened.metadata.num_rows, opened.schema_arrow
+        rows, names = opened.metadata.num_rows, opened.schema_arrow.names
     except _FAULTS as error:
         raise _damaged(relative, error) from error
     if not 0 <= rows <= MAX_ROWS:
         raise EpisodeRejected("file", f"of at most {MAX_ROWS:,} rows", f"{rows:,}", relative)
+    if doubled := [name for name, times in Counter(names).items() if times > 1]:
+        raise EpisodeRejected(
+            "columns", "named once each", f"{doubled[0]!r:.60} {names.count(doubled[0])} times", relative
+        )
     return opened
 
 
