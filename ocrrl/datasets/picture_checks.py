@@ -30,7 +30,7 @@ def check_pictures(
     """Notes on pictures that are odd; raises `EpisodeRejected` for a camera that is black, white or frozen throughout.
 
     Frozen: a picture with something in it that stays the same while the gripper moves more than `MOVED`. Cameras of
-    `still_cameras` are neither refused nor noted. The bars with which a picture was padded do not count.
+    `still_cameras` are neither refused nor said. The bars with which a picture was padded do not count.
     """
     moved = float(np.linalg.norm(gripper_pose[:, :3] - gripper_pose[:1, :3], axis=-1).max(initial=0.0))
     notes, even = [], set()
@@ -45,8 +45,11 @@ def check_pictures(
         if _is_even(shown):
             even.add(camera)
             notes.append(f"images/{camera}: one even colour in every picture (a camera that is not connected?)")
-        elif len(frames) > 1 and moved > MOVED and _never_changes(shown):
+            continue
+        if moved > MOVED and len(frames) > 1 and _never_changes(shown):
             raise _dead(camera, "changing while the arm moves", f"the same picture {_times(frames)} (a frozen camera?)")
+        if any(frame.max() <= BLACK for frame in shown):
+            notes.append(f"images/{camera}: black pictures at some steps (a camera that drops out?)")
     for first, second in combinations(sorted(set(images) - even - set(still_cameras)), 2):
         if images[first].shape == images[second].shape and _alike(images[first], images[second]):
             notes.append(f"images/{first} and images/{second}: the same pictures (one camera mapped twice?)")

@@ -101,3 +101,11 @@ def test_two_cameras_that_show_the_same_are_said():
     assert check_pictures({"front": alive(), "wrist": alive()}, poses()) == (
         "images/front and images/wrist: the same pictures (one camera mapped twice?)",
     )
+
+
+def test_a_camera_that_drops_out_on_the_way_is_said():
+    black = alive()
+    black[5:9] = 0
+    assert check_pictures({"front": black}, poses()) == (
+        "images/front: black pictures at some steps (a camera that drops out?)",
+    )

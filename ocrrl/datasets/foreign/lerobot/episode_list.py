@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from ocrrl.datasets.episode_checks import EpisodeRejected
 from ocrrl.datasets.foreign.lerobot.dataset_files import DatasetFiles
 from ocrrl.datasets.foreign.lerobot.dataset_info import DatasetInfo, parse_json, read_json_lines
-from ocrrl.datasets.foreign.lerobot.parquet_rows import open_parquet, read_columns
+from ocrrl.datasets.foreign.lerobot.parquet_rows import one_line, open_parquet, read_columns
 
 _EPISODES_V3 = "meta/episodes/*/*.parquet"
 EPISODES_V21 = "meta/episodes.jsonl"
@@ -155,10 +155,11 @@ def _table(files: DatasetFiles, relative: str, wanted: list[str]) -> list[dict[s
     if opened.metadata.num_rows > _MAX_EPISODES:
         got = f"{opened.metadata.num_rows:,}"
         raise EpisodeRejected("file", f"a list of at most {_MAX_EPISODES:,} episodes", got, relative)
+    table = read_columns(opened, relative, wanted)
     try:
-        return read_columns(opened, relative, wanted).to_pylist()
+        return table.to_pylist()
     except (pa.ArrowException, ValueError, OverflowError) as error:  # texts that are no UTF-8, dates that Python lacks
-        raise EpisodeRejected("file", "a readable list of episodes", str(error), relative) from error
+        raise EpisodeRejected("file", "a readable list of episodes", one_line(error), relative) from error
 
 
 def _rows_v21(files: DatasetFiles, listed: EpisodeList) -> Iterator[tuple[str, dict[str, object]]]:

@@ -4,6 +4,7 @@ Legend: n rows, d numbers a row.
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -18,6 +19,8 @@ from ocrrl.datasets.foreign.lerobot.dataset_files import DatasetFiles
 MAX_ROWS = 10_000_000  # of all files of a dataset: 139 hours at 20 Hz
 _PART = 32 * 2**20  # bytes that are decoded at once
 _TEXTS = 8  # cells of bytes, each of which a dictionary may repeat from a few bits
+_TEXT_ROWS = 256  # of a list with texts, likewise
+_LARGEST_LIST = 2**29  # bytes
 _BUFFER = 2**20
 _MARK = b"PAR1"
 # Whatever pyarrow says of a file's contents; a column's name that is no UTF-8 ends in the last.
@@ -38,19 +41,30 @@ def open_parquet(files: DatasetFiles, relative: str, cause: str = "") -> pq.Parq
         raise EpisodeRejected("file", "a whole parquet file", got, relative)
     try:
         opened = pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False, page_checksum_verification=True)
-        rows, _ = opened.metadata.num_rows, opened.schema_arrow
+        rows, names = opened.metadata.num_rows, opened.schema_arrow.names
     except _FAULTS as error:
         raise _damaged(relative, error) from error
     if not 0 <= rows <= MAX_ROWS:
         raise EpisodeRejected("file", f"of at most {MAX_ROWS:,} rows", f"{rows:,}", relative)
+    if doubled := [name for name, times in Counter(names).items() if times > 1]:
+        raise EpisodeRejected(
+            "columns", "named once each", f"{doubled[0]!r:.60} {names.count(doubled[0])} times", relative
+        )
     return opened
 
 
 def read_columns(opened: pq.ParquetFile, relative: str, columns: Sequence[str]) -> pa.Table:
-    """Those of `columns` that the file has, all rows, without the list columns' excess: for small tables."""
+    """Those of `columns` that the file has, all rows; raises `EpisodeRejected` where they take more than a list should."""
+    schema = opened.schema_arrow
+    present = [name for name in columns if name in schema.names]
+    of_numbers = all(holds_numbers(schema.field(name).type) for name in present)
+    parts, size = [], 0
     try:
-        present = [name for name in columns if name in opened.schema_arrow.names]
-        return opened.read(columns=present, use_threads=False).select(present)
+        for part in opened.iter_batches(65536 if of_numbers else _TEXT_ROWS, columns=present, use_threads=False):
+            parts.append(part.select(present))
+            if (size := size + part.nbytes) > _LARGEST_LIST:
+                raise EpisodeRejected("file", f"a list of at most {_LARGEST_LIST >> 20} MB", "more", relative)
+        return pa.Table.from_batches(parts, pa.schema([schema.field(name) for name in present]))
     except _FAULTS as error:
         raise _damaged(relative, error) from error
 

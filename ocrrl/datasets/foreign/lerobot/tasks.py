@@ -7,7 +7,7 @@ import pyarrow as pa
 from ocrrl.datasets.episode_checks import EpisodeRejected
 from ocrrl.datasets.foreign.lerobot.dataset_files import DatasetFiles
 from ocrrl.datasets.foreign.lerobot.dataset_info import DatasetInfo, parse_json, read_json_lines
-from ocrrl.datasets.foreign.lerobot.parquet_rows import open_parquet, read_columns
+from ocrrl.datasets.foreign.lerobot.parquet_rows import one_line, open_parquet, read_columns
 
 _FILES = {3: "meta/tasks.parquet", 2: "meta/tasks.jsonl"}
 # pandas writes the index, in which LeRobot keeps the task, under its own name or under this one.
@@ -67,7 +67,7 @@ def _rows_v3(files: DatasetFiles, relative: str) -> Iterable[tuple[object, objec
     try:
         return list(zip(table["task_index"].to_pylist(), table[name].to_pylist(), strict=True))
     except (pa.ArrowException, ValueError, OverflowError) as error:
-        raise EpisodeRejected("file", "a readable list of tasks", str(error), relative) from error
+        raise EpisodeRejected("file", "a readable list of tasks", one_line(error), relative) from error
 
 
 def _rows_v21(files: DatasetFiles, relative: str) -> Iterable[tuple[object, object]]:

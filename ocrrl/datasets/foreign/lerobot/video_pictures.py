@@ -74,9 +74,7 @@ class VideoReader:
             passed = self._nearest(float(time))
             found = self._current
             if found is None or abs(found.time - time) > TOLERANCE / self._fps:
-                raise self._refused(
-                    field, f"a picture for each of {len(times)} rows", f"none for row {row} (frames lost?)"
-                )
+                raise self._refused(field, f"a picture for each of {len(times)} rows", f"none for row {row}")
             if found.time <= taken:
                 raise self._refused(field, "a picture for each row", f"the same one for rows {row - 1} and {row}")
             if row and passed:
@@ -86,9 +84,10 @@ class VideoReader:
             self._check_frame(field, found.frame, height, width)
             taken = found.time
             try:
-                yield found.frame.to_ndarray(format="rgb24")
+                picture = found.frame.to_ndarray(format="rgb24")
             except (av.error.FFmpegError, ValueError) as error:
                 raise self._refused(field, "readable", f"{one_line(error)} at row {row}") from error
+            yield picture
 
     def _nearest(self, time: float) -> int:
         """Go on to the frame nearest to `time`; how many lie between it and the frame before."""
@@ -176,7 +175,8 @@ class VideoReader:
         try:
             container = av.open(str(path.absolute()), options=_OPTIONS)
         except (av.error.FFmpegError, ValueError) as error:
-            got = f"{one_line(error)} (a recording that was killed, or a copy that was cut short?)"
+            said = getattr(error, "strerror", None) or one_line(error)
+            got = f"one that cannot be opened: {said} (a recording that was killed, or a copy that was cut short?)"
             raise EpisodeRejected("file", "a whole video", got, self.relative) from error
         if not container.streams.video:
             raise EpisodeRejected("file", "a video", "a file without pictures", self.relative)

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ocrrl.datasets.episode_checks import EpisodeRejected, EpisodeRequirements
+from ocrrl.datasets.foreign.lerobot import parquet_rows
 from ocrrl.datasets.foreign.lerobot.dataset import open_dataset
 from ocrrl.datasets.foreign.lerobot.dataset_files import DatasetFiles
 from ocrrl.datasets.foreign.lerobot.stored_pictures import MAX_PIXELS
@@ -75,7 +76,7 @@ def test_pictures_in_parquet_are_read_once_however_many_episodes(tmp_path, monke
 
     def counted(*arguments, **options):
         for batch in read(*arguments, **options):
-            rows.append(batch.num_rows)
+            rows.append(batch.num_rows if "observation.images.front" in options["columns"] else 0)
             yield batch
 
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", counted)
@@ -410,6 +411,17 @@ def test_a_picture_of_gigabytes_in_parquet_is_refused_undecoded(tmp_path):
     )
     told, _ = outcome(recorded.write(tmp_path), cameras=("front",))
     assert "images.front must be pictures of at most 25,000,000 pixels" in told[0]
+
+
+def test_a_list_whose_texts_expand_is_refused(tmp_path, monkeypatch):
+    recorded = Recorded(lengths=[6] * 100)
+    for entry in recorded.episodes:
+        entry["tasks"] = ["x" * 50_000]
+    root = recorded.write(tmp_path)
+    assert (root / EPISODES).stat().st_size < 100_000
+    monkeypatch.setattr(parquet_rows, "_LARGEST_LIST", 2**20)
+    _, faults = outcome(root)
+    assert faults == {EPISODES: f"{EPISODES}: file must be a list of at most 1 MB, got more"}
 
 
 def test_a_broken_picture_hits_its_own_episode(tmp_path):

@@ -162,3 +162,9 @@ def test_a_file_of_more_rows_than_any_recording_is_refused(tmp_path):
     pq.write_table(pa.table({"a": pa.array(np.zeros(10_000_001, np.int8))}), tmp_path / "x.parquet")
     with pytest.raises(EpisodeRejected, match="file must be of at most 10,000,000 rows, got 10,000,001"):
         open_parquet(DatasetFiles(tmp_path, tmp_path), "x.parquet")
+
+
+def test_columns_of_one_name_are_named(tmp_path):
+    pq.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], ["a", "a"]), tmp_path / "x.parquet")
+    with pytest.raises(EpisodeRejected, match="columns must be named once each, got 'a' 2 times"):
+        open_parquet(DatasetFiles(tmp_path, tmp_path), "x.parquet")
