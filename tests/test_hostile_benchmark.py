@@ -16,7 +16,12 @@ def test_the_corpus_is_as_wide_as_it_says():
 
 @pytest.mark.parametrize(
     ("name", "sound"),
-    [("own: clock", False), ("lerobot: rows twice", False), ("lerobot: rows twice", True), ("robomimic: failures", False)],
+    [
+        ("own: clock", False),
+        ("lerobot: rows twice", False),
+        ("lerobot: rows twice", True),
+        ("robomimic: failures", False),
+    ],
 )
 def test_a_case_is_refused_by_name_or_read_right(name, sound):
     verdict = run_case(name, 11, sound, 5, None)
@@ -34,6 +39,8 @@ def test_another_episodes_rows_and_pictures_are_told_apart():
     generator = np.random.default_rng(0)
     first, second = make_motion(generator, 1), make_motion(generator, 2)
     assert differences(as_read(first, first), 0, first) == []
-    assert any("shows episode, frame and camera (2, 0, 1)" in fault for fault in differences(as_read(first, second), 0, first))
+    assert any(
+        "shows episode, frame and camera (2, 0, 1)" in fault for fault in differences(as_read(first, second), 0, first)
+    )
     assert any("position is off" in fault for fault in differences(as_read(second, first), 0, first))
     assert read_numbers(first.pictures("wrist")[7]) == (1, 7, 2)
