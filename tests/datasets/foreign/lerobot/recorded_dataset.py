@@ -88,7 +88,7 @@ class Recorded:
     info: dict = field(default_factory=dict)
     """Entries that take the place of the usual ones; None as value removes one."""
     columns: dict[str, pa.Array] = field(default_factory=dict)
-    task: str = "lift the block"
+    task: str = "grasp the wooden cuboid and lift it"
 
     def __post_init__(self) -> None:
         self.numbers = list(range(len(self.lengths))) if self.numbers is None else self.numbers

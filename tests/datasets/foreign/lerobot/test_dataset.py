@@ -52,7 +52,7 @@ def assert_whole(recorded, root):
     assert sorted(dataset.episodes) == recorded.numbers and not dataset.faults
     for number, length in zip(recorded.numbers, recorded.lengths, strict=True):
         raw, rows = dataset.read(number, ANY), slice(start, start + length)
-        assert (raw.fps, raw.instruction, raw.notes) == (FPS, "lift the block", ())
+        assert (raw.fps, raw.instruction, raw.notes) == (FPS, "grasp the wooden cuboid and lift it", ())
         assert raw.names["action"][-1] == "gripper"
         for key in COLUMNS:
             np.testing.assert_array_equal(raw.columns[key], recorded.rows[key][rows])
@@ -317,9 +317,9 @@ def test_an_episode_that_is_listed_twice_is_refused(tmp_path):
     [
         (["lift it"], 9, "lift it"),
         ("lift it", 9, "lift it"),
-        ([], 0, "lift the block"),
-        (None, 0, "lift the block"),
-        (["", " "], 0, "lift the block"),
+        ([], 0, "grasp the wooden cuboid and lift it"),
+        (None, 0, "grasp the wooden cuboid and lift it"),
+        (["", " "], 0, "grasp the wooden cuboid and lift it"),
         ([], 9, None),
     ],
 )
@@ -332,9 +332,9 @@ def test_the_instruction_is_the_metadatas_or_the_rows(tmp_path, tasks, index, in
 
 def test_two_tasks_in_an_episode_are_said(tmp_path):
     recorded = Recorded(lengths=[6])
-    recorded.episodes[0]["tasks"] = ["lift the block", "put it down"]
+    recorded.episodes[0]["tasks"] = ["grasp the wooden cuboid and lift it", "put it down"]
     raw = opened(recorded.write(tmp_path)).read(0, ANY)
-    assert (raw.instruction, len(raw.notes)) == ("lift the block", 1)
+    assert (raw.instruction, len(raw.notes)) == ("grasp the wooden cuboid and lift it", 1)
 
 
 @pytest.mark.parametrize(
@@ -342,7 +342,10 @@ def test_two_tasks_in_an_episode_are_said(tmp_path):
     [
         ([7], r"tasks must be a list of texts, got \[7\] \(mapping.instruction takes its place\)"),
         (7, "tasks must be a list of texts, got 7"),
-        (["stack it"], "task_index must be of the episode's task 'stack it', got 'lift the block'"),
+        (
+            ["stack it"],
+            "task_index must be of the episode's task 'stack it', got 'grasp the wooden cuboid and lift it'",
+        ),
     ],
 )
 def test_tasks_that_are_none_are_refused_unless_the_mapping_has_the_instruction(tmp_path, tasks, message):
