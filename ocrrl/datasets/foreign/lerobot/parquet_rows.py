@@ -86,18 +86,24 @@ class RowReader:
     def bytes_a_row(self) -> dict[str, float]:
         """What a row of each column takes, by the file's own account."""
         if not self._sizes:
-            metadata = self._file().metadata
-            self._sizes = dict.fromkeys(self._columns, 0.0)
-            for group in range(metadata.num_row_groups):
-                described = metadata.row_group(group)
-                for place in range(described.num_columns):
-                    column = described.column(place)
-                    for name in self._sizes:
-                        if column.path_in_schema == name or column.path_in_schema.startswith(f"{name}."):
-                            self._has_texts |= column.physical_type == "BYTE_ARRAY"
-                            size = max(column.total_uncompressed_size, 8 * column.num_values)
-                            self._sizes[name] = max(self._sizes[name], size / max(1, described.num_rows))
+            try:
+                self._sizes = self._declared_sizes(self._file().metadata)
+            except _FAULTS as error:
+                raise _damaged(self._relative, error) from error
         return self._sizes
+
+    def _declared_sizes(self, metadata: pq.FileMetaData) -> dict[str, float]:
+        sizes = dict.fromkeys(self._columns, 0.0)
+        for group in range(metadata.num_row_groups):
+            described = metadata.row_group(group)
+            for place in range(described.num_columns):
+                column = described.column(place)
+                for name in sizes:
+                    if column.path_in_schema == name or column.path_in_schema.startswith(f"{name}."):
+                        self._has_texts |= column.physical_type == "BYTE_ARRAY"
+                        size = max(column.total_uncompressed_size, 8 * column.num_values)
+                        sizes[name] = max(sizes[name], size / max(1, described.num_rows))
+        return sizes
 
     def rows(self, start: int, stop: int) -> Iterator[tuple[int, pa.RecordBatch]]:
         """The rows from `start` to before `stop`, in parts, each with the number of its first row in the file."""

@@ -168,3 +168,13 @@ def test_columns_of_one_name_are_named(tmp_path):
     pq.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], ["a", "a"]), tmp_path / "x.parquet")
     with pytest.raises(EpisodeRejected, match="columns must be named once each, got 'a' 2 times"):
         open_parquet(DatasetFiles(tmp_path, tmp_path), "x.parquet")
+
+
+def test_a_name_of_a_column_that_is_damaged_in_the_files_end_is_named(files):
+    path = files.root / "groups.parquet"
+    raw = path.read_bytes()
+    place = raw.rindex(b"a.b", 0, raw.rindex(b"other"))
+    path.write_bytes(raw[:place] + b"\xff\xf2" + raw[place + 2 :])
+    with pytest.raises(EpisodeRejected, match="must be"):
+        list(RowReader(files, "groups.parquet", ["a.b", "c"]).rows(0, 10))
+        RowReader(files, "groups.parquet", ["a.b", "c"]).bytes_a_row()
