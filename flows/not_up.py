@@ -37,8 +37,9 @@ def require_home() -> None:
         raise SystemExit(message) from error
 
 
-def why_not_up(url: str, code: int | None, seconds: float, said: str, log: Path) -> str:
-    """One line. `code`: what the server ended with, None if it runs; `said`: what it wrote to `log` since it was started."""
+def why_not_up(url: str, code: int | None, seconds: float, log: Path, written: int) -> str:
+    """One line. `code`: what the server ended with, None if it runs; `log` had `written` bytes when it was started."""
+    said = log.read_bytes()[written:].decode(errors="replace") if log.is_file() else ""
     home = get_current_settings().home
     what = f"the Prefect server ended with exit code {code} after {seconds:.0f} s"
     if code is None:

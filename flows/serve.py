@@ -56,9 +56,7 @@ def serve(pool: str, limit: int, running: ExitStack) -> int:
     children = {name: start(name, command, workspace, running) for name, command in services.items()}
     if not wait_until_up(url, children):
         code = children["server"].process.poll() if "server" in children else None
-        seconds = time.monotonic() - began
-        said = log.read_bytes()[written:].decode(errors="replace") if log.is_file() else ""
-        print(f"serve: {why_not_up(url, code, seconds, said, log)}", file=sys.stderr)
+        print(f"serve: {why_not_up(url, code, time.monotonic() - began, log, written)}", file=sys.stderr)
         return 1
     with known_as(auth):
         prepare_server(pool)
@@ -92,10 +90,8 @@ def wait_until_up(url: str, children: dict[str, Child]) -> bool:
 
 def deploy(workspace: Path) -> None:
     """Write every deployment of prefect.yaml to the server."""
-    command = ["prefect", "--no-prompt", "deploy", "--all"]
-    done = subprocess.run(
-        command, cwd=workspace, env=environment(profile_variables(workspace)), capture_output=True, text=True
-    )
+    command, variables = ["prefect", "--no-prompt", "deploy", "--all"], environment(profile_variables(workspace))
+    done = subprocess.run(command, cwd=workspace, env=variables, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"serve: `prefect deploy --all` failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
 
