@@ -107,16 +107,16 @@ def test_finetune_refuses_hostile_pretrained_weights_and_parameters(project, cap
             "policy.pretrained_path must be the folder of a checkpoint",
         ),
         ({"type": "diffusion", "pretrained_path": str(base)}, "policy.type must be act to start from"),
-        ({"type": "act", "chunk_size": "many"}, "policy.chunk_size of type act must be of type int, got 'many'"),
+        ({"type": "act", "chunk_size": "many"}, "policy.chunk_size must be a whole number, got 'many'"),
         ({"type": "act", "use_peft": True}, "policy.use_peft must be false"),
         ({"type": "groot"}, "policy type groot must be allowed first"),
         ({"type": "compact_vla", "hidden": 10**12}, "compact_vla.hidden must be a whole number from 1 to 8192"),
         (
             {"type": "compact_vla", "hidden": "wide"},
-            "compact_vla.hidden must be a whole number from 1 to 8192, got 'wide'",
+            "policy.hidden must be a whole number, got 'wide'",
         ),
         ({"type": "act", "allow_remote_code": "yes"}, "policy.allow_remote_code must be true or false, got 'yes'"),
-        ({"type": ["act"]}, "policy.type must be the name of a policy type, got ['act']"),
+        ({"type": ["act"]}, "policy must be a mapping with a type, which is text, got"),
     ):
         set_policy(policy)
         assert message in refused(capsys, *command), policy

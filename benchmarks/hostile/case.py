@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.hostile.motion import Motion, make_motion
+from benchmarks.hostile.motion import CAMERAS, Motion, make_motion
 
 
 @dataclass
@@ -28,6 +28,8 @@ class Case:
     """Origin to what must be named if it is refused, and what must come out if it is not."""
     left_out: tuple[str, ...] = ()
     """Origins that are said and not asked for."""
+    cameras: tuple[str, ...] = CAMERAS
+    """Those whose frames are held against the motions'."""
     remedy: str = ""
     """A key that the refusal must give a line for, with which the recording must be read right."""
     remedied: dict[str, Motion] = field(default_factory=dict)

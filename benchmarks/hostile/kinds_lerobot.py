@@ -128,6 +128,14 @@ def _no_instruction(draw: Draw) -> Case:
     return case
 
 
+def _totals(draw: Draw) -> Case:
+    """Totals that the episodes deny: each episode may be whole."""
+    wrong = draw.one_of(("total_episodes", 7), ("total_frames", 10**12), ("total_frames", -1))
+    case = whole_dataset(draw, "total_", LeRobotEdits(info=set_to(*wrong)))
+    case.either = {origin: ("total_", motion) for origin, motion in read_all(draw.made[:2]).items()}
+    return case
+
+
 def info_kind(field: str, *edits: Callable[[dict], object]) -> Callable[[Draw], Case]:
     return lambda draw: whole_dataset(draw, field, LeRobotEdits(info=draw.one_of(*edits)))
 
@@ -171,7 +179,8 @@ def damaged_table(where: str) -> Callable[[Draw], Case]:
             odd |= {"footer": content[:-8] + b"\xff\xff\xff\x7fPAR1"}
             path.write_bytes(odd[kind])
 
-        case = whole_dataset(draw, Path(where).name, after=after)
+        case = whole_dataset(draw, "file", after=after)
+        case.files = {NAME: Path(where).name}
         return case
 
     return make
@@ -220,7 +229,7 @@ KINDS = [
     ),
     Kind(
         "lerobot: totals",
-        info_kind("total_", set_to("total_episodes", 7), set_to("total_frames", 10**12), set_to("total_frames", -1)),
+        _totals,
     ),
     Kind(
         "lerobot: paths",

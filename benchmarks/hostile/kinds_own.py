@@ -97,7 +97,10 @@ def _no_file(draw: Draw) -> Case:
         odd.symlink_to("/etc/hostname")
     else:
         odd.write_text("" if kind == "empty" else "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
-    case.refused = {odd.name: "path|file"}
+    if kind == "folder":
+        case.left_out = (odd.name,)
+    else:
+        case.refused = {odd.name: "path|file"}
     return case
 
 

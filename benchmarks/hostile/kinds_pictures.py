@@ -12,6 +12,7 @@ from PIL import Image
 
 from benchmarks.hostile.case import Case, Draw, Kind
 from benchmarks.hostile.kinds_lerobot import NAME, mapping, read_all, sound, whole_dataset
+from benchmarks.hostile.motion import CAMERAS
 from benchmarks.hostile.writers import VIDEO, LeRobotEdits, lerobot
 
 
@@ -130,10 +131,9 @@ def _dead_camera(draw: Draw) -> Case:
 
 def _allowed_dead_camera(draw: Draw) -> Case:
     case = _dead_camera(draw)
-    case.params["still_cameras"] = ["front", "wrist"]
-    return Case(
-        "lerobot", case.mapping, case.params, either={o: ("never", m) for o, m in read_all(draw.made[:2]).items()}
-    )
+    (camera,) = set(case.refused.values())
+    others = tuple(name for name in CAMERAS if name != camera)
+    return Case("lerobot", case.mapping, {"still_cameras": [camera]}, read=read_all(draw.made[:2]), cameras=others)
 
 
 def _several_files(draw: Draw) -> Case:

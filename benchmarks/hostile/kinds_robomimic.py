@@ -150,7 +150,7 @@ KINDS = [
     Kind(
         "robomimic: gripper reversed",
         _edited(robomimic_edits.gripper(-1, 1), gripper_open=-1, gripper_closed=1),
-        _edited(robomimic_edits.gripper(-1, 1), "read"),
+        _edited(robomimic_edits.gripper(-1, 1), "read", gripper_open=1, gripper_closed=-1),
     ),
     Kind("robomimic: another tool frame", _remedy("tool_in_gripper", _edited(robomimic_edits.turned))),
     Kind("robomimic: base pose forgotten", _remedy("base_pose", _edited(robomimic_edits.of_world))),

@@ -15,7 +15,6 @@ from benchmarks.hostile.kinds_lerobot import (
     other_version,
     read_all,
     sound,
-    whole_dataset,
 )
 from benchmarks.hostile.writers import LeRobotEdits, lerobot
 from ocrrl.interface import rotations
@@ -64,7 +63,12 @@ def _holes_in_rows(draw: Draw) -> Case:
         return table.set_column(at, "observation.state", pa.array(column, pa.list_(pa.float32())))
 
     lerobot(draw.folder / NAME, motions, LeRobotEdits(table=edit))
-    case = Case("lerobot", mapping(), refused={f"{NAME}:{odd}": "observation.state|position"}, read=read_all(motions))
+    case = Case(
+        "lerobot",
+        mapping(),
+        refused={f"{NAME}:{odd}": "observation.state|position|gripper_pose"},
+        read=read_all(motions),
+    )
     del case.read[f"{NAME}:{odd}"]
     return case
 
@@ -92,11 +96,10 @@ def _euler(order: str) -> Callable[[np.ndarray], np.ndarray]:
 
 def _changed_state(change: Callable[[np.ndarray], np.ndarray], field: str, remedy: str = "") -> Callable[[Draw], Case]:
     def make(draw: Draw) -> Case:
-        case = whole_dataset(draw, field, LeRobotEdits(state=change))
-        motions = read_all(draw.made[:2])
-        case.refused = dict.fromkeys(motions, field)
-        case.remedy, case.remedied = remedy, motions
-        return case
+        motions = draw.motions(2)
+        lerobot(draw.folder / NAME, motions, LeRobotEdits(state=change))
+        whole = read_all(motions)
+        return Case("lerobot", mapping(), refused=dict.fromkeys(whole, field), remedy=remedy, remedied=whole)
 
     return make
 
