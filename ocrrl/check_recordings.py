@@ -93,7 +93,7 @@ def _lines(check, later: list[str], why: str) -> list[str]:
         lines += ["", *check.fields.lines()]
     if check.suggestion is not None:
         lines += ["", "for params.yaml (the other keys of the section stay):", *check.suggestion.lines(check.task.slug)]
-        if check.unreadable:
+        if check.unreadable and not check.summary.accepted:
             lines.append(f"# with it, reading still says: {check.unreadable}")
     return lines
 

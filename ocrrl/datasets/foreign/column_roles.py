@@ -144,7 +144,8 @@ def _width_scale(values: np.ndarray, count: int) -> tuple[float, str]:
     for most, scale, reason in (
         (0.12, 1.0, ""),
         (1.05, 0.08, "0..1, taken for 0 to 8 cm"),
-        (105, 1e-3, "millimetres?"),
+        (85, 1e-3, "millimetres?"),
+        (105, 8e-4, "0..100, taken for 0 to 8 cm"),
     ):
         if high <= most:
             return scale, reason

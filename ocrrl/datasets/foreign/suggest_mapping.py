@@ -25,6 +25,8 @@ WRIST = re.compile(r"wrist|hand|gripper|ego|cam_?2|image2", re.IGNORECASE)
 FRONT = re.compile(r"front|agent|third|scene|exterior|external|base|main|high|top|side|cam_?1|image", re.IGNORECASE)
 _ADD = re.compile(r"add to the mapping: (.*)$")
 _THEN = re.compile(r"then ((?:[a-z_]+: [^;)]+(?:; )?)+)")
+_BETWEEN = re.compile(r"(?:; |, | and )(?=[a-z_]+: )")
+"""What parts one line from the next, where several are to be added."""
 _ROUNDS = 6  # corrections, each for one thing that reading refuses
 
 
@@ -41,8 +43,12 @@ class Suggestion:
 
     @property
     def is_complete(self) -> bool:
-        """Whether `ingest` can read with it as it is, the cell's name apart."""
-        return not self.open_keys() - {"cell"}
+        """Whether an episode can be read with what is known, the cell's name and the rate apart."""
+        return not self.open_keys() - {"cell", "control_hz"}
+
+    def trial(self) -> dict[str, object]:
+        """The mapping to read an episode with before a person has filled in the rest."""
+        return {key: value for key, value in self.mapping.items() if value != UNKNOWN} | {"cell": "to_be_named"}
 
     def images(self) -> Mapping[str, str]:
         """Our cameras' pictures by the recording's key."""
@@ -106,7 +112,7 @@ def suggest_mapping(fields: DatasetFields, task: TabletopTask, cameras: Mapping[
         reasons["gripper_closed"] = command.ends_reason
     _add_objects(suggestion, fields, task)
     if fields.recorded_hz is None:
-        mapping["control_hz"], reasons["control_hz"] = 20, "the file does not say its rate: put it here"
+        mapping["control_hz"], reasons["control_hz"] = UNKNOWN, "rows a second, which the file does not say"
     return suggestion
 
 
@@ -119,31 +125,31 @@ def correct(
     """
     if not suggestion.is_complete:
         return None
-    refusal = attempt(suggestion.mapping)
+    refusal = attempt(suggestion.trial())
     for _ in range(_ROUNDS):
         if refusal is None:
             return None
         if "leave object_poses out" in refusal.reason and "object_poses" in suggestion.mapping:
             del suggestion.mapping["object_poses"]
             suggestion.remarks.append("object_poses: left out, the joints are not an FR3's in these poses")
-            refusal = attempt(suggestion.mapping)
+            refusal = attempt(suggestion.trial())
             continue
         lines = dict(_told(refusal.reason))
         if not lines or lines.items() <= suggestion.mapping.items():
             return refusal
         suggestion.mapping.update(lines)
         suggestion.reasons.update(dict.fromkeys(lines, "found by reading: see that it is so"))
-        refusal = attempt(suggestion.mapping)
+        refusal = attempt(suggestion.trial())
     return refusal
 
 
 def _told(reason: str) -> Iterator[tuple[str, object]]:
     """The lines that a refusal says should be added, as keys and values."""
     found = _ADD.search(reason) or _THEN.search(reason)
-    for line in found[1].split("; ") if found else ():
+    for line in _BETWEEN.split(found[1]) if found else ():
         if re.match(r"[a-z_]+: ", line):
             try:
-                yield from yaml.safe_load(line).items()
+                yield from yaml.safe_load(line.rstrip("?; ")).items()
             except (yaml.YAMLError, AttributeError):
                 return
 

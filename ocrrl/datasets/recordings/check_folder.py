@@ -154,6 +154,6 @@ def _with_suggestion(config: IngestConfig, source_format: str, suggestion: Sugge
     if suggestion is None or not suggestion.is_complete:
         return None
     try:
-        return replace(config, source_format=source_format, mapping=suggestion.mapping | {"cell": "to_be_named"})
+        return replace(config, source_format=source_format, mapping=suggestion.trial())
     except ValueError:
         return None

@@ -115,7 +115,7 @@ def test_the_width_tells_which_end_of_the_command_is_open(command, ends):
     assert ends == (None if "gripper_open" not in mapping else (mapping["gripper_closed"], mapping["gripper_open"]))
 
 
-@pytest.mark.parametrize(("recorded", "scale"), [(1.0, None), (1 / 0.08, 0.08), (1000.0, 0.001)])
+@pytest.mark.parametrize(("recorded", "scale"), [(1.0, None), (1 / 0.08, 0.08), (1000.0, 0.001), (1250.0, 0.0008)])
 def test_the_unit_of_the_width_is_found_by_its_range(recorded, scale):
     mapping = suggested(
         joint_pos=moving_joints(), gripper_width=width_of(recorded), action=action_of(closing_command())
@@ -191,11 +191,20 @@ def test_what_is_not_there_is_asked_for():
     assert any(line.startswith("object_poses: {cuboid: key[0:7], bowl: key[0:7]}") for line in suggestion.remarks)
 
 
+def test_an_episode_is_read_before_the_cell_and_the_rate_are_known():
+    keys = {"joint_pos": moving_joints(), "gripper_width": width_of(), "action": action_of(closing_command())}
+    suggestion = suggest_mapping(fields("robomimic", hz=None, **keys), CUBE_LIFT, CAMERAS)
+    assert suggestion.open_keys() == {"cell", "control_hz"} and suggestion.is_complete
+    assert suggestion.trial()["cell"] != "???" and "control_hz" not in suggestion.trial()
+
+
 def test_what_reading_says_must_be_added_is_added():
     suggestion = suggested(joint_pos=moving_joints(), gripper_width=width_of(), action=action_of(closing_command()))
     said = [
         "5 cm from there: the base; add to the mapping: base_pose: [0, 0, 0.9, 1, 0, 0, 0]; rotation_form: euler_xyz",
         "0.9 (0..1? then gripper_width_scale: 0.08)",
+        "both? then gripper_closed: 1, gripper_open: 0, gripper_width_at_zero: 0.08; if not, declare gripper_open: 1)",
+        "against the width (then gripper_closed: 0 and gripper_open: 255?)",
     ]
     tried = []
 
@@ -205,6 +214,7 @@ def test_what_reading_says_must_be_added_is_added():
 
     assert correct(suggestion, attempt) is None
     added = {"base_pose": [0, 0, 0.9, 1, 0, 0, 0], "rotation_form": "euler_xyz", "gripper_width_scale": 0.08}
+    added |= {"gripper_width_at_zero": 0.08, "gripper_closed": 0, "gripper_open": 255}
     assert (
         tried[-1].items() >= added.items() and suggestion.reasons["base_pose"] == "found by reading: see that it is so"
     )
