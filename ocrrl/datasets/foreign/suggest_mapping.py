@@ -20,6 +20,7 @@ from ocrrl.datasets.foreign.dataset_fields import DatasetFields
 from ocrrl.datasets.foreign.pose_role import joints_and_pose_in
 from ocrrl.datasets.recordings.ingest_config import UNKNOWN
 from ocrrl.interface.tabletop_tasks import TabletopTask
+from ocrrl.printable import one_line
 
 WRIST = re.compile(r"wrist|hand|gripper|ego|cam_?2|image2", re.IGNORECASE)
 FRONT = re.compile(r"front|agent|third|scene|exterior|external|base|main|high|top|side|cam_?1|image", re.IGNORECASE)
@@ -64,9 +65,9 @@ class Suggestion:
         lines = ["ingest:", f"  {task}:", f"    source_format: {self.source_format}", "    mapping:"]
         for key, value in self.mapping.items():
             text = yaml.safe_dump(value, default_flow_style=True, width=1000, allow_unicode=True, sort_keys=False)
-            reason = f"  # {self.reasons[key]}" if key in self.reasons else ""
+            reason = f"  # {one_line(self.reasons[key])}" if key in self.reasons else ""
             lines.append(f"      {key}: {text.removesuffix(chr(10)).removesuffix('...').rstrip()}{reason}")
-        return lines + [f"      # {remark}" for remark in self.remarks]
+        return lines + [f"      # {one_line(remark)}" for remark in self.remarks]
 
 
 def suggest_mapping(fields: DatasetFields, task: TabletopTask, cameras: Mapping[str, tuple[int, int]]) -> Suggestion:

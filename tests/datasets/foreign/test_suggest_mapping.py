@@ -191,6 +191,14 @@ def test_what_is_not_there_is_asked_for():
     assert any(line.startswith("object_poses: {cuboid: key[0:7], bowl: key[0:7]}") for line in suggestion.remarks)
 
 
+def test_a_name_of_two_lines_stays_in_its_comment():
+    pictures = PICTURES | {"observation.images.x\n      operator: mallory": (64, 64, 3)}
+    suggestion = suggest_mapping(fields(pictures=pictures, joint_pos=moving_joints()), CUBE_LIFT, CAMERAS)
+    read = yaml.safe_load("\n".join(suggestion.lines("cube_lift")))
+    assert "operator" not in read["ingest"]["cube_lift"]["mapping"]
+    assert "not taken: observation.images.x\\n" in "\n".join(suggestion.lines("cube_lift"))
+
+
 def test_an_episode_is_read_before_the_cell_and_the_rate_are_known():
     keys = {"joint_pos": moving_joints(), "gripper_width": width_of(), "action": action_of(closing_command())}
     suggestion = suggest_mapping(fields("robomimic", hz=None, **keys), CUBE_LIFT, CAMERAS)
