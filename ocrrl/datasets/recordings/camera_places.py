@@ -11,7 +11,7 @@ SIDE = 8  # pixels of a look
 _EVERY = 5  # pictures, of which one goes into the look
 _FEWEST = 3  # episodes, of which most must agree
 _FAR = 10.0  # levels of an episode from its own places, less is the same scene
-_AS_NEAR = 0.5
+_AS_NEAR = 0.8
 """So much nearer must an episode's pictures be to the other cameras' looks than to their own."""
 
 
