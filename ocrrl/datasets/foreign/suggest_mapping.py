@@ -90,7 +90,8 @@ def suggest_mapping(fields: DatasetFields, task: TabletopTask, cameras: Mapping[
             mapping["quaternion_order"] = pose.form.removeprefix("quaternion_")
             reasons["quaternion_order"] = pose.form_reason
         else:
-            mapping["rotation_form"], reasons["rotation_form"] = pose.form, pose.form_reason
+            form = UNKNOWN if pose.is_form_open and joints is None else pose.form  # with joints, reading tells it
+            mapping["rotation_form"], reasons["rotation_form"] = form, pose.form_reason
     elif joints is None:
         mapping["position"], reasons["position"] = UNKNOWN, "the gripper's position, 3 numbers, or joint_positions, 7"
         mapping["rotation"], reasons["rotation"] = UNKNOWN, "its rotation, with rotation_form"
@@ -198,13 +199,17 @@ def _only(fields: DatasetFields, numbers: Mapping) -> DatasetFields:
 def _add_objects(suggestion: Suggestion, fields: DatasetFields, task: TabletopTask) -> None:
     names = [tracked.name for tracked in task.objects]
     form = suggestion.mapping.get("rotation_form", f"quaternion_{suggestion.mapping.get('quaternion_order', 'xyzw')}")
-    found = object_poses_in(fields, names, str(form))
-    if set(found) == set(names) and "joint_positions" in suggestion.mapping:
+    has_joints = "joint_positions" in suggestion.mapping
+    found, found_form = object_poses_in(fields, names, str(form)) if has_joints else ({}, "")
+    if found and set(found) == set(names):
         suggestion.mapping["object_poses"] = found
         suggestion.reasons["object_poses"] = "without them replay drops every episode; see that it is so"
+        if found_form != form:
+            suggestion.mapping["object_rotation_form"] = found_form or UNKNOWN
+            suggestion.reasons["object_rotation_form"] = "the object stands upright with it: see that it is so"
         return
     wanted = ", ".join(f"{name}: key[0:7]" for name in names)
-    also = "" if "joint_positions" in suggestion.mapping else " and joint_positions"
+    also = "" if has_joints else " and joint_positions"
     suggestion.remarks.append(f"object_poses: {{{wanted}}}{also}: not found; without them replay drops every episode")
 
 

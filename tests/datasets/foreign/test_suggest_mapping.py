@@ -199,6 +199,46 @@ def test_a_name_of_two_lines_stays_in_its_comment():
     assert "not taken: observation.images.x\\n" in "\n".join(suggestion.lines("cube_lift"))
 
 
+def object_pose(order):
+    upright = {"wxyz": [0.97, 0, 0, 0.24], "xyzw": [0, 0, 0.24, 0.97], "lying": [0.7071, 0, 0.7071, 0]}[order]
+    return np.tile([0.5, 0, 0.02, *(upright / np.linalg.norm(upright))], (len(moving_poses()), 1))
+
+
+@pytest.mark.parametrize(
+    ("order", "form"), [("wxyz", "quaternion_wxyz"), ("xyzw", "quaternion_xyzw"), ("lying", "???")]
+)
+def test_an_objects_quaternion_is_not_taken_for_the_grippers_form(order, form):
+    rotation = rotations.to_rotation_vector(moving_poses()[:, 3:])
+    suggestion = suggested(
+        observation__state=state_of(rotation, width_of(), moving_joints()),
+        observation__cuboid_pose=object_pose(order),
+        action=action_of(closing_command()),
+    )
+    assert suggestion.mapping["object_poses"] == {"cuboid": "observation.cuboid_pose"}
+    assert suggestion.mapping["rotation_form"] == "rotation_vector"
+    assert suggestion.mapping["object_rotation_form"] == form and suggestion.is_complete == (form != "???")
+
+
+@pytest.mark.parametrize(
+    ("names", "rotation", "form"),
+    [
+        (None, "quaternion", "???"),
+        (["qw", "qx", "qy", "qz"], "quaternion", "quaternion_wxyz"),
+        (None, "vector", "???"),
+        (["rx", "ry", "rz"], "vector", "rotation_vector"),
+        (["roll", "pitch", "yaw"], "vector", "euler_xyz"),
+        (["yaw", "pitch", "roll"], "vector", "euler_ZYX"),
+    ],
+)
+def test_a_form_that_neither_names_nor_joints_tell_is_asked_for(names, rotation, form):
+    pose = moving_poses()
+    turned = pose[:, 3:] if rotation == "quaternion" else rotations.to_rotation_vector(pose[:, 3:])
+    values = state_of(turned, width_of())
+    state = values if names is None else (["x", "y", "z", *names, "width"], values)
+    mapping = suggested(observation__state=state, action=action_of(closing_command())).mapping
+    assert mapping["rotation_form"] == form
+
+
 def test_an_episode_is_read_before_the_cell_and_the_rate_are_known():
     keys = {"joint_pos": moving_joints(), "gripper_width": width_of(), "action": action_of(closing_command())}
     suggestion = suggest_mapping(fields("robomimic", hz=None, **keys), CUBE_LIFT, CAMERAS)
