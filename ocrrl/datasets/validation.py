@@ -127,7 +127,7 @@ def _checked_attributes(file: h5py.File) -> dict[str, object]:
     with hdf5_faults("format_version"):
         is_ours = "format_version" in file.attrs
     if not is_ours:
-        raise EpisodeRejected("format_version", "there, as in every file of our format", f"nothing{_whose(file)}")
+        raise EpisodeRejected("format_version", "there", f"nothing{_whose(file)}")
     version = _attribute(file, "format_version")
     if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= FORMAT_VERSION:
         raise EpisodeRejected("format_version", f"at most {FORMAT_VERSION} (this software's)", shown(repr(version)))

@@ -95,6 +95,9 @@ def suggest_mapping(fields: DatasetFields, task: TabletopTask, cameras: Mapping[
     elif joints is None:
         mapping["position"], reasons["position"] = UNKNOWN, "the gripper's position, 3 numbers, or joint_positions, 7"
         mapping["rotation"], reasons["rotation"] = UNKNOWN, "its rotation, with rotation_form"
+        names = [name for f in fields.numbers.values() for name in f.names or ()]
+        if all(any(side in name.lower() for name in names) for side in ("left", "right")):
+            suggestion.remarks.append("two arms, by the names (left, right): recordings of one arm alone can be read")
     elif fields.source_format == "robomimic":
         mapping["position"] = mapping["quaternion"] = None
         reasons["position"] = "none found: the pose follows from the joints"

@@ -199,6 +199,15 @@ def test_a_name_of_two_lines_stays_in_its_comment():
     assert "not taken: observation.images.x\\n" in "\n".join(suggestion.lines("cube_lift"))
 
 
+def test_names_of_two_arms_are_said_to_be_two_arms():
+    names = [f"{side}_{part}" for side in ("left", "right") for part in ("waist", "shoulder", "gripper")]
+    two = suggested(observation__state=(names, np.zeros((9, 6))))
+    assert any(remark.startswith("two arms") for remark in two.remarks)
+    assert not any(
+        "two arms" in remark for remark in suggested(observation__state=(names[:3], np.zeros((9, 3)))).remarks
+    )
+
+
 def object_pose(order):
     upright = {"wxyz": [0.97, 0, 0, 0.24], "xyzw": [0, 0, 0.24, 0.97], "lying": [0.7071, 0, 0.7071, 0]}[order]
     return np.tile([0.5, 0, 0.02, *(upright / np.linalg.norm(upright))], (len(moving_poses()), 1))
