@@ -8,6 +8,7 @@ from ocrrl.interface.cameras import CAMERA_SIZES
 from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS, TabletopTask, tabletop_task
 from ocrrl.layout import WORK
 from ocrrl.params import PARAMS_FILE, Params
+from ocrrl.printable import one_line
 
 
 def check_recordings(options: argparse.Namespace) -> int:
@@ -93,8 +94,8 @@ def _lines(check, later: list[str], why: str) -> list[str]:
         lines += ["", *check.fields.lines()]
     if check.suggestion is not None:
         lines += ["", "for params.yaml (the other keys of the section stay):", *check.suggestion.lines(check.task.slug)]
-        if check.unreadable:
-            lines.append(f"# with it, reading still says: {check.unreadable}")
+        if check.unreadable and not check.summary.accepted:
+            lines.append(f"# with it, reading still says: {one_line(check.unreadable)}")
     return lines
 
 

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from ocrrl.datasets.episode import Episode, EpisodeAttributes
-from ocrrl.datasets.hdf5_access import array_at, dataset_at, group_at
+from ocrrl.datasets.hdf5_access import array_at, attribute_value, dataset_at, group_at
 from ocrrl.datasets.hdf5_in_memory import Hdf5InMemory
 
 SUFFIXES = (".h5", ".hdf5")
@@ -70,8 +70,7 @@ def read_attributes(file: h5py.File) -> EpisodeAttributes:
             continue
         if name not in file.attrs:
             raise KeyError(name)
-        value = file.attrs[name]
-        value = value.item() if isinstance(value, np.generic) else value
+        value = attribute_value(file, name)
         values[name] = json.loads(str(value)) if name in JSON_ATTRIBUTES else value
     values["object_names"] = tuple(values["object_names"])
     return EpisodeAttributes(**values)

@@ -198,6 +198,25 @@ def frames_at(
     return fitted
 
 
+def is_group(group: h5py.Group, name: str) -> bool:
+    """Whether the member `name` is a group of the file itself; a link is none."""
+    with hdf5_faults(name):
+        link = group.get(name, getlink=True)
+        return isinstance(link, h5py.HardLink) and group.get(name, getclass=True) is h5py.Group
+
+
+def attribute_value(file: h5py.File, name: str) -> object:
+    """The attribute as Python has it: text also where it is written in bytes of UTF-8, as other languages do."""
+    value = file.attrs[name]
+    value = value.item() if isinstance(value, np.generic) else value
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
 def check_numbers(dataset: h5py.Dataset, name: str) -> None:
     """Raise `EpisodeRejected` for `name` unless `dataset` is of integers or floats."""
     with hdf5_faults(name):

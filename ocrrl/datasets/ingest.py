@@ -23,6 +23,8 @@ from ocrrl.layout import WORK
 
 __all__ = ["IngestConfig", "IngestSummary", "ingest", "ingested_episodes", "ingested_files", "sha256_of"]
 
+_NOTHING = "no .h5, .hdf5 or LeRobotDataset; ocrrl ingest --check says what lies there"
+
 
 def ingest(
     folder: Path,
@@ -80,7 +82,7 @@ def ingest(
         _write_report(out_report, described, origins, summary.done())
         reasons = "; ".join(f"{source}: {reason}" for source, reason in summary.done().shown_refusals())
         raise ValueError(
-            f"ingest must accept at least one episode of {folder}, got none ({reasons or 'no recordings'})"
+            f"ingest must accept at least one episode of {folder}, got none ({reasons or _NOTHING})"
         ) from error
     files.publish(work, out_normalised)
     _write_report(out_report, described, origins, summary.done())

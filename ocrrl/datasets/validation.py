@@ -19,6 +19,7 @@ from ocrrl.datasets.episode_checks import EpisodeRejected, EpisodeRequirements, 
 from ocrrl.datasets.episode_store import JSON_ATTRIBUTES, OPTIONAL_ARRAYS, REQUIRED_ARRAYS, episode_in
 from ocrrl.datasets.foreign.source_episode import Reading
 from ocrrl.datasets.hdf5_access import (
+    attribute_value,
     check_declared,
     check_numbers,
     dataset_at,
@@ -26,6 +27,7 @@ from ocrrl.datasets.hdf5_access import (
     frames_at,
     group_at,
     hdf5_faults,
+    is_group,
     open_hdf5,
     shape_of,
     shown,
@@ -122,6 +124,10 @@ def _name_in(path: Path, folder: Path) -> str:
 
 
 def _checked_attributes(file: h5py.File) -> dict[str, object]:
+    with hdf5_faults("format_version"):
+        is_ours = "format_version" in file.attrs
+    if not is_ours:
+        raise EpisodeRejected("format_version", "there", f"nothing{_whose(file)}")
     version = _attribute(file, "format_version")
     if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= FORMAT_VERSION:
         raise EpisodeRejected("format_version", f"at most {FORMAT_VERSION} (this software's)", shown(repr(version)))
@@ -142,6 +148,15 @@ def _checked_attributes(file: h5py.File) -> dict[str, object]:
     return values
 
 
+def _whose(file: h5py.File) -> str:
+    """What a file that is not of our format is, as far as its groups tell."""
+    if is_group(file, "data"):
+        return " (robomimic's? then ingest.<task>.source_format: robomimic, in a folder of its own)"
+    if is_group(file, "observations"):
+        return " (ALOHA's or ACT's, which ingest does not read: make it a LeRobotDataset)"
+    return ""
+
+
 def _attribute(file: h5py.File, name: str, required: bool = True) -> object:
     """The attribute's value, None where it is absent and need not be there."""
     with hdf5_faults(name):
@@ -152,8 +167,7 @@ def _attribute(file: h5py.File, name: str, required: bool = True) -> object:
         shape = file.attrs.get_id(name).shape
         if shape:
             raise EpisodeRejected(name, "one value", f"an array of shape {shape}")
-        value = file.attrs[name]
-    return value.item() if isinstance(value, np.generic) else value
+        return attribute_value(file, name)
 
 
 def _parsed(name: str, value: object) -> object:
@@ -175,14 +189,16 @@ def _check_text(name: str, value: str) -> None:
 
 
 def _checked_members(file: h5py.File, expected: EpisodeRequirements) -> dict[str, tuple[int, ...]]:
-    """The shape of each array by name; the required arrays, one group of cameras, and nothing else that is no dataset.
+    """The shape of each array by name; the required arrays and one group of cameras.
 
-    The rows of every array are those of `action`.
+    The rows of every array are those of `action`. Other arrays of numbers and groups are passed over.
     """
     for name in REQUIRED_ARRAYS:
         dataset_at(file, name)
     cameras = _members(group_at(file, "images"), "images")
-    datasets = {name: dataset_at(file, name) for name in _members(file, "arrays") if name != "images"}
+    ours = (*REQUIRED_ARRAYS, *OPTIONAL_ARRAYS)
+    others = [name for name in _members(file, "arrays") if name != "images"]
+    datasets = {name: dataset_at(file, name) for name in others if name in ours or not is_group(file, name)}
     for name, dataset in datasets.items():
         check_numbers(dataset, shown(name))
     for camera in cameras:

@@ -199,6 +199,34 @@ def test_corrupt_data_is_refused(tmp_path, sound):
         validate_episode_file(tmp_path / "e.h5", tmp_path)
 
 
+def test_groups_that_are_none_of_ours_are_passed_over(tmp_path, sound):
+    (tmp_path / "e.h5").write_bytes(sound)
+    with h5py.File(tmp_path / "e.h5", "r+") as file:
+        file["depth/front"] = np.zeros((12, 4, 4), np.uint16)
+    validate_episode_file(tmp_path / "e.h5", tmp_path)
+
+
+def test_attributes_written_as_bytes_are_text(tmp_path, sound):
+    path = tmp_path / "e.h5"
+    path.write_bytes(sound)
+    with h5py.File(path, "r+") as file:
+        expected = str(file.attrs["instruction"])
+        for name in ("instruction", "cell", "calibration"):
+            file.attrs[name] = np.bytes_(str(file.attrs[name]).encode())
+    assert read_valid_episode(path, tmp_path, EpisodeRequirements()).attributes.instruction == expected
+
+
+@pytest.mark.parametrize(
+    ("group", "hint"), [("data", "source_format: robomimic"), ("observations", "make it a LeRobotDataset")]
+)
+def test_a_file_of_another_format_says_whose_it_may_be(tmp_path, group, hint):
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["action"] = np.zeros((5, 14))
+        file.create_group(group)
+    with pytest.raises(EpisodeRejected, match=f"format_version must be there, .*{hint}"):
+        read_valid_episode(tmp_path / "other.h5", tmp_path, EpisodeRequirements())
+
+
 def test_a_link_or_a_name_that_leaves_the_folder_is_refused(tmp_path, sound):
     folder = tmp_path / "recordings"
     folder.mkdir()

@@ -19,6 +19,7 @@ IN_DEGREES = 0.01745329
 _JOINT = re.compile(r"joint|(^|[._])(q|j)_?\d$", re.IGNORECASE)
 _NO_JOINT = re.compile(r"(^|[._ ])[rq]?[xyzw]$|roll|pitch|yaw|grip|finger|width", re.IGNORECASE)
 _GRIPPER = re.compile(r"grip|finger|width|jaw|opening", re.IGNORECASE)
+_UPRIGHT = 0.1  # of a quaternion's parts that tilt
 _RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 100.0), (0.0, 255.0))
 
 
@@ -123,18 +124,37 @@ def gripper_command(fields: DatasetFields, width: WidthFound | None) -> CommandF
     return None
 
 
-def object_poses_in(fields: DatasetFields, names: Sequence[str], form: str) -> dict[str, Selection]:
-    """The objects' poses by name, where keys bear their names, or one key `object` for the only one."""
-    size = 3 + rotation_width(form)
+def object_poses_in(fields: DatasetFields, names: Sequence[str], form: str) -> tuple[dict[str, Selection], str]:
+    """The objects' poses by name, where keys bear their names, or one key `object` for the only one; and their form.
+
+    `form`: the gripper's, which they have unless their numbers are quaternions; empty where the order cannot be told.
+    """
+    size = 7 if rotation_width(form) == 4 else 3 + rotation_width(form)
     found: dict[str, Selection] = {}
+    forms: set[str] = set()
     for name in names:
         for f in fields.numbers.values():
             key = f.key.rsplit(".", 1)[-1].lower()
-            fits = name in key or (len(names) == 1 and key.startswith(("object", "obj")))
-            if fits and f.values.shape[1] >= size and (rotation_width(form) != 4 or is_unit(f.values[:, 3:7])):
-                found[name] = f.selection(0, size)
+            if not (name in key or (len(names) == 1 and key.startswith(("object", "obj")))):
+                continue
+            is_quaternion = is_unit(f.values[:, 3:7])
+            if is_quaternion or (f.values.shape[1] >= size and rotation_width(form) != 4):
+                found[name] = f.selection(0, 7 if is_quaternion else size)
+                forms.add(
+                    _upright_order(f.values[:, 3:7]) or (form if rotation_width(form) == 4 else "")
+                    if is_quaternion
+                    else form
+                )
                 break
-    return found
+    return found, forms.pop() if len(forms) == 1 else ""
+
+
+def _upright_order(quaternions: Float[np.ndarray, "T 4"]) -> str:
+    """The order in which the first row turns about the vertical alone; empty where none does, or both."""
+    first = np.abs(quaternions[0])
+    orders = {"quaternion_xyzw": first[0:2], "quaternion_wxyz": first[1:3]}
+    upright = [order for order, tilt in orders.items() if tilt.max() < _UPRIGHT]
+    return upright[0] if len(upright) == 1 else ""
 
 
 def _width_scale(values: np.ndarray, count: int) -> tuple[float, str]:
@@ -144,7 +164,8 @@ def _width_scale(values: np.ndarray, count: int) -> tuple[float, str]:
     for most, scale, reason in (
         (0.12, 1.0, ""),
         (1.05, 0.08, "0..1, taken for 0 to 8 cm"),
-        (105, 1e-3, "millimetres?"),
+        (85, 1e-3, "millimetres?"),
+        (105, 8e-4, "0..100, taken for 0 to 8 cm"),
     ):
         if high <= most:
             return scale, reason

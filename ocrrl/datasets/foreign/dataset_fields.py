@@ -18,6 +18,7 @@ from ocrrl.datasets.foreign.lerobot.dataset_files import DatasetFiles
 from ocrrl.datasets.foreign.lerobot.dataset_info import read_info
 from ocrrl.datasets.foreign.robomimic_attributes import demos_order, file_attributes
 from ocrrl.datasets.hdf5_access import array_at, dataset_at, group_at, hdf5_faults, open_hdf5, shape_of
+from ocrrl.printable import one_line
 
 Selection = str | list[str]
 Columns = frozenset[tuple[str, int]]
@@ -88,9 +89,9 @@ class DatasetFields:
         hz = "rate unknown" if self.recorded_hz is None else f"{self.recorded_hz:g} Hz"
         shapes = ", ".join(f"{key} {' x '.join(map(str, shape))}" for key, shape in self.pictures.items())
         lines = [f"fields of the first recording ({self.version}, {hz}):"]
-        lines += [f"  {numbers.describe()}" for numbers in self.numbers.values()]
-        lines.append(f"  pictures: {shapes or 'none'}")
-        return lines + ([f"  instruction: {self.instruction}"] if self.instruction else [])
+        lines += [f"  {one_line(numbers.describe())}" for numbers in self.numbers.values()]
+        lines.append(f"  pictures: {one_line(shapes or 'none')}")
+        return lines + ([f"  instruction: {one_line(self.instruction)}"] if self.instruction else [])
 
 
 def lerobot_fields(root: Path, folder: Path) -> DatasetFields:

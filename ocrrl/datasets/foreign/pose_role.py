@@ -16,6 +16,7 @@ from ocrrl.datasets.foreign.rotation_forms import forms_of_width, rotation_width
 from ocrrl.interface import rotations
 
 STEADY = 0.02  # [m] by which a position may wander about a constant offset from where the joints bring the gripper
+ONLY_YOU = "nothing tells: "
 FURTHEST = 3000.0  # of a position, which may be in millimetres
 _Rotation = tuple[NumericField, int, str, str]
 """Where it is, its form, and how that is known."""
@@ -31,6 +32,11 @@ class PoseFound:
     reason: str
     form_reason: str
     columns: Columns
+
+    @property
+    def is_form_open(self) -> bool:
+        """Whether neither names nor joints tell the form: `form` is then one of several."""
+        return self.form_reason.startswith(ONLY_YOU)
 
 
 def joints_and_pose_in(fields: DatasetFields) -> tuple[JointsFound | None, PoseFound | None]:
@@ -138,12 +144,15 @@ def _rotation_by_name(fields: DatasetFields, f: NumericField, start: int, taken:
             names = [other.name_of(first + k).lower() for k in range(4)]
             if names[0][-1:] == "w" or names[3][-1:] == "w":
                 return other, first, f"quaternion_{'wxyz' if names[0][-1:] == 'w' else 'xyzw'}", "by name"
-            return other, first, "quaternion_xyzw", "the usual order: see that it is so"
+            return other, first, "quaternion_xyzw", f"{ONLY_YOU}quaternion_xyzw or quaternion_wxyz"
         if width == 3 and np.abs(values).max(initial=0.0) <= 4 * np.pi:
-            euler = re.search(r"roll|rpy|euler|pitch", name)
-            if euler:
+            if re.search(r"roll|rpy|euler|pitch", name):
                 return other, first, "euler_xyz", "by name: see the order"
-            return other, first, "rotation_vector", "the usual form: see it"
+            if re.search(r"yaw", name):
+                return other, first, "euler_ZYX", "by name: see the order"
+            if other.names or re.search(r"axis|rot_?vec|rvec", name):
+                return other, first, "rotation_vector", "the usual form: see it"
+            return other, first, "rotation_vector", f"{ONLY_YOU}rotation_vector (as LIBERO), euler_xyz (as DROID), ..."
         if width == 6 and re.search(r"6d|rot", name):
             return other, first, "rotation_6d", "six numbers: see that they are columns"
     return None

@@ -20,11 +20,14 @@ from ocrrl.datasets.foreign.dataset_fields import DatasetFields
 from ocrrl.datasets.foreign.pose_role import joints_and_pose_in
 from ocrrl.datasets.recordings.ingest_config import UNKNOWN
 from ocrrl.interface.tabletop_tasks import TabletopTask
+from ocrrl.printable import one_line
 
 WRIST = re.compile(r"wrist|hand|gripper|ego|cam_?2|image2", re.IGNORECASE)
 FRONT = re.compile(r"front|agent|third|scene|exterior|external|base|main|high|top|side|cam_?1|image", re.IGNORECASE)
 _ADD = re.compile(r"add to the mapping: (.*)$")
 _THEN = re.compile(r"then ((?:[a-z_]+: [^;)]+(?:; )?)+)")
+_BETWEEN = re.compile(r"(?:; |, | and )(?=[a-z_]+: )")
+"""What parts one line from the next, where several are to be added."""
 _ROUNDS = 6  # corrections, each for one thing that reading refuses
 
 
@@ -41,8 +44,12 @@ class Suggestion:
 
     @property
     def is_complete(self) -> bool:
-        """Whether `ingest` can read with it as it is, the cell's name apart."""
-        return not self.open_keys() - {"cell"}
+        """Whether an episode can be read with what is known, the cell's name and the rate apart."""
+        return not self.open_keys() - {"cell", "control_hz"}
+
+    def trial(self) -> dict[str, object]:
+        """The mapping to read an episode with before a person has filled in the rest."""
+        return {key: value for key, value in self.mapping.items() if value != UNKNOWN} | {"cell": "to_be_named"}
 
     def images(self) -> Mapping[str, str]:
         """Our cameras' pictures by the recording's key."""
@@ -58,9 +65,9 @@ class Suggestion:
         lines = ["ingest:", f"  {task}:", f"    source_format: {self.source_format}", "    mapping:"]
         for key, value in self.mapping.items():
             text = yaml.safe_dump(value, default_flow_style=True, width=1000, allow_unicode=True, sort_keys=False)
-            reason = f"  # {self.reasons[key]}" if key in self.reasons else ""
+            reason = f"  # {one_line(self.reasons[key])}" if key in self.reasons else ""
             lines.append(f"      {key}: {text.removesuffix(chr(10)).removesuffix('...').rstrip()}{reason}")
-        return lines + [f"      # {remark}" for remark in self.remarks]
+        return lines + [f"      # {one_line(remark)}" for remark in self.remarks]
 
 
 def suggest_mapping(fields: DatasetFields, task: TabletopTask, cameras: Mapping[str, tuple[int, int]]) -> Suggestion:
@@ -83,10 +90,14 @@ def suggest_mapping(fields: DatasetFields, task: TabletopTask, cameras: Mapping[
             mapping["quaternion_order"] = pose.form.removeprefix("quaternion_")
             reasons["quaternion_order"] = pose.form_reason
         else:
-            mapping["rotation_form"], reasons["rotation_form"] = pose.form, pose.form_reason
+            form = UNKNOWN if pose.is_form_open and joints is None else pose.form  # with joints, reading tells it
+            mapping["rotation_form"], reasons["rotation_form"] = form, pose.form_reason
     elif joints is None:
         mapping["position"], reasons["position"] = UNKNOWN, "the gripper's position, 3 numbers, or joint_positions, 7"
         mapping["rotation"], reasons["rotation"] = UNKNOWN, "its rotation, with rotation_form"
+        names = [name for f in fields.numbers.values() for name in f.names or ()]
+        if all(any(side in name.lower() for name in names) for side in ("left", "right")):
+            suggestion.remarks.append("two arms, by the names (left, right): recordings of one arm alone can be read")
     elif fields.source_format == "robomimic":
         mapping["position"] = mapping["quaternion"] = None
         reasons["position"] = "none found: the pose follows from the joints"
@@ -106,7 +117,7 @@ def suggest_mapping(fields: DatasetFields, task: TabletopTask, cameras: Mapping[
         reasons["gripper_closed"] = command.ends_reason
     _add_objects(suggestion, fields, task)
     if fields.recorded_hz is None:
-        mapping["control_hz"], reasons["control_hz"] = 20, "the file does not say its rate: put it here"
+        mapping["control_hz"], reasons["control_hz"] = UNKNOWN, "rows a second, which the file does not say"
     return suggestion
 
 
@@ -119,31 +130,31 @@ def correct(
     """
     if not suggestion.is_complete:
         return None
-    refusal = attempt(suggestion.mapping)
+    refusal = attempt(suggestion.trial())
     for _ in range(_ROUNDS):
         if refusal is None:
             return None
         if "leave object_poses out" in refusal.reason and "object_poses" in suggestion.mapping:
             del suggestion.mapping["object_poses"]
             suggestion.remarks.append("object_poses: left out, the joints are not an FR3's in these poses")
-            refusal = attempt(suggestion.mapping)
+            refusal = attempt(suggestion.trial())
             continue
         lines = dict(_told(refusal.reason))
         if not lines or lines.items() <= suggestion.mapping.items():
             return refusal
         suggestion.mapping.update(lines)
         suggestion.reasons.update(dict.fromkeys(lines, "found by reading: see that it is so"))
-        refusal = attempt(suggestion.mapping)
+        refusal = attempt(suggestion.trial())
     return refusal
 
 
 def _told(reason: str) -> Iterator[tuple[str, object]]:
     """The lines that a refusal says should be added, as keys and values."""
     found = _ADD.search(reason) or _THEN.search(reason)
-    for line in found[1].split("; ") if found else ():
+    for line in _BETWEEN.split(found[1]) if found else ():
         if re.match(r"[a-z_]+: ", line):
             try:
-                yield from yaml.safe_load(line).items()
+                yield from yaml.safe_load(line.rstrip("?; ")).items()
             except (yaml.YAMLError, AttributeError):
                 return
 
@@ -191,13 +202,17 @@ def _only(fields: DatasetFields, numbers: Mapping) -> DatasetFields:
 def _add_objects(suggestion: Suggestion, fields: DatasetFields, task: TabletopTask) -> None:
     names = [tracked.name for tracked in task.objects]
     form = suggestion.mapping.get("rotation_form", f"quaternion_{suggestion.mapping.get('quaternion_order', 'xyzw')}")
-    found = object_poses_in(fields, names, str(form))
-    if set(found) == set(names) and "joint_positions" in suggestion.mapping:
+    has_joints = "joint_positions" in suggestion.mapping
+    found, found_form = object_poses_in(fields, names, str(form)) if has_joints else ({}, "")
+    if found and set(found) == set(names):
         suggestion.mapping["object_poses"] = found
         suggestion.reasons["object_poses"] = "without them replay drops every episode; see that it is so"
+        if found_form != form:
+            suggestion.mapping["object_rotation_form"] = found_form or UNKNOWN
+            suggestion.reasons["object_rotation_form"] = "the object stands upright with it: see that it is so"
         return
     wanted = ", ".join(f"{name}: key[0:7]" for name in names)
-    also = "" if "joint_positions" in suggestion.mapping else " and joint_positions"
+    also = "" if has_joints else " and joint_positions"
     suggestion.remarks.append(f"object_poses: {{{wanted}}}{also}: not found; without them replay drops every episode")
 
 

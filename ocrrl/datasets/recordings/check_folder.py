@@ -20,6 +20,7 @@ from ocrrl.interface.tabletop_tasks import TabletopTask
 
 MAX_BYTES = 2 * 10**9
 EXPLORE_SECONDS = 60.0  # of processor time for one container
+MAX_TRIED = 5  # containers, of which the first may be the broken ones
 
 
 @dataclass
@@ -90,19 +91,28 @@ def kinds_in(folder: Path, only: Path | None = None) -> FolderKinds:
 def suggest_for(
     folder: Path, kinds: FolderKinds, task: TabletopTask, cameras: Mapping[str, tuple[int, int]], log: UnforeseenLog
 ) -> tuple[DatasetFields | None, Suggestion | None, str]:
-    """A mapping for the folder's first container of its format that can be explored; why not, where there is none."""
+    """A mapping for the folder's first container that can be read with it, else for the first that can be explored.
+
+    The text says why none can be read, or explored.
+    """
     reasons: list[str] = []
+    best: tuple[DatasetFields | None, Suggestion | None, str] | None = None
+    tried = 0
     with Expendable(FolderExplorer, folder, max_bytes=MAX_BYTES) as process:
         for container, (source, _, _) in kinds.containers.items():
-            if source != kinds.source_format:
+            if source != kinds.source_format or tried == MAX_TRIED:
                 continue
+            tried += 1
             try:
-                return process.call("suggest", container, task, cameras, cpu_seconds=EXPLORE_SECONDS)
+                found = process.call("suggest", container, task, cameras, cpu_seconds=EXPLORE_SECONDS)
+                if not found[2]:
+                    return found
+                best = best or found
             except (EpisodeRejected, ProcessEnded) as error:
                 reasons.append(f"{name_in(container, folder)}: {_said(error)}")
             except UnforeseenError as error:
                 reasons.append(f"{name_in(container, folder)}: {log.note(name_in(container, folder), error)}")
-    return None, None, "; ".join(reasons[:3])
+    return best or (None, None, "; ".join(reasons[:3]))
 
 
 def _said(error: Exception) -> str:
@@ -154,6 +164,6 @@ def _with_suggestion(config: IngestConfig, source_format: str, suggestion: Sugge
     if suggestion is None or not suggestion.is_complete:
         return None
     try:
-        return replace(config, source_format=source_format, mapping=suggestion.mapping | {"cell": "to_be_named"})
+        return replace(config, source_format=source_format, mapping=suggestion.trial())
     except ValueError:
         return None

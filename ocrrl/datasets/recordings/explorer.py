@@ -37,7 +37,7 @@ class FolderExplorer:
         with open_hdf5(container) as file, hdf5_faults("file"):
             if "data" in file:
                 return "robomimic", "robomimic HDF5", ""
-            if "action" in file or "format_version" in file.attrs:
+            if ("action" in file and "observations" not in file) or "format_version" in file.attrs:
                 return "ocrrl", OWN, str(file.attrs.get("tabletop_task", ""))
             members = ", ".join(sorted(str(name) for name in file)[:8])
         raise EpisodeRejected("file", "of our format (action, images, ...) or robomimic's (data)", members or "nothing")

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ocrrl.datasets.recordings.camera_places import CameraPlaces
 from ocrrl.datasets.recordings.ingest_config import IngestConfig
 from ocrrl.datasets.recordings.later_stages import EpisodeFacts, count_of, what_later_stages_say
 from ocrrl.datasets.recordings.read_all import Kept, LeftOut, Outcome, Refused
@@ -61,12 +62,14 @@ class SummaryInProgress:
         self._unforeseen: list[str] = []
         self._left_out: dict[str, str] = {}
         self._notes: Counter[str] = Counter()
+        self._places = CameraPlaces()
 
     def add(self, outcome: Outcome) -> None:
         """Count one recording, or what else lies in the folder."""
         if isinstance(outcome, Kept):
             self._accepted.append(outcome.source)
             self._facts.append(EpisodeFacts.of(outcome.reading.episode))
+            self._places.add(outcome.origin, outcome.reading.episode.images)
             self._notes.update(dict.fromkeys(outcome.reading.notes, 1))
         elif isinstance(outcome, Refused):
             self.refuse(outcome.origin, outcome.reason)
@@ -87,7 +90,7 @@ class SummaryInProgress:
             on_rejected=self._config.on_rejected,
             source_format=self._config.source_format,
             unforeseen=tuple(self._unforeseen),
-            notes=(*counted, *what_later_stages_say(self._facts, self._task, self._config)),
+            notes=(*counted, *self._places.swapped(), *what_later_stages_say(self._facts, self._task, self._config)),
             left_out=self._left_out,
             cells=tuple(sorted({fact.cell for fact in self._facts})),
         )

@@ -115,7 +115,7 @@ def test_the_width_tells_which_end_of_the_command_is_open(command, ends):
     assert ends == (None if "gripper_open" not in mapping else (mapping["gripper_closed"], mapping["gripper_open"]))
 
 
-@pytest.mark.parametrize(("recorded", "scale"), [(1.0, None), (1 / 0.08, 0.08), (1000.0, 0.001)])
+@pytest.mark.parametrize(("recorded", "scale"), [(1.0, None), (1 / 0.08, 0.08), (1000.0, 0.001), (1250.0, 0.0008)])
 def test_the_unit_of_the_width_is_found_by_its_range(recorded, scale):
     mapping = suggested(
         joint_pos=moving_joints(), gripper_width=width_of(recorded), action=action_of(closing_command())
@@ -191,11 +191,77 @@ def test_what_is_not_there_is_asked_for():
     assert any(line.startswith("object_poses: {cuboid: key[0:7], bowl: key[0:7]}") for line in suggestion.remarks)
 
 
+def test_a_name_of_two_lines_stays_in_its_comment():
+    pictures = PICTURES | {"observation.images.x\n      operator: mallory": (64, 64, 3)}
+    suggestion = suggest_mapping(fields(pictures=pictures, joint_pos=moving_joints()), CUBE_LIFT, CAMERAS)
+    read = yaml.safe_load("\n".join(suggestion.lines("cube_lift")))
+    assert "operator" not in read["ingest"]["cube_lift"]["mapping"]
+    assert "not taken: observation.images.x\\n" in "\n".join(suggestion.lines("cube_lift"))
+
+
+def test_names_of_two_arms_are_said_to_be_two_arms():
+    names = [f"{side}_{part}" for side in ("left", "right") for part in ("waist", "shoulder", "gripper")]
+    two = suggested(observation__state=(names, np.zeros((9, 6))))
+    assert any(remark.startswith("two arms") for remark in two.remarks)
+    assert not any(
+        "two arms" in remark for remark in suggested(observation__state=(names[:3], np.zeros((9, 3)))).remarks
+    )
+
+
+def object_pose(order):
+    upright = {"wxyz": [0.97, 0, 0, 0.24], "xyzw": [0, 0, 0.24, 0.97], "lying": [0.7071, 0, 0.7071, 0]}[order]
+    return np.tile([0.5, 0, 0.02, *(upright / np.linalg.norm(upright))], (len(moving_poses()), 1))
+
+
+@pytest.mark.parametrize(
+    ("order", "form"), [("wxyz", "quaternion_wxyz"), ("xyzw", "quaternion_xyzw"), ("lying", "???")]
+)
+def test_an_objects_quaternion_is_not_taken_for_the_grippers_form(order, form):
+    rotation = rotations.to_rotation_vector(moving_poses()[:, 3:])
+    suggestion = suggested(
+        observation__state=state_of(rotation, width_of(), moving_joints()),
+        observation__cuboid_pose=object_pose(order),
+        action=action_of(closing_command()),
+    )
+    assert suggestion.mapping["object_poses"] == {"cuboid": "observation.cuboid_pose"}
+    assert suggestion.mapping["rotation_form"] == "rotation_vector"
+    assert suggestion.mapping["object_rotation_form"] == form and suggestion.is_complete == (form != "???")
+
+
+@pytest.mark.parametrize(
+    ("names", "rotation", "form"),
+    [
+        (None, "quaternion", "???"),
+        (["qw", "qx", "qy", "qz"], "quaternion", "quaternion_wxyz"),
+        (None, "vector", "???"),
+        (["rx", "ry", "rz"], "vector", "rotation_vector"),
+        (["roll", "pitch", "yaw"], "vector", "euler_xyz"),
+        (["yaw", "pitch", "roll"], "vector", "euler_ZYX"),
+    ],
+)
+def test_a_form_that_neither_names_nor_joints_tell_is_asked_for(names, rotation, form):
+    pose = moving_poses()
+    turned = pose[:, 3:] if rotation == "quaternion" else rotations.to_rotation_vector(pose[:, 3:])
+    values = state_of(turned, width_of())
+    state = values if names is None else (["x", "y", "z", *names, "width"], values)
+    mapping = suggested(observation__state=state, action=action_of(closing_command())).mapping
+    assert mapping["rotation_form"] == form
+
+
+def test_an_episode_is_read_before_the_cell_and_the_rate_are_known():
+    keys = {"joint_pos": moving_joints(), "gripper_width": width_of(), "action": action_of(closing_command())}
+    suggestion = suggest_mapping(fields("robomimic", hz=None, **keys), CUBE_LIFT, CAMERAS)
+    assert suggestion.open_keys() == {"cell", "control_hz"} and suggestion.is_complete
+    assert suggestion.trial()["cell"] != "???" and "control_hz" not in suggestion.trial()
+
+
 def test_what_reading_says_must_be_added_is_added():
     suggestion = suggested(joint_pos=moving_joints(), gripper_width=width_of(), action=action_of(closing_command()))
     said = [
         "5 cm from there: the base; add to the mapping: base_pose: [0, 0, 0.9, 1, 0, 0, 0]; rotation_form: euler_xyz",
         "0.9 (0..1? then gripper_width_scale: 0.08)",
+        "both? then gripper_closed: 1, gripper_open: 0, gripper_width_at_zero: 0.08; if not, declare gripper_open: 1)",
+        "against the width (then gripper_closed: 0 and gripper_open: 255?)",
     ]
     tried = []
 
@@ -205,6 +271,7 @@ def test_what_reading_says_must_be_added_is_added():
 
     assert correct(suggestion, attempt) is None
     added = {"base_pose": [0, 0, 0.9, 1, 0, 0, 0], "rotation_form": "euler_xyz", "gripper_width_scale": 0.08}
+    added |= {"gripper_width_at_zero": 0.08, "gripper_closed": 0, "gripper_open": 255}
     assert (
         tried[-1].items() >= added.items() and suggestion.reasons["base_pose"] == "found by reading: see that it is so"
     )

@@ -85,6 +85,18 @@ def test_a_foreign_folder_without_a_mapping_gets_one_that_reads_it(tmp_path):
     assert again.suggestion is None and again.summary.accepted == check.summary.accepted
 
 
+def test_a_mapping_is_suggested_from_a_container_that_can_be_read(tmp_path):
+    write_robomimic(tmp_path / "in/a_damaged.hdf5", offset=(0.0, 0.0, 0.7))
+    with h5py.File(tmp_path / "in/a_damaged.hdf5", "r+") as file:
+        for demo in file["data"].values():
+            rng = np.random.default_rng(0)
+            demo["obs/robot0_eef_pos"][...] = rng.normal(size=demo["obs/robot0_eef_pos"].shape)
+    write_robomimic(tmp_path / "in/b.hdf5")
+    check = checked(tmp_path / "in")
+    assert len(check.summary.accepted) == 2 and not check.unreadable
+    assert all(origin.startswith("a_damaged") for origin in check.summary.rejected)
+
+
 def test_a_base_elsewhere_is_found_from_the_joints(tmp_path):
     write_robomimic(tmp_path / "in/lift.hdf5", offset=(-0.56, 0.0, 0.912))
     check = checked(tmp_path / "in")

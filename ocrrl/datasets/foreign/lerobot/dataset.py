@@ -5,6 +5,7 @@ Legend: n rows of an episode, d numbers a row.
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
 from jaxtyping import Float
@@ -74,6 +75,7 @@ class ForeignDataset:
             if camera not in stored:
                 self._read_video(episode, camera, cameras[camera], rows, filling)
         images = {camera: filling.images[camera] for camera in cameras}
+        self._check_swapped(cameras, filling.recorded)
         for camera, size in filling.recorded.items():
             notes += self._size_notes(camera, self.info.features[cameras[camera]], size, expected)
         names = {key: self._names(key, values.shape[1]) for key, values in columns.items()}
@@ -167,6 +169,20 @@ class ForeignDataset:
                 reader.close()
             self._videos[camera] = VideoReader(self.files, file, self.info.fps, self.first_times.get(file, 0.0))
         return self._videos[camera]
+
+    def _check_swapped(self, cameras: Mapping[str, str], recorded: Mapping[str, tuple[int, int]]) -> None:
+        """Two cameras whose pictures each have the size that the other's feature declares are in each other's place."""
+        declared = {camera: sorted(self.info.features[key].shape or ()) for camera, key in cameras.items()}
+        found = {camera: sorted((*size, 3)) for camera, size in recorded.items()}
+        for camera, other in combinations(found, 2):
+            if found[camera] != declared[camera] and (found[camera], found[other]) == (
+                declared[other],
+                declared[camera],
+            ):
+                height, width = recorded[camera]
+                got = f"{height} x {width}, the size of images.{other}, which has this one's (files or shapes swapped?)"
+                required = f"of the shape of {cameras[camera]}, {self.info.features[cameras[camera]].shape}"
+                raise EpisodeRejected(f"images.{camera}", required, got, INFO)
 
     def _size_notes(
         self, camera: str, feature: Feature, size: tuple[int, int], expected: EpisodeRequirements

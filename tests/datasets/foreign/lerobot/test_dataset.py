@@ -117,6 +117,19 @@ def test_a_camera_that_the_cell_has_and_the_mapping_lacks_is_refused(tmp_path):
     assert told == {0: f"episode: {required}"}
 
 
+def test_cameras_that_have_each_others_size_are_refused(tmp_path):
+    recorded = Recorded(lengths=[6])
+    features = recorded.described()["features"]
+    features["observation.images.front"]["shape"] = [48, 64, 3]
+    recorded.info = {"features": features}
+    root = recorded.write(tmp_path)
+    assert set(outcome(root)[0].values()) == {""}  # one size that is not declared is said
+    encode(root / video("wrist"), pictures(6, size=64)[:, :48])
+    told, _ = outcome(root)
+    assert "images.front must be of the shape of observation.images.front" in told[0]
+    assert "the size of images.wrist" in told[0] and "swapped?" in told[0]
+
+
 def test_a_declared_size_that_is_not_the_pictures_is_said(tmp_path):
     recorded = Recorded(lengths=[6], cameras=("front",))
     features = recorded.described()["features"]
