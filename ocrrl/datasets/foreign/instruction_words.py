@@ -4,6 +4,7 @@ A VLA that was trained on other words than it is asked with later is asked a que
 """
 
 from ocrrl.interface.tabletop_tasks import TabletopTask
+from ocrrl.printable import one_line
 
 _LONGEST = 80  # characters
 
@@ -27,5 +28,5 @@ def _same(first: str, second: str) -> bool:
 
 
 def _quoted(text: str) -> str:
-    shown = text if text.isprintable() else ascii(text)[1:-1]
+    shown = one_line(text)
     return f'"{shown if len(shown) <= _LONGEST else shown[: _LONGEST - 3] + "..."}"'
