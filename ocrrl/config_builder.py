@@ -16,6 +16,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from ocrrl.printable import one_line
+
 LARGEST_WHOLE_NUMBER = 2**53
 """Beyond, a whole number is not the same as a float."""
 LARGEST_NUMBER = 1e12
@@ -34,7 +36,7 @@ class ParamsError(ValueError):
     """A file of parameters holds something that cannot be run with; said in one printable line, whatever the file holds."""
 
     def __init__(self, message: str) -> None:
-        line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in message)
+        line = one_line(message)
         super().__init__(line if len(line) <= LONGEST_MESSAGE else f"{line[:LONGEST_MESSAGE]} ...")
 
 
@@ -90,7 +92,7 @@ def listed(names: Iterable[Any]) -> str:
     """Names or keys of a file in a row, the first few of many."""
     names = list(names)
     more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
-    return ", ".join(map(_printable, names[:MOST_LISTED])) + more
+    return ", ".join(map(_name, names[:MOST_LISTED])) + more
 
 
 def _typed(value: Any, hint: Any, where: str, complete: bool) -> Any:
@@ -200,7 +202,7 @@ def _mapping(value: Any, hint: Any, where: str, complete: bool) -> dict:
     key_hint, item_hint = typing.get_args(hint) or (str, Any)
     if not isinstance(value, Mapping):
         raise _wrong(value, hint, where)
-    keys = {key: _typed(key, key_hint, f"{where}'s key {_printable(key)}", complete) for key in value}
+    keys = {key: _typed(key, key_hint, f"{where}'s key {_name(key)}", complete) for key in value}
     return {keys[key]: _typed(item, item_hint, _at(where, key), complete) for key, item in value.items()}
 
 
@@ -273,14 +275,14 @@ def _has_no_default(field: dataclasses.Field) -> bool:
 
 def _at(where: str, key: Any) -> str:
     """`key` in the place `where`: `where.key`, after a file's name and a colon `file: key`."""
-    return _before_a_name(where) + _printable(key)
+    return _before_a_name(where) + _name(key)
 
 
 def _before_a_name(where: str) -> str:
     return f"{where} " if where.endswith(":") else f"{where}." if where else ""
 
 
-def _printable(key: Any) -> str:
+def _name(key: Any) -> str:
     return key if isinstance(key, str) and key.isprintable() and len(key) <= LONGEST_SHOWN else shown(key)
 
 

@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import CodeType
 
+from ocrrl.printable import printable
+
 SHOW = "OCRRL_TRACEBACK"
 """Environment variable that has tracebacks printed, too."""
 LOGS = Path(".work") / "logs"
@@ -48,7 +50,7 @@ def error_line(subject: str, error: BaseException) -> str:
     if disk_is_full(error):
         return f"{subject}: no space left on the disk ({_shortened(str(error))}): {ADVICE['No space left']}"
     if is_ours(error):
-        return f"{subject}: {_printable(str(error))}"
+        return f"{subject}: {printable(str(error))}"
     if needed := out_of_memory(error):
         message, report = needed, ""
     elif isinstance(error, OSError) and error.filename is not None:
@@ -59,7 +61,7 @@ def error_line(subject: str, error: BaseException) -> str:
         known = isinstance(error, _SAID) or advice
         message = "; ".join([text if known else f"unforeseen {text}", *advice])
         report = "" if known else "; please report it"
-    return f"{subject}: {_printable(message)}; {_where(error)}{'' if shown else f' ({SHOW}=1 shows it)'}{report}"
+    return f"{subject}: {printable(message)}; {_where(error)}{'' if shown else f' ({SHOW}=1 shows it)'}{report}"
 
 
 def is_ours(error: BaseException) -> bool:
@@ -150,7 +152,7 @@ def _is_raise(code: CodeType, instruction: int) -> bool:
 
 
 def _about_file(error: OSError) -> str:
-    file = _printable(str(error.filename))
+    file = printable(str(error.filename))
     user = f"user id {os.geteuid()}" if hasattr(os, "geteuid") else "this user"
     return {
         errno.ENOENT: f"{file} must be there, it is not",
@@ -185,8 +187,3 @@ def _has_temporary_folder() -> bool:
 def _shortened(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= LONGEST else f"{line[:LONGEST]} ..."
-
-
-def _printable(text: str) -> str:
-    """`text` with control characters as escapes, so that nothing from a file reaches the terminal as a command."""
-    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)

@@ -1,10 +1,11 @@
-"""YAML from a file that somebody edits: read whole or refused in one line, whatever is in the file.
+"""YAML that somebody edits or merges by hand: read whole or refused in one line, whatever is in the file.
 
-YAML repeats a value by an alias (`*name`), so that a small file can stand for gigabytes; a key that comes twice silently
-replaces the first. Both are refused before anything is built.
+YAML repeats a value by an alias (`*name`), so that a small file can stand for gigabytes; of a key that comes twice it
+silently takes the last. Both are refused before anything is built.
 """
 
-from collections.abc import Hashable, Iterable
+import re
+from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,15 @@ MOST_LEVELS = 40
 """Lists and mappings within each other."""
 _PER_VALUE = 16
 _BASE: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
-_MERGE = "tag:yaml.org,2002:merge"
+_MERGE_KEY = "tag:yaml.org,2002:merge"  # `<<`, which may come several times
+_OPEN_MERGE = re.compile(r"^(<{7}|>{7})( |$)", re.MULTILINE)
 
 
 def read_yaml(path: Path) -> Any:
     """What the file `path` holds: text, numbers, dates, true, false, None, lists and mappings; None if it is empty.
 
-    Raises ValueError in one line that begins with `path`: for a file that cannot be read, is no UTF-8, no YAML or too large,
-    for a key that comes twice, for a tag (`!!python/...`), for aliases that grow too large or hold themselves.
+    Raises ValueError in one line that begins with `path`: for a file that cannot be read, is no UTF-8 or too large, and as
+    `parse_yaml`.
     """
     try:
         with path.open("rb") as file:
@@ -38,18 +40,43 @@ def read_yaml(path: Path) -> Any:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ValueError(f"{path} must be UTF-8 text, got byte {content[error.start]:#04x} in line {line}") from error
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, name: str, most_written_out: int | None = MOST_WRITTEN_OUT) -> Any:
+    """What `text` holds, of the file `name`; None if it is empty. Without `most_written_out` tags and aliases are taken.
+
+    Raises ValueError in one line that begins with `name`: for no YAML, the marks that git leaves where a merge is open, a key
+    that comes twice (with its lines), a tag (`!!python/...`), aliases that grow too large or hold themselves.
+    """
+    if open_merge := _OPEN_MERGE.search(text):
+        line = text.count("\n", 0, open_merge.start()) + 1
+        raise ValueError(
+            f"{name} must be merged, got git's mark {open_merge[1]} on line {line}: keep one side and delete the marks"
+        )
     try:
-        _check_size(yaml.parse(text, _BASE))
-        return yaml.load(text, _OnceOnly)
+        if most_written_out is not None:
+            _check_size(yaml.parse(text, _BASE), most_written_out)
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            for key, lines in _keys_that_come_twice(loader, node):
+                listed = f"{', '.join(map(str, lines[:-1]))} and {lines[-1]}"
+                raise ValueError(
+                    f"{name}: {_one_line(key)} must be there once, got it on lines {listed}; {_remedy(name, key)}"
+                )
+            return None if node is None else loader.construct_document(node)
+        finally:
+            loader.dispose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise ValueError(f"{path} must be YAML: {place}{_one_line(error.problem or error.context)}") from error
+        raise ValueError(f"{name} must be YAML: {place}{_one_line(error.problem or error.context)}") from error
     except yaml.YAMLError as error:
-        raise ValueError(f"{path} must be YAML: {_one_line(error)}") from error
+        raise ValueError(f"{name} must be YAML: {_one_line(error)}") from error
 
 
-def _check_size(events: Iterable[yaml.Event]) -> None:
+def _check_size(events: Iterable[yaml.Event], most_written_out: int) -> None:
     """Raise MarkedYAMLError for what would be too large, too deep or tagged; the events cost no more than the file is long."""
     sizes: dict[str, int] = {}
     open_collections: list[list] = [["", 0]]  # anchor and size so far
@@ -73,31 +100,48 @@ def _check_size(events: Iterable[yaml.Event]) -> None:
             open_collections[-1][1] += size
         if len(open_collections) > MOST_LEVELS:
             raise _refused(f"lists and mappings must be within each other at most {MOST_LEVELS} deep", event)
-        if open_collections[-1][1] > MOST_WRITTEN_OUT:
-            raise _refused(f"aliases must not write out to more than {MOST_WRITTEN_OUT} characters", event)
+        if open_collections[-1][1] > most_written_out:
+            raise _refused(f"aliases must not write out to more than {most_written_out} characters", event)
 
 
-class _OnceOnly(_BASE):
-    """YAML in which no key may come twice: the second would silently replace the first."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        seen: set[Hashable] = set()
-        for key_node, _ in node.value:
-            if key_node.tag == _MERGE:
-                continue
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable):
-                raise _refused("a key must be text or a number, got a list or a mapping", key_node)
-            if key in seen:
-                raise _refused(f"{key_node.value} must be given once, it is twice", key_node)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+class _Loader(_BASE):
+    """Values that look like a number or a date and are none are refused with their place."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
             return super().construct_object(node, deep)
         except (ValueError, OverflowError) as error:  # the 31st of February, a number of 5000 digits
             raise _refused(f"a value that looks like a number or a date must be one: {error}", node) from error
+
+
+def _keys_that_come_twice(loader: Any, top: yaml.Node | None) -> Iterator[tuple[str, list[int]]]:
+    """Each with its dotted name and its lines; what an alias repeats is looked at once."""
+    seen, waiting = set(), [("", top)]
+    while waiting:
+        prefix, node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += [(f"{prefix}{number}.", item) for number, item in enumerate(node.value)]
+        elif isinstance(node, yaml.MappingNode):
+            found: dict[Hashable, tuple[str, list[int]]] = {}
+            for key_node, value in node.value:
+                if not isinstance(key_node, yaml.ScalarNode):
+                    raise _refused("a key must be text or a number, got a list or a mapping", key_node)
+                name = f"{prefix}{key_node.value}"
+                if key_node.tag != _MERGE_KEY:
+                    key = loader.construct_object(key_node)
+                    found.setdefault(key, (name, []))[1].append(key_node.start_mark.line + 1)
+                waiting.append((f"{name}.", value))
+            yield from (entry for entry in found.values() if len(entry[1]) > 1)
+
+
+def _remedy(name: str, key: str) -> str:
+    stage = key.removeprefix("stages.")
+    if name.endswith("dvc.lock") and key.startswith("stages.") and "." not in stage:
+        return f"delete the one that is not of this working tree, or all of them: `dvc repro {stage}` writes a new one"
+    return "keep one of them"
 
 
 def _refused(problem: str, place: Any) -> yaml.MarkedYAMLError:

@@ -73,7 +73,9 @@ def test_too_few_views_write_nothing(cell, tmp_path, capsys):
 
 
 def test_a_folder_that_is_none_or_damaged_is_named(taken, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"capture\.json must be a file: docs/calibrate\.md says"):
+    with pytest.raises(
+        FileNotFoundError, match=r"capture\.json must be a file, got nothing there; docs/calibrate\.md says"
+    ):
         calibrate_views(tmp_path, "front", tmp_path / "front.json", TODAY)
     write_setup(tmp_path, SETUP)
     path = write_view(tmp_path, NO_BOARD[:240], np.array(HOME_JOINTS))

@@ -93,7 +93,7 @@ def test_a_camera_that_cannot_be_checked_is_named(tmp_path, capsys):
     for camera, message in (
         ("wrist", "camera must be a fixed one with depth (front), got wrist"),
         ("side", f"{path}: cameras must have side, they are front, wrist"),
-        ("front", "front.json must be a file: make it by"),
+        ("front", "front.json must be a file, got nothing there; make it by"),
     ):
         assert main(["calibrate", "check", str(path), camera]) == 1
         assert message in capsys.readouterr().err

@@ -53,7 +53,7 @@ def test_what_is_missing_is_named_with_its_remedy(tmp_path, findings):
     assert "calibration of front" in lines[2] and "must be 0 to 30 days old, got 31" in lines[2]
     assert f"{SERIAL} is not connected, 7, {WRIST} is  -> plug it in" in lines[3]
     (tmp_path / "cells" / "front.json").unlink()
-    assert "front.json must be a file: make it by" in findings(SERIAL, WRIST)[2]
+    assert "front.json must be a file, got nothing there; make it by" in findings(SERIAL, WRIST)[2]
     assert "no RealSense camera is  -> plug it in" in findings()[3]
 
 

@@ -90,7 +90,7 @@ def test_a_calibration_that_is_missing_old_or_another_camera_s(lab, command, cap
     write_front_calibration(folder, date.today(), serial="9")
     assert "serial 000000000000, got one of 9" in refused(command, capsys, franky)
     (folder / "cells" / "front.json").unlink()
-    assert "front.json must be a file: make it by" in refused(command, capsys, franky)
+    assert "front.json must be a file, got nothing there; make it by" in refused(command, capsys, franky)
 
 
 @COMMANDS

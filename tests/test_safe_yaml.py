@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from ocrrl.safe_yaml import MOST_BYTES, read_yaml
+from ocrrl.safe_yaml import MOST_BYTES, parse_yaml, read_yaml
 
 
 @pytest.fixture
@@ -42,8 +42,8 @@ def test_what_people_write_is_read(read, text, value):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: 1\nb: 2\na: 3", "line 3, column 1: a must be given once, it is twice"),
-        ("x:\n  on: 1\n  yes: 2", "line 3, column 3: yes must be given once"),  # both are true to YAML
+        ("a: 1\nb: 2\na: 3", "a must be there once, got it on lines 1 and 3; keep one of them"),
+        ("x:\n  on: 1\n  yes: 2", "x.on must be there once, got it on lines 2 and 3"),  # both are true to YAML
         ("a: [", "must be YAML: line "),
         ("a: 1\n\tb: 2", "must be YAML: line 2"),
         ("a: \x00", "must be YAML: "),
@@ -82,3 +82,59 @@ def test_what_cannot_be_opened_is_named(tmp_path):
         read_yaml(tmp_path)
     with pytest.raises(ValueError, match=r"none\.yaml must be a file that can be read, got: No such file"):
         read_yaml(tmp_path / "none.yaml")
+
+
+LOCK = """schema: '2.0'
+stages:
+  a@x:
+    cmd: one
+  b@x:
+    cmd: two
+  a@x:
+    cmd: three
+"""
+
+
+def test_a_stage_that_stands_there_twice_is_named_with_its_lines_and_what_helps():
+    with pytest.raises(
+        ValueError, match=r"dvc.lock: stages.a@x must be there once, got it on lines 3 and 7; .*dvc repro a@x`"
+    ):
+        parse_yaml(LOCK, "dvc.lock")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1\nb: {c: 1, c: 2}\n", "f: b.c must be there once, got it on lines 2 and 2; keep one of them"),
+        (
+            "outs:\n- path: x\n  md5: a\n  md5: b\n  md5: c\n",
+            "f: outs.0.md5 must be there once, got it on lines 3, 4 and 5",
+        ),
+        ("a: &x {b: 1}\nc: *x\nd: *x\nd: 3\n", "f: d must be there once, got it on lines 3 and 4"),
+        (
+            "a: 1\n<<<<<<< HEAD\nb: 2\n=======\nb: 3\n>>>>>>> theirs\n",
+            "f must be merged, got git's mark <<<<<<< on line 2",
+        ),
+        ("a: [\n", "f must be YAML: "),
+        ("a: 1\n---\nb: 1\n", "f must be YAML: "),
+    ],
+)
+def test_what_a_merge_leaves_is_refused_in_one_line(text, message):
+    with pytest.raises(ValueError) as refused:
+        parse_yaml(text, "f")
+    assert message in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_keys_that_only_look_alike_are_two():
+    assert parse_yaml("a: &x {b: 1}\nc: {<<: *x, b: 2}\n1: 2\n'1': 3\n", "f") == {
+        "a": {"b": 1},
+        "c": {"b": 2},
+        1: 2,
+        "1": 3,
+    }
+    assert parse_yaml("a: '<<<<<<< HEAD'\nb: |\n  =======\n", "f")["b"] == "=======\n"
+
+
+def test_aliases_within_aliases_cost_nothing():
+    text = "a0: &a0 [1]\n" + "".join(f"a{k}: &a{k} [*a{k - 1}, *a{k - 1}]\n" for k in range(1, 60))
+    assert parse_yaml(text, "f", most_written_out=None)["a0"] == [1]

@@ -10,7 +10,7 @@ from tests.test_pipeline_names import ALL_STAGES, ROOT, entry
 # What every command passes through: it finds the stage and its parameters, whose values DVC watches by themselves.
 PLUMBING = {
     *("ocrrl/__init__.py", "ocrrl/params.py", "ocrrl/config_builder.py", "ocrrl/safe_yaml.py", "ocrrl/layout.py"),
-    *("ocrrl/error_line.py", "ocrrl/surroundings.py", "ocrrl/rendering_faults.py"),
+    *("ocrrl/error_line.py", "ocrrl/printable.py", "ocrrl/surroundings.py", "ocrrl/rendering_faults.py"),
     "ocrrl/stages/__init__.py",
 }
 # Packages' own `__init__.py` hold a docstring or the choice of the rendering back end.

@@ -85,12 +85,6 @@ def decode_dataset(root: Path, episodes: Sequence[int] | None = None, cache: Pat
     )
 
 
-def count_episodes(root: Path) -> int:
-    """How many episodes the LeRobotDataset v3 at `root` lists; ValueError as for `decode_dataset`."""
-    _read_info(root)
-    return _read_tables(root / "meta/episodes").num_rows
-
-
 def select_episodes(dataset: DecodedDataset, root: Path, sources: Sequence[str]) -> DecodedDataset:
     """The episodes of `dataset`, read from `root`, whose sidecar names one of `sources`, in the dataset's order.
 

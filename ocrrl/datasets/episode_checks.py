@@ -3,6 +3,7 @@
 Legend: T control steps, O tracked objects; positions [m] and wxyz quaternions, robot base frame.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,6 +63,18 @@ class EpisodeRequirements:
     """Cameras that may show the same picture throughout, or black."""
     max_bytes: int = 2 * 10**9
     """That one episode's arrays may take, decoded, pictures at the size that they are brought to."""
+
+    def cameras_among(self, recorded: Iterable[str], field: str = "images") -> tuple[list[str], tuple[str, ...]]:
+        """The cameras to take, and a note for each other one; `EpisodeRejected` of `field` where one is not among `recorded`."""
+        there = list(recorded)
+        if self.pictures is None:
+            return there, ()
+        wanted = ", ".join(sorted(self.pictures.sizes))
+        if missing := ", ".join(sorted(set(self.pictures.sizes) - set(there))):
+            raise EpisodeRejected(field, f"of {wanted}", f"{', '.join(there)} ({missing} missing)")
+        others = sorted(set(there) - set(self.pictures.sizes))
+        notes = tuple(f"images.{camera}: left out, no camera of the cell ({wanted})" for camera in others)
+        return [camera for camera in there if camera in self.pictures.sizes], notes
 
 
 def check_episode(episode: Episode, expected: EpisodeRequirements) -> None:

@@ -268,22 +268,13 @@ def _pictures(
     file: h5py.File, shapes: dict[str, tuple[int, ...]], expected: EpisodeRequirements
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     """The pictures by camera, of the cameras and at the sizes that are asked for, and what was done to them."""
-    recorded = {name.removeprefix("images/"): shape for name, shape in shapes.items() if name.startswith("images/")}
-    fit, limit = expected.pictures, expected.max_bytes
-    if fit is None:
-        return {camera: frames_at(file, f"images/{camera}", limit) for camera in recorded}, ()
-    if missing := sorted(set(fit.sizes) - set(recorded)):
-        raise EpisodeRejected(
-            "images", f"of {', '.join(sorted(fit.sizes))}", f"{', '.join(recorded)} ({', '.join(missing)} missing)"
-        )
-    notes = [
-        f"images.{camera}: left out, no camera of the cell ({', '.join(sorted(fit.sizes))})"
-        for camera in sorted(set(recorded) - set(fit.sizes))
-    ]
-    images = {}
-    for camera in sorted(fit.sizes):
-        images[camera] = frames_at(file, f"images/{camera}", limit, fit, camera)
-        shape = recorded[camera]
-        if note := fit.describe(camera, (shape[1], shape[2])):
-            notes.append(note)
-    return images, tuple(notes)
+    recorded = {
+        name.removeprefix("images/"): (shape[1], shape[2])
+        for name, shape in shapes.items()
+        if name.startswith("images/")
+    }
+    fit = expected.pictures
+    cameras, notes = expected.cameras_among(recorded)
+    images = {camera: frames_at(file, f"images/{camera}", expected.max_bytes, fit, camera) for camera in cameras}
+    made = (fit.describe(camera, recorded[camera]) for camera in cameras) if fit is not None else ()
+    return images, (*notes, *filter(None, made))

@@ -1,4 +1,4 @@
-"""JSON files of models, read whole: what is wrong with one is said in a line that names the file."""
+"""JSON files that others wrote, read whole: what is wrong with one is said in a line that names the file."""
 
 import json
 import math
@@ -8,16 +8,16 @@ from typing import Any
 MAX_JSON_BYTES = 64 * 2**20
 """The largest JSON file of a model that is read; a tokenizer's vocabulary has some 20 MB."""
 
+FETCH = "fetch the model again (`dvc pull`, or copy its whole folder)"
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
-def require_content(path: Path) -> None:
+def require_content(path: Path, remedy: str = FETCH) -> None:
     """FileNotFoundError where no regular file is at `path`; ValueError for an unreadable one, or a Git LFS pointer."""
     try:
         if not path.is_file():
             raise FileNotFoundError(
-                f"{path} must be a file, got {'another kind of entry' if path.exists() else 'nothing'} there; fetch the "
-                "model again (`dvc pull`, or copy its whole folder)"
+                f"{path} must be a file, got {'another kind of entry' if path.exists() else 'nothing'} there; {remedy}"
             )
         with path.open("rb") as file:
             head = file.read(len(_LFS_POINTER))
@@ -41,12 +41,12 @@ def read_json_object(path: Path) -> dict[str, Any]:
     return value
 
 
-def read_json(path: Path, strict: bool = True) -> Any:
+def read_json(path: Path, strict: bool = True, most_bytes: int = MAX_JSON_BYTES, remedy: str = FETCH) -> Any:
     """The JSON value in `path`; errors as of `read_json_object`. Without `strict` NaN and repeated keys are taken."""
-    require_content(path)
+    require_content(path, remedy)
     size = path.stat().st_size
-    if size > MAX_JSON_BYTES:
-        raise ValueError(f"{path} must be of at most {MAX_JSON_BYTES / 2**20:.0f} MiB, got {size / 2**20:.0f}")
+    if size > most_bytes:
+        raise ValueError(f"{path} must be of at most {most_bytes / 2**20:.0f} MiB, got {size / 2**20:.0f}; {remedy}")
     try:
         text = path.read_bytes().decode("utf-8")
         if strict:
@@ -55,7 +55,7 @@ def read_json(path: Path, strict: bool = True) -> Any:
     except (ValueError, RecursionError) as error:  # a JSONDecodeError and a UnicodeDecodeError are ValueErrors
         why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         state = "an empty file" if not size else why
-        raise ValueError(f"{path} must be JSON, got {state}; fetch the model again if the file is cut") from error
+        raise ValueError(f"{path} must be JSON, got {state}; is the file cut? {remedy}") from error
 
 
 def said(value: object) -> str:

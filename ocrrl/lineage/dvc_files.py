@@ -7,8 +7,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
-from ocrrl.lineage.once_only_yaml import load_yaml
-from ocrrl.lineage.pipeline import command_of
+from ocrrl.lineage.pipeline import command_of, load_yaml
 from ocrrl.lineage.revision import Revision
 
 LOCK = "dvc.lock"

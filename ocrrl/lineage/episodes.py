@@ -102,7 +102,7 @@ def episodes_of(tree: Tree, contents: Contents) -> Episodes:
             unknown.append(f"{folder.path}: its files are not known here; `dvc fetch {folder.path}` would bring them")
         rows[folder.key] = dict(_files(folder, manifest or {}, contents, folder.key in ingested))
     for stage in tree.stages.values():
-        _add_reports(tree, stage, contents, rows)
+        _add_reports(stage, contents, rows)
     by_source = {dataset.artifact.key: _join(tree, dataset, rows) for dataset in datasets}
     for model in (artifact for artifact in tree.artifacts.values() if artifact.kind in MODELS):
         own = {artifact.key for artifact in trained_on(tree, model)}
@@ -178,7 +178,7 @@ def _matching(listed: Listed, folders: dict[str, dict[str, _Row]]) -> Iterator[_
             yield files[name]
 
 
-def _add_reports(tree: Tree, stage: Stage, contents: Contents, rows: _Rows) -> None:
+def _add_reports(stage: Stage, contents: Contents, rows: _Rows) -> None:
     if stage.name not in ("ingest", "replay"):
         return
     reports = (read_json(contents, out.path, out.hash) for out in stage.outs if out.path.endswith(".json"))

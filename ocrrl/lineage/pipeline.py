@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ocrrl.lineage.once_only_yaml import load_yaml
+from ocrrl.safe_yaml import parse_yaml
 
 _TEMPLATE = re.compile(r"(?<!\\)\$\{(.*?)\}")
 _OUTS = ("outs", "metrics", "plots")
@@ -63,6 +63,14 @@ def stage_of_command(stages: Mapping[str, PipelineStage], program: str, options:
         if all(str(options.get(name)) == value for name, value in flags.items()) and set(positional) <= set(others):
             return stage.address
     return None
+
+
+def load_yaml(text: str, name: str) -> dict[str, Any]:
+    """The mapping in `text`, of DVC's file `name`; empty for an empty one. ValueError as of `parse_yaml`, and for no mapping."""
+    content = parse_yaml(text, name, most_written_out=None)
+    if not isinstance(content, dict | None):
+        raise ValueError(f"{name} must hold a mapping, got {type(content).__name__}")
+    return content or {}
 
 
 def command_of(cmd: str | list[str]) -> str:

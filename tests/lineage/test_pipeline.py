@@ -40,6 +40,12 @@ def test_templates_reach_lists_lists_of_mappings_and_values_inside_words():
     assert stages["a@1"].outs == ("o1",) and stages["b@0"].deps == ("in",)
 
 
+def test_a_file_that_holds_no_mapping_is_named_and_an_empty_one_holds_nothing():
+    assert resolved("") == {}
+    with pytest.raises(ValueError, match=r"^dvc\.yaml must hold a mapping, got list$"):
+        resolved("- a")
+
+
 def test_a_template_without_a_value_is_named_with_what_there_is():
     with pytest.raises(ValueError, match=r"dvc.yaml: \$\{x.z\} must name a value, got z among y"):
         resolved("stages: {a: {cmd: '${x.z}'}}", "x: {y: 1}")

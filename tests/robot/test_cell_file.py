@@ -187,7 +187,7 @@ def test_a_damaged_cell_file_is_read_or_refused_in_one_line(name, tmp_path):
 def test_a_key_that_comes_twice_is_refused(tmp_path):
     text = (PROJECT / "cells" / "fr3.yaml").read_text() + "limits: {max_speed: 0.2}\n"
     (tmp_path / "cell.yaml").write_text(text)
-    with pytest.raises(ValueError, match="limits must be given once, it is twice"):
+    with pytest.raises(ValueError, match=r"limits must be there once, got it on lines \d+ and \d+"):
         read_cell_file(tmp_path / "cell.yaml")
 
 

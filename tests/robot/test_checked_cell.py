@@ -49,7 +49,9 @@ def test_a_calibration_that_is_not_the_camera_s_is_refused(tmp_path, changed, me
 
 
 def test_a_calibration_that_is_not_there_says_how_it_is_made(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"front\.json must be a file: make it by `ocrrl calibrate"):
+    with pytest.raises(
+        FileNotFoundError, match=r"front\.json must be a file, got nothing there; make it by `ocrrl calibrate"
+    ):
         check(write_cell_file(tmp_path))
 
 

@@ -1,30 +1,35 @@
 """What a recording's numbers mean, one field after the other: the episode that a mapping finds in them.
 
-Legend: T recorded rows of an episode.
+Legend: T recorded rows of an episode; poses (T, 7) are position [m] and wxyz quaternion, robot base frame.
 """
 
 import numpy as np
+from jaxtyping import Float
 
 from ocrrl.datasets.episode import EpisodeAttributes
 from ocrrl.datasets.episode_checks import EpisodeRejected
-from ocrrl.datasets.foreign.commanded_targets import commanded_targets
 from ocrrl.datasets.foreign.field_selection import select
 from ocrrl.datasets.foreign.foreign_mapping import ForeignMapping
 from ocrrl.datasets.foreign.foreign_rows import ForeignRows, episode_from_rows
 from ocrrl.datasets.foreign.gripper_command import commanded_opening
 from ocrrl.datasets.foreign.gripper_width import measured_width
-from ocrrl.datasets.foreign.instruction_words import foreign_instruction
 from ocrrl.datasets.foreign.kinematic_witness import hold_to_joints, poses_of_joints
+from ocrrl.datasets.foreign.pose_declaration import PoseDeclaration
 from ocrrl.datasets.foreign.pose_explanations import Recorded
 from ocrrl.datasets.foreign.raw_episode import RawEpisode
 from ocrrl.datasets.foreign.rotation_forms import rotation_width
 from ocrrl.datasets.foreign.source_episode import Reading
+from ocrrl.datasets.foreign.transform_words import describe_turn, is_neat, rounded, tool_line
 from ocrrl.datasets.motion_checks import check_speeds
-from ocrrl.interface.actions import CONTROL_HZ
+from ocrrl.datasets.pose_agreement import apart, inverse, mean_rotation, product
+from ocrrl.interface.actions import CONTROL_HZ, ROTATION_LEASH
 from ocrrl.interface.tabletop_tasks import TabletopTask
+from ocrrl.printable import one_line
 
 ABSOLUTE = 0.05
 """[m] within which `steps` that lie so near the recorded positions are poses."""
+_SNAP = np.radians(10.0)  # commands run ahead of the measured pose
+_LONGEST_SHOWN = 80  # characters of an instruction
 
 
 def reading_of(raw: RawEpisode, task: TabletopTask, mapping: ForeignMapping, success: bool | None = None) -> Reading:
@@ -49,7 +54,7 @@ def reading_of(raw: RawEpisode, task: TabletopTask, mapping: ForeignMapping, suc
     }
     if mapping.success is not None:
         success = bool(numbers.of("success", 1)[-1, 0] > 0)
-    instruction, instruction_notes = foreign_instruction(mapping.instruction, raw.instruction, task)
+    instruction, instruction_notes = _instruction(mapping.instruction, raw.instruction, task)
     joints = numbers.of("joint_positions", 7) if mapping.joint_positions is not None else np.zeros((len(command), 7))
     rows = ForeignRows(
         images=raw.images,
@@ -150,5 +155,55 @@ def _targets(numbers: _Numbers, measured: np.ndarray) -> np.ndarray | None:
     if mapping.actions == "poses":
         declared = mapping.command_declaration()
         rotation = numbers.of("command_rotation", rotation_width(declared.rotation_form))
-        return commanded_targets(numbers.of("command_position", 3), rotation, declared, measured)
+        return _commanded_poses(numbers.of("command_position", 3), rotation, declared, measured)
     return None
+
+
+def _commanded_poses(
+    position: Float[np.ndarray, "T 3"],
+    rotation: Float[np.ndarray, "T n"],
+    declared: PoseDeclaration,
+    measured: Float[np.ndarray, "T 7"],
+) -> Float[np.ndarray, "T 7"]:
+    """The commanded poses as `declared`.
+
+    Raises `EpisodeRejected` where they are turned away from the measured ones throughout, with the line that would say so.
+    """
+    targets = declared.gripper_poses(position, rotation, "command_position")
+    if apart(targets, measured).rotation > ROTATION_LEASH:
+        turn = mean_rotation(product(inverse(measured), targets)[:, 3:])
+        offset = rounded(np.concatenate([np.zeros(3), turn]), snap_turn=_SNAP)
+        if is_neat(offset) and apart(targets, product(measured, offset)).rotation <= ROTATION_LEASH:
+            whole = product(offset, np.array(declared.tool_in_gripper))
+            raise EpisodeRejected(
+                "command_rotation",
+                "the measured gripper's, but for the motion",
+                f"one that is {describe_turn(offset)} throughout; add to the mapping: command_{tool_line(whole)}",
+            )
+    return targets
+
+
+def _instruction(declared: str | None, recorded: str | None, task: TabletopTask) -> tuple[str, tuple[str, ...]]:
+    """The instruction `declared` by the mapping, or the tabletop task's own; with a note where `recorded` is another.
+
+    A VLA that was trained on other words than it is asked with later is asked a question that it never heard.
+    """
+    if declared is not None:
+        return declared, ()
+    if not recorded or not recorded.strip() or _same(recorded, task.instruction):
+        return task.instruction, ()
+    return task.instruction, (
+        f"instruction: the dataset says {_quoted(recorded)}, taken as {_quoted(task.instruction)};"
+        " mapping.instruction keeps another",
+    )
+
+
+def _same(first: str, second: str) -> bool:
+    """But for capitals, spaces and a full stop."""
+    one, other = (" ".join(words.lower().split()).rstrip(".!") for words in (first, second))
+    return one == other
+
+
+def _quoted(text: str) -> str:
+    shown = one_line(text)
+    return f'"{shown if len(shown) <= _LONGEST_SHOWN else shown[: _LONGEST_SHOWN - 3] + "..."}"'

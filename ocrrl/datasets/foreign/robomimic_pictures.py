@@ -14,17 +14,11 @@ def demo_pictures(
 
     `paths` are the arrays by camera. Whatever is no uint8 RGB is refused; sizes are checked before anything is read.
     """
-    fit, notes = expected.pictures, []
-    if fit is not None:
-        if missing := sorted(set(fit.sizes) - set(paths)):
-            raise EpisodeRejected(
-                "images", f"those of {', '.join(sorted(fit.sizes))}", f"no {', '.join(missing)} in the mapping"
-            )
-        for camera in sorted(set(paths) - set(fit.sizes)):
-            notes.append(f"images.{camera}: left out, no camera of the cell ({', '.join(sorted(fit.sizes))})")
-        paths = {camera: path for camera, path in paths.items() if camera in fit.sizes}
+    fit = expected.pictures
+    cameras, notes = expected.cameras_among(paths, "mapping.images")
     images, room = {}, expected.max_bytes
-    for camera, path in paths.items():
+    for camera in cameras:
+        path = paths[camera]
         dataset = dataset_at(demo, path)
         shape = shape_of(dataset, path)
         with hdf5_faults(path):
@@ -38,8 +32,8 @@ def demo_pictures(
         images[camera] = frames_at(demo, path, room, fit, camera)
         room -= images[camera].nbytes
         if fit is not None and (note := fit.describe(camera, (shape[1], shape[2]))):
-            notes.append(note)
-    return images, tuple(notes)
+            notes += (note,)
+    return images, notes
 
 
 def _kind(dtype: np.dtype) -> str:

@@ -9,6 +9,7 @@ from ocrrl.datasets.recordings.ingest_config import IngestConfig
 from ocrrl.datasets.recordings.later_stages import EpisodeFacts, count_of, what_later_stages_say
 from ocrrl.datasets.recordings.read_all import Kept, LeftOut, Outcome, Refused
 from ocrrl.interface.tabletop_tasks import TabletopTask
+from ocrrl.printable import one_line
 
 LINES = 40
 """Of one kind that a terminal gets; the report has all."""
@@ -38,16 +39,16 @@ class IngestSummary:
 
     def shown_refusals(self) -> list[tuple[str, str]]:
         """Name and reason of each refused recording, sorted, without control characters."""
-        return [(_printable(source), _printable(reason)) for source, reason in sorted(self.rejected.items())]
+        return [(one_line(source), one_line(reason)) for source, reason in sorted(self.rejected.items())]
 
     def describe(self) -> str:
         """The counts, and a line for each refused recording, each note and what was left out."""
         lines = [f"{len(self.accepted)} episodes accepted, {len(self.rejected)} rejected"]
         lines += _cut([f"  {source}: {reason}" for source, reason in self.shown_refusals()])
-        lines += [_printable(note) for note in self.notes]
+        lines += [one_line(note) for note in self.notes]
         if self.left_out:
             lines.append(f"{len(self.left_out)} left out")
-            lines += _cut([f"  {_printable(n)}: {_printable(reason)}" for n, reason in sorted(self.left_out.items())])
+            lines += _cut([f"  {one_line(n)}: {one_line(reason)}" for n, reason in sorted(self.left_out.items())])
         return "\n".join(lines)
 
 
@@ -99,8 +100,3 @@ class SummaryInProgress:
 def _cut(lines: Sequence[str]) -> list[str]:
     rest = len(lines) - LINES
     return [*lines[:LINES], f"  and {rest} more, all in the report"] if rest > 0 else list(lines)
-
-
-def _printable(text: str) -> str:
-    """Without control characters and lone surrogates, which a terminal would act on or refuse."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -1,14 +1,14 @@
 """A JSON file read field by field; whatever is not as it must be is said by file and field, with what to do."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ocrrl.config_builder import LARGEST_NUMBER, listed, shown
+from ocrrl.interface.json_file import read_json
 
-MOST_BYTES = 10_000_000
+MOST_BYTES = 10 * 2**20
 
 
 class JsonFields:
@@ -24,21 +24,7 @@ class JsonFields:
     @classmethod
     def read(cls, path: Path, remedy: str) -> "JsonFields":
         """The object in the file `path`; FileNotFoundError if there is no file."""
-        if not path.is_file():
-            raise FileNotFoundError(f"{path} must be a file: {remedy}")
-        try:
-            if (size := path.stat().st_size) > MOST_BYTES:
-                raise ValueError(f"{path} must have at most {MOST_BYTES} bytes, got {size}: {remedy}")
-            text = path.read_bytes()
-        except OSError as error:
-            raise ValueError(
-                f"{path} must be a file that can be read, got: {error.strerror or error}: {remedy}"
-            ) from error
-        try:
-            content = json.loads(text.decode())
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{path} must be JSON, got {error}: {remedy}") from error
-        return cls(path, content, remedy)
+        return cls(path, read_json(path, strict=False, most_bytes=MOST_BYTES, remedy=remedy), remedy)
 
     def wrong(self, name: str, must: str, got: Any) -> ValueError:
         """The error for the field `name`, to raise."""

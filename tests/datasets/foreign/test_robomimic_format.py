@@ -268,7 +268,7 @@ def test_pictures_are_brought_to_size_and_other_cameras_left_out(tmp_path):
     assert "images.front: 12 x 16 made 6 x 8" in reading.notes
     assert "images.side: left out, no camera of the cell (front)" in reading.notes
     wanting = EpisodeRequirements(pictures=PictureFit({"front": (6, 8), "wrist": (6, 8)}))
-    assert refusal(tmp_path, wanting) == "images must be those of front, wrist, got no wrist in the mapping"
+    assert refusal(tmp_path, wanting) == "mapping.images must be of front, wrist, got front (wrist missing)"
 
 
 def test_every_demonstration_has_a_name_of_its_own_whichever_files_are_asked_for(tmp_path):

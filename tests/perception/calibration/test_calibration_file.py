@@ -83,7 +83,9 @@ def test_a_field_that_is_missing_is_named(tmp_path, field):
 
 
 def test_what_is_no_calibration_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"none\.json must be a file: make it by `ocrrl calibrate views"):
+    with pytest.raises(
+        FileNotFoundError, match=r"none\.json must be a file, got nothing there; make it by `ocrrl calibrate views"
+    ):
         read_calibration(tmp_path / "none.json")
     for text, said in (("{", "must be JSON"), ("[]", r"must be an object, got \[\]")):
         (tmp_path / "bad.json").write_text(text)

@@ -59,7 +59,8 @@ class ForeignDataset:
         if episode.fault:
             raise episode.fault
         segments = check_rows(self.index, episode, self.info.fps)
-        cameras, notes = self._wanted_cameras(expected)
+        wanted, notes = expected.cameras_among(self.cameras, "mapping.images")
+        cameras = {camera: self.cameras[camera] for camera in wanted}
         rows = self.index.rows_of(number)
         instruction = None
         if self.needs_task:
@@ -87,17 +88,6 @@ class ForeignDataset:
             fps=self.info.fps,
             notes=notes,
         )
-
-    def _wanted_cameras(self, expected: EpisodeRequirements) -> tuple[dict[str, str], tuple[str, ...]]:
-        if expected.pictures is None:
-            return dict(self.cameras), ()
-        sizes = expected.pictures.sizes
-        if missing := sorted(set(sizes) - set(self.cameras)):
-            required = f"a feature in mapping.images (the cell has {' and '.join(sizes)})"
-            raise EpisodeRejected(f"images.{missing[0]}", required, f"{', '.join(self.cameras)} only")
-        dropped = [camera for camera in self.cameras if camera not in sizes]
-        said = (f"cameras {', '.join(dropped)} left out: the cell has {' and '.join(sizes)}",) if dropped else ()
-        return {camera: key for camera, key in self.cameras.items() if camera in sizes}, said
 
     def _read_rows(
         self, segments: list[Segment], stored: Mapping[str, str], filling: "PictureArrays"

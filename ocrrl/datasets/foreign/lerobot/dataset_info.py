@@ -5,6 +5,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from ocrrl.datasets.episode_checks import EpisodeRejected
 from ocrrl.datasets.foreign.lerobot.dataset_files import DatasetFiles
@@ -98,13 +99,13 @@ def read_info(files: DatasetFiles, keys: Collection[str]) -> DatasetInfo:
 def read_json(files: DatasetFiles, relative: str) -> object:
     """What the JSON file at `relative` holds; raises `EpisodeRejected` where it is none."""
     path = files.find(relative, "no LeRobotDataset without it")
-    return parse_json(_bounded_text(path.stat().st_size, path.read_bytes, relative), relative)
+    return parse_json(_bounded_text(path, relative), relative)
 
 
 def read_json_lines(files: DatasetFiles, relative: str, cause: str) -> list[str]:
     """The lines of the file at `relative` that are not empty, each of which should be JSON."""
     path = files.find(relative, cause)
-    return [line for line in _bounded_text(path.stat().st_size, path.read_bytes, relative).splitlines() if line.strip()]
+    return [line for line in _bounded_text(path, relative).splitlines() if line.strip()]
 
 
 def parse_json(text: str, relative: str, where: str = "") -> object:
@@ -115,16 +116,11 @@ def parse_json(text: str, relative: str, where: str = "") -> object:
         raise EpisodeRejected("file", "JSON", f"{error}{where} (cut short?)", relative) from error
 
 
-def converter(version: str) -> str:
-    """The command that brings a dataset of an older version to v3.0."""
-    return _OLDER.get(version, _CONVERTER)
-
-
-def _bounded_text(size: int, read, relative: str) -> str:
-    if size > _LARGEST:
+def _bounded_text(path: Path, relative: str) -> str:
+    if (size := path.stat().st_size) > _LARGEST:
         raise EpisodeRejected("file", f"JSON of at most {_LARGEST >> 20} MB", f"{size >> 20} MB", relative)
     try:
-        return read().decode("utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise EpisodeRejected("file", "JSON in UTF-8", f"{error.reason} at byte {error.start}", relative) from error
 

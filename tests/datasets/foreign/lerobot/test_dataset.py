@@ -95,7 +95,7 @@ def test_pictures_come_at_the_size_that_is_asked_for(tmp_path):
         "wrist": (6, SIZE, SIZE, 3),
     }
     assert raw.notes == (
-        "cameras side left out: the cell has front and wrist",
+        "images.side: left out, no camera of the cell (front, wrist)",
         f"images.front: {SIZE} x {SIZE} made 16 x 16",
     )
 
@@ -113,7 +113,7 @@ def test_a_camera_that_the_cell_has_and_the_mapping_lacks_is_refused(tmp_path):
     root = Recorded(lengths=[6]).write(tmp_path)
     fit = PictureFit({"front": (SIZE, SIZE), "top": (SIZE, SIZE)})
     told, _ = outcome(root, EpisodeRequirements(pictures=fit))
-    required = "images.top must be a feature in mapping.images (the cell has front and top), got front, wrist only"
+    required = "mapping.images must be of front, top, got front, wrist (top missing)"
     assert told == {0: f"episode: {required}"}
 
 
