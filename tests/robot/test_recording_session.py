@@ -198,7 +198,12 @@ def test_a_disk_that_is_full_in_mid_episode_stops_the_arm_and_costs_that_episode
             assert not self.faults, "nothing is asked of the arm after it"
             return super().step(actions, ids)
 
-    cell, device = Filling(), Script("success", "success", steps=40)  # within reach
+    class FirstShort(Script):
+        def begin(self, seed):
+            super().begin(seed)
+            self._next = 40 if len(self.log) == 1 else 0  # an arm that is moved on for longer leaves its reach
+
+    cell, device = Filling(), FirstShort("success", "success", steps=60)
     with pytest.raises(OSError, match="No space left on device") as full:
         session(tmp_path, device, cell=cell, episodes=2)
     assert full.value.errno == errno.ENOSPC
