@@ -282,6 +282,8 @@ def _run(options: argparse.Namespace) -> int:
         from ocrrl.viewer import view_recording
 
         view_recording(options.recording, options.episode, options.save)
+        if options.save:
+            print(options.save)
     return 0
 
 

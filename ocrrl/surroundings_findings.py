@@ -104,8 +104,8 @@ def _prefect() -> Finding:
 
 
 def _there(folder: Path) -> Path:
-    """The nearest folder upwards that there is."""
-    return next((place for place in (folder, *folder.parents) if place.is_dir()), Path("/"))
+    """What there is at this place, or else the nearest place upwards where something is."""
+    return next((place for place in (folder, *folder.parents) if place.exists()), Path("/"))
 
 
 def _knows(revision: str) -> bool:

@@ -116,3 +116,19 @@ def test_a_place_that_this_user_may_not_use_is_one_line(monkeypatch, capsys):
     monkeypatch.setattr("ocrrl.cli._run", refused)
     assert main(["doctor"]) == 1
     assert "data/models/vla must be open to user id" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_named_by_its_folder_and_nothing_of_the_trial_stays(monkeypatch):
+    def full(path: Path, data: bytes) -> int:
+        path.touch()  # a name still fits where no byte does
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    Path(".work").mkdir()
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with (
+        pytest.raises(OSError, match=r"No space left on device, finetune writes to it: '\.work'") as error,
+        prepared("finetune", [OUT]),
+    ):
+        raise AssertionError("nothing may begin")
+    assert error.value.errno == errno.ENOSPC
+    assert not list(Path(".work").iterdir())

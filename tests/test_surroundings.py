@@ -118,8 +118,9 @@ def test_doctor_names_a_database_of_another_prefect_and_one_that_is_locked(tmp_p
     other.close()
     (tmp_path / "prefect.db").write_text("no database, as long as that of one is. " * 10)
     assert "file is not a database" in finding("prefect").found
-    monkeypatch.setenv("PREFECT_HOME", "/proc/nowhere")
-    assert "cannot be written" in finding("prefect").found
+    for taken in ("/proc/nowhere", str(tmp_path / "prefect.db"), str(tmp_path / "prefect.db" / "below")):
+        monkeypatch.setenv("PREFECT_HOME", taken)
+        assert "cannot be written" in finding("prefect").found
 
 
 @pytest.mark.parametrize(

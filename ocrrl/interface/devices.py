@@ -1,14 +1,22 @@
-"""Where torch computes: the parameter `device` of every stage that uses it."""
+"""Where torch computes: the parameters `device` and `threads` of the stages that use it."""
 
 import re
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+MAX_THREADS = 1024
+"""More than any one machine has; far more of them end the process that asks."""
 
 
 def require_device(device: str) -> None:
     """Raise ValueError unless `device` is auto, cpu, cuda, or one of several GPUs such as cuda:1."""
     if not _DEVICE.fullmatch(str(device)):
         raise ValueError(f"device must be auto, cpu, cuda or cuda:<index>, got {device!r}")
+
+
+def require_threads(threads: int) -> None:
+    """Raise ValueError unless torch can be asked for as many `threads` of the CPU."""
+    if not 1 <= threads <= MAX_THREADS:
+        raise ValueError(f"threads must be 1 to {MAX_THREADS}, got {threads}")
 
 
 def chosen_device(device: str) -> str:

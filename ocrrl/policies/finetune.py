@@ -17,7 +17,7 @@ from ocrrl import files
 from ocrrl.config_builder import shown
 from ocrrl.datasets.decoded_frames import DecodedDataset, decode_dataset, join_datasets, select_episodes
 from ocrrl.interface.actions import ACTION_DIM
-from ocrrl.interface.devices import chosen_device, require_device
+from ocrrl.interface.devices import chosen_device, require_device, require_threads
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM
 from ocrrl.layout import DECODED_FRAMES
 from ocrrl.policies.chunk_batches import ChunkBatch, ChunkSampler
@@ -66,7 +66,7 @@ class FinetuneConfig:
             raise ValueError(f"policy.allow_remote_code must be true or false, got {got}")
         if self.policy["type"] == POLICY_TYPE:
             object.__setattr__(self, "policy", {**self.policy, **compact_sizes(self.policy)})
-        for name in ("steps", "batch_size", "checkpoint_every", "threads"):
+        for name in ("steps", "batch_size", "checkpoint_every"):
             if not getattr(self, name) >= 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0.0 < self.learning_rate <= 1.0:
@@ -77,6 +77,7 @@ class FinetuneConfig:
         if self.real_episodes not in REAL_EPISODES:
             raise ValueError(f"real_episodes must be one of {', '.join(REAL_EPISODES)}, got {self.real_episodes!r}")
         require_device(self.device)
+        require_threads(self.threads)
         if self.language not in LANGUAGES:
             raise ValueError(f"language must be one of {', '.join(LANGUAGES)}, got {self.language!r}")
 

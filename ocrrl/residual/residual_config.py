@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ocrrl.interface.actions import MAX_ROTATION_STEP, MAX_TRANSLATION_STEP
-from ocrrl.interface.devices import require_device
+from ocrrl.interface.devices import require_device, require_threads
 from ocrrl.residual.pose_augmentation import PoseAugmentation
 
 ACTION_UNITS = np.array([MAX_TRANSLATION_STEP] * 3 + [MAX_ROTATION_STEP] * 3 + [0.5], np.float32)
@@ -92,7 +92,7 @@ class ResidualConfig:
         for name in (
             *("total_transitions", "num_envs", "batch", "n_step", "actor_hidden", "critic_hidden", "actor_delay"),
             *("residual_every", "max_episode_steps"),
-            *("validation_every", "validation_episodes", "threads"),
+            *("validation_every", "validation_episodes"),
         ):
             _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
         for name in ("updates_per_step", "first_update_at", "critic_warmup", "l2", "behaviour_cloning"):
@@ -117,6 +117,7 @@ class ResidualConfig:
             object.__setattr__(self, name, tuple(float(x) for x in value))
         _require("residual_scale", self.residual_scale, min(self.residual_scale) > 0, "three or seven numbers above 0")
         require_device(self.device)
+        require_threads(self.threads)
         self.pose_augmentation()
 
     def pose_augmentation(self) -> PoseAugmentation:

@@ -15,6 +15,7 @@ from ocrrl import files
 from ocrrl.file_lock import locked
 
 CLOCK_SLACK = 60.0  # [s] by which a clock may be set back, as those that keep time by the network do
+REMEDY = "find out who changed it, remove it and approve anew"
 
 
 class LedgerFault(RuntimeError):
@@ -79,12 +80,12 @@ def _fields(path: Path, name: str, kind: type[int] | type[float]) -> dict[str, A
     except FileNotFoundError:
         raise
     except (OSError, ValueError, RecursionError) as error:
-        raise LedgerFault(f"{path} must be a readable file of JSON, got: {error}") from error
+        raise LedgerFault(f"{path} must be a readable file of JSON, got: {error}; {REMEDY}") from error
     value = content.get(name) if isinstance(content, dict) else None
     allowed = (int,) if kind is int else (int, float)
     if isinstance(value, bool) or not isinstance(value, allowed) or not 0 <= value < math.inf:
         got = f"{name} {value!r}" if isinstance(content, dict) else type(content).__name__
-        raise LedgerFault(f"{path} must hold {name}, a number of at least 0, got {got[:80]}")
+        raise LedgerFault(f"{path} must hold {name}, a number of at least 0, got {got[:80]}; {REMEDY}")
     return content
 
 

@@ -40,14 +40,16 @@ def _require_writable(stage: str, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"probe")
-        probe.unlink()
     except OSError as error:
         if disk_is_full(error):
-            raise
+            raise OSError(error.errno, f"{error.strerror}, {stage} writes to it", str(folder)) from error
         raise RuntimeError(
             f"{stage} writes to {folder} when its work is done: that must be a folder that this user can write to, got: "
             f"{error.strerror}; mount it for writing, or give the user the right, then run it again"
         ) from error
+    finally:
+        with suppress(OSError):  # a full disk leaves an empty one
+            probe.unlink()
 
 
 def _require_room(stage: str, outs: Sequence[Path]) -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ocrrl.interface.devices import chosen_device
+from ocrrl.interface.devices import chosen_device, require_threads
 
 
 def test_auto_is_a_gpu_only_where_torch_can_use_one(monkeypatch):
@@ -29,3 +29,10 @@ def test_a_gpu_that_is_not_there_is_refused_with_what_is(monkeypatch):
 def test_other_words_are_refused(device):
     with pytest.raises(ValueError, match="auto, cpu, cuda or cuda:<index>, got"):
         chosen_device(device)
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1025, 10**12, 10**30])
+def test_more_threads_than_a_machine_has_are_refused(threads):
+    require_threads(1024)
+    with pytest.raises(ValueError, match=f"threads must be 1 to 1024, got {threads}"):
+        require_threads(threads)
