@@ -127,8 +127,10 @@ def _cameras(serials: Callable[[], Sequence[str]]) -> Finding:
 def _params() -> Finding:
     try:
         Params.read().check()
-    except (ValueError, ImportError) as error:
+    except ValueError as error:
         return Finding(str(PARAMS_FILE), "wrong", str(error))
+    except ImportError as error:
+        return Finding(str(PARAMS_FILE), "not looked at", f"a library that its sections need cannot be loaded: {error}")
     return Finding(str(PARAMS_FILE), "valid")
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.error import URLError
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -76,6 +77,11 @@ def lerobot_errors(where: str) -> Iterator[None]:
     except OSError as error:  # transformers' word for a tokenizer or backbone that is neither here nor on the hub
         if error.errno is not None:
             raise
+        if isinstance(error, URLError):  # torchvision's weights of a fresh ACT or diffusion policy
+            raise ValueError(
+                f"{where} fetches a backbone's weights from the network, which failed ({_one_line(error)}): "
+                "`pretrained_backbone_weights: null` in the `policy` section starts without them"
+            ) from error
         raise ValueError(
             f"{where}: {_one_line(error)} Without a network, put the folder there or into the hub's cache ($HF_HOME)"
         ) from error

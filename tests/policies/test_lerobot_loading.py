@@ -1,5 +1,7 @@
 """LeRobot's loading, watched: no code of a model's folder runs, and no weight stays random in silence."""
 
+from urllib.error import URLError
+
 import pytest
 import safetensors.torch
 import torch
@@ -153,3 +155,11 @@ def test_code_runs_where_the_parameter_allows_it(tokenizer, monkeypatch, tmp_pat
     with remote_code(allowed=True):
         transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
     assert mark.exists()
+
+
+def test_weights_that_cannot_be_fetched_name_the_field_that_does_without():
+    with (
+        pytest.raises(ValueError, match=r"policy of type act fetches .*`pretrained_backbone_weights: null`"),
+        lerobot_errors("policy of type act"),
+    ):
+        raise URLError("no network")
