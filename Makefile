@@ -2,6 +2,7 @@
 # make serve  Prefect's server, the deployments and a worker on this machine (make worker SLOT=gpu: for another's server)
 # make test   the tests
 # make gc     free disk: drops models and datasets that no kept commit uses, never an episode (make gc ARGS=--dry: shows)
+# make long   the tests that CI has no time for
 # make wire   the tests of the wire twin, which runs in real time: with nothing else on the machine
 # make check  format, lint, types, import contracts, every test (the slow ones too)
 
@@ -19,7 +20,7 @@ export DVC_NO_ANALYTICS := 1
 # DVC stops where the user id has no name, as in a container started with `-u`.
 export USER ?= $(shell id -un 2>/dev/null || id -u)
 
-.PHONY: demo serve worker test wire check slow slow-flows slow-library format lint type install gc clean
+.PHONY: demo serve worker test wire check slow slow-flows slow-library long format lint type install gc clean
 
 demo: $(READY)
 	@$(BIN)/ocrrl check_names
@@ -45,10 +46,13 @@ wire: $(READY)
 slow: slow-flows slow-library
 
 slow-flows: $(READY)
-	$(BIN)/python -m pytest -m "slow" tests/flows
+	$(BIN)/python -m pytest -m "slow and not long" tests/flows
 
 slow-library: $(READY)
-	$(BIN)/python -m pytest -m "slow" --ignore tests/flows
+	$(BIN)/python -m pytest -m "slow and not long" --ignore tests/flows
+
+long: $(READY)
+	$(BIN)/python -m pytest -m "long"
 
 format: $(READY)
 	$(BIN)/ruff format .

@@ -72,7 +72,10 @@ def test_a_cancelled_run_leaves_no_process(project):
         time.sleep(0.2)
 
 
-@pytest.mark.parametrize("target", ["engine", "dvc", "stage"])
+LONG = pytest.mark.long  # one of the three is enough for each landing
+
+
+@pytest.mark.parametrize("target", ["engine", pytest.param("dvc", marks=LONG), pytest.param("stage", marks=LONG)])
 def test_after_kill_9_the_deployment_run_again_finishes_what_was_left(project, target):
     run = project.start_run()
     wait_for_stage(project)

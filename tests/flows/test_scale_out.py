@@ -25,6 +25,7 @@ def test_without_a_remote_or_with_uncommitted_code_nothing_starts(project):
     assert state["type"] == "FAILED" and "workers run commits, got changes in toy" in state["message"]
 
 
+@pytest.mark.long
 def test_two_workers_in_two_clones_complete_the_coordinator_s_dvc_lock(project, tmp_path):
     add_remote(project.folder, tmp_path / "storage")
     cpu, gpu = (clone_of(project, tmp_path / name) for name in ("cpu_machine", "gpu_machine"))
