@@ -106,7 +106,7 @@ def _no_file(draw: Draw) -> Case:
 
 def _odd_names(draw: Draw) -> Case:
     names = draw.one_of(
-        ["EPISODE_3.H5", "episode 4.HDF5"], ["..x.h5", "b.h5"], ["a b.h5", "a_b.h5"], ["é.h5", "日本.h5"]
+        ["EPISODE_3.H5", "episode 4.HDF5"], ["x..y.h5", "b.h5"], ["a b.h5", "a_b.h5"], ["é.h5", "日本.h5"]
     )
     read = {name: draw.motion() for name in names}
     for name, motion in read.items():

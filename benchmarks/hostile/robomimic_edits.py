@@ -100,7 +100,7 @@ def two_arms(draw: Draw, demo: h5py.Group) -> str:
 
 def broken_numbers(draw: Draw, demo: h5py.Group) -> str:
     name, field = draw.one_of(
-        ("obs/robot0_eef_quat", "quaternion|gripper_pose"),
+        ("obs/robot0_eef_quat", "quaternion|rotation|gripper_pose"),
         ("obs/robot0_eef_pos", "position|gripper_pose"),
         ("obs/robot0_joint_pos", "joint"),
         ("actions", "actions|gripper"),
