@@ -55,6 +55,10 @@ BROKEN = {
         edited("gripper_pose", lambda v: v[:, :6]),
         r"gripper_pose must be of shape \(12, 7\), got \(12, 6\)",
     ),
+    "actions twice": (
+        edited("action", lambda v: np.concatenate([v, v])),
+        r"action must be 12 rows, as the other arrays have, got 24",
+    ),
     "too few rows": (edited("timestamps", lambda v: v[:-1]), r"timestamps must be of shape \(12,\), got \(11,\)"),
     "text for numbers": (edited("action", lambda v: v.astype("S8")), r"action must be numbers, got \|S8"),
     "NaN": (edited("gripper_pose", at_step(3, (1,), np.nan)), r"gripper_pose must be finite, got nan at step 3"),
