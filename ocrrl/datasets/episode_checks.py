@@ -116,9 +116,6 @@ def _check_shapes(episode: Episode, expected: EpisodeRequirements) -> None:
     steps = len(episode.action)
     if steps == 0:
         raise EpisodeRejected("action", "at least one step", "zero steps (a zero-length episode)")
-    others = {len(rows) for rows in (episode.gripper_pose, episode.joint_positions, episode.timestamps) if rows.ndim}
-    if len(others) == 1 and steps not in others:
-        raise EpisodeRejected("action", f"{others.pop()} rows, as the other arrays have", f"{steps}")
     objects = len(episode.attributes.object_names)
     shapes = {
         "action": (steps, 7),

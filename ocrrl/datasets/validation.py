@@ -233,6 +233,9 @@ def _check_shapes(shapes: dict[str, tuple[int, ...]]) -> None:
         raise EpisodeRejected("action", "of shape (T, 7)", f"{action}")
     if steps == 0:
         raise EpisodeRejected("action", "at least one step", "zero steps (a zero-length episode)")
+    others = {shapes[name][:1] for name in REQUIRED_ARRAYS if name != "action"}
+    if len(others) == 1 and others.isdisjoint({(steps,), ()}):
+        raise EpisodeRejected("action", f"{others.pop()[0]} rows, as the other arrays have", f"{steps}")
     for name, shape in shapes.items():
         if name.startswith("images/"):
             if len(shape) != 4 or shape[3] != 3 or 0 in shape[1:]:
