@@ -143,14 +143,7 @@ def read_graph(workspace: Path) -> Graph:
     names that a shell or a path could misread.
     """
     refuse_unsafe_names(workspace)
-    done = subprocess.run(
-        [sys.executable, "-I", str(DVC_GRAPH)],
-        cwd=workspace,
-        env=environment({}),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-    )
+    done = _asked([sys.executable, "-I", str(DVC_GRAPH)], workspace)
     if done.returncode:
         raise RuntimeError(f"{workspace / 'dvc.yaml'} could not be read by DVC: {done.stderr.strip()[-2000:]}")
     answer = json.loads(done.stdout)
@@ -161,16 +154,15 @@ def refuse_unsafe_names(workspace: Path) -> None:
     """RuntimeError with the message of `ocrrl check_names` where params.yaml holds a name that is none."""
     if not (workspace / "params.yaml").exists():
         return
-    done = subprocess.run(
-        NAMES_CHECK,
-        cwd=workspace,
-        env=environment({}),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-    )
+    done = _asked(NAMES_CHECK, workspace)
     if done.returncode:
         raise RuntimeError(f"nothing was run: {done.stderr.strip()[-2000:]}")
+
+
+def _asked(command: Sequence[str], workspace: Path) -> subprocess.CompletedProcess[str]:
+    """What `command` says in `workspace`, in the environment of a stage."""
+    silent = subprocess.DEVNULL
+    return subprocess.run(command, cwd=workspace, env=environment({}), stdin=silent, capture_output=True, text=True)
 
 
 def in_order(stages: Sequence[Stage]) -> list[Stage]:

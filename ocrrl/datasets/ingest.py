@@ -43,7 +43,8 @@ def ingest(
     stays empty. Raises ValueError, the report written, if nothing is accepted, and FileNotFoundError if `folder` is not there.
     """
     if not folder.is_dir():
-        raise FileNotFoundError(f"the folder of recordings must exist, got {folder}")
+        step = f"`dvc repro record@{tabletop_task.slug}` makes the twin's, `ocrrl params --episodes` names your own"
+        raise FileNotFoundError(f"the folder of recordings must exist, got {folder}; {step}")
     work = out_normalised.with_name(f".{out_normalised.name}.partial")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
