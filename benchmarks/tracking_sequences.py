@@ -13,6 +13,7 @@ import numpy as np
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.tabletop_tasks import tabletop_task
+from ocrrl.perception.drawer_slide import CLOSED
 from ocrrl.perception.frames import Frame, Intrinsics
 from ocrrl.perception.object_shapes import shapes_of
 from ocrrl.perception.object_tracker import RobotPosture
@@ -109,7 +110,7 @@ def sequence(slug: str, kind: str, seed: int) -> Iterator[Seen]:
     world, camera = stage.world, RgbdCamera(stage.model, "front")
     teleoperator = make_teleoperator(slug, world)
     teleoperator.reset(IDS, [seed])
-    bodies = [Body(shape) for shape in shapes_of(task)]
+    bodies = [Body(shape) for shape in shapes_of(task).values()]
     beside = _places(generator, world.true_state().object_poses[0], bodies, slug) if kind in KINDS[2:] else []
     still = STILL_FRAMES if kind == "occluded" else 0
     passing = len(DISTRACTORS[slug]) + int(generator.integers(len(OCCLUDERS)))
@@ -135,7 +136,7 @@ def sequence(slug: str, kind: str, seed: int) -> Iterator[Seen]:
 def occlusion(bodies: list[Body], index: int, frame: Frame, poses: np.ndarray) -> float:
     """Share of the surface of the body `index` towards the camera that is covered; 1 outside the picture.
 
-    `poses` (O, 7) are the bodies'; what a cabinet hides of its own drawer does not count.
+    `poses` (O, 7) are the bodies'; what a cabinet hides of its own drawer does not count, but the face of a closed drawer does.
     """
     body, pose = bodies[index], poses[index]
     rotation = rotations.to_matrix(pose[3:])
@@ -150,7 +151,7 @@ def occlusion(bodies: list[Body], index: int, frame: Frame, poses: np.ndarray) -
             if holder is not body:
                 turned = rotations.to_matrix(where[3:])
                 inside = cast(holder.rows, holder.radius, turned, where[:3], pixels.camera, pixels.rays)
-                measured &= (inside == 0) | (inside > hits - 0.002)
+                measured &= (inside == 0) | (inside > hits - CLOSED)
     return float((pixels.depth[measured] < hits[measured] - COVERED_BY).mean()) if measured.sum() > 5 else 1.0
 
 

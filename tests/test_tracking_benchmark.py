@@ -1,12 +1,13 @@
 """What `benchmarks.tracking` counts, and what its sequences hold."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from benchmarks.tracking import Row, error_table, errors, recoveries, verdicts
 from benchmarks.tracking_sequences import KINDS, sequence
+from benchmarks.tracking_tables import Row, Share, error_table, errors, recoveries, verdicts
 from ocrrl.interface.tabletop_tasks import CLOSE_DRAWER, CUBE_LIFT, STAND_CUP_UP
 
 
@@ -38,9 +39,26 @@ def test_the_tables_name_bands_targets_and_wrong_objects():
     table = error_table(rows)
     assert "| cube_lift, cuboid | 0%-30% | 9 | 1.0 | 0.6 | 88.9% | 100% | 11.1% |" in table
     assert "| cube_lift, cuboid | 50%-70% | 1 |" in table and "70%-90%" not in table
-    said = verdicts(rows)
-    assert "| wrong object accepted [frames of 1] | 1.00 | 0 |" in said
-    assert "| bad among accepted [%] | 10.00 | <= 5 |" in said
+    (line,) = [line for line in verdicts(rows).splitlines() if "cube_lift, cuboid" in line]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells == [
+        "cube_lift, cuboid", "1.0 mm, 0.6 deg", "88.9% [88.9, 88.9]", "88.9%", "10.0% [10.0, 10.0]", "1", "0 of 0", "MISSED"
+    ]  # fmt: skip
+
+
+def test_every_object_is_held_to_its_targets_by_itself():
+    good = [row(k, seed=seed) for seed in range(4) for k in range(50)]
+    lost = [replace(r, name="bowl", position_error=0.02 if r.seed == 3 and r.frame < 9 else 0.001) for r in good]
+    said = verdicts(good + lost).splitlines()
+    assert "reached" in said[2] and "cuboid" in said[2]
+    assert "MISSED" in said[3] and "bowl" in said[3] and "95.5%" in said[3] and "82.0%" in said[3]
+
+
+def test_an_interval_is_over_seeds_since_the_frames_of_one_are_alike():
+    rows = [row(k, seed=seed, millimetres=20.0 if seed == 0 else 1.0) for seed in range(4) for k in range(50)]
+    share = Share.of(rows, lambda r: r.near)
+    assert (share.rate, share.worst) == (0.75, 0.0) and share.low <= 0.25 and share.high == 1.0
+    assert Share.of([], lambda r: r.near) is None
 
 
 @pytest.mark.parametrize("kind", KINDS)

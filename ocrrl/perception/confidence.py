@@ -30,12 +30,10 @@ def features(body: Body, fit: Fit) -> Float[np.ndarray, " F"]:
     """What the probability is computed from, in the order of `FEATURES`."""
     said = fit.agreement
     spread, turn_spread = fit.spread(body)
-    # Most of a drawer is always hidden in its cabinet: that says nothing of how well the rest is seen.
-    visible = said.visible if body.shape.slide is None else said.agree / max(said.predicted - said.covered, 1.0)
     return np.array(
         [
             1.0,
-            visible,
+            said.visible,
             said.contradicted,
             said.misfit,
             1.0 - said.explained,
@@ -56,6 +54,11 @@ def probability(features: Float[np.ndarray, " F"]) -> float:
     regressed = 1.0 / (1.0 + np.exp(-np.clip(features @ COEFFICIENTS, -30.0, 30.0)))
     spread, turn_spread = 0.001 * 10 ** features[6], 0.01 * 10 ** features[7]
     return float(regressed * erf(NEAR_POSITION / spread / sqrt(2)) * erf(NEAR_ROTATION / turn_spread / sqrt(2)))
+
+
+def confidence(body: Body, fit: Fit) -> float:
+    """The probability for a fit; 0 where the same pose further along explains the picture better."""
+    return probability(features(body, fit)) if fit.lead >= 0.0 else 0.0
 
 
 def fit_coefficients(

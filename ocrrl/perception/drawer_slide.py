@@ -1,88 +1,242 @@
 """A part that slides in another tracked object, such as a drawer in its cabinet: which place it is in, and how far it is out.
 
-Legend: a place is an index into `Slide.closed`; opening [m] along `Slide.axis`. The part's orientation is the other object's.
+The other object (the holder) gives the part's orientation and the line that the part moves along; one number is left to find.
+Legend: a place is an index into `Slide.closed`; an opening [m] is along `Slide.axis`, 0 where the part is closed. The swept
+box of a place is what the part's face passes through between closed and fully open, in the holder's frame.
 """
 
+from dataclasses import replace
+from functools import cache
+from typing import NamedTuple
+
 import numpy as np
+from jaxtyping import Float
 
-from ocrrl.perception.object_shapes import Slide
-from ocrrl.perception.pixels import Pixels
-from ocrrl.perception.pose_fit import FAST, Body, Fit, agreement, fit, mark_other
+from ocrrl.perception.frames import Frame
+from ocrrl.perception.object_pixels import Placed
+from ocrrl.perception.object_shapes import Box, ObjectShape, Slide
+from ocrrl.perception.pixels import OBJECT, OTHER, ColourModel, Pixels, pixels_of, window_of
+from ocrrl.perception.pose_fit import APART, EXPLAINED_WITHIN, FAST, Body, Fit, agreement, fit, mark_other, with_lead
+from ocrrl.perception.registration import classify_for, plausible
+from ocrrl.perception.render_and_compare import Agreement, cast
+from ocrrl.perception.signed_distance import signed_distances
+from ocrrl.perception.table_plane import TablePlane
 
-OPENINGS = 12  # tried over the travel, a place
+COARSE_PIXELS, FINE_PIXELS = 500, 2000  # of a window: to look along the slide, to refine
+MARGIN = 0.02  # [m] around the swept box in which pixels are looked at
+ACROSS = 0.006  # [m] by which measured points of the face may lie outside the swept box
+STEP = 0.008  # [m] between the openings that are tried
 LEAST_OPENING = 0.02  # [m] at which an open part is told from a closed one
-LEAST_SCORE = 0.5
-LEAST_PIXELS = 400.0  # of the picture that must agree
-FACE_RADIUS = 0.16  # [m] of what is looked at about the part's face
-SLIDING = 0.03  # [m] a frame, standard deviation
-WIDTHS = np.array([0.020, 0.014, 0.010, 0.007, 0.007, 0.007])  # [m]
+LEAST_EVIDENCE, LEAST_SCORE = 800.0, 0.5  # of a place whose part is open: [pixels] more than in any other place; share
+LEAST_PIXELS, LEAST_VISIBLE = 250.0, 0.25  # of the part that are seen; share of what its holder does not hide
+LEAST_LEAD = 500.0  # [pixels] of evidence over any other opening
+SLIDING = 0.02  # [m] of the opening that is refined, standard deviation
+CLOSED = 0.012  # [m] of depth by which a holder's surface may lie before that of a closed part
+WIDTHS = np.array([0.014, 0.012, 0.010, 0.007, 0.007, 0.007])  # [m]
 
 
-def slide_pose(
-    slide: Slide, within: tuple[np.ndarray, np.ndarray], place: int, opening: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rotation and position of the part in the base frame, of the object `within` at its rotation and position."""
-    rotation, position = within
+class Found(NamedTuple):
+    """A part with the place that it is in, and the pixels in which it was found."""
+
+    fit: Fit
+    place: int
+    pixels: Pixels
+    code: np.ndarray
+
+
+class OpenPlace(NamedTuple):
+    """A place whose part is out."""
+
+    place: int
+    opening: float
+    evidence: float
+    """`Agreement.evidence` [pixels]."""
+
+
+class SlideView(NamedTuple):
+    """What the search for a part needs to know of a frame."""
+
+    frame: Frame
+    table: TablePlane
+    capsules: np.ndarray
+    holder: Placed
+    others: list[Placed]
+    """Objects other than part and holder that explain pixels."""
+
+
+def slide_pose(slide: Slide, holder: Placed, place: int, opening: float) -> tuple[np.ndarray, np.ndarray]:
+    """Rotation and position of the part in the base frame."""
+    _, rotation, position = holder
     offset = np.asarray(slide.closed[place]) + opening * np.asarray(slide.axis)
     return rotation, position + rotation @ offset
 
 
-def opening_of(slide: Slide, within: tuple[np.ndarray, np.ndarray], place: int, position: np.ndarray) -> float:
+def nearest_place(slide: Slide, holder: Placed, position: np.ndarray) -> int:
+    """The place on whose line the part at `position` [m] lies, or nearly lies."""
+    _, rotation, at = holder
+    offsets = rotation.T @ (position - at) - np.asarray(slide.closed)
+    axis = np.asarray(slide.axis)
+    return int(np.linalg.norm(offsets - np.outer(offsets @ axis, axis), axis=1).argmin())
+
+
+def opening_of(slide: Slide, holder: Placed, place: int, position: np.ndarray) -> float:
     """How far out [m] the part at `position` is, within its travel."""
-    offset = within[0].T @ (position - within[1]) - np.asarray(slide.closed[place])
+    _, rotation, at = holder
+    offset = rotation.T @ (position - at) - np.asarray(slide.closed[place])
     return float(np.clip(offset @ np.asarray(slide.axis), 0.0, slide.travel))
 
 
-def find_open_part(
-    body: Body, slide: Slide, holder: tuple[Body, np.ndarray, np.ndarray], pixels: Pixels, code: np.ndarray
-) -> int | None:
-    """The place whose part is out; None where every place looks closed.
-
-    `holder` is the object it slides in, with rotation and position; a closed part looks the same in every place.
-    """
-    code = code.copy()
-    mark_other(pixels, code, None, holder, everything=True)
-    best, found = LEAST_SCORE, None
-    for place in range(len(slide.closed)):
-        for opening in np.linspace(LEAST_OPENING, slide.travel, OPENINGS):
-            said = agreement(body, pixels, code, *slide_pose(slide, holder[1:], place, float(opening)))
-            if said.agree >= LEAST_PIXELS and said.score > best:
-                best, found = said.score, place
-    return found
-
-
-def rough_opening(
-    body: Body,
-    slide: Slide,
-    within: tuple[np.ndarray, np.ndarray],
-    place: int,
-    pixels: Pixels,
-    code: np.ndarray,
-) -> float:
-    """The opening [m] to refine from: of those over the travel the one that agrees best.
-
-    A hand pushes faster than a kernel is wide.
-    """
-    tried = np.linspace(0.0, slide.travel, OPENINGS)
-    scores = []
-    for opening in tried:
-        said = agreement(body, pixels, code, *slide_pose(slide, within, place, float(opening)))
-        scores.append(said.evidence)
-    return float(tried[int(np.argmax(scores))])
-
-
-def follow_slide(
-    body: Body,
-    slide: Slide,
-    within: tuple[np.ndarray, np.ndarray],
-    place: int,
-    position: np.ndarray,
-    pixels: Pixels,
-    code: np.ndarray,
-) -> Fit:
-    """The part's pose near `position` [m]: refined along its slide and nowhere else."""
+def follow_part(
+    body: Body, slide: Slide, colour: ColourModel, view: SlideView, place: int, between: tuple[float, float]
+) -> Found | None:
+    """The part in `place` with an opening `between` two [m]; None where the camera does not see that place."""
+    coarse = _pixels(body, slide, colour, view, place, COARSE_PIXELS)
+    fine = _pixels(body, slide, colour, view, place, FINE_PIXELS)
+    if coarse is None or fine is None:
+        return None
+    low, high = np.clip(between, 0.0, slide.travel)
+    tried, evidence = _along_slide(body, slide, view.holder, place, coarse, low, high)
     prior = np.full(6, FAST)
     prior[np.argmax(np.abs(slide.axis))] = SLIDING
-    found = fit(body, pixels, code, within[0], position, WIDTHS, prior, rests=False)
-    refined = slide_pose(slide, within, place, opening_of(slide, within, place, found.position))
-    return Fit(*refined, found.information, agreement(body, pixels, code, *refined))
+    start = slide_pose(slide, view.holder, place, float(tried[evidence.argmax()]))
+    refined = fit(body, *fine, *start, WIDTHS, prior, rests=False)
+    opening = opening_of(slide, view.holder, place, refined.position)
+    pose = slide_pose(slide, view.holder, place, opening)
+    said = _of_what_the_holder_leaves(agreement(body, *fine, *pose), (body, *pose), view.holder, fine[0])
+    found = with_lead(body, *fine, Fit(*pose, refined.information, said))
+    searched = evidence[np.abs(tried - opening) > 0.5 * APART].max(initial=-np.inf)
+    return Found(replace(found, lead=min(found.lead, said.evidence - searched)), place, *fine)
+
+
+def plausible_part(found: Found) -> bool:
+    """Whether a part may be taken to be there: enough of it is seen, and no other opening explains the picture nearly as well."""
+    said = found.fit.agreement
+    seen = said.agree >= LEAST_PIXELS and said.visible >= LEAST_VISIBLE
+    return plausible(found.fit) and seen and found.fit.lead >= LEAST_LEAD
+
+
+def open_place(body: Body, slide: Slide, colour: ColourModel, view: SlideView, known: int | None) -> OpenPlace | None:
+    """The place whose part is out; None where no place other than `known` has clearly the most evidence.
+
+    A closed part looks the same in every place.
+    """
+    found = []
+    for place in range(len(slide.closed)):
+        pixels = _pixels(body, slide, colour, view, place, COARSE_PIXELS)
+        if pixels is None:
+            continue
+        low = 0.0 if place == known else LEAST_OPENING
+        tried, along = _along_slide(body, slide, view.holder, place, pixels, low, slide.travel)
+        opening, evidence = float(tried[along.argmax()]), float(along.max())
+        score = agreement(body, *pixels, *slide_pose(slide, view.holder, place, opening)).score
+        found.append((evidence, score, place, opening))
+    found.sort(reverse=True)
+    if not found:
+        return None
+    evidence, score, place, opening = found[0]
+    lead = evidence - max(found[1][0] if len(found) > 1 else 0.0, 0.0)
+    if place == known or lead < LEAST_EVIDENCE or score < LEAST_SCORE:
+        return None
+    return OpenPlace(place, opening, evidence)
+
+
+def where_it_may_be(shape: ObjectShape, holder: Placed, place: int | None) -> list[Placed]:
+    """Bodies that fill what the part may take up: in `place`, or None, in any place, clear of what is closed."""
+    if place is not None:
+        return [(_swept(shape, 0.0)[place], *holder[1:])]
+    return [(body, *holder[1:]) for body in _swept(shape, 2.0 * EXPLAINED_WITHIN)]
+
+
+@cache
+def open_holder(holder: ObjectShape, slide: Slide, place: int) -> Body:
+    """The holder without what it shows of the closed part in `place`: the part that is out leaves a gap there."""
+    front, closed = holder.primitives[slide.front], np.asarray(slide.closed)
+    assert isinstance(front, Box)
+    along = int(np.ptp(closed, axis=0).argmax())
+    half = 0.5 * float(np.diff(np.sort(closed[:, along])).min(initial=2.0 * front.half_size[along]))
+    pieces = [(front.centre[along] - front.half_size[along], closed[place, along] - half)]
+    pieces += [(closed[place, along] + half, front.centre[along] + front.half_size[along])]
+    boxes = []
+    for low, high in pieces:
+        if high - low > half:
+            size, centre = list(front.half_size), list(front.centre)
+            size[along], centre[along] = 0.5 * (high - low), 0.5 * (high + low)
+            boxes.append(Box((size[0], size[1], size[2]), (centre[0], centre[1], centre[2])))
+    others = tuple(p for k, p in enumerate(holder.primitives) if k != slide.front)
+    return Body(replace(holder, primitives=others + tuple(boxes)))
+
+
+@cache
+def _swept(shape: ObjectShape, clear: float) -> tuple[Body, ...]:
+    """What the face sweeps of each place, in the holder's frame; if `clear` is not 0, from that far [m] before the closed face on."""
+    assert shape.slide is not None
+    out, bodies = np.asarray(shape.slide.axis), []
+    for place in range(len(shape.slide.closed)):
+        low, high = _swept_box(shape, place)
+        if clear:
+            begin = (clear + 2.0 * float(np.abs(out) @ _face(shape).half_size)) * out
+            low, high = np.where(out > 0, low + begin, low), np.where(out < 0, high + begin, high)
+        box = Box(tuple(0.5 * (high - low)), tuple(0.5 * (high + low)))
+        bodies.append(Body(ObjectShape((box,), shape.colour)))
+    return tuple(bodies)
+
+
+def _along_slide(
+    body: Body,
+    slide: Slide,
+    holder: Placed,
+    place: int,
+    pixels: tuple[Pixels, np.ndarray],
+    low: float,
+    high: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Openings [m] from `low` to `high` and the evidence [pixels] for each."""
+    tried = np.linspace(low, high, int(np.ceil((high - low) / STEP)) + 1)
+    said = [agreement(body, *pixels, *slide_pose(slide, holder, place, float(opening))) for opening in tried]
+    return tried, np.array([one.evidence for one in said])
+
+
+def _of_what_the_holder_leaves(said: Agreement, part: Placed, holder: Placed, pixels: Pixels) -> Agreement:
+    """The agreement without the pixels in which the holder hides the part: they do not tell how much of the part is covered."""
+    hits, before = (
+        cast(body.rows, body.radius, rotation, position, pixels.camera, pixels.rays)
+        for body, rotation, position in (part, holder)
+    )
+    predicted = float(((hits > 0) & ((before == 0) | (before > hits - CLOSED))).sum()) * pixels.window.step**2
+    return said._replace(predicted=predicted, covered=max(said.covered - (said.predicted - predicted), 0.0))
+
+
+def _pixels(
+    body: Body, slide: Slide, colour: ColourModel, view: SlideView, place: int, most: int
+) -> tuple[Pixels, np.ndarray] | None:
+    """The pixels about the swept box of `place` and their code; the holder explains its own but for that box."""
+    holder, rotation, position = view.holder
+    low, high = _swept_box(body.shape, place)
+    corners = np.array([[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])])
+    window = window_of(view.frame, position + corners @ rotation.T, MARGIN, most)
+    if window is None:
+        return None
+    pixels = pixels_of(view.frame, window, view.table.depth_scale)
+    code = classify_for(body, pixels, colour, view.table, view.capsules)
+    points = (pixels.points() - position) @ rotation
+    inside = ((points > low - ACROSS) & (points < high + ACROSS)).all(1)
+    on_holder = np.abs(signed_distances(holder.rows, points)) < EXPLAINED_WITHIN
+    code[on_holder & ~inside & (pixels.depth > 0) & (code <= OBJECT)] = OTHER
+    for other in view.others:
+        mark_other(pixels, code, None, other)
+    return pixels, code
+
+
+def _swept_box(shape: ObjectShape, place: int) -> tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]]:
+    """Lowest and highest corner."""
+    assert shape.slide is not None
+    face = _face(shape)
+    closed = np.asarray(shape.slide.closed[place]) + face.centre
+    ends = np.stack([closed, closed + np.asarray(shape.slide.axis) * shape.slide.travel])
+    return ends.min(0) - np.asarray(face.half_size), ends.max(0) + np.asarray(face.half_size)
+
+
+def _face(shape: ObjectShape) -> Box:
+    face = shape.primitives[0]
+    assert isinstance(face, Box)
+    return face

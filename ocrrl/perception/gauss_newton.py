@@ -8,8 +8,8 @@ rotation vector in the object's own frame: q = Rᵀ(p - t), dq = -v - w x q.
 """
 
 import numpy as np
-from numba import njit
 
+from ocrrl.perception.compiled import compiled
 from ocrrl.perception.pixels import BACKGROUND, OBJECT, UNKNOWN
 from ocrrl.perception.signed_distance import nearest_on_ray, signed_distance, turn_back
 
@@ -24,7 +24,7 @@ CONTACT_BAND = 0.006  # [m] above the table, in which a corner of an object that
 WIDE, NARROW = 0.030, 0.007  # [m], widths of the kernel
 
 
-@njit(cache=True)
+@compiled
 def refine(rows, solid, corners, radius, rotation, position, camera, rays, depth, code, step, widths, prior, rests):
     """Pose (R, t) after one iteration a kernel width [m] in `widths`, and the information matrix (6, 6) of the last.
 
@@ -110,7 +110,7 @@ def refine(rows, solid, corners, radius, rotation, position, camera, rays, depth
     return rot, pos, information
 
 
-@njit(cache=True)
+@compiled
 def _near_outline(solid, radius, origin, rot, rays, code, band, near, where):
     """How many rays pass the object's surface within `band` [m]; `near` and `where` get their rows and depths."""
     count = 0
@@ -134,7 +134,7 @@ def _near_outline(solid, radius, origin, rot, rays, code, band, near, where):
     return count
 
 
-@njit(cache=True)
+@compiled
 def _add(information, gradient, jacobian, qx, qy, qz, nx, ny, nz, sign, residual, weight):
     """Add weight JᵀJ and weight Jᵀr of a residual along the normal n at q: J = sign (n, q x n)."""
     jacobian[0], jacobian[1], jacobian[2] = sign * nx, sign * ny, sign * nz
@@ -148,12 +148,12 @@ def _add(information, gradient, jacobian, qx, qy, qz, nx, ny, nz, sign, residual
             information[a, b] += scaled * jacobian[b]
 
 
-@njit(cache=True)
+@compiled
 def _vee(m):
     return np.array([m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]])
 
 
-@njit(cache=True)
+@compiled
 def _exponential(w):
     angle = np.sqrt(w @ w)
     k = np.array([[0.0, -w[2], w[1]], [w[2], 0.0, -w[0]], [-w[1], w[0], 0.0]])
@@ -162,7 +162,7 @@ def _exponential(w):
     return np.eye(3) + np.sin(angle) / angle * k + (1.0 - np.cos(angle)) / (angle * angle) * (k @ k)
 
 
-@njit(cache=True)
+@compiled
 def _solve(matrix, vector):
     """Solution (6,) of a positive definite system, by Cholesky's factors."""
     n = len(vector)

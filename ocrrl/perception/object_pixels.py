@@ -6,11 +6,12 @@ import numpy as np
 
 from ocrrl.perception.frames import Frame
 from ocrrl.perception.pixels import ColourModel, Pixels, pixels_of, window_around
-from ocrrl.perception.pose_fit import Body, mark_other
+from ocrrl.perception.pose_fit import Body, mark_other, mark_part
 from ocrrl.perception.registration import classify_for
 from ocrrl.perception.table_plane import TablePlane
 
 MOST_PIXELS = 2400  # of a window
+MOST_STEP = 7  # [pixels], 9 mm at 0.75 m: fewer pixels about a large object's outline would not hold it
 MARGIN = 0.03  # [m] around an object in which its pixels are looked for
 
 Placed = tuple[Body, np.ndarray, np.ndarray]
@@ -23,21 +24,23 @@ def pixels_about(
     capsules: np.ndarray,
     placed: Placed,
     colour: ColourModel,
-    others: Iterable[tuple[Placed, bool]],
-    ball: tuple[np.ndarray, float] | None = None,
+    others: Iterable[Placed],
+    parts: Iterable[Placed] = (),
 ) -> tuple[Pixels, np.ndarray] | None:
     """The pixels about `placed` and the code of each (`pixels.OBJECT` and its like); None where the camera does not see it.
 
-    `others` explain their pixels, with whether those of the object's colour too (a part of it). `ball` is the centre and radius
-    [m] of what is looked at, if not the whole body.
+    `others` explain their pixels; so do `parts`, bodies that belong to the object, and those of the object's colour too.
     """
     body, rotation, position = placed
-    centre, radius = ball or (position + rotation @ body.corners.mean(0), body.radius)
-    window = window_around(frame, centre, radius, MARGIN, MOST_PIXELS)
+    window = window_around(
+        frame, position + rotation @ body.corners.mean(0), body.radius, MARGIN, MOST_PIXELS, MOST_STEP
+    )
     if window is None:
         return None
     pixels = pixels_of(frame, window, table.depth_scale)
     code = classify_for(body, pixels, colour, table, capsules)
-    for other, everything in others:
-        mark_other(pixels, code, placed, other, everything)
+    for other in others:
+        mark_other(pixels, code, placed, other)
+    for part in parts:
+        mark_part(pixels, code, part)
     return pixels, code

@@ -86,7 +86,7 @@ Primitive = Box | TruncatedCone | Ring
 
 @dataclass(frozen=True)
 class Slide:
-    """A part that only slides in another tracked object, in one of several places."""
+    """A part that only slides in another tracked object, in one of several places. Its first primitive is its face, a box."""
 
     within: str
     """The tracked object it slides in; both frames have the same axes."""
@@ -95,6 +95,8 @@ class Slide:
     axis: Vector3
     travel: float
     """[m]"""
+    front: int
+    """Number of the primitive of `within`, a box, that shows the closed parts."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,10 @@ class ObjectShape:
     def __post_init__(self) -> None:
         if not self.primitives or not all(0.0 <= part <= 1.0 for part in self.colour):
             raise ValueError(f"an object's shape needs a primitive and a colour in [0, 1], got {self}")
+        if self.slide is not None and not isinstance(self.primitives[0], Box):
+            raise ValueError(
+                f"the first primitive of a part that slides must be its face, a Box, got {self.primitives[0]}"
+            )
 
     def corners(self) -> Float[np.ndarray, "C 3"]:
         """The points that touch a table first."""
@@ -128,8 +134,8 @@ class ObjectShape:
         return -float(rotations.rotate(quaternion, self.corners())[:, 2].min())
 
 
-def shapes_of(task: TabletopTask) -> tuple[ObjectShape, ...]:
-    """The shapes of the task's tracked objects, in their order; ValueError where one has none."""
+def shapes_of(task: TabletopTask) -> dict[str, ObjectShape]:
+    """The shapes of the task's tracked objects by name, in their order; ValueError where one has none."""
     known = OBJECT_SHAPES.get(task.slug, {})
     missing = [tracked.name for tracked in task.objects if tracked.name not in known]
     if missing:
@@ -137,7 +143,7 @@ def shapes_of(task: TabletopTask) -> tuple[ObjectShape, ...]:
             f"tabletop task {task.slug!r} needs the shape of {', '.join(missing)}: "
             "add it to OBJECT_SHAPES in ocrrl/perception/object_shapes.py"
         )
-    return tuple(known[tracked.name] for tracked in task.objects)
+    return {tracked.name: known[tracked.name] for tracked in task.objects}
 
 
 def _circle(radius: float, height: float) -> np.ndarray:
@@ -191,6 +197,7 @@ OBJECT_SHAPES: dict[str, dict[str, ObjectShape]] = {
                 closed=tuple((0.0, -_CABINET_DEPTH / 2, (k + 0.5) * _DRAWER_HEIGHT) for k in range(_DRAWERS)),
                 axis=(0.0, -1.0, 0.0),
                 travel=0.13,
+                front=1,
             ),
         ),
         "cabinet": ObjectShape(

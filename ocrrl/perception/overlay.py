@@ -1,6 +1,6 @@
 """A tracker's estimate drawn over the picture: outlines, axes, confidence, and how far a drawer is out (Fig. 11)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
@@ -8,6 +8,7 @@ from jaxtyping import Float, UInt8
 
 from ocrrl.interface import rotations
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
+from ocrrl.perception.drawer_slide import nearest_place, opening_of
 from ocrrl.perception.frames import Frame
 from ocrrl.perception.object_shapes import ObjectShape
 from ocrrl.perception.object_tracker import PoseEstimate
@@ -22,13 +23,11 @@ STEP = 2  # [pixels] between the rays that find an outline
 BAR = (150, 12)  # [pixels] of a drawer's progress
 
 
-def draw_overlay(
-    frame: Frame, shapes: Sequence[ObjectShape], names: Sequence[str], estimate: PoseEstimate
-) -> UInt8[np.ndarray, "H W 3"]:
-    """The frame's colour with every object's outline and axes, green where its pose is trusted."""
+def draw_overlay(frame: Frame, shapes: Mapping[str, ObjectShape], estimate: PoseEstimate) -> UInt8[np.ndarray, "H W 3"]:
+    """The frame's colour with the outline of every object of `shapes`, by name, and axes, green where its pose is trusted."""
     picture = frame.colour.copy()
     pixels = pixels_of(frame, whole_window(frame, STEP))
-    for k, (shape, name) in enumerate(zip(shapes, names, strict=True)):
+    for k, (name, shape) in enumerate(shapes.items()):
         body, pose, confidence = Body(shape), estimate.poses[k], float(estimate.confidence[k])
         colour = TRUSTED if confidence >= CONFIDENCE_THRESHOLD else DOUBTED
         hits = cast(body.rows, body.radius, rotations.to_matrix(pose[3:]), pose[:3], pixels.camera, pixels.rays)
@@ -39,8 +38,9 @@ def draw_overlay(
         line = len(picture) - 10 - 20 * (len(shapes) - 1 - k)
         label = f"{name} {confidence:.2f}"
         if shape.slide is not None:
-            holder = estimate.poses[list(names).index(shape.slide.within)]
-            opening = _opening(shape, pose, holder)
+            within = estimate.poses[list(shapes).index(shape.slide.within)]
+            holder = Body(shapes[shape.slide.within]), rotations.to_matrix(within[3:]), within[:3]
+            opening = opening_of(shape.slide, holder, nearest_place(shape.slide, holder, pose[:3]), pose[:3])
             label += f", {1000 * opening:.0f} mm out"
             _draw_bar(picture, 260, line - BAR[1] + 2, opening / shape.slide.travel)
         cv2.putText(picture, label, (8, line), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)
@@ -59,16 +59,6 @@ def _project(frame: Frame, points: Float[np.ndarray, "n 3"]) -> np.ndarray:
     lens = frame.intrinsics
     x, y, z = rotations.rotate(rotations.conjugate(frame.camera_pose[3:]), points - frame.camera_pose[:3]).T
     return np.rint(np.column_stack([lens.fx * x / z + lens.cx, lens.fy * y / z + lens.cy])).astype(int)
-
-
-def _opening(shape: ObjectShape, pose: np.ndarray, holder: np.ndarray) -> float:
-    """How far out [m] the part is, from the closed place nearest to it across its slide."""
-    assert shape.slide is not None
-    axis = np.asarray(shape.slide.axis)
-    offsets = rotations.rotate(rotations.conjugate(holder[3:]), pose[:3] - holder[:3]) - np.asarray(shape.slide.closed)
-    along = offsets @ axis
-    across = np.linalg.norm(offsets - along[:, None] * axis, axis=1)
-    return float(np.clip(along[across.argmin()], 0.0, shape.slide.travel))
 
 
 def _draw_bar(picture: np.ndarray, left: int, top: int, share: float) -> None:

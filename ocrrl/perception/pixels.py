@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int8
-from numba import njit
 
 from ocrrl.interface import rotations
+from ocrrl.perception.compiled import compiled
 from ocrrl.perception.frames import Frame
 
 BACKGROUND, UNKNOWN, OBJECT, ROBOT, OTHER = 0, 1, 2, 3, 4
@@ -61,20 +61,28 @@ def whole_window(frame: Frame, step: int) -> Window:
 
 
 def window_around(
-    frame: Frame, centre: Float[np.ndarray, " 3"], radius: float, margin: float, most_pixels: int
+    frame: Frame, centre: Float[np.ndarray, " 3"], radius: float, margin: float, most_pixels: int, most_step: int = 1000
 ) -> Window | None:
     """The window of a ball at `centre` (base frame) and `margin` [m] around it; None where the camera does not see it."""
+    return window_of(frame, centre[None], radius + margin, most_pixels, most_step)
+
+
+def window_of(
+    frame: Frame, points: Float[np.ndarray, "n 3"], margin: float, most_pixels: int, most_step: int = 1000
+) -> Window | None:
+    """The window of `points` (base frame) and `margin` [m] around them; None where the camera does not see it."""
     lens = frame.intrinsics
-    x, y, z = rotations.rotate(rotations.conjugate(frame.camera_pose[3:]), centre - frame.camera_pose[:3])
-    if z < 0.1:
+    x, y, z = rotations.rotate(rotations.conjugate(frame.camera_pose[3:]), points - frame.camera_pose[:3]).T
+    if z.min() < 0.1:
         return None
-    u, v, reach = lens.fx * x / z + lens.cx, lens.fy * y / z + lens.cy, (radius + margin) / z
-    left, right = int(max(u - reach * lens.fx, 0)), int(min(u + reach * lens.fx + 1, lens.width))
-    top, bottom = int(max(v - reach * lens.fy, 0)), int(min(v + reach * lens.fy + 1, lens.height))
+    u, v, reach = lens.fx * x / z + lens.cx, lens.fy * y / z + lens.cy, margin / z
+    left, right = max((u - reach * lens.fx).min(), 0), min((u + reach * lens.fx + 1).max(), lens.width)
+    top, bottom = max((v - reach * lens.fy).min(), 0), min((v + reach * lens.fy + 1).max(), lens.height)
+    left, right, top, bottom = int(left), int(right), int(top), int(bottom)
     if right - left < 4 or bottom - top < 4:
         return None
     step = int(np.ceil(np.sqrt((right - left) * (bottom - top) / most_pixels)))
-    return Window(left, top, right, bottom, max(step, 1))
+    return Window(left, top, right, bottom, min(max(step, 1), most_step))
 
 
 def pixels_of(frame: Frame, window: Window, depth_scale: float = 1.0) -> Pixels:
@@ -115,13 +123,13 @@ def classify(pixels: Pixels, of_object: ColourModel, of_table: ColourModel) -> I
     return _classify(pixels.tint, of_object.tint, of_object.spread, of_table.tint, of_table.spread)
 
 
-@njit(cache=True)
+@compiled
 def _tint(r, g, b):
     total = r + g + b + _DARK
     return (r - g) / total, (r + g - 2.0 * b) / total, (r + g + b) / 765.0
 
 
-@njit(cache=True)
+@compiled
 def _extract(colour, depth, left, top, right, bottom, step, lens, rotation, scale):
     rows, columns = (bottom - top + step - 1) // step, (right - left + step - 1) // step
     n = rows * columns
@@ -140,7 +148,7 @@ def _extract(colour, depth, left, top, right, bottom, step, lens, rotation, scal
     return rays, depths, tints
 
 
-@njit(cache=True)
+@compiled
 def _classify(tint, mean, spread, table_mean, table_spread):
     n = len(tint)
     code = np.empty(n, np.int8)

@@ -1,6 +1,6 @@
 """One object's pose fitted to one window of a frame: what is refined, and how well the result agrees."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -10,12 +10,13 @@ from ocrrl.perception.gauss_newton import NARROW, refine
 from ocrrl.perception.object_shapes import Box, ObjectShape
 from ocrrl.perception.pixels import OBJECT, OTHER, Pixels, tint_of
 from ocrrl.perception.render_and_compare import Agreement, compare
-from ocrrl.perception.signed_distance import primitive_rows, signed_distances
+from ocrrl.perception.signed_distance import primitive_rows, rays_within, signed_distances
 
 TRACKING_WIDTH, TRACKING_ITERATIONS = 0.020, 5  # [m]
 LARGE = 0.04  # [m], inner radius from which on kernels widen with the object
 COLOURED = 0.2  # tint from which on an object is unlike the robot's white and black
 EXPLAINED_WITHIN = 0.008  # [m] of another object's surface, where a point is that object's
+APART = 0.020  # [m]: twice what is near, so that the better of two poses this far apart is the nearer one
 FAST = 1e-5  # [m, rad], the prior of a freedom that is held
 
 
@@ -36,6 +37,8 @@ class Body:
     coloured: bool = field(init=False)
     faces: np.ndarray = field(init=False)
     """Outward normals (F, 3) of what it may lie on, of unit length."""
+    ways: np.ndarray = field(init=False)
+    """Directions (W, 3) in its frame along which a body that only slides, or only stands, can move."""
 
     def __post_init__(self) -> None:
         corners = self.shape.corners()
@@ -49,8 +52,14 @@ class Body:
             ("round", not any(isinstance(primitive, Box) for primitive in self.shape.primitives)),
             ("coloured", bool(np.abs(tint[:2]).max() > COLOURED)),
             ("faces", ConvexHull(corners).equations[:, :3]),
+            ("ways", self._ways()),
         ):
             object.__setattr__(self, name, value)
+
+    def _ways(self) -> np.ndarray:
+        if self.shape.slide is not None:
+            return np.array([self.shape.slide.axis])
+        return np.eye(3)[:2] if self.shape.stands else np.zeros((0, 3))
 
     def widths(self, widest: float = TRACKING_WIDTH, iterations: int = TRACKING_ITERATIONS) -> Float[np.ndarray, " I"]:
         """Kernel widths [m] that narrow from `widest`, wider for a large body, to the narrowest, held for two iterations."""
@@ -87,6 +96,8 @@ class Fit:
     information: Float[np.ndarray, "6 6"]
     """Inverse of the covariance of the increment in the object's frame [m, rad]."""
     agreement: Agreement
+    lead: float = np.inf
+    """As `with_lead` gives it."""
 
     def spread(self, body: Body) -> tuple[float, float]:
         """Standard deviations [m, rad] of position and rotation in their least certain directions."""
@@ -136,17 +147,26 @@ def agreement(body: Body, pixels: Pixels, code: np.ndarray, rotation: np.ndarray
     )
 
 
+def with_lead(body: Body, pixels: Pixels, code: np.ndarray, found: Fit) -> Fit:
+    """The fit with its lead: by how many pixels its evidence exceeds that of the same pose `APART` along one of the body's `ways`.
+
+    Of a large body, `APART` is few of the pixels: the shares that agree hardly tell that its pose is off by so much. The lead of a
+    body that moves freely is infinite.
+    """
+    shifts = [sign * APART * (found.rotation @ way) for way in body.ways for sign in (-1.0, 1.0)]
+    others = [agreement(body, pixels, code, found.rotation, found.position + shift).evidence for shift in shifts]
+    return replace(found, lead=found.agreement.evidence - max(others, default=-np.inf))
+
+
 def mark_other(
     pixels: Pixels,
     code: np.ndarray,
     own: tuple[Body, np.ndarray, np.ndarray] | None,
     other: tuple[Body, np.ndarray, np.ndarray],
-    everything: bool = False,
 ) -> None:
     """Write OTHER into the `code` of the points that lie on another body, of the object's colour only if that is nearer.
 
     `own` and `other` are bodies with their rotations and positions; `own` is None where it is not known yet.
-    `everything`: those of the object's colour too.
     """
     body, rotation, position = other
     points = pixels.points()
@@ -158,5 +178,18 @@ def mark_other(
     mine = np.zeros(len(rows))
     if own is not None:
         mine = np.abs(signed_distances(own[0].rows, (points[rows] - own[2]) @ own[1]))
-    theirs = (distance < EXPLAINED_WITHIN) & (everything | (code[rows] != OBJECT) | (distance < mine - 0.003))
+    theirs = (distance < EXPLAINED_WITHIN) & ((code[rows] != OBJECT) | (distance < mine - 0.003))
     code[rows[theirs & (code[rows] <= OBJECT)]] = OTHER
+
+
+def mark_part(pixels: Pixels, code: np.ndarray, part: tuple[Body, np.ndarray, np.ndarray]) -> None:
+    """Write OTHER into the `code` of all that shows a part of the object, whatever its colour, also where no depth was measured."""
+    body, rotation, position = part
+    distance = signed_distances(body.rows, (pixels.points() - position) @ rotation)
+    origin = (pixels.camera - position) @ rotation
+    holes = pixels.depth <= 0
+    distance[holes] = np.inf
+    passing = np.flatnonzero(holes & (code <= OBJECT))
+    theirs = distance < EXPLAINED_WITHIN
+    theirs[passing] = rays_within(body.solid, body.radius, origin, pixels.rays[passing] @ rotation, EXPLAINED_WITHIN)
+    code[theirs & (code <= OBJECT)] = OTHER

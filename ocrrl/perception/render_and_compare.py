@@ -7,8 +7,8 @@ nearer, or tells nothing; and pixels of the object's colour near the pose, or be
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from ocrrl.perception.compiled import compiled
 from ocrrl.perception.pixels import BACKGROUND, OBJECT, UNKNOWN
 from ocrrl.perception.signed_distance import first_hit, signed_distance, turn_back
 
@@ -80,7 +80,7 @@ def compare(rows, radius, rotation, position, camera, rays, depth, code, step) -
     return Agreement(*_compare(rows, radius, rotation, position, camera, rays, depth, code, step))
 
 
-@njit(cache=True)
+@compiled
 def cast(rows, radius, rotation, position, camera, rays):
     """Depth (n,) [m] at which each ray meets the object; 0 where it does not."""
     hits = np.zeros(len(rays))
@@ -91,7 +91,7 @@ def cast(rows, radius, rotation, position, camera, rays):
     return hits
 
 
-@njit(cache=True)
+@compiled
 def _hit(rows, radius, origin, dx, dy, dz):
     ox, oy, oz = origin[0], origin[1], origin[2]
     length = np.sqrt(dx * dx + dy * dy + dz * dz)
@@ -106,7 +106,7 @@ def _hit(rows, radius, origin, dx, dy, dz):
     return t / length if t > 0.0 else 0.0
 
 
-@njit(cache=True)
+@compiled
 def _compare(rows, radius, rotation, position, camera, rays, depth, code, step):
     predicted, agree, through, covered, unknown, unexplained = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     squared_error, with_depth, colour_alone = 0.0, 0.0, 0.0

@@ -6,10 +6,10 @@ two ends [m] in the base frame and a radius [m]; gripper frame: between the fing
 
 import numpy as np
 from jaxtyping import Float
-from numba import njit
 
 from ocrrl.interface import rotations
 from ocrrl.interface.kinematics import ArmKinematics
+from ocrrl.perception.compiled import compiled
 from ocrrl.perception.object_tracker import RobotPosture
 from ocrrl.perception.pixels import OBJECT, ROBOT, Pixels
 
@@ -63,7 +63,7 @@ def _along(a: np.ndarray, u: np.ndarray, b: np.ndarray, v: np.ndarray) -> float:
     return float((uv * (v @ w) - u @ w) / max(1.0 - uv * uv, 1e-9))
 
 
-@njit(cache=True)
+@compiled
 def _mark(camera, rays, depth, code, capsules, margin, trust_colour):
     for c in range(len(capsules)):
         reach = capsules[c, 6] + margin
@@ -94,7 +94,7 @@ def _mark(camera, rays, depth, code, capsules, margin, trust_colour):
             code[i] = ROBOT
 
 
-@njit(cache=True)
+@compiled
 def _in_view(camera, rays, capsule, reach):
     """Whether the capsule may meet a ray of the window: the ball around it against the cone around the window."""
     centre = 0.5 * (rays[0] + rays[len(rays) - 1])

@@ -5,8 +5,8 @@ distance is negative inside. Formulas of the box and the truncated cone: Quilez,
 """
 
 import numpy as np
-from numba import njit
 
+from ocrrl.perception.compiled import compiled
 from ocrrl.perception.object_shapes import Box, ObjectShape, Ring, TruncatedCone
 
 BOX, CONE, RING = 0.0, 1.0, 2.0
@@ -32,7 +32,7 @@ def primitive_rows(shape: ObjectShape, solid: bool = False) -> np.ndarray:
     return np.array(rows, np.float64)
 
 
-@njit(cache=True)
+@compiled
 def signed_distance(rows, x, y, z):
     """Distance [m] of a point from the union's surface, and the gradient's three components."""
     distance, gx, gy, gz = _FAR, 0.0, 0.0, 0.0
@@ -54,7 +54,7 @@ def signed_distance(rows, x, y, z):
     return distance, gx, gy, gz
 
 
-@njit(cache=True)
+@compiled
 def signed_distances(rows, points):
     """Distances (n,) [m] of points (n, 3) from the union's surface."""
     distances = np.empty(len(points))
@@ -63,7 +63,7 @@ def signed_distances(rows, points):
     return distances
 
 
-@njit(cache=True)
+@compiled
 def nearest_on_ray(rows, ox, oy, oz, dx, dy, dz, start, end):
     """Least signed distance [m] along the ray between `start` and `end` [m], and where.
 
@@ -92,15 +92,47 @@ def nearest_on_ray(rows, ox, oy, oz, dx, dy, dz, start, end):
     return best, where
 
 
-@njit(cache=True)
-def first_hit(rows, ox, oy, oz, dx, dy, dz, start, end):
-    """Distance [m] along the ray of the first surface between `start` and `end`, negative where there is none.
+@compiled
+def rays_within(rows, radius, origin, rays, reach):
+    """Whether each ray (n, 3) from `origin` passes the body within `reach` [m]; `radius` [m] encloses it. No rings."""
+    within = np.zeros(len(rays), np.bool_)
+    for i in range(len(rays)):
+        dx, dy, dz = rays[i, 0], rays[i, 1], rays[i, 2]
+        squared = dx * dx + dy * dy + dz * dz
+        along = -(origin[0] * dx + origin[1] * dy + origin[2] * dz) / squared
+        px, py, pz = origin[0] + along * dx, origin[1] + along * dy, origin[2] + along * dz
+        if px * px + py * py + pz * pz < (radius + reach) ** 2:
+            half = radius / np.sqrt(squared)
+            ox, oy, oz = origin[0], origin[1], origin[2]
+            within[i] = nearest_on_ray(rows, ox, oy, oz, dx, dy, dz, along - half, along + half)[0] < reach
+    return within
 
-    Sphere tracing (Hart 1996): a step of the distance to the surface never passes through it.
+
+@compiled
+def first_hit(rows, ox, oy, oz, dx, dy, dz, start, end):
+    """Distance [m] along the ray, of unit length, of the first surface between `start` and `end`; negative where there is none.
+
+    A box by its slabs (Kay and Kajiya 1986), the others by sphere tracing (Hart 1996): a step of the distance to the surface
+    never passes through it.
     """
+    best = -1.0
+    for i in range(rows.shape[0]):
+        if rows[i, 0] == BOX:
+            t = _box_hit(
+                ox - rows[i, 4], oy - rows[i, 5], oz - rows[i, 6], dx, dy, dz, rows[i, 1], rows[i, 2], rows[i, 3]
+            )
+        else:
+            t = _traced_hit(rows[i : i + 1], ox, oy, oz, dx, dy, dz, start, end)
+        if start <= t <= end and (best < 0.0 or t < best):
+            best = t
+    return best
+
+
+@compiled
+def _traced_hit(row, ox, oy, oz, dx, dy, dz, start, end):
     t = start
     for _ in range(64):
-        d = signed_distance(rows, ox + t * dx, oy + t * dy, oz + t * dz)[0]
+        d = signed_distance(row, ox + t * dx, oy + t * dy, oz + t * dz)[0]
         if d < 2e-4:
             return t
         t += d
@@ -109,7 +141,20 @@ def first_hit(rows, ox, oy, oz, dx, dy, dz, start, end):
     return -1.0
 
 
-@njit(cache=True)
+@compiled
+def _box_hit(ox, oy, oz, dx, dy, dz, a, b, c):
+    enter, leave = -_FAR, _FAR
+    for o, d, half in ((ox, dx, a), (oy, dy, b), (oz, dz, c)):
+        if abs(d) < _TINY:
+            if abs(o) > half:
+                return -1.0
+        else:
+            first, second = (-half - o) / d, (half - o) / d
+            enter, leave = max(enter, min(first, second)), min(leave, max(first, second))
+    return enter if enter <= leave else -1.0
+
+
+@compiled
 def turn_back(rotation, x, y, z):
     """A vector of the base frame in the object's."""
     return (
@@ -119,7 +164,7 @@ def turn_back(rotation, x, y, z):
     )
 
 
-@njit(cache=True)
+@compiled
 def _box(x, y, z, a, b, c):
     qx, qy, qz = abs(x) - a, abs(y) - b, abs(z) - c
     sx, sy, sz = 1.0 if x >= 0 else -1.0, 1.0 if y >= 0 else -1.0, 1.0 if z >= 0 else -1.0
@@ -134,7 +179,7 @@ def _box(x, y, z, a, b, c):
     return d, sx * ox / d, sy * oy / d, sz * oz / d
 
 
-@njit(cache=True)
+@compiled
 def _rectangle(x, z, a, c):
     qx, qz = abs(x) - a, abs(z) - c
     sx, sz = 1.0 if x >= 0 else -1.0, 1.0 if z >= 0 else -1.0
@@ -145,7 +190,7 @@ def _rectangle(x, z, a, c):
     return d, sx * ox / d, sz * oz / d
 
 
-@njit(cache=True)
+@compiled
 def _cone(rho, z, bottom, top, half):
     """In the half plane of radius `rho` and height `z`: the nearest of the slope and the two caps."""
     slope_x, slope_z = top - bottom, 2.0 * half

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from numba import njit
 
+from ocrrl.perception.compiled import compiled
 from ocrrl.perception.frames import Frame
 from ocrrl.perception.pixels import ColourModel, pixels_of, whole_window
 
@@ -65,7 +65,7 @@ def find_table(frame: Frame) -> TablePlane:
     return TablePlane(scale, tilt, ColourModel(np.median(tint, axis=0), spread))
 
 
-@njit(cache=True)
+@compiled
 def _best_plane(
     points: Float[np.ndarray, "n 3"], slack: Float[np.ndarray, " n"], triples: np.ndarray
 ) -> tuple[np.ndarray, float, int]:

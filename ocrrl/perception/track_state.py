@@ -13,9 +13,10 @@ from ocrrl.perception.object_tracker import RobotPosture
 from ocrrl.perception.pixels import ColourModel
 from ocrrl.perception.pose_fit import Body
 from ocrrl.perception.robot_mask import robot_capsules
-from ocrrl.perception.signed_distance import signed_distance
+from ocrrl.perception.signed_distance import signed_distance, signed_distances
 from ocrrl.perception.table_plane import TablePlane
 
+NEAR_ROBOT = 0.04  # [m] between an object and the arm that may move it within a frame
 HELD_WITHIN = 0.012  # [m] of an object's surface the gripper frame is when it holds it
 
 
@@ -52,6 +53,13 @@ class Track:
     """What its confidence was computed from; None while it is lost."""
     place: int | None = None
     """Of a part that slides: which of its places it is in."""
+    closed: bool = False
+    """Of a part that slides: whether it is closed, so that it looks like a part of its holder."""
+
+    @property
+    def seen(self) -> bool:
+        """Whether it was found in the latest frame."""
+        return self.found and self.lost_frames == 0
 
     @property
     def placed(self) -> tuple[Body, np.ndarray, np.ndarray]:
@@ -84,3 +92,11 @@ def in_hand(track: Track, scene: Scene) -> bool:
     x, y, z = track.rotation.T @ (scene.tcp - track.position)
     near = signed_distance(track.body.rows, x, y, z)[0] < HELD_WITHIN
     return bool(near and scene.width < MAX_GRIPPER_WIDTH - 0.002 and not track.body.shape.stands)
+
+
+def near_robot(track: Track, scene: Scene) -> bool:
+    """Whether the arm is near enough to move the object."""
+    ends = scene.capsules[:, :6].reshape(-1, 2, 3)
+    points = np.concatenate([ends[:, 0], ends.mean(1), ends[:, 1]])
+    distance = signed_distances(track.body.rows, (points - track.position) @ track.rotation)
+    return bool((distance - np.tile(scene.capsules[:, 6], 3)).min() < NEAR_ROBOT)

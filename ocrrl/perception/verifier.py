@@ -5,7 +5,7 @@ in being refined is its own error, and takes its confidence away. Objects explai
 believed: of two wrong poses each must not excuse the other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -13,14 +13,15 @@ from jaxtyping import Bool, Float
 from ocrrl.interface import rotations
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
-from ocrrl.perception.confidence import NEAR_POSITION, NEAR_ROTATION, features, probability
+from ocrrl.perception.confidence import NEAR_POSITION, NEAR_ROTATION, confidence
+from ocrrl.perception.drawer_slide import SlideView, follow_part, nearest_place, opening_of, plausible_part
 from ocrrl.perception.frame_checks import require_frame
 from ocrrl.perception.frames import Frame
 from ocrrl.perception.object_pixels import Placed, pixels_about
 from ocrrl.perception.object_shapes import ObjectShape
 from ocrrl.perception.object_tracker import RobotPosture
 from ocrrl.perception.pixels import NOMINAL_SPREAD, ColourModel, tint_of
-from ocrrl.perception.pose_fit import FAST, Body, Fit, fit
+from ocrrl.perception.pose_fit import FAST, Body, Fit, fit, with_lead
 from ocrrl.perception.registration import learned_colour, plausible, stands_test
 from ocrrl.perception.robot_mask import robot_capsules
 from ocrrl.perception.table_plane import TablePlane, find_table
@@ -29,14 +30,15 @@ SPREAD, TURN_SPREAD = 0.02, 0.20  # [m], [rad] by which a pose may be off and st
 
 
 class PoseVerifier:
-    """Judges poses of objects of known `shapes` before an arm with `kinematics`, a frame after the other.
+    """Judges poses of objects of known `shapes`, by name, before an arm with `kinematics`, a frame after the other.
 
     The table and the objects' colours are learned from the first frames in which they are plain to see.
     """
 
-    def __init__(self, shapes: Sequence[ObjectShape], kinematics: ArmKinematics):
-        self._bodies, self._kinematics = [Body(shape) for shape in shapes], kinematics
-        self._colours = [ColourModel(tint_of(shape.colour), NOMINAL_SPREAD) for shape in shapes]
+    def __init__(self, shapes: Mapping[str, ObjectShape], kinematics: ArmKinematics):
+        self._names, self._kinematics = list(shapes), kinematics
+        self._bodies = [Body(shape) for shape in shapes.values()]
+        self._colours = [ColourModel(tint_of(shape.colour), NOMINAL_SPREAD) for shape in shapes.values()]
         self._table: TablePlane | None = None
 
     def verify(
@@ -57,6 +59,9 @@ class PoseVerifier:
         while True:
             refined = self.refined(frame, robot, poses, known, explaining)
             judged = np.array([_judged(*one) for one in zip(self._bodies, poses, refined, strict=True)])
+            for part, holder in self._holders():
+                if known[holder]:
+                    judged[part] = min(judged[part], judged[holder])
             believed = explaining & (judged >= CONFIDENCE_THRESHOLD)
             if (believed == explaining).all():
                 return judged
@@ -99,8 +104,19 @@ class PoseVerifier:
         table: TablePlane,
     ) -> Fit | None:
         body, rotation, position = placed
-        others = [(other, False) for other in objects if other[0] is not body]
-        view = pixels_about(frame, table, capsules, placed, self._colours[index], others)
+        others = [other for other in objects if other[0] is not body]
+        if (slide := body.shape.slide) is not None:
+            holder = next((other for other in others if self._name_of(other[0]) == slide.within), None)
+            if holder is not None:
+                slide_view = SlideView(frame, table, capsules, holder, [o for o in others if o is not holder])
+                place = nearest_place(slide, holder, position)
+                opening = opening_of(slide, holder, place, position)
+                near = opening - NEAR_POSITION, opening + NEAR_POSITION
+                part = follow_part(body, slide, self._colours[index], slide_view, place, near)
+                return part.fit if part is not None and plausible_part(part) else None
+        parts = [o for o in others if o[0].shape.slide and o[0].shape.slide.within == self._name_of(body)]
+        others = [o for o in others if not any(o is part for part in parts)]
+        view = pixels_about(frame, table, capsules, placed, self._colours[index], others, parts)
         if view is None:
             return None
         pixels, code = view
@@ -111,13 +127,21 @@ class PoseVerifier:
         found = fit(body, pixels, code, rotation, position, body.widths(), prior, rests=False)
         if not self._colours[index].seen and stands_test(body, found):
             self._colours[index] = learned_colour(body, pixels, code, found, self._colours[index])
-        return found
+        return with_lead(body, pixels, code, found)
+
+    def _holders(self) -> list[tuple[int, int]]:
+        """Numbers of the parts that slide, and of what they slide in."""
+        slides = [(part, body.shape.slide) for part, body in enumerate(self._bodies)]
+        return [(part, self._names.index(s.within)) for part, s in slides if s is not None and s.within in self._names]
+
+    def _name_of(self, body: Body) -> str:
+        return next(name for name, known in zip(self._names, self._bodies, strict=True) if known is body)
 
 
 def _judged(body: Body, pose: np.ndarray, found: Fit | None) -> float:
     if found is None or not plausible(found):
         return 0.0
-    return probability(features(body, found)) * _kept(body, pose, found)
+    return confidence(body, found) * _kept(body, pose, found)
 
 
 def _matrix_and_position(pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

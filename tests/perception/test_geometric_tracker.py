@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.tracking import errors
+from benchmarks.tracking_tables import errors
 from ocrrl.interface import rotations
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
@@ -64,6 +64,88 @@ def test_a_cabinet_is_found_though_the_drawer_that_is_out_pulls_it_along_and_not
     assert_near(task, estimate, shot.poses)
 
 
+def opened(poses: np.ndarray, place: int, opening: float) -> np.ndarray:
+    """Close Drawer's poses with the drawer `place` out by `opening` [m]."""
+    slide, poses = shapes_of(TABLETOP_TASKS["close_drawer"])["drawer"].slide, poses.copy()
+    offset = np.asarray(slide.closed[place]) + opening * np.asarray(slide.axis)
+    poses[0, :3] = poses[1, :3] + rotations.rotate(poses[1, 3:], offset)
+    return poses
+
+
+def before_face(poses: np.ndarray) -> np.ndarray:
+    """Joints with the gripper frame 3 cm before the drawer's face, so that the arm may have moved it."""
+    joints = np.array(TABLETOP_TASKS["close_drawer"].home_joints)
+    out = rotations.rotate(poses[0, 3:], np.array([0.0, -1.0, 0.0]))
+    for _ in range(60):
+        goal = np.concatenate([poses[0, :3] + 0.03 * out + (0.0, 0.0, 0.12), [0.0, 1.0, 0.0, 0.0]])
+        joints = FR3.step_towards(joints[None], goal[None])[0]
+    return joints
+
+
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_a_drawer_is_followed_until_it_is_closed_and_still_seen_then(studios, place):
+    task, studio = TABLETOP_TASKS["close_drawer"], studios("close_drawer")
+    tracker, cabinet = GeometricTracker(task, FR3), studio.initial(1000430)
+    joints = before_face(opened(cabinet, 4, 0.09))
+    for opening in [0.09] * 3 + [0.075, 0.06, 0.045, 0.03, 0.015, 0.0, 0.0, 0.0]:
+        shot = studio.shoot(opened(cabinet, place, opening), joints if opening < 0.09 else None)
+        estimate = tracker.track(shot.frame, shot.robot)
+        assert (estimate.confidence >= CONFIDENCE_THRESHOLD).all(), (opening, estimate.confidence)
+        assert_near(task, estimate, shot.poses)
+
+
+@pytest.mark.parametrize("place", [1, 4])
+def test_a_drawer_that_something_hides_is_believed_nowhere_else_and_does_not_pull_its_cabinet(studios, place):
+    task, studio = TABLETOP_TASKS["close_drawer"], studios("close_drawer")
+    tracker, poses = GeometricTracker(task, FR3), opened(studio.initial(1000431), place, 0.11)
+    shot = studio.shoot(poses)
+    for k in range(24):
+        shot = studio.shoot(poses)
+        # What hides the drawer leaves its edges to be seen for a while, first and last.
+        hidden = {3: 60, 4: 90, 19: 90, 20: 60}.get(k, 130 if 5 <= k < 19 else 0)
+        frame = covered(shot.frame, poses[0], hidden) if hidden else shot.frame
+        estimate = tracker.track(frame, shot.robot)
+        for index, tracked in enumerate(task.objects):
+            if estimate.confidence[index] >= CONFIDENCE_THRESHOLD:
+                off, turned = errors(tracked, estimate.poses[index], poses[index])
+                assert off < 0.01 and turned < 0.17, (k, tracked.name, off)
+    assert (estimate.confidence >= CONFIDENCE_THRESHOLD).all()
+
+
+@pytest.mark.parametrize("moved", [(0.025, 0.0), (0.0, -0.02), (-0.015, 0.015)])
+def test_a_cabinet_that_was_pushed_is_found_where_it_is_now_or_not_believed(studios, moved):
+    task, studio = TABLETOP_TASKS["close_drawer"], studios("close_drawer")
+    tracker, poses = GeometricTracker(task, FR3), studio.initial(1000432)
+    believed = []
+    for k in range(12):
+        if k == 4:
+            poses = poses.copy()
+            poses[:, :2] += moved
+        shot = studio.shoot(poses)
+        estimate = tracker.track(shot.frame, shot.robot)
+        if estimate.confidence[1] >= CONFIDENCE_THRESHOLD:
+            assert errors(task.objects[1], estimate.poses[1], poses[1])[0] < 0.01, k
+            believed.append(k)
+    assert set(believed) >= {3, 8, 9, 10, 11}, believed
+
+
+def test_the_verifier_believes_no_cabinet_or_drawer_that_is_off_by_two_centimetres(studios):
+    task, studio = TABLETOP_TASKS["close_drawer"], studios("close_drawer")
+    verifier, poses = PoseVerifier(shapes_of(task), FR3), studio.initial(1000433)
+    shot = studio.shoot(poses)
+    assert (verifier.verify(shot.frame, shot.robot, poses) >= CONFIDENCE_THRESHOLD).all()
+    for across in ((0.02, 0.0), (-0.02, 0.0), (0.0, 0.02), (0.0, -0.02)):
+        off = poses.copy()
+        off[:, :2] += across
+        assert (verifier.verify(shot.frame, shot.robot, off) < CONFIDENCE_THRESHOLD).all(), across
+    out = rotations.rotate(poses[0, 3:], np.array([0.0, -1.0, 0.0]))
+    for along in (-0.03, -0.015, 0.015, 0.03):
+        off = poses.copy()
+        off[0, :3] += along * out
+        drawer = verifier.verify(shot.frame, shot.robot, off)[0]
+        assert drawer < CONFIDENCE_THRESHOLD, along
+
+
 def test_a_moved_object_is_followed_and_its_pose_never_jumps_to_a_symmetric_one(studios):
     task, studio = TABLETOP_TASKS["cube_lift"], studios("cube_lift")
     tracker, poses, last = GeometricTracker(task, FR3), studio.initial(3), None
@@ -118,7 +200,7 @@ def test_a_cube_half_hidden_in_the_hand_goes_with_it_squarely_if_it_does(studios
         estimate = seen(lifted, 0.0345 if taken_along else 0.0)
         if estimate.confidence[0] >= CONFIDENCE_THRESHOLD:
             believed += 1
-            assert_near(task, estimate, poses, millimetres=6.0 if taken_along else 10.0, degrees=5.0)
+            assert_near(task, estimate, poses, *((6.0, 5.0) if taken_along else (10.0, 9.0)))
     assert believed >= 10
 
 
@@ -180,7 +262,10 @@ def test_in_the_verifier_the_pixels_of_another_object_do_not_count_against_one(s
     left = {"together": 0.0, "alone": 0.0}
     for seed in range(6):
         shot = stacked(studio, seed)
-        together, alone = PoseVerifier(shapes, FR3), [PoseVerifier([shape], FR3) for shape in shapes]
+        together, alone = (
+            PoseVerifier(shapes, FR3),
+            [PoseVerifier({name: shape}, FR3) for name, shape in shapes.items()],
+        )
         fits = together.refined(shot.frame, shot.robot, shot.poses)
         left["together"] += sum(found.agreement.unexplained for found in fits)
         for index, verifier in enumerate(alone):
@@ -191,7 +276,7 @@ def test_in_the_verifier_the_pixels_of_another_object_do_not_count_against_one(s
 
 def test_an_object_that_is_not_of_the_frame_or_not_believed_explains_nothing(studios):
     shapes, shot = shapes_of(TABLETOP_TASKS["stack_cube"]), stacked(studios("stack_cube"), 3)
-    alone = PoseVerifier(shapes[:1], FR3).verify(shot.frame, shot.robot, shot.poses[:1])
+    alone = PoseVerifier({"white_cube": shapes["white_cube"]}, FR3).verify(shot.frame, shot.robot, shot.poses[:1])
     unknown = PoseVerifier(shapes, FR3).verify(shot.frame, shot.robot, shot.poses, np.array([True, False]))
     assert unknown.tolist() == [alone[0], 0.0]
     wrong = shot.poses.copy()
@@ -205,7 +290,7 @@ def test_the_overlay_marks_what_it_draws_over(studios):
     task, studio = TABLETOP_TASKS["close_drawer"], studios("close_drawer")
     shot = studio.shoot(studio.initial(8))
     estimate = GeometricTracker(task, FR3).track(shot.frame, shot.robot)
-    picture = draw_overlay(shot.frame, shapes_of(task), [tracked.name for tracked in task.objects], estimate)
+    picture = draw_overlay(shot.frame, shapes_of(task), estimate)
     assert picture.shape == shot.frame.colour.shape and picture.dtype == np.uint8
     assert 1000 < (picture != shot.frame.colour).any(-1).sum() < 40_000
 

@@ -11,7 +11,7 @@ from ocrrl.perception.pose_fit import Body
 
 TCP = np.array([0.5, 0.1, 0.2])
 HAND = rotations.to_matrix(rotations.from_rotation_vector(np.array([0.1, -0.2, 0.4])))
-CUBOID = Body(shapes_of(CUBE_LIFT)[0])  # 12 x 4 x 4 cm
+CUBOID = Body(shapes_of(CUBE_LIFT)["cuboid"])  # 12 x 4 x 4 cm
 
 
 def turned(*rotation_vector: float) -> np.ndarray:
@@ -33,6 +33,8 @@ def test_a_turn_about_the_axis_that_the_hand_closes_along_is_kept():
     np.testing.assert_allclose(rotation, turned(0, 0.3, 0), atol=1e-9)
 
 
-@pytest.mark.parametrize(("body", "width"), [(CUBOID, 0.05), (CUBOID, 0.025), (Body(shapes_of(STAND_CUP_UP)[0]), 0.04)])
+@pytest.mark.parametrize(
+    ("body", "width"), [(CUBOID, 0.05), (CUBOID, 0.025), (Body(shapes_of(STAND_CUP_UP)["cup"]), 0.04)]
+)
 def test_pads_as_far_apart_as_no_two_faces_say_nothing(body, width):
     assert between_pads(body, HAND, TCP, TCP, HAND, width) is None

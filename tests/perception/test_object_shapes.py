@@ -23,7 +23,10 @@ def test_rays_meet_the_shape_where_they_meet_the_simulator_s_geoms(slug, name):
     data.qpos[:] = environment.get_qpos()[0]
     mujoco.mj_forward(environment.model, data)
     index = [tracked.name for tracked in TABLETOP_TASKS[slug].objects].index(name)
-    body, pose = Body(shapes_of(TABLETOP_TASKS[slug])[index]), environment.true_state().object_poses[0, index]
+    body, pose = (
+        Body(list(shapes_of(TABLETOP_TASKS[slug]).values())[index]),
+        environment.true_state().object_poses[0, index],
+    )
     disagreements = _ray_errors(environment, data, body, pose, {name})
     assert np.median(disagreements) < 1e-3 and np.quantile(disagreements, 0.9) < 4e-3
 
@@ -36,7 +39,7 @@ def test_cabinet_and_drawer_are_where_the_simulator_has_them():
         data.qpos[:] = environment.get_qpos()[0]
         mujoco.mj_forward(environment.model, data)
         poses = environment.true_state().object_poses[0]
-        drawer, cabinet = (Body(shape) for shape in shapes_of(TABLETOP_TASKS["close_drawer"]))
+        drawer, cabinet = (Body(shape) for shape in shapes_of(TABLETOP_TASKS["close_drawer"]).values())
         slide = drawer.shape.slide
         offset = rotations.rotate(rotations.conjugate(poses[1, 3:]), poses[0, :3] - poses[1, :3])
         off = offset - np.asarray(slide.closed)
