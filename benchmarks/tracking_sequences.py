@@ -140,7 +140,9 @@ def occlusion(bodies: list[Body], index: int, frame: Frame, poses: np.ndarray) -
     """
     body, pose = bodies[index], poses[index]
     rotation = rotations.to_matrix(pose[3:])
-    window = window_around(frame, pose[:3] + rotation @ body.corners.mean(0), body.radius, 0.01, 2000)
+    # Of a closed drawer little but its face is to be seen, from the side.
+    most = 2000 if body.shape.slide is None else 20_000
+    window = window_around(frame, pose[:3] + rotation @ body.corners.mean(0), body.radius, 0.01, most)
     if window is None:
         return 1.0
     pixels = pixels_of(frame, window)

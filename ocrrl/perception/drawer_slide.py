@@ -26,10 +26,11 @@ COARSE_PIXELS, FINE_PIXELS = 500, 2000  # of a window: to look along the slide, 
 MARGIN = 0.02  # [m] around the swept box in which pixels are looked at
 ACROSS = 0.006  # [m] by which measured points of the face may lie outside the swept box
 STEP = 0.008  # [m] between the openings that are tried
+PLAY = 0.006  # [m] by which an opening may seem less than closed or more than the travel
 LEAST_OPENING = 0.02  # [m] at which an open part is told from a closed one
 LEAST_EVIDENCE, LEAST_SCORE = 800.0, 0.5  # of a place whose part is open: [pixels] more than in any other place; share
 LEAST_PIXELS, LEAST_VISIBLE = 250.0, 0.25  # of the part that are seen; share of what its holder does not hide
-LEAST_LEAD = 500.0  # [pixels] of evidence over any other opening
+LEAST_LEAD = 250.0  # [pixels] of evidence over any other opening
 SLIDING = 0.02  # [m] of the opening that is refined, standard deviation
 CLOSED = 0.012  # [m] of depth by which a holder's surface may lie before that of a closed part
 WIDTHS = np.array([0.014, 0.012, 0.010, 0.007, 0.007, 0.007])  # [m]
@@ -80,10 +81,10 @@ def nearest_place(slide: Slide, holder: Placed, position: np.ndarray) -> int:
 
 
 def opening_of(slide: Slide, holder: Placed, place: int, position: np.ndarray) -> float:
-    """How far out [m] the part at `position` is, within its travel."""
+    """How far out [m] the part at `position` is, within its travel and the `PLAY` that the holder's own error takes up."""
     _, rotation, at = holder
     offset = rotation.T @ (position - at) - np.asarray(slide.closed[place])
-    return float(np.clip(offset @ np.asarray(slide.axis), 0.0, slide.travel))
+    return float(np.clip(offset @ np.asarray(slide.axis), -PLAY, slide.travel + PLAY))
 
 
 def follow_part(
@@ -94,7 +95,7 @@ def follow_part(
     fine = _pixels(body, slide, colour, view, place, FINE_PIXELS)
     if coarse is None or fine is None:
         return None
-    low, high = np.clip(between, 0.0, slide.travel)
+    low, high = np.clip(between, -PLAY, slide.travel + PLAY)
     tried, evidence = _along_slide(body, slide, view.holder, place, coarse, low, high)
     prior = np.full(6, FAST)
     prior[np.argmax(np.abs(slide.axis))] = SLIDING
@@ -108,11 +109,11 @@ def follow_part(
     return Found(replace(found, lead=min(found.lead, said.evidence - searched)), place, *fine)
 
 
-def plausible_part(found: Found) -> bool:
+def plausible_part(found: Found, least_lead: float = LEAST_LEAD) -> bool:
     """Whether a part may be taken to be there: enough of it is seen, and no other opening explains the picture nearly as well."""
     said = found.fit.agreement
     seen = said.agree >= LEAST_PIXELS and said.visible >= LEAST_VISIBLE
-    return plausible(found.fit) and seen and found.fit.lead >= LEAST_LEAD
+    return plausible(found.fit) and seen and found.fit.lead >= least_lead
 
 
 def open_place(body: Body, slide: Slide, colour: ColourModel, view: SlideView, known: int | None) -> OpenPlace | None:

@@ -24,7 +24,7 @@ from ocrrl.perception.pixels import NOMINAL_SPREAD, ColourModel, tint_of
 from ocrrl.perception.pose_fit import Body, Fit, fit, with_lead
 from ocrrl.perception.registration import find, learned_colour, plausible
 from ocrrl.perception.table_plane import TablePlane, find_table
-from ocrrl.perception.track_state import Scene, Start, Track, in_hand, scene_of
+from ocrrl.perception.track_state import Scene, Start, Track, in_hand, near_robot, scene_of
 from ocrrl.perception.track_views import TrackViews
 
 AT_REST = (0.002, 0.02)  # [m], [rad] a frame by which an object moves that nothing touches
@@ -136,6 +136,8 @@ class GeometricTracker:
         if holder.seen and new and search and (both := find_with_holder(part, holder, views)) is not None:
             part.place, fitted = both
             self._take(holder, fitted)
+        near = near_robot(part, views.scene)
+        part.touched = near if part.seen else part.touched or near
         if holder.seen and part.place is not None:
             found = find_part(part, holder, views, search)
         if found is None:

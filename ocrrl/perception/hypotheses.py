@@ -19,11 +19,13 @@ LONG = 2.2  # radii of a region that may be two things
 WORKSPACE = ((0.15, 0.95), (-0.55, 0.55), (-0.03, 0.70))  # [m], where objects may be
 
 
-def regions(pixels: Pixels, code: np.ndarray, radius: float) -> list[Float[np.ndarray, " 3"]]:
+def regions(pixels: Pixels, code: np.ndarray, radius: float, least_area: float = 0.0) -> list[Float[np.ndarray, " 3"]]:
     """Middles [m] of the connected regions of the object's colour over the table, the largest first.
 
-    One that is longer than a ball of `radius` [m] may be two things that touch in the picture: its ends are added.
+    A region that is longer than a ball of `radius` [m] may be two things that touch in the picture: its ends are added. One
+    whose area across the view is smaller than `least_area` [m^2] is left out.
     """
+    pitch = np.linalg.norm(pixels.rays[1] - pixels.rays[0])  # of the rays, a metre away
     points = pixels.points()
     inside = (code == OBJECT) & (pixels.depth > 0)
     for axis, (low, high) in enumerate(WORKSPACE):
@@ -39,6 +41,8 @@ def regions(pixels: Pixels, code: np.ndarray, radius: float) -> list[Float[np.nd
         if statistics[label, cv2.CC_STAT_AREA] >= LEAST_PIXELS and members.any():
             own = points[members]
             middle = np.median(own, axis=0)
+            if len(own) * (pitch * np.median(pixels.depth[members])) ** 2 < least_area:
+                continue
             middles.append(middle)
             along = np.linalg.svd(own[:: 1 + len(own) // 300] - middle, full_matrices=False)[2][0]
             reach = np.quantile((own - middle) @ along, (0.02, 0.98))

@@ -5,9 +5,9 @@ Part and holder look alike, so that each explains the other's pixels. Until the 
 
 import numpy as np
 
-from ocrrl.perception.drawer_slide import Found, follow_part, open_place, opening_of, plausible_part
+from ocrrl.perception.drawer_slide import LEAST_LEAD, Found, follow_part, open_place, opening_of, plausible_part
 from ocrrl.perception.pose_fit import Fit
-from ocrrl.perception.track_state import Track, near_robot
+from ocrrl.perception.track_state import Track
 from ocrrl.perception.track_views import TrackViews
 
 SHIFTS = (
@@ -18,6 +18,7 @@ SHIFTS = (
     0.015,
 )  # [m] along the slide by which a part that is out may have pulled its holder
 PUSHED, SLACK = 0.05, 0.006  # [m] a frame by which a part slides that the robot touches, or that nothing does
+LEAST_LEAD_UNTOUCHED = 3000.0  # [pixels] of a part that moved though the robot was not near
 
 
 def find_with_holder(part: Track, holder: Track, views: TrackViews) -> tuple[int, Fit] | None:
@@ -48,15 +49,17 @@ def find_part(part: Track, holder: Track, views: TrackViews, search: bool) -> Fo
     """
     slide, place = part.body.shape.slide, part.place
     assert slide is not None and place is not None
-    view, ranges = views.along_slide(part, holder.placed), [(0.0, slide.travel)]
-    if part.seen:
+    view, ranges = views.along_slide(part, holder.placed), [(0.0, slide.travel, LEAST_LEAD)]
+    if part.found:
         opening = opening_of(slide, holder.placed, place, part.position)
-        reach = PUSHED if near_robot(part, views.scene) else SLACK
-        ranges.insert(0, (opening - reach, opening + reach))
-    elif search and (other := open_place(part.body, slide, part.colour, view, place)) is not None:
+        if not part.touched:
+            ranges = [(opening - SLACK, opening + SLACK, LEAST_LEAD), (0.0, slide.travel, LEAST_LEAD_UNTOUCHED)]
+        elif part.seen:
+            ranges.insert(0, (opening - PUSHED, opening + PUSHED, LEAST_LEAD))
+    if not part.seen and search and (other := open_place(part.body, slide, part.colour, view, place)) is not None:
         place = other.place
-    for between in ranges:
-        found = follow_part(part.body, slide, part.colour, view, place, between)
-        if found is not None and plausible_part(found):
+    for low, high, least_lead in ranges:
+        found = follow_part(part.body, slide, part.colour, view, place, (low, high))
+        if found is not None and plausible_part(found, least_lead):
             return found
     return None

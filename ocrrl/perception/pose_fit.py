@@ -32,6 +32,8 @@ class Body:
     """Of a ball about the origin that holds it [m]."""
     inner_radius: float = field(init=False)
     """Half of the least extent [m]."""
+    least_area: float = field(init=False)
+    """Least area [m^2] that it has across any view."""
     round: bool = field(init=False)
     """Whether a turn about z changes nothing."""
     coloured: bool = field(init=False)
@@ -49,6 +51,7 @@ class Body:
             ("corners", np.ascontiguousarray(corners)),
             ("radius", float(np.linalg.norm(corners, axis=1).max())),
             ("inner_radius", float(0.5 * (corners.max(0) - corners.min(0)).min())),
+            ("least_area", float(np.prod(np.sort(np.ptp(corners, axis=0))[:2]))),
             ("round", not any(isinstance(primitive, Box) for primitive in self.shape.primitives)),
             ("coloured", bool(np.abs(tint[:2]).max() > COLOURED)),
             ("faces", ConvexHull(corners).equations[:, :3]),

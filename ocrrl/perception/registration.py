@@ -17,6 +17,7 @@ MARGIN = 0.04  # [m]
 NARROWER = 0.012  # [m], kernel of a last refinement
 COARSE_ITERATIONS, FINE_ITERATIONS = 7, 12
 LEAST_VISIBLE = 0.35  # of an object that is believed to be found
+LEAST_REGION = 0.25  # of an object's least area, less than `LEAST_VISIBLE` since colours are not all recognised
 LEAST_VISIBLE_FIRST, LEAST_SCORE_FIRST = 0.85, 0.935  # of one that was not seen before
 OUTLINE = (
     5.0  # over the root of its pixels: what the score of a good pose lacks, since outlines are never matched exactly
@@ -51,7 +52,7 @@ def find(
     for other in others:
         mark_other(everything, code, None, other)
     best: Fit | None = None
-    for middle in regions(everything, code, body.radius):
+    for middle in regions(everything, code, body.radius, LEAST_REGION * body.least_area):
         candidate = _best_near(body, frame, table, colour, capsules, others, middle, again)
         if candidate is None or not stands_test(body, candidate, again):
             continue

@@ -53,6 +53,8 @@ class Track:
     """What its confidence was computed from; None while it is lost."""
     place: int | None = None
     """Of a part that slides: which of its places it is in."""
+    touched: bool = False
+    """Of a part that slides: whether the robot was near since it was seen last."""
     closed: bool = False
     """Of a part that slides: whether it is closed, so that it looks like a part of its holder."""
 

@@ -35,10 +35,9 @@ class TrackViews:
         placed, others, parts = (track.body, rotation, position), [], []
         for other in self.tracks.values():
             if self.holder_of(other) is track:
-                if not other.seen:
-                    parts += where_it_may_be(other.body.shape, placed, other.place)
-                elif not other.closed:
-                    parts.append(other.placed)
+                if not other.closed:
+                    possible = where_it_may_be(other.body.shape, placed, other.place)
+                    parts += [other.placed] if other.seen else possible
             elif other is not track and other.seen:
                 others.append(other.placed)
         scene = self.scene
