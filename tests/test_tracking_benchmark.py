@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.tracking_sequences import KINDS, sequence
 from benchmarks.tracking_tables import Row, Share, error_table, errors, recoveries, verdicts
+from ocrrl.interface import rotations
 from ocrrl.interface.tabletop_tasks import CLOSE_DRAWER, CUBE_LIFT, STAND_CUP_UP
 
 
@@ -71,3 +72,14 @@ def test_a_sequence_is_the_same_every_time_and_shows_its_kind(kind):
     assert first[1].frame.captured - first[0].frame.captured == pytest.approx(0.05)
     assert first[0].occlusion[0] < 0.1
     assert first[-1].occlusion[0] > 0.9 or kind != "occluded"
+
+
+def test_the_face_of_a_closed_drawer_counts_as_seen():
+    frames = sequence("close_drawer", "demonstration", 3)
+    (closed,) = itertools.islice((seen for seen in frames if opening_in(seen) < 0.002), 1)
+    assert closed.occlusion[0] < 1.0
+
+
+def opening_in(seen):
+    offset = rotations.rotate(rotations.conjugate(seen.poses[1, 3:]), seen.poses[0, :3] - seen.poses[1, :3])
+    return -offset[1] - 0.175

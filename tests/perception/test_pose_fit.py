@@ -8,7 +8,7 @@ from ocrrl.perception.confidence import FEATURES, features, fit_coefficients
 from ocrrl.perception.hypotheses import levelled, turned_end_over_end
 from ocrrl.perception.object_shapes import OBJECT_SHAPES
 from ocrrl.perception.pixels import BACKGROUND, OBJECT, OTHER, ROBOT, Pixels, Window
-from ocrrl.perception.pose_fit import Body, agreement, fit, mark_other
+from ocrrl.perception.pose_fit import APART, Body, Fit, agreement, fit, mark_other, mark_part, with_lead
 from ocrrl.perception.render_and_compare import cast
 
 CAMERA = np.array([1.0, 0.0, 0.75])
@@ -176,3 +176,38 @@ def test_a_box_that_is_levelled_has_an_axis_upright_and_turns_no_further_than_ne
         moved = np.arccos(np.clip((np.trace(level.T @ rotation) - 1) / 2, -1, 1))
         assert moved == pytest.approx(np.arccos(np.abs(rotation[2]).max()), abs=1e-6)
         np.testing.assert_allclose(levelled(level), level, atol=1e-9)
+
+
+def test_the_lead_of_a_large_body_is_lost_where_the_same_pose_further_along_fits_better():
+    cabinet = Body(OBJECT_SHAPES["close_drawer"]["cabinet"])
+    rotation, position = rotations.to_matrix(np.array([0.0, 0.0, 0.0, 1.0])), np.array([0.4, 0.0, 0.0])
+    pixels, code = view_of(cabinet, rotation, position)
+
+    def lead(shift):
+        at = position + rotation @ np.array(shift)
+        found = Fit(rotation, at, np.eye(6), agreement(cabinet, pixels, code, rotation, at))
+        return with_lead(cabinet, pixels, code, found).lead
+
+    assert lead((0.0, 0.0, 0.0)) > 0
+    for shift in ((APART, 0.0, 0.0), (-APART, 0.0, 0.0), (0.0, APART, 0.0), (0.0, -APART, 0.0)):
+        assert lead(shift) < 0
+
+
+def test_a_body_that_moves_freely_cannot_be_outdone():
+    cup = Body(OBJECT_SHAPES["stand_cup_up"]["cup"])
+    pixels, code = view_of(cup, np.eye(3), MIDDLE)
+    found = Fit(np.eye(3), MIDDLE, np.eye(6), agreement(cup, pixels, code, np.eye(3), MIDDLE))
+    assert with_lead(cup, pixels, code, found).lead == np.inf
+
+
+def test_the_pixels_of_a_part_are_not_its_holder_s_even_where_no_depth_was_measured():
+    part = Body(OBJECT_SHAPES["cube_lift"]["cuboid"])
+    pixels, code = view_of(part, np.eye(3), MIDDLE)
+    hits = code == OBJECT
+    holes = hits & (np.arange(len(code)) % 3 == 0)
+    pixels.depth[holes] = 0.0
+    code[np.flatnonzero(hits)[1]] = ROBOT
+    mark_part(pixels, code, (part, np.eye(3), MIDDLE))
+    assert (code[hits] == OTHER).sum() == hits.sum() - 1 and code[np.flatnonzero(hits)[1]] == ROBOT
+    far = pixels.depth == 1.5
+    assert (code[far] == BACKGROUND).all()

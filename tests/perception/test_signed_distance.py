@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ocrrl.perception.object_shapes import OBJECT_SHAPES, Box
-from ocrrl.perception.signed_distance import first_hit, nearest_on_ray, primitive_rows, signed_distance
+from ocrrl.perception.signed_distance import first_hit, nearest_on_ray, primitive_rows, rays_within, signed_distance
 
 SHAPES = {f"{slug}-{name}": shape for slug, named in OBJECT_SHAPES.items() for name, shape in named.items()}
 
@@ -58,6 +58,19 @@ def test_a_ray_comes_nearest_where_no_other_point_of_it_is_nearer():
         distance, t = nearest_on_ray(rows, *origin, *direction, -1.0, 1.0)
         along = [signed_distance(rows, *(origin + s * direction))[0] for s in np.linspace(-1.0, 1.0, 400)]
         assert distance <= min(along) + 1e-3 and -1.0 <= t <= 1.0
+
+
+def test_rays_within_a_reach_are_those_whose_nearest_point_is():
+    rows, generator = primitive_rows(SHAPES["close_drawer-drawer"], solid=True), np.random.default_rng(4)
+    radius = np.linalg.norm(SHAPES["close_drawer-drawer"].corners(), axis=1).max()
+    origin = np.array([0.4, -0.6, 0.5])
+    rays = generator.normal(size=(300, 3)) * 0.3 - origin  # about the body, of any length
+    within = rays_within(rows, radius, origin, rays, 0.02)
+    nearest = np.array([nearest_on_ray(rows, *origin, *ray, 0.0, 8.0)[0] for ray in rays])
+    np.testing.assert_array_equal(
+        within[np.abs(nearest - 0.02) > 5e-3], (nearest < 0.02)[np.abs(nearest - 0.02) > 5e-3]
+    )
+    assert 30 < within.sum() < 270
 
 
 def test_sizes_that_make_no_body_are_refused():
