@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import cv2
 
 from ocrrl.files import write_bytes
+from ocrrl.interface.cells import Cell
 from ocrrl.perception.calibration.calibration_file import CameraCalibration
-from ocrrl.robot.cells import Cell
 from ocrrl.robot.checked_cell import CheckedCell
 from ocrrl.robot.operator_at_terminal import OperatorAtTerminal
 from ocrrl.robot.terminal_keys import TerminalKeys

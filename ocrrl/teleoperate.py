@@ -4,17 +4,18 @@ import argparse
 from collections.abc import Callable
 from contextlib import ExitStack
 
+from ocrrl.interface.cells import session_cell
 from ocrrl.interface.seeds import SEEDS_PER_RANGE, initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
 from ocrrl.layout import WORK, Layout
 from ocrrl.robot.approval import Clock
 from ocrrl.robot.arm_environment import ArmEnvironment
-from ocrrl.robot.cells import logs_of, open_cell, reserved, session_cell
 from ocrrl.robot.checked_cell import check_cell
 from ocrrl.robot.closing import closed_told, unclosed_told
 from ocrrl.robot.ending_signals import interrupted_by_signals
 from ocrrl.robot.fault_log import FAULTS, faults_told
 from ocrrl.robot.guarded_cell import RobotCell
+from ocrrl.robot.open_cell import logs_of, open_cell, reserved
 from ocrrl.robot.operator_at_terminal import OperatorAtTerminal
 from ocrrl.robot.operator_prompt import obtain_approval
 from ocrrl.robot.recording_session import SessionConfig, next_number, record_session

@@ -8,7 +8,7 @@ from datetime import date
 import cv2
 import pytest
 
-from ocrrl.robot.cells import CELLS
+from ocrrl.interface.cells import CELLS
 from ocrrl.robot.checked_cell import check_hardware
 from ocrrl.robot.operator_at_terminal import OperatorAtTerminal
 from ocrrl.robot.terminal_keys import TerminalKeys

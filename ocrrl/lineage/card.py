@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from ocrrl import files
+from ocrrl.interface.cells import TWINS
 from ocrrl.layout import DATA
 from ocrrl.lineage.datasets import DATASETS, MODELS, read_json_in, trained_on
 from ocrrl.lineage.episodes import EpisodeFile
@@ -22,7 +23,6 @@ from ocrrl.lineage.tabletop_tasks import tabletop_tasks_of
 from ocrrl.lineage.wording import params_by_section, run_text, value_text
 from ocrrl.printable import code_span, markdown_text, one_line
 
-TWINS = ("twin", "wire_twin", "rehearsal")
 """Cells in which no robot moves."""
 SIMULATOR = "sim"
 

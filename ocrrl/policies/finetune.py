@@ -36,13 +36,15 @@ _WARM_UP = 0.1  # of all steps
 class FinetuneConfig:
     """Behaviour cloning of a VLA."""
 
-    policy: Mapping[str, Any] = field(default_factory=lambda: {"type": POLICY_TYPE})
+    policy: Mapping[str, Any] = field(
+        default_factory=lambda: {"type": POLICY_TYPE, "channels": 32, "n_action_steps": 8}
+    )
     """`type`, any LeRobot policy type, and fields of that policy's configuration.
 
     `allow_remote_code: true` lets the folders that such a policy is opened from run Python code of their own (off; LeRobot's
     pi0_fast, groot, gaussian_actor and wall_x need it).
     """
-    steps: int = 400
+    steps: int = 2400
     batch_size: int = 64
     learning_rate: float = 1e-3
     """Highest of the one-cycle schedule; 1e-4 or less for pretrained VLAs."""

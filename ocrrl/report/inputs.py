@@ -11,9 +11,9 @@ from statistics import fmean
 
 import numpy as np
 
+from ocrrl.interface.cells import TWINS
 from ocrrl.report.json_reader import Json, JsonReader
 
-TWINS = ("twin", "wire_twin", "rehearsal")
 NOT_A_CELL = ("tabletop_task", "round", "residual_seed")
 ROLLOUTS = {"corrected": "rollouts of base + residual", "base": "rollouts of the base (control)"}
 

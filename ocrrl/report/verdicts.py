@@ -1,6 +1,7 @@
 """What one tabletop task's numbers amount to, in plain sentences: the summary, and where they miss a target or the paper."""
 
-from ocrrl.report.inputs import TWINS, EvaluatedTask, Measured, cell_label
+from ocrrl.interface.cells import TWINS
+from ocrrl.report.inputs import EvaluatedTask, Measured, cell_label
 from ocrrl.report.json_reader import Json
 from ocrrl.report.paper_results import TABLE_1, TRIALS
 from ocrrl.report.targets import (

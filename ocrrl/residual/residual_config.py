@@ -23,11 +23,11 @@ class ResidualConfig:
     They are three numbers (translation, rotation, gripper), or seven, one for each of the action's.
     """
 
-    total_transitions: int = 40_000
+    total_transitions: int = 160_000
     num_envs: int = 16
     max_episode_steps: int = 500
     """Control steps after which a training episode is cut, if the tabletop task's horizon does not do it before."""
-    updates_per_step: int = 3
+    updates_per_step: int = 5
     """TD3 updates after each step of all environments."""
     first_update_at: int = 512
     """Transitions collected before the first update."""
@@ -48,12 +48,12 @@ class ResidualConfig:
     """Weight of |residual / scale|^2 in the actor's loss."""
     behaviour_cloning: float = 0.0
     """Weight of |combined - demonstrated|^2 on offline samples in the actor's loss; not in the paper."""
-    actor_hidden: int = 256
-    critic_hidden: int = 256
+    actor_hidden: int = 128
+    critic_hidden: int = 128
     layer_norm: bool = True
-    residual_scale: tuple[float, ...] = (0.25, 0.2, 1.5)
-    """The largest residual."""
-    exploration_std: tuple[float, ...] = (0.1, 0.05, 0.3)
+    residual_scale: tuple[float, ...] = (0.3, 0.3, 1.5)
+    """The largest residual; 1.5 opens a hand that the base has closed."""
+    exploration_std: tuple[float, ...] = (0.1, 0.1, 0.4)
     exploration_least: float = 0.0
     """Share of `exploration_std` in the last environment; from the first, which has all of it, it falls evenly."""
     exploration_clip: float = 0.5
@@ -64,7 +64,7 @@ class ResidualConfig:
     """Critic updates for one update of the actor and the targets."""
     actor_averaging: float = 5e-4
     """The published actor is an average: this far it follows the actor at each of its updates; 1: it is the actor."""
-    critic_warmup: int = 800
+    critic_warmup: int = 1_000
     """Updates before the actor's first one."""
     absorbing_success: bool = True
     """A success is worth 1/(1 - gamma): reward 1 for ever after; otherwise nothing follows it."""
@@ -80,10 +80,10 @@ class ResidualConfig:
     gripper_force_scale: tuple[float, float] = (1.0, 1.0)
     latency_steps: tuple[int, int] = (0, 0)
     """Control steps between a command and its execution."""
-    validation_every: int = 4_000
+    validation_every: int = 16_000
     """Transitions from one validation (and checkpoint) to the next."""
-    validation_episodes: int = 50
-    stop_at_success: float = 1.01
+    validation_episodes: int = 75
+    stop_at_success: float = 0.95
     """Stop once two validations in a row reach this success rate; above 1: never."""
     threads: int = 1
     device: str = "auto"

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from ocrrl.interface.cells import Cell
 from ocrrl.perception.calibration.calibration_file import CameraCalibration, read_calibration
 from ocrrl.robot.approval import Clock
 from ocrrl.robot.cell_file import CameraSection, CellFile, read_cell_file
-from ocrrl.robot.cells import Cell
 
 
 @dataclass(frozen=True)

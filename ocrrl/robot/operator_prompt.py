@@ -3,9 +3,9 @@
 import sys
 from collections.abc import Callable
 
+from ocrrl.interface.cells import Cell, cell_named
 from ocrrl.robot.approval import Approval, Clock, NotApproved, check, issue
 from ocrrl.robot.approval_token import take_token
-from ocrrl.robot.cells import Cell, cell_named
 
 Ask = Callable[[str], str]
 """A question to its answer; an empty answer where nobody answers."""

@@ -24,7 +24,7 @@ OPERATOR = "policy"
 class RolloutConfig:
     """How many successful episodes to collect, and how many attempts that may take."""
 
-    successes: int = 60
+    successes: int = 50
     max_attempts: int = 300
     num_envs: int = 25
     device: str = "auto"

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ocrrl import files
+from ocrrl.interface.cells import Cell, session_cell
 from ocrrl.interface.protocols import Policy, Residual
 from ocrrl.interface.seeds import SEEDS_PER_RANGE, initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
@@ -21,11 +22,11 @@ from ocrrl.lineage.repository import git, git_refusal
 from ocrrl.params import PARAMS_FILE, Params
 from ocrrl.robot.approval import Clock, NotApproved
 from ocrrl.robot.cell_operator import EndedByOperator
-from ocrrl.robot.cells import Cell, logs_of, open_cell, reserved, session_cell
 from ocrrl.robot.closing import closed_told, unclosed_told
 from ocrrl.robot.ending_signals import interrupted_by_signals, signals_held_back
 from ocrrl.robot.fault_log import FAULTS, faults_told
 from ocrrl.robot.guarded_cell import NotFit, RobotCell
+from ocrrl.robot.open_cell import logs_of, open_cell, reserved
 from ocrrl.robot.operator_prompt import obtain_approval
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.evaluate import ARMS, PairedEvaluation, write_evaluation

@@ -5,7 +5,7 @@ from datetime import date, datetime
 
 import pytest
 
-from ocrrl.robot.cells import cell_named
+from ocrrl.interface.cells import cell_named
 from ocrrl.robot.checked_cell import check_cell
 from tests.perception.calibration.synthetic_views import D435
 from tests.robot.hardware_cell import SERIAL, write_cell_file, write_front_calibration

@@ -18,6 +18,7 @@ from lerobot.utils.decorators import check_if_already_connected, check_if_not_co
 
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import ACTION_NAMES, CONTROL_HZ, advance_command, applied_action, gripper_opening, limit
+from ocrrl.interface.cells import cell_named
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.interface.observations import GRIPPER_DOWN, PROPRIOCEPTION_NAMES
@@ -25,7 +26,6 @@ from ocrrl.interface.tabletop_tasks import tabletop_task
 from ocrrl.perception.frames import FrameSource, first_frame
 from ocrrl.robot.approval import Approval, NotApproved, begin_episode
 from ocrrl.robot.arm import Arm, ArmCommand, ArmState
-from ocrrl.robot.cells import cell_named, logs_of, reserved
 from ocrrl.robot.checked_cell import check_hardware
 from ocrrl.robot.closing import Closable, close_all
 from ocrrl.robot.fault import Fault
@@ -33,6 +33,7 @@ from ocrrl.robot.fault_log import FAULTS, FaultLog
 from ocrrl.robot.fr3_cell import open_hardware
 from ocrrl.robot.lerobot_robot.config_fr3_robot import FR3RobotConfig
 from ocrrl.robot.lerobot_robot.stop_key import StopKey
+from ocrrl.robot.open_cell import logs_of, reserved
 from ocrrl.robot.operator_prompt import obtain_approval
 from ocrrl.robot.safety_gate import SafetyGate
 from ocrrl.robot.safety_limits import SafetyLimits

@@ -8,14 +8,15 @@ from datetime import date, timedelta
 
 import pytest
 
+from ocrrl.interface.cells import cell_named
 from ocrrl.robot import lerobot_robot
 from ocrrl.robot.approval import NotApproved, check, issue
 from ocrrl.robot.approval_ledger import episodes_begun
 from ocrrl.robot.arm import ArmCommand
-from ocrrl.robot.cells import cell_named, reserved
 from ocrrl.robot.fr3_cell import Hardware
 from ocrrl.robot.lerobot_robot import fr3_robot
 from ocrrl.robot.lerobot_robot.fr3_robot import claim
+from ocrrl.robot.open_cell import reserved
 from tests.robot.hardware_cell import write_cell_file, write_front_calibration
 from tests.robot.scripted_arm import HOME, ScriptedArm
 from tests.robot.watched_robot import WatchedFranky

@@ -1,11 +1,11 @@
-"""The cells that serve the real domain, and the one door to them."""
+"""The one door to the cells of `interface/cells.py`."""
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ocrrl.file_lock import locked
+from ocrrl.interface.cells import Cell, cell_named
 from ocrrl.layout import WORK
 from ocrrl.robot.approval import Approval, Clock, NotApproved
 
@@ -14,45 +14,6 @@ if TYPE_CHECKING:
     from ocrrl.robot.checked_cell import CheckedCell
     from ocrrl.robot.guarded_cell import RobotCell
     from ocrrl.sim.tabletop_scene import TabletopScene
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A cell's name, whether an operator must approve its motion, and what stands behind the name."""
-
-    name: str
-    needs_approval: bool
-    stands_for: str
-    has_file: bool = False
-    """Whether it is made of what a cell file names: `cells/<name>.yaml` unless another is given."""
-
-
-CELLS = {
-    cell.name: cell
-    for cell in (
-        Cell("twin", False, "a twin; no robot moved"),
-        Cell("rehearsal", True, "a twin; no robot moved"),
-        Cell("wire_twin", False, "a twin, through the real drivers; no robot moved", has_file=True),
-        Cell("fr3", True, "a Franka FR3; it moves", has_file=True),
-    )
-}
-STAGES_CELL = "twin"
-
-
-def cell_named(name: str) -> Cell:
-    """The cell called `name`; ValueError names the known ones."""
-    if name not in CELLS:
-        raise ValueError(f"cell must be one of {', '.join(CELLS)}, got {name!r}")
-    return CELLS[name]
-
-
-def session_cell(name: str) -> Cell:
-    """The cell called `name`; ValueError if it is unknown, or the stages' own, where no session is run."""
-    cell = cell_named(name)
-    if cell.name == STAGES_CELL:
-        others = ", ".join(known for known in CELLS if known != STAGES_CELL)
-        raise ValueError(f"a session must name a cell of its own ({others}), got {name}, where stages run")
-    return cell
 
 
 def reserved(cell: Cell) -> AbstractContextManager[None]:
@@ -64,15 +25,6 @@ def reserved(cell: Cell) -> AbstractContextManager[None]:
 def logs_of(cell: Cell, folder: Path = WORK) -> Path:
     """The folder of what `cell` logs."""
     return folder / "cells" / cell.name
-
-
-def cell_to_approve(name: str) -> Cell:
-    """The cell called `name`; ValueError if it is unknown or needs no approval."""
-    cell = cell_named(name)
-    if not cell.needs_approval:
-        asking = ", ".join(known.name for known in CELLS.values() if known.needs_approval)
-        raise ValueError(f"cell must be one that needs an approval ({asking}), got {name}: no robot moves there")
-    return cell
 
 
 def open_cell(
