@@ -49,7 +49,6 @@ class OpenPlace(NamedTuple):
     """A place whose part is out."""
 
     place: int
-    opening: float
     evidence: float
     """`Agreement.evidence` [pixels]."""
 
@@ -130,15 +129,15 @@ def open_place(body: Body, slide: Slide, colour: ColourModel, view: SlideView, k
         tried, along = _along_slide(body, slide, view.holder, place, pixels, low, slide.travel)
         opening, evidence = float(tried[along.argmax()]), float(along.max())
         score = agreement(body, *pixels, *slide_pose(slide, view.holder, place, opening)).score
-        found.append((evidence, score, place, opening))
+        found.append((evidence, score, place))
     found.sort(reverse=True)
     if not found:
         return None
-    evidence, score, place, opening = found[0]
+    evidence, score, place = found[0]
     lead = evidence - max(found[1][0] if len(found) > 1 else 0.0, 0.0)
     if place == known or lead < LEAST_EVIDENCE or score < LEAST_SCORE:
         return None
-    return OpenPlace(place, opening, evidence)
+    return OpenPlace(place, evidence)
 
 
 def where_it_may_be(shape: ObjectShape, holder: Placed, place: int | None) -> list[Placed]:

@@ -10,13 +10,7 @@ from ocrrl.perception.pose_fit import Fit
 from ocrrl.perception.track_state import Track
 from ocrrl.perception.track_views import TrackViews
 
-SHIFTS = (
-    -0.045,
-    -0.03,
-    -0.015,
-    0.0,
-    0.015,
-)  # [m] along the slide by which a part that is out may have pulled its holder
+SHIFTS = (-0.045, -0.03, -0.015, 0.0, 0.015)  # [m] by which a part that is out may have pulled its holder
 PUSHED, SLACK = 0.05, 0.006  # [m] a frame by which a part slides that the robot touches, or that nothing does
 LEAST_LEAD_UNTOUCHED = 3000.0  # [pixels] of a part that moved though the robot was not near
 

@@ -8,14 +8,16 @@ import pytest
 import yaml
 from prefect import Flow
 
+from flows import evaluate, parts, rollout
 from flows.access import PROFILES
 from ocrrl.cli import MULTITASK_STAGES, STAGES
+from tasks.graph import Selection
 from tests.pipeline_copy import ROOT
 
 PREFECT = yaml.safe_load((ROOT / "prefect.yaml").read_text())
 DEPLOYMENTS = PREFECT["deployments"]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
-PARTS = ("ingest", "replay", "finetune", "train_residual", "rollout", "retrain", "evaluate")
+PARTS = (*parts.STAGES, "rollout", "evaluate")
 
 
 def loaded(deployment) -> Flow:
@@ -47,8 +49,18 @@ def test_a_deployment_s_parameters_are_its_flow_s_and_its_version_is_the_revisio
 
 
 def test_the_parts_cover_every_stage_of_dvc_yaml():
-    covered = [kind for part in PARTS for kind in importlib.import_module(f"flows.{part}").STAGES]
+    covered = [kind for stages in (*parts.STAGES.values(), rollout.STAGES, evaluate.STAGES) for kind in stages]
     assert sorted(covered) == sorted((*STAGES, *MULTITASK_STAGES))
+
+
+def test_each_part_says_what_it_does_and_runs_its_stages(monkeypatch):
+    for name, stages in parts.STAGES.items():
+        chosen = []
+        monkeypatch.setattr(parts, "run_stages", chosen.append)
+        part = getattr(parts, name)
+        assert part.name == name and all(f"`{stage}`" in part.description for stage in stages)
+        part.fn(["cube_lift"], ["round0"])
+        assert chosen == [Selection((), stages, ("cube_lift",), ("round0",))]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "flows").glob("*.py")), ids=lambda path: path.name)

@@ -97,7 +97,9 @@ def test_the_actor_s_gradient_is_autograd_s():
 
     u = torch.tanh(network(layout.observation(batch), parameters))
     features = action_features(compose(layout.base_action(batch), u * td3._scale))
-    changes = (features - action_features(layout.base_action(batch))) / torch.as_tensor(per_dimension(td3.config.residual_scale))
+    changes = (features - action_features(layout.base_action(batch))) / torch.as_tensor(
+        per_dimension(td3.config.residual_scale)
+    )
     value = network(torch.cat([layout.observation(batch), changes], 1), td3.critics[0].parameters)
     loss = -value.mean() + 0.3 * u.square().sum(1).mean()
     loss = loss + 0.7 * (features - layout.action(batch))[:offline_count].square().sum(1).mean()

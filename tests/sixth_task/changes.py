@@ -61,7 +61,7 @@ CHANGES = (
     Repetition("dvc.yaml", "stand_cup_up"),
     Insertion(
         "prefect.yaml",
-        "  - name: full\n    entrypoint: flows/ingest.py:ingest\n",
+        "  - name: full\n    entrypoint: flows/parts.py:ingest\n",
         "  - name: push-puck\n"
         "    entrypoint: flows/self_improve.py:self_improve\n"
         "    description: The whole loop for Push Puck\n"
