@@ -7,9 +7,14 @@ ids are registered at the moment when both are loaded, in either order.
 import importlib.util
 import sys
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader, MetaPathFinder
+else:
+    Loader = MetaPathFinder = object  # importlib.abc takes 40 ms to load, and `import ocrrl` is to be quick
 
 NAMESPACE = "ocrrl"
 
