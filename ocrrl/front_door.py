@@ -25,7 +25,7 @@ from ocrrl.report.tables import PAIRED_COLUMNS
 from ocrrl.report.values import ARM_LABELS, paired_columns, success_columns
 from ocrrl.residual import residual_policy
 from ocrrl.residual.checkpoint import Resumable
-from ocrrl.residual.residual_config import ResidualConfig
+from ocrrl.residual.residual_config import RANDOMISED, ResidualConfig
 from ocrrl.residual.residual_policy import ResidualPolicy
 from ocrrl.residual.train_residual import train_residual as run_algorithm_1
 from ocrrl.residual.validation import AtOnce
@@ -82,7 +82,7 @@ def train_residual(
     `demonstrations` are a folder of recorded episodes, the .zarr of `ocrrl replay`, or a list of replayed episodes.
     `settings` are fields of `ResidualConfig`, such as total_transitions; the others are those of the preset `default` for the
     tabletop task. `validate` runs episodes from validation states in `env` in between and goes on where training was; without
-    it the last policy is the result. The same arguments give the same residual as the stage's code, which this calls.
+    it the last policy is the result. The stage `train_residual` calls the same code. A residual that lies in `out` is replaced.
     Raises ValueError for a setting, an environment or demonstrations that cannot be trained with.
     """
     task, target = env.tabletop_task, None if out is None else _replaceable(Path(out))
@@ -126,7 +126,7 @@ def evaluate(env: Environment, base: Policy, residual: Residual, episodes: int =
     )
     paired = Table(("of the initial states", *PAIRED_COLUMNS), [("solved by", *paired_columns(measured))])
     print(f"{env.tabletop_task.slug}, {cell_label(env.cell)}, {episodes} held-out initial states\n")
-    print(markdown_table(rates), markdown_table(paired), sep="\n")
+    print(markdown_table(rates), markdown_table(paired), sep="\n", end="")
     return measured
 
 
@@ -136,6 +136,11 @@ def _acting(base: Policy, env: Environment) -> Policy:
 
 
 def _config(task: TabletopTask, num_envs: int, settings: dict[str, Any]) -> ResidualConfig:
+    if ranges := [name for name in settings if name in RANDOMISED]:
+        raise ValueError(
+            f"{ranges[0]} must be given to the simulator, not to train_residual: "
+            f"env = ocrrl.worlds.make_simulator({task.slug!r}, {num_envs}, {{{ranges[0]!r}: {settings[ranges[0]]!r}}})"
+        )
     preset = resolve("default", [task.slug])["train_residual"][task.slug]
     return build(ResidualConfig, preset | {"num_envs": num_envs} | settings, "train_residual", complete=False)
 
