@@ -3,7 +3,7 @@
 Legend: n episodes side by side, T steps of an episode, O tracked objects.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -47,6 +47,18 @@ class ReplayConfig:
 
 
 @dataclass(frozen=True)
+class Replay:
+    """A recording's actions as they went in the training simulator."""
+
+    recorded: Episode
+    replayed: Episode
+    transitions: ReplayEpisode
+    quality: ReplayQuality
+    dropped: str | None
+    """The requirement that it missed; None where it is kept."""
+
+
+@dataclass(frozen=True)
 class ReplaySummary:
     """The sources kept, and the dropped ones with the reason."""
 
@@ -73,17 +85,12 @@ def replay_episodes(
     replayable = [(source, episode) for source, episode in episodes if source not in dropped]
     kept: list[tuple[Episode, ReplayEpisode]] = []
     qualities: list[ReplayQuality] = []
-    for start in range(0, len(replayable), environment.num_envs):
-        batch = replayable[start : start + environment.num_envs]
-        for (source, recorded), (replayed, transitions) in zip(batch, _replay_batch(batch, environment), strict=True):
-            quality = replay_quality(source, recorded, replayed)
-            qualities.append(quality)
-            reason = why_dropped(quality, config)
-            if reason is None:
-                kept.append((_first_rows(replayed, len(recorded)), transitions))
-            else:
-                dropped[source] = reason
-        progress(min(start + environment.num_envs, len(replayable)), len(replayable))
+    for replay in replays(replayable, environment, config, progress):
+        qualities.append(replay.quality)
+        if replay.dropped is None:
+            kept.append((_first_rows(replay.replayed, len(replay.recorded)), replay.transitions))
+        else:
+            dropped[replay.transitions.source] = replay.dropped
     summary = ReplaySummary(tuple(transitions.source for _, transitions in kept), dropped)
     files.write_json(
         out_report,
@@ -108,6 +115,21 @@ def replay_episodes(
     write_lerobot_dataset([(transitions.source, replayed) for replayed, transitions in kept], out_dataset)
     write_replay_transitions(out_transitions, [transitions for _, transitions in kept])
     return summary
+
+
+def replays(
+    episodes: Sequence[tuple[str, Episode]],
+    environment: PlaceableEnvironment,
+    config: ReplayConfig,
+    progress: Callable[[int, int], object] = lambda done, total: None,
+) -> Iterator[Replay]:
+    """Every one of `episodes`, pairs of source name and replayable episode, replayed and held to `config`, in their order."""
+    for start in range(0, len(episodes), environment.num_envs):
+        batch = episodes[start : start + environment.num_envs]
+        for (source, recorded), (replayed, transitions) in zip(batch, _replay_batch(batch, environment), strict=True):
+            quality = replay_quality(source, recorded, replayed)
+            yield Replay(recorded, replayed, transitions, quality, why_dropped(quality, config))
+        progress(min(start + environment.num_envs, len(episodes)), len(episodes))
 
 
 def why_not_replayable(episode: Episode) -> str | None:
