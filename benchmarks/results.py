@@ -1,22 +1,24 @@
-"""docs/results.md from what was run here: `python -m benchmarks.results [--seeds 3] [--about "..."] > docs/results.md`.
+"""docs/results.md: `python -m benchmarks.results --recorded benchmarks/recorded/results.json > docs/results.md`.
 
-Every number is read from the reports, the tracked metrics, the learning curves and the run record of this machine. What was
-not run is named, with the command that runs it.
+| command                                  | prints                                                               |
+|------------------------------------------|----------------------------------------------------------------------|
+| `... [--seeds 3] [--about "..."]`        | what was run here: metrics, learning curves and run record in data/  |
+| `... [--seeds 3] --record FILE`          | the same; and records the values as JSON                             |
+| `... --recorded FILE`                    | recorded values, of a run whose data/ may be gone                    |
+
+What was not run is named, with the command that runs it.
 """
 
 import argparse
-import itertools
-import json
 import re
 from pathlib import Path
 
-from benchmarks.table1 import require_evaluations
-from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS
-from ocrrl.layout import MULTITASK, ROUND, Layout
-from ocrrl.lineage.run_record import timings_table
+from benchmarks.measured_results import MeasuredResults, measure_here, read_recorded, record
+from ocrrl.layout import ROLLED_OUT_SEED, ROUND
+from ocrrl.lineage.run_record import timings_text
+from ocrrl.report import build_multitask_report, build_report
 from ocrrl.report.build_multitask_report import table_1_markdown
-from ocrrl.report.paper_results import TABLE_1
-from ocrrl.stages.report_multitask import read_round
+from ocrrl.report.inputs import Measured
 
 
 def main() -> None:
@@ -25,71 +27,74 @@ def main() -> None:
     parser.add_argument(
         "--about", default="", help="a paragraph on the run: the preset, the machine, what ran beside it"
     )
+    parser.add_argument("--record", type=Path, metavar="FILE", help="write what was measured here as JSON, too")
+    parser.add_argument("--recorded", type=Path, metavar="FILE", help="print what `--record` wrote")
     options = parser.parse_args()
-    print(results_page(options.seeds, options.about))
+    if options.recorded:
+        print(results_page(read_recorded(options.recorded), recorded_command(options.recorded)))
+        return
+    measured = measure_here(options.seeds, options.about)
+    if options.record:
+        record(measured, options.record)
+    print(results_page(measured, command_here(options.seeds)))
 
 
-def results_page(residual_seeds: int, about: str = "") -> str:
-    """The page: all tabletop tasks, Table 1 over `residual_seeds` if there are several, later rounds, each task, the cost."""
-    seeds = f" --seeds {residual_seeds}" if residual_seeds > 1 else ""
+def recorded_command(path: Path) -> str:
+    """The command that prints the page from `path`."""
+    return f"python -m benchmarks.results --recorded {path}"
+
+
+def command_here(residual_seeds: int) -> str:
+    """The command that prints the page of what was measured here."""
+    return "python -m benchmarks.results" + (f" --seeds {residual_seeds}" if residual_seeds > 1 else "")
+
+
+def results_page(results: MeasuredResults, command: str) -> str:
+    """The page: all tabletop tasks, Table 1 over several residual seeds if there are, later rounds, each task, the cost."""
+    first, *later = [build_multitask_report.results_markdown(found) for found in results.rounds] or [
+        "# All tabletop tasks\n\nNot run here; `dvc repro report_multitask` makes it."
+    ]
     parts = [
         "# Results",
-        f"Printed by `python -m benchmarks.results{seeds}`; initial states are held out (`test` seeds).",
-        *filter(None, [about]),
-        _report(MULTITASK, "All tabletop tasks", "dvc repro report_multitask"),
+        f"Printed by `{command}`; initial states are held out (`test` seeds).",
+        *filter(None, [results.about]),
+        _one_level_down(first),
     ]
-    if residual_seeds > 1:
-        parts.append(_over_seeds(residual_seeds))
-    parts += [_one_level_down(path.read_text().strip()) for path in later_reports()]
-    parts += [_task(slug) for slug in TABLETOP_TASKS]
-    return "\n\n".join([*parts, "## What each stage cost", f"```\n{timings_table()}\n```"])
+    if results.over_seeds:
+        parts += [f"## All tabletop tasks over {results.residual_seeds} residual seeds", _over_seeds(results)]
+    parts += [_one_level_down(text) for text in later]
+    parts += [_task(measured) for measured in results.tasks]
+    return "\n\n".join([*parts, "## What each stage cost", f"```\n{timings_text(results.timings)}\n```"])
 
 
-def _report(item: str, title: str, command: str) -> str:
-    """The Markdown of a report, one level down; or that it was not run."""
-    path = Layout(item).report / "results.md"
-    if not path.is_file():
-        return f"## {title}\n\nNot run here; `{command}` makes it."
-    return _one_level_down(path.read_text().strip())
+def _over_seeds(results: MeasuredResults) -> str:
+    if isinstance(results.over_seeds, str):
+        return results.over_seeds
+    return _one_level_down(table_1_markdown(*results.over_seeds))
 
 
-def later_reports() -> list[Path]:
-    """The pages over all tabletop tasks of the rounds after the first, in their order, as far as they are there."""
-    numbers = itertools.count(1)
-    pages = (Layout(MULTITASK, f"round{number}").report / "results.md" for number in numbers)
-    return list(itertools.takewhile(Path.is_file, pages))
-
-
-def _task(slug: str) -> str:
+def _task(measured: Measured) -> str:
     """A tabletop task's report, its learning curve and its replays, as far as they are there."""
-    layout = Layout(slug)
-    parts = [_report(slug, f"{slug}, {ROUND}", f"dvc repro report@{slug}")]
-    curve = layout.residual(0) / "curve.json"
-    if curve.is_file():
-        points = json.loads(curve.read_text())["points"]
+    slug, seed = measured.tabletop_task, ROLLED_OUT_SEED
+    text = f"# {slug}, {ROUND}\n\nNot run here; `dvc repro report@{slug}` makes it."
+    if measured.evaluations:
+        text = build_report.results_markdown(measured)
+    parts = [_one_level_down(text)]
+    for points in list(measured.curves.values())[:1]:
         known = [point for point in points if point.get("validation_success") is not None]
         transitions = (f"{point['transitions']:,}" for point in known)
         rates = (f"{point['validation_success']:.2f}" for point in known)
         table = [("transitions", *transitions), ("---",) * (len(known) + 1), ("validated success", *rates)]
-        parts.append(f"### Learning curve of the residual, {slug}, seed 0")
+        parts.append(f"### Learning curve of the residual, {slug}, seed {seed}")
         parts.append("\n".join("| " + " | ".join(row) + " |" for row in table))
-    if layout.replay_report.is_file():
-        counts = json.loads(layout.replay_report.read_text())["counts"]
+    if measured.replay:
+        counts = measured.replay["counts"]
         parts.append(f"Replay kept {counts['kept']} of {counts['episodes']} demonstrations.")
     return "\n\n".join(parts)
 
 
-def _over_seeds(count: int) -> str:
-    title = f"## All tabletop tasks over {count} residual seeds"
-    try:
-        require_evaluations(tuple(TABLE_1), ROUND, range(count))
-    except FileNotFoundError as error:
-        return f"{title}\n\nNot run here. {error}."
-    return f"{title}\n\n{_one_level_down(table_1_markdown(read_round(tuple(TABLE_1), ROUND, range(count))))}"
-
-
 def _one_level_down(markdown: str) -> str:
-    return re.sub(r"^#", "##", markdown, flags=re.MULTILINE)
+    return re.sub(r"^#", "##", markdown.strip(), flags=re.MULTILINE)
 
 
 if __name__ == "__main__":

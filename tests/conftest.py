@@ -12,6 +12,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.checked_shapes import begin_test, check_shapes
+
+check_shapes()
+
 
 class NoPictures(ImportError):
     """Raised where a picture would be drawn."""
@@ -83,6 +87,7 @@ def pytest_sessionstart() -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     NoPictures.asked_for = False
+    begin_test(is_checked=item.get_closest_marker("wrong_shapes") is None)
     for library, reason in _reasons.items():
         if any(item.get_closest_marker(marker) for marker in library.markers):
             pytest.skip(reason)

@@ -1,17 +1,24 @@
 """Pages that benchmarks print from what lies under data/."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
 from benchmarks import results, robustness, scale_out, table1
+from benchmarks.measured_results import measure_here, read_recorded
 from ocrrl.layout import Layout
+from ocrrl.lineage.run_record import recorded_run
 from ocrrl.params import Params
 from ocrrl.perception.noisy_tracker import TrackerErrors
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
+from ocrrl.rollouts.statistics import newcombe_interval, wilson_interval
 from tasks.graph import read_graph
 from tests.flow_project import copy_for_flows
 from tests.report.synthetic_round import write_synthetic_tasks
+
+ROOT = Path(__file__).parents[1]
+RECORDED = Path("benchmarks/recorded/results.json")
 
 
 @pytest.fixture
@@ -40,8 +47,8 @@ def test_missing_seeds_are_named_with_the_command_that_makes_them(here, monkeypa
 
 
 def test_the_results_page_names_what_was_not_run(here):
-    page = results.results_page(3, "On a train.")
-    assert page.startswith("# Results\n\nPrinted by `python -m benchmarks.results --seeds 3`;")
+    page = results.results_page(measure_here(3, "On a train."), "a command")
+    assert page.startswith("# Results\n\nPrinted by `a command`;")
     assert "\n\nOn a train.\n\n" in page
     assert "Not run here; `dvc repro report_multitask` makes it." in page
     assert "Not run here; `dvc repro report@close_drawer` makes it." in page
@@ -50,16 +57,60 @@ def test_the_results_page_names_what_was_not_run(here):
 
 
 def test_the_results_page_holds_all_tasks_then_each_task_a_level_down(here):
-    write_synthetic_tasks(here, slugs=("cube_lift",), episodes=4)
-    for item in ("multitask", "cube_lift"):
-        folder = Layout(item).report
-        folder.mkdir(parents=True)
-        (folder / "results.md").write_text(f"# {item}\n\n## Table\n\nnumber #1\n")
-    page = results.results_page(1)
-    assert page.index("## multitask\n\n### Table\n\nnumber #1") < page.index("## cube_lift\n\n### Table")
+    write_synthetic_tasks(here, episodes=4)
+    page = results.results_page(measure_here(1, ""), "a command")
+    assert page.index("## 5 tabletop tasks, round 0\n\n### Table 1") < page.index(
+        "## cube_lift, round 0\n\n### Base and"
+    )
     assert "Replay kept 28 of 30 demonstrations." in page
     assert "| transitions | 0 | 4,000 |" in page
     assert page.index("## cube_lift") < page.index("## What each stage cost")
+
+
+def test_recorded_results_print_the_page_that_the_measured_ones_print(here, monkeypatch, capsys):
+    write_synthetic_tasks(here, episodes=4, seeds=(0, 1))
+    with recorded_run({"command": "none"}, "record@cube_lift"):
+        pass
+    command = ["results", "--seeds", "2", "--about", "Two\nlines.", "--record", "record/results.json"]
+    monkeypatch.setattr(sys, "argv", command)
+    results.main()
+    measured = capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["results", "--recorded", "record/results.json"])
+    results.main()
+    printed = capsys.readouterr().out
+    assert printed == measured.replace("results --seeds 2`", "results --recorded record/results.json`")
+    assert "## All tabletop tasks over 2 residual seeds\n\n### Table 1" in printed and "record@cube_lift" in printed
+
+
+def test_the_page_of_results_is_what_the_recorded_values_print(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", ["results", "--recorded", str(RECORDED)])
+    results.main()
+    printed = capsys.readouterr().out
+    assert printed == Path("docs/results.md").read_text()
+
+
+def test_recorded_rates_and_intervals_follow_from_the_recorded_counts():
+    for found in read_recorded(ROOT / RECORDED).rounds:
+        for entry in (task.main[cell] for task in found.tasks for cell in ("sim", "twin")):
+            both, only_residual, only_base = (entry["paired"][name] for name in ("both", "only_residual", "only_base"))
+            counts = (both, only_residual, only_base, entry["paired"]["neither"])
+            ends = (entry["difference"]["low"], entry["difference"]["high"])
+            assert ends == pytest.approx(newcombe_interval(*counts), abs=1e-5)
+            for arm, only in (("base", only_base), ("residual", only_residual)):
+                summary = entry[arm]
+                assert summary["successes"] == both + only and summary["episodes"] == sum(counts)
+                ends = (summary["wilson_low"], summary["wilson_high"])
+                assert ends == pytest.approx(wilson_interval(both + only, sum(counts)), abs=1e-5)
+
+
+def test_recorded_results_of_another_form_are_refused_with_the_command_that_records(tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text('{"about": []}')
+    with pytest.raises(
+        ValueError, match=r"results.json must hold results as `python -m benchmarks.results --record .*got KeyError"
+    ):
+        read_recorded(path)
 
 
 def test_scale_out_trains_as_many_seeds_as_asked_for_side_by_side(tmp_path):

@@ -4,7 +4,7 @@ Legend: n rows of d numbers; image statistics are per channel, of intensities in
 """
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Int, Real, UInt8
 
 QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
 _SAMPLED_FRAMES = 100  # of an episode; more say nothing new
@@ -13,7 +13,7 @@ _SAMPLED_SIDE = 150  # pixels
 Statistics = dict[str, np.ndarray]
 
 
-def row_statistics(rows: Float[np.ndarray, "n d"]) -> Statistics:
+def row_statistics(rows: Real[np.ndarray, "n d"]) -> Statistics:
     """Statistics of `rows`, each (d,), and `count` (1,)."""
     rows = np.asarray(rows, np.float64)
     return {

@@ -11,7 +11,7 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
@@ -130,21 +130,45 @@ def read_runs(text: str) -> tuple[list[RunRecord], list[int]]:
     return runs, unreadable
 
 
+@dataclass(frozen=True)
+class TimingRow:
+    """What one stage's last run cost; `peak_mb` is None in the row of the sums."""
+
+    stage: str
+    wall_s: float
+    cpu_s: float
+    peak_mb: int | None = None
+    outcome: str = FINISHED
+
+
 def timings_table(root: Path = Path()) -> str:
     """Wall and CPU time and memory of the last run of every stage, in the order they ended, with a total."""
+    return timings_text(timing_rows(root))
+
+
+def timing_rows(root: Path = Path()) -> list[TimingRow]:
+    """The last run of every stage, in the order they ended, and their sums as `all`; none where no stage has run."""
     path = root / RUNS_FILE
     last: dict[str, RunRecord] = {}
     for run in read_runs(path.read_text())[0] if path.is_file() else []:
         last.pop(run.stage, None)
         last[run.stage] = run
     if not last:
-        return f"{path} holds no runs: no stage has run here"
+        return []
+    rows = [TimingRow(run.stage, run.wall_s, run.cpu_s, run.peak_mb, run.outcome) for run in last.values()]
+    return [*rows, TimingRow("all", sum(row.wall_s for row in rows), sum(row.cpu_s for row in rows))]
+
+
+def timings_text(rows: Sequence[TimingRow]) -> str:
+    """`rows` under a header, a line each; the sums have no memory."""
+    if not rows:
+        return f"{RUNS_FILE} holds no runs: no stage has run here"
     lines = [f"{'stage':<40}{'wall [s]':>10}{'CPU [s]':>10}{'peak [MB]':>11}"]
-    for run in last.values():
-        mark = "" if run.outcome == FINISHED else f"  {run.outcome}"
-        lines.append(f"{run.stage:<40}{run.wall_s:>10.1f}{run.cpu_s:>10.1f}{run.peak_mb:>11}{mark}")
-    wall, cpu = sum(run.wall_s for run in last.values()), sum(run.cpu_s for run in last.values())
-    return "\n".join([*lines, f"{'all':<40}{wall:>10.1f}{cpu:>10.1f}"])
+    for row in rows:
+        memory = "" if row.peak_mb is None else f"{row.peak_mb:>11}"
+        mark = "" if row.outcome == FINISHED else f"  {row.outcome}"
+        lines.append(f"{row.stage:<40}{row.wall_s:>10.1f}{row.cpu_s:>10.1f}{memory}{mark}")
+    return "\n".join(lines)
 
 
 def stage_that_runs(options: Mapping[str, Any], label: str, root: Path = Path()) -> PipelineStage:

@@ -59,7 +59,9 @@ def build_multitask_report(measured: MultitaskMeasured, out: Path, command: str)
 
 def results_markdown(measured: MultitaskMeasured) -> str:
     """The tables as Markdown, for a terminal or a repository."""
-    parts = [f"# {len(measured.tasks)} tabletop tasks, round {measured.round}", table_1_markdown(measured)]
+    table_1, average = multitask_tables.table_1(measured), multitask_tables.average_table(measured)
+    title = f"# {len(measured.tasks)} tabletop tasks, round {measured.round}"
+    parts = [title, table_1_markdown(table_1, average)]
     for title, table, note in (
         ("Paired, from the same initial states", multitask_tables.paired_table(measured), PAIRED_NOTE),
         ("Do no harm", multitask_tables.harm_table(measured), HARM_NOTE),
@@ -70,16 +72,16 @@ def results_markdown(measured: MultitaskMeasured) -> str:
         ("Replay in simulation", multitask_tables.replay_table(measured), ""),
         ("Targets", target_table(multitask_verdicts.targets(measured)), ""),
     ):
-        parts += [f"## {title}", _markdown(table), *([note] if note else [])]
+        parts += [f"## {title}", _markdown(table), *([note] if note and table.rows else [])]
     if measured.missing:
         parts += ["## Missing", "\n".join(f"- {name}" for name in measured.missing)]
     return "\n\n".join(parts) + "\n"
 
 
-def table_1_markdown(measured: MultitaskMeasured) -> str:
-    """Table 1 and the average's paired difference as Markdown, with what must be said beside them."""
-    parts = ["## Table 1: base and base + residual", _markdown(multitask_tables.table_1(measured)), TABLE_1_NOTE]
-    parts += ["## The average, paired", _markdown(multitask_tables.average_table(measured)), AVERAGE_NOTE]
+def table_1_markdown(table_1: Table, average: Table) -> str:
+    """Table 1 and the average's paired difference as Markdown, with the notes that belong to them."""
+    parts = ["## Table 1: base and base + residual", _markdown(table_1), TABLE_1_NOTE]
+    parts += ["## The average, paired", _markdown(average), AVERAGE_NOTE]
     return "\n\n".join([*parts, TWIN_STATEMENT])
 
 

@@ -73,7 +73,7 @@ def harm_table(measured: MultitaskMeasured) -> Table:
     rows = []
     for task in measured.tasks:
         for cell, details in task.main_episodes.items():
-            solved = sum(episode["base_success"] for episode in details["episodes"])
+            solved = task.main[cell]["base"]["successes"]
             lost = [str(seed) for seed in details["do_no_harm"]]
             shown = ", ".join(lost[:SHOWN_SEEDS]) + (
                 f" and {len(lost) - SHOWN_SEEDS} more" if lost[SHOWN_SEEDS:] else ""
@@ -128,10 +128,11 @@ def retrained_length_table(measured: MultitaskMeasured) -> Table:
     rows = [
         (
             slug,
-            seconds(entry["retrained"].get("mean_steps_success")),
+            seconds(entry["retrained"]["mean_steps_success"]),
             *(seconds_difference(entry.get("differences", {}).get(arm, {}).get("steps") or {}) for arm in CONTROL_ARMS),
         )
         for slug, entry in measured.retrained.items()
+        if "mean_steps_success" in entry["retrained"]
     ]
     return Table((f"{cell_label(RETRAINED_CELL)}, without residual", "retrained", *_MINUS), rows)
 

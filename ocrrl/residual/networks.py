@@ -60,8 +60,8 @@ class Network:
         torch.mm(x.t(), grad, out=gw0)
         torch.sum(grad, 0, out=gb0)
 
-    def input_gradient(self, grad: Float[Tensor, "B O"], first: int) -> Float[Tensor, "B I-first"]:
-        """Gradient with respect to the inputs from column `first` on; the parameters' are left alone."""
+    def input_gradient(self, grad: Float[Tensor, "B O"], first: int) -> Float[Tensor, "B rest"]:
+        """Gradient with respect to the inputs from column `first` on, the last I - first; the parameters' are left alone."""
         _, a0, h0, mean0, scale0, a1, h1, mean1, scale1 = self._seen
         grad = self._through_activation(grad @ self.parameters[4].t(), a1, h1, mean1, scale1)
         grad = self._through_activation(grad @ self.parameters[2].t(), a0, h0, mean0, scale0)

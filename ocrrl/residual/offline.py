@@ -3,7 +3,7 @@ augmentation.
 
 A demonstrator acts anew at every step; what they did over the steps of one decision stands for it by its mean difference
 from the base action. Decisions are taken to begin at each step, so every demonstrated step is learned from.
-Legend: E episodes of T steps each, n of them at work, D length of the residual observation.
+Legend: E episodes of T steps and S = T + 1 states each, n of them at work, D length of the residual observation.
 """
 
 import numpy as np
@@ -52,7 +52,7 @@ def _seen(
     augmentation: PoseAugmentation,
     generator: np.random.Generator,
     task: TabletopTask,
-) -> tuple[Float[np.ndarray, "n T+1 D"], Float[np.ndarray, "n T+1 7"]]:
+) -> tuple[Float[np.ndarray, "n S D"], Float[np.ndarray, "n S 7"]]:
     """Residual observations and base actions before each step and after the last, zero after an episode's end."""
     lengths = np.array([_steps_to_success(episode) for episode in episodes])
     states = np.zeros((len(episodes), lengths.max() + 1, residual_observation_dim(task)), np.float32)
@@ -69,8 +69,8 @@ def _seen(
 
 def _decisions(
     episode: ReplayEpisode,
-    states: Float[np.ndarray, "T+1 D"],
-    base_actions: Float[np.ndarray, "T+1 7"],
+    states: Float[np.ndarray, "S D"],
+    base_actions: Float[np.ndarray, "S 7"],
     config: ResidualConfig,
 ) -> list[Float[np.ndarray, "m width"]]:
     """One episode's rows: decisions from its first step on, then from its second, and so on."""

@@ -12,8 +12,15 @@ from ocrrl.report.inputs import ReportInputs
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
     work = files.fresh_folder(layout.work("report"))
-    inputs = ReportInputs(
-        tabletop_task=task.slug,
+    build_report(report_inputs(layout), work)
+    files.publish(work, layout.report)
+    print(f"{layout.report / 'index.html'}")
+
+
+def report_inputs(layout: Layout) -> ReportInputs:
+    """Where the parts of the report on a tabletop task lie, of the residual that is rolled out."""
+    return ReportInputs(
+        tabletop_task=layout.tabletop_task,
         round=layout.round_number,
         evaluations=(layout.evaluation(ROLLED_OUT_SEED),),
         evaluation_episodes=(layout.evaluation_episodes(ROLLED_OUT_SEED),),
@@ -23,6 +30,3 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
         replay_report=layout.replay_report,
         rollout_reports=(layout.rollout_report("corrected"), layout.rollout_report("base")),
     )
-    build_report(inputs, work)
-    files.publish(work, layout.report)
-    print(f"{layout.report / 'index.html'}")

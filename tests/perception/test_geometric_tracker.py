@@ -295,6 +295,7 @@ def test_the_overlay_marks_what_it_draws_over(studios):
     assert 1000 < (picture != shot.frame.colour).any(-1).sum() < 40_000
 
 
+@pytest.mark.wrong_shapes
 def test_frames_and_postures_that_do_not_fit_are_refused(studios):
     shot = studios("cube_lift").shoot(studios("cube_lift").initial(9))
     tracker = GeometricTracker(TABLETOP_TASKS["cube_lift"], FR3)

@@ -28,6 +28,7 @@ def test_the_same_frames_give_the_same_bytes():
     assert encode_video(frames, 20) == encode_video(frames.copy(), 20)
 
 
+@pytest.mark.wrong_shapes
 @pytest.mark.parametrize("shape, match", [((0, 8, 8, 3), "T >= 1"), ((2, 8, 8), "T, H, W, 3"), ((2, 7, 8, 3), "even")])
 def test_frames_that_cannot_be_encoded_are_refused(shape, match):
     with pytest.raises(ValueError, match=match):

@@ -1,6 +1,6 @@
 """One episode of a foreign dataset as it lies there: numbers by feature, pictures by camera, nothing interpreted yet.
 
-Legend: T recorded rows.
+Legend: T rows of a feature, F pictures of a camera; they may disagree here, and `episode_meaning` refuses it.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class RawEpisode:
     """Every feature that the mapping names, by its key."""
     names: dict[str, list[str]]
     """The names of each feature's numbers, where the dataset gives them."""
-    images: dict[str, UInt8[np.ndarray, "T h w 3"]]
+    images: dict[str, UInt8[np.ndarray, "F h w 3"]]
     """RGB by OUR camera name, brought to the size that was asked for as they were decoded."""
     instruction: str | None
     """None where the dataset has none."""

@@ -16,7 +16,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.optimize import least_squares
 
 from ocrrl.interface import rotations
@@ -64,7 +64,7 @@ class Measurements:
 
     arm_poses: Float[np.ndarray, "V 7"]
     """A_i"""
-    view_of: Float[np.ndarray, " M"]
+    view_of: Int[np.ndarray, " M"]
     """Which view a corner is of."""
     points: Float[np.ndarray, "M 3"]
     pixels: Float[np.ndarray, "M 2"]

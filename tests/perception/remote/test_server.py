@@ -152,7 +152,7 @@ class Faulty(ScriptedBackend):
     def _answer(self, request):
         if self.fault is not None:
             raise self.fault
-        return self.reply
+        return PoseReply(*self.reply) if isinstance(self.reply, tuple) else self.reply
 
 
 FAULTS = [
@@ -165,11 +165,12 @@ FAULTS = [
     AssertionError(),
 ]
 REPLIES = [
-    *(None, 3, PoseReply(None, 0.5, 0.1), PoseReply(POSE[:3], 0.5, 0.1), PoseReply(POSE, None, 0.1)),
-    *(PoseReply(POSE * np.nan, 0.5, 0.1), PoseReply(POSE, 0.5, float("inf")), PoseReply([["x"] * 7], "x", 0.1)),
+    *(None, 3, (None, 0.5, 0.1), (POSE[:3], 0.5, 0.1), (POSE, None, 0.1)),
+    *((POSE * np.nan, 0.5, 0.1), (POSE, 0.5, float("inf")), ([["x"] * 7], "x", 0.1)),
 ]
 
 
+@pytest.mark.wrong_shapes
 @pytest.mark.parametrize("backend", [*(Faulty(fault) for fault in FAULTS), *(Faulty(reply=reply) for reply in REPLIES)])
 def test_a_backend_s_fault_is_the_answer_to_its_request_and_the_next_is_answered(backend):
     told = []

@@ -76,6 +76,7 @@ def test_a_sign_turns_an_axis_round():
     np.testing.assert_allclose(axes.motion(np.array([0, 0, 1.0, 0, 0, 0]), 1.0), full(2, -1.0), atol=1e-12)
 
 
+@pytest.mark.wrong_shapes
 @pytest.mark.parametrize("deflections", [[np.nan, 0, 0, 0, 0, 0], [0.0] * 5])
 def test_what_is_no_deflection_is_refused(deflections):
     with pytest.raises(ValueError, match="deflections must be 6 finite numbers"):
