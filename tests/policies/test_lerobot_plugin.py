@@ -69,7 +69,7 @@ def test_select_action_serves_the_chunk_one_by_one(trained):
     chunk = policy.predict_action_chunk(batch)
     policy.reset()
     for step in range(17):
-        assert torch.equal(policy.select_action(batch), chunk[:, step % 16])
+        assert torch.equal(policy.select_action(batch), chunk[:, step % policy.config.n_action_steps])
 
 
 def test_our_files_are_those_lerobot_writes(trained, tmp_path):

@@ -127,7 +127,7 @@ def test_config_names_what_is_out_of_range():
     with pytest.raises(ValueError, match="successes must be at least 1, got 0"):
         RolloutConfig(successes=0)
     with pytest.raises(ValueError, match=r"max_attempts must be at least successes \(60\), got 3"):
-        RolloutConfig(max_attempts=3)
+        RolloutConfig(successes=60, max_attempts=3)
 
 
 def test_fewer_seeds_than_attempts_are_refused(tmp_path):
