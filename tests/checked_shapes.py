@@ -17,7 +17,7 @@ from beartype import beartype
 from jaxtyping import AbstractArray, install_import_hook
 
 LIBRARY = Path(__file__).parents[1] / "ocrrl"
-CALLS = 10
+CALLS = 4
 
 _jaxtyped = jaxtyping.jaxtyped
 

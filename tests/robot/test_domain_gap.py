@@ -14,6 +14,7 @@ EPISODES = 50
 
 
 @pytest.mark.slow
+@pytest.mark.long  # the quick one: test_twin.py, the same state looks different there
 def test_the_sim_vla_does_clearly_worse_on_twin_images_than_the_real_vla(tmp_path):
     project = copy_project(tmp_path / "project", preset="default")
     run(project, "dvc", "repro", "finetune@cube_lift-sim", "finetune@cube_lift-real")
