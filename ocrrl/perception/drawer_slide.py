@@ -5,6 +5,7 @@ Legend: a place is an index into `Slide.closed`; an opening [m] is along `Slide.
 box of a place is what the part's face passes through between closed and fully open, in the holder's frame.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from typing import NamedTuple
@@ -86,33 +87,58 @@ def opening_of(slide: Slide, holder: Placed, place: int, position: np.ndarray) -
     return float(np.clip(offset @ np.asarray(slide.axis), -PLAY, slide.travel + PLAY))
 
 
-def follow_part(
-    body: Body, slide: Slide, colour: ColourModel, view: SlideView, place: int, between: tuple[float, float]
+class Range(NamedTuple):
+    """Openings [m] to look between, and the lead [pixels] that a part found there must have."""
+
+    low: float
+    high: float
+    least_lead: float = LEAST_LEAD
+
+
+def find_in_place(
+    body: Body, slide: Slide, colour: ColourModel, view: SlideView, place: int, ranges: Sequence[Range]
 ) -> Found | None:
-    """The part in `place` with an opening `between` two [m]; None where the camera does not see that place."""
+    """The part in `place`, in the first of `ranges` where it is plausible; None in none, or where the camera does not see `place`."""
     coarse = _pixels(body, slide, colour, view, place, COARSE_PIXELS)
     fine = _pixels(body, slide, colour, view, place, FINE_PIXELS)
     if coarse is None or fine is None:
         return None
-    low, high = np.clip(between, -PLAY, slide.travel + PLAY)
-    tried, evidence = _along_slide(body, slide, view.holder, place, coarse, low, high)
+    for one in ranges:
+        found = _refined(body, slide, view.holder, place, coarse, fine, one)
+        if _plausible_part(found, one.least_lead):
+            return Found(found, place, *fine)
+    return None
+
+
+def _refined(
+    body: Body,
+    slide: Slide,
+    holder: Placed,
+    place: int,
+    coarse: tuple[Pixels, np.ndarray],
+    fine: tuple[Pixels, np.ndarray],
+    between: Range,
+) -> Fit:
+    """The opening with the most evidence, refined along the slide; its lead is over all openings that were tried."""
+    low, high = np.clip((between.low, between.high), -PLAY, slide.travel + PLAY)
+    tried, evidence = _along_slide(body, slide, holder, place, coarse, low, high)
     prior = np.full(6, FAST)
     prior[np.argmax(np.abs(slide.axis))] = SLIDING
-    start = slide_pose(slide, view.holder, place, float(tried[evidence.argmax()]))
+    start = slide_pose(slide, holder, place, float(tried[evidence.argmax()]))
     refined = fit(body, *fine, *start, WIDTHS, prior, rests=False)
-    opening = opening_of(slide, view.holder, place, refined.position)
-    pose = slide_pose(slide, view.holder, place, opening)
-    said = _of_what_the_holder_leaves(agreement(body, *fine, *pose), (body, *pose), view.holder, fine[0])
+    opening = opening_of(slide, holder, place, refined.position)
+    pose = slide_pose(slide, holder, place, opening)
+    said = _of_what_the_holder_leaves(agreement(body, *fine, *pose), (body, *pose), holder, fine[0])
     found = with_lead(body, *fine, Fit(*pose, refined.information, said))
     searched = evidence[np.abs(tried - opening) > 0.5 * APART].max(initial=-np.inf)
-    return Found(replace(found, lead=min(found.lead, said.evidence - searched)), place, *fine)
+    return replace(found, lead=min(found.lead, said.evidence - searched))
 
 
-def plausible_part(found: Found, least_lead: float = LEAST_LEAD) -> bool:
-    """Whether a part may be taken to be there: enough of it is seen, and no other opening explains the picture nearly as well."""
-    said = found.fit.agreement
+def _plausible_part(found: Fit, least_lead: float) -> bool:
+    """Whether enough of the part is seen, and no other opening explains the picture nearly as well."""
+    said = found.agreement
     seen = said.agree >= LEAST_PIXELS and said.visible >= LEAST_VISIBLE
-    return plausible(found.fit) and seen and found.fit.lead >= least_lead
+    return plausible(found) and seen and found.lead >= least_lead
 
 
 def open_place(body: Body, slide: Slide, colour: ColourModel, view: SlideView, known: int | None) -> OpenPlace | None:

@@ -5,7 +5,7 @@ Part and holder look alike, so that each explains the other's pixels. Until the 
 
 import numpy as np
 
-from ocrrl.perception.drawer_slide import LEAST_LEAD, Found, follow_part, open_place, opening_of, plausible_part
+from ocrrl.perception.drawer_slide import Found, Range, find_in_place, open_place, opening_of
 from ocrrl.perception.pose_fit import Fit
 from ocrrl.perception.track_state import Track
 from ocrrl.perception.track_views import TrackViews
@@ -43,17 +43,14 @@ def find_part(part: Track, holder: Track, views: TrackViews, search: bool) -> Fo
     """
     slide, place = part.body.shape.slide, part.place
     assert slide is not None and place is not None
-    view, ranges = views.along_slide(part, holder.placed), [(0.0, slide.travel, LEAST_LEAD)]
+    view, ranges = views.along_slide(part, holder.placed), [Range(0.0, slide.travel)]
     if part.found:
         opening = opening_of(slide, holder.placed, place, part.position)
         if not part.touched:
-            ranges = [(opening - SLACK, opening + SLACK, LEAST_LEAD), (0.0, slide.travel, LEAST_LEAD_UNTOUCHED)]
+            anywhere = Range(0.0, slide.travel, LEAST_LEAD_UNTOUCHED)
+            ranges = [Range(opening - SLACK, opening + SLACK), anywhere]
         elif part.seen:
-            ranges.insert(0, (opening - PUSHED, opening + PUSHED, LEAST_LEAD))
+            ranges.insert(0, Range(opening - PUSHED, opening + PUSHED))
     if not part.seen and search and (other := open_place(part.body, slide, part.colour, view, place)) is not None:
         place = other.place
-    for low, high, least_lead in ranges:
-        found = follow_part(part.body, slide, part.colour, view, place, (low, high))
-        if found is not None and plausible_part(found, least_lead):
-            return found
-    return None
+    return find_in_place(part.body, slide, part.colour, view, place, ranges)

@@ -14,7 +14,7 @@ from ocrrl.interface import rotations
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
 from ocrrl.perception.confidence import NEAR_POSITION, NEAR_ROTATION, confidence
-from ocrrl.perception.drawer_slide import SlideView, follow_part, nearest_place, opening_of, plausible_part
+from ocrrl.perception.drawer_slide import Range, SlideView, find_in_place, nearest_place, opening_of
 from ocrrl.perception.frame_checks import require_frame
 from ocrrl.perception.frames import Frame
 from ocrrl.perception.object_pixels import Placed, pixels_about
@@ -36,8 +36,8 @@ class PoseVerifier:
     """
 
     def __init__(self, shapes: Mapping[str, ObjectShape], kinematics: ArmKinematics):
-        self._names, self._kinematics = list(shapes), kinematics
-        self._bodies = [Body(shape) for shape in shapes.values()]
+        self._kinematics, self._named = kinematics, {name: Body(shape) for name, shape in shapes.items()}
+        self._bodies = list(self._named.values())
         self._colours = [ColourModel(tint_of(shape.colour), NOMINAL_SPREAD) for shape in shapes.values()]
         self._table: TablePlane | None = None
 
@@ -59,9 +59,10 @@ class PoseVerifier:
         while True:
             refined = self.refined(frame, robot, poses, known, explaining)
             judged = np.array([_judged(*one) for one in zip(self._bodies, poses, refined, strict=True)])
-            for part, holder in self._holders():
-                if known[holder]:
-                    judged[part] = min(judged[part], judged[holder])
+            for part, body in enumerate(self._bodies):
+                for holder, other in enumerate(self._bodies):
+                    if other is self._holder_of(body) and known[holder]:
+                        judged[part] = min(judged[part], judged[holder])
             believed = explaining & (judged >= CONFIDENCE_THRESHOLD)
             if (believed == explaining).all():
                 return judged
@@ -105,17 +106,18 @@ class PoseVerifier:
     ) -> Fit | None:
         body, rotation, position = placed
         others = [other for other in objects if other[0] is not body]
-        if (slide := body.shape.slide) is not None:
-            holder = next((other for other in others if self._name_of(other[0]) == slide.within), None)
+        slide = body.shape.slide
+        if slide is not None:
+            holder = next((other for other in others if other[0] is self._holder_of(body)), None)
             if holder is not None:
                 slide_view = SlideView(frame, table, capsules, holder, [o for o in others if o is not holder])
                 place = nearest_place(slide, holder, position)
                 opening = opening_of(slide, holder, place, position)
-                near = opening - NEAR_POSITION, opening + NEAR_POSITION
-                part = follow_part(body, slide, self._colours[index], slide_view, place, near)
-                return part.fit if part is not None and plausible_part(part) else None
-        parts = [o for o in others if o[0].shape.slide and o[0].shape.slide.within == self._name_of(body)]
-        others = [o for o in others if not any(o is part for part in parts)]
+                near = Range(opening - NEAR_POSITION, opening + NEAR_POSITION)
+                part = find_in_place(body, slide, self._colours[index], slide_view, place, [near])
+                return None if part is None else part.fit
+        parts = [other for other in others if self._holder_of(other[0]) is body]
+        others = [other for other in others if self._holder_of(other[0]) is not body]
         view = pixels_about(frame, table, capsules, placed, self._colours[index], others, parts)
         if view is None:
             return None
@@ -129,13 +131,9 @@ class PoseVerifier:
             self._colours[index] = learned_colour(body, pixels, code, found, self._colours[index])
         return with_lead(body, pixels, code, found)
 
-    def _holders(self) -> list[tuple[int, int]]:
-        """Numbers of the parts that slide, and of what they slide in."""
-        slides = [(part, body.shape.slide) for part, body in enumerate(self._bodies)]
-        return [(part, self._names.index(s.within)) for part, s in slides if s is not None and s.within in self._names]
-
-    def _name_of(self, body: Body) -> str:
-        return next(name for name, known in zip(self._names, self._bodies, strict=True) if known is body)
+    def _holder_of(self, part: Body) -> Body | None:
+        """What a part slides in, if that is one of the objects."""
+        return None if part.shape.slide is None else self._named.get(part.shape.slide.within)
 
 
 def _judged(body: Body, pose: np.ndarray, found: Fit | None) -> float:
