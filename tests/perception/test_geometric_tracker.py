@@ -1,10 +1,12 @@
 """The tracker and the verifier on a few rendered frames; figures on many are `python -m benchmarks.tracking`'s."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from benchmarks.tracking_sequences import sequence
 from benchmarks.tracking_tables import errors
 from ocrrl.interface import rotations
 from ocrrl.interface.fr3_chain import FR3
@@ -110,6 +112,16 @@ def test_a_drawer_that_something_hides_is_believed_nowhere_else_and_does_not_pul
                 off, turned = errors(tracked, estimate.poses[index], poses[index])
                 assert off < 0.01 and turned < 0.17, (k, tracked.name, off)
     assert (estimate.confidence >= CONFIDENCE_THRESHOLD).all()
+
+
+@pytest.mark.parametrize("seed", [1000509, 2090001])
+def test_what_passes_before_a_drawer_puts_it_nowhere_else_and_moves_no_cabinet(seed):
+    task, tracker = TABLETOP_TASKS["close_drawer"], GeometricTracker(TABLETOP_TASKS["close_drawer"], FR3)
+    for k, seen in enumerate(itertools.islice(sequence("close_drawer", "occluded", seed), 48)):
+        estimate = tracker.track(seen.frame, seen.robot)
+        (drawer, _), (cabinet, _) = (errors(*one) for one in zip(task.objects, estimate.poses, seen.poses, strict=True))
+        assert drawer < 0.01 or estimate.confidence[0] < CONFIDENCE_THRESHOLD, (k, drawer)
+        assert cabinet < 0.006, (k, cabinet)
 
 
 @pytest.mark.parametrize("moved", [(0.025, 0.0), (0.0, -0.02), (-0.015, 0.015)])

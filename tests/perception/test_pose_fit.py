@@ -1,10 +1,12 @@
 """Refining a pose and judging it, on points without noise."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ocrrl.interface import rotations
-from ocrrl.perception.confidence import FEATURES, features, fit_coefficients
+from ocrrl.perception.confidence import FEATURES, confidence, features, fit_coefficients
 from ocrrl.perception.hypotheses import levelled, turned_end_over_end
 from ocrrl.perception.object_shapes import OBJECT_SHAPES
 from ocrrl.perception.pixels import BACKGROUND, OBJECT, OTHER, ROBOT, Pixels, Window
@@ -191,6 +193,14 @@ def test_the_lead_of_a_large_body_is_lost_where_the_same_pose_further_along_fits
     assert lead((0.0, 0.0, 0.0)) > 0
     for shift in ((APART, 0.0, 0.0), (-APART, 0.0, 0.0), (0.0, APART, 0.0), (0.0, -APART, 0.0)):
         assert lead(shift) < 0
+
+
+def test_a_pose_without_a_lead_has_no_confidence_however_well_it_agrees():
+    cup = Body(OBJECT_SHAPES["stand_cup_up"]["cup"])
+    pixels, code = view_of(cup, np.eye(3), MIDDLE)
+    found = Fit(np.eye(3), MIDDLE, 1e6 * np.eye(6), agreement(cup, pixels, code, np.eye(3), MIDDLE))
+    assert confidence(cup, replace(found, lead=1.0)) == confidence(cup, found) > 0.9
+    assert confidence(cup, replace(found, lead=-1.0)) == 0.0
 
 
 def test_a_body_that_moves_freely_cannot_be_outdone():
