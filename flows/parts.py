@@ -4,7 +4,7 @@ prefect deployment run ingest/full -p tasks='["cube_lift"]'
 python -m flows.parts ingest        # here, without a deployment
 """
 
-import sys
+import argparse
 
 from prefect import Flow, flow
 
@@ -48,4 +48,6 @@ retrain = _part(
 
 
 if __name__ == "__main__":
-    globals()[sys.argv[1]]()
+    parser = argparse.ArgumentParser(description="Run one part of the loop here, without a deployment.")
+    parser.add_argument("part", choices=tuple(STAGES))
+    globals()[parser.parse_args().part]()
