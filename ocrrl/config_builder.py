@@ -40,31 +40,36 @@ class ParamsError(ValueError):
         super().__init__(line if len(line) <= LONGEST_MESSAGE else f"{line[:LONGEST_MESSAGE]} ...")
 
 
-def build(config: type, values: Any, where: str, complete: bool = True) -> Any:
+def build(config: type, values: Any, where: str, complete: bool = True, places: Mapping[str, str] | None = None) -> Any:
     """`config(**values)`, each value converted to the type of its field; `complete`: defaults are not filled in.
 
     Numbers that YAML reads as text (`1e-4`) become numbers where the field is one; whole numbers become floats, lists tuples.
     Raises ParamsError that begins with `where` and the key for an unknown, missing or wrong value. A ValueError of the
-    dataclass's own, which begins with the field's name, becomes one too.
+    dataclass's own, which begins with the field's name, becomes one too. `places` says by key which values stand elsewhere than
+    in `where`.
     """
+    places = places or {}
     fields = {field.name: field for field in dataclasses.fields(config) if field.init}
     if not isinstance(values, Mapping):
         raise ParamsError(f"{where.rstrip(':')} must be a mapping of {', '.join(fields)}, got {shown(values)}")
     for key in values:
         if key not in fields:
             raise ParamsError(
-                f"{_at(where, key)} is no parameter; the parameters are {', '.join(fields)}{_nearest(key, fields)}"
+                f"{_at(places.get(key, where), key)} is no parameter; the parameters are {', '.join(fields)}{_nearest(key, fields)}"
             )
     needed = [name for name, field in fields.items() if complete or _has_no_default(field)]
     if missing := [name for name in needed if name not in values]:
         next_step = "; `ocrrl params --preset default` writes every parameter" if complete else ""
         raise ParamsError(f"{_at(where, missing[0])} must be given{next_step}")
     hints = typing.get_type_hints(config)
-    arguments = {key: _typed(value, hints[key], _at(where, key), complete) for key, value in values.items()}
+    arguments = {
+        key: _typed(value, hints[key], _at(places.get(key, where), key), complete) for key, value in values.items()
+    }
     try:
         return config(**arguments)
     except ValueError as error:
-        raise ParamsError(f"{_before_a_name(where)}{error}") from error
+        name = re.split(r"\W", str(error), maxsplit=1)[0]
+        raise ParamsError(f"{_before_a_name(places.get(name, where))}{error}") from error
 
 
 def typed(value: Any, hint: Any, where: str) -> Any:

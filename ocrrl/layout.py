@@ -1,6 +1,7 @@
-"""Where everything lies under `data/`: one name for each artifact, used by the commands and checked against dvc.yaml.
+"""Where everything lies under `data/`: `kind/round/tabletop task`, used by the commands and checked against dvc.yaml.
 
-Every part of a path is a name by the pattern of `ocrrl.interface.names`; ValueError otherwise, so that none leaves `data/`.
+A folder `kind/round` holds one entry a tabletop task and nothing else, so that a stage on all tasks depends on that folder. Every
+part of a path is a name by the pattern of `ocrrl.interface.names`; ValueError otherwise, so that none leaves `data/`.
 """
 
 import re
@@ -57,48 +58,53 @@ class Layout:
 
     @property
     def ingest_report(self) -> Path:
-        return DATA / "metrics" / self.round / "ingest" / f"{self.tabletop_task}.json"
+        return self._metrics("ingest")
 
     @property
     def normalised_episodes(self) -> Path:
         """Episodes of a foreign format, converted to ours."""
-        return DATA / "episodes" / self.tabletop_task / "normalised"
+        return DATA / "normalised" / self.round / self.tabletop_task
 
     @property
     def replay_transitions(self) -> Path:
-        return DATA / "replay" / self.round / f"{self.tabletop_task}.zarr"
+        return DATA / "transitions" / self.round / f"{self.tabletop_task}.zarr"
 
     @property
     def replay_report(self) -> Path:
-        return DATA / "metrics" / self.round / "replay" / f"{self.tabletop_task}.json"
+        return self._metrics("replay")
+
+    @property
+    def accepted_replays(self) -> Path:
+        """The source names of the episodes whose replay was kept, as a JSON list."""
+        return DATA / "accepted" / self.round / f"{self.tabletop_task}.json"
 
     def dataset(self, domain: str) -> Path:
         """LeRobotDataset of the demonstrations as `sim` or `real` saw them."""
         require_name("domain", domain)
-        return DATA / "datasets" / self.round / f"{self.tabletop_task}_{domain}"
+        return DATA / f"dataset_{domain}" / self.round / self.tabletop_task
 
     def vla(self, name: str) -> Path:
         """A VLA: `sim`, `real`, `retrained`, or a control arm `demonstrations_only` or `base_rollouts`."""
         require_name("VLA", name)
-        return DATA / "models" / self.round / self.tabletop_task / f"vla_{name}"
+        return DATA / f"vla_{name}" / self.round / self.tabletop_task
 
     def residual(self, seed: int) -> Path:
         require_seed("seed", seed)
-        return DATA / "models" / self.round / self.tabletop_task / f"residual_{seed}"
+        return DATA / f"residual_{seed}" / self.round / self.tabletop_task
 
     def evaluation(self, seed: int) -> Path:
         require_seed("seed", seed)
-        return DATA / "metrics" / self.round / "evaluate" / f"{self.tabletop_task}-{seed}.json"
+        return self._metrics(f"evaluate_{seed}")
 
     def evaluation_episodes(self, seed: int) -> Path:
         """Outcomes, traces and films of single episodes."""
         require_seed("seed", seed)
-        return DATA / "evaluations" / self.round / f"{self.tabletop_task}-{seed}"
+        return DATA / f"evaluation_{seed}" / self.round / self.tabletop_task
 
     def rollouts(self, policy: str) -> Path:
         """Successful episodes of the real VLA, `corrected` by the residual or `base` alone."""
         require_name("policy", policy)
-        return DATA / "rollouts" / self.round / f"{self.tabletop_task}_{policy}"
+        return DATA / f"rollouts_{policy}" / self.round / self.tabletop_task
 
     def session(self, cell: str, session: str) -> Path:
         """An append-only folder of episodes that an operator approved in `cell`; no stage writes it."""
@@ -115,16 +121,16 @@ class Layout:
 
     def rollout_report(self, policy: str) -> Path:
         stage = {"corrected": "rollout", "base": "rollout_base"}[policy]
-        return DATA / "metrics" / self.round / stage / f"{self.tabletop_task}.json"
+        return self._metrics(stage)
 
     def training_set(self, name: str) -> Path:
         """LeRobotDataset for retraining: `retrained` or `base_rollouts`; the third arm trains on `dataset("real")`."""
         require_name("training set", name)
-        return DATA / "training_sets" / self.round / f"{self.tabletop_task}_{name}"
+        return DATA / f"training_set_{name}" / self.round / self.tabletop_task
 
     @property
     def retrained_evaluation(self) -> Path:
-        return DATA / "metrics" / self.round / "evaluate_retrained" / f"{self.tabletop_task}.json"
+        return self._metrics("evaluate_retrained")
 
     @property
     def report(self) -> Path:
@@ -133,7 +139,10 @@ class Layout:
     @property
     def promotion(self) -> Path:
         """How the retrained VLA and the one before compared on validation states."""
-        return DATA / "metrics" / self.round / "promote" / f"{self.tabletop_task}.json"
+        return self._metrics("promote")
+
+    def _metrics(self, kind: str) -> Path:
+        return DATA / "metrics" / kind / self.round / f"{self.tabletop_task}.json"
 
     def work(self, stage: str) -> Path:
         """Folder for a stage's unfinished work."""

@@ -1,31 +1,46 @@
-"""What dvc.yaml makes stages for: tabletop tasks, seeds and rounds, spelt out in params.yaml.
+"""graph.yaml: what dvc.yaml makes stages for, every combination of tabletop task, residual seed and round as an entry.
 
-DVC's templates take one name apiece, so that every combination is an entry. All of it follows from `tabletop_tasks`, which the
-user edits, and from how many seeds and rounds there are.
+DVC's templates cannot combine lists. The whole file follows from `tabletop_tasks` in params.yaml, which the user edits, and from
+the number of seeds and rounds; `ocrrl params` writes it.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ocrrl.interface.names import require_name, require_seed, shown
 
+GRAPH_FILE = Path("graph.yaml")
+
 
 @dataclass(frozen=True)
 class Recordings:
-    """An entry of `tabletop_tasks`."""
+    """An entry of `tabletop_tasks`, the user's section of params.yaml."""
 
     episodes: str
     """The folder of the demonstrations that the loop starts from."""
 
+    def __post_init__(self) -> None:
+        if not self.episodes.strip() or not self.episodes.isprintable():
+            raise ValueError(f"episodes must be a path, got {shown(self.episodes)}")
+
 
 @dataclass(frozen=True)
-class Loop:
+class Demonstrations:
+    """An entry of `demonstrations`: what the stages of the first round read, by tabletop task."""
+
+    episodes: str
+    code: str
+    """The tabletop task's own file."""
+
+
+@dataclass(frozen=True)
+class Loop(Demonstrations):
     """An entry of `loops`: one tabletop task in one round."""
 
     task: str
     round: str
-    episodes: str
 
 
 @dataclass(frozen=True)
@@ -35,6 +50,7 @@ class Residual:
     task: str
     round: str
     seed: int
+    code: str
 
 
 @dataclass(frozen=True)
@@ -44,11 +60,12 @@ class LaterLoop:
     task: str
     round: str
     previous: str
+    code: str
 
 
 GRAPH_SECTIONS: dict[str, Any] = {
-    "tabletop_tasks": Mapping[str, Recordings],
     "tasks": list[str],
+    "demonstrations": Mapping[str, Demonstrations],
     "loops": Mapping[str, Loop],
     "residuals": Mapping[str, Residual],
     "rounds": list[str],
@@ -56,13 +73,13 @@ GRAPH_SECTIONS: dict[str, Any] = {
     "later_rounds": list[str],
     "last_round": str,
 }
-"""What dvc.yaml makes stages for, and the type of each section."""
+"""The sections of graph.yaml and their types."""
 MOST_OF_EACH = 1000
 """Residual seeds, rounds: DVC takes minutes for the stages of fewer."""
 
 
-def graph_sections(tabletop_tasks: Mapping[str, Any], residual_seeds: int, rounds: int) -> dict[str, Any]:
-    """`GRAPH_SECTIONS` for `tabletop_tasks`, that section: each task's episodes. Keys name the stages; round 0's bear no round.
+def graph_sections(tabletop_tasks: Mapping[str, Recordings], residual_seeds: int, rounds: int) -> dict[str, Any]:
+    """`GRAPH_SECTIONS` for the section `tabletop_tasks` of params.yaml. Keys name the stages; round 0's bear no round.
 
     Raises ValueError for fewer than one seed or round, and for more than `MOST_OF_EACH`.
     """
@@ -74,40 +91,48 @@ def graph_sections(tabletop_tasks: Mapping[str, Any], residual_seeds: int, round
         )
     names = [f"round{number}" for number in range(rounds)]
     loops: dict[str, Any] = {}
-    for previous, name in zip([None, *names], names, strict=False):
+    for number, name in enumerate(names):
         for task, entry in tabletop_tasks.items():
-            loop = {"task": task, "round": name, "episodes": entry.get("episodes")}
-            loops[task if previous is None else f"{name}-{task}"] = loop | ({"previous": previous} if previous else {})
-    residuals = {
-        f"{key}-{seed}": {"task": loop["task"], "round": loop["round"], "seed": seed}
-        for key, loop in loops.items()
-        for seed in (range(residual_seeds) if loop["round"] == names[0] else range(1))
-    }
+            loops[f"{name}-{task}" if number else task] = {
+                "task": task, "round": name, "episodes": entry.episodes, "code": f"ocrrl/sim/{task}.py"
+            }  # fmt: skip
+    first = {key: loop for key, loop in loops.items() if loop["round"] == names[0]}
     return {
-        "tabletop_tasks": dict(tabletop_tasks),
         "tasks": list(tabletop_tasks),
-        "loops": {key: {k: v for k, v in loop.items() if k != "previous"} for key, loop in loops.items()},
-        "residuals": residuals,
+        "demonstrations": {key: {name: loop[name] for name in ("episodes", "code")} for key, loop in first.items()},
+        "loops": loops,
+        "residuals": {
+            f"{key}-{seed}": {"task": loop["task"], "round": loop["round"], "seed": seed, "code": loop["code"]}
+            for key, loop in loops.items()
+            for seed in range(residual_seeds if key in first else 1)
+        },
         "rounds": names,
         "later_loops": {
-            key: {name: loop[name] for name in ("task", "round", "previous")}
+            key: {
+                "task": loop["task"],
+                "round": loop["round"],
+                "previous": names[names.index(loop["round"]) - 1],
+                "code": loop["code"],
+            }
             for key, loop in loops.items()
-            if "previous" in loop
+            if key not in first
         },
         "later_rounds": names[1:],
         "last_round": names[-1],
     }
 
 
-def require_graph_names(sections: Mapping[str, Any], source: str) -> None:
-    """ValueError unless every key and value of `GRAPH_SECTIONS` is a name, a seed or a folder of episodes.
+def require_names(content: Any, source: str) -> None:
+    """ValueError unless every key and value of `content` is a name, a seed or a path of episodes or code.
 
-    DVC puts them into commands that a shell runs, and into paths that it replaces.
+    DVC puts them into commands that a shell runs, and into paths that it replaces. `content` is graph.yaml's, or
+    `tabletop_tasks` of params.yaml.
     """
     seen: set[int] = set()  # aliases of YAML make one list stand in many places, or in itself
-    for section in GRAPH_SECTIONS:
-        if section in sections:
-            _require_names(f"{source}: {section}", sections[section], section, seen)
+    if isinstance(content, dict):
+        for section, value in content.items():
+            require_name(f"{source}: a key", section)
+            _require_names(f"{source}: {section}", value, section, seen)
 
 
 def _require_names(where: str, value: Any, key: str, seen: set[int]) -> None:
@@ -119,20 +144,18 @@ def _require_names(where: str, value: Any, key: str, seen: set[int]) -> None:
             if isinstance(value, dict):
                 require_name(f"{where}: a key", inner)
             _require_names(f"{where}.{inner}", item, str(inner), seen)
-    elif key == "episodes":
-        if isinstance(value, str) and not (
-            value.strip() and value.isprintable()
-        ):  # other types: by the params that read it
-            raise ValueError(f"{where} must be a folder, got {shown(value)}")
+    elif key in ("episodes", "code"):
+        if isinstance(value, str) and not (value.strip() and value.isprintable()):  # other types: by the typed reading
+            raise ValueError(f"{where} must be a path, got {shown(value)}")
     elif key == "seed":
         require_seed(where, value)
     else:
         require_name(where, value)
 
 
-def seeds_and_rounds(sections: Mapping[str, Any]) -> tuple[int, int]:
-    """How many residual seeds and rounds the `sections` of a params.yaml are for."""
-    residuals, rounds = sections.get("residuals"), sections.get("rounds")
+def seeds_and_rounds(graph: Mapping[str, Any]) -> tuple[int, int]:
+    """How many residual seeds and rounds `graph`, the content of graph.yaml, is for."""
+    residuals, rounds = graph.get("residuals"), graph.get("rounds")
     entries = residuals.values() if isinstance(residuals, dict) else ()
     found = (entry.get("seed", 0) for entry in entries if isinstance(entry, dict))
     seeds = 1 + max((seed for seed in found if isinstance(seed, int)), default=0)

@@ -350,7 +350,7 @@ def test_a_rehearsal_enters_no_training_set_beside_other_cells_unless_it_is_name
     for name, cell, seeds in (("demonstrations", "twin", [1, 2]), ("rehearsed", "rehearsal", [3])):
         for episode in demonstrated(seeds, cell):
             write_episode(tmp_path / name / f"episode_{episode.attributes.seed:06d}.h5", episode)
-    demonstrations, rehearsed = (episode_files(tmp_path / name) for name in ("demonstrations", "rehearsed"))
+    demonstrations, rehearsed = (episode_files(tmp_path / name, name) for name in ("demonstrations", "rehearsed"))
     with pytest.raises(ValueError, match=r"cells must name the cells that may be mixed \(rehearsal, twin\), got none"):
         build_training_set(demonstrations, rehearsed, tmp_path / "set", CUBE_LIFT, TrainingSetConfig())
     summary = ingest(tmp_path, CUBE_LIFT, tmp_path / "d", tmp_path / "n", tmp_path / "r.json", IngestConfig())

@@ -71,15 +71,16 @@ def replay_episodes(
     environment: PlaceableEnvironment,
     out_dataset: Path,
     out_transitions: Path,
+    out_accepted: Path,
     out_report: Path,
     config: ReplayConfig,
     progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> ReplaySummary:
     """Replay `episodes`, pairs of source name and episode, `environment.num_envs` side by side.
 
-    Writes the sim LeRobotDataset and the transitions (Zarr) of the episodes that pass `config`, and a JSON report with
-    every episode's quality and every dropped one's reason; an episode without object poses is dropped by name. Raises
-    ValueError, the report written, if none is kept.
+    Writes the sim LeRobotDataset and the transitions (Zarr) of the episodes that pass `config`, a JSON list of their source
+    names, and a JSON report with every episode's quality and every dropped one's reason; an episode without object poses is
+    dropped by name. Raises ValueError, the report written, if none is kept.
     """
     dropped = {source: reason for source, episode in episodes if (reason := why_not_replayable(episode))}
     replayable = [(source, episode) for source, episode in episodes if source not in dropped]
@@ -103,12 +104,12 @@ def replay_episodes(
                 "kept": len(summary.kept),
                 "dropped": len(dropped),
             },
-            "kept": list(summary.kept),
             "dropped": [{"source": source, "reason": reason} for source, reason in sorted(dropped.items())],
             "quality": [asdict(quality) for quality in qualities],
             "config": asdict(config),
         },
     )
+    files.write_json(out_accepted, list(summary.kept))
     if not kept:
         reasons = "; ".join(f"{source}: {reason}" for source, reason in sorted(dropped.items()))
         raise ValueError(f"replay must keep at least one episode, got none of {len(episodes)} ({reasons})")

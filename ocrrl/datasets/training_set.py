@@ -88,9 +88,9 @@ def build_training_set(
     return TrainingSetSummary(len(demonstrations), len(rollouts), cells)
 
 
-def episode_files(folder: Path) -> list[tuple[str, Path]]:
-    """The episode files under `folder`, sorted, with the source name `<folder>/<file>` that tells folders apart."""
-    return [(f"{folder.name}/{path.relative_to(folder).as_posix()}", path) for path in episode_paths(folder)]
+def episode_files(folder: Path, name: str) -> list[tuple[str, Path]]:
+    """The episode files under `folder`, sorted, with the source name `<name>/<file>` that tells folders apart."""
+    return [(f"{name}/{path.relative_to(folder).as_posix()}", path) for path in episode_paths(folder)]
 
 
 def _check_cells(described: dict[str, SidecarEpisode], config: TrainingSetConfig) -> None:

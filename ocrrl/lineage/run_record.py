@@ -29,7 +29,7 @@ RUNS_FILE = DATA / "runs.jsonl"
 FINISHED = "finished"
 _SCHEMA = 1
 _PACKAGES = ("ocrrl", "torch", "mujoco", "numpy", "lerobot", "dvc", "prefect")
-_WATCHED = ("ocrrl", "dvc.yaml", "params.yaml")
+_WATCHED = ("ocrrl", "dvc.yaml", "params.yaml", "graph.yaml")
 
 
 @dataclass(frozen=True)
@@ -173,12 +173,17 @@ def timings_text(rows: Sequence[TimingRow]) -> str:
 
 def stage_that_runs(options: Mapping[str, Any], label: str, root: Path = Path()) -> PipelineStage:
     """The stage of dvc.yaml that the command line `options` name; where there is none, one without paths called `label`."""
-    try:
-        stages = pipeline_stages(Revision(root).read)
-    except (ValueError, KeyError, TypeError, AttributeError, OSError):
-        stages = {}  # a stage can run by hand beside a dvc.yaml that is being edited
+    stages = declared_stages(root)
     address = stage_of_command(stages, "ocrrl", options)
     return stages[address] if address is not None else PipelineStage(label, "", (), ())
+
+
+def declared_stages(root: Path = Path()) -> dict[str, PipelineStage]:
+    """The stages of dvc.yaml by address; none where it cannot be read: a stage can run by hand while dvc.yaml is edited."""
+    try:
+        return pipeline_stages(Revision(root).read)
+    except (ValueError, KeyError, TypeError, AttributeError, OSError):
+        return {}
 
 
 def _hashes(paths: tuple[str, ...], root: Path) -> dict[str, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from ocrrl.interface.names import require_seed
 from ocrrl.interface.tabletop_tasks import tabletop_task
 from ocrrl.layout import MULTITASK, ROUND, Layout
-from ocrrl.lineage.run_record import Run, recorded_run, stage_that_runs
+from ocrrl.lineage.run_record import Run, declared_stages, recorded_run, stage_that_runs
 from ocrrl.params import Params
 from ocrrl.stages.outputs import prepared
 from ocrrl.stages.running import files_reserved
@@ -54,16 +54,22 @@ def _begun(options: argparse.Namespace, label: str) -> Iterator[Run]:
     """A stage that runs, alone with its files, which can be written; its run is recorded at the end."""
     reads, writes = _places(options, label)
     name = f"{label} of {options.round}"
+    inside = [part for parts in reads.values() for part in parts]
     with (
-        files_reserved(name, reads, writes),
-        prepared(name, writes, reads),
+        files_reserved(name, inside, writes),
+        prepared(name, writes, inside),
         recorded_run(vars(options), label) as recorded,
     ):
+        for folder, parts in reads.items():
+            _require_only(folder, parts)
         yield recorded
 
 
-def _places(options: argparse.Namespace, label: str) -> tuple[list[Path], list[Path]]:
-    """What the stage reads and what it writes as dvc.yaml says, which need not list the round that is asked for."""
+def _places(options: argparse.Namespace, label: str) -> tuple[dict[Path, list[Path]], list[Path]]:
+    """What the stage reads and what it writes as dvc.yaml says, which need not list the round that is asked for.
+
+    Each place that the stage reads comes with the outs of other stages in it, with itself where there are none.
+    """
     for declared in dict.fromkeys((options.round, ROUND, "round1")):  # some stages begin in the second round
         stage = stage_that_runs(vars(options) | {"round": declared}, label)
         if stage.command:
@@ -72,8 +78,25 @@ def _places(options: argparse.Namespace, label: str) -> tuple[list[Path], list[P
     def in_round(path: str) -> Path:
         return Path(*(options.round if part == declared else part for part in Path(path).parts))
 
-    data = [path for path in stage.deps if Path(path).parts[:1] != ("ocrrl",)]
-    return [in_round(path) for path in data], [in_round(path) for path in stage.outs]
+    outs = [out for other in declared_stages().values() for out in other.outs] if stage.command else []
+    reads = {
+        in_round(dep): [in_round(out) for out in outs if out.startswith(f"{dep}/")] or [in_round(dep)]
+        for dep in stage.deps
+        if Path(dep).parts[:1] != ("ocrrl",)
+    }
+    return reads, [in_round(path) for path in stage.outs]
+
+
+def _require_only(folder: Path, parts: list[Path]) -> None:
+    """ValueError where `folder`, whose hash a stage depends on, holds anything beside `parts`, the outs of other stages."""
+    if parts == [folder] or not folder.is_dir():
+        return
+    if others := sorted(set(folder.iterdir()) - set(parts)):
+        raise ValueError(
+            f"{folder} must hold {', '.join(part.name for part in parts)} and nothing else, got {others[0].name}, which is of no "
+            f"tabletop task of params.yaml: choose that task (`ocrrl params`), or remove it with `rm -r {others[0]}` (DVC's cache keeps "
+            "what a stage made)"
+        )
 
 
 def _require_stage_options(options: argparse.Namespace) -> None:

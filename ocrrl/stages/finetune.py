@@ -17,7 +17,7 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
     domain = options.domain
     paired = domain == "real" and config.real_episodes == "replayed"
     inputs = files.fingerprint(files.code_fingerprint(), config, layout.dataset(domain))
-    kept = json.loads(layout.replay_report.read_text())["kept"] if paired else None
+    kept = json.loads(layout.accepted_replays.read_text()) if paired else None
     train(
         [TrainingData(layout.dataset(domain), kept)],
         layout.vla(domain),

@@ -31,6 +31,7 @@ def replay(episodes: "list[tuple[str, Episode]]", task: TabletopTask, params: Pa
             make_simulator(task.slug, max(1, min(10, len(episodes)))),
             layout.dataset("sim"),
             layout.replay_transitions,
+            layout.accepted_replays,
             layout.replay_report,
             params.config("replay", task.slug),
             progress=lambda done, _: bar.update(done - bar.n),

@@ -12,5 +12,5 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
     from ocrrl.datasets.episode_store import read_episode
     from ocrrl.datasets.training_set import episode_files
 
-    rollouts = episode_files(layout.previous.rollouts("corrected"))
+    rollouts = episode_files(layout.previous.rollouts("corrected"), f"{task.slug}_corrected")
     replay([(source, read_episode(path)) for source, path in rollouts], task, params, layout)

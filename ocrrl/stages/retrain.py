@@ -58,7 +58,7 @@ def training_data(layout: Layout, arm: str, config: FinetuneConfig) -> TrainingD
     """What an arm is trained on; `demonstrations_only`: those that the VLA before was trained on."""
     if arm != "demonstrations_only" or config.real_episodes != "replayed":
         return TrainingData(dataset(layout, arm))
-    return TrainingData(dataset(layout, arm), json.loads(layout.first.replay_report.read_text())["kept"])
+    return TrainingData(dataset(layout, arm), json.loads(layout.first.accepted_replays.read_text()))
 
 
 def dataset(layout: Layout, arm: str) -> Path:

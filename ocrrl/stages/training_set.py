@@ -15,9 +15,11 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
 
     config = params.config("training_set", task.slug)
     accepted = ingested_files(params.episodes_folder(task.slug), layout.normalised_episodes, layout.first.ingest_report)
-    kept = set(json.loads(layout.first.replay_report.read_text())["kept"])
+    kept = set(json.loads(layout.first.accepted_replays.read_text()))
     demonstrations = [pair for pair in accepted if config.demonstrations == "all" or pair[0] in kept]
-    corrected, base = (episode_files(layout.rollouts(policy)) for policy in ("corrected", "base"))
+    corrected, base = (
+        episode_files(layout.rollouts(policy), f"{task.slug}_{policy}") for policy in ("corrected", "base")
+    )
     # As many of each, so that the arms differ in what was added and not in how much.
     limits = [len(corrected), len(base)] + ([config.max_rollouts] if config.max_rollouts is not None else [])
     config = replace(config, max_rollouts=min(limits))

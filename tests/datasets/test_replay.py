@@ -17,7 +17,7 @@ SEEDS = [3, 4, 5, 6]
 
 def replay(episodes, folder, config=None, num_envs=3):
     names = [(f"e{k}.h5", episode) for k, episode in enumerate(episodes)]
-    paths = (folder / "sim", folder / "transitions.zarr", folder / "report.json")
+    paths = (folder / "sim", folder / "transitions.zarr", folder / "accepted.json", folder / "report.json")
     return replay_episodes(names, ToyEnvironment(num_envs), *paths, config or ReplayConfig())
 
 
@@ -37,7 +37,8 @@ def test_what_fails_is_dropped_by_name_and_counted(replayed):
     assert summary.dropped["e2.h5"].startswith("must hold object poses to be replayed, got none")
     report = json.loads((folder / "report.json").read_text())
     assert report["counts"] == {"episodes": 4, "replayed": 3, "successes": 2, "kept": 2, "dropped": 2}
-    assert report["kept"] == ["e0.h5", "e3.h5"] and [entry["source"] for entry in report["dropped"]] == [
+    assert json.loads((folder / "accepted.json").read_text()) == ["e0.h5", "e3.h5"]
+    assert [entry["source"] for entry in report["dropped"]] == [
         "e1.h5",
         "e2.h5",
     ]

@@ -46,7 +46,7 @@ def test_a_failed_episode_is_refused(files, tmp_path):
     with pytest.raises(EpisodeRejected, match=r"rollouts/e2.h5: success must be true, got false"):
         build_training_set(files[:2], files[2:], tmp_path / "set", CUBE_LIFT, TrainingSetConfig())
     assert not (tmp_path / "set").exists()
-    assert episode_files(tmp_path / "rollouts") == files[2:]
+    assert episode_files(tmp_path / "rollouts", "rollouts") == files[2:]
 
 
 def test_cells_are_never_mixed_unless_named(files, tmp_path):

@@ -94,7 +94,7 @@ def test_robomimic_demonstrations_replay(robomimic, tmp_path):
     folder, _ = robomimic
     run(folder, tmp_path, "robomimic", ROBOMIMIC)
     episodes = list(ingested_episodes(folder, tmp_path / "normalised", tmp_path / "report.json"))
-    outs = (tmp_path / "sim", tmp_path / "transitions.zarr", tmp_path / "replay.json")
+    outs = (tmp_path / "sim", tmp_path / "transitions.zarr", tmp_path / "accepted.json", tmp_path / "replay.json")
     summary = replay_episodes(episodes, ToyEnvironment(2), *outs, ReplayConfig())
     assert summary.kept == ("lift-demo_0.h5", "lift-demo_1.h5")
 
@@ -182,7 +182,7 @@ def test_declared_pose_columns_make_a_lerobot_dataset_replayable(tmp_path):
     mapping = LEROBOT | {"object_poses": {"cuboid": "cuboid_pose"}, "joint_positions": "joints"}
     run(tmp_path / "recorded", tmp_path, "lerobot", mapping)
     episodes = list(ingested_episodes(tmp_path / "recorded", tmp_path / "normalised", tmp_path / "report.json"))
-    outs = (tmp_path / "sim", tmp_path / "transitions.zarr", tmp_path / "replay.json")
+    outs = (tmp_path / "sim", tmp_path / "transitions.zarr", tmp_path / "accepted.json", tmp_path / "replay.json")
     assert replay_episodes(episodes, ToyEnvironment(1), *outs, ReplayConfig()).kept == ("recorded-episode_000000.h5",)
 
 
