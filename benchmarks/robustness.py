@@ -84,7 +84,7 @@ def missing_experiments(
     for name, changes in EXPERIMENTS.items():
         if name in only and name not in existing:
             sets = [
-                f"--set-param=train_residual.{s}.{k}={v}".replace(" ", "") for s in slugs for k, v in changes.items()
+                f"--set-param=++train_residual.{s}.{k}={v}".replace(" ", "") for s in slugs for k, v in changes.items()
             ]
             commands.append(["dvc", "exp", "run", "--temp", "--name", name, *sets, *stages])
     return commands

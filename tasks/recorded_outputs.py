@@ -16,9 +16,10 @@ from typing import Any
 
 import yaml
 
+from ocrrl.lineage.places import place_of
 from tasks.markdown import printable
 
-EPISODE_FOLDERS = ("data/episodes", "data/rollouts", "data/sessions")
+EPISODE_KINDS = ("episodes", "rollouts", "session")
 EPISODE_STAGES = ("record", "rollout", "rollout_base")
 READS_EPISODES = "ingest"  # its dependencies are the folders that `tabletop_tasks` names, wherever they lie
 
@@ -82,8 +83,7 @@ def _entries(entries: list[dict[str, Any]] | None, folder: str, episodes: bool) 
     for entry in entries or []:
         path = posixpath.normpath(posixpath.join(folder, entry["path"]))
         if md5 := entry.get("md5"):
-            inside = any(path == known or path.startswith(known + "/") for known in EPISODE_FOLDERS)
-            yield Output(path, str(md5), episodes or inside)
+            yield Output(path, str(md5), episodes or place_of(path).kind in EPISODE_KINDS)
 
 
 def _committed(workspace: Path) -> Iterator[tuple[str, bytes]]:

@@ -114,7 +114,7 @@ def test_it_has_every_stage_that_cube_lift_has(project):
 def test_its_demonstrations_are_recorded_ingested_and_replayed(project):
     run(project, "ocrrl", "params", "--preset", "smoke", "--tasks", "push_puck")
     run(project, "dvc", "repro", "replay@push_puck")
-    replay = json.loads((project / "data/metrics/round0/replay/push_puck.json").read_text())
+    replay = json.loads((project / "data/metrics/replay/round0/push_puck.json").read_text())
     assert replay["counts"]["kept"] >= 0.8 * replay["counts"]["episodes"]
 
 

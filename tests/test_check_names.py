@@ -215,7 +215,7 @@ def test_dvc_repro_runs_nothing_and_says_which_name(tmp_path):
     Repo.init(str(tmp_path), no_scm=True)
     (tmp_path / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
     (tmp_path / "ocrrl").symlink_to(ROOT / "ocrrl")
-    vla = tmp_path / "data/models/round0/multitask/vla_retrained"
+    vla = tmp_path / "data/vla_retrained/round0/multitask"
     vla.mkdir(parents=True)
     (vla / "model").touch()
     hostile = "x; touch ran #/../round0"  # a path that DVC finds, and a command

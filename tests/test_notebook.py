@@ -73,7 +73,7 @@ def test_the_page_trains_and_evaluates_in_at_most_thirty_lines(project, capsys):
     printed = capsys.readouterr().out
     assert printed.count("base + residual") >= 4 and "95% interval" in printed and "McNemar p" in printed
     assert "cube_lift, sim, 2 held-out" in printed and "cube_lift, twin (simulated), 2 held-out" in printed
-    assert "data/models/round0/cube_lift/vla_sim" in printed
+    assert "data/vla_sim/round0/cube_lift" in printed
 
 
 def test_the_gymnasium_code_of_the_page_runs():

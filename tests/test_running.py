@@ -50,7 +50,7 @@ def folder(tmp_path, monkeypatch):
             {"reads": ["data/episodes/monday/successes"]},
             "second must read what is finished, got data/episodes/monday/successes, which first",
         ),
-        ({"writes": ["data/episodes/a/normalised"]}, {"reads": ["data/episodes/a"]}, "got data/episodes/a/normalised"),
+        ({"writes": ["data/normalised/round0/a"]}, {"reads": ["data/episodes/a"]}, "got data/normalised/round0/a"),
         ({"reads": ["data/a"]}, {"reads": ["data/a"]}, None),
         ({"writes": ["data/a"]}, {"writes": ["data/ab"], "reads": ["data/b"]}, None),
     ],
@@ -164,9 +164,9 @@ def project(folder, monkeypatch, parameters):
 @pytest.mark.parametrize(
     ("held", "writes", "said"),
     [
-        ("ingest@cube_lift of round0", "data/datasets/round0/cube_lift_real", "which writes there too"),
+        ("ingest@cube_lift of round0", "data/dataset_real/round0/cube_lift", "which writes there too"),
         ("record@cube_lift of round0", "data/episodes/cube_lift/recorded", "is writing"),
-        ("replay@cube_lift of round7", "data/episodes/cube_lift/normalised/x.h5", "which writes there too"),
+        ("replay@cube_lift of round7", "data/normalised/round0/cube_lift/x.h5", "which writes there too"),
     ],
 )
 def test_a_stage_is_refused_where_another_one_has_its_files(project, capsys, held, writes, said):
@@ -181,14 +181,14 @@ def test_a_stage_is_refused_where_another_one_has_its_files(project, capsys, hel
 def test_the_files_of_a_round_that_dvc_yaml_does_not_list_are_known_all_the_same(project):
     options = argparse.Namespace(command="finetune", tabletop_task="cube_lift", round="round5", domain="real")
     reads, writes = stages._places(options, "finetune@cube_lift-real")
-    assert [str(path) for path in writes] == ["data/models/round5/cube_lift/vla_real"]
+    assert [str(path) for path in writes] == ["data/vla_real/round5/cube_lift"]
     assert {str(path) for path in reads} == {
-        "data/datasets/round5/cube_lift_real",
-        "data/metrics/round5/replay/cube_lift.json",
+        "data/dataset_real/round5/cube_lift",
+        "data/metrics/replay/round5/cube_lift.json",
     }
 
 
 def test_both_domains_are_trained_side_by_side(project):
-    with files_reserved("finetune@cube_lift-sim of round0", writes=["data/models/round0/cube_lift/vla_sim"]):
+    with files_reserved("finetune@cube_lift-sim of round0", writes=["data/vla_sim/round0/cube_lift"]):
         assert main(["finetune", "cube_lift", "--domain", "real"]) == 0
         assert main(["finetune", "cube_lift", "--domain", "sim"]) == 1

@@ -27,12 +27,12 @@ def locked_outputs(folder):
 def test_one_command_runs_every_stage_to_a_report(project):
     page = (project / "data/reports/round0/cube_lift/index.html").read_text()
     assert "twin" in page and "http://" not in re.sub(r"http://www\.w3\.org\S*", "", page)
-    evaluation = json.loads((project / "data/metrics/round0/evaluate/cube_lift-0.json").read_text())
+    evaluation = json.loads((project / "data/metrics/evaluate_0/round0/cube_lift.json").read_text())
     for cell in ("sim", "twin"):
         for arm in ("base", "residual"):
             assert evaluation[cell][arm]["episodes"] == 4
         assert sum(evaluation[cell]["paired"].values()) == 4
-    retrained = json.loads((project / "data/metrics/round0/evaluate_retrained/cube_lift.json").read_text())
+    retrained = json.loads((project / "data/metrics/evaluate_retrained/round0/cube_lift.json").read_text())
     assert set(retrained["tabletop_tasks"]["cube_lift"]["twin"]) == {
         *("before", "retrained", "demonstrations_only", "base_rollouts", "differences")
     }
@@ -65,13 +65,13 @@ def test_the_results_and_timings_are_shown(project):
 
 
 def test_the_lineage_of_the_retrained_vla_names_every_demonstration_and_who_ran_each_stage(project):
-    text = run(project, "ocrrl", "lineage", "data/models/round0/cube_lift/vla_retrained").stdout
+    text = run(project, "ocrrl", "lineage", "data/vla_retrained/round0/cube_lift").stdout
     recorded = sorted((project / "data/episodes/cube_lift/recorded").glob("*.h5"))
     assert len(recorded) == 4
     for file in recorded:
         assert file.relative_to(project).as_posix() in text
     assert text.count("  by ") and "run record: none here" not in text
-    run(project, "ocrrl", "lineage", "data/models/round0/cube_lift/vla_retrained", "--verify")
+    run(project, "ocrrl", "lineage", "data/vla_retrained/round0/cube_lift", "--verify")
 
 
 def test_a_bad_recording_is_named_and_the_good_ones_go_on(project, tmp_path):
@@ -98,7 +98,7 @@ def test_one_vla_for_all_tasks_and_a_second_round_run_too(project, tmp_path):
     """By command: dvc.yaml's multi-task stages ask for all five tabletop tasks, this project has one."""
     again = tmp_path / "rounds"
     shutil.copytree(project, again)
-    rollouts = again / "data/rollouts/round0/cube_lift_corrected"
+    rollouts = again / "data/rollouts_corrected/round0/cube_lift"
     shutil.copytree(again / "data/episodes/cube_lift/recorded", rollouts, dirs_exist_ok=True)
     run(again, "ocrrl", "params", "--preset", "smoke", "--tasks", "cube_lift", "--rounds", "2")
     for command in (
@@ -114,9 +114,9 @@ def test_one_vla_for_all_tasks_and_a_second_round_run_too(project, tmp_path):
         "publish --round round1",
     ):
         run(again, "ocrrl", *command.split())
-    compared = json.loads((again / "data/metrics/round0/evaluate_retrained/multitask.json").read_text())
+    compared = json.loads((again / "data/metrics/evaluate_retrained/round0/multitask.json").read_text())
     assert {"before", "retrained"} <= set(compared["tabletop_tasks"]["cube_lift"]["twin"])
-    promotion = json.loads((again / "data/metrics/round1/promote/cube_lift.json").read_text())
+    promotion = json.loads((again / "data/metrics/promote/round1/cube_lift.json").read_text())
     assert promotion["promoted"] == (promotion["retrained"]["successes"] > promotion["before"]["successes"])
     source = "round0/multitask/vla_retrained" if promotion["promoted"] else "round0/cube_lift/vla_real"
     weights = [again / "data/models" / name / "model.safetensors" for name in ("round1/cube_lift/vla_real", source)]
@@ -142,7 +142,7 @@ def test_a_killed_residual_stage_goes_on_to_the_same_bytes(project, tmp_path):
 
     again = copy_project(tmp_path / "killed")
     shutil.copytree(project / "data", again / "data")
-    shutil.rmtree(again / "data/models/round0/cube_lift/residual_0")
+    shutil.rmtree(again / "data/residual_0/round0/cube_lift")
     command = [str(Path(sys.executable).parent / "ocrrl"), "train_residual", "cube_lift", "--seed", "0"]
     environment = os.environ | {"PYTHONPATH": str(again), "OMP_NUM_THREADS": "1"}
     child = subprocess.Popen(command, cwd=again, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
@@ -152,7 +152,7 @@ def test_a_killed_residual_stage_goes_on_to_the_same_bytes(project, tmp_path):
         time.sleep(0.05)
     os.killpg(child.pid, signal.SIGKILL)
     child.wait()
-    assert not (again / "data/models/round0/cube_lift/residual_0").exists(), "nothing partial is published"
+    assert not (again / "data/residual_0/round0/cube_lift").exists(), "nothing partial is published"
     run(again, "ocrrl", "train_residual", "cube_lift", "--seed", "0")
-    name = "data/models/round0/cube_lift/residual_0/actor.safetensors"
+    name = "data/residual_0/round0/cube_lift/actor.safetensors"
     assert (again / name).read_bytes() == (project / name).read_bytes()

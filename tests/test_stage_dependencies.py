@@ -60,7 +60,7 @@ def closure(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("stage", ALL_STAGES)
 def test_a_stage_depends_on_all_the_code_it_imports(stage):
-    declared = [dependency for dependency in entry(stage)["deps"] if dependency.startswith("ocrrl/")]
+    declared = [dependency for dependency in entry(stage).deps if dependency.startswith("ocrrl/")]
     uncovered = {
         module
         for module in closure(ROOT / "ocrrl" / "stages" / f"{stage}.py")

@@ -20,6 +20,7 @@ from ocrrl.datasets.decoded_frames import DecodedDataset, decode_dataset
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.layout import Layout
+from ocrrl.write_params import write
 
 MAX_SECONDS, MAX_BYTES = 10.0, 2_000_000_000
 GENERIC = re.compile(r"unforeseen|Traceback|a readable LeRobotDataset|^\w*Error\b")
@@ -54,8 +55,7 @@ class Verdict:
 def ingest(project: Path, base: dict[str, Any], case: Case, mapping: dict[str, Any]) -> Run:
     """Run the command on `project`/recordings with params.yaml `base`, its ingest section that of `case`."""
     section = {"source_format": case.source_format, "mapping": mapping} | case.params
-    sections = base | {"ingest": {"cube_lift": base["ingest"]["cube_lift"] | section}}
-    (project / "params.yaml").write_text(yaml.safe_dump(sections, sort_keys=False))
+    write(base | {"ingest": base["ingest"] | {"cube_lift": section}}, "smoke", project / "params.yaml")
     command = [sys.executable, "-m", "ocrrl.cli", "ingest", "cube_lift"]
     begun = time.monotonic()
     with (project / "printed.txt").open("wb") as printed:

@@ -37,7 +37,7 @@ def write_card(path: str, out: Path | None = None) -> Path:
     top = lineage.tree.top
     if top.kind not in MODELS:
         raise ValueError(f"{relative} must be a model, a VLA or a residual, got {top.kind}")
-    name = relative.removeprefix(f"{DATA.name}/models/").replace("/", "-")
+    name = _name(relative).replace("/", "-")
     target = out or project.root / DATA / "cards" / f"{name}.md"
     absolute = target.absolute()
     inside = [tracked for tracked in project.files.outs if absolute.is_relative_to(project.root / tracked)]
@@ -47,6 +47,10 @@ def write_card(path: str, out: Path | None = None) -> Path:
         raise ValueError(f"--out must be a file or nothing yet, got {target}, a folder or a device")
     files.write_bytes(target, model_card(lineage, results_of(project, relative, top.hash)).encode())
     return Path(os.path.relpath(target))
+
+
+def _name(path: str) -> str:
+    return path.removeprefix(f"{DATA.name}/").removeprefix("models/")
 
 
 def model_card(lineage: Lineage, results: Results) -> str:
@@ -80,7 +84,7 @@ def _front_matter(lineage: Lineage, cells: list[str]) -> str:
         "tags": list(dict.fromkeys([*tags, "ocrrl"])),
         "datasets": [dataset.path for dataset in trained_on(lineage.tree, top)],
         "cell": ", ".join(cells) or None,
-        "model_name": top.path.removeprefix(f"{DATA.name}/models/"),
+        "model_name": _name(top.path),
         "dvc_hash": top.hash,
     }
     return f"---\n{yaml.safe_dump(_shown(values), sort_keys=False, width=120)}---\n"

@@ -7,8 +7,9 @@ from typing import Any
 
 from ocrrl.lineage.contents import Contents
 from ocrrl.lineage.dvc_files import TrackedPath
-from ocrrl.lineage.graph import Artifact, Tree, kind_of
+from ocrrl.lineage.graph import Artifact, Tree
 from ocrrl.lineage.hashes import is_folder_hash
+from ocrrl.lineage.places import place_of
 
 DATASETS = ("dataset", "training set")
 MODELS = ("VLA", "residual", "model")
@@ -47,7 +48,9 @@ def datasets_of(tree: Tree, contents: Contents) -> list[Dataset]:
         Artifact(out.path, out.hash, "dataset", out.size, out.files, stage.address, "")
         for stage in tree.stages.values()
         for out in stage.outs
-        if stage.name == "ingest" and kind_of(out.path) == "dataset" and (out.path, out.hash) not in tree.artifacts
+        if stage.name == "ingest"
+        and place_of(out.path).kind == "dataset"
+        and (out.path, out.hash) not in tree.artifacts
     ]
     found = [_dataset(tree, artifact, contents, True) for artifact in below]
     return found + [_dataset(tree, artifact, contents, False) for artifact in sisters]
@@ -74,15 +77,15 @@ def trained_on(tree: Tree, model: Artifact) -> list[Artifact]:
     """The datasets that `model` itself was trained on; of a residual or a copy, those of the model that it stands on.
 
     A stage that trains several arms reads all their datasets: an arm's own ones bear its name (`vla_retrained`,
-    `cube_lift_retrained`), and an arm whose name no dataset bears was trained on the demonstrations' dataset.
+    `training_set_retrained`), and an arm whose name no dataset bears was trained on the demonstrations' dataset.
     """
     children = tree.children(model)
     datasets = [child for child in children if child.kind in DATASETS]
     if not datasets:
         below = [child for child in children if child.kind in MODELS]
         return list(dict.fromkeys(dataset for child in below for dataset in trained_on(tree, child)))
-    suffix = _out_of(tree, model).path.rsplit("/", 1)[-1].partition("_")[2]
-    named = [dataset for dataset in datasets if suffix and dataset.path.endswith(f"_{suffix}")]
+    variant = place_of(_out_of(tree, model).path).variant
+    named = [dataset for dataset in datasets if variant and place_of(dataset.path).variant == variant]
     return named or [dataset for dataset in datasets if dataset.kind == "dataset"] or datasets
 
 

@@ -132,7 +132,7 @@ def _stage_change(old: Lineage, new: Lineage, before: Stage | None, after: Stage
         address=known.address,
         state="changed",
         command=commands,
-        params=_value_changes(before.params, after.params),
+        params=_param_changes(before.params, after.params),
         code=code,
         sources=_sources(old, new, before, after),
         inputs=tuple(inputs),
@@ -183,6 +183,23 @@ def _value_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple
         name for name in {*before, *after} if before.get(name) != after.get(name) or (name in before) != (name in after)
     )
     return tuple(ValueChange(name, before.get(name), after.get(name)) for name in names)
+
+
+def _param_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[ValueChange, ...]:
+    """As `_value_changes`; where a tabletop task has no value of its own, the section's shared one held."""
+
+    def shared(values: Mapping[str, Any], name: str) -> Any:
+        section, _, rest = name.partition(".")
+        return values.get(".".join([section, "shared", *rest.split(".")[1:]]))
+
+    return tuple(
+        ValueChange(
+            change.name,
+            change.before if change.name in before else shared(before, change.name),
+            change.after if change.name in after else shared(after, change.name),
+        )
+        for change in _value_changes(before, after)
+    )
 
 
 def _path_change(contents: Contents, path: str, before: str | None, after: str | None) -> PathChange:

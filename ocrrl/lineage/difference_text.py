@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from ocrrl.lineage.difference import Difference, PathChange, StageChange, ValueChange
-from ocrrl.lineage.graph import kind_of
+from ocrrl.lineage.places import place_of
 from ocrrl.lineage.wording import short, value_text
 
 
@@ -62,11 +62,11 @@ def _unexplained(stage: StageChange) -> str:
 
 def _data_lines(change: PathChange, indent: str = "  ") -> Iterator[str]:
     if change.why_unknown or not change.files:
-        yield f"{indent}{kind_of(change.path)} {change.path}: {_hashes(change)}" + (
+        yield f"{indent}{place_of(change.path).kind} {change.path}: {_hashes(change)}" + (
             f" ({change.why_unknown})" if change.why_unknown else ""
         )
     else:
-        yield f"{indent}{kind_of(change.path)} {change.path}: {_counts(change)}"
+        yield f"{indent}{place_of(change.path).kind} {change.path}: {_counts(change)}"
         yield from (f"{indent}  {_verb(file)} {file.path}: {_hashes(file)}" for file in change.files)
 
 

@@ -109,6 +109,7 @@ def _params(entry: dict[str, dict[str, Any]]) -> dict[str, Any]:
         name if file == "params.yaml" else f"{file}:{name}": value
         for file, values in entry.items()
         for name, value in flat_params(values)
+        if not (value == {} and name.count(".") == 1)  # a tabletop task without values of its own
     }
 
 

@@ -18,8 +18,9 @@ from ocrrl.lineage.datasets import (
     trained_names,
     trained_on,
 )
-from ocrrl.lineage.graph import Artifact, Stage, Tree, kind_of
+from ocrrl.lineage.graph import Artifact, Stage, Tree
 from ocrrl.lineage.hashes import is_folder_hash
+from ocrrl.lineage.places import place_of
 
 DEMONSTRATION = "demonstration"
 _EPISODE_FOLDERS = ("episodes", "rollouts", "session")
@@ -122,7 +123,7 @@ def _folders(tree: Tree, ingested: set[tuple[str, str]]) -> list[Artifact]:
         Artifact(out.path, out.hash, "episodes", out.size, out.files, stage.address, "")
         for stage in ingest
         for out in stage.outs
-        if kind_of(out.path) == "episodes"
+        if place_of(out.path).kind == "episodes"
     )
     of_tree = [artifact for artifact in tree.artifacts.values() if artifact.kind in _EPISODE_FOLDERS]
     if tree.top.kind == "data":
@@ -139,7 +140,8 @@ def _files(
     for name, value in sorted(manifest.items()):
         kind = DEMONSTRATION
         if folder.kind in ("rollouts", "session") and not ingested:
-            kind = "base_rollout" if folder.path.endswith("_base") or name.startswith("base/") else "rollout"
+            base = place_of(folder.path).variant == "base" or name.startswith("base/")
+            kind = "base_rollout" if base else "rollout"
         if name.endswith(_SUFFIXES) and not any(part.startswith(".") for part in name.split("/")):
             attempt = attempted.get(name, {})
             row = _Row(f"{folder.path}/{name}", value, kind, seed=attempt.get("seed"), success=attempt.get("success"))
@@ -170,7 +172,7 @@ def _matching(listed: Listed, folders: dict[str, dict[str, _Row]]) -> Iterator[_
     for path, files in folders.items():
         # Rollouts are listed with their folder's name, demonstrations by the file's name alone.
         name = (
-            listed.source if listed.kind == DEMONSTRATION else listed.source.removeprefix(f"{path.rsplit('/', 1)[-1]}/")
+            listed.source if listed.kind == DEMONSTRATION else listed.source.removeprefix(f"{place_of(path).source}/")
         )
         is_demonstration = listed.kind == DEMONSTRATION
         named = is_demonstration or name != listed.source

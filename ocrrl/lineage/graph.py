@@ -10,21 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ocrrl.layout import DATA
+from ocrrl.lineage.contents import Contents
 from ocrrl.lineage.dvc_files import DvcFile, DvcFiles, LockedStage, TrackedPath
+from ocrrl.lineage.hashes import is_folder_hash, manifest_hash
+from ocrrl.lineage.places import place_of
 from ocrrl.lineage.run_record import FINISHED, RunRecord
-
-_KINDS = {
-    "episodes": "episodes",
-    "datasets": "dataset",
-    "replay": "transitions",
-    "models": "model",
-    "rollouts": "rollouts",
-    "sessions": "session",
-    "training_sets": "training set",
-    "metrics": "metrics",
-    "evaluations": "evaluation",
-    "reports": "report",
-}
 
 
 @dataclass(frozen=True)
@@ -111,7 +101,7 @@ class Tree:
         return list(ordered.values())
 
 
-def build_tree(files: DvcFiles, runs: list[RunRecord], top: TrackedPath) -> Tree:
+def build_tree(files: DvcFiles, runs: list[RunRecord], top: TrackedPath, contents: Contents) -> Tree:
     """The tree below `top`, an out that `files` know or a file in one."""
     tree = Tree(_artifact(files, top))
     waiting = [tree.top]
@@ -122,33 +112,34 @@ def build_tree(files: DvcFiles, runs: list[RunRecord], top: TrackedPath) -> Tree
         tree.artifacts[artifact.key] = artifact
         if artifact.made_by is None:
             continue
+        locked = files.stages[artifact.made_by]
         if artifact.made_by not in tree.stages:
-            tree.stages[artifact.made_by] = _stage(files, runs, files.stages[artifact.made_by])
-        data = [_artifact(files, dep) for dep in _data_deps(files, files.stages[artifact.made_by])]
+            tree.stages[artifact.made_by] = _stage(files, runs, locked, contents)
+        data = [_artifact(files, dep) for dep in data_deps(files, locked, contents)]
         waiting += reversed(data)
     return tree
 
 
-def kind_of(path: str) -> str:
-    """What lies at `path` by the layout of `data/`; "data" where the layout has no place for it."""
-    parts = path.split("/")
-    if len(parts) < 2 or parts[0] != DATA.name:
-        return "data"
-    kind = _KINDS.get(parts[1], "data")
-    if kind == "model":
-        last = next((part for part in reversed(parts) if part.startswith(("vla", "residual"))), "")
-        kind = "residual" if last.startswith("residual") else "VLA" if last else "model"
-    return kind
-
-
-def _data_deps(files: DvcFiles, stage: LockedStage) -> Iterator[TrackedPath]:
-    """What `stage` read besides code; a dep on a folder of several outs counts as those outs."""
+def data_deps(files: DvcFiles, stage: LockedStage, contents: Contents) -> Iterator[TrackedPath]:
+    """What `stage` read besides code; a folder of several outs counts as those outs, unless they have changed since."""
     for dep in stage.deps:
         inside = [out for path, (_, out) in files.outs.items() if path.startswith(f"{dep.path}/")]
-        if inside and files.producer(dep.path) is None:
+        if inside and files.producer(dep.path) is None and _joined_hash(dep.path, inside, contents) in (None, dep.hash):
             yield from inside
-        elif _is_data(files, dep.path):
+        elif inside or _is_data(files, dep.path):
             yield dep
+
+
+def _joined_hash(folder: str, outs: list[TrackedPath], contents: Contents) -> str | None:
+    """DVC's hash of `folder` with nothing but `outs` in it; None where the list of an out's files is not known here."""
+    joined = {}
+    for out in outs:
+        name = out.path.removeprefix(f"{folder}/")
+        manifest = contents.manifest(out.path, out.hash) if is_folder_hash(out.hash) else {"": out.hash}
+        if manifest is None:
+            return None
+        joined |= {f"{name}/{file}".rstrip("/"): md5 for file, md5 in manifest.items()}
+    return manifest_hash(joined)
 
 
 def _is_data(files: DvcFiles, path: str) -> bool:
@@ -157,12 +148,15 @@ def _is_data(files: DvcFiles, path: str) -> bool:
 
 def _artifact(files: DvcFiles, tracked: TrackedPath) -> Artifact:
     made_by, note = _origin(files, tracked)
-    return Artifact(tracked.path, tracked.hash, kind_of(tracked.path), tracked.size, tracked.files, made_by, note)
+    kind = place_of(tracked.path).kind
+    return Artifact(tracked.path, tracked.hash, kind, tracked.size, tracked.files, made_by, note)
 
 
 def _origin(files: DvcFiles, tracked: TrackedPath) -> tuple[str | None, str]:
     found = files.producer(tracked.path)
     if found is None:
+        if any(path.startswith(f"{tracked.path}/") for path in files.outs):
+            return None, "an earlier one: what stages wrote there has changed since, and `dvc repro` would read that"
         return None, "tracked by nothing: only its hash is known; `dvc add` would keep it"
     owner, out = found
     if out.path == tracked.path and out.hash != tracked.hash:
@@ -175,12 +169,12 @@ def _origin(files: DvcFiles, tracked: TrackedPath) -> tuple[str | None, str]:
     return owner.address, ""
 
 
-def _stage(files: DvcFiles, runs: list[RunRecord], stage: LockedStage) -> Stage:
+def _stage(files: DvcFiles, runs: list[RunRecord], stage: LockedStage, contents: Contents) -> Stage:
     words = stage.command.split()
     seed = words[words.index("--seed") + 1] if "--seed" in words[:-1] else ""
     wanted = {(out.path, out.hash) for out in stage.outs}
     made = (run for run in reversed(runs) if run.outcome == FINISHED and wanted <= set(run.outs.items()))
-    data = list(_data_deps(files, stage))
+    data = list(data_deps(files, stage, contents))
     return Stage(
         address=stage.address,
         command=stage.command,

@@ -6,7 +6,8 @@ from typing import Any
 
 from ocrrl.lineage.datasets import MODELS, read_json
 from ocrrl.lineage.dvc_files import LockedStage, TrackedPath
-from ocrrl.lineage.graph import kind_of
+from ocrrl.lineage.graph import data_deps
+from ocrrl.lineage.places import Place, place_of
 from ocrrl.lineage.project import Project
 
 _RETRAINED = ("evaluate_retrained", "evaluate_multitask")
@@ -69,7 +70,8 @@ def results_of(project: Project, path: str, value: str) -> Results:
     for stage in project.files.stages.values():
         if stage.address.partition("@")[0] not in _STAGES:
             continue
-        models = [dep for dep in stage.deps if kind_of(dep.path) in MODELS]
+        deps = data_deps(project.files, stage, project.contents)
+        models = [dep for dep in deps if place_of(dep.path).kind in MODELS]
         these = [dep for dep in models if dep.hash == value]
         older = [dep for dep in models if dep.path in same and dep.hash != value]
         if older and not these:
@@ -95,17 +97,21 @@ def _evaluation(
     stage: LockedStage, out: TrackedPath, content: dict[str, Any], models: list[TrackedPath], these: list[TrackedPath]
 ) -> Evaluation:
     if stage.address.partition("@")[0] in _RETRAINED:
-        folders = Counter(dep.path.rpartition("/")[0] for dep in models)
-        round_folder = folders.most_common(1)[0][0]
+        evaluated = Counter(place_of(dep.path).round for dep in models).most_common(1)[0][0]
         cells = [
-            (task, cell, by_arm, {arm for dep in these for arm in _retraining_arms(dep.path, round_folder, task)})
+            (
+                task,
+                cell,
+                by_arm,
+                {arm for dep in these if (arm := _retraining_arm(place_of(dep.path), evaluated, task))},
+            )
             for task, by_cell in content.get("tabletop_tasks", {}).items()
             for cell, by_arm in by_cell.items()
         ]
     else:
         task = content.get("tabletop_task", "")
         cells = [
-            (task, cell, by_arm, {arm for dep in these for arm in _arms_of(dep.path, cell)})
+            (task, cell, by_arm, {arm for dep in these for arm in _arms_of(place_of(dep.path), cell)})
             for cell, by_arm in content.items()
             if isinstance(by_arm, dict) and "base" in by_arm
         ]
@@ -117,25 +123,22 @@ def _evaluation(
     )
 
 
-def _retraining_arms(path: str, round_folder: str, tabletop_task: str) -> tuple[str, ...]:
-    """Models of the round that is evaluated bear their arm's name; the one before may come from an earlier round.
+def _retraining_arm(place: Place, evaluated: str, tabletop_task: str) -> str:
+    """The arm that a model is in an evaluation of the round `evaluated`; empty for another task's VLA before.
 
-    Where one model is retrained for several tabletop tasks, each has its own before it.
+    Models of that round bear their arm's name; the one before may come from an earlier round. Where one model is retrained for
+    several tabletop tasks, each has its own before it.
     """
-    folder, _, name = path.rpartition("/")
-    arm = name.removeprefix("vla_")
-    if folder == round_folder and arm != "real":
-        return (arm,)
-    own = folder == round_folder or folder.rpartition("/")[2] == tabletop_task
-    return ("before",) if own else ()
+    if place.round == evaluated and place.variant != "real":
+        return place.variant
+    return "before" if place.tabletop_task == tabletop_task else ""
 
 
-def _arms_of(path: str, cell: str) -> tuple[str, ...]:
+def _arms_of(place: Place, cell: str) -> tuple[str, ...]:
     """`evaluate` runs the sim VLA in sim and the real one elsewhere, alone and under the residual."""
-    name = path.rpartition("/")[2]
-    if name.startswith("residual"):
+    if place.kind == "residual":
         return ("residual",)
-    return ("base", "residual") if (name == "vla_sim") == (cell == "sim") else ()
+    return ("base", "residual") if (place.variant == "sim") == (cell == "sim") else ()
 
 
 def _rows(task: str, cell: str, by_arm: dict[str, Any], own: set[str]) -> list[Result]:

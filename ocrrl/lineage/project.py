@@ -61,7 +61,7 @@ class Project:
 
     def tree(self, path: str) -> Tree:
         """The tree below the out, .dvc-tracked path, or file in one of those, at `path`; UnknownPath for another."""
-        return build_tree(self.files, self.runs, self._tracked(path))
+        return build_tree(self.files, self.runs, self._tracked(path), self.contents)
 
     def _tracked(self, path: str) -> TrackedPath:
         found = self.files.producer(path)

@@ -37,7 +37,7 @@ def value_text(value: Any) -> str:
 
 
 def params_by_section(params: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Dotted names by section and tabletop task: {"retrain.cube_lift": {"policy.type": ..., "steps": ...}}."""
+    """Dotted names by section and key: {"retrain.shared": {"policy.type": ..., "steps": ...}, "retrain.cube_lift": ...}."""
     sections: dict[str, dict[str, Any]] = {}
     for name, value in params.items():
         words = name.split(".")

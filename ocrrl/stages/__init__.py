@@ -93,9 +93,8 @@ def _require_only(folder: Path, parts: list[Path]) -> None:
         return
     if others := sorted(set(folder.iterdir()) - set(parts)):
         raise ValueError(
-            f"{folder} must hold {', '.join(part.name for part in parts)} and nothing else, got {others[0].name}, which is of no "
-            f"tabletop task of params.yaml: choose that task (`ocrrl params`), or remove it with `rm -r {others[0]}` (DVC's cache keeps "
-            "what a stage made)"
+            f"{folder} must hold {', '.join(part.name for part in parts)} and nothing else, got {others[0].name}, which belongs to no "
+            f"tabletop task of params.yaml; name that task there, or `rm -r {others[0]}` (what a stage made stays in DVC's cache)"
         )
 
 

@@ -8,7 +8,7 @@ from ocrrl.cli import main
 
 MODEL = "data/models/vla_retrained"
 LAB = "data/episodes/cube_lift/lab"
-RESIDUAL = "data/models/round0/cube_lift/residual_0"
+RESIDUAL = "data/residual_0/round0/cube_lift"
 
 
 def difference(capsys, before, after=None, path=MODEL):
@@ -26,7 +26,7 @@ def test_after_one_changed_demonstration_it_names_the_file_and_the_stages_rebuil
     assert f"changed {LAB}/episode_000001.h5: fd498bb4 -> 75d7f13e" in why
     assert "episode_000000" not in why and "parameter" not in why and "code" not in why
     assert stages(text) == [
-        *("ingest@cube_lift", "replay@cube_lift", "finetune@cube_lift-real", "finetune@cube_lift-sim"),
+        *("ingest@cube_lift", "replay@cube_lift", "finetune@cube_lift-sim", "finetune@cube_lift-real"),
         *("train_residual@cube_lift-0", "rollout@cube_lift", "training_set@cube_lift", "retrain@cube_lift", "publish"),
     ]
     assert "ingest@cube_lift: made again from data/episodes/cube_lift/lab" in text
@@ -48,7 +48,7 @@ def test_changed_code_is_named_by_its_file_also_inside_a_folder(at, capsys):
 def test_other_bytes_from_the_same_inputs_are_said_plainly(at, capsys):
     text = difference(capsys, "code", "noise", RESIDUAL)
     assert "same inputs, other bytes: train_residual@cube_lift-0 (edited by hand, or not reproducible: " in text
-    assert "residual_0/model.safetensors" in text and "finetune" not in text and stages(text) == []
+    assert f"{RESIDUAL}/model.safetensors" in text and "finetune" not in text and stages(text) == []
 
 
 def test_other_libraries_are_named_where_the_run_record_tells_them(own, capsys):

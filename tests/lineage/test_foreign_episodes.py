@@ -10,8 +10,8 @@ from ocrrl.lineage.episodes import episodes_of
 from ocrrl.lineage.graph import build_tree
 from ocrrl.lineage.hashes import bytes_md5, manifest_bytes, manifest_hash
 
-LAB, NORMALISED = "data/episodes/cube_lift/lab", "data/episodes/cube_lift/normalised"
-DATASET, MODEL = "data/datasets/round0/cube_lift_real", "data/models/round0/cube_lift/vla_real"
+LAB, NORMALISED = "data/episodes/cube_lift/lab", "data/normalised/round0/cube_lift"
+DATASET, MODEL = "data/dataset_real/round0/cube_lift", "data/vla_real/round0/cube_lift"
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def episodes(put, tmp_path, sidecar, accepted, rejected):
     outs = (
         put(DATASET, {"sidecar/episodes.json": json.dumps(sidecar).encode()}),
         put(NORMALISED, normalised),
-        put("data/metrics/round0/ingest/cube_lift.json", json.dumps(report).encode()),
+        put("data/metrics/ingest/round0/cube_lift.json", json.dumps(report).encode()),
     )
     model = put(MODEL, {"model.safetensors": b"weights"})
     stages = {
@@ -47,7 +47,7 @@ def episodes(put, tmp_path, sidecar, accepted, rejected):
         "finetune@cube_lift-real": LockedStage("finetune@cube_lift-real", "ocrrl finetune", outs[:1], {}, (model,)),
     }
     files = DvcFiles(True, stages, (DvcFile(f"{LAB}.dvc", (lab,), None),))
-    return episodes_of(build_tree(files, [], model), Contents(tmp_path))
+    return episodes_of(build_tree(files, [], model, Contents(tmp_path)), Contents(tmp_path))
 
 
 def listed(source):

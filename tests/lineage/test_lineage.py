@@ -10,7 +10,7 @@ import pytest
 
 from ocrrl.cli import main
 
-MODEL = "data/models/round0/cube_lift/vla_retrained"
+MODEL = "data/vla_retrained/round0/cube_lift"
 LAB = "data/episodes/cube_lift/lab"
 DEMONSTRATIONS = [f"{LAB}/episode_{number:06d}.h5" for number in range(4)]
 
@@ -39,14 +39,14 @@ def test_the_text_names_every_demonstration_and_each_artifact_once(at, capsys):
     assert len(first_mentions) == len(set(first_mentions)) == 14
     for stage in ("publish", "retrain@cube_lift", "train_residual@cube_lift-0, seed 0", "ingest@cube_lift"):
         assert text.count(f"by {stage}: ") == 1
-    assert "finetune.cube_lift: policy.type toy, steps 500" in text
+    assert "finetune.shared: policy.type toy, steps 400" in text and "finetune.cube_lift: steps 500" in text
     assert "added by data/episodes/cube_lift/lab.dvc" in text
     assert "Libraries: " in text and "run record: none here" not in text
 
 
 def test_rollouts_are_counted_by_folder_and_listed_on_request(at, capsys):
-    file = "data/rollouts/round0/cube_lift_corrected/episode_000001.h5"
-    assert "cube_lift_corrected: 3 files, 2 used, 1 unused" in lineage(capsys, MODEL) and file not in lineage(
+    file = "data/rollouts_corrected/round0/cube_lift/episode_000001.h5"
+    assert "rollouts_corrected/round0/cube_lift: 3 files, 2 used, 1 unused" in lineage(capsys, MODEL) and file not in lineage(
         capsys, MODEL
     )
     assert file in lineage(capsys, MODEL, "--all")
@@ -66,14 +66,14 @@ def test_every_episode_has_its_hash_its_recording_and_what_became_of_it(at, caps
         5,
     )
     assert used["hash"] == hashlib.md5(b"lifts").hexdigest()
-    assert MODEL in used["models"] and "data/training_sets/round0/cube_lift_retrained" in used["datasets"]
-    unused = episodes["data/rollouts/round0/cube_lift_corrected/episode_000002.h5"]
+    assert MODEL in used["models"] and "data/training_set_retrained/round0/cube_lift" in used["datasets"]
+    unused = episodes["data/rollouts_corrected/round0/cube_lift/episode_000002.h5"]
     assert (unused["status"], unused["seed"], unused["success"]) == ("unused", 9, True)
-    assert episodes["data/rollouts/round0/cube_lift_base/episode_000000.h5"]["kind"] == "base_rollout"
+    assert episodes["data/rollouts_base/round0/cube_lift/episode_000000.h5"]["kind"] == "base_rollout"
 
 
 def test_a_simulated_view_does_not_say_in_which_cell_an_episode_was_recorded(at, capsys):
-    episodes = document(capsys, "data/models/round0/cube_lift/residual_0")["episodes"]
+    episodes = document(capsys, "data/residual_0/round0/cube_lift")["episodes"]
     assert episodes[0]["cell"] == "twin" and episodes[0]["length"] == 40
 
 
@@ -86,7 +86,7 @@ def test_the_json_lists_stages_after_those_they_read_from_with_params_code_and_r
         assert order.index(before) < order.index(after)
     assert order[-2:] == ["retrain@cube_lift", "publish"]
     residual = stages["train_residual@cube_lift-0"]
-    assert residual["seed"] == 0 and residual["params"] == {"train_residual.cube_lift.steps": 64000}
+    assert residual["seed"] == 0 and residual["params"] == {"train_residual.shared.steps": 64000}
     assert [code["path"] for code in residual["code"]] == ["code/library/network.py"]
     assert residual["run"]["stage"] == "train_residual@cube_lift-0" and residual["run"]["revision"]
     assert {artifact["path"] for artifact in found["artifacts"]} >= {LAB, MODEL}
@@ -102,7 +102,8 @@ def test_the_picture_is_a_small_flowchart_with_quoted_labels_and_arrows_between_
     assert any("4 episodes: 2 used, 1 dropped, 1 rejected" in line for line in lines)
 
 
-def test_many_tabletop_tasks_share_boxes():
+def test_many_tabletop_tasks_share_boxes(tmp_path):
+    from ocrrl.lineage.contents import Contents
     from ocrrl.lineage.dvc_files import DvcFiles, LockedStage, TrackedPath
     from ocrrl.lineage.episodes import Episodes
     from ocrrl.lineage.graph import build_tree
@@ -113,7 +114,7 @@ def test_many_tabletop_tasks_share_boxes():
     for task in tasks:
         above = []
         for number in range(6):
-            out = TrackedPath(f"data/datasets/round0/{task}_{number}", f"{task}{number}")
+            out = TrackedPath(f"data/dataset_{number}/round0/{task}", f"{task}{number}")
             stages[f"s{number}@{task}"] = LockedStage(f"s{number}@{task}", "", tuple(above), {}, (out,))
             above = [out]
     top = TrackedPath("data/models/vla_retrained", "top")
@@ -121,11 +122,11 @@ def test_many_tabletop_tasks_share_boxes():
     stages["publish"] = LockedStage("publish", "", last, {}, (top,))
 
     class AllTasks:
-        tree = build_tree(DvcFiles(True, stages), [], top)
+        tree = build_tree(DvcFiles(True, stages), [], top, Contents(tmp_path))
         episodes = Episodes((), ())
 
     picture = lineage_mermaid(AllTasks())  # type: ignore[arg-type]
-    assert picture.count('["') == 7 <= MOST_NODES and "10 of kind dataset" in picture and "round0/*_3" in picture
+    assert picture.count('["') == 7 <= MOST_NODES and "10 of kind dataset" in picture and "data/dataset_3/round0/*" in picture
 
 
 @pytest.mark.parametrize("path", [f"{MODEL}/", f"./data/../{MODEL}", f"{MODEL}/model.safetensors", LAB, f"{LAB}/"])
@@ -151,7 +152,7 @@ def test_at_a_revision_the_lineage_is_that_revision_s(at, capsys):
     now, then = document(capsys, MODEL), document(capsys, MODEL, "--rev", "first")
     assert then["revision"]["name"] == "first" and now["revision"]["commit"] is None
     assert now["hash"] != then["hash"]
-    steps = {s["address"]: s["params"].get("finetune.cube_lift.steps") for s in then["stages"]}
+    steps = {s["address"]: s["params"].get("finetune.shared.steps") for s in then["stages"]}
     assert steps["finetune@cube_lift-sim"] == 400
     assert all(stage["run"] and stage["run"]["flow_run_name"] == "merry-otter" for stage in then["stages"])
     hashes = [[e["hash"] for e in found["episodes"] if e["file"] == DEMONSTRATIONS[1]] for found in (now, then)]
@@ -187,7 +188,7 @@ def test_without_data_and_cache_it_says_what_is_not_known_and_what_would_tell(ow
 def test_an_input_that_changed_since_is_told_from_the_present_one(own, capsys):
     lock = (own / "dvc.lock").read_text()
     present = re.search(
-        r"outs:\n    - path: data/datasets/round0/cube_lift_real\n      hash: md5\n      md5: (\w+)", lock
+        r"outs:\n    - path: data/dataset_real/round0/cube_lift\n      hash: md5\n      md5: (\w+)", lock
     )[1]
     head, tail = lock.split("  finetune@cube_lift-real:")
     (own / "dvc.lock").write_text(head + "  finetune@cube_lift-real:" + tail.replace(present, "0" * 32, 1))
@@ -202,8 +203,8 @@ def test_a_run_record_that_is_not_there_is_said(own, capsys):
 
 
 def test_an_unknown_path_is_refused_with_the_closest_known_ones(at, capsys):
-    said = refusal(capsys, "data/models/round0/cube_lift/vla_retraned")
-    assert "vla_retraned must be an out of a stage" in said and f"the closest are {MODEL}" in said
+    said = refusal(capsys, "data/vla_retraned/round0/cube_lift")
+    assert "data/vla_retraned/round0/cube_lift must be an out of a stage" in said and f"the closest are {MODEL}" in said
     said = refusal(capsys, f"{MODEL}/weights.bin")
     assert "must be a file that retrain@cube_lift left in" in said and "model.safetensors" in said
     assert "below a dvc.yaml" in refusal(capsys, "/")

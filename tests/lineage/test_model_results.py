@@ -2,20 +2,20 @@
 
 import pytest
 
-from ocrrl.lineage.model_results import _retraining_arms
-
-ALONE, TOGETHER = "data/models/round0/cube_lift", "data/models/round0/multitask"
+from ocrrl.lineage.model_results import _retraining_arm
+from ocrrl.lineage.places import place_of
 
 
 @pytest.mark.parametrize(
-    ("path", "folder", "task", "arms"),
+    ("path", "round_name", "task", "arm"),
     [
-        (f"{ALONE}/vla_retrained", ALONE, "cube_lift", ("retrained",)),
-        (f"{ALONE}/vla_real", ALONE, "cube_lift", ("before",)),
-        (f"{TOGETHER}/vla_base_rollouts", TOGETHER, "stack_cube", ("base_rollouts",)),
-        (f"{ALONE}/vla_real", TOGETHER, "cube_lift", ("before",)),
-        (f"{ALONE}/vla_real", TOGETHER, "stack_cube", ()),
+        ("data/vla_retrained/round0/cube_lift", "round0", "cube_lift", "retrained"),
+        ("data/vla_real/round0/cube_lift", "round0", "cube_lift", "before"),
+        ("data/vla_base_rollouts/round0/multitask", "round0", "stack_cube", "base_rollouts"),
+        ("data/vla_real/round0/cube_lift", "round0", "stack_cube", ""),
+        ("data/vla_retrained/round0/multitask", "round1", "multitask", "before"),
+        ("data/models/round0/cube_lift/vla_real", "round0", "cube_lift", "before"),
     ],
 )
-def test_a_task_s_own_vla_is_the_one_before_for_that_task_only(path, folder, task, arms):
-    assert _retraining_arms(path, folder, task) == arms
+def test_a_task_s_own_vla_is_the_one_before_for_that_task_only(path, round_name, task, arm):
+    assert _retraining_arm(place_of(path), round_name, task) == arm

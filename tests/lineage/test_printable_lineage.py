@@ -6,7 +6,7 @@ import ocrrl
 from ocrrl.cli import main
 from ocrrl.lineage.printable_lineage import lineage
 
-MODEL = "data/models/round0/cube_lift/vla_retrained"
+MODEL = "data/vla_retrained/round0/cube_lift"
 
 
 def test_it_prints_what_the_command_does_and_holds_the_parts(at, capsys):

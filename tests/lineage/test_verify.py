@@ -40,14 +40,14 @@ def test_files_too_many_and_too_few_are_named(own, capsys):
 
 
 def test_what_is_missing_is_said_with_where_it_can_come_from(own, capsys):
-    shutil.rmtree(own / "data/rollouts/round0/cube_lift_corrected")
-    (own / "data/metrics/round0/replay/cube_lift.json").unlink()
+    shutil.rmtree(own / "data/rollouts_corrected/round0/cube_lift")
+    (own / "data/metrics/replay/round0/cube_lift.json").unlink()
     code, text = verify(capsys)
     assert code == 1 and text.splitlines()[-1] == "12 ok, 0 changed, 2 missing"
-    assert "`dvc checkout data/rollouts/round0/cube_lift_corrected` brings it back" in text
+    assert "`dvc checkout data/rollouts_corrected/round0/cube_lift` brings it back" in text
     shutil.rmtree(own / ".dvc/cache")
     code, text = verify(capsys)
-    assert "the cache has it not: `dvc pull data/rollouts/round0/cube_lift_corrected`" in text
+    assert "the cache has it not: `dvc pull data/rollouts_corrected/round0/cube_lift`" in text
 
 
 def test_a_past_revision_cannot_be_verified(at, capsys):

@@ -19,8 +19,8 @@ LAB = "data/episodes/cube_lift/lab"
 RESIDUAL = "train_residual@cube_lift-0"
 PARAMS = {
     "tabletop_tasks": {"cube_lift": {"episodes": LAB}},
-    "finetune": {"cube_lift": {"steps": 400, "policy": {"type": "toy"}}},
-    "train_residual": {"cube_lift": {"steps": 64000}},
+    "finetune": {"shared": {"steps": 400, "policy": {"type": "toy"}}, "cube_lift": {}},
+    "train_residual": {"shared": {"steps": 64000}, "cube_lift": {}},
 }
 NETWORK = "def describe(data, steps):\n    return f'{WIDTH} {data} {steps}'\n\n\nWIDTH = 256\n"
 EPISODES = {0: "lifts", 1: "lifts too", 2: "slips", 3: "bad"}
@@ -57,7 +57,7 @@ def build(project: Path) -> None:
     add(LAB)
     reproduce("demonstration", "publish")
 
-    changed = PARAMS | {"finetune": {"cube_lift": {"steps": 500, "policy": {"type": "toy"}}}}
+    changed = PARAMS | {"finetune": PARAMS["finetune"] | {"cube_lift": {"steps": 500}}}
     Path("params.yaml").write_text(yaml.safe_dump(changed))
     reproduce("parameter", RESIDUAL)
 
@@ -131,7 +131,7 @@ def stages_by_dvc(folder: Path) -> dict[str, dict]:
         return {
             stage.addressing: {
                 "command": stage.cmd if isinstance(stage.cmd, str) else stage.cmd[-1],
-                "deps": sorted({dep.def_path for dep in stage.deps if dep.def_path != "params.yaml"}),
+                "deps": sorted({dep.def_path for dep in stage.deps if dep.def_path not in ("params.yaml", "graph.yaml")}),
                 "outs": sorted(out.def_path for out in stage.outs),
             }
             for stage in repo.index.stages
@@ -149,7 +149,7 @@ def main(folder: Path) -> None:
     ours.mkdir()
     os.chdir(ours)
     Repo.init(no_scm=True)
-    for name in ("dvc.yaml", "params.yaml"):
+    for name in ("dvc.yaml", "params.yaml", "graph.yaml"):
         shutil.copy(ROOT / name, ours)
     told = {"hashes": hashes, "toy": stages_by_dvc(folder / "project"), "ours": stages_by_dvc(ours)}
     (folder / "told_by_dvc.json").write_text(json.dumps(told))

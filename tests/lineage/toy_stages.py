@@ -54,60 +54,65 @@ def run(options: argparse.Namespace) -> None:
     task, data, round_name = options.tabletop_task, Path("data"), options.round
     params = yaml.safe_load(Path("params.yaml").read_text())
     recordings = Path(params["tabletop_tasks"][task]["episodes"])
-    models = data / "models" / round_name / task
-    datasets, sets = data / "datasets" / round_name, data / "training_sets" / round_name
-    reports = data / "metrics" / round_name
+
+    def place(kind: str) -> Path:
+        return data / kind / round_name / task
+
+    def report(stage: str) -> Path:
+        return place(f"metrics/{stage}").with_suffix(".json")
+
     demonstrations = sorted(recordings.glob("*.h5"))
     good = [file for file in demonstrations if "bad" not in file.read_text()]
     kept = [file for file in good if "slips" not in file.read_text()]
     if options.command == "ingest":
-        dataset(datasets / f"{task}_real", [entry(f.name, f, "demonstration") for f in good], words(*good))
-        (data / "episodes" / task / "normalised").mkdir(parents=True)
+        dataset(place("dataset_real"), [entry(f.name, f, "demonstration") for f in good], words(*good))
+        place("normalised").mkdir(parents=True)
         rejected = [{"source": f.name, "reason": "success must be true"} for f in demonstrations if f not in good]
         accepted = [{"source": f.name, "origin": f.name} for f in good]
-        report = {"source_format": "ocrrl", "accepted": accepted, "rejected": rejected}
-        write(reports / "ingest" / f"{task}.json", report)
+        measured = {"source_format": "ocrrl", "accepted": accepted, "rejected": rejected}
+        write(report("ingest"), measured)
     elif options.command == "replay":
-        dataset(datasets / f"{task}_sim", [entry(f.name, f, "demonstration", "sim") for f in kept], words(*kept))
+        dataset(place("dataset_sim"), [entry(f.name, f, "demonstration", "sim") for f in kept], words(*kept))
         dropped = [{"source": f.name, "reason": "slip must be at most 0.03"} for f in good if f not in kept]
-        write(reports / "replay" / f"{task}.json", {"kept": [f.name for f in kept], "dropped": dropped})
+        write(report("replay"), {"kept": [f.name for f in kept], "dropped": dropped})
     elif options.command in ("finetune", "train_residual"):
         from library.network import describe
 
-        read = datasets / f"{task}_{options.domain}" if options.command == "finetune" else models / "vla_sim"
-        out = models / (f"vla_{options.domain}" if options.command == "finetune" else f"residual_{options.seed}")
-        steps = params[options.command][task]["steps"]
+        read = place(f"dataset_{options.domain}" if options.command == "finetune" else "vla_sim")
+        out = place(f"vla_{options.domain}" if options.command == "finetune" else f"residual_{options.seed}")
+        section = params[options.command]
+        steps = (section["shared"] | section[task])["steps"]
         write(out / "model.safetensors", describe(words(read), steps) + os.environ.get("TOY_NOISE", ""))
         write(out / "config.json", {"type": "toy"})
         write(out / "training.json", {"episode_names": [f.name for f in kept], "instructions": ["lift it"]})
     elif options.command == "rollout":
-        text = words(models / "vla_real", models / "residual_0")
+        text = words(place("vla_real"), place("residual_0"))
         for policy, count in (("corrected", 3), ("base", 1)):
-            folder = data / "rollouts" / round_name / f"{task}_{policy}"
+            folder = place(f"rollouts_{policy}")
             for number in range(count):
                 write(folder / f"episode_{number:06d}.h5", f"{policy} {number} {text}")
             attempts = [{"episode": f"episode_{n:06d}.h5", "seed": 7 + n, "success": True} for n in range(count)]
             write(folder / "attempts.json", {"cell": "twin", "attempts": attempts})
     elif options.command == "training_set":
         for name, policy, kind in (("retrained", "corrected", "rollout"), ("base_rollouts", "base", "base_rollout")):
-            rollouts = sorted((data / "rollouts" / round_name / f"{task}_{policy}").glob("*.h5"))[:2]
+            rollouts = sorted(place(f"rollouts_{policy}").glob("*.h5"))[:2]
             entries = [entry(f.name, f, "demonstration") for f in kept]
-            entries += [entry(f"{f.parent.name}/{f.name}", f, kind) for f in rollouts]
-            dataset(sets / f"{task}_{name}", entries, words(*kept, *rollouts))
+            entries += [entry(f"{task}_{policy}/{f.name}", f, kind) for f in rollouts]
+            dataset(place(f"training_set_{name}"), entries, words(*kept, *rollouts))
     elif options.command == "retrain":
         for name in ("retrained", "base_rollouts"):
-            out, read = models / f"vla_{name}", sets / f"{task}_{name}"
-            write(out / "model.safetensors", words(models / "vla_real", read))
+            out, read = place(f"vla_{name}"), place(f"training_set_{name}")
+            write(out / "model.safetensors", words(place("vla_real"), read))
             write(out / "config.json", {"type": "toy"})
             write(out / "training.json", {"episode_names": None, "instructions": ["lift it"]})
     elif options.command == "publish":
-        shutil.copytree(models / "vla_retrained", data / "models/vla_retrained")
+        shutil.copytree(place("vla_retrained"), data / "models/vla_retrained")
     elif options.command == "evaluate_retrained":
         rate = {"episodes": 100, "mean_steps_success": 50.0, "wilson_low": 0.4, "wilson_high": 0.6}
         counts = {"before": 30, "retrained": 50, "base_rollouts": 20}
         arms = {arm: rate | {"successes": n, "success_rate": n / 100} for arm, n in counts.items()}
         arms["differences"] = {"before": {"success_rate": {"difference": 0.2, "low": 0.1, "high": 0.3}}}
-        write(reports / "evaluate_retrained" / f"{task}.json", {"tabletop_tasks": {task: {"twin": arms}}})
+        write(report("evaluate_retrained"), {"tabletop_tasks": {task: {"twin": arms}}})
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def test_the_sim_vla_does_clearly_worse_on_twin_images_than_the_real_vla(tmp_pat
     run(project, "dvc", "repro", "finetune@cube_lift-sim", "finetune@cube_lift-real")
     success = {}
     for domain in ("sim", "real"):
-        vla = load_vla(project / f"data/models/round0/cube_lift/vla_{domain}")
+        vla = load_vla(project / f"data/vla_{domain}/round0/cube_lift")
         policy = ChunkedPolicy(vla, CUBE_LIFT.instruction, 25)
         outcomes = run_episodes(make_twin("cube_lift", 25), policy, None, initial_state_seeds("validation", EPISODES))
         success[domain] = sum(outcome.success for outcome in outcomes) / EPISODES
