@@ -14,25 +14,30 @@ from ruamel.yaml import YAML, YAMLError
 from ocrrl.interface.names import shown
 from ocrrl.params import PARAMS_FILE, Params, ParamsError
 from ocrrl.params_graph import GRAPH_FILE
+from ocrrl.safe_yaml import read_yaml
 
 
 def check_names(path: Path = PARAMS_FILE) -> None:
-    """ParamsError that names the first thing wrong in `path` and the graph.yaml beside it; without both there are no names.
-
-    The files are read as DVC reads them, by the same parser in the same mode: what another one makes of a file may differ.
-    """
+    """ParamsError that names the first thing wrong in `path` and the graph.yaml beside it; without both there are no names."""
     graph = path.with_name(GRAPH_FILE.name)
     if os.path.lexists(path) or os.path.lexists(graph):
-        Params(_sections(path), path).require_graph(_sections(graph), graph)
+        Params(_as_dvc_reads(path), path).require_graph(_as_dvc_reads(graph), graph)
 
 
-def _sections(path: Path) -> dict[Any, Any]:
+def _as_dvc_reads(path: Path) -> dict[Any, Any]:
+    """The content of `path` by the parser of DVC in the same mode: what another one makes of a file may differ.
+
+    Our own parser first: it refuses aliases that hold themselves or write out to gigabytes.
+    """
     try:
+        read_yaml(path)
         sections = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ParamsError(f"{path} must be a file that can be read, got: {error.strerror}") from error
-    except (YAMLError, ValueError, RecursionError) as error:
+    except YAMLError as error:
         raise ParamsError(f"{path} must be YAML: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ParamsError(str(error) if str(path) in str(error) else f"{path} must be YAML: {error}") from error
     if not isinstance(sections, dict):
         raise ParamsError(f"{path} must hold sections, got {shown(sections)}")
     return sections

@@ -137,6 +137,8 @@ def _parser() -> argparse.ArgumentParser:
     params.add_argument("--residual-seeds", type=int, help="how many residuals a task: seeds 0, 1, ... (a preset's: 1)")
     params.add_argument("--rounds", type=int, help="of self-improvement (a preset's: 1)")
     params.add_argument("--path", type=Path, default=Path("params.yaml"))
+    migrate = commands.add_parser("migrate", help="bring a folder of version 0.1 over; nothing is run again")
+    migrate.add_argument("--dry", action="store_true", help="print the steps, change nothing")
     show = commands.add_parser("show", help="print a tabletop task's results and the report's path")
     show.add_argument("tabletop_task")
     lineage = commands.add_parser("lineage", help="what a model or dataset was made from, down to the demonstrations")
@@ -225,6 +227,10 @@ def _run(options: argparse.Namespace) -> int:
         from ocrrl.write_params import write_params
 
         write_params(options)
+    elif options.command == "migrate":
+        from ocrrl.migrate.command import migrate
+
+        migrate(options.dry)
     elif options.command == "lineage":
         from ocrrl.lineage import command
 

@@ -30,9 +30,14 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as JSON with sorted keys, whole or not at all; a NaN or infinity becomes null."""
+    """Write `value` as `json_bytes`, whole or not at all."""
+    write_bytes(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """`value` as JSON with sorted keys; a NaN or infinity becomes null."""
     text = json.dumps(_without_nan(value), indent=2, sort_keys=True, allow_nan=False)
-    write_bytes(path, (text + "\n").encode())
+    return (text + "\n").encode()
 
 
 def publish(work: Path, out: Path) -> None:

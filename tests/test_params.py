@@ -6,7 +6,8 @@ import yaml
 
 from ocrrl.cli import main
 from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS
-from ocrrl.params import CONFIGS, MULTITASK_CONFIGS, PRESETS, Params, ParamsError, resolve, write
+from ocrrl.params import CONFIGS, MULTITASK_CONFIGS, PRESETS, Params, ParamsError, resolve
+from ocrrl.write_params import write
 from tests.yaml_mutations import mutations
 
 
@@ -16,8 +17,19 @@ def sections():
 
 
 def test_the_committed_params_are_the_default_preset(request, sections):
-    committed = yaml.safe_load((request.config.rootpath / "params.yaml").read_text())
-    assert committed == sections, "run `ocrrl params --preset default`"
+    committed = request.config.rootpath / "params.yaml"
+    assert yaml.safe_load(committed.read_text()) == sections, "run `ocrrl params --preset default`"
+    Params.read(committed).check()
+    assert len(committed.read_text().splitlines()) <= 200, "a person reads it"
+
+
+def test_a_section_holds_each_value_once_and_a_task_what_it_has_otherwise(sections):
+    for section in CONFIGS:
+        shared = sections[section]["shared"]
+        for task in TABLETOP_TASKS:
+            own = sections[section][task]
+            assert set(own) <= set(shared) and all(own[key] != shared[key] for key in own), (section, task)
+    assert sections["finetune"]["cube_lift"] == {"steps": 400} and sections["record"]["stack_cube"] == {}
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -58,122 +70,157 @@ def test_the_paper_preset_has_table_5_s_columns():
         "critic_warmup": [1000, 1000, 2000, 1000, 1000],
     }
     for name, values in columns.items():
-        assert [sections[task][name] for task in TABLETOP_TASKS] == values, name
+        assert [(sections["shared"] | sections[task])[name] for task in TABLETOP_TASKS] == values, name
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda s: s["train_residual"]["cube_lift"].update(gamma=1.5), r"train_residual\.cube_lift\.gamma must be in"),
-        (lambda s: s["train_residual"]["cube_lift"].update(gama=0.9), r"cube_lift\.gama is no parameter; the param"),
-        (lambda s: s["train_residual"]["cube_lift"].pop("gamma"), r"cube_lift\.gamma must be given"),
-        (lambda s: s["train_residual"]["cube_lift"].update(gamma="high"), r"gamma must be a number, got 'high'"),
+        (lambda s: s["train_residual"]["shared"].update(gamma=1.5), r"train_residual\.shared\.gamma must be in"),
         (
-            lambda s: s["record"]["cube_lift"].update(episodes=1.5),
-            r"record\.cube_lift\.episodes must be a whole number, got 1\.5",
+            lambda s: s["train_residual"]["stack_cube"].update(gamma=1.5),
+            r"train_residual\.stack_cube\.gamma must be in",
+        ),
+        (lambda s: s["train_residual"]["cube_lift"].update(gama=0.9), r"cube_lift\.gama is no parameter; the param"),
+        (lambda s: s["train_residual"]["shared"].update(gama=0.9), r"shared\.gama is no parameter; .* mean gamma"),
+        (lambda s: s["train_residual"]["shared"].pop("gamma"), r"shared\.gamma must be given"),
+        (lambda s: s["train_residual"]["cube_lift"].update(gamma="high"), r"lift\.gamma must be a number, got 'high'"),
+        (
+            lambda s: s["record"]["shared"].update(episodes=1.5),
+            r"record\.shared\.episodes must be a whole number, got 1\.5",
         ),
         (lambda s: s["record"]["cube_lift"].update(episodes=True), r"episodes must be a whole number, got True"),
         (lambda s: s["record"]["cube_lift"].update(episodes=0), r"record\.cube_lift\.episodes must be at least 1"),
         (lambda s: s.update(recrod={}), r"sections must be among .* got recrod"),
-        (
-            lambda s: s.update(tasks=["cube_lift"]),
-            r"tasks must list the keys of tabletop_tasks, .* got \['cube_lift'\]",
-        ),
-        (
-            lambda s: s["loops"].pop("cube_lift"),
-            r"loops must be what follows from tabletop_tasks, residuals and rounds",
-        ),
-        (lambda s: s.update(last_round="round1"), r"last_round must be what follows from"),
+        (lambda s: s.update(loops={}), r"is of version 0\.1; `ocrrl migrate` brings it over"),
         (lambda s: s["retrain_multitask"].update(steps=0), r"retrain_multitask\.steps must be at least 1, got 0"),
-        (lambda s: s.pop("finetune"), r"finetune must hold cube_lift, got nothing"),
+        (lambda s: s.pop("finetune"), r"finetune must hold shared, got nothing"),
+        (lambda s: s["finetune"].pop("shared"), r"finetune must hold shared, got cube_lift, pick"),
+        (lambda s: s["finetune"].pop("stack_cube"), r"finetune must hold stack_cube, got shared, .* `ocrrl params`"),
+        (lambda s: s["finetune"].update(stack_cube=3), r"finetune\.stack_cube must be a mapping, got 3"),
+        (
+            lambda s: s["finetune"].update(juggle={}),
+            r"finetune must hold shared and cube_lift, .* got juggle; remove it, or name the task in tabletop_tasks",
+        ),
         (
             lambda s: s["tabletop_tasks"]["cube_lift"].update(episodes=3),
             r"tabletop_tasks\.cube_lift\.episodes must be text, got 3",
         ),
+        (
+            lambda s: s["tabletop_tasks"]["cube_lift"].update(episodes="data/lab"),
+            r"graph\.yaml: demonstrations must be what follows from tabletop_tasks .* `ocrrl params`",
+        ),
+        (
+            lambda s: s["tabletop_tasks"].pop("cube_lift"),
+            r"graph\.yaml: tasks must be what follows from tabletop_tasks",
+        ),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_full_name(sections, change, message, tmp_path):
-    change(sections)
     path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump(sections))
+    write(sections, "default", path)
+    change(sections)
+    path.write_text(yaml.safe_dump(sections, sort_keys=False))
     with pytest.raises(ParamsError, match=message):
         Params.read(path).check()
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda g: g.update(last_round="round1"), r"last_round must be what follows from"),
+        (lambda g: g["loops"].pop("cube_lift"), r"loops must be what follows from"),
+        (lambda g: g.update(mine=1), r"mine must be a name"),
+        (lambda g: g.update(mine="x"), r"mine must be what follows from"),
+        (lambda g: g.pop("residuals"), r"residuals must be a mapping"),
+        (lambda g: g["residuals"]["cube_lift-0"].update(seed=2.5), r"seed must be a whole number"),
+    ],
+)
+def test_a_graph_that_does_not_follow_is_refused_with_the_command_that_writes_it(sections, change, message, tmp_path):
+    path, graph = tmp_path / "params.yaml", tmp_path / "graph.yaml"
+    write(sections, "default", path)
+    content = yaml.safe_load(graph.read_text())
+    change(content)
+    graph.write_text(yaml.safe_dump(content))
+    with pytest.raises(ParamsError, match=f"{message}") as told:
+        Params.read(path)
+    assert str(told.value).startswith(str(graph)) or "seed" in message or "residuals" in message
+    graph.unlink()
+    with pytest.raises(ParamsError, match=r"graph\.yaml must exist beside .*params\.yaml; `ocrrl params`"):
+        Params.read(path)
+
+
 def test_seeds_and_rounds_become_entries_that_dvc_makes_stages_for(tmp_path):
     path = tmp_path / "params.yaml"
-    write(resolve("smoke", ["cube_lift", "stack_cube"], residual_seeds=2, rounds=2), "smoke", path)
+    write(resolve("smoke", ["cube_lift", "stack_cube"]), "smoke", path, residual_seeds=2, rounds=2)
     Params.read(path).check()
-    sections = yaml.safe_load(path.read_text())
-    assert list(sections["loops"]) == ["cube_lift", "stack_cube", "round1-cube_lift", "round1-stack_cube"]
-    assert list(sections["residuals"])[:4] == ["cube_lift-0", "cube_lift-1", "stack_cube-0", "stack_cube-1"]
-    assert list(sections["residuals"])[4:] == ["round1-cube_lift-0", "round1-stack_cube-0"]
-    assert sections["later_loops"]["round1-stack_cube"] == {
-        "task": "stack_cube",
-        "round": "round1",
-        "previous": "round0",
-    }
-    assert sections["later_rounds"] == ["round1"] and sections["last_round"] == "round1"
+    graph = yaml.safe_load((tmp_path / "graph.yaml").read_text())
+    assert list(graph["loops"]) == ["cube_lift", "stack_cube", "round1-cube_lift", "round1-stack_cube"]
+    assert list(graph["residuals"])[:4] == ["cube_lift-0", "cube_lift-1", "stack_cube-0", "stack_cube-1"]
+    assert list(graph["residuals"])[4:] == ["round1-cube_lift-0", "round1-stack_cube-0"]
+    later = graph["later_loops"]["round1-stack_cube"]
+    assert (later["task"], later["round"], later["previous"]) == ("stack_cube", "round1", "round0")
+    assert graph["later_rounds"] == ["round1"] and graph["last_round"] == "round1"
     with pytest.raises(ValueError, match="residual seeds and rounds must each be at least 1, got 0 and 1"):
-        resolve("smoke", ["cube_lift"], residual_seeds=0)
+        write(resolve("smoke", ["cube_lift"]), "smoke", path, residual_seeds=0)
 
 
 @pytest.fixture
 def params(tmp_path, capsys):
     """Runs `ocrrl params` on a smoke preset of two rounds whose Cube Lift has values of the user's own."""
     path = tmp_path / "params.yaml"
-    write(resolve("smoke", ["cube_lift", "stack_cube"], rounds=2), "smoke", path)
-    sections = yaml.safe_load(path.read_text())
-    sections["train_residual"]["cube_lift"]["actor_lr"] = 7e-5
-    path.write_text("# mine\n" + yaml.safe_dump(sections))
+    write(resolve("smoke", ["cube_lift", "stack_cube"]), "smoke", path, rounds=2)
+    path.write_text(path.read_text().replace("  cube_lift: {}", "  cube_lift: {}  # mine", 1))
+    assert path.read_text().count("# mine") == 1
 
     def run(*options):
         code = main(["params", "--path", str(path), *options])
         said = capsys.readouterr()
-        return code, said.out + said.err, yaml.safe_load(path.read_text())
+        return code, said.out + said.err, *(yaml.safe_load(p.read_text()) for p in (path, tmp_path / "graph.yaml"))
 
     return run
 
 
 def test_naming_one_s_own_demonstrations_changes_that_and_nothing_else(params, tmp_path):
     before = yaml.safe_load((tmp_path / "params.yaml").read_text())
-    code, _, after = params("--episodes", "cube_lift=data/episodes/cube_lift/lab")
-    assert code == 0 and (tmp_path / "params.yaml").read_text().startswith("# mine\n")
+    code, _, after, graph = params("--episodes", "cube_lift=data/episodes/cube_lift/lab")
+    assert code == 0 and "# mine" in (tmp_path / "params.yaml").read_text(), "comments stay"
     Params.read(tmp_path / "params.yaml").check()
-    folders = [after["tabletop_tasks"]["cube_lift"], after["loops"]["cube_lift"], after["loops"]["round1-cube_lift"]]
-    assert [folder["episodes"] for folder in folders] == ["data/episodes/cube_lift/lab"] * 3
-    for section in before:
-        if section not in ("tabletop_tasks", "loops"):
-            assert after[section] == before[section], section
-    assert after["loops"]["stack_cube"] == before["loops"]["stack_cube"]
+    places = [after["tabletop_tasks"]["cube_lift"], graph["demonstrations"]["cube_lift"]]
+    places += [graph["loops"]["cube_lift"], graph["loops"]["round1-cube_lift"]]
+    assert [place["episodes"] for place in places] == ["data/episodes/cube_lift/lab"] * 4
+    assert after | {"tabletop_tasks": 0} == before | {"tabletop_tasks": 0}
 
 
-def test_demonstrations_named_in_one_place_alone_are_refused_and_mended_by_the_command(params, tmp_path):
+def test_a_change_by_hand_is_followed_by_the_command(params, tmp_path):
     path = tmp_path / "params.yaml"
     sections = yaml.safe_load(path.read_text())
-    sections["tabletop_tasks"]["cube_lift"]["episodes"] = "data/lab"
-    path.write_text(yaml.safe_dump(sections))
-    with pytest.raises(ParamsError, match=r"loops\.cube_lift\.episodes must be data/lab, as tabletop_tasks has it"):
-        Params.read(path).episodes_folder("cube_lift")
-    assert params()[0] == 0
-    assert str(Params.read(path).episodes_folder("cube_lift")) == "data/lab"
+    sections["tabletop_tasks"] |= {"close_drawer": {"episodes": "data/lab"}}
+    path.write_text(yaml.safe_dump(sections, sort_keys=False))
+    with pytest.raises(ParamsError, match=r"graph\.yaml: tasks must be what follows from tabletop_tasks"):
+        Params.read(path)
+    code, _, after, graph = params()
+    assert code == 0 and after["finetune"]["close_drawer"] == {}
+    assert str(Params.read(path).episodes_folder("close_drawer")) == "data/lab"
+    assert "close_drawer-0" in graph["residuals"] and graph["last_round"] == "round1"
     Params.read(path).check()
 
 
 def test_a_preset_keeps_the_demonstrations_that_were_named_and_says_so(params):
     params("--episodes", "cube_lift=data/lab")
-    code, said, after = params("--preset", "default", "--tasks", "cube_lift", "close_drawer", "--rounds", "3")
+    code, said, after, graph = params("--preset", "default", "--tasks", "cube_lift", "close_drawer", "--rounds", "3")
     assert code == 0 and "demonstrations of cube_lift stay data/lab" in said and "close_drawer stay" not in said
-    assert {loop["episodes"] for loop in after["loops"].values() if loop["task"] == "cube_lift"} == {"data/lab"}
-    assert after["rounds"] == ["round0", "round1", "round2"] and "stack_cube" not in after["tabletop_tasks"]
+    assert {loop["episodes"] for loop in graph["loops"].values() if loop["task"] == "cube_lift"} == {"data/lab"}
+    assert graph["rounds"] == ["round0", "round1", "round2"] and "stack_cube" not in after["tabletop_tasks"]
 
 
-def test_rounds_and_seeds_are_changed_without_a_preset(params):
-    _, _, after = params("--rounds", "1", "--residual-seeds", "2")
-    assert after["rounds"] == ["round0"] and set(after["residuals"]) == {
+def test_rounds_and_seeds_are_changed_without_a_preset_and_params_yaml_stays(params, tmp_path):
+    before = (tmp_path / "params.yaml").read_text()
+    _, _, _, graph = params("--rounds", "1", "--residual-seeds", "2")
+    assert graph["rounds"] == ["round0"] and set(graph["residuals"]) == {
         *("cube_lift-0", "cube_lift-1", "stack_cube-0", "stack_cube-1")
     }
-    assert after["train_residual"]["cube_lift"]["actor_lr"] == 7e-5
+    assert (tmp_path / "params.yaml").read_text() == before
 
 
 @pytest.mark.parametrize(
@@ -194,7 +241,7 @@ def test_rounds_and_seeds_are_changed_without_a_preset(params):
 )
 def test_options_that_do_not_fit_are_refused_and_the_file_stays(params, tmp_path, options, message):
     before = (tmp_path / "params.yaml").read_text()
-    code, said, _ = params(*options)
+    code, said, *_ = params(*options)
     assert code == 1 and message in said
     assert (tmp_path / "params.yaml").read_text() == before
 
@@ -206,8 +253,9 @@ def test_a_missing_file_says_how_to_write_it(tmp_path):
 
 def test_numbers_in_exponent_notation_are_numbers(sections, tmp_path):
     path = tmp_path / "params.yaml"
+    write(sections, "default", path)
     sections["train_residual"]["cube_lift"]["actor_lr"] = "1e-4"
-    path.write_text(yaml.safe_dump(sections))
+    path.write_text(yaml.safe_dump(sections, sort_keys=False))
     assert Params.read(path).config("train_residual", "cube_lift").actor_lr == 1e-4
 
 
@@ -224,14 +272,14 @@ def test_parameters_that_do_not_fit_on_the_disk_leave_the_old_ones(tmp_path, mon
     monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(OSError, match="No space left"):
         write(resolve("smoke", ["stack_cube"]), "smoke", path)
-    assert path.read_text() == before and len(list(tmp_path.iterdir())) == 2
+    assert path.read_text() == before and len(list(tmp_path.iterdir())) == 3
 
 
 def test_a_folder_of_episodes_is_one_line_of_printable_text_or_nothing_is_written(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for folder in ("a\nb", "\x1b[2Jx", " "):
         assert main(["params", "--preset", "smoke", "--episodes", f"cube_lift={folder}"]) == 1
-        assert "tabletop_tasks.cube_lift.episodes must be a folder" in capsys.readouterr().err
+        assert "tabletop_tasks.cube_lift.episodes must be a path" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
     assert main(["params", "--preset", "smoke", "--episodes", "cube_lift=/elsewhere/my recordings é"]) == 0
 
@@ -239,7 +287,7 @@ def test_a_folder_of_episodes_is_one_line_of_printable_text_or_nothing_is_writte
 def test_damaged_parameters_are_read_or_refused_in_one_line(tmp_path):
     """300 mutations of params.yaml, one seed: values, keys, lines, bytes and bombs of aliases."""
     path, refused = tmp_path / "params.yaml", 0
-    write(resolve("default", ["cube_lift", "stack_cube"], residual_seeds=2, rounds=2), "default", path)
+    write(resolve("default", ["cube_lift", "stack_cube"]), "default", path, residual_seeds=2, rounds=2)
     for done, content in mutations(path.read_text(), count=300, seed=14):
         path.write_bytes(content)
         start = time.perf_counter()

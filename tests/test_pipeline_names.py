@@ -120,3 +120,12 @@ def test_an_unknown_tabletop_task_is_refused_with_the_known_ones(tmp_path):
         in done.stderr
     )
     assert "Traceback" not in done.stderr
+
+
+def test_dvc_writes_no_ignore_file_into_a_folder_that_a_stage_depends_on():
+    """It writes one beside every out that git does not ignore, and the file would count in the folder's hash."""
+    deps = {dep for found in RESOLVED.values() for dep in found.deps}
+    outs = {out for found in RESOLVED.values() for out in found.outs}
+    inside = {f"{out}/" for out in outs for dep in deps if out.startswith(f"{dep}/")}
+    ignored = subprocess.run(["git", "check-ignore", *inside], cwd=ROOT, capture_output=True, text=True).stdout
+    assert inside and inside == set(ignored.split())

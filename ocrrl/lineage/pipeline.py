@@ -30,6 +30,8 @@ class PipelineStage:
     deps: tuple[str, ...]
     outs: tuple[str, ...]
     """Metrics and plots are outs too."""
+    params: tuple[tuple[str, str], ...] = ()
+    """The file of each parameter and its dotted name."""
 
 
 def pipeline_stages(read: Read) -> dict[str, PipelineStage]:
@@ -136,7 +138,13 @@ def _stage(address: str, body: dict[str, Any]) -> PipelineStage:
         named = (next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries)
         return tuple(posixpath.normpath(posixpath.join(folder, str(path))) for path in named)
 
-    return PipelineStage(address, command_of(body.get("cmd", "")), paths("deps"), paths(*_OUTS))
+    params = tuple(
+        (file, name)
+        for entry in body.get("params") or []
+        for file, names in (entry if isinstance(entry, dict) else {"params.yaml": [entry]}).items()
+        for name in names
+    )
+    return PipelineStage(address, command_of(body.get("cmd", "")), paths("deps"), paths(*_OUTS), params)
 
 
 def _fill(value: Any, context: Mapping[str, Any]) -> Any:

@@ -1,7 +1,10 @@
 """Where the files of the old layout of `data/` (`round/task_kind`) lie in the new one (`kind/round/task`)."""
 
+import os
 import re
-from pathlib import PurePath
+from pathlib import Path, PurePath
+
+_OLD_FOLDERS = ("datasets", "episodes", "evaluations", "metrics", "models", "replay", "rollouts", "training_sets")
 
 _ROUND = r"(?P<round>round[0-9]+)"
 _TASK = r"(?P<task>[a-z0-9][a-z0-9_]*?)"
@@ -40,3 +43,17 @@ def new_place(path: PurePath) -> PurePath:
         if found := old.match(below):
             return type(path)("data", new.format(**found.groupdict()) + below[found.end() :])
     return path
+
+
+def old_outs(data: Path) -> list[Path]:
+    """What lies at an old place below the folder `data`: outs of stages, whole; sorted."""
+    found = []
+    for name in _OLD_FOLDERS:
+        for folder, subfolders, names in os.walk(data / name):
+            for entry in [*subfolders, *names]:
+                path = Path(folder, entry)
+                relative = PurePath(data.name) / path.relative_to(data)
+                if new_place(relative) != relative:
+                    found.append(path)
+            subfolders[:] = [entry for entry in subfolders if Path(folder, entry) not in found]
+    return sorted(found)

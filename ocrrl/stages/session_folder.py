@@ -7,13 +7,14 @@ that an interrupted one stays on the books.
 
 import json
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypedDict
 
 from ocrrl import files
 from ocrrl.datasets.episode import Episode
 from ocrrl.datasets.episode_store import read_episode, write_episode
 from ocrrl.interface.abort import Abort, AbortedBy
+from ocrrl.migrate.old_layout import new_place
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome, EpisodeTrace
 
 SCHEMA = 1
@@ -153,6 +154,8 @@ class SessionFolder:
     def _read(self) -> None:
         try:
             content = json.loads(self._file.read_text())
+            models = content.get("models") or {}  # of a session begun in version 0.1, where they lay elsewhere
+            content["models"] = {str(new_place(PurePosixPath(path))): value for path, value in models.items()}
         except ValueError as error:
             raise ValueError(f"{self._file} must be JSON, got: {error}") from error
         for name, value in self._identity.items():

@@ -46,9 +46,9 @@ def test_the_text_names_every_demonstration_and_each_artifact_once(at, capsys):
 
 def test_rollouts_are_counted_by_folder_and_listed_on_request(at, capsys):
     file = "data/rollouts_corrected/round0/cube_lift/episode_000001.h5"
-    assert "rollouts_corrected/round0/cube_lift: 3 files, 2 used, 1 unused" in lineage(capsys, MODEL) and file not in lineage(
+    assert "rollouts_corrected/round0/cube_lift: 3 files, 2 used, 1 unused" in lineage(
         capsys, MODEL
-    )
+    ) and file not in lineage(capsys, MODEL)
     assert file in lineage(capsys, MODEL, "--all")
 
 
@@ -126,7 +126,11 @@ def test_many_tabletop_tasks_share_boxes(tmp_path):
         episodes = Episodes((), ())
 
     picture = lineage_mermaid(AllTasks())  # type: ignore[arg-type]
-    assert picture.count('["') == 7 <= MOST_NODES and "10 of kind dataset" in picture and "data/dataset_3/round0/*" in picture
+    assert (
+        picture.count('["') == 7 <= MOST_NODES
+        and "10 of kind dataset" in picture
+        and "data/dataset_3/round0/*" in picture
+    )
 
 
 @pytest.mark.parametrize("path", [f"{MODEL}/", f"./data/../{MODEL}", f"{MODEL}/model.safetensors", LAB, f"{LAB}/"])

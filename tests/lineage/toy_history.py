@@ -131,7 +131,9 @@ def stages_by_dvc(folder: Path) -> dict[str, dict]:
         return {
             stage.addressing: {
                 "command": stage.cmd if isinstance(stage.cmd, str) else stage.cmd[-1],
-                "deps": sorted({dep.def_path for dep in stage.deps if dep.def_path not in ("params.yaml", "graph.yaml")}),
+                "deps": sorted(
+                    {dep.def_path for dep in stage.deps if dep.def_path not in ("params.yaml", "graph.yaml")}
+                ),
                 "outs": sorted(out.def_path for out in stage.outs),
             }
             for stage in repo.index.stages

@@ -1,0 +1,175 @@
+"""dvc.lock of version 0.1 with the same hashes at the new places, for the stages that dvc.yaml declares now.
+
+A stage that was up to date stays so: its data have the hashes that dvc.lock recorded, and its code those of version 0.2.0, which
+writes the same bytes as 0.1 (`code_versions.json`). What made a stage stale is left out of its entry, so that it stays stale.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from ocrrl import files
+from ocrrl.layout import DATA
+from ocrrl.lineage.contents import Contents
+from ocrrl.lineage.dvc_files import LOCK
+from ocrrl.lineage.hashes import bytes_md5, is_folder_hash, manifest_hash
+from ocrrl.lineage.pipeline import PipelineStage, pipeline_stages
+from ocrrl.lineage.revision import Revision
+from ocrrl.migrate.old_layout import new_place
+from ocrrl.params import CONFIGS, PARAMS_FILE, SHARED, Params
+from ocrrl.params_graph import GRAPH_FILE, graph_sections
+from ocrrl.safe_yaml import read_yaml
+
+CODE_VERSIONS = "code_versions.json"
+
+type Entry = dict[str, Any]
+"""A path as dvc.lock has it: path, hash, md5, size, and nfiles of a folder."""
+
+
+@dataclass
+class Migrated:
+    """The new content of dvc.lock, and by stage the outs that have other bytes now: hash by path, before and after."""
+
+    lock: dict[str, Any]
+    rewritten: dict[str, tuple[dict[str, str], dict[str, str]]] = field(default_factory=dict)
+
+
+def migrated_lock(root: Path, params: Mapping[str, Any], counts: tuple[int, int]) -> Migrated:
+    """dvc.lock in `root` for `params`, the sections of a new params.yaml, and so many residual seeds and rounds.
+
+    Entries that are of this version already stay as they are. Raises ValueError for a dvc.lock that is no YAML.
+    """
+    content = read_yaml(root / LOCK) or {}
+    values = {str(PARAMS_FILE): params, str(GRAPH_FILE): graph_sections(Params(params).tabletop_tasks, *counts)}
+    texts = {name: yaml.safe_dump(dict(sections), sort_keys=False) for name, sections in values.items()}
+    stages = pipeline_stages(lambda name: texts.get(name) or Revision(root).read(name))
+    outs = [out for stage in stages.values() for out in stage.outs]
+    migrated, contents = Migrated(content), Contents(root)
+    for address, old in (content.get("stages") or {}).items():
+        stage = stages.get(address)
+        if stage is None or {dep["path"] for dep in old.get("deps", [])} == set(stage.deps):
+            continue
+        given = {entry["path"]: entry for entry in _moved(old, contents)}
+        deps = [_dep(dep, given, old, outs, contents) for dep in stage.deps]
+        content["stages"][address] = {
+            "cmd": old["cmd"],
+            "deps": [dep for dep in deps if dep is not None],
+            "params": _params(stage, old.get("params", {}).get(str(PARAMS_FILE), {}), values),
+            "outs": [given[out] for out in stage.outs if out in given],
+        }
+        before = {str(new_place(PurePosixPath(out["path"]))): out["md5"] for out in old.get("outs", [])}
+        after = {out: given[out]["md5"] for out in stage.outs if out in given}
+        if before != after:
+            migrated.rewritten[address] = before, after
+    return migrated
+
+
+def code_entries(root: Path, stages: Mapping[str, PipelineStage]) -> dict[str, Entry]:
+    """The code that `stages` of the project in `root` depend on, as dvc.lock records it; what `code_versions.json` keeps."""
+    from ocrrl.lineage.hashes import files_under, path_hash
+    from ocrrl.lineage.ignored import Ignored
+
+    ignored, found = Ignored.of_project(root), {}
+    for path in sorted({dep for stage in stages.values() for dep in stage.deps if not _is_data(dep)}):
+        inside = files_under(root / path, root, ignored) if (root / path).is_dir() else [root / path]
+        found[path] = {
+            "md5": path_hash(root / path, root, ignored),
+            "size": sum(file.stat().st_size for file in inside),
+        } | ({"nfiles": len(inside)} if (root / path).is_dir() else {})
+    return found
+
+
+def _is_data(path: str) -> bool:
+    return not path.startswith("ocrrl/")
+
+
+def _moved(old: Mapping[str, Any], contents: Contents) -> Iterator[Entry]:
+    """The data of a stage's old entry at their new places; a replay's report and its list of kept episodes are two."""
+    for entry in (*old.get("deps", []), *old.get("outs", [])):
+        place = new_place(PurePosixPath(entry["path"]))
+        if place.parts[:3] != (DATA.name, "metrics", "replay"):
+            yield entry | {"path": str(place)}
+            continue
+        for path, content in _without_list(place, entry["md5"], contents):
+            _keep(content, contents)
+            yield {"path": str(path), "hash": "md5", "md5": bytes_md5(content), "size": len(content)}
+
+
+def _without_list(report: PurePosixPath, value: str, contents: Contents) -> Iterator[tuple[PurePosixPath, bytes]]:
+    """The replay report that had the hash `value`, and the list that it held; none where its bytes are not here any more."""
+    accepted = PurePosixPath(DATA.name, "accepted", *report.parts[-2:])
+    cached = contents.read(str(report), value)
+    if cached is not None:
+        measured = json.loads(cached)
+        kept = measured.pop("kept", None)
+    else:  # split already; it is the one if together they were that file
+        split = [contents.root / report, contents.root / accepted]
+        if not all(path.is_file() for path in split):
+            return
+        measured, kept = (json.loads(path.read_text()) for path in split)
+        if bytes_md5(files.json_bytes(measured | {"kept": kept})) != value:
+            return
+    yield report, files.json_bytes(measured)
+    if kept is not None:
+        yield accepted, files.json_bytes(kept)
+
+
+def _keep(content: bytes, contents: Contents) -> None:
+    """Put `content` into DVC's cache, where a stage's outs are."""
+    place = contents.cached(bytes_md5(content))
+    if contents.cache.is_dir() and not place.exists():
+        files.write_bytes(place, content)
+        place.chmod(0o444)
+
+
+def _dep(path: str, given: Mapping[str, Entry], old: Mapping[str, Any], outs: list[str], contents: Contents) -> Entry | None:
+    """The entry of the dependency `path`; None where it was stale or its hash cannot be told."""
+    if path in given and _is_data(path):
+        return given[path]
+    if not _is_data(path):
+        versions = json.loads((resources.files("ocrrl.migrate") / CODE_VERSIONS).read_text())
+        before = {dep["path"]: dep["md5"] for dep in old.get("deps", []) if not _is_data(dep["path"])}
+        same = all(versions["0.1"].get(code, {}).get("md5") == value for code, value in before.items())
+        now = versions["0.2.0"].get(path)
+        return {"path": path, "hash": "md5"} | now if same and now else None
+    inside = {part: given[part] for part in given if part.startswith(f"{path}/")}
+    if set(inside) != {out for out in outs if out.startswith(f"{path}/")}:
+        return None
+    manifest: dict[str, str] = {}
+    for part, entry in inside.items():
+        files_of = contents.manifest(part, entry["md5"]) if is_folder_hash(entry["md5"]) else {"": entry["md5"]}
+        if files_of is None:
+            return None
+        name = part.removeprefix(f"{path}/")
+        manifest |= {f"{name}/{file}".rstrip("/"): md5 for file, md5 in files_of.items()}
+    size = sum(entry.get("size", 0) for entry in inside.values())
+    return {"path": path, "hash": "md5", "md5": manifest_hash(manifest), "size": size, "nfiles": len(manifest)}
+
+
+def _params(stage: PipelineStage, old: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that `stage` records now, those of them that its old entry had in effect."""
+
+    def value_of(file: str, name: str) -> Any:
+        found = values[file]
+        for key in name.split("."):
+            found = found[key]
+        return found
+
+    new: dict[str, Any] = {}
+    graph_tasks = values[str(GRAPH_FILE)]["tasks"]
+    for file, name in stage.params:
+        section, _, key = name.partition(".")
+        if section in CONFIGS:
+            task = next(other.partition(".")[2] for _, other in stage.params if other.startswith(f"{section}.") and not other.endswith(f".{SHARED}"))
+            in_effect = value_of(file, f"{section}.{SHARED}") | value_of(file, f"{section}.{task}")
+            same = old.get(f"{section}.{task}") == in_effect
+        else:
+            same = old[name] == value_of(file, name) if name in old else old.get("tasks", graph_tasks) == graph_tasks
+        if same:
+            new.setdefault(file, {})[name] = value_of(file, name)
+    return new

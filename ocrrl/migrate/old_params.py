@@ -1,0 +1,44 @@
+"""params.yaml of version 0.1: every value for every tabletop task, and what is derived from them in the same file."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from ocrrl.config_builder import ParamsError
+from ocrrl.params import CONFIGS, MULTITASK_CONFIGS, SHARED, Params
+from ocrrl.params_graph import GRAPH_SECTIONS
+
+
+def is_old(sections: Mapping[str, Any]) -> bool:
+    """Whether `sections` are those of a params.yaml of version 0.1."""
+    return bool(set(sections) & set(GRAPH_SECTIONS))
+
+
+def new_params(sections: Mapping[str, Any]) -> dict[str, Any]:
+    """The sections of a params.yaml of this version: the value of most tabletop tasks is shared, others are the task's own.
+
+    ParamsError where `sections` lack a task or a section.
+    """
+    new: dict[str, Any] = {"tabletop_tasks": sections["tabletop_tasks"]}
+    for section in CONFIGS:
+        entries = sections.get(section)
+        if not isinstance(entries, Mapping) or set(entries) != set(new["tabletop_tasks"]):
+            raise ParamsError(f"params.yaml: {section} must hold the keys of tabletop_tasks to be brought over")
+        shared = _most_common(list(entries.values()))
+        own = {
+            task: {key: value for key, value in values.items() if value != shared[key]} for task, values in entries.items()
+        }
+        new[section] = {SHARED: shared} | own
+    new |= {section: sections[section] for section in MULTITASK_CONFIGS if section in sections}
+    Params(new).check()
+    return new
+
+
+def _most_common(entries: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """Each key's value that most of `entries` have; of several the first."""
+    shared = {}
+    for key in entries[0]:
+        values = [entry.get(key) for entry in entries]
+        most = Counter(map(repr, values)).most_common(1)[0][0]
+        shared[key] = next(value for value in values if repr(value) == most)
+    return shared
