@@ -34,16 +34,22 @@ def migrate(dry: bool) -> None:
     cannot be read.
     """
     if not Path("dvc.yaml").is_file() or not PARAMS_FILE.is_file():
-        raise FileNotFoundError(f"migrate must run in a project's folder, got {Path.cwd()} without dvc.yaml or {PARAMS_FILE}")
+        raise FileNotFoundError(
+            f"migrate must run in a project's folder, got {Path.cwd()} without dvc.yaml or {PARAMS_FILE}"
+        )
     moves = [(old, Path(new_place(PurePosixPath(old)))) for old in old_outs(DATA)]
     if both := [(old, new) for old, new in moves if new.exists()]:
         old, new = both[0]
-        raise ValueError(f"{old} is to become {new}, and both are there: remove the one that you do not need, then run this again")
+        raise ValueError(
+            f"{old} is to become {new}, and both are there: remove the one that you do not need, then run this again"
+        )
     sections = sections_in(PARAMS_FILE)
     steps = [f"{old} -> {new}" for old, new in moves]
     steps += [f"{report}: its list of kept episodes -> {accepted}" for report, accepted in _lists()]
     if is_old(sections):
-        steps.append(f"{PARAMS_FILE}: shared values and each tabletop task's own; graph.yaml: what dvc.yaml makes stages for")
+        steps.append(
+            f"{PARAMS_FILE}: shared values and each tabletop task's own; graph.yaml: what dvc.yaml makes stages for"
+        )
     if Path(LOCK).is_file():
         steps.append(f"{LOCK}: the same hashes at the new places")
     print("\n".join(steps) if moves or is_old(sections) else "nothing to bring over: this folder is of this version")

@@ -127,14 +127,16 @@ def _keep(content: bytes, contents: Contents) -> None:
         place.chmod(0o444)
 
 
-def _dep(path: str, given: Mapping[str, Entry], old: Mapping[str, Any], outs: list[str], contents: Contents) -> Entry | None:
+def _dep(
+    path: str, given: Mapping[str, Entry], old: Mapping[str, Any], outs: list[str], contents: Contents
+) -> Entry | None:
     """The entry of the dependency `path`; None where it was stale or its hash cannot be told."""
     if path in given and _is_data(path):
         return given[path]
     if not _is_data(path):
         versions = json.loads((resources.files("ocrrl.migrate") / CODE_VERSIONS).read_text())
         before = {dep["path"]: dep["md5"] for dep in old.get("deps", []) if not _is_data(dep["path"])}
-        same = all(versions["0.1"].get(code, {}).get("md5") == value for code, value in before.items())
+        same = all(versions["0.1"].get(code) == value for code, value in before.items())
         now = versions["0.2.0"].get(path)
         return {"path": path, "hash": "md5"} | now if same and now else None
     inside = {part: given[part] for part in given if part.startswith(f"{path}/")}
@@ -163,9 +165,13 @@ def _params(stage: PipelineStage, old: Mapping[str, Any], values: Mapping[str, A
     new: dict[str, Any] = {}
     graph_tasks = values[str(GRAPH_FILE)]["tasks"]
     for file, name in stage.params:
-        section, _, key = name.partition(".")
+        section = name.partition(".")[0]
         if section in CONFIGS:
-            task = next(other.partition(".")[2] for _, other in stage.params if other.startswith(f"{section}.") and not other.endswith(f".{SHARED}"))
+            task = next(
+                other.partition(".")[2]
+                for _, other in stage.params
+                if other.startswith(f"{section}.") and not other.endswith(f".{SHARED}")
+            )
             in_effect = value_of(file, f"{section}.{SHARED}") | value_of(file, f"{section}.{task}")
             same = old.get(f"{section}.{task}") == in_effect
         else:

@@ -31,7 +31,7 @@ _MOVES = tuple(
 )
 
 
-def new_place(path: PurePath) -> PurePath:
+def new_place[P: PurePath](path: P) -> P:
     """Where `path`, relative to the project's root, lies in the new layout; itself if the old and new places are the same.
 
     `path` may be an output of a stage, or anything inside one.

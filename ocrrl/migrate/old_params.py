@@ -26,7 +26,8 @@ def new_params(sections: Mapping[str, Any]) -> dict[str, Any]:
             raise ParamsError(f"params.yaml: {section} must hold the keys of tabletop_tasks to be brought over")
         shared = _most_common(list(entries.values()))
         own = {
-            task: {key: value for key, value in values.items() if value != shared[key]} for task, values in entries.items()
+            task: {key: value for key, value in values.items() if value != shared[key]}
+            for task, values in entries.items()
         }
         new[section] = {SHARED: shared} | own
     new |= {section: sections[section] for section in MULTITASK_CONFIGS if section in sections}
