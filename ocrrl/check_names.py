@@ -12,13 +12,19 @@ from typing import Any
 from ruamel.yaml import YAML, YAMLError
 
 from ocrrl.interface.names import shown
+from ocrrl.layout import DATA
+from ocrrl.migrate.old_layout import require_new_layout
 from ocrrl.params import PARAMS_FILE, Params, ParamsError
 from ocrrl.params_graph import GRAPH_FILE
 from ocrrl.safe_yaml import read_yaml
 
 
 def check_names(path: Path = PARAMS_FILE) -> None:
-    """ParamsError that names the first thing wrong in `path` and the graph.yaml beside it; without both there are no names."""
+    """ParamsError that names the first thing wrong in `path` and the graph.yaml beside it; without both there are no names.
+
+    ValueError where data beside them lie as an older version left them.
+    """
+    require_new_layout(path.parent / DATA)
     graph = path.with_name(GRAPH_FILE.name)
     if os.path.lexists(path) or os.path.lexists(graph):
         Params(_as_dvc_reads(path), path).require_graph(_as_dvc_reads(graph), graph)

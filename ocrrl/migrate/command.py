@@ -5,6 +5,7 @@ version changes nothing. params.yaml, by which an old folder is known, comes las
 """
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -63,9 +64,11 @@ def migrate(dry: bool) -> None:
 def _migrate(moves: list[tuple[Path, Path]], sections: dict[str, Any]) -> None:
     for old, new in moves:
         files.publish(old, new)
-    for folder in sorted({parent for old, _ in moves for parent in old.parents if parent != DATA}, reverse=True):
-        if DATA in folder.parents and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+    for folder in sorted(
+        {parent for old, _ in moves for parent in old.parents if DATA in parent.parents}, reverse=True
+    ):
+        if {path.name for path in folder.iterdir()} <= {".gitignore"}:  # DVC's own, of what lay there
+            shutil.rmtree(folder)
     for report, accepted in _lists():
         measured = read_json_object(report)
         files.write_json(accepted, measured.pop("kept"))

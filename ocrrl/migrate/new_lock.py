@@ -52,7 +52,7 @@ def migrated_lock(root: Path, params: Mapping[str, Any], counts: tuple[int, int]
     migrated, contents = Migrated(content), Contents(root)
     for address, old in (content.get("stages") or {}).items():
         stage = stages.get(address)
-        if stage is None or {dep["path"] for dep in old.get("deps", [])} == set(stage.deps):
+        if stage is None or _is_new(old, stage):
             continue
         given = {entry["path"]: entry for entry in _moved(old, contents)}
         deps = [_dep(dep, given, old, outs, contents) for dep in stage.deps]
@@ -82,6 +82,12 @@ def code_entries(root: Path, stages: Mapping[str, PipelineStage]) -> dict[str, E
             "size": sum(file.stat().st_size for file in inside),
         } | ({"nfiles": len(inside)} if (root / path).is_dir() else {})
     return found
+
+
+def _is_new(old: Mapping[str, Any], stage: PipelineStage) -> bool:
+    names = {(file, name) for file, values in old.get("params", {}).items() for name in values}
+    deps, outs = ({entry["path"] for entry in old.get(part, [])} for part in ("deps", "outs"))
+    return names == set(stage.params) and deps == set(stage.deps) and outs == set(stage.outs)
 
 
 def _is_data(path: str) -> bool:

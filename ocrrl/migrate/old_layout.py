@@ -1,10 +1,12 @@
 """Where the files of the old layout of `data/` (`round/task_kind`) lie in the new one (`kind/round/task`)."""
 
-import os
 import re
 from pathlib import Path, PurePath
 
-_OLD_FOLDERS = ("datasets", "episodes", "evaluations", "metrics", "models", "replay", "rollouts", "training_sets")
+_OLD_OUTS = (
+    *("datasets/round*/*", "episodes/*/normalised", "evaluations/round*/*", "metrics/round*/*/*", "models/round*/*/*"),
+    *("replay/round*/*", "rollouts/round*/*", "training_sets/round*/*"),
+)
 
 _ROUND = r"(?P<round>round[0-9]+)"
 _TASK = r"(?P<task>[a-z0-9][a-z0-9_]*?)"
@@ -47,13 +49,15 @@ def new_place[P: PurePath](path: P) -> P:
 
 def old_outs(data: Path) -> list[Path]:
     """What lies at an old place below the folder `data`: outs of stages, whole; sorted."""
-    found = []
-    for name in _OLD_FOLDERS:
-        for folder, subfolders, names in os.walk(data / name):
-            for entry in [*subfolders, *names]:
-                path = Path(folder, entry)
-                relative = PurePath(data.name) / path.relative_to(data)
-                if new_place(relative) != relative:
-                    found.append(path)
-            subfolders[:] = [entry for entry in subfolders if Path(folder, entry) not in found]
-    return sorted(found)
+    found = {path for pattern in _OLD_OUTS for path in data.glob(pattern)}
+    return sorted(
+        path for path in found if new_place(relative := PurePath(data.name, path.relative_to(data))) != relative
+    )
+
+
+def require_new_layout(data: Path) -> None:
+    """ValueError with the next step where something below the folder `data` lies as version 0.1 left it."""
+    if found := old_outs(data):
+        raise ValueError(
+            f"{found[0]} must lie at {new_place(found[0])} in this version; `ocrrl migrate` brings the folder over"
+        )

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from ocrrl.interface.names import require_seed
 from ocrrl.interface.tabletop_tasks import tabletop_task
-from ocrrl.layout import MULTITASK, ROUND, Layout
+from ocrrl.layout import DATA, MULTITASK, ROUND, Layout
 from ocrrl.lineage.run_record import Run, declared_stages, recorded_run, stage_that_runs
+from ocrrl.migrate.old_layout import require_new_layout
 from ocrrl.params import Params
 from ocrrl.stages.outputs import prepared
 from ocrrl.stages.running import files_reserved
@@ -52,6 +53,7 @@ def run_multitask_stage(options: argparse.Namespace) -> int:
 @contextmanager
 def _begun(options: argparse.Namespace, label: str) -> Iterator[Run]:
     """A stage that runs, alone with its files, which can be written; its run is recorded at the end."""
+    require_new_layout(DATA)
     reads, writes = _places(options, label)
     name = f"{label} of {options.round}"
     inside = [part for parts in reads.values() for part in parts]
