@@ -13,7 +13,7 @@ from ocrrl.layout import DATA
 from ocrrl.lineage.contents import Contents
 from ocrrl.lineage.dvc_files import DvcFile, DvcFiles, LockedStage, TrackedPath
 from ocrrl.lineage.hashes import is_folder_hash, manifest_hash
-from ocrrl.lineage.places import place_of
+from ocrrl.lineage.places import here, place_of
 from ocrrl.lineage.run_record import FINISHED, RunRecord
 
 
@@ -172,8 +172,9 @@ def _origin(files: DvcFiles, tracked: TrackedPath) -> tuple[str | None, str]:
 def _stage(files: DvcFiles, runs: list[RunRecord], stage: LockedStage, contents: Contents) -> Stage:
     words = stage.command.split()
     seed = words[words.index("--seed") + 1] if "--seed" in words[:-1] else ""
-    wanted = {(out.path, out.hash) for out in stage.outs}
-    made = (run for run in reversed(runs) if run.outcome == FINISHED and wanted <= set(run.outs.items()))
+    wanted = {(here(out.path), out.hash) for out in stage.outs}
+    wrote = ((run, {(here(path), value) for path, value in run.outs.items()}) for run in reversed(runs))
+    made = (run for run, outs in wrote if run.outcome == FINISHED and wanted <= outs)
     data = list(data_deps(files, stage, contents))
     return Stage(
         address=stage.address,

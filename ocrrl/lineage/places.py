@@ -41,9 +41,14 @@ class Place:
         return f"{self.tabletop_task}_{self.variant}"
 
 
+def here(path: str) -> str:
+    """Where what lay at `path` in version 0.1 lies now; `path` where that is the same."""
+    return str(new_place(PurePosixPath(path)))
+
+
 def place_of(path: str) -> Place:
     """The place that `path`, relative to the project, has in the layout."""
-    parts = new_place(PurePosixPath(path)).parts
+    parts = PurePosixPath(here(path)).parts
     if len(parts) < 2 or parts[0] != DATA.name:
         return Place("data")
     if parts[1] == "models" and len(parts) > 2:  # published: data/models/vla_retrained
