@@ -249,8 +249,8 @@ def _run(options: argparse.Namespace) -> int:
 
         print(timings_table())
     elif options.command == "show":
-        from ocrrl.interface.tabletop_tasks import tabletop_task
         from ocrrl.layout import Layout
+        from ocrrl.tabletop.registry import tabletop_task
 
         layout = Layout(tabletop_task(options.tabletop_task).slug)
         results = layout.report / "results.md"

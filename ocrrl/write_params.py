@@ -3,7 +3,7 @@
 import argparse
 
 from ocrrl import params
-from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS, tabletop_task
+from ocrrl.tabletop.registry import slugs, tabletop_task
 
 
 def write_params(options: argparse.Namespace) -> None:
@@ -11,7 +11,7 @@ def write_params(options: argparse.Namespace) -> None:
     if wrong := [entry for entry in options.episodes if "=" not in entry]:
         raise ValueError(f"--episodes must name each as TASK=FOLDER, got {wrong[0]!r}")
     named = dict(entry.split("=", 1) for entry in options.episodes)
-    tasks = [tabletop_task(slug).slug for slug in options.tasks or TABLETOP_TASKS]
+    tasks = [tabletop_task(slug).slug for slug in options.tasks or slugs()]
     if options.preset is None:
         if options.tasks:
             raise ValueError("--tasks must come with a --preset, which has every parameter of a tabletop task")

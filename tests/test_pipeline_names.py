@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from ocrrl.cli import MULTITASK_STAGES, STAGES, _parser
-from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS
 from ocrrl.layout import MULTITASK, PUBLISHED_VLA, Layout
 from ocrrl.params import CONFIGS, MULTITASK_CONFIGS
+from ocrrl.tabletop.registry import slugs
 
 ROOT = Path(__file__).parents[1]
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
@@ -75,7 +75,7 @@ def test_a_multitask_stage_names_every_tabletop_task(stage):
     dependencies = entry(stage)["deps"]
     of_cube_lift = [dependency for dependency in dependencies if "cube_lift" in dependency]
     assert of_cube_lift
-    for task in TABLETOP_TASKS:
+    for task in slugs():
         assert {dependency.replace("cube_lift", task) for dependency in of_cube_lift} <= set(dependencies)
 
 
@@ -95,7 +95,7 @@ def test_a_stage_s_command_parses_and_its_outputs_lie_where_the_layout_says(stag
 def test_a_stage_depends_on_code_that_exists_and_on_data_that_a_stage_writes(stage):
     written = {str(path) for paths in OUTPUTS.values() for path in paths} | {str(LAYOUT.vla("real"))}
     for dependency in entry(stage)["deps"]:
-        for task in TABLETOP_TASKS:
+        for task in slugs():
             dependency = dependency.replace(task, "cube_lift")
         if dependency.startswith("data/"):
             assert dependency in written, dependency

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ocrrl.interface.names import require_seed
-from ocrrl.interface.tabletop_tasks import tabletop_task
 from ocrrl.layout import MULTITASK, ROUND, Layout
 from ocrrl.lineage.run_record import Run, recorded_run, stage_that_runs
 from ocrrl.params import Params
 from ocrrl.stages.outputs import prepared
 from ocrrl.stages.running import files_reserved
+from ocrrl.tabletop.registry import tabletop_task
 
 
 def run_stage(options: argparse.Namespace) -> int:

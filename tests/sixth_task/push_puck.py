@@ -6,11 +6,11 @@ Initial states: centre anywhere in 20 x 8 cm of table, 3 to 11 cm before the lin
 # pyright: reportAttributeAccessIssue=false
 import mujoco
 import numpy as np
-
-from ocrrl.interface.tabletop_tasks import PUSH_PUCK
 from ocrrl.sim.grasping import closeness, turned_down
 from ocrrl.sim.object_states import FreeObjects
 from ocrrl.sim.tabletop_scene import SceneState
+
+from ocrrl.interface.tabletop_tasks import PUSH_PUCK
 from ocrrl.sim.teleoperator import Waypoint
 
 RADIUS, HALF_HEIGHT = 0.06, 0.01  # [m]
