@@ -3,7 +3,8 @@
 Initial states: centre anywhere in 20 x 8 cm of table, 3 to 11 cm before the line; a puck looks the same at any yaw.
 """
 
-import mujoco
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ocrrl.interface.poses import axial_symmetry
@@ -13,6 +14,9 @@ from ocrrl.tabletop.parts.object_shapes import Box, ObjectShape, TruncatedCone
 from ocrrl.tabletop.parts.object_states import FreeObjects
 from ocrrl.tabletop.parts.scene import SceneState
 from ocrrl.tabletop.parts.waypoints import Waypoint
+
+if TYPE_CHECKING:
+    import mujoco
 
 TASK = TabletopTask(
     slug="push_puck",
@@ -47,7 +51,9 @@ class Scene:
 
     task = TASK
 
-    def add_objects(self, spec: mujoco.MjSpec) -> None:
+    def add_objects(self, spec: "mujoco.MjSpec") -> None:
+        import mujoco
+
         puck = spec.worldbody.add_body(name="puck", pos=[0.45, 0, HALF_HEIGHT])
         puck.add_freejoint(name="puck")
         puck.add_geom(
@@ -68,7 +74,7 @@ class Scene:
             conaffinity=0,
         )
 
-    def object_states(self, model: mujoco.MjModel, num_envs: int) -> FreeObjects:
+    def object_states(self, model: "mujoco.MjModel", num_envs: int) -> FreeObjects:
         return FreeObjects(self.task, model)
 
     def initial_object_poses(self, generator: np.random.Generator) -> np.ndarray:
