@@ -37,7 +37,7 @@ SLUG = re.compile(rf"(?!round\d)[a-z][a-z0-9_]{{0,{LONGEST_NAME - 1}}}")
 RESERVED = ("multitask", "shared")  # stand where a slug would, in paths and in params.yaml
 MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 REQUIRED = (
-    "TASK",
+    *("TASK", "Scene"),
     *(f"Scene.{name}" for name in ("task", "add_objects", "object_states", "initial_object_poses")),
     *("Scene.stage_rewards", "Scene.solved"),
 )
