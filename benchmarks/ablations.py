@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.residual import train_and_test
 from ocrrl.interface.seeds import initial_state_seeds
-from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS
+from ocrrl.tabletop.registry import slugs
 
 TRANSITIONS = 48_000
 ABLATIONS: dict[str, dict[str, Any]] = {
@@ -34,7 +34,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", choices=tuple(ABLATIONS), default=tuple(ABLATIONS))
-    parser.add_argument("--task", choices=tuple(TABLETOP_TASKS), default="cube_lift")
+    parser.add_argument("--task", choices=slugs(), default="cube_lift")
     parser.add_argument("--transitions", type=int, default=TRANSITIONS)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--episodes", type=int, default=100)

@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.tracking_tables import errors
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
 from ocrrl.interface.seeds import initial_state_seeds
-from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS, TabletopTask, tabletop_task
+from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
 from ocrrl.perception.confidence import NEAR_POSITION, NEAR_ROTATION
 from ocrrl.report.table import Table, markdown_table
@@ -27,6 +27,7 @@ from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.rollouts.statistics import rate_difference
 from ocrrl.sim.environment import SimEnvironment
+from ocrrl.tabletop.registry import slugs, tabletop_task
 from ocrrl.worlds import make_scene
 
 SOURCES = ("noise model", "pictures")
@@ -35,7 +36,7 @@ PARALLEL = 10
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tasks", nargs="+", choices=tuple(TABLETOP_TASKS), default=tuple(TABLETOP_TASKS))
+    parser.add_argument("--tasks", nargs="+", choices=slugs(), default=slugs())
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()

@@ -21,7 +21,6 @@ from ocrrl.datasets.decoded_frames import DecodedDataset, decode_dataset
 from ocrrl.datasets.episode import Episode, EpisodeAttributes
 from ocrrl.datasets.lerobot_writer import write_lerobot_dataset
 from ocrrl.interface.actions import ACTION_HIGH, ACTION_LOW, CONTROL_HZ
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from ocrrl.policies.chunk_batches import ChunkSampler
 from ocrrl.policies.compact_checkpoint import CompactCheckpoint
 from ocrrl.policies.compact_learner import CompactLearner
@@ -30,6 +29,7 @@ from ocrrl.policies.compact_policy import CompactVLA
 from ocrrl.policies.finetune import Learner, gpu_arithmetic, training_step
 from ocrrl.policies.language import InstructionEncoder
 from ocrrl.policies.normalisation import Normalisation
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 
 CHUNK = 16
 IMAGE_SHIFT = 4

@@ -23,7 +23,7 @@ from benchmarks.finetune import smooth_noise
 from ocrrl.datasets.episode import Episode, EpisodeAttributes
 from ocrrl.datasets.lerobot_writer import write_lerobot_dataset
 from ocrrl.interface.actions import ACTION_HIGH, ACTION_LOW, CONTROL_HZ
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 
 LIMIT_GB = 4.0
 CAMERAS = ("front", "wrist")

@@ -27,7 +27,7 @@ def main() -> None:
     options = parser.parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     generator = np.random.default_rng(0)
-    base = params.resolve("smoke", ["cube_lift"], episodes={"cube_lift": "recordings"})
+    base = params.resolve("smoke", ["cube_lift"], {"cube_lift": {"episodes": "recordings"}})
     print(
         f"| episodes ({options.kind}) | time [s] | episodes a minute | most memory of a process [GB] |\n|---|---|---|---|"
     )

@@ -9,7 +9,6 @@ from typing import Any
 
 from benchmarks.table1 import require_evaluations
 from ocrrl import files
-from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS
 from ocrrl.layout import MULTITASK, ROLLED_OUT_SEED, ROUND, Layout
 from ocrrl.lineage.repository import git
 from ocrrl.lineage.run_record import TimingRow, timing_rows
@@ -21,6 +20,7 @@ from ocrrl.report.paper_results import TABLE_1
 from ocrrl.report.table import Table
 from ocrrl.stages.report import report_inputs
 from ocrrl.stages.report_multitask import read_round
+from ocrrl.tabletop.registry import slugs
 
 LINE = 120  # characters; what is longer in JSON takes a line for each of its parts
 CURVE_KEYS = ("transitions", "validation_success")
@@ -52,7 +52,7 @@ def measure_here(residual_seeds: int, about: str) -> MeasuredResults:
         residual_seeds=residual_seeds,
         rounds=list(_rounds()),
         over_seeds=_over_seeds(residual_seeds),
-        tasks=[read_inputs(report_inputs(Layout(slug))) for slug in TABLETOP_TASKS],
+        tasks=[read_inputs(report_inputs(Layout(slug))) for slug in slugs()],
         timings=timing_rows(),
     )
 
@@ -98,8 +98,8 @@ def _rounds() -> Iterable[MultitaskMeasured]:
         name = f"round{number}"
         if not Layout(MULTITASK, name).retrained_evaluation.is_file():
             return
-        slugs = [slug for slug in TABLETOP_TASKS if Layout(slug, name).evaluation(ROLLED_OUT_SEED).is_file()]
-        yield read_round(slugs, name, [ROLLED_OUT_SEED])
+        measured = [slug for slug in slugs() if Layout(slug, name).evaluation(ROLLED_OUT_SEED).is_file()]
+        yield read_round(measured, name, [ROLLED_OUT_SEED])
 
 
 def _over_seeds(residual_seeds: int) -> tuple[Table, Table] | str:

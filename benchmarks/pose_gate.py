@@ -16,7 +16,7 @@ import numpy as np
 
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.seeds import initial_state_seeds
-from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS, TabletopTask, tabletop_task
+from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
 from ocrrl.perception.noisy_tracker import NoisyPoseTracker
 from ocrrl.perception.object_tracker import PoseEstimate
@@ -28,6 +28,7 @@ from ocrrl.rollouts.control_loop import LOST_STEPS, run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.rollouts.statistics import rate_difference
 from ocrrl.sim.environment import SimEnvironment
+from ocrrl.tabletop.registry import slugs, tabletop_task
 from ocrrl.worlds import make_scene
 
 PARALLEL = 25
@@ -128,7 +129,7 @@ class ProvokedPoses:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tasks", nargs="+", choices=tuple(TABLETOP_TASKS), default=("cube_lift",))
+    parser.add_argument("--tasks", nargs="+", choices=slugs(), default=("cube_lift",))
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()

@@ -21,7 +21,6 @@ import numpy as np
 from benchmarks import td3_update
 from ocrrl.datasets.transitions import read_replay_transitions
 from ocrrl.interface.seeds import initial_state_seeds
-from ocrrl.interface.tabletop_tasks import tabletop_task
 from ocrrl.layout import Layout
 from ocrrl.params import Params
 from ocrrl.policies.checkpoint import load_vla
@@ -31,6 +30,7 @@ from ocrrl.residual.validation import AtOnce
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.statistics import success_summary
 from ocrrl.sim.scene import SUBSTEPS
+from ocrrl.tabletop.registry import tabletop_task
 from ocrrl.worlds import make_simulator
 
 TRAINING_PARTS = ("offline", "base", "actor", "environment", "updates")

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from ocrrl.interface.seeds import initial_state_seeds
-from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS, tabletop_task
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
 from ocrrl.perception.noisy_tracker import TrackerErrors
 from ocrrl.report.table import Table, markdown_table
@@ -30,6 +29,7 @@ from ocrrl.report.values import percent, points
 from ocrrl.robot.twin import TwinCell
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.rollouts.statistics import average_difference, rate_difference
+from ocrrl.tabletop.registry import slugs, tabletop_task
 from ocrrl.worlds import make_scene
 
 FULL = "full"
@@ -53,7 +53,7 @@ PARALLEL = 25
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("experiments", "table"))
-    parser.add_argument("--tasks", nargs="+", choices=tuple(TABLETOP_TASKS), default=tuple(TABLETOP_TASKS))
+    parser.add_argument("--tasks", nargs="+", choices=slugs(), default=slugs())
     parser.add_argument("--only", nargs="+", choices=tuple(EXPERIMENTS), default=tuple(EXPERIMENTS), help="experiments")
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--stress", type=float, default=3.0, help="by which the tracker's errors are multiplied")

@@ -19,7 +19,6 @@ import numpy as np
 
 from ocrrl.interface.actions import ACTION_DIM
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM
-from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS, tabletop_task
 from ocrrl.params import build, resolve
 from ocrrl.policies.chunked_policy import ChunkedPolicy
 from ocrrl.policies.compact_checkpoint import CompactCheckpoint
@@ -29,6 +28,7 @@ from ocrrl.policies.language import InstructionEncoder
 from ocrrl.policies.normalisation import Normalisation
 from ocrrl.residual.residual_config import ResidualConfig
 from ocrrl.residual.train_residual import train_residual
+from ocrrl.tabletop.registry import slugs, tabletop_task
 from ocrrl.worlds import make_simulator
 
 ENVIRONMENTS = (4, 16, 64)
@@ -37,7 +37,7 @@ SIDE_BY_SIDE = (1, 2, 4)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tasks", nargs="+", default=list(TABLETOP_TASKS))
+    parser.add_argument("--tasks", nargs="+", default=list(slugs()))
     parser.add_argument("--transitions", type=int, default=4000, help="of each training")
     options = parser.parse_args()
     print("| tabletop task | environments | environment alone, transitions a CPU-s | training, transitions a CPU-s |")

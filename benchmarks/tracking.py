@@ -23,14 +23,14 @@ from benchmarks.tracking_tables import Row, error_table, errors, verdicts
 from ocrrl.interface import rotations
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.seeds import initial_state_seeds
-from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS, TabletopTask, tabletop_task
+from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.perception.confidence import FEATURES, NEAR_POSITION, NEAR_ROTATION, features, fit_coefficients
 from ocrrl.perception.geometric_tracker import GeometricTracker
-from ocrrl.perception.object_shapes import shapes_of
 from ocrrl.perception.overlay import draw_overlay
 from ocrrl.perception.pose_fit import Body
 from ocrrl.perception.registration import LEAST_PIXELS_TRACKED
 from ocrrl.perception.verifier import PoseVerifier
+from ocrrl.tabletop.registry import shapes_of, slugs, tabletop_task
 
 SPLITS = {"calibration": "validation", "held-out": "tracking"}
 OVERLAY_FRAME = 30
@@ -105,7 +105,7 @@ def write_overlay(file: Path, slugs: tuple[str, ...], split: str) -> None:
 
 def _compile() -> None:
     """Keep the time that compilation takes out of the frames' times."""
-    for slug in TABLETOP_TASKS:
+    for slug in slugs():
         rows_of(tabletop_task(slug), KINDS[0], 0, islice(sequence(slug, KINDS[0], 0), 3))
 
 
@@ -117,7 +117,7 @@ def _tracked(job: tuple[str, str, int]) -> list[Row]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--split", choices=tuple(SPLITS), default="held-out")
-    parser.add_argument("--tasks", nargs="+", choices=tuple(TABLETOP_TASKS), default=tuple(TABLETOP_TASKS))
+    parser.add_argument("--tasks", nargs="+", choices=slugs(), default=slugs())
     parser.add_argument("--sequences", type=int, default=20, help="seeds a tabletop task, of each kind of sequence")
     parser.add_argument("--first", type=int, default=0, help="seed of the split to begin with")
     parser.add_argument("--processes", type=int, default=2)

@@ -12,10 +12,9 @@ import numpy as np
 
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import CONTROL_HZ
-from ocrrl.interface.tabletop_tasks import tabletop_task
+from ocrrl.interface.tabletop_tasks import Vector3
 from ocrrl.perception.drawer_slide import CLOSED
 from ocrrl.perception.frames import Frame, Intrinsics
-from ocrrl.perception.object_shapes import shapes_of
 from ocrrl.perception.object_tracker import RobotPosture
 from ocrrl.perception.pixels import pixels_of, window_around
 from ocrrl.perception.pose_fit import Body
@@ -25,6 +24,8 @@ from ocrrl.sim.dynamics import DynamicsRange
 from ocrrl.sim.environment import SimEnvironment
 from ocrrl.sim.rgbd_camera import RgbdCamera
 from ocrrl.sim.scene import compile_scene, robot_and_table
+from ocrrl.tabletop.parts.object_shapes import Box, ObjectShape, TruncatedCone
+from ocrrl.tabletop.registry import shapes_of, tabletop_task, task_module
 from ocrrl.worlds import make_scene, make_teleoperator
 
 KINDS = ("demonstration", "occluded", "beside others", "others only")
@@ -39,16 +40,9 @@ REACH = 0.07  # [m] of a distractor from its middle
 LEAST_APART = 0.11  # [m] between a distractor and anything else
 COVERED_BY = 0.015  # [m] of depth by which a pixel shows something nearer
 
+Geom = tuple[mujoco.mjtGeom, Vector3, tuple[float, float, float, float]]
+"""Type, half sizes [m], RGBA."""
 BOX, CYLINDER = mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_CYLINDER
-_WOOD, _RED, _WHITE, _GREEN = (0.72, 0.46, 0.24, 1), (0.8, 0.13, 0.11, 1), (0.93, 0.93, 0.92, 1), (0.1, 0.55, 0.2, 1)
-DISTRACTORS = {
-    "cube_lift": ((BOX, (0.04, 0.02, 0.02), _WOOD), (BOX, (0.02, 0.02, 0.02), _WOOD)),
-    "pick_and_place": ((BOX, (0.06, 0.02, 0.02), _RED), (CYLINDER, (0.06, 0.005, 0), _WHITE)),
-    "stack_cube": ((BOX, (0.03, 0.03, 0.03), _WHITE), (BOX, (0.04, 0.02, 0.02), _GREEN)),
-    "stand_cup_up": ((CYLINDER, (0.032, 0.05, 0), _RED), (BOX, (0.025, 0.025, 0.05), _RED)),
-    "close_drawer": ((BOX, (0.04, 0.04, 0.09), _WOOD), (BOX, (0.06, 0.02, 0.02), _WOOD)),
-}
-"""Objects of the tracked ones' colours and other sizes: type, half sizes [m], RGBA."""
 OCCLUDERS = ((BOX, (0.015, 0.10, 0.10), (0.80, 0.60, 0.50, 1)), (BOX, (0.03, 0.08, 0.08), (0.3, 0.3, 0.3, 1)))
 
 
@@ -73,7 +67,8 @@ class _Stage:
         self.world.reset(IDS, [seed])
         spec = robot_and_table(TWIN_LOOK)
         self.scene.add_objects(spec)
-        extras = DISTRACTORS[slug] + OCCLUDERS
+        self.distractors = [_geom(shape) for shape in getattr(task_module(slug), "DISTRACTORS", ())]
+        extras = (*self.distractors, *OCCLUDERS)
         for k, (kind, size, rgba) in enumerate(extras):
             body = spec.worldbody.add_body(name=f"extra{k}")
             body.add_freejoint(name=f"extra{k}")
@@ -85,6 +80,7 @@ class _Stage:
         )
         self.model.geom_rgba[tinted, :3] *= np.asarray(TWIN_LOOK.object_tint)
         self.slots = [self.model.joint(name).qposadr[0] for name in _names("extra", len(extras))]
+        self.first_joint = int(self.model.body(bodies[0]).jntadr[0])  # carries the others, as a cabinet its drawers
         free = mujoco.mjtJoint.mjJNT_FREE
         joints = [self.model.joint(number) for number in range(self.model.njnt)]
         self.free = [joint.name for joint in joints if joint.name in bodies and joint.type[0] == free]
@@ -97,7 +93,7 @@ class _Stage:
         for k, slot in enumerate(self.slots):
             qpos[slot : slot + 7] = extras.get(k, np.array([*AWAY, 1, 0, 0, 0]))
         if without_objects:
-            for name in self.free or ["cabinet_x"]:
+            for name in self.free or [self.first_joint]:
                 address = self.model.joint(name).qposadr[0]
                 qpos[address + (2 if self.free else 0)] = -5.0
         return qpos
@@ -111,9 +107,11 @@ def sequence(slug: str, kind: str, seed: int) -> Iterator[Seen]:
     teleoperator = make_teleoperator(slug, world)
     teleoperator.reset(IDS, [seed])
     bodies = [Body(shape) for shape in shapes_of(task).values()]
-    beside = _places(generator, world.true_state().object_poses[0], bodies, slug) if kind in KINDS[2:] else []
+    beside = (
+        _places(generator, world.true_state().object_poses[0], bodies, stage.distractors) if kind in KINDS[2:] else []
+    )
     still = STILL_FRAMES if kind == "occluded" else 0
-    passing = len(DISTRACTORS[slug]) + int(generator.integers(len(OCCLUDERS)))
+    passing = len(stage.distractors) + int(generator.integers(len(OCCLUDERS)))
     target, side = int(generator.integers(len(task.objects))), float(generator.choice([-1.0, 1.0]))
     target = 0 if task.objects[0].slide_axis else target
     for k in range(OTHERS_ONLY_FRAMES if kind == "others only" else still + DEMONSTRATION_FRAMES):
@@ -178,13 +176,16 @@ def _passing(frame: int, target: np.ndarray, body: Body, camera_pose: np.ndarray
     )
 
 
-def _places(generator: np.random.Generator, poses: np.ndarray, bodies: list[Body], slug: str) -> list[np.ndarray]:
-    """Poses (7,) of the task's distractors on the table, apart from the objects at `poses` (O, 7) and from each other."""
+def _places(
+    generator: np.random.Generator, poses: np.ndarray, bodies: list[Body], distractors: list[Geom]
+) -> list[np.ndarray]:
+    """Poses (7,) of the `distractors` on the table, apart from the objects at `poses` (O, 7) and from each other."""
     taken, found = [pose[:2] for pose in poses], []
     # A cabinet and its drawers reach far, but not to the rows that are kept for what stands beside them.
-    room = [LEAST_APART if slug == "close_drawer" else max(LEAST_APART, body.radius + REACH) for body in bodies]
-    rows = BESIDE_CABINET_Y if slug == "close_drawer" else BESIDE_Y
-    for kind, size, _ in DISTRACTORS[slug]:
+    stands = any(body.shape.stands for body in bodies)
+    room = [LEAST_APART if stands else max(LEAST_APART, body.radius + REACH) for body in bodies]
+    rows = BESIDE_CABINET_Y if stands else BESIDE_Y
+    for kind, size, _ in distractors:
         tried = np.column_stack([generator.uniform(*BESIDE_X, 200), generator.uniform(*rows, 200)])
         apart = np.linalg.norm(tried[:, None] - np.stack(taken)[None], axis=-1)
         place = tried[np.argmax((apart > np.array(room)).all(1))]
@@ -194,6 +195,15 @@ def _places(generator: np.random.Generator, poses: np.ndarray, bodies: list[Body
         height = size[1] if kind == CYLINDER else size[2]
         found.append(np.array([*place, height, np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)]))
     return found
+
+
+def _geom(shape: ObjectShape) -> Geom:
+    (primitive,) = shape.primitives
+    if isinstance(primitive, Box):
+        return BOX, primitive.half_size, (*shape.colour, 1)
+    if isinstance(primitive, TruncatedCone):
+        return CYLINDER, (primitive.bottom_radius, primitive.half_height, 0), (*shape.colour, 1)
+    raise ValueError(f"a distractor must be one Box or TruncatedCone, got {primitive}")
 
 
 def _names(stem: str, count: int) -> list[str]:

@@ -21,7 +21,7 @@ import numpy as np
 from ocrrl.datasets.episode_store import write_episode
 from ocrrl.datasets.ingest import IngestConfig, ingest
 from ocrrl.interface.seeds import initial_state_seeds
-from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
+from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import ROLLED_OUT_SEED, WORK, Layout
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.robot.arm import Applied, ArmCommand
@@ -29,6 +29,7 @@ from ocrrl.robot.arm_environment import TIME_TO_LIVE, ArmEnvironment
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.rollout import OPERATOR
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder
+from ocrrl.tabletop.registry import tabletop_task
 from ocrrl.worlds import make_scene
 
 CONTROL_STEP = 0.010  # [s], 99 of 100 may take no longer

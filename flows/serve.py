@@ -6,7 +6,6 @@ at PREFECT_API_URL is used in place of a new one.
 
 import argparse
 import os
-import subprocess
 import sys
 import time
 from contextlib import ExitStack, suppress
@@ -14,10 +13,11 @@ from pathlib import Path
 
 from flows.access import PROFILES, SHADOWING, auth_string, known_as, private_log, profile_variables, write_profile
 from flows.admission import require_admission
+from flows.deployments import deploy
 from flows.not_up import require_home, why_not_up
 from flows.server import answers, api_url, end_by_signals, server_command
 from flows.set_up import prepare_server
-from tasks.child_process import Child, environment, started
+from tasks.child_process import Child, started
 from tasks.one_line import in_one_line
 
 LOGS = Path(".work") / "serve"
@@ -86,14 +86,6 @@ def wait_until_up(url: str, children: dict[str, Child]) -> bool:
             return False
         time.sleep(0.3)
     return True
-
-
-def deploy(workspace: Path) -> None:
-    """Write every deployment of prefect.yaml to the server."""
-    command, variables = ["prefect", "--no-prompt", "deploy", "--all"], environment(profile_variables(workspace))
-    done = subprocess.run(command, cwd=workspace, env=variables, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"serve: `prefect deploy --all` failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
 
 
 def _what_next(url: str) -> str:

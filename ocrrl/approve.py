@@ -3,10 +3,10 @@
 import argparse
 
 from ocrrl.interface.cells import cell_to_approve
-from ocrrl.interface.tabletop_tasks import tabletop_task
 from ocrrl.robot.approval import APPROVAL_FILE_VARIABLE, DEFAULT_MINUTES, Clock, NotApproved, issue
 from ocrrl.robot.approval_token import write_token
 from ocrrl.robot.operator_prompt import ask_operator, at_terminal
+from ocrrl.tabletop.registry import tabletop_task
 
 
 def approve(options: argparse.Namespace, clock: Clock) -> str:

@@ -5,10 +5,11 @@ import json
 from pathlib import Path
 
 from ocrrl.interface.cameras import CAMERA_SIZES
-from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS, TabletopTask, tabletop_task
+from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import WORK
 from ocrrl.params import PARAMS_FILE, Params
 from ocrrl.printable import one_line
+from ocrrl.tabletop.registry import slugs, tabletop_task
 
 
 def check_recordings(options: argparse.Namespace) -> int:
@@ -41,7 +42,7 @@ def choose_task(
     """
     if named is not None:
         return tabletop_task(named), "named"
-    tasks = [slug for slug in (params.tasks() if params else TABLETOP_TASKS) if slug in TABLETOP_TASKS]
+    tasks = [slug for slug in (params.tasks() if params else slugs()) if slug in slugs()]
     if params is not None:
         for slug in tasks:
             if params.episodes_folder(slug).resolve() == folder.resolve():
@@ -49,9 +50,7 @@ def choose_task(
         for slug in tasks:
             if source_format not in (None, "ocrrl") and params.config("ingest", slug).source_format == source_format:
                 return tabletop_task(slug), "its mapping in params.yaml is of this format"
-    return tabletop_task(
-        tasks[0] if tasks else next(iter(TABLETOP_TASKS))
-    ), "no task was named: ocrrl ingest TASK --check"
+    return tabletop_task(tasks[0] if tasks else slugs()[0]), "no task was named: ocrrl ingest TASK --check"
 
 
 def declared_config(params: Params | None, task: TabletopTask):

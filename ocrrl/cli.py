@@ -132,7 +132,12 @@ def _parser() -> argparse.ArgumentParser:
     params.add_argument(
         "--preset", help="default, smoke or paper; without one every value stays but those of the graph"
     )
-    params.add_argument("--tasks", nargs="+", help="tabletop tasks of a preset; all when left out")
+    params.add_argument(
+        "--tasks",
+        nargs="+",
+        metavar="TASK[=MODULE]",
+        help="tabletop tasks of a preset, a module for your own; all of the package when left out",
+    )
     params.add_argument("--episodes", nargs="+", default=[], metavar="TASK=FOLDER", help="demonstrations to start from")
     params.add_argument("--residual-seeds", type=int, help="how many residuals a task: seeds 0, 1, ... (a preset's: 1)")
     params.add_argument("--rounds", type=int, help="of self-improvement (a preset's: 1)")
@@ -255,8 +260,8 @@ def _run(options: argparse.Namespace) -> int:
 
         print(timings_table())
     elif options.command == "show":
-        from ocrrl.interface.tabletop_tasks import tabletop_task
         from ocrrl.layout import Layout
+        from ocrrl.tabletop.registry import tabletop_task
 
         layout = Layout(tabletop_task(options.tabletop_task).slug)
         results = layout.report / "results.md"

@@ -17,7 +17,7 @@ from ocrrl.demonstrations import replayed_demonstrations
 from ocrrl.interface.json_file import read_json_object, said
 from ocrrl.interface.protocols import Environment, Policy, Residual
 from ocrrl.interface.seeds import initial_state_seeds
-from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS, TabletopTask
+from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.params import resolve
 from ocrrl.report.inputs import cell_label
 from ocrrl.report.table import Table, markdown_table
@@ -32,6 +32,7 @@ from ocrrl.residual.validation import AtOnce
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.evaluate import ARMS, evaluate_pair
 from ocrrl.saved_policy import SavedPolicy, load_policy
+from ocrrl.tabletop.registry import slugs, tabletop_task
 from ocrrl.worlds import make_environment
 
 if TYPE_CHECKING:
@@ -61,9 +62,9 @@ def load_residual(path: str | Path) -> ResidualPolicy:
     if not config.is_file():
         raise FileNotFoundError(f"residual policy {folder} must hold config.json, which is missing")
     slug = read_json_object(config).get("tabletop_task")
-    if not isinstance(slug, str) or slug not in TABLETOP_TASKS:
-        raise ValueError(f"{config}: tabletop_task must be one of {', '.join(TABLETOP_TASKS)}, got {said(slug)}")
-    return residual_policy.load_residual(folder, TABLETOP_TASKS[slug])
+    if not isinstance(slug, str) or slug not in slugs():
+        raise ValueError(f"{config}: tabletop_task must be one of {', '.join(slugs())}, got {said(slug)}")
+    return residual_policy.load_residual(folder, tabletop_task(slug))
 
 
 def train_residual(

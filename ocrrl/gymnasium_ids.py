@@ -28,22 +28,26 @@ def register_with_gymnasium() -> None:
 
 
 def register_ids() -> None:
-    """Register each tabletop task that is not registered yet; the modules are loaded by `gymnasium.make`."""
+    """Register each of the package's tabletop tasks that is not registered yet; `gymnasium.make` loads the simulator."""
     from gymnasium.envs.registration import register, registry
 
-    from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS
-    from ocrrl.worlds import SCENES
+    from ocrrl.tabletop.registry import MODULES, tabletop_task
 
-    for slug, scene in SCENES.items():
-        name = f"{NAMESPACE}/{scene}-v0"
+    for slug in MODULES:
+        name = gymnasium_id(slug)
         if name not in registry:
             register(
                 id=name,
                 entry_point="ocrrl.gymnasium_env:TabletopEnv",
                 vector_entry_point="ocrrl.gymnasium_env:TabletopVectorEnv",
-                max_episode_steps=TABLETOP_TASKS[slug].horizon,
+                max_episode_steps=tabletop_task(slug).horizon,
                 kwargs={"task": slug},
             )
+
+
+def gymnasium_id(slug: str) -> str:
+    """`cube_lift` is `ocrrl/CubeLift-v0`."""
+    return f"{NAMESPACE}/{slug.title().replace('_', '')}-v0"
 
 
 class _GymnasiumFinder(MetaPathFinder):

@@ -6,7 +6,7 @@ from params.yaml (`ocrrl.params_graph`). A preset is a small file of overrides o
 
 import dataclasses
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import yaml
 from ocrrl.config_builder import ParamsError, build, listed, shown, typed
 from ocrrl.params_graph import GRAPH_FILE, GRAPH_SECTIONS, Recordings, graph_sections, require_names, seeds_and_rounds
 from ocrrl.safe_yaml import read_yaml
+from ocrrl.tabletop.registry import register
 
 PARAMS_FILE = Path("params.yaml")
 PRESETS = ("default", "smoke", "paper")
@@ -67,6 +68,12 @@ class Params:
         self.tabletop_tasks: Mapping[str, Recordings] = typed(
             sections.get("tabletop_tasks"), Mapping[str, Recordings], f"{source}: tabletop_tasks"
         )
+        try:
+            for slug, entry in self.tabletop_tasks.items():
+                if entry.module:
+                    register(slug, entry.module)
+        except ValueError as error:
+            raise ParamsError(f"{source}: {error}") from error
 
     @classmethod
     def read(cls, path: Path = PARAMS_FILE, graph: bool = True) -> "Params":
@@ -94,7 +101,10 @@ class Params:
             raise ParamsError(f"{error}; {GRAPH_NEXT}") from error
         for section, kind in GRAPH_SECTIONS.items():
             typed(graph.get(section), kind, f"{path}: {section}")
-        expected = graph_sections(self.tabletop_tasks, *seeds_and_rounds(graph))
+        try:
+            expected = graph_sections(self.tabletop_tasks, *seeds_and_rounds(graph))
+        except ValueError as error:
+            raise ParamsError(f"{self._source}: {error}") from error
         if wrong := [name for name in (*expected, *graph) if graph.get(name) != expected.get(name)]:
             raise ParamsError(
                 f"{path}: {wrong[0]} must be what follows from tabletop_tasks in {self._source} and from the seeds and rounds; "
@@ -163,17 +173,20 @@ def config_class(section: str) -> type:
     return getattr(importlib.import_module(module), name)
 
 
-def resolve(preset: str, tabletop_tasks: list[str], episodes: Mapping[str, str] | None = None) -> dict[str, Any]:
+def resolve(
+    preset: str, tabletop_tasks: Sequence[str], entries: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, Any]:
     """Every parameter of `preset` for `tabletop_tasks`: defaults, then default.yaml, then the preset's own overrides.
 
-    `episodes` are folders of demonstrations by tabletop task, the twin's where there is none. Raises ParamsError for a preset
-    that is none.
+    `entries` are those of the section `tabletop_tasks` as far as they are not the twin's demonstrations alone. Raises ParamsError
+    for a preset that is none.
     """
     if preset not in PRESETS:
         raise ParamsError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
     layers = [_preset("default")] + ([_preset(preset)] if preset != "default" else [])
-    folders = {task: f"data/episodes/{task}/recorded" for task in tabletop_tasks} | dict(episodes or {})
-    sections: dict[str, Any] = {"tabletop_tasks": {task: {"episodes": folders[task]} for task in tabletop_tasks}}
+    own = {task: dict((entries or {}).get(task, {})) for task in tabletop_tasks}
+    recorded = {task: {"episodes": f"data/episodes/{task}/recorded"} for task in tabletop_tasks}
+    sections: dict[str, Any] = {"tabletop_tasks": {task: recorded[task] | own[task] for task in tabletop_tasks}}
 
     def values_of(section: str, keys: tuple[str, ...]) -> dict[str, Any]:
         values: dict[str, Any] = {}
@@ -186,8 +199,8 @@ def resolve(preset: str, tabletop_tasks: list[str], episodes: Mapping[str, str] 
     for section in CONFIGS:
         shared = sections.setdefault(section, {})[SHARED] = values_of(section, (SHARED,))
         for task in tabletop_tasks:
-            own = values_of(section, (SHARED, task))
-            sections[section][task] = {key: value for key, value in own.items() if value != shared[key]}
+            values = values_of(section, (SHARED, task))
+            sections[section][task] = {key: value for key, value in values.items() if value != shared[key]}
     for section in MULTITASK_CONFIGS:
         sections[section] = values_of(section, ())
     return sections

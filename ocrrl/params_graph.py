@@ -4,12 +4,14 @@ DVC's templates cannot combine lists. The whole file follows from `tabletop_task
 the number of seeds and rounds; `ocrrl params` writes it.
 """
 
-from collections.abc import Mapping
+import posixpath
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ocrrl.interface.names import require_name, require_seed, shown
+from ocrrl.tabletop.registry import code_path
 
 GRAPH_FILE = Path("graph.yaml")
 
@@ -20,10 +22,16 @@ class Recordings:
 
     episodes: str
     """The folder of the demonstrations that the loop starts from."""
+    module: str = ""
+    """Of a task of the user's own outside the package: the dotted name of its module, `my_lab.push_puck`."""
+    rollouts: tuple[str, ...] = ()
+    """Folders of rollouts that were collected on a robot, which `training_set` adds to the demonstrations."""
 
     def __post_init__(self) -> None:
-        if not self.episodes.strip() or not self.episodes.isprintable():
-            raise ValueError(f"episodes must be a path, got {shown(self.episodes)}")
+        for name, folders in (("episodes", (self.episodes,)), ("rollouts", self.rollouts)):
+            for folder in folders:
+                if not folder.strip() or not folder.isprintable():
+                    raise ValueError(f"{name} must be a path, got {shown(folder)}")
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,8 @@ class Loop(Demonstrations):
 
     task: str
     round: str
+    rollouts_folder: str
+    """The folder with the task's own `rollouts`; a file of code where there are none, since DVC needs a path."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +82,11 @@ GRAPH_SECTIONS: dict[str, Any] = {
     "later_loops": Mapping[str, LaterLoop],
     "later_rounds": list[str],
     "last_round": str,
+    "own_tasks": str,
 }
 """The sections of graph.yaml and their types."""
+PATHS = ("episodes", "rollouts", "rollouts_folder", "code", "own_tasks", "module")
+"""The keys whose values are no names: DVC puts them into dependencies, not into commands."""
 MOST_OF_EACH = 1000
 """Residual seeds, rounds: DVC takes minutes for the stages of fewer."""
 
@@ -94,8 +107,13 @@ def graph_sections(tabletop_tasks: Mapping[str, Recordings], residual_seeds: int
     for number, name in enumerate(names):
         for task, entry in tabletop_tasks.items():
             loops[f"{name}-{task}" if number else task] = {
-                "task": task, "round": name, "episodes": entry.episodes, "code": f"ocrrl/sim/{task}.py"
-            }  # fmt: skip
+                "task": task,
+                "round": name,
+                "episodes": entry.episodes,
+                "code": code_path(task),
+                "rollouts_folder": _common_folder(f"tabletop_tasks.{task}.rollouts", entry.rollouts)
+                or "ocrrl/datasets/training_set.py",
+            }
     first = {key: loop for key, loop in loops.items() if loop["round"] == names[0]}
     return {
         "tasks": list(tabletop_tasks),
@@ -119,7 +137,24 @@ def graph_sections(tabletop_tasks: Mapping[str, Recordings], residual_seeds: int
         },
         "later_rounds": names[1:],
         "last_round": names[-1],
+        "own_tasks": _common_folder(
+            "modules of tabletop_tasks", [code_path(t) for t, e in tabletop_tasks.items() if e.module]
+        )
+        or "ocrrl/tabletop/registry.py",
     }
+
+
+def _common_folder(what: str, paths: Sequence[str]) -> str:
+    """The path, of several the folder that holds them all: DVC's templates take one. Empty for none.
+
+    ValueError where that would be the whole project or all data.
+    """
+    if not paths:
+        return ""
+    common = PurePosixPath(posixpath.commonpath([posixpath.normpath(path) for path in paths]))
+    if str(common) in (".", "/", "data"):
+        raise ValueError(f"{what} must lie in one folder of their own, got {', '.join(paths)}")
+    return str(common)
 
 
 def require_names(content: Any, source: str) -> None:
@@ -143,8 +178,8 @@ def _require_names(where: str, value: Any, key: str, seen: set[int]) -> None:
         for inner, item in value.items() if isinstance(value, dict) else enumerate(value):
             if isinstance(value, dict):
                 require_name(f"{where}: a key", inner)
-            _require_names(f"{where}.{inner}", item, str(inner), seen)
-    elif key in ("episodes", "code"):
+            _require_names(f"{where}.{inner}", item, str(inner) if isinstance(value, dict) else key, seen)
+    elif key in PATHS:
         if isinstance(value, str) and not (value.strip() and value.isprintable()):  # other types: by the typed reading
             raise ValueError(f"{where} must be a path, got {shown(value)}")
     elif key == "seed":

@@ -7,10 +7,10 @@ from jaxtyping import Float, Int
 
 from ocrrl.interface.observations import Observation
 from ocrrl.interface.protocols import VLA, Capture, Environment
-from ocrrl.interface.tabletop_tasks import tabletop_task
 from ocrrl.policies.checkpoint import load_vla
 from ocrrl.policies.chunked_policy import ChunkedPolicy
 from ocrrl.policies.compact_policy import CompactVLA
+from ocrrl.tabletop.registry import tabletop_task
 
 
 class SavedPolicy:

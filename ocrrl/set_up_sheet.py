@@ -16,7 +16,7 @@ from ocrrl.robot.terminal_keys import TerminalKeys
 from ocrrl.sim.initial_state import LEGEND, InitialStateView
 
 if TYPE_CHECKING:
-    from ocrrl.sim.tabletop_scene import TabletopScene
+    from ocrrl.tabletop.parts.scene import TabletopScene
 
 FOLDER = "initial_states"
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 from ocrrl.interface.cells import session_cell
 from ocrrl.interface.seeds import SEEDS_PER_RANGE, initial_state_seeds
-from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
+from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import WORK, Layout
 from ocrrl.robot.approval import Clock
 from ocrrl.robot.arm_environment import ArmEnvironment
@@ -26,6 +26,7 @@ from ocrrl.robot.terminal_keys import TerminalKeys
 from ocrrl.set_up_sheet import operator_beside
 from ocrrl.stages.running import files_reserved
 from ocrrl.stages.versions import package_versions
+from ocrrl.tabletop.registry import tabletop_task
 from ocrrl.worlds import make_scene, make_teleoperator
 
 SCRIPTED = "scripted"

@@ -1,45 +1,27 @@
 """Which scene, demonstrator and cell a tabletop task's name stands for: the one place where worlds are put together."""
 
-import importlib
 from collections.abc import Mapping
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ocrrl.interface.tabletop_tasks import tabletop_task
+from ocrrl.tabletop.registry import plan_demonstration, task_module
 
 if TYPE_CHECKING:
     from ocrrl.robot.twin import TwinCell
     from ocrrl.sim.environment import SimEnvironment
-    from ocrrl.sim.tabletop_scene import TabletopScene
     from ocrrl.sim.teleoperator import ScriptedTeleoperator, TrueStateEnvironment
-
-
-SCENES = {
-    "cube_lift": "CubeLift",
-    "pick_and_place": "PickAndPlace",
-    "stack_cube": "StackCube",
-    "close_drawer": "CloseDrawer",
-    "stand_cup_up": "StandCupUp",
-}
-"""Class of each tabletop task's scene; its module is `ocrrl.sim.<slug>`, which holds the demonstrator too."""
+    from ocrrl.tabletop.parts.scene import TabletopScene
 
 
 def make_scene(slug: str) -> "TabletopScene":
     """The scene of the tabletop task `slug`; ValueError names the known ones."""
-    task = tabletop_task(slug)
-    return getattr(_module(task.slug), SCENES[task.slug])()
+    return task_module(slug).Scene()
 
 
 def make_teleoperator(slug: str, environment: "TrueStateEnvironment") -> "ScriptedTeleoperator":
     """The scripted stand-in for a teleoperator of the tabletop task `slug`."""
-    task = tabletop_task(slug)
     from ocrrl.sim.teleoperator import ScriptedTeleoperator
 
-    return ScriptedTeleoperator(environment, _module(task.slug).plan_demonstration)
-
-
-def _module(slug: str) -> ModuleType:
-    return importlib.import_module(f"ocrrl.sim.{slug}")
+    return ScriptedTeleoperator(environment, plan_demonstration(slug))
 
 
 def make_simulator(slug: str, num_envs: int, randomised: Mapping[str, Any] | None = None) -> "SimEnvironment":

@@ -2,17 +2,17 @@
 
 import argparse
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from ruamel.yaml import YAML
 
-from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS, tabletop_task
 from ocrrl.params import CONFIGS, PARAMS_FILE, Params, ParamsError, resolve, sections_in
 from ocrrl.params_graph import GRAPH_FILE, graph_sections, seeds_and_rounds
 from ocrrl.safe_yaml import parse_yaml
+from ocrrl.tabletop.registry import MODULES, register, tabletop_task
 
 WIDTH = 120
 SHORT = 100  # characters of a mapping that stands on one line
@@ -26,7 +26,6 @@ def write_params(options: argparse.Namespace) -> None:
     if wrong := [entry for entry in options.episodes if "=" not in entry]:
         raise ValueError(f"--episodes must name each as TASK=FOLDER, got {wrong[0]!r}")
     named = dict(entry.split("=", 1) for entry in options.episodes)
-    tasks = [tabletop_task(slug).slug for slug in options.tasks or TABLETOP_TASKS]
     graph = options.path.with_name(GRAPH_FILE.name)
     if options.preset is None:
         if options.tasks:
@@ -34,13 +33,25 @@ def write_params(options: argparse.Namespace) -> None:
         rewrite(options.path, named, options.residual_seeds, options.rounds)
         print(f"{graph}: what dvc.yaml makes stages for; every value of {options.path} is as it was")
         return
-    if unknown := sorted(set(named) - set(tasks)):
-        raise ValueError(f"--episodes must be of {', '.join(tasks)}, got {unknown[0]}")
-    kept = {task: folder for task, folder in episodes_in(options.path).items() if task in tasks}
+    before = sections_in(options.path).get("tabletop_tasks") if options.path.is_file() else {}
+    if before:
+        Params.read(options.path, graph=False)  # what is kept must be sound
+    asked: Sequence[str] = options.tasks or list(MODULES)
+    chosen = {task: module for task, _, module in (entry.partition("=") for entry in asked)}
+    kept = {task: dict(entry) for task, entry in (before or {}).items() if task in chosen}
+    for task, module in chosen.items():
+        if module:
+            register(task, module)
+            kept.setdefault(task, {})["module"] = module
+        tabletop_task(task)
+    if unknown := sorted(set(named) - set(chosen)):
+        raise ValueError(f"--episodes must be of {', '.join(chosen)}, got {unknown[0]}")
+    entries = kept | {task: kept.get(task, {}) | {"episodes": folder} for task, folder in named.items()}
     seeds, rounds = (1 if n is None else n for n in (options.residual_seeds, options.rounds))
-    write(resolve(options.preset, tasks, kept | named), options.preset, options.path, seeds, rounds)
+    write(resolve(options.preset, list(chosen), entries), options.preset, options.path, seeds, rounds)
     print(f"{options.path}: every parameter of the {options.preset} preset; {graph}: what dvc.yaml makes stages for")
-    for task, folder in kept.items():
+    for task, entry in kept.items():
+        folder = entry.get("episodes", f"data/episodes/{task}/recorded")
         if folder != f"data/episodes/{task}/recorded" and task not in named:
             print(f"demonstrations of {task} stay {folder}")
 
@@ -102,12 +113,6 @@ def _write(path: Path, text: str, residual_seeds: int, rounds: int) -> None:
         except OSError:
             partial.unlink(missing_ok=True)
             raise
-
-
-def episodes_in(path: Path) -> dict[str, str]:
-    """The folders of demonstrations that the params.yaml at `path` names, by tabletop task; none where there is no such file."""
-    tasks = Params.read(path, graph=False).tabletop_tasks if path.is_file() else {}
-    return {task: entry.episodes for task, entry in tasks.items()}
 
 
 class _Dumper(yaml.SafeDumper):

@@ -16,10 +16,9 @@ from typing import Any
 
 import yaml
 
-from ocrrl.lineage.places import place_of
 from tasks.markdown import printable
 
-EPISODE_KINDS = ("episodes", "rollouts", "session")
+EPISODE_FOLDERS = ("episodes", "normalised", "rollouts", "rollouts_corrected", "rollouts_base", "sessions")  # of data/
 EPISODE_STAGES = ("record", "rollout", "rollout_base")
 READS_EPISODES = "ingest"  # its dependencies are the folders that `tabletop_tasks` names, wherever they lie
 
@@ -83,7 +82,8 @@ def _entries(entries: list[dict[str, Any]] | None, folder: str, episodes: bool) 
     for entry in entries or []:
         path = posixpath.normpath(posixpath.join(folder, entry["path"]))
         if md5 := entry.get("md5"):
-            yield Output(path, str(md5), episodes or place_of(path).kind in EPISODE_KINDS)
+            inside = any(path.startswith(f"data/{name}/") for name in EPISODE_FOLDERS)
+            yield Output(path, str(md5), episodes or inside)
 
 
 def _committed(workspace: Path) -> Iterator[tuple[str, bytes]]:

@@ -1,90 +1,61 @@
-"""A sixth tabletop task, added to a copy of the project by the steps that docs/add_a_tabletop_task.md tells."""
+"""A sixth tabletop task, added by the steps of docs/add_a_tabletop_task.md: in the package, and as a user's own module."""
 
-import importlib
 import json
+import multiprocessing
 import shutil
-import sys
 
 import numpy as np
 import pytest
-import yaml
 
-from ocrrl.interface import tabletop_tasks
-from ocrrl.sim.environment import SimEnvironment
-from ocrrl.sim.teleoperator import ScriptedTeleoperator
+from ocrrl.datasets.episode_store import read_episode
+from ocrrl.datasets.record import RecordConfig, record_episodes
+from ocrrl.tabletop.registry import USER_MODULES, register, shapes_of, tabletop_task
+from ocrrl.worlds import make_environment, make_simulator, make_teleoperator, make_twin
 from tests.pipeline_copy import ROOT, copy_project, run
-from tests.sixth_task.changes import CHANGES, CONTRACT, FILES, SCENE, Insertion, add_push_puck
 
 PAGE = (ROOT / "docs" / "add_a_tabletop_task.md").read_text()
-CODE = ("ocrrl/**/*.py", "ocrrl/presets/*", "tasks/*.py", "flows/*.py", "benchmarks/*.py", "*.yaml")
-COMMANDS = ("dvc ", "ocrrl ")
+TASK_FILE = ROOT / "tests" / "sixth_task" / "push_puck.py"
+LINE = '    "push_puck": "ocrrl.tabletop.push_puck",\n'
+NOT_OF_THE_FILE = ("dvc ", "ocrrl ", LINE.strip(), "push_puck: {")
 OTHER_TESTS = (
-    "tests/sim/test_tabletop_tasks.py::test_each_has_a_scene_and_a_name_of_its_own",
-    "tests/sim/test_tabletop_tasks.py::test_the_demonstrator_succeeds_and_its_reward_rises[push_puck]",
-    "tests/test_params.py::test_the_committed_params_are_the_default_preset",
-    "tests/test_pipeline_names.py::test_a_multitask_stage_names_every_tabletop_task",
+    "tests/tabletop/test_registry.py",
+    "tests/tabletop/test_tabletop_tasks.py::test_each_has_an_instruction_of_its_own_and_a_name_in_gymnasium",
+    "tests/tabletop/test_tabletop_tasks.py::test_the_demonstrator_succeeds_and_its_reward_rises[push_puck]",
+    "tests/tabletop/test_object_shapes.py::test_rays_meet_the_shape_where_they_meet_the_simulator_s_geoms[push_puck-puck]",
     "tests/test_pipeline_names.py::test_an_unknown_tabletop_task_is_refused_with_the_known_ones",
-    "tests/flows/test_deployments.py::test_the_loop_its_parts_and_every_tabletop_task_have_a_deployment",
 )
 
 
-@pytest.fixture(scope="module")
-def push_puck():
-    """The toy scene's module, its contract beside the others'."""
-    namespace = dict(vars(tabletop_tasks))
-    exec(CONTRACT, namespace)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tabletop_tasks, "PUSH_PUCK", namespace["PUSH_PUCK"], raising=False)
-        yield importlib.import_module("tests.sixth_task.push_puck")
-        del sys.modules["tests.sixth_task.push_puck"]
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    folder = copy_project(tmp_path_factory.mktemp("six_tasks") / "project")
-    for name in ("tests", "flows", "tasks"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("prefect.yaml", "pyproject.toml"):
-        shutil.copy(ROOT / name, folder / name)
-    add_push_puck(folder)
-    return folder
-
-
-def test_the_page_names_every_file_that_the_steps_touch():
-    for file in FILES:
-        assert file.replace("push_puck", "<slug>") in PAGE, f"the page lacks {file}"
-
-
-def test_the_page_shows_what_the_steps_insert():
-    for change in CHANGES:
-        for line in change.text.splitlines() if isinstance(change, Insertion) else ():
-            assert line.strip() in PAGE, f"the page lacks {line.strip()!r}, which goes into {change.file}"
-
-
-def test_the_page_names_every_stage_that_lists_the_tabletop_tasks():
-    for stage, body in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items():
-        if "stand_cup_up" in str(body):
-            assert f"`{stage}`" in PAGE, f"the page lacks {stage}"
+@pytest.fixture
+def own_module(monkeypatch):
+    """`push_puck` registered as a user's module, outside the package."""
+    monkeypatch.setenv(USER_MODULES, "")
+    register("push_puck", "tests.sixth_task.push_puck")
 
 
 def test_what_the_page_shows_is_the_toy_task_s():
-    kept = SCENE.read_text() + "".join(change.changed((ROOT / change.file).read_text()) for change in CHANGES)
+    kept = TASK_FILE.read_text()
     for line in (line.strip() for line in PAGE.splitlines() if line.startswith("    ")):
-        assert line.startswith(COMMANDS) or line in kept, f"the toy task lacks {line!r}"
+        assert line.startswith(NOT_OF_THE_FILE) or line in kept, f"the toy task lacks {line!r}"
 
 
-def test_the_page_names_every_file_that_lists_the_tabletop_tasks():
-    for path in sorted({path for pattern in CODE for path in ROOT.glob(pattern)}):
-        text, name = path.read_text(), path.relative_to(ROOT).as_posix()
-        if all(task in text for task in tabletop_tasks.TABLETOP_TASKS):
-            assert name in PAGE, f"{name} names every tabletop task, the page does not say what to do there"
+def test_the_line_that_the_page_shows_is_like_those_of_the_registry():
+    assert LINE.strip() in PAGE
+    assert LINE.replace("push_puck", "cube_lift") in (ROOT / "ocrrl" / "tabletop" / "registry.py").read_text()
 
 
-def test_the_toy_task_s_demonstration_is_short_and_its_reward_rises(push_puck):
+def test_no_other_file_lists_the_tabletop_tasks():
+    """Left are the paper's numbers, DVC's graph and the parameters."""
+    named = ["cube_lift", "pick_and_place", "stack_cube", "close_drawer", "stand_cup_up"]
+    code = [path for folder in ("ocrrl", "tasks", "flows", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    listing = {path.relative_to(ROOT).as_posix() for path in code if all(slug in path.read_text() for slug in named)}
+    assert listing == {"ocrrl/tabletop/registry.py", "ocrrl/report/paper_results.py"}
+
+
+def test_hovering_does_not_pay_more_than_finishing(own_module):
     n = 4
-    scene = push_puck.PushPuck()
-    world = SimEnvironment(scene, n)
-    teleoperator = ScriptedTeleoperator(world, push_puck.plan_demonstration)
+    world = make_simulator("push_puck", n)
+    teleoperator, scene = make_teleoperator("push_puck", world), world.scene
     ids, seeds = np.arange(n), list(range(n))
     world.reset(ids, seeds)
     teleoperator.reset(ids, seeds)
@@ -98,7 +69,46 @@ def test_the_toy_task_s_demonstration_is_short_and_its_reward_rises(push_puck):
     reward, over = np.stack(rewards), np.stack(crossed)
     assert solved.all()
     assert (reward >= 0.0).all() and (reward <= 1.0).all() and (reward[-1] > 0.95).all()
-    assert reward[~over].max() < reward[over].min(), "hovering must not pay more than finishing"
+    assert reward[~over].max() < reward[over].min()
+
+
+@pytest.mark.renders
+def test_a_module_of_one_s_own_is_recorded_in_the_twin(own_module, tmp_path):
+    cell = make_twin("push_puck", 2)
+    config = RecordConfig(episodes=2, max_attempts=4)
+    record_episodes(cell, make_teleoperator("push_puck", cell), tmp_path, list(range(4)), config)
+    episode = read_episode(tmp_path / "episode_000000.h5")
+    assert episode.attributes.success and episode.attributes.tabletop_task == "push_puck"
+    assert episode.attributes.instruction == tabletop_task("push_puck").instruction
+    assert list(episode.attributes.object_names) == list(shapes_of(tabletop_task("push_puck"))) == ["puck"]
+
+
+def test_a_module_of_one_s_own_is_known_in_a_spawned_process(own_module):
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        start = pool.apply(_start_in_a_child, ("push_puck",))
+    world = make_environment("sim", "push_puck", 1)
+    world.reset(np.arange(1), [3])
+    np.testing.assert_array_equal(start, world.true_state().object_poses)
+
+
+def _start_in_a_child(slug: str) -> np.ndarray:
+    world = make_environment("sim", slug, 1)
+    world.reset(np.arange(1), [3])
+    return world.true_state().object_poses
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of the project with the task in the package: one file and one line."""
+    folder = copy_project(tmp_path_factory.mktemp("six_tasks") / "project")
+    for name in ("tests", "docs"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    shutil.copy(TASK_FILE, folder / "ocrrl" / "tabletop")
+    registry = folder / "ocrrl" / "tabletop" / "registry.py"
+    last = LINE.replace("push_puck", "stand_cup_up")
+    registry.write_text(registry.read_text().replace(last, last + LINE))
+    return folder
 
 
 @pytest.mark.slow
@@ -120,5 +130,4 @@ def test_its_demonstrations_are_recorded_ingested_and_replayed(project):
 
 @pytest.mark.slow
 def test_the_project_s_own_tests_hold_with_it(project):
-    run(project, "ocrrl", "params", "--preset", "default")
     run(project, "python", "-m", "pytest", *OTHER_TESTS)

@@ -15,7 +15,6 @@ from ocrrl.datasets.record import RecordConfig, record_episodes
 from ocrrl.datasets.transitions import write_replay_transitions
 from ocrrl.demonstrations import replayed_demonstrations
 from ocrrl.interface.seeds import initial_state_seeds
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT, STACK_CUBE
 from ocrrl.layout import Layout
 from ocrrl.policies.chunked_policy import ChunkedPolicy
 from ocrrl.residual import train_residual as algorithm
@@ -23,6 +22,8 @@ from ocrrl.residual.residual_config import ResidualConfig
 from ocrrl.residual.residual_policy import load_residual
 from ocrrl.residual.validation import AtOnce
 from ocrrl.rollouts.control_loop import run_episodes
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
+from ocrrl.tabletop.stack_cube import TASK as STACK_CUBE
 from ocrrl.worlds import make_teleoperator, make_twin
 from tests.residual.toy_environment import ToyBase, ToyEnvironment, demonstrations
 from tests.untrained_models import write_untrained_models

@@ -10,9 +10,11 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
 from ocrrl.gymnasium_env import TabletopEnv, TabletopVectorEnv
+from ocrrl.gymnasium_ids import gymnasium_id
 from ocrrl.interface.seeds import RANGES
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT, TABLETOP_TASKS
-from ocrrl.worlds import SCENES, make_environment, make_teleoperator
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
+from ocrrl.tabletop.registry import MODULES, tabletop_task
+from ocrrl.worlds import make_environment, make_teleoperator
 
 FIRST_HELD_OUT = RANGES["test"].start
 
@@ -36,9 +38,9 @@ def actions(space, count):
     return [space.sample() for _ in range(count)]
 
 
-@pytest.mark.parametrize(("slug", "cell"), [*((slug, "sim") for slug in SCENES), ("cube_lift", "twin")])
+@pytest.mark.parametrize(("slug", "cell"), [*((slug, "sim") for slug in MODULES), ("cube_lift", "twin")])
 def test_a_single_environment_is_ours_step_by_step(slug, cell):
-    env, ours = gymnasium.make(f"ocrrl/{SCENES[slug]}-v0", cell=cell), make_environment(cell, slug, 1)
+    env, ours = gymnasium.make(gymnasium_id(slug), cell=cell), make_environment(cell, slug, 1)
     observation, info = env.reset(seed=FIRST_HELD_OUT)
     ours.reset(np.arange(1), [FIRST_HELD_OUT])
     assert_same(observation, expected(ours, 0))
@@ -49,7 +51,7 @@ def test_a_single_environment_is_ours_step_by_step(slug, cell):
         assert_same(observation, expected(ours, 0))
         assert (reward, terminated, truncated) == (result.reward[0], result.success[0], False)
         assert env.observation_space.contains(observation)
-    assert env.spec is not None and env.spec.max_episode_steps == TABLETOP_TASKS[slug].horizon
+    assert env.spec is not None and env.spec.max_episode_steps == tabletop_task(slug).horizon
 
 
 def test_success_terminates_an_episode():

@@ -5,15 +5,15 @@ import pytest
 import yaml
 
 from ocrrl.cli import main
-from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS
 from ocrrl.params import CONFIGS, MULTITASK_CONFIGS, PRESETS, Params, ParamsError, resolve
+from ocrrl.tabletop.registry import slugs
 from ocrrl.write_params import write
 from tests.yaml_mutations import mutations
 
 
 @pytest.fixture
 def sections():
-    return resolve("default", list(TABLETOP_TASKS))
+    return resolve("default", list(slugs()))
 
 
 def test_the_committed_params_are_the_default_preset(request, sections):
@@ -26,7 +26,7 @@ def test_the_committed_params_are_the_default_preset(request, sections):
 def test_a_section_holds_each_value_once_and_a_task_what_it_has_otherwise(sections):
     for section in CONFIGS:
         shared = sections[section]["shared"]
-        for task in TABLETOP_TASKS:
+        for task in slugs():
             own = sections[section][task]
             assert set(own) <= set(shared) and all(own[key] != shared[key] for key in own), (section, task)
     assert sections["finetune"]["cube_lift"] == {"steps": 400} and sections["record"]["stack_cube"] == {}
@@ -35,10 +35,10 @@ def test_a_section_holds_each_value_once_and_a_task_what_it_has_otherwise(sectio
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_writes_parameters_that_read_back_valid(preset, tmp_path):
     path = tmp_path / "params.yaml"
-    write(resolve(preset, list(TABLETOP_TASKS)), preset, path)
+    write(resolve(preset, list(slugs())), preset, path)
     params = Params.read(path)
     params.check()
-    for task in TABLETOP_TASKS:
+    for task in slugs():
         for section in CONFIGS:
             assert params.config(section, task) is not None
     for section in MULTITASK_CONFIGS:
@@ -60,7 +60,7 @@ def test_the_paper_preset_is_table_5(tmp_path):
 
 
 def test_the_paper_preset_has_table_5_s_columns():
-    sections = resolve("paper", list(TABLETOP_TASKS))["train_residual"]
+    sections = resolve("paper", list(slugs()))["train_residual"]
     columns = {
         "l2": [0.0, 0.1, 1.0, 0.01, 1.0],
         "actor_lr": [1e-5, 1e-5, 3e-4, 1e-5, 1e-5],
@@ -70,7 +70,7 @@ def test_the_paper_preset_has_table_5_s_columns():
         "critic_warmup": [1000, 1000, 2000, 1000, 1000],
     }
     for name, values in columns.items():
-        assert [(sections["shared"] | sections[task])[name] for task in TABLETOP_TASKS] == values, name
+        assert [(sections["shared"] | sections[task])[name] for task in slugs()] == values, name
 
 
 @pytest.mark.parametrize(

@@ -19,15 +19,15 @@ from ocrrl.datasets.ingest import IngestConfig, ingest
 from ocrrl.datasets.training_set import TrainingSetConfig, build_training_set, episode_files
 from ocrrl.file_lock import locked
 from ocrrl.interface.seeds import RANGES
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from ocrrl.layout import Layout
 from ocrrl.robot.approval import NotApproved, check, issue
 from ocrrl.robot.approval_ledger import episodes_begun
 from ocrrl.robot.cell_operator import EndedByOperator
 from ocrrl.robot.twin import TwinCell
-from ocrrl.sim.cube_lift import CubeLift
 from ocrrl.stages.session_folder import SessionFolder
 from ocrrl.stages.sessions import planned_episodes, run_session
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
+from ocrrl.tabletop.cube_lift import Scene as CubeLift
 from tests.datasets.toy_episodes import demonstrated
 from tests.untrained_models import write_untrained_models
 

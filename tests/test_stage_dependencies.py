@@ -1,6 +1,7 @@
 """A stage's dependencies in dvc.yaml cover the code that it imports, so that no result outlives the code it came from."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ PLUMBING = {
     *("ocrrl/__init__.py", "ocrrl/params.py", "ocrrl/config_builder.py", "ocrrl/safe_yaml.py", "ocrrl/layout.py"),
     *("ocrrl/error_line.py", "ocrrl/printable.py", "ocrrl/surroundings.py", "ocrrl/rendering_faults.py"),
     "ocrrl/stages/__init__.py",
+    "ocrrl/tabletop/registry.py",  # says which file holds a tabletop task; the stage depends on that file
 }
 # Packages' own `__init__.py` hold a docstring or the choice of the rendering back end.
 # `worlds` knows every scene; a stage names the ones it builds. The demonstrator is `record`'s alone.
@@ -22,7 +24,9 @@ ONLY_FOR = {
 ONLY_FOR["ocrrl/perception/noisy_tracker.py"] = ONLY_FOR["ocrrl/robot/twin.py"]
 
 
-SCENE = "ocrrl/sim/cube_lift.py"  # stands for every tabletop task's; `worlds` imports it by its slug
+TASK_FILE = "ocrrl/tabletop/cube_lift.py"  # stands for every tabletop task's; the registry imports it by its slug
+# A stage that uses a contract alone needs none of `ocrrl/tabletop/parts`.
+USES_A_TASK = re.compile(r"\btask\.(instruction|objects|horizon|success_hold|home_joints)\b|ocrrl\.tabletop\.registry")
 
 
 def modules_of(name: str) -> list[Path]:
@@ -45,7 +49,7 @@ def imported_by(path: Path) -> set[Path]:
 
 
 def closure(path: Path) -> set[str]:
-    seen, waiting = set(), [path]
+    seen, waiting, uses_a_task = set(), [path], False
     while waiting:
         current = waiting.pop()
         name = current.relative_to(ROOT).as_posix()
@@ -53,9 +57,10 @@ def closure(path: Path) -> set[str]:
             continue
         seen.add(name)
         waiting += imported_by(current)
+        uses_a_task |= not name.startswith("ocrrl/interface/") and bool(USES_A_TASK.search(current.read_text()))
         if name == "ocrrl/worlds.py":
-            waiting.append(ROOT / SCENE)
-    return {name for name in seen if not name.endswith("__init__.py")}
+            waiting.append(ROOT / TASK_FILE)
+    return {name for name in (*seen, *[TASK_FILE] * uses_a_task) if not name.endswith("__init__.py")}
 
 
 @pytest.mark.parametrize("stage", ALL_STAGES)

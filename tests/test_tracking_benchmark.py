@@ -9,9 +9,11 @@ import pytest
 from benchmarks.tracking_sequences import KINDS, occlusion, sequence
 from benchmarks.tracking_tables import Row, Share, error_table, errors, recoveries, verdicts
 from ocrrl.interface import rotations
-from ocrrl.interface.tabletop_tasks import CLOSE_DRAWER, CUBE_LIFT, STAND_CUP_UP
-from ocrrl.perception.object_shapes import shapes_of
 from ocrrl.perception.pose_fit import Body
+from ocrrl.tabletop.close_drawer import TASK as CLOSE_DRAWER
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
+from ocrrl.tabletop.registry import shapes_of
+from ocrrl.tabletop.stand_cup_up import TASK as STAND_CUP_UP
 from tests.perception.scenes import Studio
 
 

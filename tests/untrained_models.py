@@ -4,13 +4,13 @@ import numpy as np
 import torch
 
 from ocrrl.interface.observations import residual_observation_dim
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from ocrrl.layout import Layout
 from ocrrl.policies.compact_checkpoint import CompactCheckpoint, save_compact
 from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork
 from ocrrl.policies.language import HASH, InstructionEncoder
 from ocrrl.policies.normalisation import Normalisation
 from ocrrl.residual.residual_policy import ResidualPolicy, save_residual
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 
 
 def write_untrained_models(layout: Layout) -> None:

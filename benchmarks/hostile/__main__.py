@@ -56,7 +56,7 @@ def _pipes(folder: str, names: list[str]) -> list[str]:
 
 
 def _parameters() -> dict[str, Any]:
-    return params.resolve("smoke", ["cube_lift"], episodes={"cube_lift": "recordings"})
+    return params.resolve("smoke", ["cube_lift"], {"cube_lift": {"episodes": "recordings"}})
 
 
 def main() -> int:

@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from ocrrl.interface.kinematics import ArmKinematics
-from ocrrl.interface.tabletop_tasks import HOME_JOINTS, tabletop_task
+from ocrrl.interface.tabletop_tasks import HOME_JOINTS
 from ocrrl.sim.arm_chain import arm_chain
+from ocrrl.tabletop.registry import tabletop_task
 from ocrrl.worlds import make_simulator
 
 SIDE = 64

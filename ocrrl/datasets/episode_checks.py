@@ -11,7 +11,8 @@ import numpy as np
 from ocrrl.datasets.episode import Episode
 from ocrrl.datasets.picture_fit import PictureFit
 from ocrrl.interface.actions import ACTION_HIGH, ACTION_LOW, CONTROL_HZ, MAX_ROTATION_STEP, MAX_TRANSLATION_STEP
-from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS, TabletopTask, tabletop_task
+from ocrrl.interface.tabletop_tasks import TabletopTask
+from ocrrl.tabletop.registry import slugs, tabletop_task
 
 STEP_TOLERANCE = 0.5
 """A step may take this share of 1/control_hz more or less."""
@@ -88,8 +89,8 @@ def check_episode(episode: Episode, expected: EpisodeRequirements) -> None:
 
 def _check_attributes(episode: Episode, expected: EpisodeRequirements) -> None:
     attributes = episode.attributes
-    if attributes.tabletop_task not in TABLETOP_TASKS:
-        raise EpisodeRejected("tabletop_task", f"one of {', '.join(TABLETOP_TASKS)}", repr(attributes.tabletop_task))
+    if attributes.tabletop_task not in slugs():
+        raise EpisodeRejected("tabletop_task", f"one of {', '.join(slugs())}", repr(attributes.tabletop_task))
     if expected.tabletop_task and attributes.tabletop_task != expected.tabletop_task.slug:
         raise EpisodeRejected("tabletop_task", expected.tabletop_task.slug, attributes.tabletop_task)
     for name in ("instruction", "operator", "cell"):
@@ -99,7 +100,7 @@ def _check_attributes(episode: Episode, expected: EpisodeRequirements) -> None:
         raise EpisodeRejected("control_hz", f"{CONTROL_HZ}", f"{attributes.control_hz:g}")
     if attributes.seed is not None and not 0 <= attributes.seed <= MAX_SEED:
         raise EpisodeRejected("seed", "a whole number from 0 to 2**53, or none", f"{attributes.seed}")
-    others = [task for slug, task in TABLETOP_TASKS.items() if slug != attributes.tabletop_task]
+    others = [tabletop_task(slug) for slug in slugs() if slug != attributes.tabletop_task]
     for other in others:
         if attributes.instruction == other.instruction:
             raise EpisodeRejected("instruction", f"one of {attributes.tabletop_task}", f"that of {other.slug}")

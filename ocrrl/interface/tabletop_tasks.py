@@ -1,4 +1,4 @@
-"""What both worlds must know of a tabletop task; its scene, reward and demonstrator are in `ocrrl.sim.<slug>`."""
+"""A tabletop task's contract: what the simulator and the cell must both know of it. `ocrrl/tabletop/<slug>.py` holds each."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ocrrl.interface import rotations
-from ocrrl.interface.poses import NO_SYMMETRY, Symmetry, axial_symmetry, cube_symmetry, square_prism_symmetry
+from ocrrl.interface.poses import NO_SYMMETRY, Symmetry
 
 Vector3 = tuple[float, float, float]
 HOME_JOINTS = (0.0, -0.185, 0.0, -2.497, 0.0, 2.312, 0.7854)
@@ -54,49 +54,3 @@ class TabletopTask:
                 offset[..., index, :] = (offset[..., index, :] * axis).sum(-1, keepdims=True) * axis
                 turn[..., index, :] = 0.0
         return offset, turn
-
-
-CUBE_LIFT = TabletopTask(
-    slug="cube_lift",
-    instruction="grasp the wooden cuboid and lift it",
-    objects=(TrackedObject("cuboid", square_prism_symmetry()),),
-    horizon=120,
-)
-
-PICK_AND_PLACE = TabletopTask(
-    slug="pick_and_place",
-    instruction="pick up the red cuboid and place it into the bowl",
-    objects=(TrackedObject("cuboid", square_prism_symmetry()), TrackedObject("bowl", axial_symmetry())),
-    horizon=200,
-)
-
-STACK_CUBE = TabletopTask(
-    slug="stack_cube",
-    instruction="stack the white cube on the green cube",
-    objects=(TrackedObject("white_cube", cube_symmetry()), TrackedObject("green_cube", cube_symmetry())),
-    horizon=200,
-)
-
-CLOSE_DRAWER = TabletopTask(
-    slug="close_drawer",
-    instruction="push the open drawer of the cabinet closed",
-    objects=(TrackedObject("drawer", slide_axis=(0.0, -1.0, 0.0)), TrackedObject("cabinet")),
-    horizon=140,
-    home_joints=(-0.182, -0.136, -0.231, -2.298, -0.037, 2.165, 0.396),
-)
-
-STAND_CUP_UP = TabletopTask(
-    slug="stand_cup_up",
-    instruction="grasp the cup lying on its side and stand it upright",
-    objects=(TrackedObject("cup", axial_symmetry(), (0.7071067811865476, 0.0, 0.7071067811865476, 0.0)),),
-    horizon=180,
-)
-
-TABLETOP_TASKS = {task.slug: task for task in (CUBE_LIFT, PICK_AND_PLACE, STACK_CUBE, CLOSE_DRAWER, STAND_CUP_UP)}
-
-
-def tabletop_task(slug: str) -> TabletopTask:
-    """The tabletop task called `slug`; ValueError names the known ones."""
-    if slug not in TABLETOP_TASKS:
-        raise ValueError(f"tabletop task must be one of {', '.join(TABLETOP_TASKS)}, got {slug!r}")
-    return TABLETOP_TASKS[slug]

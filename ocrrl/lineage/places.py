@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from ocrrl.layout import DATA, MULTITASK
-from ocrrl.migrate.old_layout import new_place
+from ocrrl.lineage.old_layout import new_place
 
 _KINDS = {
     "episodes": "episodes",

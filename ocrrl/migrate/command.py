@@ -16,9 +16,9 @@ from ocrrl import files
 from ocrrl.interface.json_file import read_json_object
 from ocrrl.layout import DATA
 from ocrrl.lineage.dvc_files import LOCK
+from ocrrl.lineage.old_layout import new_place, old_outs
 from ocrrl.lineage.run_record import RUNS_FILE, read_runs
 from ocrrl.migrate.new_lock import Migrated, migrated_lock
-from ocrrl.migrate.old_layout import new_place, old_outs
 from ocrrl.migrate.old_params import is_old, new_params
 from ocrrl.params import PARAMS_FILE, sections_in
 from ocrrl.params_graph import seeds_and_rounds

@@ -18,9 +18,9 @@ from ocrrl.layout import DATA
 from ocrrl.lineage.contents import Contents
 from ocrrl.lineage.dvc_files import LOCK
 from ocrrl.lineage.hashes import bytes_md5, is_folder_hash, manifest_hash
+from ocrrl.lineage.old_layout import new_place
 from ocrrl.lineage.pipeline import PipelineStage, pipeline_stages
 from ocrrl.lineage.revision import Revision
-from ocrrl.migrate.old_layout import new_place
 from ocrrl.params import CONFIGS, PARAMS_FILE, SHARED, Params
 from ocrrl.params_graph import GRAPH_FILE, graph_sections
 from ocrrl.safe_yaml import read_yaml

@@ -15,13 +15,13 @@ from jaxtyping import Float
 
 from ocrrl.perception.frames import Frame
 from ocrrl.perception.object_pixels import Placed
-from ocrrl.perception.object_shapes import Box, ObjectShape, Slide
 from ocrrl.perception.pixels import OBJECT, OTHER, ColourModel, Pixels, pixels_of, window_of
 from ocrrl.perception.pose_fit import APART, EXPLAINED_WITHIN, FAST, Body, Fit, agreement, fit, mark_other, with_lead
 from ocrrl.perception.registration import classify_for, plausible
 from ocrrl.perception.render_and_compare import Agreement, cast
 from ocrrl.perception.signed_distance import signed_distances
 from ocrrl.perception.table_plane import TablePlane
+from ocrrl.tabletop.parts.object_shapes import Box, ObjectShape, Slide
 
 COARSE_PIXELS, FINE_PIXELS = 500, 2000  # of a window: to look along the slide, to refine
 MARGIN = 0.02  # [m] around the swept box in which pixels are looked at

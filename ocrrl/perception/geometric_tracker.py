@@ -17,7 +17,6 @@ from ocrrl.perception.frame_checks import require_frame
 from ocrrl.perception.frames import Frame
 from ocrrl.perception.gauss_newton import NARROW
 from ocrrl.perception.hypotheses import between_pads, levelled
-from ocrrl.perception.object_shapes import shapes_of
 from ocrrl.perception.object_tracker import PoseEstimate, RobotPosture
 from ocrrl.perception.part_tracking import find_part, find_with_holder
 from ocrrl.perception.pixels import NOMINAL_SPREAD, ColourModel, tint_of
@@ -26,6 +25,7 @@ from ocrrl.perception.registration import find, learned_colour, plausible
 from ocrrl.perception.table_plane import TablePlane, find_table
 from ocrrl.perception.track_state import Scene, Start, Track, in_hand, near_robot, scene_of
 from ocrrl.perception.track_views import TrackViews
+from ocrrl.tabletop.registry import shapes_of
 
 AT_REST = (0.002, 0.02)  # [m], [rad] a frame by which an object moves that nothing touches
 CARRIED = (0.004, 0.04)  # in the hand, against the hand

@@ -5,9 +5,9 @@ import numpy as np
 from jaxtyping import Float
 
 from ocrrl.interface import rotations
-from ocrrl.perception.object_shapes import Box
 from ocrrl.perception.pixels import OBJECT, Pixels
 from ocrrl.perception.pose_fit import Body
+from ocrrl.tabletop.parts.object_shapes import Box
 
 YAWS = 18
 RANDOM_ROTATIONS, SEED = 12, 11

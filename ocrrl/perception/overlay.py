@@ -10,11 +10,11 @@ from ocrrl.interface import rotations
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
 from ocrrl.perception.drawer_slide import nearest_place, opening_of
 from ocrrl.perception.frames import Frame
-from ocrrl.perception.object_shapes import ObjectShape
 from ocrrl.perception.object_tracker import PoseEstimate
 from ocrrl.perception.pixels import pixels_of, whole_window
 from ocrrl.perception.pose_fit import Body
 from ocrrl.perception.render_and_compare import cast
+from ocrrl.tabletop.parts.object_shapes import ObjectShape
 
 TRUSTED, DOUBTED = (90, 220, 90), (230, 120, 60)  # RGB
 AXIS_COLOURS = ((230, 60, 60), (60, 200, 60), (70, 110, 255))

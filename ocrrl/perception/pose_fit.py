@@ -7,10 +7,10 @@ from jaxtyping import Float
 from scipy.spatial import ConvexHull
 
 from ocrrl.perception.gauss_newton import NARROW, refine
-from ocrrl.perception.object_shapes import Box, ObjectShape
 from ocrrl.perception.pixels import OBJECT, OTHER, Pixels, tint_of
 from ocrrl.perception.render_and_compare import Agreement, compare
 from ocrrl.perception.signed_distance import primitive_rows, rays_within, signed_distances
+from ocrrl.tabletop.parts.object_shapes import Box, ObjectShape
 
 TRACKING_WIDTH, TRACKING_ITERATIONS = 0.020, 5  # [m]
 LARGE = 0.04  # [m], inner radius from which on kernels widen with the object

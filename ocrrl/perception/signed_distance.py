@@ -7,7 +7,7 @@ distance is negative inside. Formulas of the box and the truncated cone: Quilez,
 import numpy as np
 
 from ocrrl.perception.compiled import compiled
-from ocrrl.perception.object_shapes import Box, ObjectShape, Ring, TruncatedCone
+from ocrrl.tabletop.parts.object_shapes import Box, ObjectShape, Ring, TruncatedCone
 
 BOX, CONE, RING = 0.0, 1.0, 2.0
 _TINY = 1e-12

@@ -18,13 +18,13 @@ from ocrrl.perception.drawer_slide import Range, SlideView, find_in_place, neare
 from ocrrl.perception.frame_checks import require_frame
 from ocrrl.perception.frames import Frame
 from ocrrl.perception.object_pixels import Placed, pixels_about
-from ocrrl.perception.object_shapes import ObjectShape
 from ocrrl.perception.object_tracker import RobotPosture
 from ocrrl.perception.pixels import NOMINAL_SPREAD, ColourModel, tint_of
 from ocrrl.perception.pose_fit import FAST, Body, Fit, fit, with_lead
 from ocrrl.perception.registration import learned_colour, plausible, stands_test
 from ocrrl.perception.robot_mask import robot_capsules
 from ocrrl.perception.table_plane import TablePlane, find_table
+from ocrrl.tabletop.parts.object_shapes import ObjectShape
 
 SPREAD, TURN_SPREAD = 0.02, 0.20  # [m], [rad] by which a pose may be off and still be refined
 

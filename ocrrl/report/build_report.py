@@ -4,7 +4,6 @@ from pathlib import Path
 
 from ocrrl import files
 from ocrrl.interface.actions import CONTROL_HZ
-from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS
 from ocrrl.report import figures, page, residual_figures, tables, verdicts
 from ocrrl.report.inputs import Film, Measured, ReportInputs, cell_label, read_inputs
 from ocrrl.report.page import Section
@@ -13,6 +12,7 @@ from ocrrl.report.table import html_table, markdown_table
 from ocrrl.report.targets import target_table
 from ocrrl.report.values import ARM_LABELS, percent
 from ocrrl.report.videos import clips_of, encode_video, side_by_side
+from ocrrl.tabletop.registry import slugs, tabletop_task
 
 PAGE, RESULTS, SUCCESS = "index.html", "results.md", "success.json"
 
@@ -24,8 +24,8 @@ def build_report(inputs: ReportInputs, out: Path) -> Measured:
     """
     measured = read_inputs(inputs)
     title = f"{measured.tabletop_task.replace('_', ' ').capitalize()}: self-improvement round {measured.round}"
-    task = TABLETOP_TASKS.get(measured.tabletop_task)
-    subtitle = f"Instruction: “{task.instruction}”. " if task else ""
+    slug = measured.tabletop_task
+    subtitle = f"Instruction: “{tabletop_task(slug).instruction}”. " if slug in slugs() else ""
     subtitle += (
         "A base VLA, a residual policy trained in simulation on object poses, and a VLA retrained on both's rollouts."
     )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ocrrl.robot.cell_operator import CellOperator
     from ocrrl.robot.checked_cell import CheckedCell
     from ocrrl.robot.guarded_cell import RobotCell
-    from ocrrl.sim.tabletop_scene import TabletopScene
+    from ocrrl.tabletop.parts.scene import TabletopScene
 
 
 def reserved(cell: Cell) -> AbstractContextManager[None]:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ocrrl.robot.arm_environment import ArmEnvironment
-from ocrrl.sim.tabletop_scene import SceneState
+from ocrrl.tabletop.parts.scene import SceneState
 
 
 class TrackedStates:

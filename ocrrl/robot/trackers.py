@@ -5,9 +5,9 @@ from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.perception.frames import Frame
 from ocrrl.perception.geometric_tracker import GeometricTracker
-from ocrrl.perception.object_shapes import shapes_of
 from ocrrl.perception.object_tracker import ObjectTracker, RobotPosture
 from ocrrl.robot.cell_file import TrackingSection
+from ocrrl.tabletop.registry import shapes_of
 
 
 def make_tracker(task: TabletopTask, section: TrackingSection, kinematics: ArmKinematics) -> ObjectTracker:

@@ -17,7 +17,7 @@ from ocrrl.perception.noisy_tracker import NoisyPoseTracker, TrackerErrors
 from ocrrl.sim.dynamics import Dynamics, DynamicsRange
 from ocrrl.sim.environment import SimEnvironment
 from ocrrl.sim.scene import Camera, Look
-from ocrrl.sim.tabletop_scene import SceneState, TabletopScene
+from ocrrl.tabletop.parts.scene import SceneState, TabletopScene
 
 FRONT_CAMERA = Camera((1.02, 0.045, 0.66), (0.47, 0.02, 0.06), 36.0)  # 6 cm and 4.6 deg from the simulator's
 WRIST_CAMERA = Camera((0.10, 0.008, 0.02), (0.035, 0.0, 0.20), 72.0)

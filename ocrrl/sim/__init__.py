@@ -1,4 +1,4 @@
-"""MuJoCo scenes, controller, tabletop tasks and the vectorised environment."""
+"""The MuJoCo engine: arm and table, controller, cameras and the vectorised environment."""
 
 from ocrrl.rendering_faults import rendering_named
 

@@ -17,7 +17,7 @@ from ocrrl.sim.arm_chain import arm_chain
 from ocrrl.sim.dynamics import Dynamics, DynamicsRange
 from ocrrl.sim.renderer import SceneRenderer
 from ocrrl.sim.scene import FINGER_TRAVEL, SUBSTEPS, Look, compile_scene, robot_and_table
-from ocrrl.sim.tabletop_scene import SceneState, TabletopScene
+from ocrrl.tabletop.parts.scene import SceneState, TabletopScene
 
 INITIAL_JOINT_JITTER = 0.02  # [rad], uniform, so that no two episodes start from quite the same arm
 _STATE = ("commanded_pose", "joint_targets", "held_steps", "latency", "pending", "references", "object_speed")

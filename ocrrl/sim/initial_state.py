@@ -10,7 +10,7 @@ from ocrrl.interface.observations import MAX_GRIPPER_WIDTH
 from ocrrl.interface.tabletop_tasks import TrackedObject
 from ocrrl.rendering_faults import rendering_named
 from ocrrl.sim.scene import COLLISION_GROUP, Look, compile_scene, robot_and_table
-from ocrrl.sim.tabletop_scene import TabletopScene
+from ocrrl.tabletop.parts.scene import TabletopScene
 
 LEGEND = "in base, cm: x away from the robot, y to its left, z up from the table; yaw in degrees, from x towards y"
 ROUND = poses.axial_symmetry()

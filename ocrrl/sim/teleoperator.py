@@ -1,13 +1,13 @@
 """A scripted stand-in for a teleoperator's hand: it steers towards waypoints as a person does, with tremor and pauses."""
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import ACTION_DIM, MAX_ROTATION_STEP, MAX_TRANSLATION_STEP, limit
-from ocrrl.sim.tabletop_scene import SceneState
+from ocrrl.tabletop.parts.scene import SceneState
+from ocrrl.tabletop.parts.waypoints import Waypoint, WaypointPlan
 
 GAIN = 0.45  # share of the remaining way that one step covers
 TREMOR_TRANSLATION = 0.0012  # [m], standard deviation a step
@@ -22,21 +22,6 @@ BUMP_CLEARANCE = 0.025  # [m] from the waypoint: nearer, a person is careful
 SPEED = (0.55, 0.95)  # share of the step limits, drawn once an episode
 ARRIVED_POSITION = 0.006  # [m]
 ARRIVED_ROTATION = 0.06  # [rad]
-
-
-@dataclass(frozen=True)
-class Waypoint:
-    """Where to bring the gripper: pose (7,) in the base frame, opening in [0, 1], steps to stay there once arrived."""
-
-    pose: np.ndarray
-    opening: float
-    dwell: int = 0
-
-
-class WaypointPlan(Protocol):
-    """A tabletop task's plan for one episode, made from the true state of environment `env`."""
-
-    def __call__(self, state: SceneState, env: int, generator: np.random.Generator) -> list[Waypoint]: ...
 
 
 class TrueStateEnvironment(Protocol):

@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ocrrl.interface.names import require_seed
-from ocrrl.interface.tabletop_tasks import tabletop_task
 from ocrrl.layout import DATA, MULTITASK, ROUND, Layout
+from ocrrl.lineage.old_layout import require_new_layout
 from ocrrl.lineage.run_record import Run, declared_stages, recorded_run, stage_that_runs
-from ocrrl.migrate.old_layout import require_new_layout
 from ocrrl.params import Params
 from ocrrl.stages.outputs import prepared
 from ocrrl.stages.running import files_reserved
+from ocrrl.tabletop.registry import tabletop_task
 
 
 def run_stage(options: argparse.Namespace) -> int:
@@ -29,12 +29,12 @@ def run_stage(options: argparse.Namespace) -> int:
 
         return run_session(options, time.time)
     _require_stage_options(options)
+    params = Params.read()  # before anything is written: the folder may be no project
     task = tabletop_task(options.tabletop_task)
     variants = (getattr(options, name, None) for name in ("domain", "seed"))
     layout = Layout(task.slug, options.round)
     label = "-".join([task.slug, *(str(variant) for variant in variants if variant is not None)])
     stage = importlib.import_module(f"ocrrl.stages.{options.command}")
-    params = Params.read()  # before anything is written: the folder may be no project
     with _begun(options, f"{options.command}@{label}") as recorded:
         recorded.exit_code = stage.run(task, params, layout, options) or 0
     return recorded.exit_code

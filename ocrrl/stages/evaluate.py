@@ -3,11 +3,12 @@
 import argparse
 
 from ocrrl.interface.seeds import initial_state_seeds
-from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
+from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
 from ocrrl.params import Params
 from ocrrl.rollouts.evaluate import EvaluateConfig, PairedEvaluation, evaluate_pair, write_evaluation
 from ocrrl.stages.processes import side_by_side
+from ocrrl.tabletop.registry import tabletop_task
 from ocrrl.worlds import make_environment
 
 VLA_OF_CELL = {"sim": "sim", "twin": "real"}

@@ -3,13 +3,14 @@
 import argparse
 
 from ocrrl.interface.seeds import initial_state_seeds
-from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
+from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
 from ocrrl.params import Params
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.rollouts.evaluate_retrained import ArmsEvaluation, EvaluateRetrainedConfig, write_retrained_evaluation
 from ocrrl.stages.processes import side_by_side
+from ocrrl.tabletop.registry import tabletop_task
 from ocrrl.worlds import make_twin
 
 VLA_OF_ARM = {

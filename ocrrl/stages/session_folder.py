@@ -14,7 +14,7 @@ from ocrrl import files
 from ocrrl.datasets.episode import Episode
 from ocrrl.datasets.episode_store import read_episode, write_episode
 from ocrrl.interface.abort import Abort, AbortedBy
-from ocrrl.migrate.old_layout import new_place
+from ocrrl.lineage.old_layout import new_place
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome, EpisodeTrace
 
 SCHEMA = 1

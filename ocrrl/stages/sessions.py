@@ -16,7 +16,7 @@ from ocrrl import files
 from ocrrl.interface.cells import Cell, session_cell
 from ocrrl.interface.protocols import Policy, Residual
 from ocrrl.interface.seeds import SEEDS_PER_RANGE, initial_state_seeds
-from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
+from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
 from ocrrl.lineage.repository import git, git_refusal
 from ocrrl.params import PARAMS_FILE, Params
@@ -36,6 +36,7 @@ from ocrrl.stages.evaluation_session import counts, of_plan, pairs, to_run, told
 from ocrrl.stages.running import files_reserved
 from ocrrl.stages.session_folder import SessionFolder
 from ocrrl.stages.versions import package_versions
+from ocrrl.tabletop.registry import tabletop_task
 from ocrrl.worlds import make_scene
 
 MAX_EPISODES = 1000

@@ -10,10 +10,11 @@ from tqdm import tqdm
 
 from ocrrl import files
 from ocrrl.interface.seeds import initial_state_seeds
-from ocrrl.interface.tabletop_tasks import TabletopTask, tabletop_task
+from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
 from ocrrl.params import Params
 from ocrrl.stages.processes import Beside
+from ocrrl.tabletop.registry import tabletop_task
 from ocrrl.worlds import make_simulator
 
 if TYPE_CHECKING:

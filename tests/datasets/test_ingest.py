@@ -9,7 +9,7 @@ from ocrrl.datasets.decoded_frames import decode_dataset
 from ocrrl.datasets.episode_store import write_episode
 from ocrrl.datasets.ingest import IngestConfig, ingest, ingested_episodes, sha256_of
 from ocrrl.datasets.sidecar import read_sidecar
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from tests.datasets.toy_episodes import assert_same_episode, contents, demonstrated, random_episode
 
 

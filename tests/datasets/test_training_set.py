@@ -7,7 +7,7 @@ from ocrrl.datasets.episode_checks import EpisodeRejected
 from ocrrl.datasets.episode_store import write_episode
 from ocrrl.datasets.sidecar import read_sidecar
 from ocrrl.datasets.training_set import TrainingSetConfig, build_training_set, episode_files
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from tests.datasets.toy_episodes import demonstrated
 
 

@@ -10,7 +10,7 @@ import pytest
 from ocrrl.datasets.episode_checks import EpisodeRejected, EpisodeRequirements
 from ocrrl.datasets.episode_store import write_episode
 from ocrrl.datasets.validation import read_valid_episode, validate_episode_file
-from ocrrl.interface.tabletop_tasks import STACK_CUBE
+from ocrrl.tabletop.stack_cube import TASK as STACK_CUBE
 from tests.datasets.toy_episodes import random_episode
 
 

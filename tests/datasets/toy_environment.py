@@ -7,7 +7,8 @@ from ocrrl.interface.actions import advance_command, gripper_opening
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.observations import GRIPPER_DOWN, MAX_GRIPPER_WIDTH, Observation
 from ocrrl.interface.protocols import StepResult
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT, HOME_JOINTS
+from ocrrl.interface.tabletop_tasks import HOME_JOINTS
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 
 HOME = np.array([0.5, 0.0, 0.2])
 LIFT = 0.03  # [m]

@@ -8,7 +8,8 @@ from ocrrl.datasets.episode import Episode, EpisodeAttributes
 from ocrrl.datasets.record import collect_episodes
 from ocrrl.interface.actions import advance_command
 from ocrrl.interface.fr3_chain import FR3
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT, HOME_JOINTS
+from ocrrl.interface.tabletop_tasks import HOME_JOINTS
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from tests.datasets.toy_environment import ToyDemonstrator, ToyEnvironment
 
 

@@ -10,12 +10,12 @@ from prefect import Flow
 
 from flows import evaluate, parts, rollout
 from flows.access import PROFILES
+from flows.deployments import with_tabletop_tasks
 from ocrrl.cli import MULTITASK_STAGES, STAGES
 from tasks.graph import Selection
 from tests.pipeline_copy import ROOT
 
-PREFECT = yaml.safe_load((ROOT / "prefect.yaml").read_text())
-DEPLOYMENTS = PREFECT["deployments"]
+DEPLOYMENTS = with_tabletop_tasks(ROOT)["deployments"]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 PARTS = (*parts.STAGES, "rollout", "evaluate")
 

@@ -13,7 +13,7 @@ from ocrrl.interface.observations import (
     residual_observation_dim,
 )
 from ocrrl.interface.seeds import RANGES, initial_state_seeds
-from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS
+from ocrrl.tabletop.registry import slugs, tabletop_task
 
 
 def observation(count=3, objects=1):
@@ -51,7 +51,7 @@ def test_a_dropped_pose_leaves_no_trace_of_where_the_object_was():
     )
 
 
-@pytest.mark.parametrize("task", TABLETOP_TASKS.values(), ids=lambda task: task.slug)
+@pytest.mark.parametrize("task", [tabletop_task(slug) for slug in slugs()], ids=lambda task: task.slug)
 def test_the_length_is_as_announced(task):
     objects = len(task.objects)
     state = residual_observation(observation(objects=objects), np.zeros((3, 7)), np.ones((3, objects), bool))

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from ocrrl.interface import rotations
-from ocrrl.interface.tabletop_tasks import CLOSE_DRAWER
 from ocrrl.perception.drawer_slide import PLAY, nearest_place, open_holder, opening_of, slide_pose, where_it_may_be
-from ocrrl.perception.object_shapes import Box, ObjectShape, Slide, TruncatedCone, shapes_of
 from ocrrl.perception.pose_fit import Body
 from ocrrl.perception.signed_distance import signed_distances
+from ocrrl.tabletop.close_drawer import TASK as CLOSE_DRAWER
+from ocrrl.tabletop.parts.object_shapes import Box, ObjectShape, Slide, TruncatedCone
+from ocrrl.tabletop.registry import shapes_of
 
 SHAPES = shapes_of(CLOSE_DRAWER)
 SLIDE, CABINET = SHAPES["drawer"].slide, Body(SHAPES["cabinet"])

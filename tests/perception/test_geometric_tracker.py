@@ -11,12 +11,11 @@ from benchmarks.tracking_tables import errors
 from ocrrl.interface import rotations
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
-from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS
 from ocrrl.perception.geometric_tracker import GeometricTracker
-from ocrrl.perception.object_shapes import shapes_of
 from ocrrl.perception.object_tracker import PoseEstimate
 from ocrrl.perception.overlay import draw_overlay
 from ocrrl.perception.verifier import PoseVerifier
+from ocrrl.tabletop.registry import shapes_of, slugs, tabletop_task
 from tests.perception.scenes import Studio, covered
 
 
@@ -40,9 +39,9 @@ def assert_near(task, estimate, poses, millimetres=6.0, degrees=9.0):
         assert off < millimetres / 1000 and turned < np.deg2rad(degrees), (tracked.name, off, turned)
 
 
-@pytest.mark.parametrize("slug", TABLETOP_TASKS)
+@pytest.mark.parametrize("slug", slugs())
 def test_the_first_frame_registers_every_object(studios, slug):
-    task, studio = TABLETOP_TASKS[slug], studios(slug)
+    task, studio = tabletop_task(slug), studios(slug)
     tracker = GeometricTracker(task, FR3)
     for seed in (10, 11):
         tracker.reset()
@@ -55,7 +54,7 @@ def test_the_first_frame_registers_every_object(studios, slug):
 
 @pytest.mark.parametrize("seed", [1000401, 1000405, 1000412])
 def test_a_cabinet_is_found_though_the_drawer_that_is_out_pulls_it_along_and_not_believed_before(studios, seed):
-    task, studio = TABLETOP_TASKS["close_drawer"], studios("close_drawer")
+    task, studio = tabletop_task("close_drawer"), studios("close_drawer")
     tracker = GeometricTracker(task, FR3)
     for _ in range(7):
         shot = studio.shoot(studio.initial(seed))
@@ -68,7 +67,7 @@ def test_a_cabinet_is_found_though_the_drawer_that_is_out_pulls_it_along_and_not
 
 def opened(poses: np.ndarray, place: int, opening: float) -> np.ndarray:
     """Close Drawer's poses with the drawer `place` out by `opening` [m]."""
-    slide, poses = shapes_of(TABLETOP_TASKS["close_drawer"])["drawer"].slide, poses.copy()
+    slide, poses = shapes_of(tabletop_task("close_drawer"))["drawer"].slide, poses.copy()
     offset = np.asarray(slide.closed[place]) + opening * np.asarray(slide.axis)
     poses[0, :3] = poses[1, :3] + rotations.rotate(poses[1, 3:], offset)
     return poses
@@ -76,7 +75,7 @@ def opened(poses: np.ndarray, place: int, opening: float) -> np.ndarray:
 
 def before_face(poses: np.ndarray) -> np.ndarray:
     """Joints with the gripper frame 3 cm before the drawer's face, so that the arm may have moved it."""
-    joints = np.array(TABLETOP_TASKS["close_drawer"].home_joints)
+    joints = np.array(tabletop_task("close_drawer").home_joints)
     out = rotations.rotate(poses[0, 3:], np.array([0.0, -1.0, 0.0]))
     for _ in range(60):
         goal = np.concatenate([poses[0, :3] + 0.03 * out + (0.0, 0.0, 0.12), [0.0, 1.0, 0.0, 0.0]])
@@ -86,7 +85,7 @@ def before_face(poses: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("place", [0, 2, 4])
 def test_a_drawer_is_followed_until_it_is_closed_and_still_seen_then(studios, place):
-    task, studio = TABLETOP_TASKS["close_drawer"], studios("close_drawer")
+    task, studio = tabletop_task("close_drawer"), studios("close_drawer")
     tracker, cabinet = GeometricTracker(task, FR3), studio.initial(1000430)
     joints = before_face(opened(cabinet, 4, 0.09))
     for opening in [0.09] * 3 + [0.075, 0.06, 0.045, 0.03, 0.015, 0.0, 0.0, 0.0]:
@@ -98,7 +97,7 @@ def test_a_drawer_is_followed_until_it_is_closed_and_still_seen_then(studios, pl
 
 @pytest.mark.parametrize("place", [1, 4])
 def test_a_drawer_that_something_hides_is_believed_nowhere_else_and_does_not_pull_its_cabinet(studios, place):
-    task, studio = TABLETOP_TASKS["close_drawer"], studios("close_drawer")
+    task, studio = tabletop_task("close_drawer"), studios("close_drawer")
     tracker, poses = GeometricTracker(task, FR3), opened(studio.initial(1000431), place, 0.11)
     shot = studio.shoot(poses)
     for k in range(24):
@@ -116,7 +115,7 @@ def test_a_drawer_that_something_hides_is_believed_nowhere_else_and_does_not_pul
 
 @pytest.mark.parametrize("seed", [1000509, 2090001])
 def test_what_passes_before_a_drawer_puts_it_nowhere_else_and_moves_no_cabinet(seed):
-    task, tracker = TABLETOP_TASKS["close_drawer"], GeometricTracker(TABLETOP_TASKS["close_drawer"], FR3)
+    task, tracker = tabletop_task("close_drawer"), GeometricTracker(tabletop_task("close_drawer"), FR3)
     for k, seen in enumerate(itertools.islice(sequence("close_drawer", "occluded", seed), 48)):
         estimate = tracker.track(seen.frame, seen.robot)
         (drawer, _), (cabinet, _) = (errors(*one) for one in zip(task.objects, estimate.poses, seen.poses, strict=True))
@@ -126,7 +125,7 @@ def test_what_passes_before_a_drawer_puts_it_nowhere_else_and_moves_no_cabinet(s
 
 @pytest.mark.parametrize("moved", [(0.025, 0.0), (0.0, -0.02), (-0.015, 0.015)])
 def test_a_cabinet_that_was_pushed_is_found_where_it_is_now_or_not_believed(studios, moved):
-    task, studio = TABLETOP_TASKS["close_drawer"], studios("close_drawer")
+    task, studio = tabletop_task("close_drawer"), studios("close_drawer")
     tracker, poses = GeometricTracker(task, FR3), studio.initial(1000432)
     believed = []
     for k in range(12):
@@ -142,7 +141,7 @@ def test_a_cabinet_that_was_pushed_is_found_where_it_is_now_or_not_believed(stud
 
 
 def test_the_verifier_believes_no_cabinet_or_drawer_that_is_off_by_two_centimetres(studios):
-    task, studio = TABLETOP_TASKS["close_drawer"], studios("close_drawer")
+    task, studio = tabletop_task("close_drawer"), studios("close_drawer")
     verifier, poses = PoseVerifier(shapes_of(task), FR3), studio.initial(1000433)
     shot = studio.shoot(poses)
     assert (verifier.verify(shot.frame, shot.robot, poses) >= CONFIDENCE_THRESHOLD).all()
@@ -159,7 +158,7 @@ def test_the_verifier_believes_no_cabinet_or_drawer_that_is_off_by_two_centimetr
 
 
 def test_a_moved_object_is_followed_and_its_pose_never_jumps_to_a_symmetric_one(studios):
-    task, studio = TABLETOP_TASKS["cube_lift"], studios("cube_lift")
+    task, studio = tabletop_task("cube_lift"), studios("cube_lift")
     tracker, poses, last = GeometricTracker(task, FR3), studio.initial(3), None
     for _ in range(25):
         poses = poses.copy()
@@ -176,7 +175,7 @@ def test_a_moved_object_is_followed_and_its_pose_never_jumps_to_a_symmetric_one(
 
 
 def test_a_hidden_object_is_doubted_and_trusted_again_when_it_is_seen(studios):
-    task, studio = TABLETOP_TASKS["cube_lift"], studios("cube_lift")
+    task, studio = tabletop_task("cube_lift"), studios("cube_lift")
     tracker, poses = GeometricTracker(task, FR3), studio.initial(4)
     shots = [studio.shoot(poses) for _ in range(8)]
     confidence = []
@@ -190,7 +189,7 @@ def test_a_hidden_object_is_doubted_and_trusted_again_when_it_is_seen(studios):
 
 @pytest.mark.parametrize(("yaw", "taken_along"), [(0.5, True), (-0.6, True), (0.0, True), (0.0, False)])
 def test_a_cube_half_hidden_in_the_hand_goes_with_it_squarely_if_it_does(studios, yaw, taken_along):
-    task, studio = TABLETOP_TASKS["stack_cube"], studios("stack_cube")
+    task, studio = tabletop_task("stack_cube"), studios("stack_cube")
     tracker, joints = GeometricTracker(task, FR3), np.array(task.home_joints)
     turn = rotations.from_rotation_vector(np.array([0.0, 0.0, yaw]))
     down = rotations.multiply(turn, np.array([0.0, 1.0, 0.0, 0.0]))
@@ -217,7 +216,7 @@ def test_a_cube_half_hidden_in_the_hand_goes_with_it_squarely_if_it_does(studios
 
 
 def test_a_cup_is_told_from_one_turned_end_over_end(studios):
-    task, studio = TABLETOP_TASKS["stand_cup_up"], studios("stand_cup_up")
+    task, studio = tabletop_task("stand_cup_up"), studios("stand_cup_up")
     for quaternion in ([1.0, 0, 0, 0], [0.0, 1.0, 0, 0]):
         poses = np.array([[0.5, 0.02, 0.05, *quaternion]])
         shot, tracker = studio.shoot(poses), GeometricTracker(task, FR3)
@@ -225,7 +224,7 @@ def test_a_cup_is_told_from_one_turned_end_over_end(studios):
 
 
 def test_same_frames_same_results(studios):
-    task, studio = TABLETOP_TASKS["stack_cube"], studios("stack_cube")
+    task, studio = tabletop_task("stack_cube"), studios("stack_cube")
     shots = [studio.shoot(studio.initial(5)) for _ in range(3)]
     first, second = (
         [tracker.track(shot.frame, shot.robot) for shot in shots]
@@ -237,7 +236,7 @@ def test_same_frames_same_results(studios):
 
 
 def test_an_object_that_is_not_there_is_not_found(studios):
-    task, studio = TABLETOP_TASKS["cube_lift"], studios("cube_lift")
+    task, studio = tabletop_task("cube_lift"), studios("cube_lift")
     poses = studio.initial(6)
     poses[0, :3] = (0.5, 0.0, -1.0)
     shot = studio.shoot(poses)
@@ -246,7 +245,7 @@ def test_an_object_that_is_not_there_is_not_found(studios):
 
 def test_the_verifier_believes_true_poses_and_no_others(studios):
     for slug in ("cube_lift", "stand_cup_up"):
-        studio, verifier = studios(slug), PoseVerifier(shapes_of(TABLETOP_TASKS[slug]), FR3)
+        studio, verifier = studios(slug), PoseVerifier(shapes_of(tabletop_task(slug)), FR3)
         shot = studio.shoot(studio.initial(7))
         assert verifier.verify(shot.frame, shot.robot, shot.poses)[0] > 0.5
         away = shot.poses.copy()
@@ -270,7 +269,7 @@ def stacked(studio, seed):
 
 
 def test_in_the_verifier_the_pixels_of_another_object_do_not_count_against_one(studios):
-    studio, shapes = studios("stack_cube"), shapes_of(TABLETOP_TASKS["stack_cube"])
+    studio, shapes = studios("stack_cube"), shapes_of(tabletop_task("stack_cube"))
     left = {"together": 0.0, "alone": 0.0}
     for seed in range(6):
         shot = stacked(studio, seed)
@@ -287,7 +286,7 @@ def test_in_the_verifier_the_pixels_of_another_object_do_not_count_against_one(s
 
 
 def test_an_object_that_is_not_of_the_frame_or_not_believed_explains_nothing(studios):
-    shapes, shot = shapes_of(TABLETOP_TASKS["stack_cube"]), stacked(studios("stack_cube"), 3)
+    shapes, shot = shapes_of(tabletop_task("stack_cube")), stacked(studios("stack_cube"), 3)
     alone = PoseVerifier({"white_cube": shapes["white_cube"]}, FR3).verify(shot.frame, shot.robot, shot.poses[:1])
     unknown = PoseVerifier(shapes, FR3).verify(shot.frame, shot.robot, shot.poses, np.array([True, False]))
     assert unknown.tolist() == [alone[0], 0.0]
@@ -299,7 +298,7 @@ def test_an_object_that_is_not_of_the_frame_or_not_believed_explains_nothing(stu
 
 
 def test_the_overlay_marks_what_it_draws_over(studios):
-    task, studio = TABLETOP_TASKS["close_drawer"], studios("close_drawer")
+    task, studio = tabletop_task("close_drawer"), studios("close_drawer")
     shot = studio.shoot(studio.initial(8))
     estimate = GeometricTracker(task, FR3).track(shot.frame, shot.robot)
     picture = draw_overlay(shot.frame, shapes_of(task), estimate)
@@ -310,13 +309,13 @@ def test_the_overlay_marks_what_it_draws_over(studios):
 @pytest.mark.wrong_shapes
 def test_frames_and_postures_that_do_not_fit_are_refused(studios):
     shot = studios("cube_lift").shoot(studios("cube_lift").initial(9))
-    tracker = GeometricTracker(TABLETOP_TASKS["cube_lift"], FR3)
+    tracker = GeometricTracker(tabletop_task("cube_lift"), FR3)
     with pytest.raises(ValueError, match="colour must be"):
         tracker.track(replace(shot.frame, colour=shot.frame.colour[::2]), shot.robot)
     with pytest.raises(ValueError, match="float32 in metres"):
         tracker.track(replace(shot.frame, depth=shot.frame.depth.astype(np.uint16)), shot.robot)
     with pytest.raises(ValueError, match="7 joint positions"):
         tracker.track(shot.frame, replace(shot.robot, joint_positions=np.full(7, np.nan)))
-    verifier = PoseVerifier(shapes_of(TABLETOP_TASKS["cube_lift"]), FR3)
+    verifier = PoseVerifier(shapes_of(tabletop_task("cube_lift")), FR3)
     with pytest.raises(ValueError, match="one an object"):
         verifier.verify(shot.frame, shot.robot, shot.poses[:, :3])

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from ocrrl.interface import rotations
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT, STAND_CUP_UP
 from ocrrl.perception.hypotheses import between_pads
-from ocrrl.perception.object_shapes import shapes_of
 from ocrrl.perception.pose_fit import Body
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
+from ocrrl.tabletop.registry import shapes_of
+from ocrrl.tabletop.stand_cup_up import TASK as STAND_CUP_UP
 
 TCP = np.array([0.5, 0.1, 0.2])
 HAND = rotations.to_matrix(rotations.from_rotation_vector(np.array([0.1, -0.2, 0.4])))

@@ -2,8 +2,8 @@ import numpy as np
 
 from ocrrl.interface import rotations
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from ocrrl.perception.noisy_tracker import NoisyPoseTracker, TrackerErrors
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 
 
 def test_after_a_burst_the_tracker_comes_back_to_the_same_symmetric_pose():

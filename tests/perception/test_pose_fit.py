@@ -8,10 +8,10 @@ import pytest
 from ocrrl.interface import rotations
 from ocrrl.perception.confidence import FEATURES, confidence, features, fit_coefficients
 from ocrrl.perception.hypotheses import levelled, turned_end_over_end
-from ocrrl.perception.object_shapes import OBJECT_SHAPES
 from ocrrl.perception.pixels import BACKGROUND, OBJECT, OTHER, ROBOT, Pixels, Window
 from ocrrl.perception.pose_fit import APART, Body, Fit, agreement, fit, mark_other, mark_part, with_lead
 from ocrrl.perception.render_and_compare import cast
+from ocrrl.tabletop.registry import shapes_of, tabletop_task
 
 CAMERA = np.array([1.0, 0.0, 0.75])
 MIDDLE = np.array([0.5, 0.0, 0.20])  # clear of the table
@@ -34,6 +34,10 @@ def view_of(body, rotation, position, width=120, focal=500.0):
     return pixels, code
 
 
+def body_of(slug, name):
+    return Body(shapes_of(tabletop_task(slug))[name])
+
+
 def some_pose(generator, tilt=np.pi):
     """A turn about a random axis by up to `tilt` [rad]: a bowl seen edge on could be anywhere along its floor."""
     axis = rotations.normalise(generator.normal(size=3))
@@ -43,7 +47,7 @@ def some_pose(generator, tilt=np.pi):
 
 @pytest.mark.parametrize(("slug", "name"), FREE.values(), ids=FREE.keys())
 def test_a_perturbed_pose_is_recovered_on_clean_points(slug, name):
-    body, generator = Body(OBJECT_SHAPES[slug][name]), np.random.default_rng(0)
+    body, generator = body_of(slug, name), np.random.default_rng(0)
     for _ in range(8):
         rotation, position = some_pose(generator, tilt=0.3 if name == "bowl" else np.pi)
         pixels, code = view_of(body, rotation, position)
@@ -58,7 +62,7 @@ def test_a_perturbed_pose_is_recovered_on_clean_points(slug, name):
 
 @pytest.mark.parametrize(("slug", "name"), FREE.values(), ids=FREE.keys())
 def test_the_true_pose_agrees_wholly_and_a_wrong_one_is_contradicted(slug, name):
-    body, generator = Body(OBJECT_SHAPES[slug][name]), np.random.default_rng(1)
+    body, generator = body_of(slug, name), np.random.default_rng(1)
     rotation, position = some_pose(generator)
     pixels, code = view_of(body, rotation, position)
     true, wrong = (agreement(body, pixels, code, rotation, position + np.array([0, y, 0])) for y in (0.0, 0.03))
@@ -67,7 +71,7 @@ def test_the_true_pose_agrees_wholly_and_a_wrong_one_is_contradicted(slug, name)
 
 
 def test_what_covers_an_object_hides_it_and_contradicts_nothing():
-    body, generator = Body(OBJECT_SHAPES["cube_lift"]["cuboid"]), np.random.default_rng(2)
+    body, generator = body_of("cube_lift", "cuboid"), np.random.default_rng(2)
     rotation, position = some_pose(generator)
     pixels, code = view_of(body, rotation, position)
     half = pixels.rays[:, 1] < np.median(pixels.rays[code == OBJECT, 1])
@@ -78,7 +82,7 @@ def test_what_covers_an_object_hides_it_and_contradicts_nothing():
 
 
 def test_the_same_frame_gives_the_same_bits():
-    body, generator = Body(OBJECT_SHAPES["stand_cup_up"]["cup"]), np.random.default_rng(3)
+    body, generator = body_of("stand_cup_up", "cup"), np.random.default_rng(3)
     rotation, position = some_pose(generator)
     pixels, code = view_of(body, rotation, position)
     first, second = (
@@ -91,7 +95,7 @@ def test_the_same_frame_gives_the_same_bits():
 
 
 def test_a_body_that_stands_is_only_moved_across_the_table():
-    body = Body(OBJECT_SHAPES["close_drawer"]["cabinet"])
+    body = body_of("close_drawer", "cabinet")
     position = np.array([0.4, 0.0, 0.0])
     pixels, code = view_of(body, np.eye(3), position)
     found = fit(
@@ -109,7 +113,7 @@ def test_a_body_that_stands_is_only_moved_across_the_table():
 
 
 def test_a_cup_turned_end_over_end_stands_where_it_stood():
-    body, generator = Body(OBJECT_SHAPES["stand_cup_up"]["cup"]), np.random.default_rng(4)
+    body, generator = body_of("stand_cup_up", "cup"), np.random.default_rng(4)
     rotation, position = some_pose(generator)
     flipped = turned_end_over_end(body, rotation, position)
     np.testing.assert_allclose(flipped[0][:, 2], -rotation[:, 2], atol=1e-12)
@@ -120,7 +124,7 @@ def test_a_cup_turned_end_over_end_stands_where_it_stood():
 
 
 def test_points_of_another_object_are_its_own_unless_they_have_this_one_s_colour():
-    body = Body(OBJECT_SHAPES["stack_cube"]["white_cube"])
+    body = body_of("stack_cube", "white_cube")
     below = body, np.eye(3), MIDDLE
     above = body, np.eye(3), MIDDLE + np.array([0.0, 0.0, 0.04])
     pixels, code = view_of(*below)
@@ -157,7 +161,7 @@ def test_coefficients_separate_what_they_were_fitted_to():
 
 
 def test_features_have_their_names_and_say_how_well_a_pose_is_known():
-    body, generator = Body(OBJECT_SHAPES["cube_lift"]["cuboid"]), np.random.default_rng(7)
+    body, generator = body_of("cube_lift", "cuboid"), np.random.default_rng(7)
     rotation, position = some_pose(generator)
     pixels, code = view_of(body, rotation, position)
     whole = fit(body, pixels, code, rotation, position, body.widths(), body.prior(0.02, 0.2), rests=False)
@@ -181,7 +185,7 @@ def test_a_box_that_is_levelled_has_an_axis_upright_and_turns_no_further_than_ne
 
 
 def test_the_lead_of_a_large_body_is_lost_where_the_same_pose_further_along_fits_better():
-    cabinet = Body(OBJECT_SHAPES["close_drawer"]["cabinet"])
+    cabinet = body_of("close_drawer", "cabinet")
     rotation, position = rotations.to_matrix(np.array([0.0, 0.0, 0.0, 1.0])), np.array([0.4, 0.0, 0.0])
     pixels, code = view_of(cabinet, rotation, position)
 
@@ -196,7 +200,7 @@ def test_the_lead_of_a_large_body_is_lost_where_the_same_pose_further_along_fits
 
 
 def test_a_pose_without_a_lead_has_no_confidence_however_well_it_agrees():
-    cup = Body(OBJECT_SHAPES["stand_cup_up"]["cup"])
+    cup = body_of("stand_cup_up", "cup")
     pixels, code = view_of(cup, np.eye(3), MIDDLE)
     found = Fit(np.eye(3), MIDDLE, 1e6 * np.eye(6), agreement(cup, pixels, code, np.eye(3), MIDDLE))
     assert confidence(cup, replace(found, lead=1.0)) == confidence(cup, found) > 0.9
@@ -204,14 +208,14 @@ def test_a_pose_without_a_lead_has_no_confidence_however_well_it_agrees():
 
 
 def test_a_body_that_moves_freely_cannot_be_outdone():
-    cup = Body(OBJECT_SHAPES["stand_cup_up"]["cup"])
+    cup = body_of("stand_cup_up", "cup")
     pixels, code = view_of(cup, np.eye(3), MIDDLE)
     found = Fit(np.eye(3), MIDDLE, np.eye(6), agreement(cup, pixels, code, np.eye(3), MIDDLE))
     assert with_lead(cup, pixels, code, found).lead == np.inf
 
 
 def test_the_pixels_of_a_part_are_not_its_holder_s_even_where_no_depth_was_measured():
-    part = Body(OBJECT_SHAPES["cube_lift"]["cuboid"])
+    part = body_of("cube_lift", "cuboid")
     pixels, code = view_of(part, np.eye(3), MIDDLE)
     hits = code == OBJECT
     holes = hits & (np.arange(len(code)) % 3 == 0)

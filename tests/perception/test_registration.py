@@ -7,13 +7,13 @@ import pytest
 
 from ocrrl.interface import rotations
 from ocrrl.interface.fr3_chain import FR3
-from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS
-from ocrrl.perception.object_shapes import Box, TruncatedCone, shapes_of
 from ocrrl.perception.pixels import NOMINAL_SPREAD, ColourModel, tint_of
 from ocrrl.perception.pose_fit import Body
 from ocrrl.perception.registration import find
 from ocrrl.perception.robot_mask import robot_capsules
 from ocrrl.perception.table_plane import find_table
+from ocrrl.tabletop.parts.object_shapes import Box, TruncatedCone
+from ocrrl.tabletop.registry import shapes_of, tabletop_task
 from tests.perception.scenes import Studio, covered
 
 UPRIGHT = (1.0, 0.0, 0.0, 0.0)
@@ -43,7 +43,7 @@ def cup_studio():
 
 
 def test_a_longer_box_seen_from_its_end_is_not_taken_for_a_shorter_one(cuboid_studio):
-    (shape,) = shapes_of(TABLETOP_TASKS["cube_lift"]).values()
+    (shape,) = shapes_of(tabletop_task("cube_lift")).values()
     for x in (0.39, 0.435, 0.48, 0.52):
         pose = np.array([x, 0.046, 0.02, *rotations.from_rotation_vector(np.array([0.0, 0.0, -0.1]))])
         right = found(cuboid_studio, shape, pose)
@@ -52,7 +52,7 @@ def test_a_longer_box_seen_from_its_end_is_not_taken_for_a_shorter_one(cuboid_st
 
 
 def test_a_box_with_its_end_hidden_is_not_found_for_it_may_be_shorter(cuboid_studio):
-    (shape,) = shapes_of(TABLETOP_TASKS["cube_lift"]).values()
+    (shape,) = shapes_of(tabletop_task("cube_lift")).values()
     pose = np.array([0.5, 0.0, 0.02, *UPRIGHT])
     end = pose + np.array([-0.06, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
     assert shape.primitives == (LONG,) and found(cuboid_studio, shape, pose, hide=end) is None
@@ -60,7 +60,7 @@ def test_a_box_with_its_end_hidden_is_not_found_for_it_may_be_shorter(cuboid_stu
 
 @pytest.mark.parametrize("place", [(0.393, 0.013), (0.5, 0.02), (0.6, 0.04)])
 def test_a_cup_is_not_taken_for_a_cylinder_of_its_mean_radius(cup_studio, place):
-    (shape,) = shapes_of(TABLETOP_TASKS["stand_cup_up"]).values()
+    (shape,) = shapes_of(tabletop_task("stand_cup_up")).values()
     pose = np.array([*place, 0.05, *UPRIGHT])
     assert found(cup_studio, shape, pose) is not None
     assert found(cup_studio, replace(shape, primitives=(TUBE,), ends="alike"), pose) is None

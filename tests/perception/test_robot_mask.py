@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from ocrrl.interface.fr3_chain import FR3
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT, HOME_JOINTS
+from ocrrl.interface.tabletop_tasks import HOME_JOINTS
 from ocrrl.perception.pixels import BACKGROUND, OBJECT, ROBOT, UNKNOWN, pixels_of, whole_window
 from ocrrl.perception.robot_mask import mark_robot, robot_capsules
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from tests.perception.scenes import Studio
 
 

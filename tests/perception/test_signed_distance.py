@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
-from ocrrl.perception.object_shapes import OBJECT_SHAPES, Box
 from ocrrl.perception.signed_distance import first_hit, nearest_on_ray, primitive_rows, rays_within, signed_distance
+from ocrrl.tabletop.parts.object_shapes import Box
+from ocrrl.tabletop.registry import shapes_of, slugs, tabletop_task
 
-SHAPES = {f"{slug}-{name}": shape for slug, named in OBJECT_SHAPES.items() for name, shape in named.items()}
+SHAPES = {f"{slug}-{name}": shape for slug in slugs() for name, shape in shapes_of(tabletop_task(slug)).items()}
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())

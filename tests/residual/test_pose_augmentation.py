@@ -5,8 +5,10 @@ import pytest
 
 from ocrrl.interface import rotations
 from ocrrl.interface.observations import OBJECT_FEATURES, residual_observation
-from ocrrl.interface.tabletop_tasks import CLOSE_DRAWER, CUBE_LIFT, STACK_CUBE
 from ocrrl.residual.pose_augmentation import PoseAugmentation
+from ocrrl.tabletop.close_drawer import TASK as CLOSE_DRAWER
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
+from ocrrl.tabletop.stack_cube import TASK as STACK_CUBE
 from tests.residual.toy_environment import ToyEnvironment
 
 

@@ -13,7 +13,7 @@ from ocrrl.interface import rotations
 from ocrrl.interface.actions import gripper_opening
 from ocrrl.interface.observations import GRIPPER_DOWN, MAX_GRIPPER_WIDTH, Observation
 from ocrrl.interface.protocols import StepResult
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 
 TOY_TASK = replace(CUBE_LIFT, horizon=40)
 CHUNK = 8

@@ -4,7 +4,6 @@ import numpy as np
 
 from ocrrl.interface.abort import Abort
 from ocrrl.interface.fr3_chain import FR3
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from ocrrl.perception.asynchronous_tracker import PostureHistory
 from ocrrl.perception.frames import Frame, Intrinsics
 from ocrrl.perception.object_tracker import PoseEstimate
@@ -13,6 +12,7 @@ from ocrrl.robot.arm_environment import ArmEnvironment
 from ocrrl.robot.cell_pictures import CellCamera
 from ocrrl.robot.safety_gate import SafetyGate
 from ocrrl.robot.safety_limits import SafetyLimits
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 
 from .scripted_arm import ScriptedArm
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 import pytest
 
 from ocrrl.interface.cells import CELLS, cell_named, cell_to_approve, session_cell
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from ocrrl.robot.approval import NotApproved, begin_episode, check, issue
 from ocrrl.robot.approval_ledger import episodes_begun
 from ocrrl.robot.open_cell import open_cell
 from ocrrl.robot.operator_prompt import ask_operator
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 
 SESSION = ("fr3", "monday", "cube_lift")
 

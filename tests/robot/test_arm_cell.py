@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from ocrrl.robot import arm_cell
 from ocrrl.robot.arm_cell import OpenedCamera, assemble
 from ocrrl.robot.cell_file import read_cell_file
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from tests.pipeline_copy import ROOT
 
 from .scripted_arm import ScriptedArm

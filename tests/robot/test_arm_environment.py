@@ -11,13 +11,13 @@ import zmq
 
 from ocrrl.datasets import hdf5_in_memory
 from ocrrl.interface.abort import Abort
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from ocrrl.robot.cell_operator import EndedByOperator
 from ocrrl.robot.guarded_cell import NotFit
 from ocrrl.robot.recording_session import SessionConfig, record_session
 from ocrrl.robot.teleoperation.scripted import PlayedDevice
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from tests.full_disk import Full
 from tests.robot.test_recording_session import ScriptedOperator
 

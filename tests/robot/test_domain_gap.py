@@ -3,10 +3,10 @@
 import pytest
 
 from ocrrl.interface.seeds import initial_state_seeds
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from ocrrl.policies.checkpoint import load_vla
 from ocrrl.policies.chunked_policy import ChunkedPolicy
 from ocrrl.rollouts.control_loop import run_episodes
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from ocrrl.worlds import make_twin
 from tests.pipeline_copy import copy_project, run
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from ocrrl.robot.approval import NotApproved, check
 from ocrrl.robot.approval_ledger import episodes_begun
 from ocrrl.robot.guarded_cell import GuardedCell, NotFit
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 
 from . import test_approval as approvals
 from .test_approval import SESSION

@@ -3,12 +3,12 @@
 import pytest
 
 from ocrrl.interface.fr3_chain import FR3
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from ocrrl.perception.geometric_tracker import GeometricTracker
 from ocrrl.perception.remote import sam2_masks
 from ocrrl.perception.remote.client import RemoteTracker
 from ocrrl.robot.cell_file import TrackingSection
 from ocrrl.robot.trackers import make_tracker
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 
 
 def test_the_default_needs_nothing_but_this_machine():

@@ -1,12 +1,12 @@
 import numpy as np
 
 from ocrrl.interface import rotations
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from ocrrl.perception.noisy_tracker import NoisyPoseTracker
 from ocrrl.robot.twin import FRONT_CAMERA, TwinCell, draw_cell_dynamics
-from ocrrl.sim.cube_lift import CubeLift
 from ocrrl.sim.environment import SimEnvironment
 from ocrrl.sim.scene import CAMERAS
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
+from ocrrl.tabletop.cube_lift import Scene as CubeLift
 
 
 def test_the_twin_says_what_it_is():

@@ -12,12 +12,12 @@ from ocrrl.datasets.episode_store import read_episode, write_episode
 from ocrrl.datasets.ingest import IngestConfig, ingest
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import MAX_ROTATION_STEP, MAX_TRANSLATION_STEP
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
 from ocrrl.robot.cell_file import read_cell_file
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder
-from ocrrl.sim.cube_lift import CubeLift
-from ocrrl.sim.grasping import turned_down
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
+from ocrrl.tabletop.cube_lift import Scene as CubeLift
+from ocrrl.tabletop.parts.grasping import turned_down
 
 pytest.importorskip("franky")
 pytestmark = pytest.mark.wire
@@ -87,7 +87,7 @@ def test_a_rollout_over_the_wire_lifts_the_cuboid_and_enters_by_the_door_of_a_de
 
 def test_killing_the_one_who_drives_ends_the_servers(tmp_path):
     code = (
-        "import time; from pathlib import Path; from ocrrl.sim.cube_lift import CubeLift\n"
+        "import time; from pathlib import Path; from ocrrl.tabletop.cube_lift import Scene as CubeLift\n"
         "from ocrrl.robot.cell_file import read_cell_file\n"
         "from ocrrl.robot.wire_twin.wire_twin import CELL_FILE, open_wire_twin\n"
         f"cell = open_wire_twin(CubeLift(), Path({str(tmp_path)!r}), time.time, read_cell_file(CELL_FILE))\n"

@@ -7,7 +7,7 @@ import numpy as np
 
 from ocrrl.interface.observations import GRIPPER_DOWN, NEAR, OBJECT_FEATURES, Observation
 from ocrrl.interface.protocols import StepResult
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 
 TOY_TASK = replace(CUBE_LIFT, horizon=30, success_hold=1)
 REACHED = 0.01  # [m]

@@ -3,11 +3,12 @@ import pytest
 
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.tabletop_tasks import HOME_JOINTS
-from ocrrl.sim.cube_lift import LIFT_HEIGHT, CubeLift, plan_demonstration
 from ocrrl.sim.dynamics import Dynamics, DynamicsRange
 from ocrrl.sim.environment import SimEnvironment
 from ocrrl.sim.scene import SUBSTEPS
 from ocrrl.sim.teleoperator import ScriptedTeleoperator
+from ocrrl.tabletop.cube_lift import LIFT_HEIGHT, plan_demonstration
+from ocrrl.tabletop.cube_lift import Scene as CubeLift
 
 
 def hold(n):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from ocrrl.interface import rotations
-from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS
-from ocrrl.sim.close_drawer import CloseDrawer
 from ocrrl.sim.environment import SimEnvironment
 from ocrrl.sim.initial_state import InitialStateView, initial_object_poses
+from ocrrl.tabletop.close_drawer import Scene as CloseDrawer
+from ocrrl.tabletop.registry import slugs
 from ocrrl.worlds import make_scene
 from tests.perception.calibration.synthetic_views import D435, project
 from tests.perception.calibration.table_with_board import CAMERA
@@ -31,7 +31,7 @@ def view():
         made.close()
 
 
-@pytest.mark.parametrize("slug", TABLETOP_TASKS)
+@pytest.mark.parametrize("slug", slugs())
 def test_it_is_the_state_that_the_simulator_resets_to(slug):
     world = SimEnvironment(make_scene(slug), 1)
     world.reset(np.array([0]), [SEED])
@@ -39,7 +39,7 @@ def test_it_is_the_state_that_the_simulator_resets_to(slug):
     np.testing.assert_allclose(drawn, world.true_state().object_poses[0], atol=1e-9)
 
 
-@pytest.mark.parametrize("slug", TABLETOP_TASKS)
+@pytest.mark.parametrize("slug", slugs())
 def test_words_give_every_object_s_place_in_centimetres(slug, view):
     scene = make_scene(slug)
     lines = view(scene).words(SEED)

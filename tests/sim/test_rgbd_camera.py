@@ -5,9 +5,10 @@ import pytest
 
 from ocrrl.interface import rotations
 from ocrrl.robot.twin import TWIN_LOOK
-from ocrrl.sim.cube_lift import HALF_SIZE, CubeLift
 from ocrrl.sim.environment import SimEnvironment
 from ocrrl.sim.rgbd_camera import FOVY, RgbdCamera, RgbdErrors
+from ocrrl.tabletop.cube_lift import HALF_SIZE
+from ocrrl.tabletop.cube_lift import Scene as CubeLift
 
 IDEAL = RgbdErrors(depth_noise=0, fixed_depth_noise=0, edge_width=0, colour_noise=0, exposure=(1.0, 1.0 + 1e-9))
 

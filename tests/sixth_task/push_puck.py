@@ -3,15 +3,27 @@
 Initial states: centre anywhere in 20 x 8 cm of table, 3 to 11 cm before the line; a puck looks the same at any yaw.
 """
 
-# pyright: reportAttributeAccessIssue=false
-import mujoco
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from ocrrl.interface.tabletop_tasks import PUSH_PUCK
-from ocrrl.sim.grasping import closeness, turned_down
-from ocrrl.sim.object_states import FreeObjects
-from ocrrl.sim.tabletop_scene import SceneState
-from ocrrl.sim.teleoperator import Waypoint
+from ocrrl.interface.poses import axial_symmetry
+from ocrrl.interface.tabletop_tasks import TabletopTask, TrackedObject
+from ocrrl.tabletop.parts.grasping import closeness, turned_down
+from ocrrl.tabletop.parts.object_shapes import Box, ObjectShape, TruncatedCone
+from ocrrl.tabletop.parts.object_states import FreeObjects
+from ocrrl.tabletop.parts.scene import SceneState
+from ocrrl.tabletop.parts.waypoints import Waypoint
+
+if TYPE_CHECKING:
+    import mujoco
+
+TASK = TabletopTask(
+    slug="push_puck",
+    instruction="push the blue puck over the red line",
+    objects=(TrackedObject("puck", axial_symmetry()),),
+    horizon=120,
+)
 
 RADIUS, HALF_HEIGHT = 0.06, 0.01  # [m]
 MASS = 0.100  # [kg]
@@ -30,13 +42,18 @@ STANDOFF = 0.02  # [m] behind the puck's rim
 PUSH_BEYOND = 0.02  # [m] that the puck's centre is sent beyond the line
 PUSH_SPREAD = 0.002  # [m], standard deviation of where a person pushes, towards and away from the robot
 
+SHAPES = {"puck": ObjectShape((TruncatedCone(RADIUS, RADIUS, HALF_HEIGHT),), BLUE[:3])}
+DISTRACTORS = (ObjectShape((Box((0.04, 0.04, 0.01)),), BLUE[:3]),)
 
-class PushPuck:
-    """Scene of the tabletop task `push_puck`."""
 
-    task = PUSH_PUCK
+class Scene:
+    """What the simulator has of it, the reward and when it is solved."""
 
-    def add_objects(self, spec: mujoco.MjSpec) -> None:
+    task = TASK
+
+    def add_objects(self, spec: "mujoco.MjSpec") -> None:
+        import mujoco
+
         puck = spec.worldbody.add_body(name="puck", pos=[0.45, 0, HALF_HEIGHT])
         puck.add_freejoint(name="puck")
         puck.add_geom(
@@ -57,7 +74,7 @@ class PushPuck:
             conaffinity=0,
         )
 
-    def object_states(self, model: mujoco.MjModel, num_envs: int) -> FreeObjects:
+    def object_states(self, model: "mujoco.MjModel", num_envs: int) -> FreeObjects:
         return FreeObjects(self.task, model)
 
     def initial_object_poses(self, generator: np.random.Generator) -> np.ndarray:

@@ -22,7 +22,6 @@ from ocrrl.interface.cells import cell_named
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.interface.observations import GRIPPER_DOWN, PROPRIOCEPTION_NAMES
-from ocrrl.interface.tabletop_tasks import tabletop_task
 from ocrrl.perception.frames import FrameSource, first_frame
 from ocrrl.robot.approval import Approval, NotApproved, begin_episode
 from ocrrl.robot.arm import Arm, ArmCommand, ArmState
@@ -38,6 +37,7 @@ from ocrrl.robot.operator_prompt import obtain_approval
 from ocrrl.robot.safety_gate import SafetyGate
 from ocrrl.robot.safety_limits import SafetyLimits
 from ocrrl.robot.watchdog import Watchdog
+from ocrrl.tabletop.registry import tabletop_task
 
 JOINT_NAMES = tuple(f"joint_{k}" for k in range(1, 8))
 STATE_NAMES = (*PROPRIOCEPTION_NAMES, *JOINT_NAMES)

@@ -45,7 +45,7 @@ class TableServer:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scene", required=True, help="its class, such as ocrrl.sim.cube_lift:CubeLift")
+    parser.add_argument("--scene", required=True, help="its class, such as ocrrl.tabletop.cube_lift:Scene")
     parser.add_argument("--speed", type=float, default=1.0, help="of the simulated clock beside the wall's, at most")
     add_parent_argument(parser)
     options = parser.parse_args()

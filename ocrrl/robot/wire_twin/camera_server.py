@@ -25,7 +25,7 @@ FIELDS_OF_VIEW = {"front": FOVY, "wrist": TWIN_LOOK.cameras["wrist"].fovy}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scene", required=True, help="its class, such as ocrrl.sim.cube_lift:CubeLift")
+    parser.add_argument("--scene", required=True, help="its class, such as ocrrl.tabletop.cube_lift:Scene")
     parser.add_argument("--state", required=True, help="address of the arm server's state")
     add_parent_argument(parser)
     options = parser.parse_args()

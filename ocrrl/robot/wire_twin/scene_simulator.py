@@ -16,14 +16,14 @@ from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.observations import MAX_GRIPPER_WIDTH
 from ocrrl.robot.twin import TWIN_LOOK
 from ocrrl.sim.scene import compile_scene, robot_and_table
-from ocrrl.sim.tabletop_scene import SceneState, TabletopScene
+from ocrrl.tabletop.parts.scene import SceneState, TabletopScene
 
 TIMESTEP = 0.001  # [s]; the robot's own control period
 CONTROL_STEPS = round(1.0 / CONTROL_HZ / TIMESTEP)
 
 
 def scene_path(scene: TabletopScene) -> str:
-    """Where the class of `scene` is, for a process that is to make another one: `ocrrl.sim.cube_lift:CubeLift`."""
+    """Where the class of `scene` is, for a process that is to make another one: `ocrrl.tabletop.cube_lift:Scene`."""
     return f"{type(scene).__module__}:{type(scene).__qualname__}"
 
 

@@ -22,7 +22,7 @@ from ocrrl.robot.wire_twin.picture_feed import PictureFeed
 from ocrrl.robot.wire_twin.processes import ServerProcess
 from ocrrl.robot.wire_twin.scene_simulator import scene_path
 from ocrrl.robot.wire_twin.twin_operator import TwinOperator
-from ocrrl.sim.tabletop_scene import TabletopScene
+from ocrrl.tabletop.parts.scene import TabletopScene
 
 NAME = "wire_twin"
 CELL_FILE = Path("cells/wire_twin.yaml")

@@ -9,7 +9,7 @@ from ocrrl.datasets.foreign.lerobot_mapping import LeRobotMapping, episode_of
 from ocrrl.datasets.foreign.robomimic_mapping import RobomimicMapping
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import CONTROL_HZ
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from tests.datasets.foreign.moving_arm import ROWS, closing_command, moving_joints, moving_poses, raw_episode
 
 MAPPING = {

@@ -15,7 +15,7 @@ from ocrrl.datasets.lerobot_writer import write_lerobot_dataset
 from ocrrl.datasets.replay import ReplayConfig, replay_episodes
 from ocrrl.datasets.sidecar import read_sidecar
 from ocrrl.interface import rotations
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from tests.datasets.toy_environment import ToyEnvironment
 from tests.datasets.toy_episodes import demonstrated
 

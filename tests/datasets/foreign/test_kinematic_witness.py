@@ -11,7 +11,7 @@ from ocrrl.datasets.episode_checks import EpisodeRejected
 from ocrrl.datasets.foreign.lerobot_mapping import LeRobotMapping, episode_of
 from ocrrl.interface import rotations
 from ocrrl.interface.fr3_chain import FR3
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from tests.datasets.foreign.moving_arm import ROWS, moving_joints, moving_poses, raw_episode
 
 MAPPING = {

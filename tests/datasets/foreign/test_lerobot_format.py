@@ -9,7 +9,7 @@ import pytest
 from ocrrl.datasets.episode_checks import EpisodeRejected, EpisodeRequirements
 from ocrrl.datasets.foreign.lerobot_format import lerobot_episodes
 from ocrrl.datasets.foreign.lerobot_mapping import LeRobotMapping
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from tests.datasets.foreign.lerobot.recorded_dataset import DATA, MAPPING, Recorded, encode, video
 
 ANY = EpisodeRequirements()

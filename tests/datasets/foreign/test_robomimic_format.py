@@ -11,7 +11,7 @@ from ocrrl.datasets.episode_checks import EpisodeRejected, EpisodeRequirements
 from ocrrl.datasets.foreign.robomimic_format import robomimic_episodes
 from ocrrl.datasets.foreign.robomimic_mapping import RobomimicMapping
 from ocrrl.datasets.picture_fit import PictureFit
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from tests.datasets.foreign.moving_arm import closing_command, closing_width, moving_joints, moving_poses
 
 ROWS = 40

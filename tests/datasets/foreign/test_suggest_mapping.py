@@ -9,7 +9,8 @@ from ocrrl.datasets.foreign.dataset_fields import DatasetFields, NumericField
 from ocrrl.datasets.foreign.suggest_mapping import correct, suggest_mapping
 from ocrrl.datasets.ingest import IngestConfig
 from ocrrl.interface import rotations
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT, PICK_AND_PLACE
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
+from ocrrl.tabletop.pick_and_place import TASK as PICK_AND_PLACE
 from tests.datasets.foreign.moving_arm import closing_command, closing_width, moving_joints, moving_poses
 
 CAMERAS = {"front": (64, 64), "wrist": (64, 64)}

@@ -13,7 +13,7 @@ from ocrrl.datasets.lerobot_writer import write_lerobot_dataset
 from ocrrl.datasets.recordings.check_folder import check_folder, kinds_in
 from ocrrl.datasets.recordings.ingest_config import IngestConfig
 from ocrrl.datasets.recordings.unforeseen import UnforeseenLog
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from tests.datasets.foreign.moving_arm import closing_command, closing_width, moving_joints, moving_poses
 from tests.datasets.toy_episodes import contents, demonstrated
 

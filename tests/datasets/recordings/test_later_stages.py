@@ -2,7 +2,7 @@ import pytest
 
 from ocrrl.datasets.ingest import IngestConfig
 from ocrrl.datasets.recordings.later_stages import EpisodeFacts, what_later_stages_say, why_not_mixed
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 
 SOUND = EpisodeFacts(CUBE_LIFT.instruction, "twin", 100, True)
 

@@ -13,7 +13,7 @@ from ocrrl.datasets.recordings import read_all as module
 from ocrrl.datasets.recordings import reader
 from ocrrl.datasets.recordings.read_all import Kept, LeftOut, Refused, read_all
 from ocrrl.datasets.recordings.unforeseen import UnforeseenLog
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from tests.datasets.recordings.damaged_files import damage
 from tests.datasets.toy_episodes import demonstrated
 

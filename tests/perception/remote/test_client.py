@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from ocrrl.interface import rotations
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT, PICK_AND_PLACE
 from ocrrl.perception.remote.client import RemoteTracker, RemoteTrackerConfig
 from ocrrl.perception.remote.protocol import MAX_REPLY_BYTES, PoseReply, pack_reply
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
+from ocrrl.tabletop.pick_and_place import TASK as PICK_AND_PLACE
 from tests.perception.remote.pose_server import (
     HEIGHT,
     ROBOT,

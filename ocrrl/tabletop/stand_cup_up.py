@@ -5,15 +5,36 @@ hand that stands it up would have to come from beyond the table. Cup frame: orig
 """
 
 # pyright: reportAttributeAccessIssue=false
-import mujoco
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ocrrl.interface import rotations
-from ocrrl.interface.tabletop_tasks import STAND_CUP_UP
-from ocrrl.sim.grasping import across, axis_in_gripper, closeness, distance_to_axis, let_go, reach, turned_down
-from ocrrl.sim.object_states import FreeObjects
-from ocrrl.sim.tabletop_scene import SceneState
-from ocrrl.sim.teleoperator import Waypoint
+from ocrrl.interface.poses import axial_symmetry
+from ocrrl.interface.tabletop_tasks import TabletopTask, TrackedObject
+from ocrrl.tabletop.parts.grasping import (
+    across,
+    axis_in_gripper,
+    closeness,
+    distance_to_axis,
+    let_go,
+    reach,
+    turned_down,
+)
+from ocrrl.tabletop.parts.object_shapes import ON_END, UPRIGHT, UPSIDE_DOWN, Box, ObjectShape, TruncatedCone
+from ocrrl.tabletop.parts.object_states import FreeObjects
+from ocrrl.tabletop.parts.scene import SceneState
+from ocrrl.tabletop.parts.waypoints import Waypoint
+
+if TYPE_CHECKING:
+    import mujoco
+
+TASK = TabletopTask(
+    slug="stand_cup_up",
+    instruction="grasp the cup lying on its side and stand it upright",
+    objects=(TrackedObject("cup", axial_symmetry(), ON_END),),
+    horizon=180,
+)
 
 BOTTOM_RADIUS, TOP_RADIUS, HALF_HEIGHT = 0.025, 0.0375, 0.05  # [m]
 MASS = 0.150  # [kg]
@@ -23,7 +44,7 @@ INITIAL_X = (0.40, 0.60)  # [m], of the middle
 INITIAL_Y = (-0.15, 0.15)  # [m]
 INITIAL_HEADING = 0.8  # [rad] either side of the robot's x axis
 
-UPRIGHT = float(np.deg2rad(10.0))
+UPRIGHT_TILT = float(np.deg2rad(10.0))
 STANDING_HEIGHT_ERROR = 0.006  # [m]
 AT_REST = 0.02  # [m/s]
 HAND_AWAY = 0.06  # [m] of the gripper frame from the cup's axis
@@ -50,13 +71,28 @@ def slice_radii() -> np.ndarray:
 LYING_TILT = float(np.arctan2(slice_radii()[-1] - slice_radii()[0], 2 * HALF_HEIGHT))  # [rad] of the axis, opening up
 LYING_HEIGHT = float((slice_radii()[0] + slice_radii()[-1]) / 2 * np.cos(LYING_TILT))  # [m] of the middle
 
+SHAPES = {
+    "cup": ObjectShape(
+        (TruncatedCone(BOTTOM_RADIUS, TOP_RADIUS, HALF_HEIGHT),),
+        RED[:3],
+        (ON_END, UPRIGHT, UPSIDE_DOWN),
+        ends="differ",
+    )
+}
+DISTRACTORS = (
+    ObjectShape((TruncatedCone(0.032, 0.032, 0.05),), (0.80, 0.13, 0.11)),
+    ObjectShape((Box((0.025, 0.025, 0.05)),), (0.80, 0.13, 0.11)),
+)
 
-class StandCupUp:
-    """Scene of the tabletop task `stand_cup_up`."""
 
-    task = STAND_CUP_UP
+class Scene:
+    """What the simulator has of it, the reward and when it is solved."""
 
-    def add_objects(self, spec: mujoco.MjSpec) -> None:
+    task = TASK
+
+    def add_objects(self, spec: "mujoco.MjSpec") -> None:
+        import mujoco
+
         cup = spec.worldbody.add_body(name="cup", pos=[0.5, 0, HALF_HEIGHT])
         cup.add_freejoint(name="cup")
         radii = slice_radii()
@@ -76,7 +112,7 @@ class StandCupUp:
                 priority=1,  # softer contacts let the pads sink past a slice's edge and eject the cup
             )
 
-    def object_states(self, model: mujoco.MjModel, num_envs: int) -> FreeObjects:
+    def object_states(self, model: "mujoco.MjModel", num_envs: int) -> FreeObjects:
         return FreeObjects(self.task, model)
 
     def initial_object_poses(self, generator: np.random.Generator) -> np.ndarray:
@@ -91,7 +127,7 @@ class StandCupUp:
         grasped, standing = self.grasped(state), self.standing(state)
         away, axis = self.from_axis(state), axis_in_gripper(state, 0, (0.0, 0.0, 1.0))
         distance = distance_to_axis(state.object_in_gripper(0), axis, GRASPABLE_LENGTH)
-        upright = np.clip((np.pi / 2 - self.tilt(state)) / (np.pi / 2 - UPRIGHT), 0.0, 1.0)
+        upright = np.clip((np.pi / 2 - self.tilt(state)) / (np.pi / 2 - UPRIGHT_TILT), 0.0, 1.0)
         lowered = closeness(np.abs(state.object_poses[:, 0, 2] - HALF_HEIGHT))
         held = grasped | standing
         freed = let_go(state, 2 * BOTTOM_RADIUS) * (0.5 + 0.5 * np.clip(away / HAND_AWAY, 0.0, 1.0))
@@ -114,7 +150,7 @@ class StandCupUp:
     def standing(self, state: SceneState) -> np.ndarray:
         """Whether the cup is upright on the table (N,)."""
         height_error = np.abs(state.object_poses[:, 0, 2] - HALF_HEIGHT)
-        return (self.tilt(state) < UPRIGHT) & (height_error < STANDING_HEIGHT_ERROR)
+        return (self.tilt(state) < UPRIGHT_TILT) & (height_error < STANDING_HEIGHT_ERROR)
 
     def from_axis(self, state: SceneState) -> np.ndarray:
         """Distance of the gripper frame from the cup's axis [m] (N,)."""

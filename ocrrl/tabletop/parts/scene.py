@@ -2,15 +2,17 @@
 
 # pyright: reportAttributeAccessIssue=false
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import mujoco
 import numpy as np
 from jaxtyping import Bool, Float
 
 from ocrrl.interface import rotations
 from ocrrl.interface.tabletop_tasks import TabletopTask
-from ocrrl.sim.object_states import ObjectStates
+from ocrrl.tabletop.parts.object_states import ObjectStates
+
+if TYPE_CHECKING:
+    import mujoco
 
 
 @dataclass(frozen=True)
@@ -30,15 +32,15 @@ class SceneState:
 
 
 class TabletopScene(Protocol):
-    """One tabletop task in the simulator; one implementation a file, `ocrrl.sim.<slug>`."""
+    """One tabletop task in the simulator; `Scene` in the task's own file implements it."""
 
     task: TabletopTask
 
-    def add_objects(self, spec: mujoco.MjSpec) -> None:
+    def add_objects(self, spec: "mujoco.MjSpec") -> None:
         """Add the task's bodies, joints and geoms."""
         ...
 
-    def object_states(self, model: mujoco.MjModel, num_envs: int) -> ObjectStates:
+    def object_states(self, model: "mujoco.MjModel", num_envs: int) -> ObjectStates:
         """How the compiled scene holds the tracked objects; `FreeObjects` where each is a body with a free joint."""
         ...
 

@@ -1,19 +1,25 @@
 """The shapes that perception knows are the simulator's."""
 
+from dataclasses import replace
+
 import mujoco
 import numpy as np
 import pytest
 
 from ocrrl.interface import rotations
-from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS, TabletopTask, TrackedObject
-from ocrrl.perception.object_shapes import OBJECT_SHAPES, ObjectShape, shapes_of
+from ocrrl.interface.tabletop_tasks import TrackedObject
 from ocrrl.perception.pose_fit import Body
 from ocrrl.perception.render_and_compare import cast
 from ocrrl.robot.twin import TWIN_LOOK
 from ocrrl.sim.environment import SimEnvironment
+from ocrrl.tabletop.parts.object_shapes import ObjectShape
+from ocrrl.tabletop.registry import shapes_of, slugs, tabletop_task
 from ocrrl.worlds import make_scene
 
-RIGID = [(slug, name) for slug, named in OBJECT_SHAPES.items() for name in named if slug != "close_drawer"]
+SHAPES = {slug: shapes_of(tabletop_task(slug)) for slug in slugs()}
+RIGID = [
+    (slug, name) for slug, shapes in SHAPES.items() for name in shapes if all(s.slide is None for s in shapes.values())
+]
 
 
 @pytest.mark.parametrize(("slug", "name"), RIGID)
@@ -22,9 +28,9 @@ def test_rays_meet_the_shape_where_they_meet_the_simulator_s_geoms(slug, name):
     data = mujoco.MjData(environment.model)
     data.qpos[:] = environment.get_qpos()[0]
     mujoco.mj_forward(environment.model, data)
-    index = [tracked.name for tracked in TABLETOP_TASKS[slug].objects].index(name)
+    index = [tracked.name for tracked in tabletop_task(slug).objects].index(name)
     body, pose = (
-        Body(list(shapes_of(TABLETOP_TASKS[slug]).values())[index]),
+        Body(list(shapes_of(tabletop_task(slug)).values())[index]),
         environment.true_state().object_poses[0, index],
     )
     disagreements = _ray_errors(environment, data, body, pose, {name})
@@ -39,7 +45,7 @@ def test_cabinet_and_drawer_are_where_the_simulator_has_them():
         data.qpos[:] = environment.get_qpos()[0]
         mujoco.mj_forward(environment.model, data)
         poses = environment.true_state().object_poses[0]
-        drawer, cabinet = (Body(shape) for shape in shapes_of(TABLETOP_TASKS["close_drawer"]).values())
+        drawer, cabinet = (Body(shape) for shape in shapes_of(tabletop_task("close_drawer")).values())
         slide = drawer.shape.slide
         offset = rotations.rotate(rotations.conjugate(poses[1, 3:]), poses[0, :3] - poses[1, :3])
         off = offset - np.asarray(slide.closed)
@@ -53,14 +59,16 @@ def test_cabinet_and_drawer_are_where_the_simulator_has_them():
 
 
 def test_objects_rest_with_their_lowest_point_on_the_table():
-    cup = OBJECT_SHAPES["stand_cup_up"]["cup"]
+    cup = SHAPES["stand_cup_up"]["cup"]
     assert cup.height_at_rest(np.array([1.0, 0, 0, 0])) == pytest.approx(0.05)
-    assert OBJECT_SHAPES["pick_and_place"]["bowl"].height_at_rest(np.array([1.0, 0, 0, 0])) == pytest.approx(0.0)
+    assert SHAPES["pick_and_place"]["bowl"].height_at_rest(np.array([1.0, 0, 0, 0])) == pytest.approx(0.0)
 
 
-def test_an_object_without_a_shape_is_named_with_the_file_to_add_it_to():
-    task = TabletopTask("push_puck", "push it", (TrackedObject("puck"),), 10)
-    with pytest.raises(ValueError, match=r"'push_puck' needs the shape of puck: add it to OBJECT_SHAPES"):
+def test_an_object_without_a_shape_is_named_with_the_module_to_add_it_to():
+    task = replace(tabletop_task("cube_lift"), objects=(TrackedObject("puck"),))
+    with pytest.raises(
+        ValueError, match=r"'cube_lift' needs the shape of puck: add it to SHAPES in ocrrl.tabletop.cube_l"
+    ):
         shapes_of(task)
 
 

@@ -4,15 +4,28 @@ Initial states: centre anywhere in 20 x 30 cm of table, any yaw (the cuboid look
 """
 
 # pyright: reportAttributeAccessIssue=false
-import mujoco
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ocrrl.interface import rotations
-from ocrrl.interface.tabletop_tasks import CUBE_LIFT
-from ocrrl.sim.grasping import across, add_box, axis_in_gripper, distance_to_axis, holds, reach, turned_down
-from ocrrl.sim.object_states import FreeObjects
-from ocrrl.sim.tabletop_scene import SceneState
-from ocrrl.sim.teleoperator import Waypoint
+from ocrrl.interface.poses import square_prism_symmetry
+from ocrrl.interface.tabletop_tasks import TabletopTask, TrackedObject
+from ocrrl.tabletop.parts.grasping import across, add_box, axis_in_gripper, distance_to_axis, holds, reach, turned_down
+from ocrrl.tabletop.parts.object_shapes import ON_END, UPRIGHT, Box, ObjectShape
+from ocrrl.tabletop.parts.object_states import FreeObjects
+from ocrrl.tabletop.parts.scene import SceneState
+from ocrrl.tabletop.parts.waypoints import Waypoint
+
+if TYPE_CHECKING:
+    import mujoco
+
+TASK = TabletopTask(
+    slug="cube_lift",
+    instruction="grasp the wooden cuboid and lift it",
+    objects=(TrackedObject("cuboid", square_prism_symmetry()),),
+    horizon=120,
+)
 
 HALF_SIZE = (0.06, 0.02, 0.02)  # [m]
 LONG_AXIS = (1.0, 0.0, 0.0)
@@ -31,16 +44,19 @@ RAISED_HEIGHT = 0.09
 GRASP_SPREAD = 0.012  # [m], standard deviation along the cuboid of where a person grasps it
 CLOSING_STEPS = 8
 
+SHAPES = {"cuboid": ObjectShape((Box(HALF_SIZE),), WOOD_BROWN[:3], (UPRIGHT, ON_END))}
+DISTRACTORS = tuple(ObjectShape((Box(size),), WOOD_BROWN[:3]) for size in ((0.04, 0.02, 0.02), (0.02, 0.02, 0.02)))
 
-class CubeLift:
-    """Scene of the tabletop task `cube_lift`."""
 
-    task = CUBE_LIFT
+class Scene:
+    """What the simulator has of it, the reward and when it is solved."""
 
-    def add_objects(self, spec: mujoco.MjSpec) -> None:
+    task = TASK
+
+    def add_objects(self, spec: "mujoco.MjSpec") -> None:
         add_box(spec, "cuboid", (0.5, 0, HALF_SIZE[2]), HALF_SIZE, MASS, WOOD_BROWN)
 
-    def object_states(self, model: mujoco.MjModel, num_envs: int) -> FreeObjects:
+    def object_states(self, model: "mujoco.MjModel", num_envs: int) -> FreeObjects:
         return FreeObjects(self.task, model)
 
     def initial_object_poses(self, generator: np.random.Generator) -> np.ndarray:

@@ -4,13 +4,15 @@ Legend: N environments, n of them selected by ids (n,), O tracked objects, q = q
 """
 
 # pyright: reportAttributeAccessIssue=false
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import mujoco
 import numpy as np
 from jaxtyping import Float, Int
 
 from ocrrl.interface.tabletop_tasks import TabletopTask
+
+if TYPE_CHECKING:
+    import mujoco
 
 
 class ObjectStates(Protocol):
@@ -43,7 +45,7 @@ class FreeObjects:
 
     resisting_joints = ()
 
-    def __init__(self, task: TabletopTask, model: mujoco.MjModel):
+    def __init__(self, task: TabletopTask, model: "mujoco.MjModel"):
         self.bodies = tuple(tracked.name for tracked in task.objects)
         addresses = [model.joint(name).qposadr[0] for name in self.bodies]
         self._slots = np.asarray(addresses)[:, None] + np.arange(7)

@@ -5,14 +5,28 @@ Cabinet frame: origin on the table below the middle, drawers open towards -y.
 """
 
 # pyright: reportAttributeAccessIssue=false
-import mujoco
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ocrrl.interface import rotations
-from ocrrl.interface.tabletop_tasks import CLOSE_DRAWER
-from ocrrl.sim.grasping import closeness, turned_down
-from ocrrl.sim.tabletop_scene import SceneState
-from ocrrl.sim.teleoperator import Waypoint
+from ocrrl.interface.tabletop_tasks import TabletopTask, TrackedObject
+from ocrrl.tabletop.parts.grasping import closeness, turned_down
+from ocrrl.tabletop.parts.object_shapes import Box, ObjectShape, Slide
+from ocrrl.tabletop.parts.scene import SceneState
+from ocrrl.tabletop.parts.waypoints import Waypoint
+
+if TYPE_CHECKING:
+    import mujoco
+
+OPENING_AXIS = (0.0, -1.0, 0.0)  # in the frames of the drawer and of the cabinet, which are parallel
+TASK = TabletopTask(
+    slug="close_drawer",
+    instruction="push the open drawer of the cabinet closed",
+    objects=(TrackedObject("drawer", slide_axis=OPENING_AXIS), TrackedObject("cabinet")),
+    horizon=140,
+    home_joints=(-0.182, -0.136, -0.231, -2.298, -0.037, 2.165, 0.396),
+)
 
 WIDTH, DEPTH, HEIGHT = 0.27, 0.35, 0.282  # [m]
 CABINET_MASS, DRAWER_MASS = 4.9, 0.87  # [kg]
@@ -47,7 +61,7 @@ class CabinetStates:
     bodies = ("cabinet", *(f"drawer{k}" for k in range(DRAWERS)))
     resisting_joints = (*(f"drawer{k}" for k in range(DRAWERS)), "cabinet_x", "cabinet_y", "cabinet_yaw")
 
-    def __init__(self, model: mujoco.MjModel, num_envs: int):
+    def __init__(self, model: "mujoco.MjModel", num_envs: int):
         names = ("cabinet_x", "cabinet_y", "cabinet_yaw")
         self._cabinet = np.array([model.joint(name).qposadr[0] for name in names])
         self._drawers = np.array([model.joint(f"drawer{k}").qposadr[0] for k in range(DRAWERS)])
@@ -85,12 +99,43 @@ def poses_of(cabinet: np.ndarray, active: np.ndarray, opening: np.ndarray) -> np
     return poses
 
 
-class CloseDrawer:
-    """Scene of the tabletop task `close_drawer`."""
+DRAWER_PITCH = 0.0564  # [m], `DRAWER_HEIGHT` as a tracker knows it
+SHAPES = {
+    "drawer": ObjectShape(
+        (
+            Box((0.132, FACE_THICKNESS / 2, DRAWER_PITCH / 2 - 0.002), (0.0, FACE_THICKNESS / 2, 0.0)),
+            Box((0.123, 0.4 * DEPTH, 0.0202), (0.0, FACE_THICKNESS + 0.4 * DEPTH, -0.004)),
+        ),
+        DRAWER_BROWN[:3],
+        slide=Slide(
+            within="cabinet",
+            closed=tuple((0.0, -DEPTH / 2, (k + 0.5) * DRAWER_PITCH) for k in range(DRAWERS)),
+            axis=OPENING_AXIS,
+            travel=TRAVEL,
+            front=1,
+        ),
+    ),
+    "cabinet": ObjectShape(
+        (
+            Box((0.135, (DEPTH - FACE_THICKNESS) / 2, 0.141), (0.0, FACE_THICKNESS / 2, 0.141)),
+            Box((0.132, FACE_THICKNESS / 2, 0.139), (0.0, (FACE_THICKNESS - DEPTH) / 2, 0.141)),
+        ),
+        CABINET_BROWN[:3],
+        yaw_range=float(np.deg2rad(30.0)),
+        stands=True,
+    ),
+}
+DISTRACTORS = tuple(ObjectShape((Box(size),), (0.72, 0.46, 0.24)) for size in ((0.04, 0.04, 0.09), (0.06, 0.02, 0.02)))
 
-    task = CLOSE_DRAWER
 
-    def add_objects(self, spec: mujoco.MjSpec) -> None:
+class Scene:
+    """What the simulator has of it, the reward and when it is solved."""
+
+    task = TASK
+
+    def add_objects(self, spec: "mujoco.MjSpec") -> None:
+        import mujoco
+
         slide, hinge, box = mujoco.mjtJoint.mjJNT_SLIDE, mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtGeom.mjGEOM_BOX
         only_robot = {"contype": 0, "conaffinity": 1}
         cabinet = spec.worldbody.add_body(name="cabinet")
@@ -137,7 +182,7 @@ class CloseDrawer:
                 **only_robot,
             )
 
-    def object_states(self, model: mujoco.MjModel, num_envs: int) -> CabinetStates:
+    def object_states(self, model: "mujoco.MjModel", num_envs: int) -> CabinetStates:
         return CabinetStates(model, num_envs)
 
     def initial_object_poses(self, generator: np.random.Generator) -> np.ndarray:

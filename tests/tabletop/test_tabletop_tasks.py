@@ -3,20 +3,14 @@
 import numpy as np
 import pytest
 
+from ocrrl.gymnasium_ids import gymnasium_id
 from ocrrl.interface import rotations
 from ocrrl.interface.observations import MAX_GRIPPER_WIDTH
-from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS
-from ocrrl.sim import close_drawer, stand_cup_up
 from ocrrl.sim.environment import SimEnvironment
-from ocrrl.worlds import SCENES, make_scene, make_simulator, make_teleoperator
+from ocrrl.tabletop import close_drawer, stand_cup_up
+from ocrrl.tabletop.registry import slugs, tabletop_task
+from ocrrl.worlds import make_scene, make_simulator, make_teleoperator
 
-STAGES = {
-    "cube_lift": ("reach", "grasp", "lift"),
-    "pick_and_place": ("reach", "grasp", "carry", "place"),
-    "stack_cube": ("reach", "grasp", "align", "stack"),
-    "close_drawer": ("push", "close"),
-    "stand_cup_up": ("reach", "grasp", "upright"),
-}
 DEMONSTRATIONS = 20
 
 
@@ -30,15 +24,12 @@ def yaw_of(quaternion: np.ndarray) -> np.ndarray:
     return np.arctan2(side[..., 1], side[..., 0])
 
 
-def test_each_has_a_scene_and_a_name_of_its_own():
-    assert list(SCENES) == list(TABLETOP_TASKS) == list(STAGES)
-    assert len({task.instruction for task in TABLETOP_TASKS.values()}) == len(TABLETOP_TASKS)
-    for slug, stages in STAGES.items():
-        world = make_simulator(slug, 1)
-        assert tuple(world.scene.stage_rewards(world.true_state())) == stages
+def test_each_has_an_instruction_of_its_own_and_a_name_in_gymnasium():
+    assert len({tabletop_task(slug).instruction for slug in slugs()}) == len({gymnasium_id(slug) for slug in slugs()})
+    assert gymnasium_id("stand_cup_up") == "ocrrl/StandCupUp-v0"
 
 
-@pytest.mark.parametrize("slug", STAGES)
+@pytest.mark.parametrize("slug", slugs())
 def test_the_demonstrator_succeeds_and_its_reward_rises(slug):
     n = DEMONSTRATIONS
     world = make_simulator(slug, n)
@@ -47,7 +38,8 @@ def test_the_demonstrator_succeeds_and_its_reward_rises(slug):
     world.reset(ids, seeds)
     teleoperator.reset(ids, seeds)
     solved, last_reward = np.zeros(n, bool), np.zeros(n)
-    course: dict[str, list[np.ndarray]] = {name: [] for name in STAGES[slug]}
+    stages = tuple(world.scene.stage_rewards(world.true_state()))
+    course: dict[str, list[np.ndarray]] = {name: [] for name in stages}
     for _ in range(world.tabletop_task.horizon):
         acting = ids[~solved]
         if len(acting):
@@ -58,7 +50,7 @@ def test_the_demonstrator_succeeds_and_its_reward_rises(slug):
             course[name].append(value)
     assert solved.mean() >= (0.8 if slug == "stand_cup_up" else 0.9)
     assert (last_reward[solved] > 0.7).all(), "success may come before the hand has quite retreated"
-    values = np.stack([np.stack(course[name]) for name in STAGES[slug]])[:, :, solved]
+    values = np.stack([np.stack(course[name]) for name in stages])[:, :, solved]
     reached = (values > 0.9 * values[:, -1:]).argmax(1)  # stage, episode: the first step near the stage's full value
     assert (np.diff(reached, axis=0) >= 0).all(), reached
 

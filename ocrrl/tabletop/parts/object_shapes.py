@@ -1,6 +1,6 @@
-"""What the tracked objects look like to a geometric tracker: primitives in the object's frame, colours, how they rest.
+"""What a tracked object looks like to a geometric tracker: primitives in the object's frame, colour, how it rests.
 
-Lengths in metres, quaternions wxyz. Tests hold the shapes to the simulator's; a user's own object gets its entry here.
+Lengths in metres, quaternions wxyz. Tests hold each tabletop task's shapes to the simulator's geoms.
 """
 
 from dataclasses import dataclass
@@ -10,19 +10,12 @@ import numpy as np
 from jaxtyping import Float
 
 from ocrrl.interface import rotations
-from ocrrl.interface.tabletop_tasks import (
-    CLOSE_DRAWER,
-    CUBE_LIFT,
-    PICK_AND_PLACE,
-    STACK_CUBE,
-    STAND_CUP_UP,
-    TabletopTask,
-    Vector3,
-)
+from ocrrl.interface.tabletop_tasks import Vector3
 
 Quaternion = tuple[float, float, float, float]
 UPRIGHT: Quaternion = (1.0, 0.0, 0.0, 0.0)
-_HALF = float(np.sqrt(0.5))
+ON_END: Quaternion = (float(np.sqrt(0.5)), 0.0, float(np.sqrt(0.5)), 0.0)
+UPSIDE_DOWN: Quaternion = (0.0, 0.0, 1.0, 0.0)
 RIM_POINTS = 12
 
 
@@ -134,18 +127,6 @@ class ObjectShape:
         return -float(rotations.rotate(quaternion, self.corners())[:, 2].min())
 
 
-def shapes_of(task: TabletopTask) -> dict[str, ObjectShape]:
-    """The shapes of the task's tracked objects by name, in their order; ValueError where one has none."""
-    known = OBJECT_SHAPES.get(task.slug, {})
-    missing = [tracked.name for tracked in task.objects if tracked.name not in known]
-    if missing:
-        raise ValueError(
-            f"tabletop task {task.slug!r} needs the shape of {', '.join(missing)}: "
-            "add it to OBJECT_SHAPES in ocrrl/perception/object_shapes.py"
-        )
-    return {tracked.name: known[tracked.name] for tracked in task.objects}
-
-
 def _circle(radius: float, height: float) -> np.ndarray:
     angle = 2.0 * np.pi * np.arange(RIM_POINTS) / RIM_POINTS
     return np.column_stack([radius * np.cos(angle), radius * np.sin(angle), np.full(RIM_POINTS, height)])
@@ -154,61 +135,3 @@ def _circle(radius: float, height: float) -> np.ndarray:
 def _require_positive(subject: str, *values: float) -> None:
     if min(values) <= 0.0:
         raise ValueError(f"{subject} must be above 0 m, got {values}")
-
-
-_WOOD, _RED, _WHITE, _GREEN, _CUP_RED = (
-    (0.72, 0.46, 0.24),
-    (0.80, 0.13, 0.11),
-    (0.93, 0.93, 0.92),
-    (0.10, 0.55, 0.20),
-    (0.78, 0.10, 0.12),
-)
-_ON_END: Quaternion = (_HALF, 0.0, _HALF, 0.0)
-_UPSIDE_DOWN: Quaternion = (0.0, 0.0, 1.0, 0.0)
-_CABINET_DEPTH, _FACE, _DRAWER_HEIGHT, _DRAWERS = 0.35, 0.016, 0.0564, 5
-
-OBJECT_SHAPES: dict[str, dict[str, ObjectShape]] = {
-    CUBE_LIFT.slug: {"cuboid": ObjectShape((Box((0.06, 0.02, 0.02)),), _WOOD, (UPRIGHT, _ON_END))},
-    PICK_AND_PLACE.slug: {
-        "cuboid": ObjectShape((Box((0.04, 0.02, 0.02)),), _RED, (UPRIGHT, _ON_END)),
-        "bowl": ObjectShape(
-            (TruncatedCone(0.095, 0.095, 0.001, (0.0, 0.0, 0.001)), Ring(0.095, 0.002, 0.005, (0.0, 0.0, 0.005))),
-            _WHITE,
-        ),
-    },
-    STACK_CUBE.slug: {
-        "white_cube": ObjectShape((Box((0.02, 0.02, 0.02)),), _WHITE),
-        "green_cube": ObjectShape((Box((0.02, 0.02, 0.02)),), _GREEN),
-    },
-    STAND_CUP_UP.slug: {
-        "cup": ObjectShape(
-            (TruncatedCone(0.025, 0.0375, 0.05),), _CUP_RED, (_ON_END, UPRIGHT, _UPSIDE_DOWN), ends="differ"
-        ),
-    },
-    CLOSE_DRAWER.slug: {
-        "drawer": ObjectShape(
-            (
-                Box((0.132, _FACE / 2, _DRAWER_HEIGHT / 2 - 0.002), (0.0, _FACE / 2, 0.0)),
-                Box((0.123, 0.4 * _CABINET_DEPTH, 0.0202), (0.0, _FACE + 0.4 * _CABINET_DEPTH, -0.004)),
-            ),
-            (0.72, 0.50, 0.30),
-            slide=Slide(
-                within="cabinet",
-                closed=tuple((0.0, -_CABINET_DEPTH / 2, (k + 0.5) * _DRAWER_HEIGHT) for k in range(_DRAWERS)),
-                axis=(0.0, -1.0, 0.0),
-                travel=0.13,
-                front=1,
-            ),
-        ),
-        "cabinet": ObjectShape(
-            (
-                Box((0.135, (_CABINET_DEPTH - _FACE) / 2, 0.141), (0.0, _FACE / 2, 0.141)),
-                Box((0.132, _FACE / 2, 0.139), (0.0, (_FACE - _CABINET_DEPTH) / 2, 0.141)),
-            ),
-            (0.45, 0.29, 0.16),
-            yaw_range=float(np.deg2rad(30.0)),
-            stands=True,
-        ),
-    },
-}
-"""By the tabletop task's slug and the tracked object's name."""

@@ -4,12 +4,14 @@ Initial states: both centres anywhere in 20 x 30 cm of table, at least 16 cm apa
 """
 
 # pyright: reportAttributeAccessIssue=false
-import mujoco
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ocrrl.interface import rotations
-from ocrrl.interface.tabletop_tasks import PICK_AND_PLACE
-from ocrrl.sim.grasping import (
+from ocrrl.interface.poses import axial_symmetry, square_prism_symmetry
+from ocrrl.interface.tabletop_tasks import TabletopTask, TrackedObject
+from ocrrl.tabletop.parts.grasping import (
     across,
     add_box,
     axis_in_gripper,
@@ -21,9 +23,20 @@ from ocrrl.sim.grasping import (
     released,
     turned_down,
 )
-from ocrrl.sim.object_states import FreeObjects
-from ocrrl.sim.tabletop_scene import SceneState
-from ocrrl.sim.teleoperator import Waypoint
+from ocrrl.tabletop.parts.object_shapes import ON_END, UPRIGHT, Box, ObjectShape, Ring, TruncatedCone
+from ocrrl.tabletop.parts.object_states import FreeObjects
+from ocrrl.tabletop.parts.scene import SceneState
+from ocrrl.tabletop.parts.waypoints import Waypoint
+
+if TYPE_CHECKING:
+    import mujoco
+
+TASK = TabletopTask(
+    slug="pick_and_place",
+    instruction="pick up the red cuboid and place it into the bowl",
+    objects=(TrackedObject("cuboid", square_prism_symmetry()), TrackedObject("bowl", axial_symmetry())),
+    horizon=200,
+)
 
 HALF_SIZE = (0.04, 0.02, 0.02)  # [m]
 LONG_AXIS = (1.0, 0.0, 0.0)
@@ -54,13 +67,30 @@ GRASP_SPREAD = 0.006  # [m], standard deviation along the cuboid of where a pers
 PLACE_SPREAD = 0.008  # [m], of where they put it down
 CLOSING_STEPS, OPENING_STEPS = 8, 5
 
+SHAPES = {
+    "cuboid": ObjectShape((Box(HALF_SIZE),), RED[:3], (UPRIGHT, ON_END)),
+    "bowl": ObjectShape(
+        (
+            TruncatedCone(BOWL_RADIUS, BOWL_RADIUS, BOWL_THICKNESS / 2, (0.0, 0.0, BOWL_THICKNESS / 2)),
+            Ring(BOWL_RADIUS, BOWL_THICKNESS, BOWL_HEIGHT / 2, (0.0, 0.0, BOWL_HEIGHT / 2)),
+        ),
+        WHITE[:3],
+    ),
+}
+DISTRACTORS = (
+    ObjectShape((Box((0.06, 0.02, 0.02)),), RED[:3]),
+    ObjectShape((TruncatedCone(0.06, 0.06, 0.005),), WHITE[:3]),
+)
 
-class PickAndPlace:
-    """Scene of the tabletop task `pick_and_place`."""
 
-    task = PICK_AND_PLACE
+class Scene:
+    """What the simulator has of it, the reward and when it is solved."""
 
-    def add_objects(self, spec: mujoco.MjSpec) -> None:
+    task = TASK
+
+    def add_objects(self, spec: "mujoco.MjSpec") -> None:
+        import mujoco
+
         add_box(spec, "cuboid", (0.5, 0.1, HALF_SIZE[2]), HALF_SIZE, MASS, RED)
         bowl = spec.worldbody.add_body(name="bowl", pos=[0.5, -0.1, 0.0])
         bowl.add_freejoint(name="bowl")
@@ -86,7 +116,7 @@ class PickAndPlace:
                 rgba=WHITE,
             )
 
-    def object_states(self, model: mujoco.MjModel, num_envs: int) -> FreeObjects:
+    def object_states(self, model: "mujoco.MjModel", num_envs: int) -> FreeObjects:
         return FreeObjects(self.task, model)
 
     def initial_object_poses(self, generator: np.random.Generator) -> np.ndarray:

@@ -4,12 +4,14 @@ Initial states: both centres anywhere in 20 x 30 cm of table, 8 cm or more apart
 """
 
 # pyright: reportAttributeAccessIssue=false
-import mujoco
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ocrrl.interface import rotations
-from ocrrl.interface.tabletop_tasks import STACK_CUBE
-from ocrrl.sim.grasping import (
+from ocrrl.interface.poses import cube_symmetry
+from ocrrl.interface.tabletop_tasks import TabletopTask, TrackedObject
+from ocrrl.tabletop.parts.grasping import (
     add_box,
     axis_in_gripper,
     carried_to,
@@ -20,9 +22,20 @@ from ocrrl.sim.grasping import (
     released,
     turned_down,
 )
-from ocrrl.sim.object_states import FreeObjects
-from ocrrl.sim.tabletop_scene import SceneState
-from ocrrl.sim.teleoperator import Waypoint
+from ocrrl.tabletop.parts.object_shapes import Box, ObjectShape
+from ocrrl.tabletop.parts.object_states import FreeObjects
+from ocrrl.tabletop.parts.scene import SceneState
+from ocrrl.tabletop.parts.waypoints import Waypoint
+
+if TYPE_CHECKING:
+    import mujoco
+
+TASK = TabletopTask(
+    slug="stack_cube",
+    instruction="stack the white cube on the green cube",
+    objects=(TrackedObject("white_cube", cube_symmetry()), TrackedObject("green_cube", cube_symmetry())),
+    horizon=200,
+)
 
 HALF_SIZE = 0.02  # [m]
 MASS = 0.025  # [kg]
@@ -45,17 +58,27 @@ CARRIED_HEIGHT = 0.10
 RELEASE_HEIGHT = 0.0595
 CLOSING_STEPS, OPENING_STEPS = 8, 5
 
+WHITE, GREEN = (0.93, 0.93, 0.92), COLOURS["green_cube"][:3]
+SHAPES = {
+    "white_cube": ObjectShape((Box((HALF_SIZE, HALF_SIZE, HALF_SIZE)),), WHITE),
+    "green_cube": ObjectShape((Box((HALF_SIZE, HALF_SIZE, HALF_SIZE)),), GREEN),
+}
+DISTRACTORS = (
+    ObjectShape((Box((0.03, 0.03, 0.03)),), WHITE),
+    ObjectShape((Box((0.04, 0.02, 0.02)),), GREEN),
+)
 
-class StackCube:
-    """Scene of the tabletop task `stack_cube`."""
 
-    task = STACK_CUBE
+class Scene:
+    """What the simulator has of it, the reward and when it is solved."""
 
-    def add_objects(self, spec: mujoco.MjSpec) -> None:
+    task = TASK
+
+    def add_objects(self, spec: "mujoco.MjSpec") -> None:
         for k, (name, colour) in enumerate(COLOURS.items()):
             add_box(spec, name, (0.5, 0.1 - 0.2 * k, HALF_SIZE), (HALF_SIZE, HALF_SIZE, HALF_SIZE), MASS, colour)
 
-    def object_states(self, model: mujoco.MjModel, num_envs: int) -> FreeObjects:
+    def object_states(self, model: "mujoco.MjModel", num_envs: int) -> FreeObjects:
         return FreeObjects(self.task, model)
 
     def initial_object_poses(self, generator: np.random.Generator) -> np.ndarray:

@@ -4,13 +4,17 @@ Legend: N environments; gripper frame: x along the pads, y the closing axis, z t
 """
 
 # pyright: reportAttributeAccessIssue=false
-import mujoco
+from typing import TYPE_CHECKING
+
 import numpy as np
 from jaxtyping import Bool, Float
 
 from ocrrl.interface import rotations
 from ocrrl.interface.observations import GRIPPER_DOWN, MAX_GRIPPER_WIDTH
-from ocrrl.sim.tabletop_scene import SceneState
+from ocrrl.tabletop.parts.scene import SceneState
+
+if TYPE_CHECKING:
+    import mujoco
 
 REACH_DISTANCES = (0.10, 0.03)  # [m] at which the coarse and the fine half of closeness have fallen to 1 - tanh(1)
 CARRIED_DISTANCE = 0.30  # [m], across the table
@@ -18,7 +22,7 @@ RELEASED_WIDTH = 0.012  # [m] by which the fingers stand further apart than what
 
 
 def add_box(
-    spec: mujoco.MjSpec,
+    spec: "mujoco.MjSpec",
     name: str,
     position: tuple[float, float, float],
     half_size: tuple[float, float, float],
@@ -26,6 +30,8 @@ def add_box(
     rgba: tuple[float, float, float, float],
 ) -> None:
     """A free box to grasp: body, joint and geom called `name`; `position` and `half_size` [m], `mass` [kg]."""
+    import mujoco
+
     body = spec.worldbody.add_body(name=name, pos=position)
     body.add_freejoint(name=name)
     body.add_geom(
