@@ -12,12 +12,11 @@ from ocrrl import files
 from ocrrl.layout import MULTITASK, ROLLED_OUT_SEED, ROUND, Layout
 from ocrrl.lineage.repository import git
 from ocrrl.lineage.run_record import TimingRow, timing_rows
-from ocrrl.report.inputs import EvaluatedTask, Measured, read_inputs
+from ocrrl.report.inputs import Measured, MeasuredTask, read_inputs
 from ocrrl.report.json_reader import Json
-from ocrrl.report.multitask_inputs import MultitaskMeasured
-from ocrrl.report.multitask_tables import average_table, table_1
 from ocrrl.report.paper_results import TABLE_1
 from ocrrl.report.table import Table
+from ocrrl.report.tables import average_table, table_1
 from ocrrl.stages.report import report_inputs
 from ocrrl.stages.report_multitask import read_round
 from ocrrl.tabletop.registry import slugs
@@ -35,9 +34,9 @@ class MeasuredResults:
     source: dict[str, str]
     """Not printed: the revision and commands that the values come from, and how precise they are."""
     residual_seeds: int
-    rounds: list[MultitaskMeasured]
+    rounds: list[Measured]
     """All tabletop tasks, round by round; none where the multi-task VLA was not evaluated."""
-    over_seeds: tuple[Table, Table] | str
+    over_seeds: list[Table] | str
     """Table 1 and the paired average over `residual_seeds`, or what is missing for them."""
     tasks: list[Measured]
     """Each tabletop task in round 0; a part that was not run is empty."""
@@ -45,26 +44,21 @@ class MeasuredResults:
 
 
 def measure_here(residual_seeds: int, about: str) -> MeasuredResults:
-    """The values that lie under data/."""
+    """The values that lie under data/, without films, single episodes and what no table of the page shows."""
     return MeasuredResults(
         about=about,
         source={"revision": (git(Path(), "rev-parse", "HEAD") or "unknown").strip(), "precision": "as measured"},
         residual_seeds=residual_seeds,
-        rounds=list(_rounds()),
+        rounds=[_reduced(found) for found in _rounds()],
         over_seeds=_over_seeds(residual_seeds),
-        tasks=[read_inputs(report_inputs(Layout(slug))) for slug in slugs()],
+        tasks=[_reduced(read_inputs(report_inputs(Layout(slug)))) for slug in slugs()],
         timings=timing_rows(),
     )
 
 
 def record(results: MeasuredResults, path: Path) -> None:
-    """Write `results` as JSON to `path`, without films, single episodes and what no table shows."""
-    rounds = [replace(found, tasks=[_reduced(task) for task in found.tasks]) for found in results.rounds]
-    tasks = [
-        replace(_reduced(task), ingest=None, rollouts={}, retrained=_without_episodes(task.retrained))
-        for task in results.tasks
-    ]
-    content = asdict(replace(results, rounds=rounds, tasks=tasks)) | {"about": results.about.splitlines()}
+    """Write `results` as JSON to `path`."""
+    content = asdict(results) | {"about": results.about.splitlines()}
     files.write_bytes(path, (_compact_json(content) + "\n").encode())
 
 
@@ -74,15 +68,14 @@ def read_recorded(path: Path) -> MeasuredResults:
         content = json.loads(path.read_text())
         over_seeds = content["over_seeds"]
         if not isinstance(over_seeds, str):
-            first, second = over_seeds
-            over_seeds = _table(first), _table(second)
+            over_seeds = [_table(entry) for entry in over_seeds]
         return MeasuredResults(
             about="\n".join(content["about"]),
             source=content["source"],
             residual_seeds=content["residual_seeds"],
             over_seeds=over_seeds,
-            rounds=[_round(entry) for entry in content["rounds"]],
-            tasks=[Measured(**entry) for entry in content["tasks"]],
+            rounds=[_measured(entry) for entry in content["rounds"]],
+            tasks=[_measured(entry) for entry in content["tasks"]],
             timings=[TimingRow(**row) for row in content["timings"]],
         )
     except (ValueError, KeyError, TypeError) as error:
@@ -92,7 +85,7 @@ def read_recorded(path: Path) -> MeasuredResults:
         ) from error
 
 
-def _rounds() -> Iterable[MultitaskMeasured]:
+def _rounds() -> Iterable[Measured]:
     """Rounds from the first, as long as the multi-task VLA was evaluated."""
     for number in count():
         name = f"round{number}"
@@ -102,7 +95,7 @@ def _rounds() -> Iterable[MultitaskMeasured]:
         yield read_round(measured, name, [ROLLED_OUT_SEED])
 
 
-def _over_seeds(residual_seeds: int) -> tuple[Table, Table] | str:
+def _over_seeds(residual_seeds: int) -> list[Table] | str:
     if residual_seeds < 2:
         return ""
     slugs, seeds = tuple(TABLE_1), range(residual_seeds)
@@ -111,32 +104,33 @@ def _over_seeds(residual_seeds: int) -> tuple[Table, Table] | str:
     except FileNotFoundError as error:
         return f"Not run here. {error}."
     found = read_round(slugs, ROUND, seeds)
-    return table_1(found), average_table(found)
+    return [table_1(found), average_table(found)]
 
 
-def _reduced[Task: EvaluatedTask](task: Task) -> Task:
-    """`task` with the values that the tables of a page show."""
-    episodes = [
-        {"cells": {cell: {"do_no_harm": details["do_no_harm"]} for cell, details in entry["cells"].items()}}
-        for entry in task.episodes
-    ]
-    curves = {
-        name: [{key: point.get(key) for key in CURVE_KEYS} for point in curve] for name, curve in task.curves.items()
-    }
-    replay = task.replay and {"counts": task.replay["counts"]}
-    return replace(task, episodes=episodes, curves=curves, replay=replay, films=[])
+def _reduced(measured: Measured) -> Measured:
+    """`measured` with the values that the tables of a page show."""
+
+    def reduced(task: MeasuredTask) -> MeasuredTask:
+        episodes = [
+            {"cells": {cell: {"do_no_harm": details["do_no_harm"]} for cell, details in entry["cells"].items()}}
+            for entry in task.episodes
+        ]
+        curves = {
+            name: [{key: point.get(key) for key in CURVE_KEYS} for point in curve] if measured.alone else []
+            for name, curve in task.curves.items()
+        }
+        replay = task.replay and {key: task.replay[key] for key in ("counts", "dropped")}
+        return replace(task, episodes=episodes, curves=curves, replay=replay, ingest=None, rollouts={}, films=[])
+
+    return replace(measured, tasks=[reduced(task) for task in measured.tasks])
 
 
-def _without_episodes(retrained: Json | None) -> Json | None:
-    return retrained and {"tabletop_tasks": retrained["tabletop_tasks"]}
-
-
-def _round(entry: Json) -> MultitaskMeasured:
-    return MultitaskMeasured(**{**entry, "tasks": [EvaluatedTask(**task) for task in entry["tasks"]]})
+def _measured(entry: Json) -> Measured:
+    return Measured(**{**entry, "tasks": [MeasuredTask(**task) for task in entry["tasks"]]})
 
 
 def _table(entry: Json) -> Table:
-    return Table(tuple(entry["header"]), [tuple(row) for row in entry["rows"]], entry["text_columns"])
+    return Table(**{**entry, "header": tuple(entry["header"]), "rows": [tuple(row) for row in entry["rows"]]})
 
 
 def _compact_json(value: Any, indent: int = 0) -> str:

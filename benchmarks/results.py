@@ -14,11 +14,11 @@ import re
 from pathlib import Path
 
 from benchmarks.measured_results import MeasuredResults, measure_here, read_recorded, record
-from ocrrl.layout import ROLLED_OUT_SEED, ROUND
+from ocrrl.layout import ROUND
 from ocrrl.lineage.run_record import timings_text
-from ocrrl.report import build_multitask_report, build_report
-from ocrrl.report.build_multitask_report import table_1_markdown
+from ocrrl.report.build_report import results_markdown
 from ocrrl.report.inputs import Measured
+from ocrrl.report.page import markdown
 
 
 def main() -> None:
@@ -51,7 +51,7 @@ def command_here(residual_seeds: int) -> str:
 
 def results_page(results: MeasuredResults, command: str) -> str:
     """The page: all tabletop tasks, Table 1 over several residual seeds if there are, later rounds, each task, the cost."""
-    first, *later = [build_multitask_report.results_markdown(found) for found in results.rounds] or [
+    first, *later = [results_markdown(found) for found in results.rounds] or [
         "# All tabletop tasks\n\nNot run here; `dvc repro report_multitask` makes it."
     ]
     parts = [
@@ -70,27 +70,14 @@ def results_page(results: MeasuredResults, command: str) -> str:
 def _over_seeds(results: MeasuredResults) -> str:
     if isinstance(results.over_seeds, str):
         return results.over_seeds
-    return _one_level_down(table_1_markdown(*results.over_seeds))
+    return markdown(results.over_seeds, level=3)
 
 
 def _task(measured: Measured) -> str:
-    """A tabletop task's report, its learning curve and its replays, as far as they are there."""
-    slug, seed = measured.tabletop_task, ROLLED_OUT_SEED
-    text = f"# {slug}, {ROUND}\n\nNot run here; `dvc repro report@{slug}` makes it."
-    if measured.evaluations:
-        text = build_report.results_markdown(measured)
-    parts = [_one_level_down(text)]
-    for points in list(measured.curves.values())[:1]:
-        known = [point for point in points if point.get("validation_success") is not None]
-        transitions = (f"{point['transitions']:,}" for point in known)
-        rates = (f"{point['validation_success']:.2f}" for point in known)
-        table = [("transitions", *transitions), ("---",) * (len(known) + 1), ("validated success", *rates)]
-        parts.append(f"### Learning curve of the residual, {slug}, seed {seed}")
-        parts.append("\n".join("| " + " | ".join(row) + " |" for row in table))
-    if measured.replay:
-        counts = measured.replay["counts"]
-        parts.append(f"Replay kept {counts['kept']} of {counts['episodes']} demonstrations.")
-    return "\n\n".join(parts)
+    """A tabletop task's report, or how to get it."""
+    if measured.tasks[0].evaluations:
+        return _one_level_down(results_markdown(measured))
+    return f"## {measured.name}, {ROUND}\n\nNot run here; `dvc repro report@{measured.name}` makes it."
 
 
 def _one_level_down(markdown: str) -> str:

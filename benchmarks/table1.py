@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ocrrl.layout import ROUND, Layout
-from ocrrl.report.build_multitask_report import build_multitask_report, table_1_markdown
-from ocrrl.report.multitask_tables import average_table, table_1
+from ocrrl.report.build_report import build_report, table_1_markdown
 from ocrrl.report.paper_results import TABLE_1
 from ocrrl.stages.report_multitask import read_round
 
@@ -30,8 +29,8 @@ def main() -> None:
         sys.exit(str(error))
     measured = read_round(tuple(TABLE_1), options.round, seeds)
     if options.page:
-        build_multitask_report(measured, options.page, f"python -m benchmarks.table1 --seeds {options.seeds}")
-    print(table_1_markdown(table_1(measured), average_table(measured)))
+        build_report(measured, options.page, f"python -m benchmarks.table1 --seeds {options.seeds}")
+    print(table_1_markdown(measured))
 
 
 def require_evaluations(slugs: Sequence[str], round_name: str, seeds: Sequence[int]) -> None:

@@ -144,8 +144,15 @@ def _parser() -> argparse.ArgumentParser:
     params.add_argument("--path", type=Path, default=Path("params.yaml"))
     migrate = commands.add_parser("migrate", help="bring a folder of version 0.1 over; nothing is run again")
     migrate.add_argument("--dry", action="store_true", help="print the steps, change nothing")
-    show = commands.add_parser("show", help="print a tabletop task's results and the report's path")
-    show.add_argument("tabletop_task")
+    show = commands.add_parser("show", help="print the results of any stage; of a tabletop task alone its report's")
+    show.add_argument(
+        "what", help="STAGE, STAGE@TASK or TASK, such as evaluate@cube_lift, finetune@cube_lift-sim, cube_lift"
+    )
+    show.add_argument("--round", default="round0", help="of self-improvement: round0, round1, ...")
+    show.add_argument("--format", default="md", choices=("md", "json"))
+    show.add_argument(
+        "--images", action="store_true", help="figures and frames within the Markdown, as the Prefect UI has"
+    )
     lineage = commands.add_parser("lineage", help="what a model or dataset was made from, down to the demonstrations")
     lineage.add_argument("path", help="anything that DVC tracks, or a file in it: data/models/vla_retrained")
     lineage.add_argument("--rev", help="at a git revision in place of the working tree")
@@ -213,6 +220,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from ocrrl.params import register_own_tasks
+
+    register_own_tasks()
     if options.command == "ingest":
         if options.check is not None:
             from ocrrl.check_recordings import check_recordings
@@ -248,7 +258,7 @@ def _run(options: argparse.Namespace) -> int:
         else:
             print(command.lineage_document(options.path, options.rev, options.format, options.all))
     elif options.command == "card":
-        from ocrrl.lineage.card import write_card
+        from ocrrl.report.card import write_card
 
         print(write_card(options.path, options.out))
     elif options.command == "check_names":
@@ -260,15 +270,9 @@ def _run(options: argparse.Namespace) -> int:
 
         print(timings_table())
     elif options.command == "show":
-        from ocrrl.layout import Layout
-        from ocrrl.tabletop.registry import tabletop_task
+        from ocrrl.show import show
 
-        layout = Layout(tabletop_task(options.tabletop_task).slug)
-        results = layout.report / "results.md"
-        if not results.is_file():
-            raise FileNotFoundError(f"{results} must be there; `dvc repro report@{options.tabletop_task}` makes it")
-        print(results.read_text())
-        print(f"Report: {(layout.report / 'index.html').resolve()}")
+        print(show(options.what, options.round, options.format, options.images))
     elif options.command == "doctor":
         from ocrrl.doctor import diagnose
 

@@ -19,10 +19,8 @@ from ocrrl.interface.protocols import Environment, Policy, Residual
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.params import resolve
-from ocrrl.report.inputs import cell_label
 from ocrrl.report.table import Table, markdown_table
-from ocrrl.report.tables import PAIRED_COLUMNS
-from ocrrl.report.values import ARM_LABELS, paired_columns, success_columns
+from ocrrl.report.values import ARM_LABELS, PAIRED_COLUMNS, SUCCESS_COLUMNS, cell_label, paired_columns, success_columns
 from ocrrl.residual import residual_policy
 from ocrrl.residual.checkpoint import Resumable
 from ocrrl.residual.residual_config import RANDOMISED, ResidualConfig
@@ -122,7 +120,7 @@ def evaluate(env: Environment, base: Policy, residual: Residual, episodes: int =
     evaluation = evaluate_pair(env, _acting(base, env), residual, initial_state_seeds("test", episodes))
     measured = evaluation.metrics()
     rates = Table(
-        ("policy", "successes", "rate", "95% interval", "mean length"),
+        ("policy", *SUCCESS_COLUMNS),
         [(ARM_LABELS[arm], *success_columns(measured[arm])) for arm in ARMS],
     )
     paired = Table(("of the initial states", *PAIRED_COLUMNS), [("solved by", *paired_columns(measured))])

@@ -7,6 +7,7 @@ from params.yaml (`ocrrl.params_graph`). A preset is a small file of overrides o
 import dataclasses
 import importlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,13 @@ def resolve(
     for section in MULTITASK_CONFIGS:
         sections[section] = values_of(section, ())
     return sections
+
+
+def register_own_tasks(path: Path = PARAMS_FILE) -> None:
+    """Make the tabletop tasks of the user's own that `path` names known; a file that is wrong is left to whoever needs it."""
+    with suppress(ParamsError):
+        if path.is_file():
+            Params.read(path, graph=False)
 
 
 def sections_in(path: Path) -> dict[str, Any]:

@@ -1,12 +1,15 @@
 """What is sent to the Prefect UI: results, lineage and progress of a stage, and the end of a failed stage's log.
 
-An artifact never makes a stage fail: what goes wrong is a warning in the run's log.
+Results are what `ocrrl show` prints, lineage is what `ocrrl lineage` prints. An artifact never makes a stage fail: what goes
+wrong is a warning in the run's log.
 """
 
 import re
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import TextWrapper
 from uuid import UUID
@@ -14,15 +17,23 @@ from uuid import UUID
 from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 
-from tasks.child_process import Outcome
+from tasks.child_process import Outcome, environment
 from tasks.failures import explain
 from tasks.graph import Stage
-from tasks.markdown import code, fitting, inline_code, paragraphs, shown_as_text
-from tasks.results import Results
-from tasks.stage_results import lineage_page, results_page
+from tasks.lineage_tree import lineage_tree
+from tasks.markdown import code, fitting, inline_code, paragraphs, shown_as_text, unbroken
 
+CHILD_TIMEOUT = 120.0  # seconds
 UPDATE_EVERY = 5.0  # seconds
 LINE = 68  # characters of a failed stage's log
+
+
+@dataclass(frozen=True)
+class Results:
+    """`headline` is one sentence, also shown on the artifact's card; `body` is Markdown."""
+
+    headline: str
+    body: str
 
 
 @contextmanager
@@ -69,6 +80,57 @@ def show_results(stage: Stage, workspace: Path) -> None:
         with without_failing(f"{what} of {stage.title}"):
             if page := page_of(stage, workspace):
                 send(page, key(stage, what))
+
+
+def results_page(stage: Stage, workspace: Path) -> Results | None:
+    """What `ocrrl show` prints of `stage`; None for a stage that is none of ocrrl's. What is missing is said on the page."""
+    if not stage.command.startswith(f"ocrrl {stage.kind} "):
+        return None
+    options = stage.options
+    item = "-".join(filter(None, map(options.get, ("tabletop_task", "domain", "seed"))))
+    name = f"{stage.kind}@{item}" if item else stage.kind
+    try:
+        shown = _child(["ocrrl", "show", name, "--round", stage.round, "--images"], workspace)
+        headline = shown.split("\n\n", 2)[1]
+    except RuntimeError as error:
+        headline = f"nothing to show: {error}"
+        shown = f"## {stage.title}\n\n{headline}"
+    written = ", ".join(inline_code(path) for path in stage.outputs)
+    return Results(headline, paragraphs(unbroken(shown.strip()), f"Written: {written}"))
+
+
+def lineage_page(stage: Stage, workspace: Path) -> Results | None:
+    """What the VLA that `stage` wrote was made from, as a drawing; None for other stages. RuntimeError where it fails."""
+    if stage.kind not in ("retrain", "retrain_multitask", "publish"):
+        return None
+    path = stage.outputs[0]
+    drawing = _child(["ocrrl", "lineage", path, "--format", "mermaid"], workspace)
+    return Results(
+        f"{path}: what it was made from",
+        paragraphs(
+            f"## What `{path}` was made from",
+            code(drawing, "mermaid"),
+            "Boxes are data and models with their hash, arrows the stages that made one from the other. The same as text:",
+            code(lineage_tree(drawing)),
+            "Parameters, code and runs too, and whether every file is still the same, in a terminal:",
+            code(f"ocrrl lineage {path}\nocrrl lineage {path} --verify"),
+        ),
+    )
+
+
+def _child(command: Sequence[str], workspace: Path) -> str:
+    """What `command` prints; raises RuntimeError with the last line it said."""
+    silent, variables = subprocess.DEVNULL, environment({})
+    try:
+        done = subprocess.run(
+            command, cwd=workspace, env=variables, stdin=silent, capture_output=True, timeout=CHILD_TIMEOUT
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise RuntimeError(f"{command[0]}: {error}") from error
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
+        raise RuntimeError(f"`{' '.join(command[:2])}` failed: {said[-1][:600]}")
+    return done.stdout.decode(errors="replace")
 
 
 def show_failure(stage: Stage, outcome: Outcome) -> None:

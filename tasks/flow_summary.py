@@ -10,10 +10,9 @@ from prefect.client.orchestration import get_client
 from prefect.futures import PrefectFuture
 from prefect.runtime import deployment, flow_run
 
-from tasks.artifacts import as_key, send, without_failing
+from tasks.artifacts import Results, as_key, send, without_failing
 from tasks.graph import Stage
 from tasks.markdown import duration, inline_code, paragraphs, table
-from tasks.results import Results
 from tasks.run_stage import log_file
 
 HOW = ("failed", "not run", "ran", "restored", "unchanged")

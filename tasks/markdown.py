@@ -1,11 +1,7 @@
-"""Markdown as the Prefect UI draws it: tables, code, pictures; and values as people read them, an unknown one as "–".
+"""Markdown as the Prefect UI draws it: tables, code, and how long something took; what is unknown is "–"."""
 
-Values hold no-break spaces, so that a narrow column does not tear them.
-"""
-
-import base64
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 NONE = "–"
 _JOIN = "\N{NO-BREAK SPACE}"
@@ -67,40 +63,15 @@ def code(text: str, language: str = "") -> str:
     return f"{fence}{language}\n{text.strip()}\n{fence}"
 
 
-def picture(content: bytes, media_type: str, title: str) -> str:
-    """A picture that travels in the text: `media_type` is `image/svg+xml` or `image/jpeg`."""
-    return f"![{title}](data:{media_type};base64,{base64.b64encode(content).decode()})"
-
-
 def paragraphs(*parts: str | None) -> str:
     """The parts that have text, with an empty line between."""
     return "\n\n".join(part for part in parts if part)
 
 
-def percent(rate: float | None) -> str:
-    return NONE if rate is None else f"{100 * rate:.0f}%"
-
-
-def interval(low: float | None, high: float | None) -> str:
-    """A 95% interval of a rate."""
-    return NONE if low is None or high is None else f"{100 * low:.0f} to {100 * high:.0f}%".replace(" ", _JOIN)
-
-
-def difference(rates: Mapping[str, float | None] | None) -> str:
-    """A difference of rates in percentage points with its interval: `low`, `difference`, `high`."""
-    if not rates or (middle := rates.get("difference")) is None:
-        return NONE
-    low, high = rates.get("low"), rates.get("high")
-    spread = "" if low is None or high is None else f" [{100 * low:+.0f}, {100 * high:+.0f}]"
-    return f"{100 * middle:+.0f}{spread}".replace(" ", _JOIN)
-
-
-def number(value: float | None, digits: int = 0) -> str:
-    return NONE if value is None else f"{value:,.{digits}f}"
-
-
-def millimetres(metres: float | None) -> str:
-    return NONE if metres is None else f"{1000 * metres:.1f}{_JOIN}mm"
+def unbroken(page: str) -> str:
+    """`page` with no-break spaces in the short numbers of its tables, which the UI's narrow columns would tear."""
+    number = r"(?<=\|)( *)([-+<\d][^|\n]{0,23}?)(?= *\|)"
+    return re.sub(number, lambda found: found[1] + found[2].replace(" ", _JOIN), page)
 
 
 def duration(seconds: float | None) -> str:
@@ -116,9 +87,9 @@ def duration(seconds: float | None) -> str:
 
 
 def fitting(text: str, most: int = 200_000) -> str:
-    """`text` with at most `most` characters: pictures go first, then whole lines from the end."""
+    """`text` with at most `most` characters: images go first, then whole lines from the end."""
     if len(text) > most:
-        text = re.sub(r"!\[([^\]]*)\]\(data:[^)]*\)", r"*(picture left out, it is too large: \1)*", text)
+        text = re.sub(r"!\[([^\]]*)\]\(data:[^)]*\)", r"*(image left out, it is too large: \1)*", text)
     if len(text) > most:
         text = f"{text[: most - 100].rpartition('\n')[0]}\n\n*(cut: the rest is too long)*"
     return text

@@ -43,14 +43,6 @@ def test_an_episode_becomes_a_rerun_recording(tmp_path):
     assert recording.stat().st_size > 10_000
 
 
-def test_showing_results_that_are_not_there_says_how_to_make_them(capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert main(["show", "cube_lift"]) == 1
-    assert "`dvc repro report@cube_lift` makes it" in capsys.readouterr().err
-    assert main(["show", "juggle"]) == 1
-    assert "tabletop task must be one of cube_lift, " in capsys.readouterr().err
-
-
 def test_viewing_what_is_no_episode_is_refused_by_name(capsys, tmp_path):
     path = tmp_path / "notes.h5"
     path.write_text("not HDF5")

@@ -7,6 +7,7 @@ import shutil
 import pytest
 import yaml
 
+from ocrrl.show import show
 from tests.pipeline_copy import copy_project, run
 
 pytestmark = pytest.mark.renders
@@ -62,6 +63,14 @@ def test_the_results_and_timings_are_shown(project):
     assert "base + residual" in shown.lower() and "index.html" in shown
     timings = run(project, "ocrrl", "timings").stdout
     assert "train_residual@cube_lift-0" in timings and "all" in timings
+
+
+def test_every_stage_that_ran_has_something_to_show(project, monkeypatch):
+    monkeypatch.chdir(project)
+    for address in locked_outputs(project):
+        text = show(address, images=True)
+        assert text.startswith(f"## {address.partition('@')[0]} · cube_lift") and "No image" not in text, address
+        assert json.loads(show(address, form="json"))[0]["headline"] in text, address
 
 
 def test_the_lineage_of_the_retrained_vla_names_every_demonstration_and_who_ran_each_stage(project):

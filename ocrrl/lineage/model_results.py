@@ -23,14 +23,8 @@ class Result:
     arm: str
     is_this_model: bool
     """The arm is the model, or stands on it; the others are there to compare."""
-    successes: int
-    episodes: int
-    success_rate: float
-    low: float
-    """Wilson 95% interval."""
-    high: float
-    mean_steps: float | None
-    """Control steps of the successful episodes."""
+    summary: dict[str, Any]
+    """Successes, episodes, rate, Wilson interval, mean length, as the metrics have them."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +34,8 @@ class PairedDifference:
     cell: str
     first: str
     second: str
-    difference: float
-    low: float
-    high: float
+    difference: dict[str, Any]
+    """With its interval, as the metrics have it."""
 
 
 @dataclass(frozen=True)
@@ -143,30 +136,17 @@ def _arms_of(place: Place, cell: str) -> tuple[str, ...]:
 
 def _rows(task: str, cell: str, by_arm: dict[str, Any], own: set[str]) -> list[Result]:
     return [
-        Result(
-            tabletop_task=task,
-            cell=cell,
-            arm=arm,
-            is_this_model=arm in own,
-            successes=row["successes"],
-            episodes=row["episodes"],
-            success_rate=row["success_rate"],
-            low=row["wilson_low"],
-            high=row["wilson_high"],
-            mean_steps=row.get("mean_steps_success"),
-        )
+        Result(task, cell, arm, arm in own, row)
         for arm, row in by_arm.items()
         if isinstance(row, dict) and {"successes", "episodes", "success_rate", "wilson_low", "wilson_high"} <= set(row)
     ]
 
 
 def _differences(cell: str, by_arm: dict[str, Any]) -> list[PairedDifference]:
-    found = []
-    for second, row in by_arm.get("differences", {}).items():
-        rate = row.get("success_rate") or {}
-        if {"difference", "low", "high"} <= set(rate):
-            found.append(PairedDifference(cell, "retrained", second, rate["difference"], rate["low"], rate["high"]))
-    rate = by_arm.get("difference") or {}
-    if {"difference", "low", "high"} <= set(rate):
-        found.append(PairedDifference(cell, "residual", "base", rate["difference"], rate["low"], rate["high"]))
-    return found
+    pairs = [("retrained", arm, row.get("success_rate")) for arm, row in by_arm.get("differences", {}).items()]
+    pairs.append(("residual", "base", by_arm.get("difference")))
+    return [
+        PairedDifference(cell, first, second, rate)
+        for first, second, rate in pairs
+        if rate and {"difference", "low", "high"} <= set(rate)
+    ]

@@ -1,249 +1,223 @@
-"""`report`: one HTML page of what a round measured on a tabletop task, its tables in Markdown, its rates in JSON."""
+"""`report` and `report_multitask`: one HTML page of what a round measured on one tabletop task or several, and its Markdown."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ocrrl import files
 from ocrrl.interface.actions import CONTROL_HZ
-from ocrrl.report import figures, page, residual_figures, tables, verdicts
-from ocrrl.report.inputs import Film, Measured, ReportInputs, cell_label, read_inputs
-from ocrrl.report.page import Section
-from ocrrl.report.paper_results import SOURCE
-from ocrrl.report.table import html_table, markdown_table
+from ocrrl.report import figures, residual_figures, tables, verdicts
+from ocrrl.report.inputs import RETRAINED_ARMS, RETRAINED_CELL, Film, Measured, MeasuredTask
+from ocrrl.report.page import Block, Figure, Page, Section, markdown, page_html, page_markdown
+from ocrrl.report.strips import strips
 from ocrrl.report.targets import target_table
-from ocrrl.report.values import ARM_LABELS, percent
+from ocrrl.report.values import ARM_LABELS, cell_label, percent
 from ocrrl.report.videos import clips_of, encode_video, side_by_side
-from ocrrl.tabletop.registry import slugs, tabletop_task
 
 PAGE, RESULTS, SUCCESS = "index.html", "results.md", "success.json"
+SUBTITLES = {
+    True: "A base VLA, a residual policy trained in simulation on object poses, and a VLA retrained on both's rollouts.",
+    False: "A base VLA and a residual policy for each tabletop task, and one VLA retrained on the corrected rollouts of all.",
+}
 
 
-def build_report(inputs: ReportInputs, out: Path) -> Measured:
-    """Write `index.html`, `results.md` and `success.json` into the folder `out`; the same inputs give the same bytes.
+def build_report(measured: Measured, out: Path, command: str) -> None:
+    """Write `index.html`, `results.md`, `success.json` and, of several tabletop tasks, `films` into the folder `out`.
 
-    A missing part is named on the page. Raises ValueError for an input that is there and is not JSON.
+    The same values give the same bytes. A missing part is named on the page, which says that `command` wrote it.
     """
-    measured = read_inputs(inputs)
-    title = f"{measured.tabletop_task.replace('_', ' ').capitalize()}: self-improvement round {measured.round}"
-    slug = measured.tabletop_task
-    subtitle = f"Instruction: “{tabletop_task(slug).instruction}”. " if slug in slugs() else ""
-    subtitle += (
-        "A base VLA, a residual policy trained in simulation on object poses, and a VLA retrained on both's rollouts."
-    )
-    text = page.render_page(title, subtitle, _summary(measured), _sections(measured), "ocrrl report")
-    files.write_bytes(out / PAGE, text.encode())
-    files.write_bytes(out / RESULTS, results_markdown(measured).encode())
+    if not measured.alone:
+        for strip in strips(measured.tasks):
+            files.write_bytes(out / "films" / f"{strip.name}.jpg", strip.jpeg)
+    page = report_page(measured)
+    files.write_bytes(out / PAGE, page_html(page, command).encode())
+    files.write_bytes(out / RESULTS, page_markdown(page).encode())
     files.write_json(out / SUCCESS, {"success": success_rows(measured)})
-    return measured
 
 
 def results_markdown(measured: Measured) -> str:
-    """The main tables as Markdown, for a terminal or a repository."""
-    parts = [f"# {measured.tabletop_task}, round {measured.round}"]
-    for title, table in (
-        ("Base and base + residual", tables.success_table(measured)),
-        ("Paired, from the same initial states", tables.paired_table(measured)),
-        ("The retrained VLA alone", tables.retrained_table(measured)),
-    ):
-        content = markdown_table(table).rstrip() if table.rows else "Not measured."
-        parts += [f"## {title}", content]
-    parts += [verdicts.TWIN_STATEMENT + f" The paper's column is not ours ({SOURCE})."]
-    return "\n\n".join(parts) + "\n"
+    """The report's text and tables as Markdown, for a terminal or a repository."""
+    return page_markdown(report_page(measured))
+
+
+def table_1_markdown(measured: Measured) -> str:
+    """Table 1 and the average's paired difference as Markdown, with the notes that belong to them."""
+    return "## Table 1: base and base + residual\n\n" + markdown([*_table_1(measured), verdicts.TWIN_STATEMENT])
 
 
 def success_rows(measured: Measured) -> list[dict[str, str | float]]:
     """A row for each policy and cell with its success rate and Wilson interval, as `dvc plots` reads them."""
-    arms = [(cell, entry, ("base", "residual")) for cell, entry in measured.main_cells.items()]
-    retrained_arms = ("before", "retrained", "demonstrations_only", "base_rollouts")
-    arms += [(cell, entry, retrained_arms) for cell, entry in measured.retrained_cells.items()]
-    measures = ("success_rate", "wilson_low", "wilson_high")
+    found = [
+        (task.tabletop_task, cell, entry, arms)
+        for task in measured.tasks
+        for cells, arms in (
+            (task.main_cells, tables.ARMS),
+            (measured.retrained.get(task.tabletop_task, {}), RETRAINED_ARMS),
+        )
+        for cell, entry in cells.items()
+    ]
     return [
-        {"policy": f"{cell_label(cell)}: {ARM_LABELS[name]}"} | {key: entry[name][key] for key in measures}
-        for cell, entry, names in arms
-        for name in names
-        if name in entry
+        {"policy": ("" if measured.alone else f"{slug}, ") + f"{cell_label(cell)}: {ARM_LABELS[arm]}"}
+        | {key: entry[arm][key] for key in ("success_rate", "wilson_low", "wilson_high")}
+        for slug, cell, entry, arms in found
+        for arm in arms
+        if arm in entry
     ]
 
 
-def _summary(measured: Measured) -> str:
-    *sentences, last = verdicts.summary_sentences(measured)
-    values = []
-    for cell, entry in measured.main_cells.items():
-        change = f"{percent(entry['base']['success_rate'])} → {percent(entry['residual']['success_rate'])}"
-        values.append((change, f"{cell_label(cell)}: base → base + residual"))
-    for cell, entry in measured.retrained_cells.items():
-        before = percent(entry["before"]["success_rate"]) + " → " if "before" in entry else ""
-        change = before + percent(entry["retrained"]["success_rate"])
-        values.append((change, f"{cell_label(cell)}: VLA alone, before → retrained"))
-    kind = "twin" if last == verdicts.TWIN_STATEMENT else ""
-    text = page.paragraph(" ".join(sentences)) if sentences else ""
-    return text + (page.cards(values) if values else "") + page.paragraph(last, kind)
+def report_page(measured: Measured) -> Page:
+    """The whole report; its figures are drawn once they are needed."""
+    instruction = f"Instruction: “{tabletop_task(measured.name).instruction}”. " if measured.name in slugs() else ""
+    return Page(
+        title=f"{measured.name}, round {measured.round}",
+        summary=verdicts.summary_sentences(measured),
+        sections=[
+            *(() if measured.alone else [Section("Table 1: base and base + residual", _table_1(measured))]),
+            Section("Base and base + residual", success_blocks(measured)),
+            Section("The retrained VLA alone", retrained_blocks(measured)),
+            Section("Films", _films(measured)),
+            Section("Learning curve", _learning(measured)),
+            Section("What the residual does", _residual(measured)),
+            Section("Data and replay", data_blocks(measured)),
+            Section("Targets, and what falls short", _limits(measured)),
+        ],
+        subtitle=instruction + SUBTITLES[measured.alone],
+        cards=list(_cards(measured)),
+    )
 
 
-def _sections(measured: Measured) -> list[Section]:
-    return [
-        Section("success", "Success", _success(measured)),
-        Section("retrained", "The retrained VLA", _retrained(measured)),
-        Section("videos", "Videos", _videos(measured)),
-        Section("learning", "Learning curve", _learning(measured)),
-        Section("residual", "What the residual does", _residual(measured)),
-        Section("lengths", "Episode lengths", _lengths(measured)),
-        Section("harm", "Do no harm", _harm(measured)),
-        Section("data", "Data and replay", _data(measured)),
-        Section("limits", "What falls short", _limits(measured)),
+def _cards(measured: Measured) -> Iterator[tuple[str, str]]:
+    """Success before and after as large numbers: by cell, of several tabletop tasks their average."""
+
+    def change(first: float | None, second: float | None) -> str:
+        return f"{percent(first)} → {percent(second)}"
+
+    if measured.alone:
+        for cell, entry in measured.tasks[0].main_cells.items():
+            rates = (entry[arm]["success_rate"] for arm in tables.ARMS)
+            yield change(*rates), f"{cell_label(cell)}: base → base + residual"
+        for cell, entry in measured.retrained.get(measured.name, {}).items():
+            rates = (entry.get(arm, {}).get("success_rate") for arm in ("before", "retrained"))
+            yield change(*rates), f"{cell_label(cell)}: VLA alone, before → retrained"
+        return
+    for cell, found in measured.residual_averages.items():
+        yield change(found["first"], found["second"]), f"{cell_label(cell)}, average: base → base + residual"
+    if found := measured.retrained_averages.get("before"):
+        yield (
+            change(found["first"], found["second"]),
+            f"{cell_label(RETRAINED_CELL)}, average: VLA before → multi-task VLA",
+        )
+
+
+def svg(draw: Callable[..., str], values: object, caption: str, panels: int = 1) -> Figure:
+    """The figure that `draw` makes of `values` once it is needed."""
+    return Figure("image/svg+xml", lambda: draw(values).encode(), caption, panels)
+
+
+def _table_1(measured: Measured) -> list[Block]:
+    return [tables.table_1(measured), tables.average_table(measured)]
+
+
+def success_blocks(measured: Measured) -> list[Block]:
+    """Base and base + residual from the same initial states: success, harm, length."""
+    blocks: list[Block] = [
+        "Both policies start from the same held-out initial states. Success is decided by the simulator's state and must "
+        "hold for the task's full hold time; intervals are Wilson's."
     ]
+    if any(task.evaluations for task in measured.tasks):
+        caption = "Success rate [%] of base and base + residual with 95% Wilson intervals."
+        caption += "" if measured.alone else " Bars: first residual seed; the average is over every one."
+        blocks.append(svg(figures.success_figure, measured, caption, panels=len(measured.tasks)))
+    blocks += [tables.success_table(measured), tables.paired_table(measured), tables.harm_table(measured)]
+    lost = tables.lost_states_table(measured)
+    blocks += [lost] if lost.rows else []
+    if any(task.main_episodes for task in measured.tasks):
+        caption = (
+            "Length of successful episodes: dots are episodes, boxes quartiles, white diamonds means (compare Fig. 7b)."
+        )
+        blocks.append(svg(figures.length_figure, measured.tasks, caption))
+    return [*blocks, tables.length_table(measured)]
 
 
-def _success(measured: Measured) -> str:
-    if not measured.evaluations:
-        return page.missing("the evaluation of base and base + residual")
-    return (
-        page.paragraph(
-            "Both policies start from the same held-out initial states. Success is decided by the simulator's state "
-            "and must hold for the task's full hold time; intervals are Wilson's."
-        )
-        + page.svg_figure(
-            figures.success_figure(measured.main_cells, ("base", "residual")),
-            "Success rate of base and base + residual with 95% Wilson intervals.",
-        )
-        + html_table(tables.success_table(measured))
-        + page.paragraph(
-            f"The last column is the paper's, given for orientation only: {SOURCE}. Its real-robot numbers are "
-            "not ours and have no counterpart here; a twin is not a robot.",
-            "soft",
-        )
-        + "<h3>Paired: what became of each initial state</h3>"
-        + html_table(tables.paired_table(measured))
-        + page.paragraph(
-            "Difference: base + residual minus base in percentage points, 95% interval for paired proportions "
-            "(Newcombe 1998, method 10); exact McNemar p.",
-            "soft",
-        )
+def retrained_blocks(measured: Measured) -> list[Block]:
+    """The retrained VLA beside the one before and the controls."""
+    text = (
+        "The VLA alone, without a residual. Every variant was trained with as many optimiser steps from the same start; the "
+        "controls are demonstrations only, and demonstrations with successful rollouts of the uncorrected base."
     )
+    if not measured.alone:
+        text += (
+            " Before: the VLA that the task's residual stands on, in round 0 its own real VLA. The retrained one and the "
+            "controls are one VLA each for all tasks."
+        )
+    caption = "Success rate [%] of each variant with 95% Wilson intervals (compare Fig. 6c)."
+    drawn = [svg(figures.retrained_figure, measured, caption, panels=len(measured.tasks))] if measured.retrained else []
+    return [text, *drawn, tables.retrained_table(measured)]
 
 
-def _retrained(measured: Measured) -> str:
-    cells = measured.retrained_cells
-    if not cells:
-        return page.missing("the evaluation of the retrained VLA")
-    arms = ("before", "retrained", "demonstrations_only", "base_rollouts")
-    return (
-        page.paragraph(
-            "The VLA alone, without a residual. Every arm was trained with as many optimiser steps; the controls are "
-            "demonstrations only, and demonstrations with successful rollouts of the uncorrected base."
-        )
-        + page.svg_figure(
-            figures.success_figure(cells, arms), "Success rate of each arm with 95% Wilson intervals (compare Fig. 6c)."
-        )
-        + html_table(tables.retrained_table(measured))
-        + page.paragraph("Mean length is over successful episodes (compare Fig. 6d). Differences are paired.", "soft")
+def _films(measured: Measured) -> list[Block]:
+    """Videos of one tabletop task, of several a strip of images each."""
+    found: list[Block] = [Figure("image/jpeg", lambda s=s: s.jpeg, s.caption, 2) for s in strips(measured.tasks)]
+    if measured.alone:
+        found += [_video(film, task) for task in measured.tasks for film in task.films]
+    text = (
+        "The same initial state twice. The states were chosen to show a rescue and a failure with the residual; the tables "
+        "say how often each happens. Images are larger than the 64 pixels that the VLA sees."
     )
+    return [text, *found] if found else []
 
 
-def _videos(measured: Measured) -> str:
-    if not measured.films:
-        return page.missing("films")
-    shown = "".join(_film(measured, film) for film in measured.films)
-    return (
-        page.paragraph(
-            "The same initial state twice. The states were chosen to show a rescue and a failure with the residual; "
-            "the tables above tell how often each happens. Pictures are larger than the 64 pixels that the VLA sees."
-        )
-        + f'<div class="videos">{shown}</div>'
+def _video(film: Film, task: MeasuredTask) -> Figure:
+    def draw() -> bytes:
+        return encode_video(side_by_side(clips_of(film, task)), CONTROL_HZ)
+
+    return Figure("video/mp4", draw, f"{cell_label(film.cell)}, initial state {film.seed}")
+
+
+def _learning(measured: Measured) -> list[Block]:
+    if not any(task.curves for task in measured.tasks):
+        return []
+    caption = (
+        "Success on validation initial states over training in simulation (compare Fig. 4), and how much of its bound the "
+        "residual uses: a line a residual seed, with mean and standard deviation where there are several. The checkpoint "
+        "that is best on validation is the one evaluated above, on other states."
     )
+    drawn = svg(figures.learning_figure, measured.tasks, caption, panels=2)
+    return [drawn, tables.curve_table(measured)] if measured.alone else [drawn]
 
 
-def _film(measured: Measured, film: Film) -> str:
-    composed = side_by_side(clips_of(film, measured))
-    return page.video(encode_video(composed, CONTROL_HZ), f"{cell_label(film.cell)}, initial state {film.seed}")
-
-
-def _learning(measured: Measured) -> str:
-    if not measured.curves:
-        return page.missing("learning curves")
-    base = measured.main_cells.get("sim", {}).get("base", {}).get("success_rate")
-    return page.svg_figure(
-        figures.learning_figure(measured.curves, base),
-        "Success on validation initial states over training in simulation (compare Fig. 4), and how much of its bound "
-        "the residual uses. The checkpoint that was best on validation is the one evaluated above, on other states.",
-        panels=2,
-    )
-
-
-def _residual(measured: Measured) -> str:
-    body = ""
-    cells = measured.main_episodes
-    if any(entry["traces"] for entry in cells.values()):
-        body += page.svg_figure(
-            residual_figures.arrows_figure(cells),
-            f"Base action and residual along the gripper's way to the object, drawn {residual_figures.ARROW_LENGTH:g} "
-            "times as long as they are (compare Fig. 5). Object positions are the tracker's.",
-            panels=4,
+def _residual(measured: Measured) -> list[Block]:
+    blocks: list[Block] = []
+    if any(entry.get("alignment") for task in measured.tasks for entry in task.main_cells.values()):
+        caption = (
+            "Cosine of the residual with the direction to the first tracked object, and its length, by the base action's own "
+            "cosine (compare Fig. 7a). Approach only: object visible and more than 3 cm away. First residual seed."
         )
-    else:
-        body += page.missing("traces of single episodes")
-    if any(entry.get("alignment") for entry in measured.main_cells.values()):
-        body += page.svg_figure(
-            residual_figures.alignment_figure(measured.main_cells),
-            "Cosine of the residual with the direction to the object, and its length, by the base action's own cosine "
-            "(compare Fig. 7a). Approach only: object visible and more than 3 cm away.",
-            panels=2,
+        blocks.append(svg(residual_figures.alignment_figure, measured.tasks, caption, panels=2))
+    cells = measured.tasks[0].main_episodes if measured.alone else {}
+    if any(entry.get("traces") for entry in cells.values()):
+        caption = (
+            f"Base action and residual along the gripper's way to the object, drawn {residual_figures.ARROW_LENGTH:g} times as "
+            "long as they are (compare Fig. 5). Object positions are the tracker's."
         )
-    else:
-        body += page.missing("alignment of residual and goal")
-    return body
+        blocks.append(svg(residual_figures.arrows_figure, cells, caption, panels=4))
+    return blocks
 
 
-def _lengths(measured: Measured) -> str:
-    body = ""
-    if measured.main_episodes:
-        body += page.svg_figure(
-            figures.length_figure(measured.main_episodes),
-            "Length of successful episodes: dots are episodes, boxes quartiles, white diamonds means "
-            "(compare Fig. 7b, where the residual shortens them by 9 to 22%).",
-        )
-    else:
-        body += page.missing("single episodes")
-    if measured.main_cells:
-        body += html_table(tables.length_table(measured))
-        body += page.paragraph(
-            "Only initial states that both solved, so that hard states do not count against the policy that solves "
-            "them; 95% bootstrap interval over the pairs.",
-            "soft",
-        )
-    return body
-
-
-def _harm(measured: Measured) -> str:
-    if not measured.main_episodes:
-        return page.missing("single episodes")
-    table = tables.harm_table(measured)
-    if not table.rows:
-        return page.paragraph("There is no initial state that the base solved and base + residual did not.")
-    return page.paragraph("Initial states that the base solved and base + residual did not:") + html_table(table)
-
-
-def _data(measured: Measured) -> str:
-    parts = {
-        "ingest report": measured.ingest,
-        "replay report": measured.replay,
-        "rollout report": measured.rollouts or None,
-    }
-    body = "".join(page.missing(name) for name, content in parts.items() if content is None)
-    for title, table in (
-        ("", tables.data_table(measured)),
-        ("Replay quality", tables.replay_quality_table(measured)),
-        ("Refused and dropped episodes", tables.dropped_table(measured)),
+def data_blocks(measured: Measured) -> list[Block]:
+    """What became of the episodes that were recorded, replayed and rolled out."""
+    quality, dropped = tables.replay_quality_table(measured), tables.dropped_table(measured)
+    found: list[Block] = [table for table in (tables.data_table(measured), quality, dropped) if table.rows]
+    counts = [report["counts"] for task in measured.tasks for report in (task.ingest, task.replay) if report]
+    if counts and not any(
+        count.get("rejected", 0) + count.get("episodes", 0) - count.get("kept", 0) for count in counts
     ):
-        if table.rows:
-            body += (f"<h3>{title}</h3>" if title else "") + html_table(table)
-    if (measured.ingest or measured.replay) and not tables.dropped_table(measured).rows:
-        body += page.paragraph("No episode was refused or dropped.")
-    return body
+        found.append("No episode was refused or dropped.")
+    return found
 
 
-def _limits(measured: Measured) -> str:
-    body = page.bullets([verdicts.TWIN_STATEMENT, *verdicts.shortfalls(measured)])
-    body += "<h3>Targets</h3>" + html_table(target_table(verdicts.targets(measured)))
-    if measured.missing:
-        body += "<h3>Missing from this report</h3>" + page.bullets(measured.missing)
-    return body
+def _limits(measured: Measured) -> list[Block]:
+    blocks: list[Block] = [
+        target_table(verdicts.targets(measured)),
+        [verdicts.TWIN_STATEMENT, *verdicts.shortfalls(measured)],
+    ]
+    return [*blocks, "Missing from this report:", measured.missing] if measured.missing else blocks

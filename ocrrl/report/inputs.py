@@ -1,45 +1,65 @@
 """What a report is made of: the files of a round, read into plain values; what is not there is named, not fatal.
 
 Schemas: `evaluate` and `evaluate_retrained` metrics, `episodes.json` with films, `curve.json`, ingest, replay and
-rollout reports, each as its stage writes it.
+rollout reports, each as its stage writes it. A report on one tabletop task is a report on a list of one.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
+from typing import Any
 
 import numpy as np
 
 from ocrrl.interface.cells import TWINS
 from ocrrl.report.json_reader import Json, JsonReader
+from ocrrl.report.paper_results import TABLE_1
 
 NOT_A_CELL = ("tabletop_task", "round", "residual_seed")
 ROLLOUTS = {"corrected": "rollouts of base + residual", "base": "rollouts of the base (control)"}
+CELLS = ("sim", "twin")
+"""Over which several tabletop tasks are averaged."""
+RETRAINED_CELL = "twin"
+RETRAINED_ARMS = ("before", "retrained", "demonstrations_only", "base_rollouts")
+CONTROL_ARMS = ("before", "demonstrations_only", "base_rollouts")
+
+SolvedPair = tuple[int, bool, bool]
+"""Seed of an initial state; whether the first policy succeeded from it; whether the second did."""
+CompareAverages = Callable[[Sequence[Sequence[SolvedPair]]], Mapping[str, Any]]
+"""`ocrrl.rollouts.statistics.average_difference`, given since a report does not know how rollouts are made."""
 
 
 @dataclass(frozen=True)
-class ReportInputs:
-    """Where the parts of one tabletop task's report lie; of evaluations the first is the one rolled out."""
+class TaskInputs:
+    """Where the parts of one tabletop task lie; of evaluations the first is the one rolled out. None: not part of the report."""
 
     tabletop_task: str
-    round: int = 0
     evaluations: tuple[Path, ...] = ()
     """Metrics of `evaluate`, one file a residual seed."""
     evaluation_episodes: tuple[Path, ...] = ()
     """Folders with `episodes.json` and `<cell>.npz`, in the order of `evaluations`."""
     residuals: tuple[Path, ...] = ()
     """Folders of trained residuals, each with its `curve.json`."""
-    retrained_evaluation: Path | None = None
-    ingest_report: Path | None = None
     replay_report: Path | None = None
-    rollout_reports: tuple[Path, ...] = ()
+    ingest_report: Path | None = None
+    rollout_reports: tuple[Path, ...] | None = None
     """Of base + residual, of the base alone."""
 
 
 @dataclass(frozen=True)
+class ReportInputs:
+    """Where the parts of a report lie."""
+
+    tasks: tuple[TaskInputs, ...]
+    round: int = 0
+    retrained_evaluation: Path | None = None
+    """Metrics of `evaluate_retrained` or of `evaluate_multitask`."""
+
+
+@dataclass(frozen=True)
 class Film:
-    """One initial state filmed in both arms: frames (T, height, width, 3) uint8 by arm."""
+    """One initial state filmed under both policies: frames (T, height, width, 3) uint8 by policy."""
 
     cell: str
     seed: int
@@ -47,18 +67,31 @@ class Film:
 
 
 @dataclass(frozen=True)
-class EvaluatedTask:
-    """Base and base + residual on one tabletop task, by residual seed; a part that is missing is empty or None."""
+class MeasuredTask:
+    """What was measured on one tabletop task; a part that is missing is empty or None."""
 
     tabletop_task: str
-    round: int
-    evaluations: list[Json]
-    episodes: list[Json]
-    curves: dict[str, list[Json]]
+    evaluations: list[Json] = field(default_factory=list)
+    episodes: list[Json] = field(default_factory=list)
+    curves: dict[str, list[Json]] = field(default_factory=dict)
     """Points of the learning curve by residual folder."""
-    replay: Json | None
-    films: list[Film]
+    replay: Json | None = None
+    ingest: Json | None = None
+    rollouts: Json = field(default_factory=dict)
+    """What was collected, by policy, those of `ROLLOUTS`."""
+    films: list[Film] = field(default_factory=list)
     """Of the residual that is rolled out."""
+
+    @property
+    def by_cell(self) -> list[tuple[str, str, Json]]:
+        """Cell, residual seed and entry of every evaluation, the training simulator first."""
+        found = [
+            (cell, str(evaluation["residual_seed"]), entry)
+            for evaluation in self.evaluations
+            for cell, entry in evaluation.items()
+            if cell not in NOT_A_CELL
+        ]
+        return sorted(found, key=lambda row: _cell_order(row[0]))
 
     @property
     def main(self) -> Json:
@@ -68,7 +101,7 @@ class EvaluatedTask:
     @property
     def main_cells(self) -> dict[str, Json]:
         """The main evaluation by cell, the training simulator first."""
-        return cells_of(self.main)
+        return {cell: self.main[cell] for cell in sorted(self.main, key=_cell_order) if cell not in NOT_A_CELL}
 
     @property
     def main_episodes(self) -> dict[str, Json]:
@@ -88,71 +121,137 @@ class EvaluatedTask:
 
 
 @dataclass(frozen=True)
-class Measured(EvaluatedTask):
-    """All that a tabletop task's own report shows; a part that is missing is also named in `missing`."""
+class Measured:
+    """All that a report shows; a part that is missing is empty or None, and named in `missing`."""
 
-    retrained: Json | None
-    ingest: Json | None
-    rollouts: Json
-    """What was collected, by policy, those of `ROLLOUTS`."""
-    missing: list[str]
+    round: int
+    tasks: list[MeasuredTask]
+    retrained: dict[str, dict[str, Json]] = field(default_factory=dict)
+    """The retrained VLA and its control arms by tabletop task and cell, the training simulator first."""
+    residual_averages: dict[str, Json] = field(default_factory=dict)
+    """By cell: base + residual minus base, averaged over the tabletop tasks; only where every one was evaluated."""
+    retrained_averages: dict[str, Json] = field(default_factory=dict)
+    """By control arm: the retrained VLA minus that arm, averaged likewise."""
+    missing: list[str] = field(default_factory=list)
 
     @property
-    def retrained_cells(self) -> dict[str, Json]:
-        """The retrained VLA's evaluation on this tabletop task, by cell."""
-        cells = (self.retrained or {}).get("tabletop_tasks", {}).get(self.tabletop_task, {})
-        return {cell: cells[cell] for cell in sorted(cells, key=_cell_order)}
+    def name(self) -> str:
+        """What the report is on: the tabletop task, or how many of them."""
+        return self.tasks[0].tabletop_task if self.alone else f"{len(self.tasks)} tabletop tasks"
+
+    @property
+    def alone(self) -> bool:
+        """Whether the report is on one tabletop task."""
+        return len(self.tasks) == 1
+
+    @property
+    def covers_all_tasks(self) -> bool:
+        """Whether the average is over the five tabletop tasks of the paper, and can stand beside its average."""
+        return {task.tabletop_task for task in self.tasks} == set(TABLE_1)
+
+    def average(self, cell: str, arm: str) -> tuple[float, float | None] | None:
+        """Mean success rate over the tabletop tasks, and its standard deviation over residual seeds where there are several.
+
+        None unless every tabletop task was evaluated with the same number of residuals.
+        """
+        by_task = [task.rates(cell, arm) for task in self.tasks]
+        if not by_task or not all(by_task) or len({len(rates) for rates in by_task}) > 1:
+            return None
+        by_seed = [fmean(rates) for rates in zip(*by_task, strict=True)]
+        return fmean(by_seed), stdev(by_seed) if len(by_seed) > 1 else None
+
+    def retrained_in(self, cell: str) -> list[Json]:
+        """The arms beside the retrained VLA in `cell`, an entry a tabletop task, empty where it was not evaluated."""
+        return [self.retrained.get(task.tabletop_task, {}).get(cell, {}) for task in self.tasks]
+
+    def retrained_average(self, arm: str) -> float | None:
+        """Mean success rate of `arm` over the tabletop tasks, None unless it was evaluated on every one."""
+        summaries = [entry.get(arm) for entry in self.retrained_in(RETRAINED_CELL)]
+        if not summaries or not all(summaries):
+            return None
+        return fmean(summary["success_rate"] for summary in summaries if summary)
 
 
-def cells_of(evaluation: Json) -> dict[str, Json]:
-    """The entries of an `evaluate` metrics file by cell, the training simulator first."""
-    return {cell: evaluation[cell] for cell in sorted(evaluation, key=_cell_order) if cell not in NOT_A_CELL}
+def read_inputs(inputs: ReportInputs, compare: CompareAverages | None = None) -> Measured:
+    """Read every part that is there; averages over several tabletop tasks are compared by `compare`.
 
-
-def cell_label(cell: str) -> str:
-    """How a cell is called in tables and plots, so that no twin passes for a robot."""
-    if cell == "sim":
-        return "sim"
-    if cell in TWINS:
-        return f"{cell} (simulated)"
-    return f"{cell} (robot)"
-
-
-def read_inputs(inputs: ReportInputs) -> Measured:
-    """Read every part that is there. Raises ValueError for a file that is there and is not JSON."""
-    reader = JsonReader()
-    evaluated = read_evaluated(inputs, reader)
+    Raises ValueError for a file that is there and is not JSON.
+    """
+    readers = [JsonReader("" if len(inputs.tasks) == 1 else task.tabletop_task) for task in inputs.tasks]
+    tasks = [_read_task(task, reader) for task, reader in zip(inputs.tasks, readers, strict=True)]
+    last = JsonReader()
+    evaluation = last.read("evaluation of the retrained VLA", inputs.retrained_evaluation) or {}
+    retrained = {
+        task.tabletop_task: {cell: cells[cell] for cell in sorted(cells, key=_cell_order)}
+        for task in tasks
+        if (cells := evaluation.get("tabletop_tasks", {}).get(task.tabletop_task))
+    }
+    if evaluation:
+        slugs = [task.tabletop_task for task in tasks if task.tabletop_task not in retrained]
+        last.missing += [f"{slug}: evaluation of the retrained VLA" for slug in slugs]
+    averages = {}
+    if compare is not None:
+        seeds = [len(task.evaluation_episodes) for task in inputs.tasks]
+        pairs = {cell: [_residual_pairs(task, cell, n) for task, n in zip(tasks, seeds, strict=True)] for cell in CELLS}
+        pairs |= {
+            arm: [_retrained_pairs(evaluation, task.tabletop_task, arm) for task in tasks] for arm in CONTROL_ARMS
+        }
+        averages = {name: dict(compare(found)) for name, found in pairs.items() if found and all(found)}
     return Measured(
-        **vars(evaluated),
-        retrained=reader.read("evaluation of the retrained VLA", inputs.retrained_evaluation),
-        ingest=reader.read("ingest report", inputs.ingest_report),
-        rollouts={
-            policy: content[policy]
-            for _, content in reader.read_all("rollout report", inputs.rollout_reports)
-            for policy in ROLLOUTS
-            if policy in content
-        },
-        missing=reader.missing,
+        round=inputs.round,
+        tasks=tasks,
+        retrained=retrained,
+        residual_averages={cell: averages[cell] for cell in CELLS if cell in averages},
+        retrained_averages={arm: averages[arm] for arm in CONTROL_ARMS if arm in averages},
+        missing=[name for reader in (*readers, last) for name in reader.missing],
     )
 
 
-def read_evaluated(inputs: ReportInputs, reader: JsonReader) -> EvaluatedTask:
-    """The parts on base and residual; ValueError as `read_inputs`."""
+def _read_task(inputs: TaskInputs, reader: JsonReader) -> MeasuredTask:
     evaluations = reader.read_all("evaluation of base and base + residual", inputs.evaluations)
     episodes = reader.read_all("single episodes", (folder / "episodes.json" for folder in inputs.evaluation_episodes))
     curves = reader.read_all("learning curves", (folder / "curve.json" for folder in inputs.residuals))
     films = [film for folder in inputs.evaluation_episodes[:1] for film in _read_films(folder)]
     if not films:
         reader.lacks("films")
-    return EvaluatedTask(
+    reports = inputs.rollout_reports
+    return MeasuredTask(
         tabletop_task=inputs.tabletop_task,
-        round=inputs.round,
         evaluations=[content for _, content in evaluations],
         episodes=[content for _, content in episodes],
         curves={path.parent.name: content["points"] for path, content in curves},
         replay=reader.read("replay report", inputs.replay_report),
+        ingest=inputs.ingest_report and reader.read("ingest report", inputs.ingest_report),
+        rollouts={
+            policy: content[policy]
+            for _, content in (() if reports is None else reader.read_all("rollout report", reports))
+            for policy in ROLLOUTS
+            if policy in content
+        },
         films=films,
     )
+
+
+def _residual_pairs(task: MeasuredTask, cell: str, seeds: int) -> list[SolvedPair]:
+    """Base and base + residual from the same initial states, of every residual seed; none where one of the `seeds` lacks."""
+    if len(task.episodes) < seeds:
+        return []
+    return [
+        (episode["seed"], episode["base_success"], episode["residual_success"])
+        for evaluation in task.episodes
+        for episode in evaluation["cells"].get(cell, {}).get("episodes", [])
+    ]
+
+
+def _retrained_pairs(evaluation: Json, slug: str, arm: str) -> list[SolvedPair]:
+    """`arm` and the retrained VLA from the same initial states; ValueError where they are not the same."""
+    arms = evaluation.get("episodes", {}).get(slug, {}).get(RETRAINED_CELL, {})
+    if not {arm, "retrained"} <= set(arms):
+        return []
+    first, second = arms[arm], arms["retrained"]
+    if [episode["seed"] for episode in first] != [episode["seed"] for episode in second]:
+        raise ValueError(f"{slug}: {arm} and retrained must have run the same seeds in the same order")
+    return [(a["seed"], a["success"], b["success"]) for a, b in zip(first, second, strict=True)]
 
 
 def _read_films(folder: Path) -> Iterator[Film]:

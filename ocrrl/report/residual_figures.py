@@ -1,15 +1,16 @@
 """The report's figures on when and whither the residual intervenes (Fig. 5, 7a), as SVG text."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from ocrrl.report.figures import COLOURS, STYLE, figure, to_svg
-from ocrrl.report.inputs import cell_label
+from ocrrl.report.figures import COLOURS, STYLE, figure, task_panels, title_panels, to_svg
+from ocrrl.report.inputs import MeasuredTask
 from ocrrl.report.json_reader import Json
+from ocrrl.report.values import cell_label
 
 ARROW_LENGTH = 4.0  # arrows are drawn so many times as long as the step they stand for
 ARROWS = 16  # per episode
@@ -45,27 +46,26 @@ def arrows_figure(cells: Mapping[str, Json], episodes_per_cell: int = 2) -> str:
 
 
 @mpl.rc_context(STYLE)
-def alignment_figure(cells: Mapping[str, Json]) -> str:
-    """Fig. 7(a): direction and size of the residual, by how well the base alone points to the object."""
-    drawn, (axes,) = figure(1, 2, 8.6, 3.4)
-    cosine, size = axes
-    draw_cosines(cosine, cells)
-    cosine.set_title("where the residual points")
-    cosine.set_ylabel("residual's cosine, mean ± s.e.")
-    _draw_bins(size, cells, lambda found: 1000 * found["mean_residual"])
-    size.set_title("how large it is")
-    size.set_ylabel("mean length of translation [mm]")
-    for axis in axes:
-        axis.set_xlabel("base action's cosine with the object's direction")
-    drawn.legend(*size.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
+def alignment_figure(tasks: Sequence[MeasuredTask]) -> str:
+    """Fig. 7(a): direction and size of the residual, by how well the base alone points to the object; panels a tabletop task."""
+    drawn, panels = task_panels(len(tasks), 2)
+    for task, (cosine, size) in zip(tasks, panels, strict=True):
+        cells = task.main_cells
+        _draw_bins(cosine, cells, lambda found: found["mean_cosine"], lambda found: found["standard_error"] or 0.0)
+        cosine.set_ylim(-1.05, 1.05)
+        cosine.axhline(0, color="#9aa3af", linewidth=0.9)
+        _draw_bins(size, cells, lambda found: 1000 * found["mean_residual"])
+        title_panels(task, len(tasks), (cosine, "residual's cosine, mean ± s.e."), (size, "mean translation [mm]"))
+        for axis in (cosine, size):
+            axis.set_xlabel(
+                "base action's cosine with the object's direction", fontsize=8.5 if len(tasks) == 1 else 6.5
+            )
+            axis.tick_params(axis="x", labelsize=8.5 if len(tasks) == 1 else 6)
+    handles = max(
+        (axis.get_legend_handles_labels() for pair in panels for axis in pair), key=lambda found: len(found[0])
+    )
+    drawn.legend(*handles, loc="outside lower center", ncols=4, fontsize=9)
     return to_svg(drawn)
-
-
-def draw_cosines(axis: Axes, cells: Mapping[str, Json]) -> None:
-    """The residual's mean cosine with the object's direction, with standard errors, by the base action's own cosine."""
-    _draw_bins(axis, cells, lambda found: found["mean_cosine"], lambda found: found["standard_error"] or 0.0)
-    axis.set_ylim(-1.05, 1.05)
-    axis.axhline(0, color="#9aa3af", linewidth=0.9)
 
 
 def _draw_bins(
@@ -93,7 +93,7 @@ def _draw_bins(
             capsize=3,
             ecolor="#374151",
         )
-    axis.set_xticks(range(len(labels)), labels, fontsize=8.5)
+    axis.set_xticks(range(len(labels)), labels)
     axis.grid(axis="x", visible=False)
 
 

@@ -1,129 +1,293 @@
-"""The tables of one tabletop task's report."""
+"""The tables of a report, of one tabletop task or several; `ocrrl show` prints the same ones.
 
-from statistics import median
+A table on one tabletop task has no column that names it.
+"""
 
-from ocrrl.report.inputs import ROLLOUTS, EvaluatedTask, Measured, cell_label, cells_of
-from ocrrl.report.paper_results import TABLE_1
+from collections.abc import Iterable
+from statistics import median, stdev
+
+from ocrrl.report.inputs import CELLS, RETRAINED_ARMS, RETRAINED_CELL, ROLLOUTS, Measured, MeasuredTask
+from ocrrl.report.json_reader import Json
+from ocrrl.report.paper_results import AVERAGE, SOURCE, TABLE_1, TRIALS
 from ocrrl.report.table import Table
 from ocrrl.report.values import (
     ARM_LABELS,
+    LENGTH_COLUMNS,
     NONE,
+    PAIRED_COLUMNS,
+    SUCCESS_COLUMNS,
+    cell_label,
     difference_columns,
     length_columns,
+    millimetres,
+    number,
     paired_columns,
+    percent,
+    points,
+    rate_with_interval,
     seconds,
+    seconds_difference,
     success_columns,
 )
 
-PAIRED_COLUMNS = ("both", "only base + residual", "only base", "neither", "difference", "McNemar p")
-LENGTH_COLUMNS = ("pairs both solved", "base", "base + residual", "difference", "relative")
+ARMS = ("base", "residual")
+SHOWN_SEEDS = 8  # initial states named in the table on harm
+MOST_POINTS = 40  # of a learning curve
+REPLAY_ERRORS = {
+    "gripper_error_median": ("gripper error (episode's median)", "max_gripper_error"),
+    "object_error_median": ("object error (episode's median)", "max_object_error"),
+    "slip": ("slip of the object in the gripper", "max_slip"),
+}
+PAIRED_NOTE = (
+    "Difference: base + residual minus base in percentage points, 95% interval for paired proportions (Newcombe 1998, "
+    "method 10); exact McNemar p."
+)
+AVERAGE_NOTE = (
+    "Difference in percentage points: paired bootstrap over the initial states within each tabletop task, the tasks fixed "
+    "and counted alike. Where there are several residual seeds, they too are fixed: a state is drawn with the mean over them."
+)
+
+
+def table_1(measured: Measured) -> Table:
+    """Success of base and base + residual: a row a tabletop task and the average, the paper's numbers beside ours.
+
+    Ours are a rate with its Wilson interval, or mean ± standard deviation over residual seeds where there are several.
+    """
+    columns = [(cell, arm) for cell in CELLS for arm in ARMS]
+    rows = []
+    for task in measured.tasks:
+        paper = TABLE_1.get(task.tabletop_task)
+        ours = (_rate(task, cell, arm) for cell, arm in columns)
+        theirs = (paper.successes(cell, arm) if paper else NONE for cell, arm in columns)
+        rows.append((task.tabletop_task, *ours, *theirs))
+    ours = (_average(measured.average(cell, arm)) for cell, arm in columns)
+    theirs = (AVERAGE.successes(cell, arm) if measured.covers_all_tasks else NONE for cell, arm in columns)
+    rows.append((_average_label(measured), *ours, *theirs))
+    names = {"base": "base", "residual": "base + residual"}
+    our_header = (f"{cell_label(cell)}: {names[arm]}" for cell, arm in columns)
+    places = {"sim": "sim", "twin": "real robot"}
+    their_header = (f"paper, not ours, of {TRIALS}: {places[cell]}, {names[arm]}" for cell, arm in columns)
+    note = (
+        "Ours: rate in per cent with its Wilson 95% interval, or mean ± standard deviation over residual seeds where there "
+        f"are several. The paper's columns are not ours: {SOURCE}. A twin is not a robot."
+    )
+    return Table(("tabletop task", *our_header, *their_header), rows, note=note)
+
+
+def average_table(measured: Measured) -> Table:
+    """Base and base + residual averaged over the tabletop tasks, and their paired difference."""
+    rows = [
+        (cell_label(cell), percent(found["first"]), percent(found["second"]), points(found))
+        for cell, found in measured.residual_averages.items()
+    ]
+    header = (f"{_average_label(measured)} tabletop tasks", "base", "base + residual", "difference, 95% interval")
+    return Table(header, rows, title="The average, paired", note=AVERAGE_NOTE)
 
 
 def success_table(measured: Measured) -> Table:
-    """Successes with Wilson intervals: base and base + residual, by residual seed and cell, beside the paper's."""
-    paper = TABLE_1.get(measured.tabletop_task)
+    """Successes with Wilson intervals: base and base + residual, by cell and residual seed, beside the paper's."""
     rows = []
-    for evaluation in measured.evaluations:
-        for cell, entry in cells_of(evaluation).items():
-            for arm in ("base", "residual"):
-                orientation = paper.describe(cell, arm) if paper else NONE
-                seed = str(evaluation["residual_seed"]) if arm == "residual" else NONE
-                rows.append((cell_label(cell), ARM_LABELS[arm], seed, *success_columns(entry[arm]), orientation))
+    for task in measured.tasks:
+        paper = TABLE_1.get(task.tabletop_task)
+        for cell, seed, entry in task.by_cell:
+            for arm in ARMS:
+                theirs, of_seed = paper.describe(cell, arm) if paper else NONE, seed if arm == "residual" else NONE
+                ours = success_columns(entry[arm])
+                rows.append((task.tabletop_task, cell_label(cell), ARM_LABELS[arm], of_seed, *ours, theirs))
     unique = list(dict.fromkeys(rows))  # the base is the same beside every residual seed
-    header = ("where", "policy", "residual seed", "successes", "rate", "95% interval", "mean length", "paper, not ours")
-    return Table(header, _by_first_column(unique), text_columns=2)
+    note = (
+        f"The last column is the paper's, given for orientation only: {SOURCE}. Its real-robot numbers are not ours and have "
+        "no counterpart here; a twin is not a robot."
+    )
+    header = ("where", "policy", "residual seed", *SUCCESS_COLUMNS, "paper, not ours")
+    return _by_task(measured, header, unique, 3, "Successes", note)
 
 
-def paired_table(measured: EvaluatedTask) -> Table:
+def paired_table(measured: Measured) -> Table:
     """What became of each initial state, and the paired difference."""
     rows = [
-        (cell_label(cell), str(evaluation["residual_seed"]), *paired_columns(entry))
-        for evaluation in measured.evaluations
-        for cell, entry in cells_of(evaluation).items()
+        (task.tabletop_task, cell_label(cell), seed, *paired_columns(entry))
+        for task in measured.tasks
+        for cell, seed, entry in task.by_cell
     ]
-    return Table(("where", "residual seed", *PAIRED_COLUMNS), _by_first_column(rows))
+    header = ("where", "residual seed", *PAIRED_COLUMNS)
+    return _by_task(measured, header, rows, 2, "Paired: what became of each initial state", PAIRED_NOTE)
 
 
-def length_table(measured: EvaluatedTask) -> Table:
-    """Episode lengths where both arms succeeded from the same initial state."""
-    rows = [(cell_label(cell), *length_columns(entry)) for cell, entry in measured.main_cells.items()]
-    return Table(("where", *LENGTH_COLUMNS), rows)
+def length_table(measured: Measured) -> Table:
+    """Length of successful episodes, base against base + residual, where both solved the same initial state (Fig. 7b)."""
+    rows = [
+        (task.tabletop_task, cell_label(cell), *length_columns(entry))
+        for task in measured.tasks
+        for cell, entry in task.main_cells.items()
+    ]
+    note = (
+        "Only initial states that both solved, so that hard states do not count against the policy that solves them; first "
+        "residual seed; 95% bootstrap interval over the pairs. The paper, not ours, has successes 9 to 22% shorter on its "
+        "robot (Fig. 7b)."
+    )
+    return _by_task(measured, ("where", *LENGTH_COLUMNS), rows, 2, "Length of successful episodes", note)
+
+
+def harm_table(measured: Measured) -> Table:
+    """Do no harm: how many of the initial states that the base solved base + residual did not solve; and which."""
+    rows = []
+    for task in measured.tasks:
+        for cell, details in task.main_episodes.items():
+            solved = task.main.get(cell, {}).get("base", {}).get("successes")
+            lost = [str(seed) for seed in details["do_no_harm"]]
+            more = f" and {len(lost) - SHOWN_SEEDS} more" if lost[SHOWN_SEEDS:] else ""
+            share = percent(len(lost) / solved) if solved else NONE
+            shown = ", ".join(lost[:SHOWN_SEEDS]) + more
+            rows.append((task.tabletop_task, cell_label(cell), shown or NONE, number(solved), str(len(lost)), share))
+    header = ("where", "lost initial states (seeds)", "solved by the base", "lost by base + residual", "share lost")
+    note = "Initial states that the base solved and base + residual, of the first residual seed, did not."
+    return _by_task(measured, header, rows, 3, "Do no harm", note)
+
+
+def lost_states_table(measured: Measured) -> Table:
+    """Each initial state that the base solved and base + residual did not, and how long both ran."""
+    rows = []
+    for task in measured.tasks:
+        for cell, details in task.main_episodes.items():
+            for episode in details.get("episodes", []):
+                if episode["seed"] in details["do_no_harm"]:
+                    ran = f"{seconds(episode['residual_steps'])}, then stopped"
+                    solved = seconds(episode["base_steps"])
+                    rows.append((task.tabletop_task, cell_label(cell), str(episode["seed"]), solved, ran))
+    header = ("where", "initial state (seed)", "base solved it in", "base + residual ran")
+    return _by_task(measured, header, rows, 2, "The initial states that were lost")
 
 
 def retrained_table(measured: Measured) -> Table:
     """The retrained VLA alone and its control arms, each compared with the retrained one on the same initial states."""
-    rows = []
-    for cell, entry in measured.retrained_cells.items():
-        for arm in ("before", "retrained", "demonstrations_only", "base_rollouts"):
-            if arm not in entry:
-                continue
-            difference = entry.get("differences", {}).get(arm, {})
-            rate = difference_columns(difference.get("success_rate"))
-            rows.append((cell_label(cell), ARM_LABELS[arm], *success_columns(entry[arm]), *rate))
-    measures = ("successes", "rate", "95% interval", "mean length", "retrained minus this", "McNemar p")
-    header = ("where", "policy, without residual", *measures)
-    return Table(header, rows, text_columns=2)
+    rows: list[tuple[str, ...]] = []
+    for slug, cells in measured.retrained.items():
+        for cell, entry in cells.items():
+            for arm in (arm for arm in RETRAINED_ARMS if arm in entry):
+                found = entry.get("differences", {}).get(arm, {})
+                rate, steps = difference_columns(found.get("success_rate")), seconds_difference(found.get("steps"))
+                rows.append((slug, cell_label(cell), ARM_LABELS[arm], *success_columns(entry[arm]), *rate, steps))
+    if rows and not measured.alone:
+        for arm in RETRAINED_ARMS:
+            rate, difference = percent(measured.retrained_average(arm)), points(measured.retrained_averages.get(arm))
+            named = (_average_label(measured), cell_label(RETRAINED_CELL), ARM_LABELS[arm])
+            rows.append((*named, NONE, rate, NONE, NONE, difference, NONE, NONE))
+    measures = (*SUCCESS_COLUMNS, "retrained minus this", "McNemar p", "its length minus this one's")
+    note = (
+        "Differences are paired. Of a rate: interval for paired proportions (Newcombe 1998, method 10). Of the mean length of "
+        "successes: over the initial states that both solved, 95% bootstrap interval over the pairs (compare Fig. 6d)."
+    )
+    note += "" if measured.alone else f" Of the average: {AVERAGE_NOTE[0].lower()}{AVERAGE_NOTE[1:]}"
+    return _by_task(measured, ("where", "policy, without residual", *measures), rows, 3, note=note)
 
 
-def harm_table(measured: EvaluatedTask) -> Table:
-    """The initial states that the base solved and base + residual did not."""
+def curve_table(measured: Measured, chosen: float | None = None) -> Table:
+    """The learning curve of the first residual, `MOST_POINTS` or so of its points; `chosen` is the selected one's transitions."""
     rows = []
-    for cell, details in measured.main_episodes.items():
-        harmed = set(details["do_no_harm"])
-        for episode in details["episodes"]:
-            if episode["seed"] in harmed:
-                ran = f"{seconds(episode['residual_steps'])}, then stopped"
-                rows.append((cell_label(cell), str(episode["seed"]), seconds(episode["base_steps"]), ran))
-    return Table(("where", "initial state (seed)", "base solved it in", "base + residual ran"), rows)
+    for task in measured.tasks:
+        curve = next(iter(task.curves.values()), [])
+        every = -(-len(curve) // MOST_POINTS) or 1
+        for k, point in enumerate(curve):
+            at = point["transitions"]
+            if k % every == 0 or k == len(curve) - 1 or at == chosen:
+                rates = (percent(point.get(name)) for name in ("validation_success", "training_success"))
+                sizes = (number(point.get(name), 2) for name in ("residual_magnitude", "critic_loss"))
+                rows.append((task.tabletop_task, number(at), *rates, *sizes, "chosen" if at == chosen else ""))
+    header = ("transitions", "validation success", "training success", "size of residual", "critic loss", "checkpoint")
+    note = "Size of residual: mean share of its bound."
+    found = _by_task(measured, header, rows, 1, note=note)
+    return found if chosen is not None else found.without_column(len(found.header) - 1)
 
 
 def data_table(measured: Measured) -> Table:
-    """How many episodes went in and came out of every stage."""
+    """How many episodes went in and came out of every stage that collects or checks them."""
     rows: list[tuple[str, ...]] = []
-    if measured.ingest:
-        counts = measured.ingest["counts"]
-        steps = sum(episode["length"] for episode in measured.ingest["accepted"])
-        rows.append(("ingest: demonstrations", f"{steps} steps", str(counts["accepted"]), str(counts["rejected"])))
-    if measured.replay:
-        counts = measured.replay["counts"]
-        notes = f"{counts['successes']} of {counts['replayed']} replays succeeded"
-        rows.append(("replay in simulation", notes, str(counts["kept"]), str(counts["dropped"])))
-    for policy, label in ROLLOUTS.items():
-        summary = measured.rollouts.get(policy)
-        if summary:
-            attempts = summary["attempts"]
-            notes = f"{attempts['successes']} of {attempts['episodes']} attempts succeeded, cell: {summary['cell']}"
-            if summary["recorded"] < summary["wanted"]:
-                notes += f"; {summary['wanted']} were wanted"
-            unused = attempts["episodes"] - summary["recorded"]
-            rows.append((label, notes, str(summary["recorded"]), str(unused)))
-    return Table(("stage", "what happened", "episodes kept", "not kept"), rows, text_columns=2)
+    for task in measured.tasks:
+        if task.ingest:
+            counts = task.ingest["counts"]
+            notes = f"{number(sum(episode['length'] for episode in task.ingest['accepted']))} steps accepted"
+            notes += f", format {task.ingest['source_format']}" if task.ingest.get("source_format") else ""
+            kept = str(counts["accepted"]), str(counts["rejected"])
+            rows.append((task.tabletop_task, "ingest: demonstrations", notes, *kept))
+        if task.replay:
+            counts = task.replay["counts"]
+            notes = f"{counts['successes']} of {counts['episodes']} replays succeeded ({percent(replay_success(task))})"
+            if counts.get("replayed", counts["episodes"]) != counts["episodes"]:
+                notes += f", {counts['replayed']} were replayed"
+            kept = str(counts["kept"]), str(counts["episodes"] - counts["kept"])
+            rows.append((task.tabletop_task, "replay in simulation", notes, *kept))
+        for policy, label in ROLLOUTS.items():
+            if summary := task.rollouts.get(policy):
+                attempts, recorded = summary["attempts"], summary["recorded"]
+                notes = f"{attempts['successes']} of {attempts['episodes']} attempts succeeded"
+                if attempts.get("success_rate") is not None:
+                    notes += f" ({rate_with_interval(attempts)})"
+                notes += f", cell: {cell_label(summary['cell'])}"
+                if recorded < summary["wanted"]:
+                    notes += f"; {summary['wanted']} were wanted"
+                rows.append((task.tabletop_task, label, notes, str(recorded), str(attempts["episodes"] - recorded)))
+    return _by_task(measured, ("stage", "what happened", "episodes kept", "not kept"), rows, 3)
+
+
+def replay_quality_table(measured: Measured) -> Table:
+    """How closely the replays followed the recordings: medians and worst over the episodes, and what is kept at most."""
+    rows = []
+    for task in measured.tasks:
+        limits, quality = (task.replay or {}).get("config", {}), (task.replay or {}).get("quality", [])
+        for name, (label, limit) in REPLAY_ERRORS.items() if quality else ():
+            values = [row[name] for row in quality if row.get(name) is not None]
+            found = (median(values), max(values)) if values else (None, None)
+            columns = (millimetres(value) for value in (*found, limits.get(limit)))
+            rows.append((task.tabletop_task, label, str(len(values)), *columns))
+    header = ("replay against recording", "episodes", "median", "worst", "kept up to")
+    return _by_task(measured, header, rows, 2, "Replay quality")
 
 
 def dropped_table(measured: Measured) -> Table:
     """Every recording that was refused or dropped, with the reason."""
-    refused = [("ingest", entry) for entry in (measured.ingest or {}).get("rejected", [])]
-    dropped = [("replay", entry) for entry in (measured.replay or {}).get("dropped", [])]
-    rows = [(stage, entry["source"], entry["reason"]) for stage, entry in refused + dropped]
-    return Table(("stage", "episode", "reason"), rows, text_columns=3)
+    rows = [
+        (task.tabletop_task, stage, entry["source"], entry["reason"])
+        for task in measured.tasks
+        for stage, entries in (
+            ("ingest", (task.ingest or {}).get("rejected")),
+            ("replay", (task.replay or {}).get("dropped")),
+        )
+        for entry in entries or ()
+    ]
+    return _by_task(measured, ("stage", "episode", "reason"), rows, 4, "Refused and dropped episodes")
 
 
-def replay_quality_table(measured: Measured) -> Table:
-    """How closely the replays followed the recordings: medians and worst over the episodes [mm]."""
-    names = {
-        "gripper_error_median": "gripper error (episode's median)",
-        "object_error_median": "object error (episode's median)",
-        "slip": "slip of the object in the gripper",
-    }
-    rows = []
-    for name, label in names.items():
-        values = [1000 * q[name] for q in (measured.replay or {}).get("quality", []) if q.get(name) is not None]
-        if values:
-            rows.append((label, str(len(values)), f"{median(values):.1f} mm", f"{max(values):.1f} mm"))
-    return Table(("replay against recording", "episodes", "median", "worst"), rows)
+def replay_success(task: MeasuredTask) -> float | None:
+    """Share of the episodes whose replay succeeded; one that could not be replayed counts as a failure."""
+    counts: Json | None = (task.replay or {}).get("counts")
+    return counts["successes"] / counts["episodes"] if counts and counts["episodes"] else None
 
 
-def _by_first_column(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """`rows` grouped by their first column, in the order of its first appearance; within a group as they came."""
-    order = list(dict.fromkeys(row[0] for row in rows))
-    return sorted(rows, key=lambda row: order.index(row[0]))
+def _by_task(
+    measured: Measured,
+    header: tuple[str, ...],
+    rows: Iterable[tuple[str, ...]],
+    text_columns: int,
+    title: str = "",
+    note: str = "",
+) -> Table:
+    """A table whose `rows` begin with the tabletop task, which `header` does not name."""
+    table = Table(("tabletop task", *header), list(rows), text_columns, title, note)
+    return table.without_column(0) if measured.alone else table
+
+
+def _rate(task: MeasuredTask, cell: str, arm: str) -> str:
+    rates = task.rates(cell, arm)
+    if len(rates) > 1:
+        return f"{percent(task.rate(cell, arm))} ± {100 * stdev(rates):.0f}"
+    return rate_with_interval(task.main_cells[cell][arm]) if rates else NONE
+
+
+def _average(found: tuple[float, float | None] | None) -> str:
+    mean, deviation = found or (None, None)
+    return percent(mean) + (f" ± {100 * deviation:.0f}" if deviation is not None else "")
+
+
+def _average_label(measured: Measured) -> str:
+    return f"average of {len(measured.tasks)}"

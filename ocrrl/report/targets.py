@@ -26,12 +26,6 @@ def target_table(targets: Sequence[Target]) -> Table:
     return Table(("target", "measured", "state"), rows, text_columns=3)
 
 
-def missed(targets: Sequence[Target]) -> list[str]:
-    """Sentences on the targets that were missed, then on those that were not measured."""
-    found = [f"Target missed: {t.text}; measured {t.measured}." for t in targets if t.reached is False]
-    return found + [f"Not measured: {t.text}." for t in targets if t.reached is None]
-
-
 def rate_target(text: str, rate: float | None, reached: Callable[[float], bool]) -> Target:
     """On one success rate."""
     if rate is None:

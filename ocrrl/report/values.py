@@ -3,10 +3,12 @@
 R, P and the differences are those of the metrics files (`ocrrl.rollouts.statistics`).
 """
 
-from ocrrl.interface.actions import CONTROL_HZ
+from ocrrl.interface.cells import TWINS
+from ocrrl.printable import one_line
 from ocrrl.report.json_reader import Json
 
 NONE = "–"
+STEPS_PER_SECOND = 20  # `ocrrl.interface.actions.CONTROL_HZ`, which a test holds equal; that module loads numpy
 ARM_LABELS = {
     "base": "base VLA",
     "residual": "base + residual",
@@ -15,6 +17,21 @@ ARM_LABELS = {
     "demonstrations_only": "control: demonstrations only",
     "base_rollouts": "control: base's own rollouts",
 }
+SUCCESS_COLUMNS = ("successes", "rate", "95% interval", "mean length")
+PAIRED_COLUMNS = ("both", "only base + residual", "only base", "neither", "difference", "McNemar p")
+LENGTH_COLUMNS = ("pairs both solved", "base", "base + residual", "difference", "relative")
+
+
+def cell_label(cell: str) -> str:
+    """How a cell is called in tables and plots, so that no twin passes for a robot."""
+    if cell == "sim":
+        return "sim"
+    return f"{one_line(str(cell))} ({'simulated' if cell in TWINS else 'robot'})"
+
+
+def number(value: float | None, digits: int = 0) -> str:
+    """`48,000`, or with decimals."""
+    return NONE if value is None else f"{value:,.{digits}f}"
 
 
 def percent(value: float | None, signed: bool = False) -> str:
@@ -26,7 +43,12 @@ def percent(value: float | None, signed: bool = False) -> str:
 
 def seconds(steps: float | None) -> str:
     """Control steps as seconds."""
-    return NONE if steps is None else f"{steps / CONTROL_HZ:.1f} s"
+    return NONE if steps is None else f"{steps / STEPS_PER_SECOND:.1f} s"
+
+
+def millimetres(metres: float | None) -> str:
+    """`3.2 mm`."""
+    return NONE if metres is None else f"{1000 * metres:.1f} mm"
 
 
 def rate_with_interval(summary: Json) -> str:
@@ -36,12 +58,12 @@ def rate_with_interval(summary: Json) -> str:
 
 
 def success_columns(summary: Json) -> tuple[str, str, str, str]:
-    """R as successes, rate, interval and mean length of the successes."""
+    """`SUCCESS_COLUMNS` of R: successes, rate, interval and mean length of the successes."""
     return (
         f"{summary['successes']} / {summary['episodes']}",
         percent(summary["success_rate"]),
         f"{100 * summary['wilson_low']:.0f} to {100 * summary['wilson_high']:.0f}%",
-        seconds(summary["mean_steps_success"]),
+        seconds(summary.get("mean_steps_success")),
     )
 
 
@@ -55,20 +77,18 @@ def points(difference: Json | None) -> str:
 
 def difference_columns(difference: Json | None) -> tuple[str, str]:
     """A paired difference of success rates with its interval, and McNemar's p."""
-    if not difference:
-        return NONE, NONE
-    p = difference["mcnemar_p"]
-    return points(difference), "< 0.001" if p < 0.001 else f"{p:.3f}"
+    p = (difference or {}).get("mcnemar_p")
+    return points(difference), NONE if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def paired_columns(entry: Json) -> tuple[str, ...]:
-    """P of a cell (both, only base + residual, only base, neither), the paired difference and McNemar's p."""
+    """`PAIRED_COLUMNS` of a cell: both, only base + residual, only base, neither, the paired difference and McNemar's p."""
     counts = (str(entry["paired"][name]) for name in ("both", "only_residual", "only_base", "neither"))
     return (*counts, *difference_columns(entry.get("difference")))
 
 
 def length_columns(entry: Json) -> tuple[str, str, str, str, str]:
-    """Of a cell: pairs both solved, the base's length, base + residual's, their difference, relative to the base's."""
+    """`LENGTH_COLUMNS` of a cell: pairs both solved, the base's length, base + residual's, the difference, its share of the base's."""
     steps = entry.get("steps_difference") or {}
     return (
         str(steps.get("pairs", 0)),
@@ -79,11 +99,11 @@ def length_columns(entry: Json) -> tuple[str, str, str, str, str]:
     )
 
 
-def seconds_difference(steps: Json) -> str:
+def seconds_difference(steps: Json | None) -> str:
     """A difference of episode lengths with its interval."""
-    if steps.get("difference") is None:
+    if not steps or steps.get("difference") is None:
         return NONE
-    text = f"{steps['difference'] / CONTROL_HZ:+.2f}"
+    text = f"{steps['difference'] / STEPS_PER_SECOND:+.2f}"
     if steps.get("low") is not None:
-        text += f" [{steps['low'] / CONTROL_HZ:+.2f}, {steps['high'] / CONTROL_HZ:+.2f}]"
+        text += f" [{steps['low'] / STEPS_PER_SECOND:+.2f}, {steps['high'] / STEPS_PER_SECOND:+.2f}]"
     return text + " s"

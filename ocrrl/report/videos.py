@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from ocrrl.interface.actions import CONTROL_HZ
-from ocrrl.report.inputs import EvaluatedTask, Film
+from ocrrl.report.inputs import Film, MeasuredTask
 from ocrrl.report.values import ARM_LABELS
 
 PANEL = 256  # [pixel], width and height of one film in the composition
@@ -29,10 +29,11 @@ class Clip:
 
     label: str
     frames: UInt8[np.ndarray, "T H W 3"]
-    success: bool
+    success: bool | None
+    """None where it is not known."""
 
 
-def clips_of(film: Film, task: EvaluatedTask) -> list[Clip]:
+def clips_of(film: Film, task: MeasuredTask) -> list[Clip]:
     """Both arms of a `film` of `task`."""
     listed = task.main_episodes.get(film.cell, {}).get("episodes", [])
     outcome = next((episode for episode in listed if episode["seed"] == film.seed), {})

@@ -1,6 +1,7 @@
 import pytest
 
 from ocrrl.report.build_report import build_report
+from ocrrl.report.inputs import read_inputs
 
 from .synthetic_round import write_synthetic_round, write_synthetic_tasks
 
@@ -14,7 +15,7 @@ def inputs(tmp_path_factory):
 def report(inputs, tmp_path_factory):
     """The folder of a report with every part."""
     out = tmp_path_factory.mktemp("report")
-    build_report(inputs, out)
+    build_report(read_inputs(inputs), out, "ocrrl report")
     return out
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ocrrl.layout import MULTITASK, Layout
-from ocrrl.report.inputs import ReportInputs
+from ocrrl.report.inputs import ReportInputs, TaskInputs
 from ocrrl.report.paper_results import TABLE_1
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome, EpisodeTrace
 from ocrrl.rollouts.evaluate import PairedEvaluation, telling_seeds, write_evaluation
@@ -37,16 +37,16 @@ def write_synthetic_round(
     _write(folder / "replay.json", _replay())
     for policy, report in _rollouts().items():
         _write(folder / f"rollout_{policy}.json", report)
-    return ReportInputs(
+    task = TaskInputs(
         tabletop_task="cube_lift",
         evaluations=tuple(folder / f"e{seed}.json" for seed in seeds),
         evaluation_episodes=tuple(folder / f"e{seed}" for seed in seeds),
         residuals=tuple(folder / f"residual_{seed}" for seed in seeds),
-        retrained_evaluation=folder / "retrained.json",
         ingest_report=folder / "ingest.json",
         replay_report=folder / "replay.json",
         rollout_reports=(folder / "rollout_corrected.json", folder / "rollout_base.json"),
     )
+    return ReportInputs((task,), retrained_evaluation=folder / "retrained.json")
 
 
 def write_synthetic_tasks(

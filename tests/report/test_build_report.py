@@ -1,9 +1,10 @@
 import re
+from dataclasses import replace
 
 import pytest
 
 from ocrrl.report.build_report import build_report
-from ocrrl.report.inputs import ReportInputs
+from ocrrl.report.inputs import ReportInputs, TaskInputs, read_inputs
 from ocrrl.report.verdicts import TWIN_STATEMENT
 
 from .html_page import Page
@@ -22,7 +23,7 @@ def test_the_page_is_sound_and_loads_nothing_from_elsewhere(report):
 
 
 def test_the_same_inputs_give_the_same_bytes(inputs, report, tmp_path):
-    build_report(inputs, tmp_path)
+    build_report(read_inputs(inputs), tmp_path, "ocrrl report")
     for name in ("index.html", "results.md"):
         assert (tmp_path / name).read_bytes() == (report / name).read_bytes()
 
@@ -51,7 +52,9 @@ def test_the_papers_numbers_are_marked_as_the_papers(report):
 
 
 def test_without_any_part_the_page_says_what_is_missing(tmp_path):
-    build_report(ReportInputs("stack_cube"), tmp_path)
+    nowhere = tmp_path / "nowhere"
+    task = TaskInputs("stack_cube", ingest_report=nowhere, rollout_reports=(nowhere,))
+    build_report(read_inputs(ReportInputs((task,))), tmp_path, "ocrrl report")
     text = read(tmp_path)
     Page(text)
     for part in ("films", "learning curves", "ingest report", "evaluation of the retrained VLA"):
@@ -68,11 +71,14 @@ def test_without_any_part_the_page_says_what_is_missing(tmp_path):
     ],
 )
 def test_files_that_are_not_there_are_named_and_the_rest_is_shown(inputs, tmp_path, parts):
-    fields = dict(vars(inputs))
+    (task,) = inputs.tasks
     for part in parts:
         absent = tmp_path / "nowhere" / part
-        fields[part] = (absent,) if isinstance(fields[part], tuple) else absent
-    build_report(ReportInputs(**fields), tmp_path / "out")
+        if part == "retrained_evaluation":
+            inputs = replace(inputs, retrained_evaluation=absent)
+        else:
+            task = replace(task, **{part: (absent,) if isinstance(getattr(task, part), tuple) else absent})
+    build_report(read_inputs(replace(inputs, tasks=(task,))), tmp_path / "out", "ocrrl report")
     text = read(tmp_path / "out")
     Page(text)
     for part in parts:
@@ -83,4 +89,4 @@ def test_files_that_are_not_there_are_named_and_the_rest_is_shown(inputs, tmp_pa
 def test_a_file_that_is_not_json_is_refused_by_name(tmp_path):
     (tmp_path / "ingest.json").write_text("{")
     with pytest.raises(ValueError, match=r"ingest\.json must be JSON"):
-        build_report(ReportInputs("cube_lift", ingest_report=tmp_path / "ingest.json"), tmp_path / "out")
+        read_inputs(ReportInputs((TaskInputs("cube_lift", ingest_report=tmp_path / "ingest.json"),)))

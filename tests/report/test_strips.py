@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ocrrl.report.build_multitask_report import build_multitask_report
+from ocrrl.report.build_report import build_report
 from ocrrl.report.strips import CELL, GAP, HEAD, LABELS, MOMENTS, film_strip
 from ocrrl.report.videos import Clip
 from ocrrl.stages.report_multitask import read_round
@@ -41,7 +41,7 @@ def test_the_same_films_give_the_same_bytes_and_none_is_refused():
 def test_the_report_shows_a_rescue_and_a_failure_of_each_task_from_the_twin(five_tasks, tmp_path, monkeypatch):
     monkeypatch.chdir(five_tasks)
     measured = read_round(("cube_lift", "stack_cube"), "round0", [0])
-    build_multitask_report(measured, tmp_path, "ocrrl report_multitask")
+    build_report(measured, tmp_path, "ocrrl report_multitask")
     written = {path.stem for path in (tmp_path / "films").iterdir()}
     assert {"cube_lift_rescued", "stack_cube_rescued"} <= written and len(written) >= 3
     text = (tmp_path / "index.html").read_text()
@@ -51,7 +51,8 @@ def test_the_report_shows_a_rescue_and_a_failure_of_each_task_from_the_twin(five
 
 def test_without_films_the_report_says_so(five_tasks, tmp_path, monkeypatch):
     monkeypatch.chdir(five_tasks)
-    measured = read_round(("cube_lift",), "round0", [0])
-    measured.tasks[0].films.clear()
-    build_multitask_report(measured, tmp_path, "ocrrl report_multitask")
+    measured = read_round(("cube_lift", "stack_cube"), "round0", [0])
+    for task in measured.tasks:
+        task.films.clear()
+    build_report(measured, tmp_path, "ocrrl report_multitask")
     assert "Missing: films" in (tmp_path / "index.html").read_text() and not (tmp_path / "films").exists()

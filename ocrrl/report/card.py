@@ -22,8 +22,9 @@ from ocrrl.lineage.project import find_project
 from ocrrl.lineage.tabletop_tasks import tabletop_tasks_of
 from ocrrl.lineage.wording import params_by_section, run_text, value_text
 from ocrrl.printable import code_span, markdown_text, one_line
+from ocrrl.report.table import Table, markdown_table
+from ocrrl.report.values import ARM_LABELS, SUCCESS_COLUMNS, cell_label, points, success_columns
 
-"""Cells in which no robot moves."""
 SIMULATOR = "sim"
 
 
@@ -125,22 +126,22 @@ def _results(results: Results) -> Iterator[str]:
     yield "## Results\n"
     for evaluation in results.evaluations:
         yield f"{code_span(evaluation.path)} ({markdown_text(evaluation.stage)}): held-out initial states, the same for"
-        yield "every arm; success with its Wilson 95% interval. Rows in bold are this model, or stand on it.\n"
-        yield "| tabletop task | cell | arm | success | 95% interval | episodes | mean steps of successes |"
-        yield "|---|---|---|---|---|---|---|"
+        yield "every policy; success with its Wilson 95% interval.\n"
+        rows = []
         for row in evaluation.results:
-            steps = "" if row.mean_steps is None else f"{row.mean_steps:.0f}"
-            task, cell, arm = map(markdown_text, (row.tabletop_task, row.cell, row.arm))
-            arm = f"**{arm}**" if row.is_this_model else arm
-            interval = f"{row.low:.3f} to {row.high:.3f}"
-            yield f"| {task} | {cell} | {arm} | {row.success_rate:.3f} | {interval} | {row.episodes} | {steps} |"
-        yield ""
+            this = "yes" if row.is_this_model else ""
+            rows.append((row.tabletop_task, cell_label(row.cell), _label(row.arm), this, *success_columns(row.summary)))
+        header = ("tabletop task", "cell", "policy", "is or stands on this model", *SUCCESS_COLUMNS)
+        yield markdown_table(Table(header, rows, 4))
         for pair in evaluation.differences:
-            interval = f"{pair.low:+.3f} to {pair.high:+.3f}"
-            cell, first, second = map(markdown_text, (pair.cell, pair.first, pair.second))
-            yield f"- {cell}: {first} minus {second}, paired: {pair.difference:+.3f} ({interval})"
+            cell, first, second = map(markdown_text, (cell_label(pair.cell), _label(pair.first), _label(pair.second)))
+            yield f"- {cell}: {first} minus {second}, paired: {points(pair.difference)}"
         yield ""
     yield from (f"{_note(note)}.\n" for note in results.missing)
+
+
+def _label(arm: str) -> str:
+    return ARM_LABELS.get(arm, arm)
 
 
 def _training_data(used: list[EpisodeFile]) -> Iterator[str]:
@@ -149,12 +150,11 @@ def _training_data(used: list[EpisodeFile]) -> Iterator[str]:
         yield "Its episodes are not known; see Limits.\n"
         return
     counts = Counter((e.kind, e.operator or "?", e.cell or "?", e.success) for e in used)
-    yield "| kind | operator | cell | success | episodes |"
-    yield "|---|---|---|---|---|"
-    for (kind, operator, cell, success), count in sorted(counts.items(), key=str):
-        kind, operator, cell = map(markdown_text, (kind, operator, cell))
-        yield f"| {kind} | {operator} | {cell} | {'?' if success is None else 'yes' if success else 'no'} | {count} |"
-    yield ""
+    rows = [
+        (kind, operator, cell, "?" if success is None else "yes" if success else "no", str(count))
+        for (kind, operator, cell, success), count in sorted(counts.items(), key=str)
+    ]
+    yield markdown_table(Table(("kind", "operator", "cell", "success", "episodes"), rows, 4))
 
 
 def _parameters(lineage: Lineage) -> Iterator[str]:
@@ -212,10 +212,8 @@ def _reproduce(lineage: Lineage) -> Iterator[str]:
 def _hashes(lineage: Lineage) -> Iterator[str]:
     yield "## Hashes\n"
     yield "DVC's: MD5 of a file, of a folder MD5 of its manifest.\n"
-    yield "| path | kind | hash |"
-    yield "|---|---|---|"
-    yield from (f"| {_code_cell(a.path)} | {a.kind} | {_code_cell(a.hash)} |" for a in lineage.tree.artifacts.values())
-    yield ""
+    rows = [(code_span(a.path), a.kind, code_span(a.hash)) for a in lineage.tree.artifacts.values()]
+    yield markdown_table(Table(("path", "kind", "hash"), rows, 3))
 
 
 def _note(note: str) -> str:
@@ -224,10 +222,6 @@ def _note(note: str) -> str:
     if len(parts) % 2 == 0:
         return markdown_text(note)
     return "".join(code_span(part) if number % 2 else markdown_text(part) for number, part in enumerate(parts))
-
-
-def _code_cell(text: str) -> str:
-    return code_span(text).replace("|", "\\|")
 
 
 def _maker(lineage: Lineage) -> Stage | None:
