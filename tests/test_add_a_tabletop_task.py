@@ -129,5 +129,23 @@ def test_its_demonstrations_are_recorded_ingested_and_replayed(project):
 
 
 @pytest.mark.slow
+def test_a_module_of_one_s_own_goes_through_the_whole_loop(tmp_path):
+    folder = copy_project(tmp_path / "own")
+    (folder / "my_lab").mkdir()
+    shutil.copy(TASK_FILE, folder / "my_lab")
+    run(folder, "ocrrl", "params", "--preset", "smoke", "--tasks", "cube_lift", "push_puck=my_lab.push_puck")
+    graph = yaml.safe_load((folder / "graph.yaml").read_text())
+    assert graph["loops"]["push_puck"]["code"] == graph["own_tasks"] == "my_lab/push_puck.py"
+    run(folder, "ocrrl", "params", "--preset", "smoke", "--tasks", "push_puck")  # the module was named before
+    run(folder, "dvc", "repro")
+    assert "up to date" in run(folder, "dvc", "status").stdout
+    text = run(folder, "ocrrl", "lineage", "data/models/vla_retrained").stdout
+    assert "data/episodes/push_puck/recorded/episode_000000.h5" in text and "my_lab/push_puck.py" in text
+    (folder / "my_lab/push_puck.py").open("a").write("\n")
+    changed = json.loads(run(folder, "dvc", "status", "--json").stdout)
+    assert {"record@push_puck", "train_residual@push_puck-0", "evaluate_multitask@round0"} <= set(changed)
+
+
+@pytest.mark.slow
 def test_the_project_s_own_tests_hold_with_it(project):
     run(project, "python", "-m", "pytest", *OTHER_TESTS)

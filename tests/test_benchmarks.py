@@ -134,8 +134,8 @@ def test_robustness_runs_only_the_experiments_that_are_missing():
     commands = robustness.missing_experiments(("cube_lift", "stack_cube"), {"without_noise"})
     names = [command[command.index("--name") + 1] for command in commands]
     assert names == ["without_dropout", "without_both", "randomised_dynamics"]
-    assert "--set-param=train_residual.stack_cube.dropout=0.0" in commands[0]
-    assert "--set-param=train_residual.cube_lift.latency_steps=[0,2]" in commands[2]
+    assert "--set-param=++train_residual.stack_cube.dropout=0.0" in commands[0]
+    assert "--set-param=++train_residual.cube_lift.latency_steps=[0,2]" in commands[2]
     assert commands[1][-2:] == ["train_residual@cube_lift-0", "train_residual@stack_cube-0"]
     assert sum(part.startswith("--set-param") for part in commands[1]) == 6
 

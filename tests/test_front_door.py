@@ -49,13 +49,14 @@ class Forgetful:
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory) -> Path:
-    """A folder with the VLA `vla_real` and the residual `residual_0`."""
+def models(tmp_path_factory) -> dict[str, Path]:
+    """Where the VLA `vla_real` and the residual `residual_0` lie."""
     folder = tmp_path_factory.mktemp("models")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         write_untrained_models(Layout("cube_lift"))
-    return folder / Layout("cube_lift").vla("real").parent
+    layout = Layout("cube_lift")
+    return {"vla_real": folder / layout.vla("real"), "residual_0": folder / layout.residual(0)}
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +208,7 @@ def test_evaluation_prints_and_returns_paired_numbers(capsys):
 
 
 def test_a_residual_is_opened_for_the_task_that_its_folder_names(models, tmp_path):
-    opened, known = ocrrl.load_residual(models / "residual_0"), load_residual(models / "residual_0", CUBE_LIFT)
+    opened, known = ocrrl.load_residual(models["residual_0"]), load_residual(models["residual_0"], CUBE_LIFT)
     np.testing.assert_array_equal(opened.weights["weight0"], known.weights["weight0"])
     with pytest.raises(FileNotFoundError, match=r"must hold config.json, which is missing"):
         ocrrl.load_residual(tmp_path)
@@ -217,7 +218,7 @@ def test_a_residual_is_opened_for_the_task_that_its_folder_names(models, tmp_pat
 
 
 def test_a_saved_vla_acts_as_its_chunks_say_in_more_and_more_environments(models):
-    policy = ocrrl.load_policy(models / "vla_real")
+    policy = ocrrl.load_policy(models["vla_real"])
     known = ChunkedPolicy(policy.vla, CUBE_LIFT.instruction, 3)
     env = ocrrl.make_env("cube_lift", "sim", 3)
     few, all_ids = np.arange(2), np.arange(3)
@@ -232,20 +233,20 @@ def test_a_saved_vla_acts_as_its_chunks_say_in_more_and_more_environments(models
 
 
 def test_a_saved_vla_takes_the_instruction_of_its_environment_or_the_one_that_was_asked_for(models):
-    policy = ocrrl.load_policy(models / "vla_real")
+    policy = ocrrl.load_policy(models["vla_real"])
     env = ocrrl.make_env("stack_cube", "sim", 2)
     assert policy.acting_in(env).instruction == STACK_CUBE.instruction
-    asked = ocrrl.load_policy(models / "vla_real", task="cube_lift")
+    asked = ocrrl.load_policy(models["vla_real"], task="cube_lift")
     assert asked.acting_in(env).instruction == CUBE_LIFT.instruction
     policy.vla.encoder.embed("another instruction")
     with pytest.raises(
-        ValueError, match=r"vla_real must know its tabletop task to act by itself: load_policy\(path, task="
+        ValueError, match=r"cube_lift must know its tabletop task to act by itself: load_policy\(path, task="
     ):
         policy.reset(np.arange(1))
     with pytest.raises(ValueError, match="tabletop task must be one of cube_lift"):
-        ocrrl.load_policy(models / "vla_real", task="lift")
+        ocrrl.load_policy(models["vla_real"], task="lift")
     with pytest.raises(FileNotFoundError, match="none must be a LeRobot pretrained_model folder"):
-        ocrrl.load_policy(models / "none")
+        ocrrl.load_policy(models["vla_real"] / "none")
 
 
 def test_the_defaults_are_those_of_the_preset():

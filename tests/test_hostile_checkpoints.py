@@ -30,7 +30,7 @@ def set_policy(policy):
     """`policy` in the sections of params.yaml that train."""
     path = Path("params.yaml")
     sections = yaml.safe_load(path.read_text())
-    for entry in (sections["finetune"]["cube_lift"], sections["retrain"]["cube_lift"], sections["retrain_multitask"]):
+    for entry in (sections["finetune"]["shared"], sections["retrain"]["shared"], sections["retrain_multitask"]):
         entry["policy"] = policy
     path.write_text(yaml.safe_dump(sections))
 
@@ -62,7 +62,10 @@ def test_a_hostile_policy_in_place_of_the_vla_runs_nothing(project, capsys):
     mark = hostile_act(project)
     for command in ("rollout", "rollout_base"):
         line = refused(capsys, command, "cube_lift")
-        assert "vla_real/config.json: type must be compact_vla, as the `policy` sections of params.yaml say" in line
+        assert (
+            "vla_real/round0/cube_lift/config.json: type must be compact_vla, as the `policy` sections of params.yaml say"
+            in line
+        )
     session = ("rollout", "cube_lift", "--cell", "rehearsal", "--session", "monday", "--episodes", "2")
     assert "type must be compact_vla" in refused(capsys, *session)
     set_policy({"type": "act"})
@@ -75,10 +78,10 @@ def test_a_hostile_policy_in_place_of_the_vla_runs_nothing(project, capsys):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (cut("model.safetensors"), "vla_real/model.safetensors must hold "),
+        (cut("model.safetensors"), "vla_real/round0/cube_lift/model.safetensors must hold "),
         (pointer("model.safetensors"), "fetch it with `git lfs pull`"),
         (spoil("model.safetensors", "model.state.bias"), "model.state.bias must hold finite numbers"),
-        (cut("config.json"), "vla_real/config.json must be JSON"),
+        (cut("config.json"), "vla_real/round0/cube_lift/config.json must be JSON"),
     ],
 )
 def test_a_damaged_vla_is_one_line(project, capsys, damage, message):
@@ -88,7 +91,7 @@ def test_a_damaged_vla_is_one_line(project, capsys, damage, message):
 
 def test_a_damaged_residual_is_one_line(project, capsys):
     cut("actor.safetensors")(LAYOUT.residual(0))
-    assert "residual_0/actor.safetensors must hold " in refused(capsys, "rollout", "cube_lift")
+    assert "residual_0/round0/cube_lift/actor.safetensors must hold " in refused(capsys, "rollout", "cube_lift")
 
 
 def test_evaluate_in_its_processes_says_the_same_line(project, capsys):

@@ -50,7 +50,7 @@ def folder(tmp_path, monkeypatch):
             {"reads": ["data/episodes/monday/successes"]},
             "second must read what is finished, got data/episodes/monday/successes, which first",
         ),
-        ({"writes": ["data/normalised/round0/a"]}, {"reads": ["data/episodes/a"]}, "got data/normalised/round0/a"),
+        ({"writes": ["data/episodes/a/recorded"]}, {"reads": ["data/episodes/a"]}, "got data/episodes/a/recorded"),
         ({"reads": ["data/a"]}, {"reads": ["data/a"]}, None),
         ({"writes": ["data/a"]}, {"writes": ["data/ab"], "reads": ["data/b"]}, None),
     ],
@@ -153,7 +153,8 @@ def parameters(tmp_path_factory):
 def project(folder, monkeypatch, parameters):
     """dvc.yaml and params.yaml, and stages that note whether they ran."""
     shutil.copy(ROOT / "dvc.yaml", folder)
-    shutil.copy(parameters, folder)
+    for path in (parameters, parameters.with_name("graph.yaml")):
+        shutil.copy(path, folder)
     ran = []
     for name in ("ingest", "record", "finetune"):
         stage = types.SimpleNamespace(run=lambda *arguments, name=name: ran.append(name))
@@ -184,7 +185,7 @@ def test_the_files_of_a_round_that_dvc_yaml_does_not_list_are_known_all_the_same
     assert [str(path) for path in writes] == ["data/vla_real/round5/cube_lift"]
     assert {str(path) for path in reads} == {
         "data/dataset_real/round5/cube_lift",
-        "data/metrics/replay/round5/cube_lift.json",
+        "data/accepted/round5/cube_lift.json",
     }
 
 

@@ -48,7 +48,7 @@ def test_with_nothing_changed_no_stage_runs_again(project):
 
 def test_a_changed_residual_parameter_reruns_only_what_depends_on_it(project):
     params = yaml.safe_load((project / "params.yaml").read_text())
-    params["train_residual"]["cube_lift"]["l2"] *= 2
+    params["train_residual"]["shared"]["l2"] *= 2
     original = (project / "params.yaml").read_text()
     (project / "params.yaml").write_text(yaml.safe_dump(params))
     try:

@@ -12,6 +12,7 @@ from ocrrl.report.strips import strips
 from ocrrl.report.targets import target_table
 from ocrrl.report.values import ARM_LABELS, cell_label, percent
 from ocrrl.report.videos import clips_of, encode_video, side_by_side
+from ocrrl.tabletop.registry import slugs, tabletop_task
 
 PAGE, RESULTS, SUCCESS = "index.html", "results.md", "success.json"
 SUBTITLES = {

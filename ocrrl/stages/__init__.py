@@ -29,12 +29,12 @@ def run_stage(options: argparse.Namespace) -> int:
 
         return run_session(options, time.time)
     _require_stage_options(options)
-    params = Params.read()  # before anything is written: the folder may be no project
     task = tabletop_task(options.tabletop_task)
     variants = (getattr(options, name, None) for name in ("domain", "seed"))
     layout = Layout(task.slug, options.round)
     label = "-".join([task.slug, *(str(variant) for variant in variants if variant is not None)])
     stage = importlib.import_module(f"ocrrl.stages.{options.command}")
+    params = Params.read()  # before anything is written: the folder may be no project
     with _begun(options, f"{options.command}@{label}") as recorded:
         recorded.exit_code = stage.run(task, params, layout, options) or 0
     return recorded.exit_code

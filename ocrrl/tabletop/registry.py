@@ -15,9 +15,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ocrrl.interface.names import LONGEST_NAME, shown
-from ocrrl.interface.tabletop_tasks import TabletopTask
 
 if TYPE_CHECKING:
+    from ocrrl.interface.tabletop_tasks import TabletopTask
     from ocrrl.tabletop.parts.object_shapes import ObjectShape
     from ocrrl.tabletop.parts.waypoints import WaypointPlan
 
@@ -49,7 +49,7 @@ def slugs() -> tuple[str, ...]:
     return (*MODULES, *_user_modules())
 
 
-def tabletop_task(slug: str) -> TabletopTask:
+def tabletop_task(slug: str) -> "TabletopTask":
     """The contract of the tabletop task `slug`; ValueError names the known ones."""
     return task_module(slug).TASK
 
@@ -59,6 +59,8 @@ def task_module(slug: str) -> ModuleType:
 
     Raises ValueError for a slug that is not known, a module that cannot be found, lacks a member or holds another task.
     """
+    from ocrrl.interface.tabletop_tasks import TabletopTask  # numpy: who looks up a file's place needs none
+
     name = module_name(slug)
     module = _imported(slug, name)
     for member in REQUIRED:
@@ -79,7 +81,7 @@ def plan_demonstration(slug: str) -> "WaypointPlan":
     return module.plan_demonstration
 
 
-def shapes_of(task: TabletopTask) -> "dict[str, ObjectShape]":
+def shapes_of(task: "TabletopTask") -> "dict[str, ObjectShape]":
     """The shapes of the task's tracked objects by name, in their order; ValueError where one has none."""
     module = task_module(task.slug)
     known = getattr(module, "SHAPES", {})

@@ -164,10 +164,9 @@ def test_the_project_s_stages_have_a_slot_each():
 
 
 def test_a_name_that_a_shell_could_misread_is_refused_before_dvc_is_asked(tmp_path, monkeypatch):
-    (tmp_path / "params.yaml").write_text("rounds: ['round0; touch ran #']\n")
+    (tmp_path / "params.yaml").write_text("tabletop_tasks: {}\n")
+    (tmp_path / "graph.yaml").write_text("rounds: ['round0; touch ran #']\n")
     monkeypatch.setattr("tasks.graph.DVC_GRAPH", tmp_path / "never_started.py")
-    with pytest.raises(
-        RuntimeError, match=r"^nothing was run: ocrrl check_names: params.yaml: rounds.0 must be a name"
-    ):
+    with pytest.raises(RuntimeError, match=r"^nothing was run: ocrrl check_names: graph.yaml: rounds.0 must be a name"):
         read_graph(tmp_path)
     assert not (tmp_path / "ran").exists()
