@@ -1,0 +1,42 @@
+"""Where the files of the old layout of `data/` (`round/task_kind`) lie in the new one (`kind/round/task`)."""
+
+import re
+from pathlib import PurePath
+
+_ROUND = r"(?P<round>round[0-9]+)"
+_TASK = r"(?P<task>[a-z0-9][a-z0-9_]*?)"
+# The old place of a folder or file below data/, and its new one. Deeper paths keep what follows.
+_MOVES = tuple(
+    (re.compile(rf"{old}(?=/|$)"), new)
+    for old, new in (
+        (rf"episodes/{_TASK}/normalised", "normalised/round0/{task}"),
+        (rf"datasets/{_ROUND}/{_TASK}_(?P<domain>sim|real)", "dataset_{domain}/{round}/{task}"),
+        (rf"replay/{_ROUND}/{_TASK}\.zarr", "transitions/{round}/{task}.zarr"),
+        (rf"models/{_ROUND}/{_TASK}/(?P<model>vla_[a-z0-9_]+|residual_[0-9]+)", "{model}/{round}/{task}"),
+        (rf"evaluations/{_ROUND}/{_TASK}-(?P<seed>[0-9]+)", "evaluation_{seed}/{round}/{task}"),
+        (
+            rf"metrics/{_ROUND}/evaluate/{_TASK}-(?P<seed>[0-9]+)\.json",
+            "metrics/evaluate_{seed}/{round}/{task}.json",
+        ),
+        (rf"metrics/{_ROUND}/(?P<stage>[a-z_]+)/{_TASK}\.json", "metrics/{stage}/{round}/{task}.json"),
+        (rf"rollouts/{_ROUND}/{_TASK}_(?P<policy>corrected|base)", "rollouts_{policy}/{round}/{task}"),
+        (
+            rf"training_sets/{_ROUND}/{_TASK}_(?P<name>retrained|base_rollouts)",
+            "training_set_{name}/{round}/{task}",
+        ),
+    )
+)
+
+
+def new_place(path: PurePath) -> PurePath:
+    """Where `path`, relative to the project's root, lies in the new layout; itself if the old and new places are the same.
+
+    `path` may be an output of a stage, or anything inside one.
+    """
+    if path.parts[:1] != ("data",):
+        return path
+    below = "/".join(path.parts[1:])
+    for old, new in _MOVES:
+        if found := old.match(below):
+            return type(path)("data", new.format(**found.groupdict()) + below[found.end() :])
+    return path
