@@ -18,7 +18,7 @@ FIRST_HELD_OUT = RANGES["test"].start
 
 
 def expected(environment, row=slice(None)):
-    observed = {name: np.asarray(value)[row] for name, value in vars(environment.observe()).items()}
+    observed = {name: np.asarray(value)[row] for name, value in environment.observe().arrays().items()}
     return observed | {"gripper_width": np.asarray(observed["gripper_width"])[..., None]}
 
 

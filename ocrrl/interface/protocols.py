@@ -74,18 +74,6 @@ class Residual(Protocol):
         ...
 
 
-class PoseTracker(Protocol):
-    """Estimates the tracked objects' poses with a confidence; never blocks, answers with its latest estimate."""
-
-    def reset(self, ids: Int[np.ndarray, " n"], seeds: list[int]) -> None:
-        """Begin new episodes in the environments `ids`; a simulated tracker draws its errors from `seeds`."""
-        ...
-
-    def estimate(self) -> tuple[Float[np.ndarray, "N O 7"], Float[np.ndarray, "N O"]]:
-        """Canonical poses and confidences in [0, 1]."""
-        ...
-
-
 class Environment(Protocol):
     """N copies of a tabletop task: a simulator, a twin cell, or the robot (N = 1)."""
 

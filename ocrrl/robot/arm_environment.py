@@ -120,7 +120,7 @@ class ArmEnvironment:
             estimate = self._tracker.latest()
             if estimate is None:
                 raise RuntimeError("the tracker gives no poses")
-            poses, confidence = self._poses.filter(estimate, self._observed, state.gripper_pose, state.gripper_width)
+            poses, visible = self._poses.filter(estimate, self._observed, state.gripper_pose, state.gripper_width)
             if self._poses.stale and not self._stale:
                 self.gate.note("stale_pose", f"the newest poses are {self._observed - estimate.captured:.2f} s old")
             self._stale = self._poses.stale
@@ -130,7 +130,8 @@ class ArmEnvironment:
                 joint_positions=state.joint_positions[None],
                 gripper_width=np.array([state.gripper_width]),
                 object_poses=poses[None],
-                object_confidence=confidence[None],
+                object_confidence=estimate.confidence[None].copy(),
+                object_visible=visible[None],
             )
         except RuntimeError as error:
             self._fail(str(error))

@@ -98,7 +98,7 @@ def _run_batch(
             observation = environment.observe().take(running)
             camera = _OncePerStep(environment.capture)
             base_action = base.act(observation, running, camera).astype(np.float32)
-            visible = observation.confident()
+            visible = observation.visible()
             if residual is not None and t % residual.every == 0:
                 kept[running] = residual.residual(residual_observation(observation, base_action, visible))
             lost_steps[running] = np.where(visible.all(axis=-1), 0, lost_steps[running] + 1)

@@ -62,7 +62,7 @@ def test_the_same_seeds_give_the_same_bytes_whoever_else_is_stepped():
         actions = np.concatenate([generator.uniform(-0.02, 0.02, (3, 6)), np.ones((3, 1))], axis=-1)
         together.step(actions, np.arange(3))
         alone.step(actions[1:2], np.array([0]))
-    for name, value in vars(alone.observe()).items():
+    for name, value in alone.observe().arrays().items():
         np.testing.assert_array_equal(value[0], getattr(together.observe(), name)[1], err_msg=name)
 
 
