@@ -87,12 +87,12 @@ def test_the_toy_task_s_demonstration_is_short_and_its_reward_rises(push_puck):
     teleoperator = ScriptedTeleoperator(world, push_puck.plan_demonstration)
     ids, seeds = np.arange(n), list(range(n))
     world.reset(ids, seeds)
-    teleoperator.reset(ids, seeds)
+    teleoperator.reset(ids)
     rewards, crossed, solved = [], [], np.zeros(n, bool)
     for _ in range(80):
         acting = ids[~solved]
         if len(acting):
-            solved[acting] = world.step(teleoperator.act(acting), acting).success
+            solved[acting] = world.step(teleoperator.act(world.observe(), acting, world.capture), acting).success
         rewards.append(sum(scene.stage_rewards(world.true_state()).values()))
         crossed.append(scene.crossed(world.true_state()))
     reward, over = np.stack(rewards), np.stack(crossed)

@@ -91,8 +91,13 @@ class TwinCell:
         self._poses: TwinPoses = (
             NoisyPoses(scene.task, num_envs, errors) if make_poses is None else make_poses(self._world)
         )
-        self._seeds, self._steps = [0] * num_envs, np.zeros(num_envs, int)
+        self._steps = np.zeros(num_envs, int)
         self.tabletop_task, self.num_envs = scene.task, num_envs
+
+    @property
+    def seeds(self) -> list[int]:
+        """Of the N initial states."""
+        return self._world.seeds
 
     @property
     def commanded_pose(self) -> np.ndarray:
@@ -101,8 +106,6 @@ class TwinCell:
 
     def reset(self, ids: np.ndarray, seeds: list[int]) -> None:
         self._world.reset(ids, seeds)
-        for env, seed in zip(ids, seeds, strict=True):
-            self._seeds[env] = seed
         self._steps[ids] = 0
         self._poses.reset(ids, seeds)
         self._poses.start(ids, self._world.true_state().object_poses[ids])
@@ -152,7 +155,7 @@ class TwinCell:
         noisy = np.empty_like(frames)
         for row, env in enumerate(ids):
             # Noise belongs to the instant, so that who else takes pictures does not change what a policy sees.
-            generator = np.random.default_rng([self._seeds[env], 3, int(self._steps[env]), camera])
+            generator = np.random.default_rng([self.seeds[env], 3, int(self._steps[env]), camera])
             grain = generator.standard_normal(frames.shape[1:], dtype=np.float32) * SENSOR_NOISE
             noisy[row] = np.clip(frames[row] * generator.uniform(*EXPOSURE) + grain, 0, 255)
         return noisy

@@ -97,7 +97,7 @@ def _run_batch(
         for t in range(horizon):
             observation = environment.observe().take(running)
             camera = _OncePerStep(environment.capture)
-            base_action = base.act(observation, running, camera).astype(np.float32)
+            base_action = base.act(observation, running, camera)
             visible = observation.visible()
             if residual is not None and t % residual.every == 0:
                 kept[running] = residual.residual(residual_observation(observation, base_action, visible))
