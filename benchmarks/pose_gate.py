@@ -16,11 +16,11 @@ import numpy as np
 
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
+from ocrrl.interface.protocols import PoseEstimate
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TABLETOP_TASKS, TabletopTask, tabletop_task
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
 from ocrrl.perception.noisy_tracker import NoisyPoses
-from ocrrl.perception.object_tracker import PoseEstimate
 from ocrrl.perception.pose_gate import PoseGate
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.report.values import percent, points

@@ -12,11 +12,11 @@ import numpy as np
 
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import CONTROL_HZ, limit
+from ocrrl.interface.frames import Frame, Intrinsics
+from ocrrl.interface.protocols import RobotPosture
 from ocrrl.interface.tabletop_tasks import tabletop_task
 from ocrrl.perception.drawer_slide import CLOSED
-from ocrrl.perception.frames import Frame, Intrinsics
 from ocrrl.perception.object_shapes import shapes_of
-from ocrrl.perception.object_tracker import RobotPosture
 from ocrrl.perception.pixels import pixels_of, window_around
 from ocrrl.perception.pose_fit import Body
 from ocrrl.perception.render_and_compare import cast

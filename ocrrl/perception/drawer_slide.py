@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from ocrrl.perception.frames import Frame
+from ocrrl.interface.frames import Frame
 from ocrrl.perception.object_pixels import Placed
 from ocrrl.perception.object_shapes import Box, ObjectShape, Slide
 from ocrrl.perception.pixels import OBJECT, OTHER, ColourModel, Pixels, pixels_of, window_of

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD, MAX_GRIPPER_WIDTH
+from ocrrl.interface.protocols import PoseEstimate
 from ocrrl.perception import rigid
-from ocrrl.perception.object_tracker import PoseEstimate
 
 
 @dataclass(frozen=True)

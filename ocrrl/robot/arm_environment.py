@@ -13,10 +13,9 @@ import numpy as np
 from ocrrl.interface.abort import Abort
 from ocrrl.interface.actions import CONTROL_HZ, limit
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD, Images, Observation
-from ocrrl.interface.protocols import StepResult
+from ocrrl.interface.protocols import RobotPosture, StepResult
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.perception.asynchronous_tracker import AsynchronousTracker, PostureHistory
-from ocrrl.perception.object_tracker import RobotPosture
 from ocrrl.perception.pose_gate import PoseGate
 from ocrrl.robot.arm import READY, ArmState
 from ocrrl.robot.cell_operator import CellOperator, EndedByOperator

@@ -7,10 +7,10 @@ import numpy as np
 
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.fr3_chain import FR3
+from ocrrl.interface.frames import Frame, Intrinsics
+from ocrrl.interface.protocols import PoseEstimate, RobotPosture
 from ocrrl.interface.tabletop_tasks import TabletopTask
-from ocrrl.perception.frames import Frame, Intrinsics
 from ocrrl.perception.geometric_tracker import GeometricTracker
-from ocrrl.perception.object_tracker import PoseEstimate, RobotPosture
 from ocrrl.perception.pose_gate import PoseGate
 from ocrrl.sim.environment import SimEnvironment
 from ocrrl.sim.rgbd_camera import RgbdCamera

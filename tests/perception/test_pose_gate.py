@@ -5,8 +5,8 @@ import pytest
 
 from ocrrl.interface import rotations
 from ocrrl.interface.observations import GRIPPER_DOWN
+from ocrrl.interface.protocols import PoseEstimate
 from ocrrl.perception import rigid
-from ocrrl.perception.object_tracker import PoseEstimate
 from ocrrl.perception.pose_gate import PoseGate, PoseGateConfig
 
 PERIOD = 0.05
