@@ -11,6 +11,7 @@ from ocrrl.datasets.episode_checks import EpisodeRejected, EpisodeRequirements
 from ocrrl.datasets.episode_store import episode_paths
 from ocrrl.datasets.ingest import sha256_of
 from ocrrl.datasets.lerobot_writer import image_shapes, write_lerobot_dataset
+from ocrrl.datasets.recordings.reader import hash_of_rows
 from ocrrl.datasets.sidecar import SidecarEpisode, describe_source
 from ocrrl.datasets.validation import read_valid_episode
 from ocrrl.interface.cells import session_cell
@@ -94,10 +95,10 @@ def build_training_set(
                 episode = read_valid_episode(path, path.parent, replace(expected, cells=cells))
             except EpisodeRejected as rejected:
                 raise rejected.of_file(source) from rejected.__cause__
-            first = sources.setdefault(sha256 := sha256_of(path), source)
+            first = sources.setdefault(hash_of_rows(episode), source)
             if first != source:
                 raise ValueError(f"episodes must be different, got {first} again as {source}")
-            described[source] = describe_source(source, episode, kind=kind, sha256=sha256)
+            described[source] = describe_source(source, episode, kind=kind, sha256=sha256_of(path))
             _check_cells(described, config)
             expected = replace(expected, image_shapes=image_shapes(episode))
             yield source, episode

@@ -7,7 +7,7 @@ import pytest
 
 from ocrrl.datasets.decoded_frames import decode_dataset
 from ocrrl.datasets.episode_checks import EpisodeRejected
-from ocrrl.datasets.episode_store import write_episode
+from ocrrl.datasets.episode_store import read_episode, write_episode
 from ocrrl.datasets.ingest import IngestConfig, ingest
 from ocrrl.datasets.sidecar import read_sidecar
 from ocrrl.datasets.training_set import TrainingSetConfig, build_training_set, episode_files, session_rollouts
@@ -139,7 +139,9 @@ def test_a_session_with_episodes_of_another_cell_is_refused(tmp_path):
 
 
 def test_an_episode_that_was_a_demonstration_already_is_refused(files, session, tmp_path):
-    path = session / "corrected/successes/episode_000001.h5"
+    path = tmp_path / "posing.h5"
+    episode = read_episode(session / "corrected/successes/episode_000001.h5")
+    write_episode(path, replace(episode, attributes=replace(episode.attributes, operator="Ada")))
     with pytest.raises(
         ValueError, match=r"episodes must be different, got posing.h5 again as monday/.*episode_000001.h5"
     ):
