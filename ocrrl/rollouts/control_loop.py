@@ -98,6 +98,8 @@ def _run_batch(
             observation = environment.observe().take(running)
             camera = _OncePerStep(environment.capture)
             base_action = base.act(observation, running, camera)
+            if traces:  # which are float32, so that an episode can be acted again from them
+                base_action = base_action.astype(np.float32)
             visible = observation.visible()
             if residual is not None and t % residual.every == 0:
                 kept[running] = residual.residual(residual_observation(observation, base_action, visible))
