@@ -14,7 +14,6 @@ from multiprocessing import get_context
 import numpy as np
 
 from benchmarks.tracking_tables import errors
-from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
@@ -49,7 +48,7 @@ def main() -> None:
 
 
 class WatchedPoses:
-    """Poses from pictures that are also compared with the true ones; a `robot.twin.TwinTracker`."""
+    """Poses from pictures that are also compared with the true ones; a `robot.twin.TwinPoses`."""
 
     def __init__(self, task: TabletopTask, world: SimEnvironment) -> None:
         self._task, self._inner = task, PicturePoses(task, world)
@@ -69,18 +68,18 @@ class WatchedPoses:
     def update(self, ids: np.ndarray, true_poses: np.ndarray) -> None:
         """As `PicturePoses.update`, then count."""
         self._inner.update(ids, true_poses)
-        poses, confidence = self._inner.estimate()
+        poses, _, visible = self._inner.estimate()
         for env, truth in zip(ids, true_poses, strict=True):
             self._true[env] = [*self._true[env], truth.copy()][-1 - LATENCY_STEPS :]
             for k, tracked in enumerate(self._task.objects):
-                if confidence[env, k] >= CONFIDENCE_THRESHOLD:
+                if visible[env, k]:
                     # A pose is as old as its frame; that of a held object was carried on with the hand until now.
                     compared = [errors(tracked, poses[env, k], true[k]) for true in self._true[env]]
                     near = any(off < NEAR_POSITION and turned < NEAR_ROTATION for off, turned in compared)
                     self.shown[k] += 1
                     self.off[k] += not near
 
-    def estimate(self) -> tuple[np.ndarray, np.ndarray]:
+    def estimate(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """As `PicturePoses.estimate`."""
         return self._inner.estimate()
 
@@ -101,7 +100,7 @@ def outcomes(slug: str, source: str, episodes: int) -> tuple[list[EpisodeOutcome
         watched.append(WatchedPoses(task, world))
         return watched[0]
 
-    world = TwinCell(make_scene(slug), parallel, make_tracker=watch if source == "pictures" else None)
+    world = TwinCell(make_scene(slug), parallel, make_poses=watch if source == "pictures" else None)
     base = ChunkedPolicy(load_vla(layout.vla("real")), task.instruction, parallel)
     residual = load_residual(layout.residual(ROLLED_OUT_SEED), task)
     found = run_episodes(world, base, residual, initial_state_seeds("test", episodes), keep_traces=True)

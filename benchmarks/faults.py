@@ -76,7 +76,7 @@ class FaultyPolicy:
     def __init__(self, rig: Rig, fault: str, at: int, generator: np.random.Generator) -> None:
         self._rig, self._fault, self._at, self._generator = rig, fault, at, generator
         self.time = np.nan
-        self.confidence: list[float] = []
+        self.visible: list[bool] = []
         self._step = 0
 
     def reset(self, ids: np.ndarray) -> None:
@@ -86,7 +86,7 @@ class FaultyPolicy:
         capture(ids)
         action = np.concatenate([self._generator.uniform(-0.01, 0.01, 3), np.zeros(3), [1.0]])
         if self._step >= self._at:
-            self.confidence.append(float(observation.object_confidence.min()))
+            self.visible.append(bool(observation.visible().all()))
         if self._step == self._at:
             self.time = self._rig.inspector.now()
             if self._fault == "NaN action":
@@ -114,7 +114,7 @@ def run(rig: Rig, fault: str, seed: int, tally: Tally, folder: Path) -> int:
     tally.unsafe += rig.inspector.unsafe[unsafe:]
     later = [time - policy.time for time in rig.inspector.rests[rests:] if time >= policy.time]
     if fault in BENIGN:
-        tally.held += min(policy.confidence) == 0.0
+        tally.held += not all(policy.visible)
     else:
         allowed = PERIOD + (TIME_TO_LIVE if fault in SILENT else rig.seen_after.get(fault, 0.0))
         tally.held += bool(later) and later[0] <= allowed + 1e-6

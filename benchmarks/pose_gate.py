@@ -15,11 +15,12 @@ from multiprocessing import get_context
 import numpy as np
 
 from ocrrl.interface.actions import CONTROL_HZ
+from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
+from ocrrl.interface.protocols import PoseEstimate
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
-from ocrrl.perception.noisy_tracker import NoisyPoseTracker
-from ocrrl.perception.object_tracker import PoseEstimate
+from ocrrl.perception.noisy_tracker import NoisyPoses
 from ocrrl.perception.pose_gate import PoseGate
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.report.values import percent, points
@@ -83,15 +84,16 @@ PROVOCATIONS = {
 
 
 class ProvokedPoses:
-    """A `robot.twin.TwinTracker`: the noise model, made to fail, behind a gate or none."""
+    """A `robot.twin.TwinPoses`: the noise model, made to fail, behind a gate or none."""
 
     def __init__(self, task: TabletopTask, world: SimEnvironment, provoke: Provocation, gated: bool) -> None:
-        n = world.num_envs
-        self._noise, self._world, self._provoke = NoisyPoseTracker(task, n), world, provoke
+        n, objects = world.num_envs, len(task.objects)
+        self._noise, self._world, self._provoke = NoisyPoses(task, n), world, provoke
         self._gates = [PoseGate() for _ in range(n)] if gated else None
         self._steps = np.zeros(n, int)
         self._before: list[PoseEstimate | None] = [None] * n
-        self._poses, self._confidence = (np.array(values) for values in self._noise.estimate())
+        self._poses, self._confidence = np.zeros((n, objects, 7)), np.zeros((n, objects))
+        self._visible = np.zeros((n, objects), bool)
 
     def reset(self, ids: np.ndarray, seeds: list[int]) -> None:
         self._noise.reset(ids, seeds)
@@ -110,21 +112,21 @@ class ProvokedPoses:
         self._steps[ids] += 1
         self._look(ids)
 
-    def estimate(self) -> tuple[np.ndarray, np.ndarray]:
-        return self._poses.copy(), self._confidence.copy()
+    def estimate(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self._poses.copy(), self._confidence.copy(), self._visible.copy()
 
     def _look(self, ids: np.ndarray) -> None:
-        poses, confidence = self._noise.estimate()
-        state = self._world.true_state()
+        (poses, confidence, _), state = self._noise.estimate(), self._world.true_state()
         for env in ids:
             now, width = float(self._steps[env]) / CONTROL_HZ, float(state.gripper_width[env])
             seen = PoseEstimate(now, poses[env], confidence[env])
             seen = self._provoke(seen, self._before[env], int(self._steps[env]), width)
             self._before[env] = seen
-            shown = (seen.poses, seen.confidence)
+            shown = (seen.poses, seen.confidence >= CONFIDENCE_THRESHOLD)
             if self._gates:
                 shown = self._gates[env].filter(seen, now, state.gripper_pose[env], width)
-            self._poses[env], self._confidence[env] = shown
+            self._poses[env], self._visible[env] = shown
+            self._confidence[env] = seen.confidence
 
 
 def main() -> None:
@@ -154,7 +156,7 @@ def outcomes(slug: str, provocation: str, gated: bool, episodes: int) -> list[Ep
 
     task, layout, parallel = tabletop_task(slug), Layout(slug), min(PARALLEL, episodes)
     provoke = PROVOCATIONS[provocation]
-    world = TwinCell(make_scene(slug), parallel, make_tracker=lambda inner: ProvokedPoses(task, inner, provoke, gated))
+    world = TwinCell(make_scene(slug), parallel, make_poses=lambda inner: ProvokedPoses(task, inner, provoke, gated))
     base = ChunkedPolicy(load_vla(layout.vla("real")), task.instruction, parallel)
     residual = load_residual(layout.residual(ROLLED_OUT_SEED), task)
     seeds = initial_state_seeds("test", episodes)

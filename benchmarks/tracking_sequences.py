@@ -11,11 +11,11 @@ import mujoco
 import numpy as np
 
 from ocrrl.interface import rotations
-from ocrrl.interface.actions import CONTROL_HZ
+from ocrrl.interface.actions import CONTROL_HZ, limit
+from ocrrl.interface.frames import Frame, Intrinsics
+from ocrrl.interface.protocols import RobotPosture
 from ocrrl.interface.tabletop_tasks import Vector3
 from ocrrl.perception.drawer_slide import CLOSED
-from ocrrl.perception.frames import Frame, Intrinsics
-from ocrrl.perception.object_tracker import RobotPosture
 from ocrrl.perception.pixels import pixels_of, window_around
 from ocrrl.perception.pose_fit import Body
 from ocrrl.perception.render_and_compare import cast
@@ -105,7 +105,7 @@ def sequence(slug: str, kind: str, seed: int) -> Iterator[Seen]:
     stage, task = _Stage(slug, seed), tabletop_task(slug)
     world, camera = stage.world, RgbdCamera(stage.model, "front")
     teleoperator = make_teleoperator(slug, world)
-    teleoperator.reset(IDS, [seed])
+    teleoperator.reset(IDS)
     bodies = [Body(shape) for shape in shapes_of(task).values()]
     beside = (
         _places(generator, world.true_state().object_poses[0], bodies, stage.distractors) if kind in KINDS[2:] else []
@@ -126,7 +126,7 @@ def sequence(slug: str, kind: str, seed: int) -> Iterator[Seen]:
         covered = np.array([occlusion(bodies, index, frame, poses) for index in range(len(bodies))])
         yield Seen(frame, robot, poses.copy(), covered)
         if k >= still:
-            world.step(teleoperator.act(IDS), IDS)
+            world.step(limit(teleoperator.act(world.observe(), IDS, world.capture)), IDS)
     camera.close()
     world.close()
 

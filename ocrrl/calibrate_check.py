@@ -6,6 +6,7 @@ from contextlib import closing
 from datetime import date
 from pathlib import Path
 
+from ocrrl.interface.frames import Frame
 from ocrrl.perception.calibration.calibration_check import (
     BoardCheck,
     CheckLimits,
@@ -14,7 +15,7 @@ from ocrrl.perception.calibration.calibration_check import (
     refuse_complaints,
 )
 from ocrrl.perception.calibration.charuco_board import CharucoBoard
-from ocrrl.perception.frames import Frame, first_frame
+from ocrrl.perception.frames import first_frame
 from ocrrl.perception.realsense_openers import open_device
 from ocrrl.robot.cell_cameras import OpenFrameSets, open_camera, place_checks
 from ocrrl.robot.cell_file import read_cell_file

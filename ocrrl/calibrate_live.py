@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ocrrl.interface.frames import Frame
 from ocrrl.perception.calibration.charuco_board import CharucoBoard
 from ocrrl.perception.calibration.view_folder import CaptureSetup, count_views, write_setup, write_view
-from ocrrl.perception.frames import Frame, FrameSource, first_frame
+from ocrrl.perception.frames import FrameSource, first_frame
 from ocrrl.perception.realsense_openers import open_device
 from ocrrl.robot.arm import ArmReader, ArmState
 from ocrrl.robot.cell_cameras import OpenFrameSets, open_camera

@@ -172,7 +172,9 @@ def _info(seed: int, success: bool) -> dict[str, Any]:
 
 def _observed(environment: Any, ids: np.ndarray, pixels: bool) -> Observed:
     """The observation of the environments `ids` as arrays of their own, one row an environment."""
-    observed: Observed = {name: np.array(value[ids], np.float64) for name, value in vars(environment.observe()).items()}
+    observed: Observed = {
+        name: np.array(value[ids], np.float64) for name, value in environment.observe().arrays().items()
+    }
     observed["gripper_width"] = observed["gripper_width"][:, None]
     return observed | {PIXELS: environment.capture(ids)} if pixels else observed
 

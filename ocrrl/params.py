@@ -23,7 +23,7 @@ PARAMS_FILE = Path("params.yaml")
 PRESETS = ("default", "smoke", "paper")
 
 CONFIGS = {
-    "record": "ocrrl.datasets.record:RecordConfig",
+    "record": "ocrrl.rollouts.record:RecordConfig",
     "ingest": "ocrrl.datasets.ingest:IngestConfig",
     "replay": "ocrrl.datasets.replay:ReplayConfig",
     "finetune": "ocrrl.policies.finetune:FinetuneConfig",

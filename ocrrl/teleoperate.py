@@ -101,7 +101,7 @@ def _script(task: TabletopTask, cell: RobotCell) -> TeleoperationDevice:
 
     if not isinstance(cell, ArmEnvironment):
         raise TypeError(f"a script must be shown the cell itself, got {type(cell).__name__}")
-    return DemonstratorDevice(make_teleoperator(task.slug, TrackedStates(cell)))
+    return DemonstratorDevice(make_teleoperator(task.slug, TrackedStates(cell)), lambda: cell.seen, cell.capture)
 
 
 def _device(name: str, axes: AxisConvention, keys: TerminalKeys) -> TeleoperationDevice:

@@ -6,9 +6,9 @@ import shutil
 
 import numpy as np
 import pytest
+from ocrrl.datasets.record import RecordConfig, record_episodes
 
 from ocrrl.datasets.episode_store import read_episode
-from ocrrl.datasets.record import RecordConfig, record_episodes
 from ocrrl.tabletop.registry import USER_MODULES, register, shapes_of, tabletop_task
 from ocrrl.worlds import make_environment, make_simulator, make_teleoperator, make_twin
 from tests.pipeline_copy import ROOT, copy_project, run
@@ -58,12 +58,12 @@ def test_hovering_does_not_pay_more_than_finishing(own_module):
     teleoperator, scene = make_teleoperator("push_puck", world), world.scene
     ids, seeds = np.arange(n), list(range(n))
     world.reset(ids, seeds)
-    teleoperator.reset(ids, seeds)
+    teleoperator.reset(ids)
     rewards, crossed, solved = [], [], np.zeros(n, bool)
     for _ in range(80):
         acting = ids[~solved]
         if len(acting):
-            solved[acting] = world.step(teleoperator.act(acting), acting).success
+            solved[acting] = world.step(teleoperator.act(world.observe(), acting, world.capture), acting).success
         rewards.append(sum(scene.stage_rewards(world.true_state()).values()))
         crossed.append(scene.crossed(world.true_state()))
     reward, over = np.stack(rewards), np.stack(crossed)

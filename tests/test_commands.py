@@ -26,8 +26,8 @@ def test_params_refuses_an_unknown_preset(capsys, tmp_path):
 
 
 def test_an_episode_becomes_a_rerun_recording(tmp_path):
-    from ocrrl.datasets.record import RecordConfig, record_episodes
     from ocrrl.interface.seeds import initial_state_seeds
+    from ocrrl.rollouts.record import RecordConfig, record_episodes
     from ocrrl.worlds import make_teleoperator, make_twin
 
     twin = make_twin("cube_lift", 1)

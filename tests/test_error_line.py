@@ -15,8 +15,8 @@ import torch
 
 from ocrrl import cli, error_line
 from ocrrl.config_builder import ParamsError, build
-from ocrrl.datasets.record import RecordConfig
 from ocrrl.residual.residual_config import per_dimension
+from ocrrl.rollouts.record import RecordConfig
 from ocrrl.stages.processes import _answer_to
 
 

@@ -11,7 +11,6 @@ import pytest
 
 import ocrrl
 from ocrrl import front_door
-from ocrrl.datasets.record import RecordConfig, record_episodes
 from ocrrl.datasets.transitions import write_replay_transitions
 from ocrrl.demonstrations import replayed_demonstrations
 from ocrrl.interface.seeds import initial_state_seeds
@@ -22,6 +21,7 @@ from ocrrl.residual.residual_config import ResidualConfig
 from ocrrl.residual.residual_policy import load_residual
 from ocrrl.residual.validation import AtOnce
 from ocrrl.rollouts.control_loop import run_episodes
+from ocrrl.rollouts.record import RecordConfig, record_episodes
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from ocrrl.tabletop.stack_cube import TASK as STACK_CUBE
 from ocrrl.worlds import make_teleoperator, make_twin

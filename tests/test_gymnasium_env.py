@@ -20,7 +20,7 @@ FIRST_HELD_OUT = RANGES["test"].start
 
 
 def expected(environment, row=slice(None)):
-    observed = {name: np.asarray(value)[row] for name, value in vars(environment.observe()).items()}
+    observed = {name: np.asarray(value)[row] for name, value in environment.observe().arrays().items()}
     return observed | {"gripper_width": np.asarray(observed["gripper_width"])[..., None]}
 
 
@@ -57,11 +57,14 @@ def test_a_single_environment_is_ours_step_by_step(slug, cell):
 def test_success_terminates_an_episode():
     env = TabletopEnv("cube_lift")
     env.reset(seed=FIRST_HELD_OUT)
-    demonstrator = make_teleoperator("cube_lift", env._environment)
-    demonstrator.reset(np.arange(1), [FIRST_HELD_OUT])
+    inner = env._environment
+    demonstrator = make_teleoperator("cube_lift", inner)
+    demonstrator.reset(np.arange(1))
     terminated = truncated = False
     while not (terminated or truncated):
-        _, reward, terminated, truncated, info = env.step(demonstrator.act(np.arange(1))[0])
+        _, reward, terminated, truncated, info = env.step(
+            demonstrator.act(env._environment.observe(), np.arange(1), env._environment.capture)[0]
+        )
     assert terminated and not truncated and info["success"] and reward > 0.9
 
 
@@ -106,12 +109,13 @@ def test_only_the_environment_that_ended_begins_anew():
     """One of two follows the demonstrator to success; the other one waits with its hand open."""
     envs = TabletopVectorEnv(2, "cube_lift")
     _, info = envs.reset(seed=[FIRST_HELD_OUT, FIRST_HELD_OUT + 1])
-    demonstrator, first = make_teleoperator("cube_lift", envs._environment), np.array([0])
-    demonstrator.reset(first, [FIRST_HELD_OUT])
+    inner, first = envs._environment, np.array([0])
+    demonstrator = make_teleoperator("cube_lift", inner)
+    demonstrator.reset(first)
     still = np.array([0.0] * 6 + [1.0])
     terminated = np.array([False, False])
     while not terminated.any():
-        action = np.stack([demonstrator.act(first)[0], still])
+        action = np.stack([demonstrator.act(inner.observe(), first, inner.capture)[0], still])
         observation, _, terminated, truncated, info = envs.step(action)
         assert not truncated.any()
     assert terminated.tolist() == info["_final_obs"].tolist() == info["_final_info"].tolist() == [True, False]

@@ -7,10 +7,10 @@ import gymnasium
 import numpy as np
 import pytest
 
-from ocrrl.datasets.record import RecordConfig, record_episodes
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.layout import Layout
 from ocrrl.residual.residual_policy import ResidualPolicy
+from ocrrl.rollouts.record import RecordConfig, record_episodes
 from ocrrl.worlds import make_teleoperator, make_twin
 from tests.pipeline_copy import ROOT
 from tests.untrained_models import write_untrained_models

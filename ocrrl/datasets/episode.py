@@ -64,7 +64,9 @@ class Episode:
     object_poses: Float[np.ndarray, "T O 7"] | None = None
     """None where nothing tracked the objects: such an episode trains a VLA and cannot be replayed."""
     object_confidence: Float[np.ndarray, "T O"] | None = None
-    """In [0, 1]."""
+    """In [0, 1], the tracker's own."""
+    object_visible: Float[np.ndarray, "T O"] | None = None
+    """1 where a gate on poses showed the policies the object, 0 where it did not; None where there was no such gate."""
     base_action: Float[np.ndarray, "T 7"] | None = None
     """What a rollout's base policy asked for."""
     residual: Float[np.ndarray, "T 7"] | None = None
@@ -82,6 +84,7 @@ class Episode:
         poses = np.zeros((rows, 0, 7)) if self.object_poses is None else self.object_poses
         confidence = np.zeros((rows, 0)) if self.object_confidence is None else self.object_confidence
         return Observation(
+            object_visible=None if self.object_visible is None else self.object_visible > 0,
             gripper_pose=self.gripper_pose,
             commanded_pose=self.commanded_pose,
             joint_positions=self.joint_positions,

@@ -127,6 +127,7 @@ def _check_shapes(episode: Episode, expected: EpisodeRequirements) -> None:
         "timestamps": (steps,),
         "object_poses": (steps, objects, 7),
         "object_confidence": (steps, objects),
+        "object_visible": (steps, objects),
         "base_action": (steps, 7),
         "residual": (steps, 7),
     }
@@ -138,6 +139,8 @@ def _check_shapes(episode: Episode, expected: EpisodeRequirements) -> None:
         for present, absent in ((name, other), (other, name)):
             if getattr(episode, present) is not None and getattr(episode, absent) is None:
                 raise EpisodeRejected(absent, f"there where {present} is", "nothing")
+    if episode.object_visible is not None and episode.object_poses is None:
+        raise EpisodeRejected("object_poses", "there where object_visible is", "nothing")
     if not episode.images:
         raise EpisodeRejected("images", "at least one camera", "none")
     for camera, frames in episode.images.items():
@@ -159,12 +162,13 @@ def _check_numbers(episode: Episode) -> None:
             )
     poses = {"gripper_pose": episode.gripper_pose, "commanded_pose": episode.commanded_pose}
     if episode.object_poses is not None and episode.object_confidence is not None:
-        poses["object_poses"] = episode.object_poses[
-            episode.object_confidence > 0
-        ]  # a lost object's pose means nothing
+        meant = (episode.object_confidence > 0) | episode.observation().visible()  # a lost object's pose means nothing
+        poses["object_poses"] = episode.object_poses[meant]
         low, high = episode.object_confidence.min(initial=0), episode.object_confidence.max(initial=0)
         if low < 0 or high > 1:
             raise EpisodeRejected("object_confidence", "in [0, 1]", f"{low if low < 0 else high:g}")
+    if episode.object_visible is not None and not np.isin(episode.object_visible, (0, 1)).all():
+        raise EpisodeRejected("object_visible", "0 or 1", "another number")
     for name, pose in poses.items():
         pose = pose.reshape(-1, 7)
         norm = np.linalg.norm(pose[:, 3:], axis=-1)

@@ -4,15 +4,12 @@ Legend: N environments, n of them selected by ids (n,).
 """
 
 from collections.abc import Iterable
-from dataclasses import fields
 
 import numpy as np
 
 from ocrrl.datasets.episode import Episode, EpisodeAttributes
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.observations import Images, Observation
-
-_OBSERVATION_ROWS = tuple(field.name for field in fields(Observation))
 
 
 class EpisodeRecorder:
@@ -42,7 +39,7 @@ class EpisodeRecorder:
         `residual` (n, 7).
         """
         for row, env in enumerate(ids):
-            values = {name: np.array(getattr(observation, name)[row], np.float64) for name in _OBSERVATION_ROWS}
+            values = {name: np.array(rows[row], np.float64) for name, rows in observation.arrays().items()}
             values["action"] = np.array(action[row], np.float64)
             if base_action is not None:
                 values["base_action"] = np.array(base_action[row], np.float64)

@@ -14,7 +14,6 @@ from ocrrl.datasets.pose_agreement import Apart, apart, on_the_left, on_the_righ
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import ROTATION_LEASH, TRANSLATION_LEASH, advance_command
 from ocrrl.interface.fr3_chain import FR3, JOINT_SPEEDS
-from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
 
 POSITION_TOLERANCE, ROTATION_TOLERANCE = 0.01, np.radians(2.0)  # [m], [rad] of the median row's pose from its joints'
 LAG, ROTATION_LAG = 0.003, 0.01  # [m], [rad] of a measured pose behind its command, which no moving arm is without
@@ -133,10 +132,10 @@ def check_speeds(episode: Episode) -> None:
     )
     width = np.abs(np.diff(episode.gripper_width))[:, None]
     _check_moves("gripper_width", width, GRIPPER_SPEED * seconds[:, None], "m", seconds)
-    if episode.object_poses is None or episode.object_confidence is None:
+    if episode.object_poses is None:
         return
     moved = np.linalg.norm(np.diff(episode.object_poses[:, :, :3], axis=0), axis=-1)
-    seen = episode.object_confidence >= CONFIDENCE_THRESHOLD
+    seen = episode.observation().visible()
     moved = np.where(seen[1:] & seen[:-1], moved, 0.0)
     for k, name in enumerate(episode.attributes.object_names):
         limit = OBJECT_SPEED * seconds[:, None] + OBJECT_NOISE

@@ -17,7 +17,7 @@ from ocrrl.datasets.lerobot_writer import write_lerobot_dataset
 from ocrrl.datasets.replay_quality import ReplayQuality, replay_quality
 from ocrrl.datasets.transitions import ReplayEpisode, write_replay_transitions
 from ocrrl.interface import rotations
-from ocrrl.interface.observations import CONFIDENCE_THRESHOLD, Observation
+from ocrrl.interface.observations import Observation
 from ocrrl.interface.protocols import PlaceableEnvironment
 
 INITIAL_POSES = 5
@@ -135,10 +135,10 @@ def replays(
 
 def why_not_replayable(episode: Episode) -> str | None:
     """Why `episode` cannot be replayed, or None."""
-    if episode.object_poses is None or episode.object_confidence is None:
+    if episode.object_poses is None:
         return "must hold object poses to be replayed, got none (declare a pose mapping at ingest)"
     for k, name in enumerate(episode.attributes.object_names):
-        if not (episode.object_confidence[:INITIAL_STEPS, k] >= CONFIDENCE_THRESHOLD).any():
+        if not episode.observation().visible()[:INITIAL_STEPS, k].any():
             return f"must hold a confident pose of {name} in its first {INITIAL_STEPS} steps, got none"
     return None
 
@@ -165,7 +165,7 @@ def initial_object_poses(episode: Episode) -> Float[np.ndarray, "O 7"]:
     observation = episode.observation()
     poses = []
     for k in range(observation.object_poses.shape[1]):
-        confident = observation.confident()[:INITIAL_STEPS, k]
+        confident = observation.visible()[:INITIAL_STEPS, k]
         first = observation.object_poses[:INITIAL_STEPS, k][confident][:INITIAL_POSES]
         quaternion = rotations.normalise(np.median(rotations.nearest_sign(first[:, 3:], first[0, 3:]), axis=0))
         poses.append(np.concatenate([np.median(first[:, :3], axis=0), quaternion]))
@@ -215,7 +215,7 @@ def _replay_batch(
         transitions = ReplayEpisode(
             source=source,
             observation=Observation(
-                **{name: np.concatenate([value, getattr(final, name)]) for name, value in vars(rows).items()}
+                **{name: np.concatenate([value, getattr(final, name)]) for name, value in rows.arrays().items()}
             ),
             images=episode.images,
             action=episode.action,

@@ -37,7 +37,7 @@ def replay_quality(source: str, recorded: Episode, replayed: Episode) -> ReplayQ
     object_error = np.zeros(0)
     if recorded.object_poses is not None:
         distance = np.linalg.norm(seen.object_poses[:rows, :, :3] - went.object_poses[:rows, :, :3], axis=-1)
-        object_error = distance[seen.confident()[:rows]]
+        object_error = distance[seen.visible()[:rows]]
     return ReplayQuality(
         source=source,
         success=replayed.attributes.success,

@@ -1,5 +1,6 @@
 """`training_set`: demonstrations and successful rollouts as the one LeRobotDataset that a VLA is retrained on."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,8 +11,10 @@ from ocrrl.datasets.episode_checks import EpisodeRejected, EpisodeRequirements
 from ocrrl.datasets.episode_store import episode_paths
 from ocrrl.datasets.ingest import sha256_of
 from ocrrl.datasets.lerobot_writer import image_shapes, write_lerobot_dataset
+from ocrrl.datasets.recordings.reader import hash_of_rows
 from ocrrl.datasets.sidecar import SidecarEpisode, describe_source
 from ocrrl.datasets.validation import read_valid_episode
+from ocrrl.interface.cells import session_cell
 from ocrrl.interface.tabletop_tasks import TabletopTask
 
 DEMONSTRATIONS = ("replayed", "all")
@@ -27,7 +30,7 @@ class TrainingSetConfig:
     demonstrations: str = "replayed"
     """Which go in: `replayed`, those that replay kept, as the VLA before saw them, or `all` that ingest accepted."""
     max_rollouts: int | None = None
-    """Take at most so many rollouts, in the order of their names; None takes all."""
+    """Take at most so many of the stage's rollouts, in the order of their names; None takes all. Sessions' are all taken."""
 
     def __post_init__(self) -> None:
         if self.demonstrations not in DEMONSTRATIONS:
@@ -47,6 +50,14 @@ class TrainingSetSummary:
     cells: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class SessionRollouts:
+    """The successful rollouts of a session in the cell `cell`, pairs of source name and episode file."""
+
+    cell: str
+    episodes: tuple[tuple[str, Path], ...]
+
+
 def build_training_set(
     demonstrations: Sequence[tuple[str, Path]],
     rollouts: Sequence[tuple[str, Path]],
@@ -54,30 +65,39 @@ def build_training_set(
     tabletop_task: TabletopTask,
     config: TrainingSetConfig,
     rollout_kind: str = "rollout",
+    sessions: Sequence[SessionRollouts] = (),
 ) -> TrainingSetSummary:
-    """Write `demonstrations`, then `rollouts`, as a LeRobotDataset v3 with sidecar at `out`.
+    """Write `demonstrations`, then `rollouts` and those of `sessions`, as a LeRobotDataset v3 with sidecar at `out`.
 
-    Both are pairs of source name and episode file (`episode_files`). The sidecar records each episode's source name,
+    Episodes are pairs of source name and episode file (`episode_files`). The sidecar records each one's source name,
     hash and kind: `demonstration`, or `rollout_kind`. Raises `EpisodeRejected` (a ValueError) for a file that is no
-    sound episode of `tabletop_task` or whose label is failure, and ValueError for cells that are mixed without being
-    named, or a source name given twice.
+    sound episode of `tabletop_task`, whose label is failure, or that is not of its session's cell, and ValueError for
+    cells that are mixed without being named, a source name given twice, or an episode given twice.
     """
     if rollout_kind not in ROLLOUT_KINDS:
         raise ValueError(f"rollout_kind must be one of {', '.join(ROLLOUT_KINDS)}, got {rollout_kind!r}")
     rollouts = sorted(rollouts)[: config.max_rollouts]
-    chosen = [(*pair, "demonstration") for pair in demonstrations] + [(*pair, rollout_kind) for pair in rollouts]
-    counts = Counter(source for source, _, _ in chosen)
+    chosen = [(*pair, "demonstration", None) for pair in demonstrations] + [
+        (*pair, rollout_kind, None) for pair in rollouts
+    ]
+    recorded = [(*pair, rollout_kind, (session.cell,)) for session in sessions for pair in session.episodes]
+    chosen += sorted(recorded)
+    counts = Counter(source for source, _, _, _ in chosen)
     if repeated := sorted(source for source, count in counts.items() if count > 1):
         raise ValueError(f"source names must be different, got {', '.join(repeated)} more than once")
     described: dict[str, SidecarEpisode] = {}
 
     def episodes() -> Iterator[tuple[str, Episode]]:
         expected = EpisodeRequirements(tabletop_task=tabletop_task, success=True)
-        for source, path, kind in chosen:
+        sources: dict[str, str] = {}
+        for source, path, kind, cells in chosen:
             try:
-                episode = read_valid_episode(path, path.parent, expected)
+                episode = read_valid_episode(path, path.parent, replace(expected, cells=cells))
             except EpisodeRejected as rejected:
                 raise rejected.of_file(source) from rejected.__cause__
+            first = sources.setdefault(hash_of_rows(episode), source)
+            if first != source:
+                raise ValueError(f"episodes must be different, got {first} again as {source}")
             described[source] = describe_source(source, episode, kind=kind, sha256=sha256_of(path))
             _check_cells(described, config)
             expected = replace(expected, image_shapes=image_shapes(episode))
@@ -85,12 +105,43 @@ def build_training_set(
 
     write_lerobot_dataset(episodes(), out, described)
     cells = tuple(sorted({entry.cell for entry in described.values()}))
-    return TrainingSetSummary(len(demonstrations), len(rollouts), cells)
+    return TrainingSetSummary(len(demonstrations), len(rollouts) + len(recorded), cells)
 
 
 def episode_files(folder: Path, name: str) -> list[tuple[str, Path]]:
     """The episode files under `folder`, sorted, with the source name `<name>/<file>` that tells folders apart."""
     return [(f"{name}/{path.relative_to(folder).as_posix()}", path) for path in episode_paths(folder)]
+
+
+def session_rollouts(folder: Path, tabletop_task: TabletopTask) -> SessionRollouts:
+    """The successful episodes of the session that `ocrrl rollout --cell` recorded in `folder`, with the names of `episode_files`.
+
+    Raises ValueError for a folder that is no such session of `tabletop_task`, or whose successes are not those of its
+    `session.json`.
+    """
+    try:
+        session = dict(json.loads((folder / "session.json").read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise ValueError(
+            f"rollouts of {tabletop_task.slug} must be folders of sessions, got {folder} without a session.json that can be "
+            f"read; `ocrrl rollout {tabletop_task.slug} --cell CELL --session NAME` records one"
+        ) from error
+    cell = session_cell(str(session.get("cell"))).name
+    for name, required in (("purpose", "rollout"), ("tabletop_task", tabletop_task.slug), ("session", folder.name)):
+        if session.get(name) != required:
+            raise ValueError(f"session {folder}: {name} must be {required!r}, got {session.get(name)!r}")
+    if (place := folder.absolute().parts[-3:-1]) != (cell, tabletop_task.slug):
+        raise ValueError(
+            f"session {folder} must lie in {cell}/{tabletop_task.slug}, where it was recorded, got {'/'.join(place)}"
+        )
+    noted = {f"{folder.name}/{attempt['episode']}" for attempt in session.get("attempts", ()) if attempt["success"]}
+    found = [pair for pair in episode_files(folder, folder.name) if pair[1].parent.name == "successes"]
+    if different := sorted(noted.symmetric_difference(source for source, _ in found)):
+        raise ValueError(
+            f"session {folder}: successes must be those of its session.json, got {', '.join(different)} in one of them only; "
+            f"restore the folder, `dvc checkout {folder}.dvc`"
+        )
+    return SessionRollouts(cell, tuple(found))
 
 
 def _check_cells(described: dict[str, SidecarEpisode], config: TrainingSetConfig) -> None:

@@ -6,7 +6,7 @@ Legend: T steps of an episode, O tracked objects.
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +52,7 @@ def write_replay_transitions(path: Path, episodes: Sequence[ReplayEpisode]) -> N
     arrays = {"lengths": np.array([len(episode.action) for episode in episodes])}
     for name in ("action", "reward", "success"):
         arrays[name] = np.concatenate([getattr(episode, name) for episode in episodes])
-    for name in _observation_names():
+    for name in episodes[0].observation.arrays():
         arrays[f"observation/{name}"] = np.concatenate([getattr(episode.observation, name) for episode in episodes])
     for camera in sorted(episodes[0].images):
         arrays[f"images/{camera}"] = np.concatenate([episode.images[camera] for episode in episodes])
@@ -77,7 +77,11 @@ def read_replay_transitions(path: Path) -> list[ReplayEpisode]:
     steps = np.cumsum(arrays["lengths"])[:-1]
     rows = np.cumsum(arrays["lengths"] + 1)[:-1]
     split = {name: np.split(arrays[name], steps) for name in ("action", "reward", "success")}
-    observed = {name: np.split(arrays[f"observation/{name}"], rows) for name in _observation_names()}
+    observed = {
+        name.removeprefix("observation/"): np.split(values, rows)
+        for name, values in arrays.items()
+        if name.startswith("observation/")
+    }
     cameras = sorted(name.removeprefix("images/") for name in arrays if name.startswith("images/"))
     images = {camera: np.split(arrays[f"images/{camera}"], steps) for camera in cameras}
     return [
@@ -89,7 +93,3 @@ def read_replay_transitions(path: Path) -> list[ReplayEpisode]:
         )
         for k, source in enumerate(attributes["sources"])
     ]
-
-
-def _observation_names() -> list[str]:
-    return [field.name for field in fields(Observation)]

@@ -242,7 +242,7 @@ def _check_shapes(shapes: dict[str, tuple[int, ...]]) -> None:
                 raise EpisodeRejected(name, "of shape (T, height, width, 3)", f"{shape}")
             if shape[0] != steps:
                 raise EpisodeRejected(name, f"{steps} images, one an action", f"{shape[0]}")
-        elif name in ("object_poses", "object_confidence"):
+        elif name in ("object_poses", "object_confidence", "object_visible"):
             if len(shape) != (3 if name == "object_poses" else 2) or shape[0] != steps:
                 required = f"({steps}, objects, 7)" if name == "object_poses" else f"({steps}, objects)"
                 raise EpisodeRejected(name, f"of shape {required}", f"{shape}")

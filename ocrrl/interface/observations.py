@@ -47,7 +47,9 @@ class Observation:
     object_poses: Float[np.ndarray, "N O 7"]
     """Canonical poses of the tabletop task's tracked objects, as the tracker (or the simulator) gives them."""
     object_confidence: Float[np.ndarray, "N O"]
-    """In [0, 1]; 1 for the simulator's own poses."""
+    """In [0, 1], the tracker's own; 1 for the simulator's own poses."""
+    object_visible: Bool[np.ndarray, "N O"] | None = None
+    """The objects that a gate on poses shows the policies; None where there is no gate but the confidence."""
 
     def proprioception(self) -> Float[np.ndarray, "N 8"]:
         """What a VLA is given of the robot: gripper position [m], quaternion (sign continuous about down), width [m]."""
@@ -56,13 +58,17 @@ class Observation:
             np.float32
         )
 
-    def confident(self) -> Bool[np.ndarray, "N O"]:
-        """The objects whose pose passes the confidence gate (Algorithm 2, line 9)."""
-        return self.object_confidence >= CONFIDENCE_THRESHOLD
+    def visible(self) -> Bool[np.ndarray, "N O"]:
+        """The objects whose pose the policies are shown (Algorithm 2, line 9)."""
+        return self.object_confidence >= CONFIDENCE_THRESHOLD if self.object_visible is None else self.object_visible
 
     def take(self, ids: np.ndarray) -> "Observation":
         """The observation of the environments `ids` (n,) only."""
-        return Observation(**{name: value[ids] for name, value in vars(self).items()})
+        return Observation(**{name: value[ids] for name, value in self.arrays().items()})
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The fields that are there, by name."""
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 def residual_observation_dim(task: TabletopTask) -> int:

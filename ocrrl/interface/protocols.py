@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ocrrl.interface.abort import Abort
+from ocrrl.interface.frames import Frame
 from ocrrl.interface.observations import Images, Observation
 from ocrrl.interface.tabletop_tasks import TabletopTask
 
@@ -34,6 +35,28 @@ class StepResult:
     def applied(self, actions: Float[np.ndarray, "n 7"]) -> Float[np.ndarray, "n 7"]:
         """What was applied of the `actions` that the step was given."""
         return actions if self.applied_action is None else self.applied_action
+
+
+@dataclass(frozen=True)
+class RobotPosture:
+    """Where the arm was when a frame was taken, to know which pixels are the robot's and what it holds."""
+
+    joint_positions: Float[np.ndarray, " 7"]
+    """[rad]"""
+    gripper_width: float
+    """Distance between the fingers [m]."""
+
+
+@dataclass(frozen=True)
+class PoseEstimate:
+    """The tracked objects of a tabletop task, as they were at `captured`."""
+
+    captured: float
+    """The frame's time [s]."""
+    poses: Float[np.ndarray, "O 7"]
+    """Canonical: position [m], wxyz, robot base frame; the last known one of an object that is lost."""
+    confidence: Float[np.ndarray, " O"]
+    """Probability that the pose is within 10 mm and 10 deg, in [0, 1]; 0 for an object that is lost."""
 
 
 class VLA(Protocol):
@@ -75,14 +98,18 @@ class Residual(Protocol):
 
 
 class PoseTracker(Protocol):
-    """Estimates the tracked objects' poses with a confidence; never blocks, answers with its latest estimate."""
+    """Estimates the poses of one tabletop task's objects, with a confidence; called from one thread, a frame after the other."""
 
-    def reset(self, ids: Int[np.ndarray, " n"], seeds: list[int]) -> None:
-        """Begin new episodes in the environments `ids`; a simulated tracker draws its errors from `seeds`."""
+    def reset(self) -> None:
+        """Forget the objects: the next frame registers them anew."""
         ...
 
-    def estimate(self) -> tuple[Float[np.ndarray, "N O 7"], Float[np.ndarray, "N O"]]:
-        """Canonical poses and confidences in [0, 1]."""
+    def track(self, frame: Frame, robot: RobotPosture) -> PoseEstimate:
+        """The objects in `frame`."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what it works with; nothing is tracked after it."""
         ...
 
 

@@ -4,8 +4,8 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from ocrrl.interface.protocols import PoseEstimate, PoseTracker, RobotPosture
 from ocrrl.perception.frames import FrameSource
-from ocrrl.perception.object_tracker import ObjectTracker, PoseEstimate, RobotPosture
 
 IDLE = 0.002  # [s] between two looks for a new frame
 POSTURES = 200  # kept, of the last seconds
@@ -31,7 +31,7 @@ class AsynchronousTracker:
     """Tracks every new frame of `frames`; `latest` gives the newest estimate."""
 
     def __init__(
-        self, tracker: ObjectTracker, frames: FrameSource, posture_at: Callable[[float], RobotPosture | None]
+        self, tracker: PoseTracker, frames: FrameSource, posture_at: Callable[[float], RobotPosture | None]
     ) -> None:
         """`posture_at` gives the arm as it was at a frame's time; a frame without one is left out."""
         self._tracker, self._frames, self._posture_at = tracker, frames, posture_at

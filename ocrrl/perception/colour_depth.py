@@ -6,7 +6,7 @@ distance along the axis of the depth sensor. Turned by a degree, that is wrong b
 
 import numpy as np
 
-from ocrrl.perception.frames import Intrinsics
+from ocrrl.interface.frames import Intrinsics
 
 
 class ColourDepth:

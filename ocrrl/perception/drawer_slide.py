@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from ocrrl.perception.frames import Frame
+from ocrrl.interface.frames import Frame
 from ocrrl.perception.object_pixels import Placed
 from ocrrl.perception.pixels import OBJECT, OTHER, ColourModel, Pixels, pixels_of, window_of
 from ocrrl.perception.pose_fit import APART, EXPLAINED_WITHIN, FAST, Body, Fit, agreement, fit, mark_other, with_lead

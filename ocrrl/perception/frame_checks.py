@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ocrrl.perception.frames import Frame
-from ocrrl.perception.object_tracker import RobotPosture
+from ocrrl.interface.frames import Frame
+from ocrrl.interface.protocols import RobotPosture
 
 
 def require_frame(frame: Frame, robot: RobotPosture) -> None:

@@ -1,48 +1,12 @@
-"""What an RGB-D camera gives, and who gives it: pixels, depth, and where and when they were taken.
-
-A camera's optical frame: x to the right of the picture, y down, z into the scene (OpenCV's).
-"""
+"""Where frames come from: a camera that is open."""
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from jaxtyping import Float, UInt8
+from ocrrl.interface.frames import Frame
 
 POLL = 0.02  # [s] between two looks for a first frame
-
-
-@dataclass(frozen=True)
-class Intrinsics:
-    """A pinhole camera without distortion, in pixels; pixel centres are at whole numbers."""
-
-    width: int
-    height: int
-    fx: float
-    fy: float
-    cx: float
-    cy: float
-
-    def __post_init__(self) -> None:
-        if self.width <= 0 or self.height <= 0 or not (self.fx > 0 and self.fy > 0):
-            raise ValueError(f"intrinsics must have a size and focal lengths above 0, got {self}")
-
-
-@dataclass(frozen=True)
-class Frame:
-    """Colour and the depth aligned to it, taken at one instant."""
-
-    colour: UInt8[np.ndarray, "H W 3"]
-    """RGB."""
-    depth: Float[np.ndarray, "H W"]
-    """Along the optical axis [m], float32; 0 where the sensor saw nothing."""
-    captured: float
-    """When the exposure was, on the clock of the cell's arm [s]."""
-    intrinsics: Intrinsics
-    camera_pose: Float[np.ndarray, " 7"]
-    """Of the optical frame in the robot base frame: position [m], wxyz."""
 
 
 class FrameSource(Protocol):

@@ -8,16 +8,16 @@ objects and robot explain each other's pixels; one that is doubtful is looked fo
 import numpy as np
 
 from ocrrl.interface import poses, rotations
+from ocrrl.interface.frames import Frame
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
+from ocrrl.interface.protocols import PoseEstimate, RobotPosture
 from ocrrl.interface.tabletop_tasks import TabletopTask, TrackedObject
 from ocrrl.perception.confidence import confidence, features, probability
 from ocrrl.perception.drawer_slide import Found, open_holder, opening_of
 from ocrrl.perception.frame_checks import require_frame
-from ocrrl.perception.frames import Frame
 from ocrrl.perception.gauss_newton import NARROW
 from ocrrl.perception.hypotheses import between_pads, levelled
-from ocrrl.perception.object_tracker import PoseEstimate, RobotPosture
 from ocrrl.perception.part_tracking import find_part, find_with_holder
 from ocrrl.perception.pixels import NOMINAL_SPREAD, ColourModel, tint_of
 from ocrrl.perception.pose_fit import Body, Fit, fit, with_lead
@@ -43,7 +43,7 @@ RETRY, LOST = 3, 0.25  # frames between searches for what is lost; confidence un
 
 
 class GeometricTracker:
-    """Implements `object_tracker.ObjectTracker` for the objects of `task` before an arm with `kinematics`."""
+    """Implements `interface.protocols.PoseTracker` for the objects of `task` before an arm with `kinematics`."""
 
     def __init__(self, task: TabletopTask, kinematics: ArmKinematics):
         self._task, self._kinematics = task, kinematics

@@ -31,8 +31,8 @@ class TrackerErrors:
     """Bursts begin within this time from the episode's start."""
 
 
-class NoisyPoseTracker:
-    """Implements `interface.protocols.PoseTracker` on true poses that `update` is fed with once a control step."""
+class NoisyPoses:
+    """A `robot.twin.TwinPoses`: the true poses that `update` is given once a control step, with these errors."""
 
     def __init__(self, task: TabletopTask, num_envs: int, errors: TrackerErrors | None = None):
         self._task, self._errors = task, errors or TrackerErrors()
@@ -80,8 +80,8 @@ class NoisyPoseTracker:
         self._step[ids] += 1
         self._measure(ids)
 
-    def estimate(self) -> tuple[np.ndarray, np.ndarray]:
-        return self._estimate.copy(), self._confidence.copy()
+    def estimate(self) -> tuple[np.ndarray, np.ndarray, None]:
+        return self._estimate.copy(), self._confidence.copy(), None
 
     def _measure(self, ids: np.ndarray) -> None:
         errors, (first, after) = self._errors, self._lost[ids].T

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ocrrl.perception.frames import Frame
+from ocrrl.interface.frames import Frame
 from ocrrl.perception.pixels import ColourModel, Pixels, pixels_of, window_around
 from ocrrl.perception.pose_fit import Body, mark_other, mark_part
 from ocrrl.perception.registration import classify_for

@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from ocrrl.interface import rotations
+from ocrrl.interface.frames import Frame
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
+from ocrrl.interface.protocols import PoseEstimate
 from ocrrl.perception.drawer_slide import nearest_place, opening_of
-from ocrrl.perception.frames import Frame
-from ocrrl.perception.object_tracker import PoseEstimate
 from ocrrl.perception.pixels import pixels_of, whole_window
 from ocrrl.perception.pose_fit import Body
 from ocrrl.perception.render_and_compare import cast

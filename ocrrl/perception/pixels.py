@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float, Int8
 
 from ocrrl.interface import rotations
+from ocrrl.interface.frames import Frame
 from ocrrl.perception.compiled import compiled
-from ocrrl.perception.frames import Frame
 
 BACKGROUND, UNKNOWN, OBJECT, ROBOT, OTHER = 0, 1, 2, 3, 4
 """What a pixel shows by its colour: the table, neither, the object; or by geometry: the robot, another tracked object."""

@@ -1,17 +1,17 @@
 """Which of a tracker's poses a policy is shown (Algorithm 2, line 9, and beyond). Legend: O tracked objects.
 
-The residual's own gate zeroes an object whose confidence is low. This one lowers the confidence of a pose that is old, or
-that jumped, and keeps the pose of an object that the fingers hide while they hold it.
+An object whose confidence is low is not shown, nor one whose pose is old or jumped; an object that the fingers hide while they
+hold it is shown where the hand has it.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD, MAX_GRIPPER_WIDTH
+from ocrrl.interface.protocols import PoseEstimate
 from ocrrl.perception import rigid
-from ocrrl.perception.object_tracker import PoseEstimate
 
 
 @dataclass(frozen=True)
@@ -57,25 +57,24 @@ class PoseGate:
 
     def filter(
         self, estimate: PoseEstimate, now: float, gripper_pose: Float[np.ndarray, " 7"], gripper_width: float
-    ) -> tuple[Float[np.ndarray, "O 7"], Float[np.ndarray, " O"]]:
-        """Poses and confidences as a policy is shown them at `now` [s], with the gripper as it was measured.
+    ) -> tuple[Float[np.ndarray, "O 7"], Bool[np.ndarray, " O"]]:
+        """Poses, and the objects that a policy is shown, at `now` [s], with the gripper as it was measured.
 
         `estimate` may be the same one again, where the tracker has no newer.
         """
         if not self._followed:
             self._followed = [_Followed() for _ in estimate.poses]
-        poses, confidence = estimate.poses.copy(), estimate.confidence.copy()
+        poses, visible = estimate.poses.copy(), estimate.confidence >= CONFIDENCE_THRESHOLD
         if self._last is None or estimate.captured > self._last.captured:
-            for followed, pose, trust in zip(self._followed, poses, confidence, strict=True):
+            for followed, pose, trust in zip(self._followed, poses, estimate.confidence, strict=True):
                 followed.see(pose, trust, estimate.captured, self._config)
             self._last = estimate
         self.stale = now - estimate.captured > self._config.max_age
         width = self._config
         closed_on_something = width.narrowest_grasp < gripper_width < width.widest_grasp
         for index, followed in enumerate(self._followed):
-            if self.stale or not followed.believed:
-                confidence[index] = 0.0
-            if confidence[index] >= CONFIDENCE_THRESHOLD:
+            visible[index] &= followed.believed and not self.stale
+            if visible[index]:
                 near = np.linalg.norm(poses[index, :3] - gripper_pose[:3]) <= self._config.grasp_reach
                 followed.in_hand = (
                     rigid.compose(rigid.inverse(gripper_pose), poses[index]) if near and closed_on_something else None
@@ -85,10 +84,10 @@ class PoseGate:
                 followed.hidden_since = now if followed.hidden_since is None else followed.hidden_since
                 if now - followed.hidden_since <= self._config.hold_grasped:
                     poses[index] = rigid.compose(gripper_pose, followed.in_hand)
-                    confidence[index] = CONFIDENCE_THRESHOLD
+                    visible[index] = True
             else:
                 followed.in_hand = None
-        return poses, confidence
+        return poses, visible
 
 
 class _Followed:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ocrrl.interface.frames import Frame
 from ocrrl.perception.colour_depth import ColourDepth
 from ocrrl.perception.device_clock import DeviceClock
-from ocrrl.perception.frames import Frame
 from ocrrl.perception.realsense import FrameSet, FrameSets, realsense
 from ocrrl.perception.undistortion import Undistortion
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ocrrl.perception.frames import Frame
+from ocrrl.interface.frames import Frame
 from ocrrl.perception.gauss_newton import WIDE
 from ocrrl.perception.hypotheses import poses_near, regions, turned_end_over_end
 from ocrrl.perception.pixels import OBJECT, ColourModel, Pixels, classify, pixels_of, whole_window, window_around

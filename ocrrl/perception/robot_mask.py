@@ -9,8 +9,8 @@ from jaxtyping import Float
 
 from ocrrl.interface import rotations
 from ocrrl.interface.kinematics import ArmKinematics
+from ocrrl.interface.protocols import RobotPosture
 from ocrrl.perception.compiled import compiled
-from ocrrl.perception.object_tracker import RobotPosture
 from ocrrl.perception.pixels import OBJECT, ROBOT, Pixels
 
 FOREARM = (0.30, 0.07)  # [m]: length from the wrist back, radius

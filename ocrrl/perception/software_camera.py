@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ocrrl.interface import rotations
-from ocrrl.perception.frames import Intrinsics
+from ocrrl.interface.frames import Intrinsics
 from ocrrl.perception.realsense import FrameSet, realsense
 
 DEPTH_UNIT = 0.001  # [m], the D400 cameras' default

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from ocrrl.interface.frames import Frame
 from ocrrl.perception.compiled import compiled
-from ocrrl.perception.frames import Frame
 from ocrrl.perception.pixels import ColourModel, pixels_of, whole_window
 
 TRIALS, SEED = 80, 7

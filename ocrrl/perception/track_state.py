@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ocrrl.interface import rotations
+from ocrrl.interface.frames import Frame
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.interface.observations import MAX_GRIPPER_WIDTH
-from ocrrl.perception.frames import Frame
-from ocrrl.perception.object_tracker import RobotPosture
+from ocrrl.interface.protocols import RobotPosture
 from ocrrl.perception.pixels import ColourModel
 from ocrrl.perception.pose_fit import Body
 from ocrrl.perception.robot_mask import robot_capsules

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from ocrrl.perception.frames import Intrinsics
+from ocrrl.interface.frames import Intrinsics
 from ocrrl.perception.realsense import realsense
 
 

@@ -11,14 +11,14 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from ocrrl.interface import rotations
+from ocrrl.interface.frames import Frame
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
+from ocrrl.interface.protocols import RobotPosture
 from ocrrl.perception.confidence import NEAR_POSITION, NEAR_ROTATION, confidence
 from ocrrl.perception.drawer_slide import Range, SlideView, find_in_place, nearest_place, opening_of
 from ocrrl.perception.frame_checks import require_frame
-from ocrrl.perception.frames import Frame
 from ocrrl.perception.object_pixels import Placed, pixels_about
-from ocrrl.perception.object_tracker import RobotPosture
 from ocrrl.perception.pixels import NOMINAL_SPREAD, ColourModel, tint_of
 from ocrrl.perception.pose_fit import FAST, Body, Fit, fit, with_lead
 from ocrrl.perception.registration import learned_colour, plausible, stands_test

@@ -107,7 +107,7 @@ def _steps_to_success(episode: ReplayEpisode) -> int:
 
 
 def _rows_at(episodes: list[ReplayEpisode], ids: np.ndarray, t: int) -> Observation:
-    names = vars(episodes[0].observation)
+    names = episodes[0].observation.arrays()
     return Observation(**{name: np.stack([getattr(episodes[i].observation, name)[t] for i in ids]) for name in names})
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ocrrl.interface.fr3_chain import FR3
+from ocrrl.interface.protocols import PoseTracker
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.perception.asynchronous_tracker import AsynchronousTracker, PostureHistory
 from ocrrl.perception.camera_view import CameraView, view_of
 from ocrrl.perception.frames import FrameSource
-from ocrrl.perception.object_tracker import ObjectTracker
 from ocrrl.perception.pose_gate import PoseGate, PoseGateConfig
 from ocrrl.robot.arm import Arm
 from ocrrl.robot.arm_environment import ArmEnvironment
@@ -42,7 +42,7 @@ def assemble(
     file: CellFile,
     arm: Arm,
     cameras: Mapping[str, OpenedCamera],
-    tracker: ObjectTracker,
+    tracker: PoseTracker,
     operator: CellOperator,
     on_fault: Callable[[Fault], None],
     first_closed: Sequence[Closable] = (),

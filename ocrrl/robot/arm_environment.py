@@ -11,17 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from ocrrl.interface.abort import Abort
-from ocrrl.interface.actions import ACTION_DIM, CONTROL_HZ, advance_command, applied_action, gripper_opening, limit
+from ocrrl.interface.actions import CONTROL_HZ, limit
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD, Images, Observation
-from ocrrl.interface.protocols import StepResult
+from ocrrl.interface.protocols import RobotPosture, StepResult
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.perception.asynchronous_tracker import AsynchronousTracker, PostureHistory
-from ocrrl.perception.object_tracker import RobotPosture
 from ocrrl.perception.pose_gate import PoseGate
-from ocrrl.robot.arm import READY, ArmCommand, ArmState
+from ocrrl.robot.arm import READY, ArmState
 from ocrrl.robot.cell_operator import CellOperator, EndedByOperator
 from ocrrl.robot.cell_pictures import CellCamera, CellPictures
 from ocrrl.robot.closing import Closable, close_all
+from ocrrl.robot.command_follower import CommandFollower
 from ocrrl.robot.fault import GRIPPER_FAILED, TECHNICAL, technical
 from ocrrl.robot.guarded_cell import NotFit
 from ocrrl.robot.safety_gate import SafetyGate
@@ -60,18 +60,20 @@ class ArmEnvironment:
         self.gate, self._cameras, self._tracker, self._postures = arm, CellPictures(cameras), tracker, postures
         self._poses, self._operator, self._sleep = poses, operator, sleep
         self._registration_time, self.parts = registration_time, tuple(parts)
-        self._commanded, self._applied = np.zeros(7), np.zeros(ACTION_DIM)
+        self._follower = CommandFollower(arm, TIME_TO_LIVE)
         self._observed = self._tick = 0.0
         self._held_steps = self._steps = 0
         self._failure, self._stale = "", False
         self._last: Observation | None = None
+        self.seeds = [0]
+        """Of the latest initial state."""
         self.periods: list[float] = []
         """Time [s] on the arm's clock that each control step took."""
 
     @property
     def commanded_pose(self) -> np.ndarray:
         """Commanded gripper pose (1, 7)."""
-        return self._commanded[None].copy()
+        return self._follower.commanded_pose[None].copy()
 
     @property
     def seen(self) -> Observation:
@@ -85,7 +87,7 @@ class ArmEnvironment:
 
         NotFit, a RuntimeError, where that shows before anything moves.
         """
-        (seed,) = seeds
+        (seed,) = self.seeds = list(seeds)
         self.require_fit()
         self._operator.clear()
         try:
@@ -100,8 +102,7 @@ class ArmEnvironment:
         self._poses.reset()
         self._tracker.reset(self.gate.now())
         self._find_objects()
-        self._commanded = self.gate.state().gripper_pose
-        self._applied = np.array([*np.zeros(6), 1.0])  # the way home opens the fingers
+        self._follower.begin(self.gate.state().gripper_pose)  # the way home opens the fingers
         self.observe()
 
     def require_fit(self) -> None:
@@ -120,17 +121,18 @@ class ArmEnvironment:
             estimate = self._tracker.latest()
             if estimate is None:
                 raise RuntimeError("the tracker gives no poses")
-            poses, confidence = self._poses.filter(estimate, self._observed, state.gripper_pose, state.gripper_width)
+            poses, visible = self._poses.filter(estimate, self._observed, state.gripper_pose, state.gripper_width)
             if self._poses.stale and not self._stale:
                 self.gate.note("stale_pose", f"the newest poses are {self._observed - estimate.captured:.2f} s old")
             self._stale = self._poses.stale
             self._last = Observation(
                 gripper_pose=state.gripper_pose[None],
-                commanded_pose=self._commanded[None].copy(),
+                commanded_pose=self.commanded_pose,
                 joint_positions=state.joint_positions[None],
                 gripper_width=np.array([state.gripper_width]),
                 object_poses=poses[None],
-                object_confidence=confidence[None],
+                object_confidence=estimate.confidence[None].copy(),
+                object_visible=visible[None],
             )
         except RuntimeError as error:
             self._fail(str(error))
@@ -143,24 +145,25 @@ class ArmEnvironment:
 
     def step(self, actions: np.ndarray, ids: np.ndarray) -> StepResult:
         (action,) = limit(np.asarray(actions, float))
-        self._applied = applied_action(action, self._commanded, None, self._applied[6])
+        self._follower.rest()
         if self._steps == 0:  # questions may lie between the reset and the first step
             self._tick = self._observed
         ended = self._operator.ended()
         aborted = ended or (Abort("fault", self._failure) if self._failure else self._send(action))
+        applied = self._follower.applied[None]
         if aborted is not None:
             self.come_to_rest()
             if self._operator.said_solved():  # their word stands, whatever came while it had to last
-                return StepResult(np.zeros(1), np.ones(1, bool), applied_action=self._applied[None])
+                return StepResult(np.zeros(1), np.ones(1, bool), applied_action=applied)
             blamed = ended or self._blamed(aborted)
-            return StepResult(np.zeros(1), np.zeros(1, bool), blamed, self._applied[None])
+            return StepResult(np.zeros(1), np.zeros(1, bool), blamed, applied)
         self._steps += 1
         self._held_steps = self._held_steps + 1 if self._operator.solved() else 0
         over = self._steps == self.tabletop_task.horizon
         success = self._held_steps >= self.tabletop_task.success_hold or (over and self._operator.said_solved())
         if success or over:
             self.come_to_rest()
-        return StepResult(np.zeros(1), np.array([success]), applied_action=self._applied[None])
+        return StepResult(np.zeros(1), np.array([success]), applied_action=applied)
 
     def come_to_rest(self, error: str = "") -> None:
         """Hold the arm, and let it wait."""
@@ -196,12 +199,7 @@ class ArmEnvironment:
         """Send the command that `action` makes, and wait for the next control step; what ended the episode, if so."""
         try:
             state = self.gate.state()
-            target = advance_command(self._commanded, state.gripper_pose, action)
-            opening = float(gripper_opening(action[6:])[0])
-            sent = self.gate.command(ArmCommand(target, opening, self._observed, TIME_TO_LIVE))
-            following = sent.command.pose if sent.command else None
-            self._applied = applied_action(action, self._commanded, following, self._applied[6])
-            self._commanded = state.gripper_pose if following is None else following
+            sent = self._follower.send(action, state, self._observed)
             self._wait_for_next_step()
         except RuntimeError as error:
             return Abort("fault", str(error))

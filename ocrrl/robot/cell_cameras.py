@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ocrrl.interface.frames import Frame
 from ocrrl.perception.calibration.calibration_check import (
     BoardCheck,
     CheckLimits,
@@ -14,7 +15,6 @@ from ocrrl.perception.calibration.calibration_check import (
     refuse_complaints,
 )
 from ocrrl.perception.calibration.calibration_file import CameraCalibration
-from ocrrl.perception.frames import Frame
 from ocrrl.perception.realsense import FrameSets
 from ocrrl.perception.realsense_openers import open_device
 from ocrrl.perception.realsense_reader import RealSenseReader

@@ -7,10 +7,10 @@ import numpy as np
 
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.fr3_chain import FR3
+from ocrrl.interface.frames import Frame, Intrinsics
+from ocrrl.interface.protocols import PoseEstimate, RobotPosture
 from ocrrl.interface.tabletop_tasks import TabletopTask
-from ocrrl.perception.frames import Frame, Intrinsics
 from ocrrl.perception.geometric_tracker import GeometricTracker
-from ocrrl.perception.object_tracker import PoseEstimate, RobotPosture
 from ocrrl.perception.pose_gate import PoseGate
 from ocrrl.sim.environment import SimEnvironment
 from ocrrl.sim.rgbd_camera import RgbdCamera
@@ -21,7 +21,7 @@ FIRST_FRAMES = 3
 
 
 class PicturePoses:
-    """A `robot.twin.TwinTracker` of the environments of `world`, seen by the camera that the cell calls front."""
+    """A `robot.twin.TwinPoses` of the environments of `world`, seen by the camera that the cell calls front."""
 
     def __init__(self, task: TabletopTask, world: SimEnvironment, camera: str = "front") -> None:
         self._world, self._camera = world, RgbdCamera(world.model, camera)
@@ -31,7 +31,8 @@ class PicturePoses:
         self._generators = [np.random.default_rng(0) for _ in range(n)]
         self._steps = np.zeros(n, int)
         self._late: list[list[PoseEstimate]] = [[] for _ in range(n)]
-        self._poses, self._confidence = np.zeros((n, objects, 7)), np.zeros((n, objects))
+        self._poses, self._visible = np.zeros((n, objects, 7)), np.zeros((n, objects), bool)
+        self._confidence = np.zeros((n, objects))
 
     def reset(self, ids: np.ndarray, seeds: list[int]) -> None:
         """The pictures' noise is drawn from `seeds`."""
@@ -54,12 +55,13 @@ class PicturePoses:
             width = float(state.gripper_width[env])
             seen = self._trackers[env].track(frame, RobotPosture(qpos[env, :7], width))
             self._late[env] = [*self._late[env], seen][-1 - LATENCY_STEPS :]
-            shown = self._gates[env].filter(self._late[env][0], now, state.gripper_pose[env], width)
-            self._poses[env], self._confidence[env] = shown
+            late = self._late[env][0]
+            self._confidence[env] = late.confidence
+            self._poses[env], self._visible[env] = self._gates[env].filter(late, now, state.gripper_pose[env], width)
             self._steps[env] += 1
 
-    def estimate(self) -> tuple[np.ndarray, np.ndarray]:
-        return self._poses.copy(), self._confidence.copy()
+    def estimate(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self._poses.copy(), self._confidence.copy(), self._visible.copy()
 
     def close(self) -> None:
         """Free the camera's context."""

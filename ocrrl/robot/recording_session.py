@@ -8,7 +8,7 @@ refuses it by name). Numbers go on from those that are there, and no file is eve
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +18,6 @@ from ocrrl import files
 from ocrrl.datasets.episode import EpisodeAttributes
 from ocrrl.datasets.episode_store import EpisodeWriter
 from ocrrl.file_lock import locked
-from ocrrl.interface.observations import Observation
 from ocrrl.robot.cell_operator import EndedByOperator
 from ocrrl.robot.guarded_cell import RobotCell
 from ocrrl.robot.teleoperation.device import DeviceReading, Event, TeleoperationDevice
@@ -27,7 +26,6 @@ from ocrrl.robot.teleoperation.operator import Label, Operator
 SUCCESSES, FAILURES, INTERRUPTED = "successes", "failures", "interrupted"
 _NUMBERS_BYTES = 2000  # of a control step beside its pictures, at most
 _SPARE = 5_000_000  # bytes for what is written beside the episode
-_ROWS = tuple(field.name for field in fields(Observation))
 _ONLY = np.array([0])
 _NUMBER = re.compile(r"\.?episode_(\d{6,})\.h5(\.partial)?")
 # Where several are said at one step, the first of these counts: a label is not lost to a stop.
@@ -209,7 +207,7 @@ class _Session:
                 return ending, step
             action = np.asarray(reading.motion, np.float64)
             result = self._cell.step(action[None], _ONLY)
-            rows = {name: getattr(observation, name)[0] for name in _ROWS}
+            rows = {name: values[0] for name, values in observation.arrays().items()}
             rows |= {"action": result.applied(action[None])[0], "timestamps": np.asarray(now - began)}
             if result.aborted:
                 # Cell and device hear the same keys: what was said since the reading is a word on the episode all the same.

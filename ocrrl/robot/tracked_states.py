@@ -15,6 +15,10 @@ class TrackedStates:
         self._cell = cell
 
     @property
+    def seeds(self) -> list[int]:
+        return self._cell.seeds
+
+    @property
     def commanded_pose(self) -> np.ndarray:
         return self._cell.commanded_pose
 

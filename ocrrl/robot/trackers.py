@@ -1,16 +1,16 @@
 """Which object tracker a cell file names."""
 
+from ocrrl.interface.frames import Frame
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
+from ocrrl.interface.protocols import PoseTracker, RobotPosture
 from ocrrl.interface.tabletop_tasks import TabletopTask
-from ocrrl.perception.frames import Frame
 from ocrrl.perception.geometric_tracker import GeometricTracker
-from ocrrl.perception.object_tracker import ObjectTracker, RobotPosture
 from ocrrl.robot.cell_file import TrackingSection
 from ocrrl.tabletop.registry import shapes_of
 
 
-def make_tracker(task: TabletopTask, section: TrackingSection, kinematics: ArmKinematics) -> ObjectTracker:
+def make_tracker(task: TabletopTask, section: TrackingSection, kinematics: ArmKinematics) -> PoseTracker:
     """The tracker of `section` for the objects of `task`.
 
     The remote one is told where to register objects by SAM 2's masks at the places where the geometric one finds them,

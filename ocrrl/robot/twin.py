@@ -12,8 +12,8 @@ import numpy as np
 
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.observations import Images, Observation
-from ocrrl.interface.protocols import PoseTracker, StepResult
-from ocrrl.perception.noisy_tracker import NoisyPoseTracker, TrackerErrors
+from ocrrl.interface.protocols import StepResult
+from ocrrl.perception.noisy_tracker import NoisyPoses, TrackerErrors
 from ocrrl.sim.dynamics import Dynamics, DynamicsRange
 from ocrrl.sim.environment import SimEnvironment
 from ocrrl.sim.scene import Camera, Look
@@ -50,8 +50,12 @@ def draw_cell_dynamics(cell_seed: int) -> Dynamics:
     )
 
 
-class TwinTracker(PoseTracker, Protocol):
-    """A pose tracker of a twin: told where things truly are, to err about it or to look for itself."""
+class TwinPoses(Protocol):
+    """A twin's object poses: made from the true ones with a tracker's errors, or by a tracker from the twin's pictures."""
+
+    def reset(self, ids: np.ndarray, seeds: list[int]) -> None:
+        """Begin new episodes in the environments `ids`; errors are drawn from `seeds`."""
+        ...
 
     def start(self, ids: np.ndarray, true_poses: np.ndarray) -> None:
         """Episodes begin with the objects at `true_poses` (n, O, 7)."""
@@ -59,6 +63,10 @@ class TwinTracker(PoseTracker, Protocol):
 
     def update(self, ids: np.ndarray, true_poses: np.ndarray) -> None:
         """One control step later they are at `true_poses`."""
+        ...
+
+    def estimate(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Canonical poses (N, O, 7), confidences (N, O) and, behind a gate, what it shows (N, O)."""
         ...
 
 
@@ -75,15 +83,21 @@ class TwinCell:
         image_size: int = 64,
         errors: TrackerErrors | None = None,
         threads: int = 1,
-        make_tracker: Callable[[SimEnvironment], TwinTracker] | None = None,
+        make_poses: Callable[[SimEnvironment], TwinPoses] | None = None,
     ):
-        """`errors` are those of the simulated tracker; `make_tracker` puts another one in its place."""
+        """`errors` are those of the simulated tracker; `make_poses` puts another source of poses in its place."""
         dynamics = DynamicsRange.fixed(draw_cell_dynamics(cell_seed))
         self._world = SimEnvironment(scene, num_envs, TWIN_LOOK, dynamics, image_size, threads)
-        noisy = NoisyPoseTracker(scene.task, num_envs, errors)
-        self._tracker: TwinTracker = noisy if make_tracker is None else make_tracker(self._world)
-        self._seeds, self._steps = [0] * num_envs, np.zeros(num_envs, int)
+        self._poses: TwinPoses = (
+            NoisyPoses(scene.task, num_envs, errors) if make_poses is None else make_poses(self._world)
+        )
+        self._steps = np.zeros(num_envs, int)
         self.tabletop_task, self.num_envs = scene.task, num_envs
+
+    @property
+    def seeds(self) -> list[int]:
+        """Of the N initial states."""
+        return self._world.seeds
 
     @property
     def commanded_pose(self) -> np.ndarray:
@@ -92,15 +106,14 @@ class TwinCell:
 
     def reset(self, ids: np.ndarray, seeds: list[int]) -> None:
         self._world.reset(ids, seeds)
-        for env, seed in zip(ids, seeds, strict=True):
-            self._seeds[env] = seed
         self._steps[ids] = 0
-        self._tracker.reset(ids, seeds)
-        self._tracker.start(ids, self._world.true_state().object_poses[ids])
+        self._poses.reset(ids, seeds)
+        self._poses.start(ids, self._world.true_state().object_poses[ids])
 
     def observe(self) -> Observation:
-        estimate, confidence = self._tracker.estimate()
-        return replace(self._world.observe(), object_poses=estimate, object_confidence=confidence)
+        poses, confidence, visible = self._poses.estimate()
+        observation = self._world.observe()
+        return replace(observation, object_poses=poses, object_confidence=confidence, object_visible=visible)
 
     def true_state(self) -> SceneState:
         """What the twin's operator sees with their own eyes; no policy is given it."""
@@ -117,7 +130,7 @@ class TwinCell:
     def step(self, actions: np.ndarray, ids: np.ndarray) -> StepResult:
         result = self._world.step(actions, ids)
         self._steps[ids] += 1
-        self._tracker.update(ids, self._world.true_state().object_poses[ids])
+        self._poses.update(ids, self._world.true_state().object_poses[ids])
         return result
 
     def now(self) -> float:
@@ -142,7 +155,7 @@ class TwinCell:
         noisy = np.empty_like(frames)
         for row, env in enumerate(ids):
             # Noise belongs to the instant, so that who else takes pictures does not change what a policy sees.
-            generator = np.random.default_rng([self._seeds[env], 3, int(self._steps[env]), camera])
+            generator = np.random.default_rng([self.seeds[env], 3, int(self._steps[env]), camera])
             grain = generator.standard_normal(frames.shape[1:], dtype=np.float32) * SENSOR_NOISE
             noisy[row] = np.clip(frames[row] * generator.uniform(*EXPOSURE) + grain, 0, 255)
         return noisy

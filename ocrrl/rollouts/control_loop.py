@@ -97,8 +97,10 @@ def _run_batch(
         for t in range(horizon):
             observation = environment.observe().take(running)
             camera = _OncePerStep(environment.capture)
-            base_action = base.act(observation, running, camera).astype(np.float32)
-            visible = observation.confident()
+            base_action = base.act(observation, running, camera)
+            if traces:  # which are float32, so that an episode can be acted again from them
+                base_action = base_action.astype(np.float32)
+            visible = observation.visible()
             if residual is not None and t % residual.every == 0:
                 kept[running] = residual.residual(residual_observation(observation, base_action, visible))
             lost_steps[running] = np.where(visible.all(axis=-1), 0, lost_steps[running] + 1)

@@ -23,13 +23,18 @@ class RolloutRecorder:
         calibration: Mapping | None = None,
         versions: Mapping[str, str] | None = None,
         folder: Path | None = None,
+        demonstrated: bool = False,
     ) -> None:
-        """`operator` names who acted; `folder` is where the episodes will be written: no room there ends one at its first step."""
+        """`operator` names who acted; `folder` is where the episodes will be written: no room there ends one at its first step.
+
+        An episode that was `demonstrated` holds neither base action nor residual.
+        """
         self.seeds: Collection[int] = ()
         self.episodes: dict[int, Episode] = {}
         self._environment, self._operator = environment, operator
         self._calibration, self._versions = dict(calibration or {}), dict(versions or {})
         self._rows, self._folder = EpisodeRecorder(environment.num_envs), folder
+        self._demonstrated = demonstrated
         self._running: dict[int, int] = {}
         self._before: tuple[Images, Observation, np.ndarray, np.ndarray, np.ndarray] | None = None
 
@@ -59,9 +64,8 @@ class RolloutRecorder:
         rows = self._recorded(ids)
         if len(rows) and self._before is not None:
             images, observation, action, base_action, residual = self._before
-            self._rows.append(
-                ids[rows].tolist(), images, observation, result.applied(action)[rows], base_action, residual
-            )
+            asked = () if self._demonstrated else (base_action, residual)
+            self._rows.append(ids[rows].tolist(), images, observation, result.applied(action)[rows], *asked)
 
     def end(self, outcomes: list[EpisodeOutcome]) -> None:
         by_seed = {outcome.seed: outcome for outcome in outcomes}

@@ -54,6 +54,8 @@ class SimEnvironment:
         self._expand_model_fields()
 
         n, objects = num_envs, len(self.tabletop_task.objects)
+        self.seeds = [0] * n
+        """Of the latest initial states."""
         self.commanded_pose = np.zeros((n, 7))
         self.joint_targets = np.zeros((n, 8))
         self.held_steps = np.zeros(n, int)
@@ -67,6 +69,7 @@ class SimEnvironment:
         """Put the environments `ids` into the initial states that `seeds` stand for, with dynamics drawn from them."""
         starts = []
         for env, seed in zip(ids, seeds, strict=True):
+            self.seeds[env] = seed
             generator = np.random.default_rng(seed)
             object_poses = self.scene.initial_object_poses(generator)
             joints = self.tabletop_task.home_joints + generator.uniform(-INITIAL_JOINT_JITTER, INITIAL_JOINT_JITTER, 7)

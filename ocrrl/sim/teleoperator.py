@@ -5,7 +5,9 @@ from typing import Protocol
 import numpy as np
 
 from ocrrl.interface import rotations
-from ocrrl.interface.actions import ACTION_DIM, MAX_ROTATION_STEP, MAX_TRANSLATION_STEP, limit
+from ocrrl.interface.actions import ACTION_DIM, MAX_ROTATION_STEP, MAX_TRANSLATION_STEP
+from ocrrl.interface.observations import Observation
+from ocrrl.interface.protocols import Capture
 from ocrrl.tabletop.parts.scene import SceneState
 from ocrrl.tabletop.parts.waypoints import Waypoint, WaypointPlan
 
@@ -30,6 +32,11 @@ class TrueStateEnvironment(Protocol):
     num_envs: int
 
     @property
+    def seeds(self) -> list[int]:
+        """Of the N initial states."""
+        ...
+
+    @property
     def commanded_pose(self) -> np.ndarray:
         """Commanded gripper poses (N, 7)."""
         ...
@@ -38,7 +45,7 @@ class TrueStateEnvironment(Protocol):
 
 
 class ScriptedTeleoperator:
-    """Follows a tabletop task's waypoints in N environments."""
+    """Follows a tabletop task's waypoints in N environments; an `interface.protocols.Policy` that looks at the true state."""
 
     def __init__(self, environment: TrueStateEnvironment, plan: WaypointPlan):
         self._environment, self._plan = environment, plan
@@ -49,11 +56,11 @@ class ScriptedTeleoperator:
         self._tremor = np.zeros((n, 6))
         self._bump, self._bump_steps = np.zeros((n, 6)), np.zeros(n, int)
 
-    def reset(self, ids: np.ndarray, seeds: list[int]) -> None:
-        """Plan new episodes in the environments `ids`."""
+    def reset(self, ids: np.ndarray) -> None:
+        """Plan new episodes in the environments `ids`, with the tremor and pauses that their seeds stand for."""
         state = self._environment.true_state()
-        for env, seed in zip(ids, seeds, strict=True):
-            generator = np.random.default_rng([seed, 1])
+        for env in ids:
+            generator = np.random.default_rng([self._environment.seeds[env], 1])
             self._generators[env] = generator
             self._plans[env] = self._plan(state, env, generator)
             self._speed[env] = generator.uniform(*SPEED)
@@ -61,8 +68,8 @@ class ScriptedTeleoperator:
             self._tremor[env] = 0.0
             self._bump_steps[env] = 0
 
-    def act(self, ids: np.ndarray) -> np.ndarray:
-        """The next actions (n, 7) for the environments `ids`."""
+    def act(self, observation: Observation, ids: np.ndarray, capture: Capture) -> np.ndarray:
+        """The next actions (n, 7) for the environments `ids`, which may be beyond the step limits."""
         measured = self._environment.true_state().gripper_pose
         return np.stack([self._steer(env, measured[env]) for env in ids])
 
@@ -99,7 +106,7 @@ class ScriptedTeleoperator:
             if self._dwell[env] > goal.dwell and len(plan) > 1:
                 plan.pop(0)
                 self._dwell[env] = 0
-        return limit(action)
+        return action
 
 
 def _bump(generator: np.random.Generator) -> np.ndarray:

@@ -14,7 +14,7 @@ from ocrrl.worlds import make_teleoperator, make_twin
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
-    from ocrrl.datasets.record import record_episodes
+    from ocrrl.rollouts.record import record_episodes
 
     config = params.config("record", task.slug)
     cell = make_twin(task.slug, min(10, config.episodes))

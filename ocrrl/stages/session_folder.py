@@ -198,7 +198,7 @@ def _outcome(episode: Episode) -> EpisodeOutcome:
     trace = EpisodeTrace(
         gripper_positions=seen.gripper_pose[:, :3].astype("float32"),
         object_positions=seen.object_poses[..., :3].astype("float32"),
-        object_visible=seen.confident(),
+        object_visible=seen.visible(),
         base_actions=episode.base_action.astype("float32"),
         residuals=episode.residual.astype("float32"),
     )

@@ -2,7 +2,9 @@
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
@@ -10,8 +12,13 @@ from ocrrl.params import Params
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
+    build(task, params, layout, [Path(folder) for folder in params.tabletop_tasks[task.slug].rollouts])
+
+
+def build(task: TabletopTask, params: Params, layout: Layout, sessions: Sequence[Path] = ()) -> None:
+    """Both sets; the retrained VLA's takes all successful rollouts of the folders `sessions` too, and the control as many more."""
     from ocrrl.datasets.ingest import ingested_files
-    from ocrrl.datasets.training_set import build_training_set, episode_files
+    from ocrrl.datasets.training_set import build_training_set, episode_files, session_rollouts
 
     config = params.config("training_set", task.slug)
     accepted = ingested_files(params.episodes_folder(task.slug), layout.normalised_episodes, layout.first.ingest_report)
@@ -22,7 +29,12 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
     )
     # As many of each, so that the arms differ in what was added and not in how much.
     limits = [len(corrected), len(base)] + ([config.max_rollouts] if config.max_rollouts is not None else [])
-    config = replace(config, max_rollouts=min(limits))
-    for name, rollouts, kind in (("retrained", corrected, "rollout"), ("base_rollouts", base, "base_rollout")):
-        summary = build_training_set(demonstrations, rollouts, layout.training_set(name), task, config, kind)
+    recorded = [session_rollouts(folder, task) for folder in sessions]
+    more = sum(len(session.episodes) for session in recorded)
+    for name, rollouts, count, kind, added in (
+        ("retrained", corrected, min(limits), "rollout", recorded),
+        ("base_rollouts", base, min(limits) + more, "base_rollout", ()),
+    ):
+        taken, out = replace(config, max_rollouts=count), layout.training_set(name)
+        summary = build_training_set(demonstrations, rollouts, out, task, taken, kind, added)
         print(f"{name}: {summary.demonstrations} demonstrations and {summary.rollouts} rollouts of {summary.cells}")

@@ -1,20 +1,23 @@
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
 
-from ocrrl.datasets.episode_store import EpisodeWriter, episode_paths, read_episode, write_episode
+from ocrrl.datasets.episode_store import OPTIONAL_ARRAYS, EpisodeWriter, episode_paths, read_episode, write_episode
 from tests.datasets.toy_episodes import assert_same_episode, random_episode
 
 
 def test_an_episode_reads_back_as_it_was_written(tmp_path):
-    episode = random_episode()
+    episode = replace(random_episode(), object_visible=np.ones((12, 1)))
     write_episode(tmp_path / "e.h5", episode)
     assert_same_episode(read_episode(tmp_path / "e.h5"), episode)
 
 
 def test_what_an_episode_lacks_stays_absent(tmp_path):
     episode = random_episode()
-    episode.object_poses = episode.object_confidence = episode.base_action = episode.residual = None
+    for name in OPTIONAL_ARRAYS:
+        setattr(episode, name, None)
     write_episode(tmp_path / "e.h5", episode)
     assert_same_episode(read_episode(tmp_path / "e.h5"), episode)
     assert read_episode(tmp_path / "e.h5").observation().object_poses.shape == (12, 0, 7)

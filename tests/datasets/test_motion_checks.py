@@ -7,9 +7,9 @@ import pytest
 
 from ocrrl.datasets.episode_checks import EpisodeRejected
 from ocrrl.datasets.motion_checks import check_motion
-from ocrrl.datasets.record import collect_episodes
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import step_between
+from ocrrl.rollouts.record import collect_episodes
 from ocrrl.worlds import make_teleoperator, make_twin
 from tests.datasets.toy_episodes import random_episode
 

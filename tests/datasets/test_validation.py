@@ -113,6 +113,10 @@ BROKEN = {
         edited("object_confidence", at_step(1, (0,), 1.5)),
         r"object_confidence must be in \[0, 1\], got 1.5",
     ),
+    "neither visible nor not": (
+        lambda file: file.create_dataset("object_visible", data=np.full((12, 1), 0.5)),
+        "object_visible must be 0 or 1, got another number",
+    ),
     "confidence missing": (
         lambda file: file.__delitem__("object_confidence"),
         r"object_confidence must be there where object_poses is, got nothing",

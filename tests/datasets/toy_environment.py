@@ -39,9 +39,11 @@ class ToyEnvironment:
         self._joints = np.tile(HOME_TOY_JOINTS, (num_envs, 1))
         self._start_height = np.full(num_envs, 0.02)
         self._held = np.zeros(num_envs, int)
+        self.seeds = [0] * num_envs
 
     def reset(self, ids, seeds):
         for env, seed in zip(ids, seeds, strict=True):
+            self.seeds[env] = seed
             position = np.random.default_rng(seed).uniform([0.45, -0.05, 0.02], [0.55, 0.05, 0.02])
             object_pose = np.concatenate([position, [1.0, 0.0, 0.0, 0.0]])
             self.reset_to(np.array([env]), np.zeros((1, 7)), np.array([MAX_GRIPPER_WIDTH]), object_pose[None, None])
@@ -92,16 +94,13 @@ class ToyDemonstrator:
 
     def __init__(self, environment: ToyEnvironment, clumsy: tuple[int, ...] = ()) -> None:
         self._environment, self._clumsy = environment, clumsy
-        self._seeds = {}
 
-    def reset(self, ids, seeds):
-        self._seeds |= dict(zip((int(env) for env in ids), seeds, strict=True))
+    def reset(self, ids): ...
 
-    def act(self, ids):
-        observation = self._environment.observe().take(ids)
+    def act(self, observation, ids, capture):
         offset = observation.object_poses[:, 0, :3] - observation.gripper_pose[:, :3]
         near = np.linalg.norm(offset, axis=-1) < 0.01
-        clumsy = np.array([self._seeds[int(env)] in self._clumsy for env in ids])
+        clumsy = np.array([self._environment.seeds[env] in self._clumsy for env in ids])
         grasped = near & ~clumsy
         step = np.where(grasped[:, None], [0.0, 0.0, 0.01], np.clip(offset, -0.015, 0.015))
         return np.concatenate([step, np.zeros((len(ids), 3)), np.where(grasped, 0.0, 1.0)[:, None]], axis=-1)

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from ocrrl.datasets.episode import Episode, EpisodeAttributes
-from ocrrl.datasets.record import collect_episodes
 from ocrrl.interface.actions import advance_command
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.tabletop_tasks import HOME_JOINTS
+from ocrrl.rollouts.record import collect_episodes
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from tests.datasets.toy_environment import ToyDemonstrator, ToyEnvironment
 

@@ -35,7 +35,7 @@ def test_dropout_and_low_confidence_zero_the_same_numbers():
     seen = observation()
     seen.object_confidence[1] = CONFIDENCE_THRESHOLD - 0.01
     base = np.zeros((3, 7))
-    gated = residual_observation(seen, base, seen.confident())
+    gated = residual_observation(seen, base, seen.visible())
     dropped = residual_observation(seen, base, np.array([[True], [False], [True]]))
     np.testing.assert_array_equal(gated, dropped)
     assert (gated[1, :OBJECT_FEATURES] == 0).all(), "features derived from a dropped pose are dropped with it"

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from ocrrl.perception.frames import Intrinsics
+from ocrrl.interface.frames import Intrinsics
 from ocrrl.perception.realsense_reader import RealSenseReader
 from ocrrl.perception.software_camera import SoftwareCamera
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ocrrl.perception.frames import Frame, Intrinsics
-from ocrrl.perception.object_tracker import RobotPosture
+from ocrrl.interface.frames import Frame, Intrinsics
+from ocrrl.interface.protocols import RobotPosture
 from ocrrl.robot.twin import TWIN_LOOK
 from ocrrl.sim.environment import SimEnvironment
 from ocrrl.sim.rgbd_camera import RgbdCamera

@@ -5,9 +5,9 @@ import time
 import numpy as np
 import pytest
 
+from ocrrl.interface.frames import Frame, Intrinsics
+from ocrrl.interface.protocols import PoseEstimate, RobotPosture
 from ocrrl.perception.asynchronous_tracker import AsynchronousTracker, PostureHistory
-from ocrrl.perception.frames import Frame, Intrinsics
-from ocrrl.perception.object_tracker import PoseEstimate, RobotPosture
 
 HERE = RobotPosture(np.zeros(7), 0.08)
 

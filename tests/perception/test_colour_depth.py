@@ -1,8 +1,8 @@
 import numpy as np
 
 from ocrrl.interface import rotations
+from ocrrl.interface.frames import Intrinsics
 from ocrrl.perception.colour_depth import ColourDepth
-from ocrrl.perception.frames import Intrinsics
 
 WIDE = Intrinsics(64, 48, 40.0, 40.0, 31.5, 23.5)
 

@@ -11,8 +11,8 @@ from benchmarks.tracking_tables import errors
 from ocrrl.interface import rotations
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
+from ocrrl.interface.protocols import PoseEstimate
 from ocrrl.perception.geometric_tracker import GeometricTracker
-from ocrrl.perception.object_tracker import PoseEstimate
 from ocrrl.perception.overlay import draw_overlay
 from ocrrl.perception.verifier import PoseVerifier
 from ocrrl.tabletop.registry import shapes_of, slugs, tabletop_task

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ocrrl.interface import rotations
-from ocrrl.perception.frames import Intrinsics
+from ocrrl.interface.frames import Intrinsics
 from ocrrl.perception.realsense import realsense
 from ocrrl.perception.realsense_reader import ReaderLimits, RealSenseReader
 from ocrrl.perception.software_camera import SoftwareCamera

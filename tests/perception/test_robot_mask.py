@@ -47,7 +47,7 @@ def test_what_has_the_object_s_colour_is_left_alone_if_its_colour_is_trusted(stu
 
 
 def test_capsules_follow_the_fingers():
-    from ocrrl.perception.object_tracker import RobotPosture
+    from ocrrl.interface.protocols import RobotPosture
 
     joints = np.asarray(HOME_JOINTS)
     tips = [robot_capsules(FR3, RobotPosture(joints, width))[-1, 3:6] for width in (0.0, 0.08)]

@@ -127,7 +127,7 @@ def _demonstration(seed: int) -> ReplayEpisode:
         rewards.append(result.reward[0])
         successes.append(result.success[0])
         observations.append(environment.observe())
-    stacked = {n: np.concatenate([getattr(o, n) for o in observations]) for n in vars(observations[0])}
+    stacked = {n: np.concatenate([getattr(o, n) for o in observations]) for n in observations[0].arrays()}
     return ReplayEpisode(
         source=f"toy-{seed}",
         observation=Observation(**stacked),

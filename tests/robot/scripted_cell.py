@@ -4,9 +4,9 @@ import numpy as np
 
 from ocrrl.interface.abort import Abort
 from ocrrl.interface.fr3_chain import FR3
+from ocrrl.interface.frames import Frame, Intrinsics
+from ocrrl.interface.protocols import PoseEstimate
 from ocrrl.perception.asynchronous_tracker import PostureHistory
-from ocrrl.perception.frames import Frame, Intrinsics
-from ocrrl.perception.object_tracker import PoseEstimate
 from ocrrl.perception.pose_gate import PoseGate
 from ocrrl.robot.arm_environment import ArmEnvironment
 from ocrrl.robot.cell_pictures import CellCamera

@@ -194,7 +194,8 @@ def test_poses_that_are_old_are_shown_as_lost(cell):
     cell.tracker.frozen = cell.arm.time
     for _ in range(6):
         cell.step()
-    assert cell.environment.observe().object_confidence[0, 0] == 0.0
+    seen = cell.environment.observe()
+    assert not seen.visible()[0, 0] and seen.object_confidence[0, 0] == 1.0  # the tracker's own
 
 
 def test_an_object_that_is_not_found_ends_the_start_and_says_which():

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ocrrl.datasets.episode_store import read_episode
+from ocrrl.datasets.episode_store import read_episode, write_episode
 from ocrrl.interface.actions import CONTROL_HZ, advance_command
 from ocrrl.robot.arm import Applied
 from ocrrl.robot.recording_session import SessionConfig, record_session
@@ -64,6 +64,23 @@ def test_the_leash_of_an_arm_that_is_blocked_shows_in_the_recorded_actions(tmp_p
     assert np.abs(episode.action[5:, :3]).max() < 0.005, "at the end of its leash it cannot go on"
     np.testing.assert_allclose(episode.action[:, 5], ASKED[5], atol=1e-9)
     assert_actions_lead_from_each_commanded_pose_to_the_next(episode)
+
+
+def test_a_pose_that_the_gate_does_not_show_keeps_the_confidence_of_the_tracker(tmp_path):
+    class Freezing(Base):
+        def act(self, observation, ids, capture):
+            cell.tracker.frozen = cell.tracker.frozen or cell.arm.time
+            return super().act(observation, ids, capture)
+
+    cell = ScriptedCell()
+    recorder = RolloutRecorder(cell.environment, "policy")
+    recorder.seeds = {7}
+    run_episodes(cell.environment, Freezing(), None, [7], recorder)
+    write_episode(tmp_path / "episode.h5", recorder.episodes[7])
+    episode = read_episode(tmp_path / "episode.h5")
+    assert (episode.object_confidence == 1.0).all()
+    assert episode.object_visible[:3].all() and not episode.object_visible[6:].any()
+    np.testing.assert_array_equal(episode.observation().visible(), episode.object_visible > 0)
 
 
 def test_a_refused_command_is_recorded_as_no_motion_with_the_gripper_as_it_was():

@@ -254,7 +254,7 @@ def test_a_label_before_the_first_step_records_nothing(tmp_path):
 
 def test_a_demonstrator_as_the_device_and_the_cell_as_the_judge(tmp_path):
     cell = ToyCell()
-    device = DemonstratorDevice(ToyDemonstrator(cell, clumsy=(8,)))
+    device = DemonstratorDevice(ToyDemonstrator(cell, clumsy=(8,)), cell.observe, cell.capture)
     summary = session(
         tmp_path, device, ScriptedOperator(labels=["failure"]), cell, episodes=2, max_steps=60, cell_decides=True
     )
@@ -291,7 +291,7 @@ def test_wrong_arguments_are_refused(tmp_path):
 
 def test_in_the_twin_a_session_s_episodes_are_accepted_by_ingest(tmp_path):
     cell = make_twin("cube_lift", 1)
-    device = DemonstratorDevice(make_teleoperator("cube_lift", cell))
+    device = DemonstratorDevice(make_teleoperator("cube_lift", cell), cell.observe, cell.capture)
     config = SessionConfig(episodes=2, cell_decides=True)
     operator = ScriptedOperator(labels=["failure"] * 4)
     summary = record_session(cell, device, operator, tmp_path / "session", [3, 4, 5, 6], config)

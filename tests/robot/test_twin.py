@@ -1,7 +1,7 @@
 import numpy as np
 
 from ocrrl.interface import rotations
-from ocrrl.perception.noisy_tracker import NoisyPoseTracker
+from ocrrl.perception.noisy_tracker import NoisyPoses
 from ocrrl.robot.twin import FRONT_CAMERA, TwinCell, draw_cell_dynamics
 from ocrrl.sim.environment import SimEnvironment
 from ocrrl.sim.scene import CAMERAS
@@ -60,14 +60,14 @@ def test_a_reset_brings_back_the_same_errors():
 
 def test_tracker_errors_are_as_announced():
     n, steps = 300, 80
-    tracker, ids = NoisyPoseTracker(CUBE_LIFT, n), np.arange(n)
+    tracker, ids = NoisyPoses(CUBE_LIFT, n), np.arange(n)
     truth = np.tile([0.5, 0, 0.02, 1, 0, 0, 0], (n, 1, 1))
     tracker.reset(ids, list(range(n)))
     tracker.start(ids, truth)
     errors, turns, confidences = [], [], []
     for _ in range(steps):
         tracker.update(ids, truth)
-        poses, confidence = tracker.estimate()
+        poses, confidence, _ = tracker.estimate()
         errors.append(np.linalg.norm(poses[:, 0, :3] - truth[:, 0, :3], axis=-1))
         turns.append(rotations.angle_between(poses[:, 0, 3:], truth[:, 0, 3:]))
         confidences.append(confidence[:, 0])
@@ -80,7 +80,7 @@ def test_tracker_errors_are_as_announced():
 
 
 def test_latency_shows_where_the_object_was():
-    tracker, ids = NoisyPoseTracker(CUBE_LIFT, 1), np.array([0])
+    tracker, ids = NoisyPoses(CUBE_LIFT, 1), np.array([0])
     tracker.reset(ids, [1])
     truth = np.array([[[0.5, 0, 0.02, 1, 0, 0, 0]]])
     tracker.start(ids, truth)
@@ -96,15 +96,15 @@ def test_latency_shows_where_the_object_was():
 def test_poses_from_its_own_pictures_are_near_the_truth_and_late():
     from ocrrl.robot.picture_poses import PicturePoses
 
-    twin = TwinCell(CubeLift(), 1, make_tracker=lambda world: PicturePoses(CUBE_LIFT, world))
+    twin = TwinCell(CubeLift(), 1, make_poses=lambda world: PicturePoses(CUBE_LIFT, world))
     ids = np.array([0])
     twin.reset(ids, [5])
     for _ in range(3):
         twin.step(np.array([[0.0, 0.0, -0.01, 0.0, 0.0, 0.0, 1.0]]), ids)
     seen, true = twin.observe(), twin.true_state()
-    assert seen.object_confidence[0, 0] > 0.5
+    assert seen.object_confidence[0, 0] > 0.5 and seen.visible()[0, 0]
     assert np.linalg.norm(seen.object_poses[0, 0, :3] - true.object_poses[0, 0, :3]) < 0.004
-    again = TwinCell(CubeLift(), 1, make_tracker=lambda world: PicturePoses(CUBE_LIFT, world))
+    again = TwinCell(CubeLift(), 1, make_poses=lambda world: PicturePoses(CUBE_LIFT, world))
     again.reset(ids, [5])
     for _ in range(3):
         again.step(np.array([[0.0, 0.0, -0.01, 0.0, 0.0, 0.0, 1.0]]), ids)

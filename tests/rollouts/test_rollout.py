@@ -134,3 +134,19 @@ def test_fewer_seeds_than_attempts_are_refused(tmp_path):
     config = RolloutConfig(successes=1, max_attempts=21, num_envs=4)
     with pytest.raises(ValueError, match=r"seeds must number at least max_attempts \(21\), got 20"):
         collect_rollouts(ToyEnvironment(4), ToyBase(), None, tmp_path / "o", SEEDS, config, tmp_path / "w")
+
+
+class Halving(ToyBase):
+    """Goes a fraction of the way at each step, in double precision."""
+
+    def act(self, observation, ids, capture):
+        offset = observation.object_poses[:, 0, :3] - observation.gripper_pose[:, :3]
+        return np.concatenate([offset / 3.0, np.zeros((len(ids), 4))], axis=-1)
+
+
+def test_a_policy_in_double_precision_repeats_its_episodes_too(tmp_path):
+    config = RolloutConfig(successes=9, max_attempts=20, num_envs=20)
+    summary = collect_rollouts(
+        ToyEnvironment(20, "twin"), Halving(), None, tmp_path / "out", SEEDS, config, tmp_path / "work"
+    )
+    assert summary.recorded == 9

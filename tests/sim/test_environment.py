@@ -63,7 +63,7 @@ def test_the_same_seeds_give_the_same_bytes_whoever_else_is_stepped():
         actions = np.concatenate([generator.uniform(-0.02, 0.02, (3, 6)), np.ones((3, 1))], axis=-1)
         together.step(actions, np.arange(3))
         alone.step(actions[1:2], np.array([0]))
-    for name, value in vars(alone.observe()).items():
+    for name, value in alone.observe().arrays().items():
         np.testing.assert_array_equal(value[0], getattr(together.observe(), name)[1], err_msg=name)
 
 
@@ -97,11 +97,11 @@ def test_a_scripted_demonstration_earns_each_reward_stage_in_order():
     ids, seeds = np.arange(n), list(range(n))
     teleoperator = ScriptedTeleoperator(environment, plan_demonstration)
     environment.reset(ids, seeds)
-    teleoperator.reset(ids, seeds)
+    teleoperator.reset(ids)
     first = {}
     success = np.zeros(n, bool)
     for step in range(environment.tabletop_task.horizon):
-        result = environment.step(teleoperator.act(ids), ids)
+        result = environment.step(teleoperator.act(environment.observe(), ids, environment.capture), ids)
         stages = environment.scene.stage_rewards(environment.true_state())
         for name, best in (("reach", 0.2), ("grasp", 0.2), ("lift", 0.49)):
             for env in np.flatnonzero(stages[name] >= best):
@@ -118,10 +118,10 @@ def test_success_must_last():
     ids = np.array([0])
     environment.reset(ids, [0])
     teleoperator = ScriptedTeleoperator(environment, plan_demonstration)
-    teleoperator.reset(ids, [0])
+    teleoperator.reset(ids)
     solved_for = 0
     for _ in range(environment.tabletop_task.horizon):
-        result = environment.step(teleoperator.act(ids), ids)
+        result = environment.step(teleoperator.act(environment.observe(), ids, environment.capture), ids)
         solved_for = solved_for + 1 if environment.scene.solved(environment.true_state())[0] else 0
         assert result.success[0] == (solved_for >= environment.tabletop_task.success_hold)
     assert environment.scene.height(environment.true_state())[0] >= LIFT_HEIGHT

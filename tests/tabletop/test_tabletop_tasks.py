@@ -36,14 +36,14 @@ def test_the_demonstrator_succeeds_and_its_reward_rises(slug):
     teleoperator = make_teleoperator(slug, world)
     ids, seeds = np.arange(n), list(range(n))
     world.reset(ids, seeds)
-    teleoperator.reset(ids, seeds)
+    teleoperator.reset(ids)
     solved, last_reward = np.zeros(n, bool), np.zeros(n)
     stages = tuple(world.scene.stage_rewards(world.true_state()))
     course: dict[str, list[np.ndarray]] = {name: [] for name in stages}
     for _ in range(world.tabletop_task.horizon):
         acting = ids[~solved]
         if len(acting):
-            result = world.step(teleoperator.act(acting), acting)
+            result = world.step(teleoperator.act(world.observe(), acting, world.capture), acting)
             assert (result.reward >= 0).all() and (result.reward <= 1).all()
             last_reward[acting], solved[acting] = result.reward, result.success
         for name, value in world.scene.stage_rewards(world.true_state()).items():
@@ -125,9 +125,9 @@ def test_a_push_on_a_drawer_hardly_shifts_the_cabinet():
     teleoperator = make_teleoperator("close_drawer", world)
     ids = np.arange(4)
     world.reset(ids, [1, 2, 3, 4])
-    teleoperator.reset(ids, [1, 2, 3, 4])
+    teleoperator.reset(ids)
     before = world.true_state().object_poses[:, 1].copy()
     for _ in range(60):
-        world.step(teleoperator.act(ids), ids)
+        world.step(teleoperator.act(world.observe(), ids, world.capture), ids)
     moved = world.true_state().object_poses[:, 1, :3] - before[:, :3]
     assert np.linalg.norm(moved, axis=-1).max() < 0.01

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ocrrl.interface.frames import Frame
 from ocrrl.perception import rigid
 from ocrrl.perception.calibration.charuco_board import CharucoBoard
-from ocrrl.perception.frames import Frame
 from ocrrl.perception.plane import MIN_POINTS, fit_plane
 
 

@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import Float
 
 from ocrrl.files import write_json
+from ocrrl.interface.frames import Intrinsics
 from ocrrl.perception.calibration.charuco_board import CharucoBoard
 from ocrrl.perception.calibration.hand_eye import MOUNTINGS, Mounting
 from ocrrl.perception.calibration.hand_eye_quality import Quality
 from ocrrl.perception.calibration.json_fields import JsonFields
-from ocrrl.perception.frames import Intrinsics
 
 FORMAT_VERSION = 1
 SAME_PIXELS = 0.01

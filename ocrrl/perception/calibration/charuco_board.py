@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ocrrl.interface import rotations
-from ocrrl.perception.frames import Intrinsics
+from ocrrl.interface.frames import Intrinsics
 
 DICTIONARIES = ("DICT_4X4_50", "DICT_4X4_100", "DICT_5X5_50", "DICT_5X5_100", "DICT_6X6_50", "DICT_APRILTAG_36h11")
 MIN_CORNERS = 8

@@ -20,9 +20,9 @@ from jaxtyping import Float, Int
 from scipy.optimize import least_squares
 
 from ocrrl.interface import rotations
+from ocrrl.interface.frames import Intrinsics
 from ocrrl.perception import rigid
 from ocrrl.perception.calibration.charuco_board import CharucoBoard, Corners
-from ocrrl.perception.frames import Intrinsics
 
 type Mounting = Literal["fixed", "wrist"]
 MOUNTINGS: tuple[Mounting, ...] = ("fixed", "wrist")

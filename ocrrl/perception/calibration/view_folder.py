@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from ocrrl.files import write_bytes, write_json
+from ocrrl.interface.frames import Intrinsics
 from ocrrl.perception.calibration.calibration_file import (
     board_content,
     check_version,
@@ -19,7 +20,6 @@ from ocrrl.perception.calibration.calibration_file import (
 from ocrrl.perception.calibration.charuco_board import CharucoBoard
 from ocrrl.perception.calibration.hand_eye import Mounting
 from ocrrl.perception.calibration.json_fields import JsonFields
-from ocrrl.perception.frames import Intrinsics
 
 FORMAT_VERSION = 1
 SETUP = "capture.json"

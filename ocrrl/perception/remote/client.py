@@ -15,10 +15,10 @@ import zmq
 from jaxtyping import Bool, Float
 
 from ocrrl.interface import poses, rotations
+from ocrrl.interface.frames import Frame
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
+from ocrrl.interface.protocols import PoseEstimate, RobotPosture
 from ocrrl.interface.tabletop_tasks import TabletopTask
-from ocrrl.perception.frames import Frame
-from ocrrl.perception.object_tracker import PoseEstimate, RobotPosture
 from ocrrl.perception.remote.protocol import (
     MAX_REPLY_BYTES,
     DepthCode,
@@ -72,7 +72,7 @@ class RemoteTrackerConfig:
 
 
 class RemoteTracker:
-    """`ObjectTracker` of one tabletop task; it works in the thread that calls it and waits no longer than its config says."""
+    """`PoseTracker` of one tabletop task; it works in the thread that calls it and waits no longer than its config says."""
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ import msgpack
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from ocrrl.perception.frames import Intrinsics
+from ocrrl.interface.frames import Intrinsics
 
 VERSION = 1
 MAX_SIDE = 4096  # pixels

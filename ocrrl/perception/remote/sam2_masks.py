@@ -13,9 +13,9 @@ from jaxtyping import Bool, Float, UInt8
 
 from ocrrl.interface import rotations
 from ocrrl.interface.devices import chosen_device
+from ocrrl.interface.frames import Frame
 from ocrrl.interface.model_folder import require_model_folder
-from ocrrl.perception.frames import Frame
-from ocrrl.perception.object_tracker import RobotPosture
+from ocrrl.interface.protocols import RobotPosture
 
 if TYPE_CHECKING:
     from transformers import Sam2Model, Sam2Processor

@@ -17,16 +17,17 @@ from lerobot.robots.robot import Robot
 from lerobot.utils.decorators import check_if_already_connected, check_if_not_connected
 
 from ocrrl.interface import rotations
-from ocrrl.interface.actions import ACTION_NAMES, CONTROL_HZ, advance_command, applied_action, gripper_opening, limit
+from ocrrl.interface.actions import ACTION_NAMES, CONTROL_HZ, limit
 from ocrrl.interface.cells import cell_named
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.interface.observations import GRIPPER_DOWN, PROPRIOCEPTION_NAMES
 from ocrrl.perception.frames import FrameSource, first_frame
 from ocrrl.robot.approval import Approval, NotApproved, begin_episode
-from ocrrl.robot.arm import Arm, ArmCommand, ArmState
+from ocrrl.robot.arm import Arm, ArmState
 from ocrrl.robot.checked_cell import check_hardware
 from ocrrl.robot.closing import Closable, close_all
+from ocrrl.robot.command_follower import CommandFollower
 from ocrrl.robot.fault import Fault
 from ocrrl.robot.fault_log import FAULTS, FaultLog
 from ocrrl.robot.fr3_cell import open_hardware
@@ -156,9 +157,10 @@ class FR3Robot(Robot):
                 lambda: cell.enabled() and not cell.stop.pressed,
                 on_fault=lambda fault: _told(fault, cell.on_fault),
             )
-            self._commanded, self._issued = cell.arm.state().gripper_pose, -np.inf
+            self._follower = CommandFollower(self._gate, TIME_TO_LIVE)
+            self._follower.begin(cell.arm.state().gripper_pose)
+            self._issued = -np.inf
             self._observed: float | None = None
-            self._opening = 1.0
             self._watchdog = Watchdog(self._gate)
         except BaseException:
             close_all(_parts(cell))
@@ -188,19 +190,15 @@ class FR3Robot(Robot):
             raise RuntimeError("the operator stopped the arm: it moves again when LeRobot is started anew")
         now, state = self._gate.now(), self._gate.state()
         if now - self._issued > TIME_TO_LIVE:  # after a pause the arm goes on from where it is
-            self._commanded = state.gripper_pose
-        pose = advance_command(self._commanded, state.gripper_pose, asked)
+            self._follower.commanded_pose = state.gripper_pose
         issued = now if self._observed is None else self._observed  # an action is as old as what it answers
         self._observed = None
-        sent = self._gate.command(ArmCommand(pose, float(gripper_opening(asked[6])), issued, TIME_TO_LIVE))
+        sent = self._follower.send(asked, state, issued)
         if self._gate.stopped:
             raise RuntimeError(f"the arm must be recovered by its operator before it moves again: {sent.refused}")
-        following = sent.command.pose if sent.command else None
-        applied = applied_action(asked, self._commanded, following, self._opening)
-        self._commanded, self._opening = state.gripper_pose if following is None else following, float(applied[6])
-        if following is not None:
+        if sent.command is not None:
             self._issued = now
-        return dict(zip(ACTION_NAMES, map(float, applied), strict=True))
+        return dict(zip(ACTION_NAMES, map(float, self._follower.applied), strict=True))
 
     @check_if_not_connected
     def disconnect(self) -> None:

@@ -4,7 +4,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ocrrl.datasets.record import Demonstrator
+from ocrrl.interface.actions import limit
+from ocrrl.interface.observations import Observation
+from ocrrl.interface.protocols import Capture, Policy
 from ocrrl.robot.teleoperation.device import DeviceReading, Event, at_rest
 
 _ONLY = np.array([0])  # the one arm of a cell
@@ -35,16 +37,16 @@ class PlayedDevice:
 
 
 class DemonstratorDevice:
-    """A demonstrator's actions in a cell of one arm; `events` says what the operator would at this step."""
+    """A demonstrator's actions in a cell of one arm, from what the cell has `seen` last."""
 
-    def __init__(self, demonstrator: Demonstrator, events: Callable[[], frozenset[Event]] = frozenset) -> None:
-        self._demonstrator, self._events = demonstrator, events
+    def __init__(self, demonstrator: Policy, seen: Callable[[], Observation], capture: Capture) -> None:
+        self._demonstrator, self._seen, self._capture = demonstrator, seen, capture
 
     def begin(self, seed: int) -> None:
-        self._demonstrator.reset(_ONLY, [seed])
+        self._demonstrator.reset(_ONLY)
 
     def read(self) -> DeviceReading:
-        return DeviceReading(self._demonstrator.act(_ONLY)[0], self._events())
+        return DeviceReading(limit(self._demonstrator.act(self._seen(), _ONLY, self._capture))[0])
 
     def end(self) -> None:
         pass

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ocrrl.interface.fr3_chain import FR3
-from ocrrl.perception.frames import Intrinsics
+from ocrrl.interface.frames import Intrinsics
 from ocrrl.perception.realsense_reader import RealSenseReader
 from ocrrl.perception.software_camera import SoftwareCamera
 from ocrrl.robot.arm import Arm

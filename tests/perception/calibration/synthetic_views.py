@@ -5,11 +5,11 @@ import numpy as np
 
 from ocrrl.interface import rotations
 from ocrrl.interface.fr3_chain import FR3
+from ocrrl.interface.frames import Intrinsics
 from ocrrl.interface.tabletop_tasks import HOME_JOINTS
 from ocrrl.perception import rigid
 from ocrrl.perception.calibration.charuco_board import CharucoBoard, Corners, camera_matrix
 from ocrrl.perception.calibration.hand_eye import Mounting, View
-from ocrrl.perception.frames import Intrinsics
 
 D435 = Intrinsics(640, 480, 615.0, 614.0, 321.5, 238.5)
 BOARD = CharucoBoard()

@@ -3,8 +3,8 @@
 import numpy as np
 
 from ocrrl.interface import rotations
+from ocrrl.interface.frames import Frame
 from ocrrl.perception import rigid
-from ocrrl.perception.frames import Frame
 from tests.perception.calibration.synthetic_views import D435, looking, picture_of_board
 
 CAMERA = looking(np.array([1.0, 0.1, 0.55]), np.array([0.5, 0.0, 0.0]))

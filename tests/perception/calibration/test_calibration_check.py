@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from ocrrl.interface import rotations
+from ocrrl.interface.frames import Frame
 from ocrrl.perception.calibration.calibration_check import (
     BoardCheck,
     CheckLimits,
@@ -14,7 +15,6 @@ from ocrrl.perception.calibration.calibration_check import (
     check_table,
     refuse_complaints,
 )
-from ocrrl.perception.frames import Frame
 from tests.perception.calibration.synthetic_views import BOARD
 from tests.perception.calibration.table_with_board import ON_TABLE, frame_of
 

@@ -9,8 +9,8 @@ import numpy as np
 import zmq
 
 from ocrrl.interface import rotations
-from ocrrl.perception.frames import Frame, Intrinsics
-from ocrrl.perception.object_tracker import RobotPosture
+from ocrrl.interface.frames import Frame, Intrinsics
+from ocrrl.interface.protocols import RobotPosture
 from ocrrl.perception.remote.protocol import PoseReply
 from ocrrl.perception.remote.server import PoseServer, serve
 

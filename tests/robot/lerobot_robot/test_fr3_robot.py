@@ -8,7 +8,7 @@ from ocrrl.datasets.episode_store import read_episode
 from ocrrl.datasets.ingest import IngestConfig, ingest
 from ocrrl.interface.actions import ACTION_NAMES, CONTROL_HZ, MAX_TRANSLATION_STEP
 from ocrrl.interface.fr3_chain import FR3
-from ocrrl.perception.frames import Frame, Intrinsics
+from ocrrl.interface.frames import Frame, Intrinsics
 from ocrrl.robot import lerobot_robot
 from ocrrl.robot.approval import NotApproved
 from ocrrl.robot.lerobot_robot.fr3_robot import OpenedCell

@@ -3,27 +3,12 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-import numpy as np
-from jaxtyping import Float, Int
-
-from ocrrl.datasets.episode import Episode, EpisodeAttributes
-from ocrrl.datasets.episode_recorder import EpisodeRecorder
+from ocrrl.datasets.episode import Episode
 from ocrrl.datasets.episode_store import write_episode
-from ocrrl.interface.protocols import Environment
-
-
-class Demonstrator(Protocol):
-    """Acts as a teleoperator would; a scripted one may look at the simulator's state."""
-
-    def reset(self, ids: Int[np.ndarray, " n"], seeds: list[int]) -> None:
-        """Begin new demonstrations in the environments `ids`, with the tremor and pauses that `seeds` stand for."""
-        ...
-
-    def act(self, ids: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n 7"]:
-        """The next actions of the environments `ids`."""
-        ...
+from ocrrl.interface.protocols import Environment, Policy
+from ocrrl.rollouts.control_loop import run_episodes
+from ocrrl.rollouts.rollout_recorder import RolloutRecorder
 
 
 @dataclass(frozen=True)
@@ -55,7 +40,7 @@ class RecordSummary:
 
 def record_episodes(
     environment: Environment,
-    demonstrator: Demonstrator,
+    demonstrator: Policy,
     out: Path,
     seeds: list[int],
     config: RecordConfig,
@@ -73,7 +58,7 @@ def record_episodes(
         raise ValueError(f"seeds must number at least max_attempts ({config.max_attempts}), got {len(seeds)}")
     written = successes = 0
     demonstrated = collect_episodes(
-        environment, demonstrator, seeds[: config.max_attempts], config.operator, calibration or {}, versions or {}
+        environment, demonstrator, seeds[: config.max_attempts], config.operator, calibration, versions
     )
     for attempts, episode in enumerate(demonstrated, start=1):
         successes += episode.attributes.success
@@ -91,52 +76,15 @@ def record_episodes(
 
 def collect_episodes(
     environment: Environment,
-    demonstrator: Demonstrator,
+    demonstrator: Policy,
     seeds: list[int],
     operator: str,
-    calibration: Mapping,
-    versions: Mapping[str, str],
+    calibration: Mapping | None = None,
+    versions: Mapping[str, str] | None = None,
 ) -> Iterator[Episode]:
     """One episode a seed, in the order of `seeds`, `environment.num_envs` of them side by side in lockstep."""
-    for start in range(0, len(seeds), environment.num_envs):
-        batch = seeds[start : start + environment.num_envs]
-        yield from _run_batch(environment, demonstrator, batch, operator, dict(calibration), dict(versions))
-
-
-def _run_batch(
-    environment: Environment,
-    demonstrator: Demonstrator,
-    seeds: list[int],
-    operator: str,
-    calibration: dict,
-    versions: dict,
-) -> list[Episode]:
-    task = environment.tabletop_task
-    recorder = EpisodeRecorder(environment.num_envs)
-    finished: dict[int, Episode] = {}
-    ids = np.arange(len(seeds))
-    environment.reset(ids, seeds)
-    demonstrator.reset(ids, seeds)
-    recorder.begin(ids)
-    while len(ids):
-        observation = environment.observe().take(ids)
-        images = environment.capture(ids)
-        action = demonstrator.act(ids)
-        result = environment.step(action, ids)
-        recorder.append(ids, images, observation, result.applied(action))
-        for env, solved in zip(ids.tolist(), result.success, strict=True):
-            if solved or recorder.length(env) >= task.horizon:
-                attributes = EpisodeAttributes(
-                    tabletop_task=task.slug,
-                    instruction=task.instruction,
-                    operator=operator,
-                    cell=environment.cell,
-                    success=bool(solved),
-                    seed=int(seeds[env]),
-                    calibration=calibration,
-                    versions=versions,
-                    object_names=tuple(tracked.name for tracked in task.objects),
-                )
-                finished[env] = recorder.finish(env, attributes)
-        ids = np.array([env for env in ids.tolist() if env not in finished], dtype=int)
-    return [finished[env] for env in range(len(seeds))]
+    recorder = RolloutRecorder(environment, operator, calibration, versions, demonstrated=True)
+    for first in range(0, len(seeds), environment.num_envs):
+        recorder.seeds = batch = seeds[first : first + environment.num_envs]
+        run_episodes(environment, demonstrator, None, batch, recorder)
+        yield from (recorder.episodes.pop(seed) for seed in batch)

@@ -3,8 +3,8 @@ import pytest
 
 from ocrrl.datasets.episode_recorder import EpisodeRecorder
 from ocrrl.datasets.episode_store import episode_paths, read_episode
-from ocrrl.datasets.record import RecordConfig, record_episodes
 from ocrrl.datasets.validation import validate_episode_file
+from ocrrl.rollouts.record import RecordConfig, record_episodes
 from tests.datasets.toy_environment import ToyDemonstrator, ToyEnvironment
 from tests.datasets.toy_episodes import contents
 
