@@ -38,6 +38,7 @@ def test_every_command_that_a_page_names_is_one(page):
     stages = {*STAGES, *MULTITASK_STAGES}
     commands = stages | {
         "params",
+        "migrate",
         "check_names",
         "show",
         "timings",
