@@ -262,8 +262,8 @@ def test_until_then_every_stage_says_the_next_step(project, capsys):
     assert main(["finetune", "cube_lift", "--domain", "sim"]) == 1
     assert "params.yaml is of version 0.1; `ocrrl migrate` brings it over" in capsys.readouterr().err
     shutil.copy(ROOT / "params.yaml", "params.yaml")
-    for command in (["finetune", "cube_lift", "--domain", "sim"], ["check_names"]):
-        assert main(command) == 1
+    for arguments in (["finetune", "cube_lift", "--domain", "sim"], ["check_names"]):
+        assert main(arguments) == 1
         said = capsys.readouterr().err
         assert "must lie at data/" in said and "`ocrrl migrate` brings the folder over" in said
 
