@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import yaml
 from ocrrl.datasets.record import RecordConfig, record_episodes
 
 from ocrrl.datasets.episode_store import read_episode
