@@ -69,7 +69,7 @@ def table(tallies: dict[str, Tally]) -> Table:
         "unsafe commands",
         "held or not shown, in time",
         "latest",
-        "cause told",
+        "cause named",
         "episode intact",
     )
     return Table(header, rows, text_columns=1)
