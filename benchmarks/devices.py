@@ -54,7 +54,7 @@ def figures(device: str, data: DecodedDataset, updates: int, steps: int) -> list
         found.append((f"TD3 updates/s, {size}", rate(our_update(*hidden, True, device), updates, device)))
         if device != "cpu":
             plain = our_update(*hidden, True, device, recorded=False)
-            found.append((f"TD3 updates/s, {size}, not recorded", rate(plain, updates, device)))
+            found.append((f"TD3 updates/s, {size}, no CUDA graph", rate(plain, updates, device)))
     for size, hidden in SIZES.items():
         found.append((f"actor forward of one observation, {size} [ms]", actor_ms(hidden, device)))
     for batch in BATCHES:
