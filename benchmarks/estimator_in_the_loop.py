@@ -1,9 +1,9 @@
-"""Does the twin's success with the residual stay the same when poses come from pictures, not from the noise model?
+"""Does the twin's success with the residual stay the same when poses come from images, not from the noise model?
 
     python -m benchmarks.estimator_in_the_loop --tasks cube_lift --episodes 50   # after `dvc repro`; about 5 s an episode
 
 Base + residual from the same held-out initial states, once with the noise model that the stages use, once with the tracker of the
-real cell on rendered RGB-D pictures. The last column says how many of the poses that the policy was shown were off by more than 10 mm
+real cell on rendered RGB-D images. The last column says how many of the poses that the policy was shown were off by more than 10 mm
 or 10 deg. Printed in Markdown; every number is of a twin.
 """
 
@@ -29,7 +29,7 @@ from ocrrl.sim.environment import SimEnvironment
 from ocrrl.tabletop.registry import slugs, tabletop_task
 from ocrrl.worlds import make_scene
 
-SOURCES = ("noise model", "pictures")
+SOURCES = ("noise model", "images")
 PARALLEL = 10
 
 
@@ -43,12 +43,12 @@ def main() -> None:
     with ProcessPoolExecutor(options.processes, get_context("spawn")) as pool:
         found = iter(list(pool.map(outcomes, *zip(*calls, strict=True))))
     rows = [_row(slug, next(found)[0], *next(found)) for slug in options.tasks]
-    header = ("twin (simulated)", *SOURCES, "pictures minus noise model", "poses shown, pictures", "of these off")
+    header = ("twin (simulated)", *SOURCES, "images minus noise model", "poses shown, images", "of these off")
     print(markdown_table(Table(header, rows, text_columns=1)))
 
 
 class WatchedPoses:
-    """Poses from pictures that are also compared with the true ones; a `robot.twin.TwinPoses`."""
+    """Poses from images that are also compared with the true ones; a `robot.twin.TwinPoses`."""
 
     def __init__(self, task: TabletopTask, world: SimEnvironment) -> None:
         self._task, self._inner = task, PicturePoses(task, world)
@@ -100,7 +100,7 @@ def outcomes(slug: str, source: str, episodes: int) -> tuple[list[EpisodeOutcome
         watched.append(WatchedPoses(task, world))
         return watched[0]
 
-    world = TwinCell(make_scene(slug), parallel, make_poses=watch if source == "pictures" else None)
+    world = TwinCell(make_scene(slug), parallel, make_poses=watch if source == "images" else None)
     base = ChunkedPolicy(load_vla(layout.vla("real")), task.instruction, parallel)
     residual = load_residual(layout.residual(ROLLED_OUT_SEED), task)
     found = run_episodes(world, base, residual, initial_state_seeds("test", episodes), keep_traces=True)
