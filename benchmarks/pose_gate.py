@@ -144,7 +144,7 @@ def main() -> None:
     with ProcessPoolExecutor(options.processes, get_context("spawn")) as pool:
         found = iter(list(pool.map(outcomes, *zip(*calls, strict=True))))
     rows = [_row(slug, name, next(found), next(found)) for slug in options.tasks for name in PROVOCATIONS]
-    header = ("twin (simulated)", "provoked", "without the gate", "with it", "difference")
+    header = ("twin (simulated)", "failure", "without the gate", "with it", "difference")
     print(markdown_table(Table(header, rows, text_columns=2)))
 
 
