@@ -1,4 +1,4 @@
-"""Who may use the Prefect server: an auth string that `make serve` makes, and the profile by which this folder's commands know it.
+"""Access to the Prefect server: the auth string of `make serve`, and the profile that holds it.
 
 The string lies in PREFECT_HOME, which the server's database shares; prefect.toml names the profile. Both are 0600.
 """

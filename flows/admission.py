@@ -1,4 +1,4 @@
-"""Whether the Prefect server that is there already lets us in, and whom else."""
+"""Checks whether a running Prefect server accepts us, and whether it accepts everybody."""
 
 import base64
 import urllib.error

@@ -1,4 +1,4 @@
-"""`approve`: waits until an operator says that the cell is clear, and hands over a short-lived token.
+"""`approve`: waits until an operator confirms that the cell is clear, and hands over a short-lived token.
 
 A sub-flow of its own, since Prefect pauses a whole flow. The operator presses Resume on this run in the Prefect UI and
 fills in the form; `ocrrl` then signs the token without which it moves no hardware.

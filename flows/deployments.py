@@ -1,4 +1,4 @@
-"""The deployments of prefect.yaml, and one of self-improve for each tabletop task of params.yaml."""
+"""Deployments: those of prefect.yaml, and a `self-improve` one per tabletop task of params.yaml."""
 
 import subprocess
 from pathlib import Path

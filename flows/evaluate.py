@@ -1,4 +1,4 @@
-"""`evaluate`: base and base + residual, the retrained VLAs beside those before, and the reports.
+"""`evaluate`: base and base + residual, the retrained VLAs and those before, and the reports.
 
 prefect deployment run evaluate/full
 prefect deployment run evaluate/full -p cell=rehearsal -p episodes=6     # a session; an operator approves it

@@ -1,4 +1,4 @@
-"""Why a Prefect server did not start, from its log: most often its database in PREFECT_HOME."""
+"""Why a Prefect server did not start, from its log; most often its database in PREFECT_HOME."""
 
 import os
 import tempfile

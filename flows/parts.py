@@ -1,4 +1,4 @@
-"""The parts of the loop that run the stages of dvc.yaml and nothing else, each a flow of its own.
+"""Flows that run parts of the loop: stages of dvc.yaml and nothing else.
 
 prefect deployment run ingest/full -p tasks='["cube_lift"]'
 python -m flows.parts ingest        # here, without a deployment

@@ -1,4 +1,4 @@
-"""The Prefect server that `make serve` starts: Prefect's app on 127.0.0.1, for its own pages and who knows the auth string.
+"""The Prefect server of `make serve`: on 127.0.0.1, for its own pages and holders of the auth string.
 
     python -m flows.prefect_server --port 4200
 

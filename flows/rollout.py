@@ -1,4 +1,4 @@
-"""`rollout`: rollout collection: successful episodes of the real VLA with the residual, and without it as a control.
+"""`rollout`: collects successful episodes of the real VLA with the residual, and without it as a control.
 
 prefect deployment run rollout/full
 prefect deployment run rollout/full -p cell=rehearsal -p episodes=5     # a session; an operator approves it

@@ -1,4 +1,4 @@
-"""`make serve`: a Prefect server, the deployments and a worker on this machine, in one terminal, until Ctrl-C.
+"""`make serve`: runs a Prefect server, the deployments and a worker in one terminal, until Ctrl-C.
 
 Everything listens on 127.0.0.1 only, and answers those who know the auth string: `flows/access.py`. A server that answers already
 at PREFECT_API_URL is used in place of a new one.

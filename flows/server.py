@@ -1,4 +1,4 @@
-"""Where the Prefect server is, and the command that starts one on this machine."""
+"""The address of the Prefect server, and the command that starts one."""
 
 import signal
 import socket

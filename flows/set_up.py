@@ -1,4 +1,4 @@
-"""What the flows need on a Prefect server: the work pool, the slots, and the automation that marks zombies."""
+"""Sets up a Prefect server: work pool, slots, and the automation that marks runs without a heartbeat as crashed."""
 
 import os
 from datetime import timedelta

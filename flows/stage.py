@@ -1,4 +1,4 @@
-"""`stage`: one stage on a worker's own clone, its result pushed to the shared DVC remote. The coordinator starts it.
+"""`stage`: one stage in a worker's own clone, its result pushed to the shared DVC remote; the coordinator starts it.
 
 Deployments `stage/cpu`, `stage/gpu` and `stage/robot` are served by `make worker SLOT=...` on each machine.
 """

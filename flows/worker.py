@@ -1,4 +1,4 @@
-"""`make worker SLOT=gpu`: a worker for one slot on this machine, in this clone, for a coordinator elsewhere."""
+"""`make worker SLOT=gpu`: a worker for one slot in this clone, for a coordinator on another machine."""
 
 import argparse
 import json

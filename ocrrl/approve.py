@@ -1,4 +1,4 @@
-"""`ocrrl approve`: an operator lets a session begin a number of episodes; the answer is a token."""
+"""`ocrrl approve`: an operator approves a number of episodes of a session; prints or writes a token."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""`ocrrl calibrate`: print a board, and find from views of it where a camera is."""
+"""`ocrrl calibrate`: prints a board, and computes a camera's pose from views of it."""
 
 import argparse
 from collections.abc import Callable

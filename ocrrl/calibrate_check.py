@@ -1,4 +1,4 @@
-"""`ocrrl calibrate check`: what a cell's opening will find of one camera; no arm is connected to."""
+"""`ocrrl calibrate check`: the checks that opening a cell makes of one camera, without connecting to an arm."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""`ocrrl calibrate live`: views of a board, taken with the camera and the arm of a cell file.
+"""`ocrrl calibrate live`: takes views of a board with the camera and arm of a cell file, then calibrates.
 
 The arm is moved by hand, and only read.
 """

@@ -1,4 +1,4 @@
-"""`ocrrl check_names`: the first command of every stage in dvc.yaml, so that no name of params.yaml is run by a shell.
+"""`ocrrl check_names`: the first command of every stage; refuses names in params.yaml that a shell could misread.
 
 DVC fills `${...}` of a stage's command in without quotes and hands the line to a shell. It runs a stage's commands one by one and
 ends at the first that fails: this one, which holds nothing of params.yaml or graph.yaml, fails for a name that a shell could

@@ -1,4 +1,4 @@
-"""`ocrrl ingest --check FOLDER`: what ingest and the stages after it will say of recordings, before anything is written."""
+"""`ocrrl ingest --check FOLDER`: prints what ingest and later stages would refuse or change; writes nothing."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""`ocrrl`: a thin shell over the library; a stage's command, params.yaml section and dvc.yaml entry bear one name."""
+"""Command line `ocrrl`: a stage has the same name as command, section of params.yaml and entry of dvc.yaml."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Values of a YAML file to a frozen dataclass, each value held to the type that the dataclass declares for its field.
+"""Builds a frozen dataclass from the values of a YAML file and checks each value against its field's type.
 
 The fields' types may be text, numbers, true or false, None, paths, enumerations (by their members' names), tuples, lists,
 sequences, mappings, `Literal`, unions of those and dataclasses of them.

@@ -1,4 +1,4 @@
-"""Demonstrations for `ocrrl.train_residual`: recorded episodes, replayed in the simulator, or transitions replayed before."""
+"""Demonstrations for `ocrrl.train_residual`: recorded episodes, which are replayed, or transitions of an earlier replay."""
 
 from collections.abc import Sequence
 from dataclasses import replace

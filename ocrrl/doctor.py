@@ -1,4 +1,4 @@
-"""`ocrrl doctor`: what this machine has, and a cell file's cell, what is missing, and how to get it."""
+"""`ocrrl doctor`: what this machine and a cell file's cell have, what is missing, and how to get it."""
 
 import os
 import resource

@@ -1,4 +1,4 @@
-"""What a command says of an error: one line with the next step, and a log of the whole traceback where that helps.
+"""The error line of a command, with the next step, and a log with the traceback if it is useful.
 
 An error that our code raises to be read (ValueError, RuntimeError, FileNotFoundError, ...) is said as it is. Any other is not
 foreseen, or comes from a library: its traceback is in a file that the line names.

@@ -1,4 +1,4 @@
-"""A lock that one process at a time holds; the system gives it back when that process ends, however it ends."""
+"""A lock for one process at a time; the system releases it when the process ends."""
 
 import fcntl
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and the same bytes for the same content."""
+"""Atomic, reproducible writing of files and folders."""
 
 import errno
 import hashlib

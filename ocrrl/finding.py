@@ -1,4 +1,4 @@
-"""One thing that `ocrrl doctor` looked at."""
+"""One finding of `ocrrl doctor`."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The calls for a script or a notebook, offered as `ocrrl.<name>`: docs/notebook.md.
+"""The functions of `ocrrl.<name>` for scripts and notebooks: docs/notebook.md.
 
 They put together what the stages of the pipeline use, and write nothing but what they are asked to.
 """

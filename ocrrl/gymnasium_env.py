@@ -1,4 +1,4 @@
-"""Our environments as Gymnasium's: `gymnasium.make("ocrrl/CubeLift-v0")` and `gymnasium.make_vec`.
+"""Gymnasium environments: `gymnasium.make("ocrrl/CubeLift-v0")` and `gymnasium.make_vec`.
 
 Both call `ocrrl.worlds.make_environment` and change nothing: the same seed and actions give the same numbers as there.
 Legend: N environments; observations and actions keep the names, units and frames of `ocrrl.interface`.

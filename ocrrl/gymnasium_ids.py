@@ -1,4 +1,4 @@
-"""The Gymnasium ids of the tabletop tasks: `ocrrl/CubeLift-v0` and its neighbours.
+"""Gymnasium ids of the tabletop tasks, such as `ocrrl/CubeLift-v0`.
 
 Gymnasium 1.x does not look for entry points of installed packages, and `import ocrrl` does not load Gymnasium (0.2 s). So the
 ids are registered at the moment when both are loaded, in either order.

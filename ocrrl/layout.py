@@ -1,4 +1,4 @@
-"""Where everything lies under `data/`: `kind/round/tabletop task`, used by the commands and checked against dvc.yaml.
+"""Paths of all data: `data/kind/round/tabletop task`.
 
 A folder `kind/round` holds one entry a tabletop task and nothing else, so that a stage on all tasks depends on that folder. Every
 part of a path is a name by the pattern of `ocrrl.interface.names`; ValueError otherwise, so that none leaves `data/`.

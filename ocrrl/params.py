@@ -1,4 +1,4 @@
-"""params.yaml: a section a stage, mapped to the frozen dataclass in the module that uses the section.
+"""Reads params.yaml: each section becomes the frozen dataclass of the stage that uses it.
 
 A section holds `shared` values and, under each tabletop task, the values that the task has otherwise. graph.yaml is derived
 from params.yaml (`ocrrl.params_graph`). A preset is a small file of overrides over the dataclasses' defaults.

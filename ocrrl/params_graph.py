@@ -1,4 +1,4 @@
-"""graph.yaml: what dvc.yaml makes stages for, every combination of tabletop task, residual seed and round as an entry.
+"""graph.yaml: the tabletop tasks, residual seeds and rounds for which dvc.yaml makes stages.
 
 DVC's templates cannot combine lists. The whole file follows from `tabletop_tasks` in params.yaml, which the user edits, and from
 the number of seeds and rounds; `ocrrl params` writes it.

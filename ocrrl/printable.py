@@ -1,4 +1,4 @@
-"""Text from outside (file names, operators, instructions, error messages) as a terminal or a page may show it.
+"""Escapes foreign text (file names, operators, instructions, error messages) for terminal and pages.
 
 A terminal obeys control characters: an ESC sequence in a file name can recolour, overwrite or hide what stands before it.
 """

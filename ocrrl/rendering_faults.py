@@ -1,4 +1,4 @@
-"""Why pictures cannot be rendered off screen, in one line: most often a variable that another program left."""
+"""Why off-screen rendering fails, in one line: most often an environment variable."""
 
 import os
 import warnings

@@ -1,4 +1,4 @@
-"""YAML that somebody edits or merges by hand: read whole or refused in one line, whatever is in the file.
+"""Reads hand-edited YAML safely; a bad file is refused in one line.
 
 YAML repeats a value by an alias (`*name`), so that a small file can stand for gigabytes; of a key that comes twice it
 silently takes the last. Both are refused before anything is built.

@@ -1,4 +1,4 @@
-"""A saved VLA as a policy that needs no number of environments beforehand."""
+"""A saved VLA as a policy for any number of environments."""
 
 from pathlib import Path
 

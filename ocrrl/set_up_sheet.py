@@ -1,4 +1,4 @@
-"""What an operator sets a real table by: the initial state in words, and a picture of it as the cell's camera would see it."""
+"""Instructions for setting a real table: an initial state in words, and an image from the cell's camera."""
 
 import math
 from contextlib import ExitStack

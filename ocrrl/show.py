@@ -1,4 +1,4 @@
-"""`ocrrl show`: the results of any stage as Markdown or JSON; the Prefect UI shows the same text."""
+"""`ocrrl show`: the results of a stage as Markdown or JSON; the Prefect UI shows the same text."""
 
 import json
 import re

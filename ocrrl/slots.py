@@ -1,4 +1,4 @@
-"""`ocrrl slots`: which slots of dvc.yaml's stages (`meta.slot`) this machine can fill. Quick: torch is not imported."""
+"""`ocrrl slots`: which slots (`meta.slot` in dvc.yaml) this machine can fill. Quick: torch is not imported."""
 
 import os
 from importlib.util import find_spec

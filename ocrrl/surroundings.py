@@ -1,4 +1,4 @@
-"""What a command needs of the process it runs in, before any library is loaded: streams, a user's name, folders for caches.
+"""Prepares the process before libraries are loaded: streams, user name, cache folders.
 
 A container's user may have no name and no home, a terminal no UTF-8, a service no standard input; torch, LeRobot, matplotlib
 and others end in tracebacks there.

@@ -1,4 +1,4 @@
-"""What `ocrrl doctor` finds of the process's surroundings: user, home, folders, clock, limits, locale, Prefect's database."""
+"""Findings of `ocrrl doctor` on the environment: user, home, folders, clock, limits, locale, Prefect's database."""
 
 import locale
 import os

@@ -1,4 +1,4 @@
-"""`ocrrl teleoperate`: demonstrations by hand, in a cell and with a device of the operator's choice."""
+"""`ocrrl teleoperate`: records demonstrations in a cell with a teleoperation device."""
 
 import argparse
 from collections.abc import Callable

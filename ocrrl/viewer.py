@@ -1,4 +1,4 @@
-"""`ocrrl view`: an episode in Rerun, its pictures, poses, actions and confidences on one time line."""
+"""`ocrrl view`: shows an episode in Rerun, with images, poses, actions and confidences on one timeline."""
 
 from dataclasses import replace
 from pathlib import Path

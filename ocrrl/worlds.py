@@ -1,4 +1,4 @@
-"""Which scene, demonstrator and cell a tabletop task's name stands for: the one place where worlds are put together."""
+"""Makes the simulator, twin and demonstrator of a tabletop task from its slug."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any

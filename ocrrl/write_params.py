@@ -1,4 +1,4 @@
-"""`ocrrl params`: params.yaml from a preset, and graph.yaml, what dvc.yaml makes stages for."""
+"""`ocrrl params`: writes params.yaml from a preset, and graph.yaml."""
 
 import argparse
 import io

@@ -1,1 +1,1 @@
-"""Prefect tasks: each runs one stage of dvc.yaml as a child process. They know `ocrrl` by its command line only."""
+"""Prefect tasks: each runs one stage of dvc.yaml as a child process, through `ocrrl`'s command line only."""

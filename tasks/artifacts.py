@@ -1,4 +1,4 @@
-"""What is sent to the Prefect UI: results, lineage and progress of a stage, and the end of a failed stage's log.
+"""Sends artifacts to the Prefect UI: a stage's results, lineage, progress, and the end of a failed stage's log.
 
 Results are what `ocrrl show` prints, lineage is what `ocrrl lineage` prints. An artifact never makes a stage fail: what goes
 wrong is a warning in the run's log.

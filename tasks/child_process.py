@@ -1,4 +1,4 @@
-"""A command run as a child in its own process group, its output in a file and handed on line by line.
+"""Runs a command in its own process group; its output goes to a file and, line by line, to a callback.
 
 The child never outlives the process that started it: see `tasks/supervisor.py`.
 """

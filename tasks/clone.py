@@ -1,4 +1,4 @@
-"""The clone that a worker runs stages in: at the coordinator's commit, or the stage is refused."""
+"""A worker's clone at the coordinator's commit; otherwise the stage is refused."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""`make gc`: drop from DVC's cache what no kept commit uses, but never an episode.
+"""`make gc`: deletes from DVC's cache what no kept commit uses, never an episode.
 
 What the working tree, branches, tags, experiments and the last commits use is DVC's own answer. To that come all
 episodes that anything ever recorded. Only what is left is removed, file by file, so a kill at any moment costs no

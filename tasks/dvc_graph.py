@@ -1,4 +1,4 @@
-"""The stages of dvc.yaml, their order and what DVC would run again, as JSON on stdout.
+"""The stages of dvc.yaml, their order and which are out of date, as JSON on stdout.
 
 It imports DVC, whose `Repo` is not made for threads: no flow loads it, it runs as a process of its own.
 """

@@ -1,4 +1,4 @@
-"""What a failed stage tells its user, and whether trying again could help."""
+"""The message of a failed stage, and whether a retry can help."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What became of every stage that a flow run was asked for: one page at its end."""
+"""Summary of a flow run: what happened to each stage."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A flow run's process ends with the worker that started it, so that nothing runs where no one can see or cancel it."""
+"""Ends a flow run's process when its worker ends, so that nothing runs unseen."""
 
 import os
 import signal

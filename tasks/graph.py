@@ -1,4 +1,4 @@
-"""Which stages a flow runs, in which order: read from dvc.yaml, the only graph, and selected by what the user asks for."""
+"""The stages of a flow and their order, read from dvc.yaml and selected by the flow's parameters."""
 
 import json
 import shlex

@@ -1,4 +1,4 @@
-"""Whether the machine has what a stage's slot stands for."""
+"""Checks whether the machine has the hardware of a stage's slot."""
 
 import json
 import subprocess

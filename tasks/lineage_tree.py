@@ -1,4 +1,4 @@
-"""The lineage that `ocrrl lineage PATH --format mermaid` draws, as a tree of text: Prefect's older UI draws no Mermaid."""
+"""The lineage as a text tree, since Prefect's older UI draws no Mermaid."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Markdown as the Prefect UI draws it: tables, code, and how long something took; what is unknown is "–"."""
+"""Markdown for the Prefect UI: tables, code, durations; an unknown value is "–"."""
 
 import re
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""An unforeseen error of a command is one line, which names the log that has the whole traceback."""
+"""Prints an unforeseen error as one line that names a log with the traceback."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Everything that DVC ever recorded here: the outputs that lock files, `.dvc` files and the run-cache name.
+"""All outputs that DVC recorded here, from lock files, `.dvc` files and the run-cache.
 
 Read are the working tree, every commit that git still has (branches, tags, experiments, stashes, amended commits in the
 reflog), and DVC's run-cache, which knows runs that were never committed.

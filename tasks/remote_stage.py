@@ -1,4 +1,4 @@
-"""A stage on another machine: its worker runs it in a clone, the result comes back through DVC's remote and run-cache."""
+"""Runs a stage on another machine's worker; the result returns through DVC's remote and run-cache."""
 
 import json
 import subprocess

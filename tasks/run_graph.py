@@ -1,4 +1,4 @@
-"""A selection of stages, each run when what it needs is there: what every flow is made of."""
+"""Runs a selection of stages, each when its inputs are ready; every flow uses it."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The Prefect task for a session in a cell that needs an operator's approval: episodes into a folder that DVC tracks."""
+"""The Prefect task of a session that needs an operator's approval."""
 
 import os
 import subprocess

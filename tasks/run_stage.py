@@ -1,4 +1,4 @@
-"""The Prefect task: one stage of dvc.yaml, run by `dvc repro -s` as a child process."""
+"""The Prefect task of a stage: `dvc repro -s` as a child process."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Runs one command in a process group of its own, and leaves nothing of it running.
+"""Runs one command in a process group of its own and ends every process of it.
 
     python supervisor.py LOG_FILE COMMAND...      stdin: a pipe that the starter holds open for as long as the command may run
 

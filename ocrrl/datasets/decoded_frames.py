@@ -1,4 +1,4 @@
-"""A whole LeRobotDataset v3: its numbers in memory, every frame decoded exactly once, in memory or on disk.
+"""A LeRobotDataset v3 for training: numbers in memory, each video frame decoded once, in memory or on disk.
 
 Legend: F frames of all episodes in order, E episodes, S numbers of state, A of action.
 """

@@ -1,4 +1,4 @@
-"""The episode: one recording of a tabletop task, the same form for teleoperation, simulation and rollouts.
+"""The episode: one recording of a tabletop task, the same for teleoperation, simulation and rollouts.
 
 Legend: T control steps, O tracked objects, H x W pixels. Every row is what was observed BEFORE the action of that row.
 Poses are position [m] then wxyz unit quaternion, robot base frame.

@@ -1,4 +1,4 @@
-"""What the numbers of an episode must fulfil, whatever file or format they came from.
+"""Checks of an episode's numbers, for every file and format.
 
 Legend: T control steps, O tracked objects; positions [m] and wxyz quaternions, robot base frame.
 """

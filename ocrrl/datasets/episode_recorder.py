@@ -1,4 +1,4 @@
-"""Gathers the rows of N environments that run side by side into episodes.
+"""Collects the rows of N parallel environments into episodes.
 
 Legend: N environments, n of them selected by ids (n,).
 """

@@ -1,4 +1,4 @@
-"""One episode, one HDF5 file: written whole or not at all, the same bytes for the same episode.
+"""Writes and reads one HDF5 file per episode: atomic, the same bytes for the same episode.
 
 Layout: `images/<camera>` (T, H, W, 3) uint8, one compressed chunk a frame; every other array of `Episode` under its own
 name as float64; `EpisodeAttributes` as attributes of the root, dicts and tuples as JSON text, an absent seed left out.

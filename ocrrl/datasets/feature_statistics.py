@@ -1,4 +1,4 @@
-"""The per-feature statistics that LeRobot normalises with: min, max, mean, std, count and quantiles.
+"""Per-feature statistics for LeRobot's normalisation: min, max, mean, std, count and quantiles.
 
 Legend: n rows of d numbers; image statistics are per channel, of intensities in [0, 1].
 """

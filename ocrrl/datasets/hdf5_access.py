@@ -1,4 +1,4 @@
-"""HDF5 files that others made, opened with care: whole files only, nothing in them that points elsewhere, sizes before data."""
+"""Opens foreign HDF5 files safely: complete files only, no external links, sizes checked before data is read."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""An HDF5 file that libhdf5 writes to memory and that Python copies to disk, so that a full disk is an `OSError`.
+"""An HDF5 file that libhdf5 writes to memory and Python copies to disk, so that a full disk is an `OSError`.
 
 libhdf5 does not survive a write that fails: its next flush ends the process (SIGSEGV), and with it the watchdog of an arm.
 Here libhdf5's file descriptor is that of a memory file (Linux, `memfd_create`), where a write finds no full disk. `flush`

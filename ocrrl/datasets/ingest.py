@@ -1,4 +1,4 @@
-"""`ingest`: recordings of any accepted format, checked one by one, become the real LeRobotDataset with its sidecar.
+"""`ingest`: checks recordings of any accepted format and writes the real LeRobotDataset with its sidecar.
 
 What is refused is reported by name with the reason; the recordings themselves are never moved, changed or deleted.
 """

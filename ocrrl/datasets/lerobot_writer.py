@@ -1,4 +1,4 @@
-"""Episodes to a LeRobotDataset v3 that any LeRobot policy trains on, with a sidecar for what LeRobot cannot hold.
+"""Writes episodes as a LeRobotDataset v3, with a sidecar for what LeRobot cannot store.
 
 The layout is LeRobot 0.6's: `meta/info.json`, `meta/stats.json`, `meta/tasks.parquet`, `meta/episodes/`, `data/`,
 `videos/`. It is written here and not by `LeRobotDataset.create`, which takes 11 CPU-s to import and 3.5 ms a frame, and

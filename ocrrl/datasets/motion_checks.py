@@ -1,4 +1,4 @@
-"""Could an FR3 have moved like this episode, and its command have followed from the actions?
+"""Checks whether an FR3 could have moved as an episode says, and whether its commands follow from the actions.
 
 The numbers of a recording are witnesses of each other: joints of the gripper pose, actions of the commanded pose, each
 row of the one before. What breaks these laws is a wrong frame, order or file, however sound each number is by itself.

@@ -1,4 +1,4 @@
-"""Do an episode's pictures come from a camera that works? A dead camera is refused, an odd one is said.
+"""Checks an episode's images: a dead camera is refused, an unusual one is reported.
 
 Legend: T control steps, H x W pixels. "Still" cameras are those that the user allows to show the same throughout.
 """

@@ -1,4 +1,4 @@
-"""Recorded pictures brought to the size that the cell and the VLA work with."""
+"""Resizes recorded images to the size of the cell and the VLA."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

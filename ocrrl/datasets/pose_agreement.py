@@ -1,4 +1,4 @@
-"""How far two records of the same pose lie apart, and by which constant transform one becomes the other.
+"""Distance between two records of one pose, and the constant transform between them.
 
 Legend: T rows; poses (T, 7) and transforms (7,) are position [m] and wxyz unit quaternion; `apart` as `Apart` says.
 """

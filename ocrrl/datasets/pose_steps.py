@@ -1,4 +1,4 @@
-"""Recorded gripper poses to our actions: resampled to the control rate, then the step from each pose to the next.
+"""Recorded gripper poses to our actions: resampled to the control rate, then the step between consecutive poses.
 
 Legend: T recorded rows, R resampled rows; poses are position [m] and wxyz quaternion, robot base frame.
 """

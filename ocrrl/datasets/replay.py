@@ -1,4 +1,4 @@
-"""`replay`: the recorded actions open-loop in the training simulator, from the recorded initial object poses.
+"""`replay`: runs recorded actions open-loop in the training simulator, from the recorded initial object poses.
 
 Legend: n episodes side by side, T steps of an episode, O tracked objects.
 """

@@ -1,4 +1,4 @@
-"""What a LeRobotDataset cannot hold: where each episode came from, and the privileged rows that no VLA may be fed.
+"""The sidecar of a LeRobotDataset: each episode's source, and privileged rows that no VLA may see.
 
 `<dataset>/sidecar/episodes.json` lists the episodes in the dataset's order; `<dataset>/sidecar/object_poses.npz` holds,
 for every frame of the dataset (F) in order, object poses (F, O, 7), confidence (F, O), base action (F, 7) and residual

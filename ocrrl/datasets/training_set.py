@@ -1,4 +1,4 @@
-"""`training_set`: demonstrations and successful rollouts as the one LeRobotDataset that a VLA is retrained on."""
+"""`training_set`: writes demonstrations and successful rollouts as one LeRobotDataset for retraining."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Replayed demonstrations as transitions: what the residual stage turns into its offline buffer.
+"""Replayed demonstrations as transitions, for the residual's offline buffer.
 
 Stored as one Zarr v3 group: every array concatenated over the episodes, with their lengths.
 Legend: T steps of an episode, O tracked objects.

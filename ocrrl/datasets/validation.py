@@ -1,4 +1,4 @@
-"""Is this file an episode? Every refusal names the file, the field, what was required and what was found.
+"""Validates an episode file; a refusal names the file, the field, the requirement and the value.
 
 The checks of the numbers are in `ocrrl.datasets.episode_checks`; here are those of the file itself, what it declares before
 anything large is read.

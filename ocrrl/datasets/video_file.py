@@ -1,4 +1,4 @@
-"""RGB frames in MP4 files: encoded to the same bytes every time, decoded once in order."""
+"""MP4 video files of RGB frames: reproducible encoding, in-order decoding."""
 
 from collections.abc import Iterator
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Why an episode ended before its time, and whose doing that was."""
+"""Why an episode ended early, and who ended it."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""The action, and the one place where base and residual are composed.
+"""The action, and `compose`, the only function that combines base and residual.
 
 An action is 7 numbers at `CONTROL_HZ`:
     0:3  translation step [m] of the commanded gripper frame, robot base frame

@@ -1,4 +1,4 @@
-"""One source for maths that runs on numpy arrays and, where the critic needs gradients, on torch tensors."""
+"""Array operations for both numpy and torch, where the critic needs gradients."""
 
 import sys
 from types import ModuleType

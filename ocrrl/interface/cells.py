@@ -1,4 +1,4 @@
-"""The cells that serve the real domain: what each stands for, and what it asks for. `ocrrl/robot/open_cell.py` opens one."""
+"""The catalogue of cells: what each represents and requires. `ocrrl/robot/open_cell.py` opens one."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Where torch computes: the parameters `device` and `threads` of the stages that use it."""
+"""The parameters `device` and `threads` of stages that use torch."""
 
 import re
 

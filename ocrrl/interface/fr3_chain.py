@@ -1,4 +1,4 @@
-"""The FR3 with the Franka Hand, from Franka's documents: its chain, to know where it is without asking anyone.
+"""Kinematic chain of the FR3 with the Franka Hand, from Franka's documents.
 
 Denavit-Hartenberg parameters and joint limits: Franka Control Interface documentation, "Robot and interface
 specifications", FR3. Tests hold the chain to the scene's.

@@ -1,4 +1,4 @@
-"""What an RGB-D camera gives: pixels, depth, and where and when they were taken.
+"""The frame of an RGB-D camera: pixels, depth, capture time and camera pose.
 
 A camera's optical frame: x to the right of the picture, y down, z into the scene (OpenCV's).
 """

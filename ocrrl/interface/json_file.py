@@ -1,4 +1,4 @@
-"""JSON files that others wrote, read whole: what is wrong with one is said in a line that names the file."""
+"""Reads foreign JSON files; an error names the file in one line."""
 
 import json
 import math

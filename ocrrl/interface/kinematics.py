@@ -1,4 +1,4 @@
-"""Forward and inverse kinematics of an arm of seven joints, for many arms at once.
+"""Forward and inverse kinematics of seven-joint arms, batched.
 
 Legend: N arms; q (N, 7) joint positions [rad]; a pose (N, 7) is position [m] and wxyz quaternion in the base frame.
 """

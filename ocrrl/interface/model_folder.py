@@ -1,4 +1,4 @@
-"""The folder of a model, looked through as a whole before any library opens it: no code, no pickles, no links out of it.
+"""Checks a model's folder before any library opens it: no code, no pickles, no links out of it.
 
 Model libraries run what a folder tells them to: a pickle runs code when it is read, and `auto_map` in a JSON file names a
 class in a .py file beside it, or in a repository elsewhere, which transformers imports.

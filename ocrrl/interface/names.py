@@ -1,4 +1,4 @@
-"""The names that become a part of a path or of a command line, and the one pattern for all of them.
+"""The pattern for names that become part of a path or command line.
 
 Rounds, sessions, tabletop tasks, domains, cells and cameras. A name that keeps to the pattern cannot leave its folder, cannot
 be taken for an option, and means nothing to a shell.

@@ -1,4 +1,4 @@
-"""What the policies see, the same in simulation and on the robot (Eq. 2).
+"""The observations of the policies, the same in simulation and on the robot (Eq. 2).
 
 Legend: N environments, O tracked objects; positions [m] and wxyz quaternions in the robot base frame.
 """

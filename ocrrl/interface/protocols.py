@@ -1,4 +1,4 @@
-"""What a policy, a VLA, a pose tracker and an environment must offer, so that any of them can be swapped.
+"""Protocols of policies, VLAs, pose trackers and environments.
 
 Legend: N environments, n of them selected by ids (n,), O tracked objects, H actions in a chunk.
 """

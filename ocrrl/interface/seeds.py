@@ -1,4 +1,4 @@
-"""Seeds of initial states: disjoint ranges, so that nothing is selected on what it is reported on.
+"""Seeds of initial states: disjoint ranges, so that nothing is chosen on the states that are reported.
 
 An episode's initial state is drawn from `numpy.random.default_rng(seed)`.
 """

@@ -1,4 +1,4 @@
-"""A tabletop task's contract: what the simulator and the cell must both know of it. `ocrrl/tabletop/<slug>.py` holds each."""
+"""The contract of a tabletop task, shared by simulator and cell. `ocrrl/tabletop/<slug>.py` defines each."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Safetensors files, in which every model keeps its weights: what a file holds, checked before its tensors are used.
+"""Safetensors files: checks the contents of a model's weights before they are used.
 
 Format: 8 bytes with the length N of the header, N bytes of JSON (`{name: {dtype, shape, data_offsets}}`), the data; offsets
 count from the end of the header (huggingface.co/docs/safetensors).

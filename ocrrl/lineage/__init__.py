@@ -1,4 +1,4 @@
-"""Where a model came from, read from dvc.lock, .dvc files, DVC's cache and the run record; no engine is imported."""
+"""Where a model came from, read from dvc.lock, .dvc files, DVC's cache and the run record, without DVC or Prefect."""
 
 import sys
 from os import PathLike

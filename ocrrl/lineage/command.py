@@ -1,4 +1,4 @@
-"""`ocrrl lineage`: which document a command line asks for."""
+"""`ocrrl lineage`: the document that the options ask for."""
 
 import json
 from dataclasses import asdict

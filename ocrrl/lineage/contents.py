@@ -1,4 +1,4 @@
-"""The bytes behind a hash: from the workspace where they are still the same, else from DVC's cache."""
+"""The content of a hash: from the workspace if unchanged there, else from DVC's cache."""
 
 import configparser
 import os

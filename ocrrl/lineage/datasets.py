@@ -1,4 +1,4 @@
-"""The datasets of a tree: the episodes that each lists in its sidecar, and the models that were trained on it."""
+"""The datasets of a lineage: episodes in each sidecar, and the models trained on each dataset."""
 
 import json
 from collections.abc import Sequence

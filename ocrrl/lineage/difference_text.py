@@ -1,4 +1,4 @@
-"""A difference for the terminal: the verdict, the causes, then the stages from cause to artifact."""
+"""A lineage difference as text: the verdict, the causes, then the stages from cause to artifact."""
 
 from collections.abc import Iterable, Iterator
 

@@ -1,4 +1,4 @@
-"""What DVC wrote down: dvc.lock (schema 2.0) and the .dvc files, as values."""
+"""Reads dvc.lock (schema 2.0) and .dvc files."""
 
 import posixpath
 from collections.abc import Iterator

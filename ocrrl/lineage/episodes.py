@@ -1,4 +1,4 @@
-"""The episodes below a model, one row a file: where each is, what it holds, and what became of it.
+"""The episodes of a lineage, one row per file: path, content, and whether a model was trained on it.
 
 The folders' manifests give files and hashes, the datasets' sidecars operator, cell, success and seed, the reports of
 `ingest` and `replay` the reasons why one was refused.

@@ -1,4 +1,4 @@
-"""The tree below an artifact: what it was made from, by which stages, back to what no stage made.
+"""The tree of an artifact: its inputs and stages, back to data that no stage made.
 
 artifact ──made_by──► stage ──data──► artifacts          an artifact is a path with the hash it had then,
                             ──code──► files and folders  so one that changed since is another artifact

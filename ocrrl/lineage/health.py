@@ -1,4 +1,4 @@
-"""What git and DVC cannot tell of the project that lies here, and what helps."""
+"""Problems of git and DVC in this project, with remedies."""
 
 from collections.abc import Iterator
 from pathlib import Path

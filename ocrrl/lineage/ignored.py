@@ -1,4 +1,4 @@
-"""Which files DVC passes over: the patterns of .dvcignore, which are gitignore's."""
+"""Files that DVC ignores: the patterns of .dvcignore, in gitignore's syntax."""
 
 import re
 from collections.abc import Iterable

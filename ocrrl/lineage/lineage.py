@@ -1,4 +1,4 @@
-"""A lineage: the tree below an artifact, its episodes, and what could not be told."""
+"""A lineage: the tree of an artifact, its episodes, and what is not known."""
 
 import os
 from dataclasses import dataclass

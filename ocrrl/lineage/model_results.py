@@ -1,4 +1,4 @@
-"""How well a model does: the rows on it in the metrics of the stages that evaluate."""
+"""Results of a model: its rows in the metrics of the evaluating stages."""
 
 from collections import Counter
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Where the files of the old layout of `data/` (`round/task_kind`) lie in the new one (`kind/round/task`)."""
+"""Maps paths of the old layout of `data/` (`round/task_kind`) to the new one (`kind/round/task`)."""
 
 import re
 from pathlib import Path, PurePath

@@ -1,4 +1,4 @@
-"""dvc.yaml with its templates filled in: `vars`, params.yaml, `foreach`, `matrix` and `${...}`, as DVC resolves them.
+"""Resolves the templates of dvc.yaml as DVC does: `vars`, params.yaml, `foreach`, `matrix` and `${...}`.
 
 DVC itself takes seconds to import; every stage run and every lineage needs only the addresses, commands and paths.
 """

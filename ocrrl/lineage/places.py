@@ -1,4 +1,4 @@
-"""What lies at a path of `data/`, by the layout of now and of version 0.1."""
+"""The kind of artifact at a path of `data/`, in the current layout and that of version 0.1."""
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath

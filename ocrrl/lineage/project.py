@@ -1,4 +1,4 @@
-"""A project at a revision, and the path that a user asks about."""
+"""A project at a revision, and the path whose lineage is asked for."""
 
 import difflib
 import os

@@ -1,4 +1,4 @@
-"""What git tells of a project, and why it tells nothing where it does not."""
+"""What git knows of a project, or why it cannot answer."""
 
 import os
 import subprocess

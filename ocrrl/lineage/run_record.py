@@ -1,4 +1,4 @@
-"""The run record, `data/runs.jsonl`: one line a stage run that ended, appended and never changed.
+"""The run record, `data/runs.jsonl`: one line per finished stage run, append-only.
 
 It holds what no hash may depend on: when, where, with which libraries, from which revision and by which flow run a stage
 ran, and what it cost. Lineage finds the run that made an out by the out's path and hash. Users commit it beside dvc.lock.

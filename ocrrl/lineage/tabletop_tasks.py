@@ -1,4 +1,4 @@
-"""The tabletop tasks that the addresses of stages name."""
+"""The tabletop tasks in the addresses of stages."""
 
 import re
 from collections.abc import Iterable

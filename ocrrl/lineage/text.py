@@ -1,4 +1,4 @@
-"""A lineage for the terminal: the tree, each artifact once, then the episodes."""
+"""A lineage as text for the terminal: the tree, each artifact once, then the episodes."""
 
 from collections import Counter
 from collections.abc import Iterator

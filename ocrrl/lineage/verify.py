@@ -1,4 +1,4 @@
-"""`ocrrl lineage --verify`: is what lies in the workspace still what dvc.lock says?"""
+"""`ocrrl lineage --verify`: compares the files of the workspace with dvc.lock."""
 
 import os
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How hashes, sizes, parameters and runs read in text, tables and pictures."""
+"""Text of hashes, sizes, parameters and runs, for text, tables and drawings."""
 
 import json
 from collections.abc import Mapping

@@ -1,1 +1,1 @@
-"""Bringing a project folder made by an older version of ocrrl over to this one."""
+"""Migration of a project folder of an older version."""

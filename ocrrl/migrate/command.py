@@ -1,4 +1,4 @@
-"""`ocrrl migrate`: a project folder of version 0.1 to the layout, parameters and dvc.lock of this version; nothing is run again.
+"""`ocrrl migrate`: moves a folder of version 0.1 to this version's paths, parameters and dvc.lock; runs no stage.
 
 Every step looks at what is there, so that a run that was interrupted is finished by the next one, and a run on a folder of this
 version changes nothing. params.yaml, by which an old folder is known, comes last.

@@ -1,4 +1,4 @@
-"""dvc.lock of version 0.1 with the same hashes at the new places, for the stages that dvc.yaml declares now.
+"""Converts dvc.lock of version 0.1: the same hashes at the new paths, for the stages of the current dvc.yaml.
 
 A stage that was up to date stays so: its data have the hashes that dvc.lock recorded, and its code those of version 0.2.0, which
 writes the same bytes as 0.1 (`code_versions.json`). What made a stage stale is left out of its entry, so that it stays stale.

@@ -1,4 +1,4 @@
-"""params.yaml of version 0.1: every value for every tabletop task, and what is derived from them in the same file."""
+"""Converts params.yaml of version 0.1, which repeats every value for every tabletop task."""
 
 from collections import Counter
 from collections.abc import Mapping

@@ -1,1 +1,1 @@
-"""Where object poses come from outside the simulator."""
+"""Cameras, object tracking and calibration."""

@@ -1,4 +1,4 @@
-"""An object tracker in a thread of its own: whoever asks gets the latest estimate at once, and never waits for a frame."""
+"""An object tracker in a thread of its own: returns the latest estimate at once."""
 
 import threading
 from collections import deque

@@ -1,4 +1,4 @@
-"""What a VLA sees of a camera's picture: a square of it, made small."""
+"""The VLA's view of a camera image: a square of it, scaled down."""
 
 from dataclasses import dataclass
 

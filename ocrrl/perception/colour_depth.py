@@ -1,4 +1,4 @@
-"""Depth as the colour camera would have measured it: what `rs.align` leaves undone.
+"""Converts depth aligned by `rs.align` to distances along the colour camera's axis.
 
 librealsense's align moves a depth pixel to the colour pixel that sees the same point, but leaves its value: the point's
 distance along the axis of the depth sensor. Turned by a degree, that is wrong by 5 mm at 0.3 m aside.

@@ -1,4 +1,4 @@
-"""The decorator of the compiled functions. Their cache is dropped when any of the files that hold them was changed.
+"""Decorator of the compiled functions; their cache is deleted when their source files change.
 
 numba's own cache only notices a change in a function's file, not in the files of the functions that it calls: after an
 update of `signed_distance.py` alone, `render_and_compare.py` would go on with the old distances.

@@ -1,4 +1,4 @@
-"""The probability that a fitted pose is within 10 mm and 10 deg: a logistic regression on what the frame says of it.
+"""Confidence of a fitted pose, P(error within 10 mm and 10 deg): logistic regression on its agreement with the frame.
 
 `python -m benchmarks.tracking --split calibration` fits the coefficients on sequences that are never reported on.
 """

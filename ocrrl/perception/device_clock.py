@@ -1,4 +1,4 @@
-"""From a camera's clock to the clock of the cell's arm."""
+"""Converts a camera's time to the time of the arm's clock."""
 
 from collections import deque
 

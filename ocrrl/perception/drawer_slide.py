@@ -1,4 +1,4 @@
-"""A part that slides in another tracked object, such as a drawer in its cabinet: which place it is in, and how far it is out.
+"""A part that slides in another tracked object, such as a drawer in its cabinet: which drawer, and its opening.
 
 The other object (the holder) gives the part's orientation and the line that the part moves along; one number is left to find.
 Legend: a place is an index into `Slide.closed`; an opening [m] is along `Slide.axis`, 0 where the part is closed. The swept

@@ -1,4 +1,4 @@
-"""What a tracker refuses to look at."""
+"""Frames that a tracker refuses."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Where frames come from: a camera that is open."""
+"""The protocol of an open camera."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Refining an object's pose in a frame: Gauss-Newton on signed distances of points and of the outline, compiled.
+"""Pose refinement in a frame: Gauss-Newton on signed distances of points and outline; compiled.
 
 Four kinds of residual, each over its standard deviation [m]: a measured point's distance from the surface (Tukey's kernel,
 its width annealed); the outline's: how far the ray of a pixel that shows the object passes by it, and how deep the ray of

@@ -1,4 +1,4 @@
-"""Where an object might be, given which pixels may be its: poses worth refining."""
+"""Candidate poses of an object, from the pixels that may show it."""
 
 import cv2
 import numpy as np

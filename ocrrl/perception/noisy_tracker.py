@@ -1,4 +1,4 @@
-"""A pose tracker's errors, simulated: the twin's stand-in for an estimator on real images.
+"""Simulated errors of a pose tracker, for the twin.
 
 Unlike the training augmentation (Eq. 4-5), whose noise is fresh at every step, these errors last: a bias held for the
 episode, drift, latency and bursts in which the object is lost. Legend: N environments, O tracked objects.

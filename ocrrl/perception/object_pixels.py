@@ -1,4 +1,4 @@
-"""The pixels about an object's pose and what each shows, so that objects and robot explain each other's pixels."""
+"""Classifies the pixels around an object's pose: object, other object, robot or background."""
 
 from collections.abc import Iterable
 

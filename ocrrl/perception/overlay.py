@@ -1,4 +1,4 @@
-"""A tracker's estimate drawn over the picture: outlines, axes, confidence, and how far a drawer is out (Fig. 11)."""
+"""Draws a tracker's estimate on an image: outlines, axes, confidence, opening of a drawer (Fig. 11)."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""A part that slides in another tracked object, from frame to frame: found together with its holder once, then followed.
+"""Tracks a sliding part: first found together with the object that holds it, then frame to frame.
 
 Part and holder look alike, so that each explains the other's pixels. Until the part is found, the two are fitted together.
 """

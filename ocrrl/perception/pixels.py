@@ -1,4 +1,4 @@
-"""A part of a frame as rays, depths and colours, thinned so that a tracker's time does not grow with the object's size.
+"""A part of a frame as rays, depths and colours, subsampled so that time does not grow with the object's size.
 
 Legend: n pixels. A ray is the direction from the camera in the base frame whose step along the optical axis is 1 m, so
 that a point is camera + depth x ray. A tint is (redness, yellowness, brightness): opponent colours over brightness,

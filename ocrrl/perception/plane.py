@@ -1,4 +1,4 @@
-"""A plane through points that depth gave, such as the table."""
+"""A plane through depth points, such as the table."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""One object's pose fitted to one window of a frame: what is refined, and how well the result agrees."""
+"""Fits one object's pose to a window of a frame, and how well the result agrees."""
 
 from dataclasses import dataclass, field, replace
 

@@ -1,4 +1,4 @@
-"""Which of a tracker's poses a policy is shown (Algorithm 2, line 9, and beyond). Legend: O tracked objects.
+"""Decides which of a tracker's poses a policy sees (Algorithm 2, line 9, and more). Legend: O tracked objects.
 
 An object whose confidence is low is not shown, nor one whose pose is old or jumped; an object that the fingers hide while they
 hold it is shown where the hand has it.

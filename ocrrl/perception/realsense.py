@@ -1,4 +1,4 @@
-"""pyrealsense2: imported here and nowhere else, and only when a RealSense camera is used; who gives its framesets."""
+"""The only module that imports pyrealsense2, when a RealSense camera is used; source of framesets."""
 
 from types import ModuleType
 from typing import Any, Protocol

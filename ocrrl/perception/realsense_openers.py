@@ -1,4 +1,4 @@
-"""Framesets of a RealSense camera that is plugged in, and of a recording of one."""
+"""Opens a connected RealSense camera, or a recording of one."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The one reader of RealSense cameras: a thread of its own that keeps the newest paired and aligned frame.
+"""Reads a RealSense camera in a thread that keeps the newest paired and aligned frame.
 
 It reads whatever gives framesets: a camera, a recording (`realsense_openers.py`), a software device (`software_camera.py`).
 """

@@ -1,4 +1,4 @@
-"""Finding an object in a frame without knowing where it was."""
+"""Finds an object in a frame without a previous pose."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""How well a pose explains a frame: the object's surface is ray-cast and held against every pixel's depth and colour.
+"""Scores a pose: ray-casts the object's surface and compares it with the depth and colour of every pixel.
 
 Each pixel in which the pose predicts the object agrees, shows what should be hidden behind it, is covered by something
 nearer, or tells nothing; and pixels of the object's colour near the pose, or before it, may remain unexplained. Compiled.

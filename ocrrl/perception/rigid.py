@@ -1,4 +1,4 @@
-"""Poses as maps: (..., 7), position [m] then wxyz; `a_in_b` takes points of frame a to frame b."""
+"""Rigid transforms (..., 7): position [m], then wxyz; `a_in_b` maps points of frame a to frame b."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Which pixels are the robot's, from where its joints are: forearm, wrist, hand and fingers as capsules.
+"""Mask of the robot's pixels from its joints: forearm, wrist, hand and fingers as capsules.
 
 The capsules are an FR3's with the Franka Hand; joint axes come from any `ArmKinematics`. Legend: a capsule is a row (7,):
 two ends [m] in the base frame and a radius [m]; gripper frame: between the fingertips, y the closing axis, z the approach.

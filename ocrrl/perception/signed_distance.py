@@ -1,4 +1,4 @@
-"""Signed distance of an object made of primitives, its gradient, and where a ray comes nearest to it; compiled.
+"""Signed distance of an object made of primitives, its gradient, and a ray's nearest point; compiled.
 
 Legend: rows (P, 7) hold one primitive each: kind, three sizes, centre [m]; x, y, z [m] in the object's frame. The
 distance is negative inside. Formulas of the box and the truncated cone: Quilez, "Distance functions".

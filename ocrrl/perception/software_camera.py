@@ -1,4 +1,4 @@
-"""A RealSense camera in software: pictures go in by `push`, framesets come out as from the real one.
+"""A RealSense camera in software: `push` takes images, framesets come out as from a real camera.
 
 For the wire twin and for tests. A pipeline cannot open such a device live, but it opens a recording of it like a camera.
 librealsense's own syncer is not used: it gives up a stream that pauses for five periods of the wall clock, and pairs of a

@@ -1,4 +1,4 @@
-"""The table in a frame: found without trusting the calibration, then held against it, and its colour.
+"""Finds the table in a frame without the calibration, then compares it with the calibration; also its colour.
 
 A depth scale error of 1% moves everything by 6.5 mm at 0.65 m, and the table tells: its depth is known from the
 camera's pose. A table that is not where the calibration says is an error, not something to correct in silence.

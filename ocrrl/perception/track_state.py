@@ -1,4 +1,4 @@
-"""What a geometric tracker carries from frame to frame, and what it knows of one frame."""
+"""State of the geometric tracker between frames, and its data of one frame."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What a frame shows of each tracked object, as the other tracked objects leave it: they explain their own pixels."""
+"""The pixels of a frame that belong to each tracked object, without those of other tracked objects."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Pictures as a pinhole camera would have taken them, where the lens is not one."""
+"""Undistorts images to those of a pinhole camera."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""How far any backend's poses can be believed, judged by the frame and nothing the backend says of itself.
+"""Confidence of any estimator's poses, from the frame alone.
 
 A pose is refined where it is and the result held against the picture, as the geometric tracker does. What it moves by
 in being refined is its own error, and takes its confidence away. Objects explain each other's pixels, those alone that are

@@ -1,1 +1,1 @@
-"""Vision-language-action policies: the default one, adapters to LeRobot, action chunks, fine-tuning."""
+"""Vision-language-action policies: the default VLA, LeRobot adapters, action chunks, fine-tuning."""

@@ -1,4 +1,4 @@
-"""Opening a VLA checkpoint, whatever policy it holds: its folder is looked through before any library reads it."""
+"""Opens a VLA checkpoint of any policy type, after its folder was checked."""
 
 from collections.abc import Mapping
 from pathlib import Path

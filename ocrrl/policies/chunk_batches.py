@@ -1,4 +1,4 @@
-"""Training batches from a decoded dataset: a frame in, the chunk of actions from that frame on as the target.
+"""Training batches from a decoded dataset: a frame as input, the action chunk from that frame on as target.
 
 Sampling is a function of (seed, step) alone, so that a resumed run sees the batches an unbroken one would.
 Legend: B batch, H actions in a chunk.

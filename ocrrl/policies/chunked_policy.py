@@ -1,4 +1,4 @@
-"""A VLA as a policy: asked for a chunk of actions every so many steps, it is served from the chunk in between (Sec. 3.1)."""
+"""A VLA as a policy: queries a chunk every few steps and replays it in between (Sec. 3.1)."""
 
 import numpy as np
 from jaxtyping import Float, Int

@@ -1,4 +1,4 @@
-"""A compact VLA on disk, in LeRobot's `pretrained_model/` layout, read and written without importing LeRobot.
+"""Reads and writes a compact VLA in LeRobot's `pretrained_model/` layout, without importing LeRobot.
 
 LeRobot takes ten seconds to import; the files are few and plain: `config.json`, `model.safetensors`, and for each of
 `policy_preprocessor` and `policy_postprocessor` a JSON list of steps with a safetensors file per step that has state.

@@ -1,4 +1,4 @@
-"""What fine-tuning does to the default VLA: its loss on a batch, and how it is saved."""
+"""Fine-tuning of the default VLA: loss on a batch, saving."""
 
 from collections.abc import Mapping
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""The default VLA's network: small pictures, proprioception and an instruction embedding to a chunk of actions.
+"""Network of the default VLA: small images, proprioception and an instruction embedding to an action chunk.
 
 Per camera a stride-4 and a stride-2 convolution, the second modulated by the instruction (FiLM); spatial softmax reads
 where things are, at both scales, and a few channels of the coarse map, flattened, what the scene looks like. Measured on

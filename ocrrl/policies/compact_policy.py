@@ -1,4 +1,4 @@
-"""The default VLA at work: uint8 pictures in, actions in metres and radians out."""
+"""Inference with the default VLA: uint8 images in, actions in metres and radians out."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""A training that diverged ends with its reason, and is never published."""
+"""Ends a diverged training with its reason; nothing is published."""
 
 import math
 from collections.abc import Sequence

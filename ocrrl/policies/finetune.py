@@ -1,4 +1,4 @@
-"""Fine-tuning a VLA on a LeRobotDataset: frames decoded once to disk, one loop for every policy type, resumed bit for bit."""
+"""Fine-tunes a VLA on a LeRobotDataset: one loop for every policy type, frames decoded once, exact resume."""
 
 import math
 import shutil

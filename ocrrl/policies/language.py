@@ -1,4 +1,4 @@
-"""Instructions to vectors: one 384-d unit embedding per instruction, computed once and carried in the checkpoint."""
+"""Instruction embeddings: one 384-d unit vector per instruction, computed once and stored in the checkpoint."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""A LeRobot checkpoint on disk, checked as a whole before LeRobot opens it: configuration, pipelines, tokenizer folders.
+"""Checks a LeRobot checkpoint before LeRobot opens it: configuration, pipelines, tokenizer folders.
 
 Types are LeRobot 0.6.1's. What the weights must be follows from the model: `lerobot_loading`.
 """

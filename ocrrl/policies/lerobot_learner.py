@@ -1,4 +1,4 @@
-"""What fine-tuning does to any other LeRobot policy: LeRobot makes it and its processors, our loop trains it."""
+"""Fine-tuning of any other LeRobot policy: LeRobot makes it and its processors, our loop trains it."""
 
 import logging
 from collections.abc import Mapping

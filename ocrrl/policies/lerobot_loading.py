@@ -1,4 +1,4 @@
-"""LeRobot's loading of a policy, watched: no remote code, no memory beyond the file's, no weight left random in silence."""
+"""Loads a LeRobot policy safely: no remote code, limited memory, no silently random weights."""
 
 import math
 import re

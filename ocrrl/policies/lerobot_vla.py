@@ -1,4 +1,4 @@
-"""Any LeRobot policy as a VLA: opened by LeRobot's factory, spoken to in this robot's units."""
+"""Any LeRobot policy as a VLA, converted to this robot's units."""
 
 from collections.abc import Mapping
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""Pictures as networks take them: floats, channels first but stored channels last, which is quick on a CPU."""
+"""Images as networks take them: floats, channels first but stored channels last, which is fast on a CPU."""
 
 import numpy as np
 import torch

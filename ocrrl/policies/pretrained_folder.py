@@ -1,4 +1,4 @@
-"""Where pretrained weights lie: a folder of this machine, or the Hugging Face hub's cache, filled from the hub first."""
+"""The folder of pretrained weights: a local one, or the Hugging Face hub's cache after a download."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The pre- and postprocessor of a checkpoint as LeRobot saves them, read and checked before LeRobot builds their steps.
+"""Reads and checks a checkpoint's pre- and postprocessor before LeRobot builds their steps.
 
 LeRobot imports and calls whatever a step's `class` names, and joins `state_file` to the folder as it is; here a step is one
 that the policy's type has, by its `registry_name`, and its state lies beside the JSON file.

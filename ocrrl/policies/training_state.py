@@ -1,4 +1,4 @@
-"""Work in progress of fine-tuning: weights, optimiser and losses in one file, so that a killed run goes on bit for bit.
+"""Checkpoint of fine-tuning: weights, optimiser and losses in one file, for exact resume.
 
 There is no generator state in it: every draw is a function of (seed, step).
 """

@@ -1,4 +1,4 @@
-"""`report` and `report_multitask`: one HTML page of what a round measured on one tabletop task or several, and its Markdown."""
+"""`report` and `report_multitask`: one HTML page and Markdown of a round's results on one or several tabletop tasks."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

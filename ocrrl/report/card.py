@@ -1,4 +1,4 @@
-"""`ocrrl card`: a model card in Markdown, as LeRobot and the Hugging Face hub lay it out, from lineage and metrics."""
+"""`ocrrl card`: a model card in Markdown for LeRobot and the Hugging Face hub, from lineage and metrics."""
 
 import os
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The report's figures on success, learning and episode length, as SVG text; the same values give the same bytes.
+"""Figures of success, learning and episode length, as reproducible SVG text.
 
 One tabletop task's figures have a group of bars or a panel for it, several tasks' one for each.
 """

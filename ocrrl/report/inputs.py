@@ -1,4 +1,4 @@
-"""What a report is made of: the files of a round, read into plain values; what is not there is named, not fatal.
+"""Reads the files of a round for a report; a missing file is named and not fatal.
 
 Schemas: `evaluate` and `evaluate_retrained` metrics, `episodes.json` with films, `curve.json`, ingest, replay and
 rollout reports, each as its stage writes it. A report on one tabletop task is a report on a list of one.

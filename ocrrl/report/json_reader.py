@@ -1,4 +1,4 @@
-"""Reads the JSON files of a report; what is not there is named, not fatal."""
+"""Reads the JSON files of a report; a missing file is named and not fatal."""
 
 import json
 from collections.abc import Iterable

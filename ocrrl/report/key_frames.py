@@ -1,4 +1,4 @@
-"""Recorded episodes to look at: what a folder of episode files holds, and the first episode of a folder or dataset in frames."""
+"""Summary of a folder of episode files, and frames of the first episode of a folder or dataset."""
 
 import json
 from collections import defaultdict

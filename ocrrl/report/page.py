@@ -1,4 +1,4 @@
-"""A page of text, tables and figures, as HTML with nothing loaded from elsewhere, or as Markdown."""
+"""A page of text, tables and figures, as self-contained HTML or as Markdown."""
 
 import base64
 import re

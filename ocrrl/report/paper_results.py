@@ -1,4 +1,4 @@
-"""The paper's own numbers (arXiv 2606.18953, CC BY 4.0), for orientation beside ours and never as ours."""
+"""The paper's own numbers (arXiv 2606.18953, CC BY 4.0), for orientation, never as ours."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The report's figures on when and whither the residual intervenes (Fig. 5, 7a), as SVG text."""
+"""Figures of when and in which direction the residual acts (Fig. 5, 7a), as SVG text."""
 
 from collections.abc import Callable, Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""What each stage wrote, as a headline and blocks of a page: the report's own tables and figures, on the stage's files alone."""
+"""Results of each stage as a headline and blocks of a page, from the stage's own files."""
 
 import json
 from collections import Counter

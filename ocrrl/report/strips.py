@@ -1,4 +1,4 @@
-"""Films in one image: rows of frames, of one initial state under several policies or of one episode from several cameras."""
+"""Video frames in one image: one initial state under several policies, or one episode from several cameras."""
 
 import io
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The tables of a report, of one tabletop task or several; `ocrrl show` prints the same ones.
+"""Tables of a report on one or several tabletop tasks; `ocrrl show` prints the same ones.
 
 A table on one tabletop task has no column that names it.
 """

@@ -1,4 +1,4 @@
-"""Something that the numbers should reach, and whether they did: reached, missed, or not measured."""
+"""A target for a result: reached, missed, or not measured."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

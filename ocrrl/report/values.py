@@ -1,4 +1,4 @@
-"""Measured values as people read them: per cent, points, seconds; what is unknown is a dash.
+"""Formats measured values: per cent, points, seconds; an unknown value is a dash.
 
 R, P and the differences are those of the metrics files (`ocrrl.rollouts.statistics`).
 """

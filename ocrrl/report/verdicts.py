@@ -1,4 +1,4 @@
-"""What the numbers amount to, in plain sentences: the summary, the targets, and what falls short of a target or the paper."""
+"""Sentences of a report: the summary, the targets, and what is below a target or the paper."""
 
 from collections.abc import Callable, Iterable
 

@@ -1,4 +1,4 @@
-"""Films side by side with captions, as H.264 in MP4. The same frames give the same bytes.
+"""Videos side by side with captions, as H.264 in MP4; reproducible bytes.
 
 Legend: T frames, H x W pixels, RGB uint8.
 """

@@ -1,4 +1,4 @@
-"""Keep glibc from handing freed memory back to the system between two updates.
+"""Keeps glibc from returning freed memory to the system between two updates.
 
 An update frees and asks again for some twenty blocks of 256 KB. Where the heap happens to end near them, glibc returns
 them each time and every write is then a page fault: updates took three times as long in one run out of a few.

@@ -1,4 +1,4 @@
-"""The host memory that batches are drawn into: on the way to a GPU, one is drawn while the one before is learned from."""
+"""Host memory for batches: with a GPU, the next batch is drawn during an update."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""A training run frozen in one file, written whole or not at all, so that a killed run goes on where it was.
+"""Checkpoint of residual training in one file, written atomically, for exact resume.
 
 The file is safetensors: named arrays, and JSON in the header for what is no array (counters, curve, random generators).
 """

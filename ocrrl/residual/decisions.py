@@ -1,4 +1,4 @@
-"""A residual kept for several control steps: what each environment decided last, and what that has led to so far.
+"""Action repeat: holds a residual for several control steps and accumulates its outcome per environment.
 
 One step of 50 ms moves the hand by a few millimetres, which no return tells from noise; a decision kept for `every`
 steps moves it as many times as far. One decision is one row of experience; with `every` 1 it is one control step.

@@ -1,4 +1,4 @@
-"""Noise on the residual (Algorithm 1, line 12)."""
+"""Exploration noise on the residual (Algorithm 1, line 12)."""
 
 import numpy as np
 from jaxtyping import Float, Int

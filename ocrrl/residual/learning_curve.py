@@ -1,4 +1,4 @@
-"""The points of a learning curve, one a validation: what they hold, which one is published, when there are enough.
+"""The learning curve: one point per validation, choice of the checkpoint, early stopping.
 
 Validated on seeds of their own; a curve without validation has null in place of its success rates.
 """

@@ -1,4 +1,4 @@
-"""n-step returns of many environments at once, each with a window of its own.
+"""n-step returns of many environments, with one window per environment.
 
 Legend: N environments, n steps, D length of the residual observation; k of them stepped.
 """

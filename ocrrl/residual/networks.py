@@ -1,4 +1,4 @@
-"""The actor's and the critics' network: two hidden layers with LayerNorm and ReLU, its gradient written out.
+"""Network of actor and critics: two hidden layers with LayerNorm and ReLU, with an explicit gradient.
 
 Legend: B samples, I inputs, H hidden units, O outputs; weights are (inputs, outputs), biases (outputs,).
 

@@ -1,5 +1,4 @@
-"""Demonstrations as decisions of a residual: replayed episodes with the frozen base policy's action and the same pose
-augmentation.
+"""Offline buffer: replayed demonstrations as residual decisions, with the frozen base's action and pose augmentation.
 
 A demonstrator acts anew at every step; what they did over the steps of one decision stands for it by its mean difference
 from the base action. Decisions are taken to begin at each step, so every demonstrated step is learned from.

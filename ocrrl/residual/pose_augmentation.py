@@ -1,4 +1,4 @@
-"""Object poses as a tracker might give them: noise (Eq. 4) and dropout (Eq. 5), drawn anew at every time step.
+"""Pose augmentation: noise (Eq. 4) and dropout (Eq. 5) on object poses, drawn at every time step.
 
 Legend: N environments, O tracked objects; positions [m] and wxyz quaternions in the robot base frame.
 """

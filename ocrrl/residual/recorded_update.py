@@ -1,4 +1,4 @@
-"""A TD3 update on a GPU as a CUDA graph: its many small kernels are launched at once, not one by one from Python.
+"""A TD3 update on a GPU as a CUDA graph, which launches its many small kernels at once.
 
 Launched one by one, an update takes several times as long as the GPU computes (docs/devices.md). It has no branches on data, so its
 launches can be recorded (https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs) and replayed on another batch.

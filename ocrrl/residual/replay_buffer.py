@@ -1,4 +1,4 @@
-"""Transitions to learn from: a ring of rows, and batches that mix the online ring with the offline demonstrations."""
+"""Replay buffer: a ring of online transitions, and batches that mix in offline demonstrations."""
 
 import numpy as np
 from jaxtyping import Float

@@ -1,4 +1,4 @@
-"""The trained residual policy as evaluation and the robot load it: numpy only, a forward pass under 0.1 ms.
+"""The trained residual for evaluation and the robot: numpy only, a forward pass under 0.1 ms.
 
 Its folder holds `actor.safetensors` (weights, biases, scale), `config.json` (what it was trained for) and `curve.json`.
 """

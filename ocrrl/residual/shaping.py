@@ -1,4 +1,4 @@
-"""Potential-based shaping (Ng, Harada and Russell 1999), the staged reward being its own potential."""
+"""Potential-based reward shaping (Ng, Harada and Russell 1999), with the staged reward as potential."""
 
 import numpy as np
 from jaxtyping import Bool, Float

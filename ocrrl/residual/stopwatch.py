@@ -1,4 +1,4 @@
-"""Where the time of a training run goes; it never enters an output that is tracked."""
+"""Timing of a training run; never part of a tracked output."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""TD3 (Fujimoto et al. 2018) on residuals: the actor gives a residual, the critics judge what it makes of the base action.
+"""TD3 (Fujimoto et al. 2018) on residuals: the actor outputs a residual, the critics evaluate the combined action.
 
 Legend: B samples, D length of the residual observation; Q values are discounted sums of rewards in [0, 1].
 Differences from the original: the actor's output is composed with the base action (Eq. 7), n-step targets, targets kept

@@ -1,4 +1,4 @@
-"""Algorithm 1: residual TD3 on top of a frozen base policy, in N environments at once; line numbers are the paper's.
+"""Algorithm 1: residual TD3 on a frozen base policy in N parallel environments; line numbers are the paper's.
 
 Legend: N environments, D length of the residual observation s. Every environment resets by itself, on success or at the
 task's horizon. The paper's one-environment loop is run in lockstep, with `updates_per_step` updates a step of all.

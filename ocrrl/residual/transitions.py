@@ -1,4 +1,4 @@
-"""What one row of a replay buffer holds: s, the combined action, and where it led after up to n steps.
+"""One row of a replay buffer: observation, combined action, and the outcome after up to n steps.
 
 A row is float32 and as wide as `TransitionRow.width`:
     observation        D   s_t, as the policy saw it (augmented)

@@ -1,4 +1,4 @@
-"""How the policies of a training run are judged: at once, or by somebody who takes their time while training goes on."""
+"""Validation of checkpoints, blocking or in the background."""
 
 from collections.abc import Callable
 from typing import Protocol

@@ -1,1 +1,1 @@
-"""Cells that the policies are deployed in."""
+"""Cells: arm, safety, operator, twin, wire twin, teleoperation."""

@@ -1,4 +1,4 @@
-"""An operator's approval of motion: one cell, one session, one tabletop task, so many episodes, for so long.
+"""An operator's approval of motion: one cell, session and tabletop task, a number of episodes, a time.
 
 It travels as a token, `<payload>.<signature>` in URL-safe base64: the approval as JSON, and its HMAC-SHA256 by the key
 `.work/approval.key`. A token is worth motion until it expires: it is in no log and no message, and in no file but one that its owner

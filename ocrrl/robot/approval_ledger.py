@@ -1,4 +1,4 @@
-"""How many episodes have begun under each approval, on disk, so that a restart or a copied token begins no more.
+"""Counts the episodes begun under each approval, on disk, so that a restart or copied token begins no more.
 
 One file an approval, `approvals/<nonce>.json`, written when the approval is issued and before each episode begins. Beside them
 `approvals/.clock.json` holds the latest time at which an approval was looked at: time never goes back here, whatever the

@@ -1,4 +1,4 @@
-"""How a token gets from whoever approved to the session: in a file that its owner alone can read, named in the environment.
+"""Hands an approval's token to a session: a file that only its owner can read, named in the environment.
 
 Not in the environment itself: a process's environment can be read in /proc for as long as the process lives.
 """

@@ -1,4 +1,4 @@
-"""What the driver of an arm and its gripper offers, on a clock of its own. One cell has one arm.
+"""Protocol of the driver of an arm and its gripper, with its own clock. One cell has one arm.
 
 Poses (7,) are position [m] and wxyz quaternion of the gripper frame in the robot base frame; times [s] are the clock's.
 """

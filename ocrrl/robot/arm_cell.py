@@ -1,4 +1,4 @@
-"""An arm, cameras and a tracker put together as one cell: the same for the wire twin and for hardware."""
+"""Assembles an arm, cameras and a tracker into a cell, for the wire twin and for hardware."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack

@@ -1,4 +1,4 @@
-"""A cell as the control loop sees it: an arm, cameras and a tracker as one environment of one (Algorithm 2).
+"""A cell as an environment of the control loop: one arm, cameras and a tracker (Algorithm 2).
 
 A control step lasts 1/CONTROL_HZ on the arm's own clock. What fails in an episode (a camera, the tracker, the arm) does not
 raise: the arm is held, and the step says what aborted the episode, so that what was recorded is kept.

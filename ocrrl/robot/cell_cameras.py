@@ -1,4 +1,4 @@
-"""The cameras of a cell file: opened, and looked through to see whether they are where their calibrations say."""
+"""Opens the cameras of a cell file and checks them against their calibrations."""
 
 from collections.abc import Callable
 

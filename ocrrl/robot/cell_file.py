@@ -1,4 +1,4 @@
-"""A cell file: what one lab's cell is made of, in YAML. docs/cell_file.md explains every key.
+"""Reads a cell file, the YAML description of one lab's cell. docs/cell_file.md explains every key.
 
 Read once when a cell is opened; nothing in it can be changed while the arm moves.
 """

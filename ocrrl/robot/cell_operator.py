@@ -1,4 +1,4 @@
-"""Who stands beside a cell: sets the table for an episode, says whether it succeeded, and may end it at any moment."""
+"""Protocol of a cell's operator: sets the table, labels the episode, may end it at any moment."""
 
 from typing import Protocol
 

@@ -1,4 +1,4 @@
-"""What a VLA sees of a cell: its cameras' pictures, the last one of a camera that has failed."""
+"""Camera images of a cell for the VLA; a failed camera repeats its last image."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

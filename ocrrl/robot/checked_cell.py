@@ -1,4 +1,4 @@
-"""What a cell is made of, read and checked before anybody is asked and anything is opened."""
+"""Reads and checks all parts of a cell before anybody is asked and anything is opened."""
 
 from dataclasses import dataclass
 from datetime import date

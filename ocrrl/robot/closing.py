@@ -1,4 +1,4 @@
-"""Letting go of the parts of a cell, each of them, whatever another one raises."""
+"""Closes every part of a cell, even if closing one raises an error."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence

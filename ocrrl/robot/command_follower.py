@@ -1,4 +1,4 @@
-"""An arm's commanded pose: each action makes the next command, and the safety gate says how much of it is applied."""
+"""The commanded pose of an arm: each action makes the next command, and the safety gate returns the applied action."""
 
 import numpy as np
 from jaxtyping import Float

@@ -1,4 +1,4 @@
-"""A session is ended by SIGTERM or a terminal that hangs up as by Ctrl-C: the arm is stopped and the episode kept first.
+"""SIGTERM and a closed terminal end a session like Ctrl-C: the arm is stopped and the episode kept.
 
 By themselves they would end the process at once, and leave stopping the arm to its control box.
 """

@@ -1,4 +1,4 @@
-"""Why an arm was held or stopped, or is shown less than it should be."""
+"""A fault: why an arm was held or stopped, or why an observation is missing."""
 
 from dataclasses import dataclass
 from typing import Literal

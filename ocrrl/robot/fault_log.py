@@ -1,4 +1,4 @@
-"""Every fault of a cell as a line of JSON, written the moment it happens, and told of at the end of a session."""
+"""Writes every fault of a cell as a line of JSON at once, and prints a summary at the end of a session."""
 
 import json
 from collections.abc import Callable, Iterator

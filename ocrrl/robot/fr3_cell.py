@@ -1,4 +1,4 @@
-"""The hardware: a Franka FR3 and RealSense cameras, opened from a checked cell file and refused where they are not fit.
+"""The hardware cell: a Franka FR3 and RealSense cameras, opened from a checked cell file.
 
 Not run on hardware here; every part but the cameras' pipeline is the wire twin's too.
 """

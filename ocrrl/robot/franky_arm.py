@@ -1,4 +1,4 @@
-"""The FR3 through franky: a Cartesian impedance tracker that follows the latest target, on the robot's own clock.
+"""Driver of the FR3 through franky: a Cartesian impedance tracker of the latest target, on the robot's clock.
 
 Its tracker holds the last target for ever, so it stands behind a `SafetyGate`, whose watchdog does not. The robot takes a
 target for its own end effector, so that one must be ours: it is compared at the start. After `stop`, or a motion that ended

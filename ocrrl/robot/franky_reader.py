@@ -1,4 +1,4 @@
-"""How a driver of ours connects to an FR3 through franky, and the driver that only reads.
+"""Connects to an FR3 through franky; also the driver that only reads.
 
 franky is imported here and nowhere else (`pip install 'ocrrl[robot]'`). To connect moves nothing and asks for no control,
 but sets the robot's collision thresholds, whatever Desk says.

@@ -1,4 +1,4 @@
-"""The Franka Hand in two threads of its own, one that moves the fingers and one that reads how far they are open.
+"""Driver of the Franka Hand: one thread moves the fingers, one reads their width.
 
 Its calls block for as long as the fingers move, and only the latest wish counts; reading does not wait for them. An opening
 in [0, 1] becomes a grasp or an opening with hysteresis, so that a hand between the two does not flutter.

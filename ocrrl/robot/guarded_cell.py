@@ -1,4 +1,4 @@
-"""A cell that begins no episode without an operator's approval, whoever drives it."""
+"""A cell that begins no episode without an operator's approval."""
 
 from pathlib import Path
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""The one door to the cells of `interface/cells.py`."""
+"""Opens a cell of `interface/cells.py`."""
 
 from contextlib import AbstractContextManager
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The person beside a hardware cell: asked before each episode, heard in it, and able to stop the arm at any moment."""
+"""A hardware cell's operator at a terminal: asked before each episode, able to stop the arm at any moment."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The questions that an operator answers at a terminal before a robot may move. They go to stderr, stdout stays free."""
+"""Questions for an operator before a robot may move, on stderr; stdout stays free."""
 
 import sys
 from collections.abc import Callable

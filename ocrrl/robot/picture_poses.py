@@ -1,4 +1,4 @@
-"""The twin's object poses from its own pictures: an RGB-D camera is rendered and the tracker of the real cell looks at it.
+"""The twin's object poses from its own images: renders an RGB-D camera and runs the real cell's tracker.
 
 In place of the noise model (`perception.noisy_tracker`), which is a thousand times as fast: a picture takes 60 ms.
 """

@@ -1,4 +1,4 @@
-"""A command brought back to within the limits, on the straight way from where the arm is."""
+"""Clips a command to the limits, along the straight line from the arm's pose."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""A teleoperation session: one person, one device, one cell, demonstrations one after the other.
+"""A teleoperation session: one person, one device, one cell, several demonstrations.
 
 `<folder>/successes/episode_000000.h5` and `<folder>/failures/episode_000001.h5`, each written whole or not at all; what a
 crash, a lost device or the stop key cut short lies in `<folder>/interrupted`, readable and not an episode (`ocrrl ingest`

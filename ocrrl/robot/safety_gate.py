@@ -1,4 +1,4 @@
-"""Nothing reaches an arm but through here: what is unsafe is pulled back or refused, and who falls silent is held.
+"""The safety gate: every command passes through it; unsafe ones are clipped or refused; silence holds the arm.
 
 A command is refused, and the arm holds from that moment, when it is old, not finite, not a rotation, far outside the
 workspace, a jump, tilted too far, would bring a joint to its limit, or when the operator has not enabled motion or the

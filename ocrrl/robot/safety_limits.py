@@ -1,4 +1,4 @@
-"""What a cell's arm may do; docs/safety.md says why each limit is there."""
+"""Limits of a cell's arm; docs/safety.md gives the reason for each."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Keys that count the moment they are pressed, while an arm moves and nobody waits for a line to be typed.
+"""Reads single key presses at a terminal while an arm moves.
 
 While it listens the terminal is in cbreak mode; it is restored when that ends. A killed process leaves it as it was: type
 `stty sane`.

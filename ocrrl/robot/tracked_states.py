@@ -1,4 +1,4 @@
-"""A cell's objects as its tracker sees them, for a scripted demonstrator that plans on true ones."""
+"""Tracked object poses as simulator states, for a scripted demonstrator that plans on true states."""
 
 import numpy as np
 

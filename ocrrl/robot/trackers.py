@@ -1,4 +1,4 @@
-"""Which object tracker a cell file names."""
+"""Makes the object tracker that a cell file names."""
 
 from ocrrl.interface.frames import Frame
 from ocrrl.interface.kinematics import ArmKinematics

@@ -1,4 +1,4 @@
-"""The twin: an in-process stand-in for the lab's cell. Nothing measured in it is a real-robot result.
+"""The twin: a simulated cell in this process, in the robot's place. No result from it is a robot's.
 
 It differs from the training simulator in looks (visual meshes, light, table, camera poses, sensor noise), in dynamics
 (drawn once a cell, outside what training sees as such) and in its object poses (a tracker's errors).

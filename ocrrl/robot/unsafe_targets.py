@@ -1,4 +1,4 @@
-"""Targets that are refused wherever they come from, and an arm that does not follow, each with the cause of the fault."""
+"""Targets that are always refused, and detection of an arm that does not follow, each with its fault."""
 
 import numpy as np
 

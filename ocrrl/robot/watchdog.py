@@ -1,4 +1,4 @@
-"""A thread that looks at a safety gate once a control period, whatever the one who commands it is doing."""
+"""A thread that checks a safety gate once per control period, whatever the policy does."""
 
 import threading
 from contextlib import suppress

@@ -1,1 +1,1 @@
-"""The one control loop, evaluation and its statistics."""
+"""The control loop, evaluation and its statistics."""

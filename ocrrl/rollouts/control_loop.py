@@ -1,4 +1,4 @@
-"""The one control loop of base + residual, for the simulator, a twin cell and the robot (Algorithm 2).
+"""The control loop of base + residual, for simulator, twin and robot (Algorithm 2).
 
 Legend: N environments, n of them still running, D numbers in the residual's observation.
 """

@@ -1,4 +1,4 @@
-"""What is known of an episode once it is over. T control steps, O tracked objects."""
+"""The outcome of an episode. T control steps, O tracked objects."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""`evaluate`: base and base + residual from the same held-out initial states, judged by the environment.
+"""`evaluate`: base and base + residual from the same held-out initial states; the environment decides success.
 
 An arm is `base` or `residual` (base + residual). Seeds are of the test range, so that nothing was selected on them.
 """

@@ -1,4 +1,4 @@
-"""`evaluate_retrained`: the retrained VLA alone beside the one it came from and the control arms (Fig. 6c, d)."""
+"""`evaluate_retrained`: the retrained VLA, the one before and the control variants, without a residual (Fig. 6c, d)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Films of chosen episodes: an observer that takes a picture before every step.
+"""Videos of chosen episodes: an observer that takes an image before every step.
 
 File: one npz a cell (no pickle), an array (T, height, width, 3) uint8 `<arm>_<seed>` for each film.
 """

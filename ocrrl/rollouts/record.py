@@ -1,4 +1,4 @@
-"""`record`: a demonstrator acts in an environment, and each demonstration becomes an episode file."""
+"""`record`: a demonstrator acts in an environment; each demonstration becomes an episode file."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Episodes once more, as they were acted: pictures cost far more than physics, and only some episodes are worth them."""
+"""Repeats episodes with rendering, since images cost far more than physics and only some episodes need them."""
 
 from collections.abc import Sequence
 from dataclasses import astuple

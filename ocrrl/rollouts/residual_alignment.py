@@ -1,4 +1,4 @@
-"""When and whither the residual intervenes (Fig. 5, 7a): its direction against the goal's, given the base's.
+"""When and in which direction the residual acts (Fig. 5, 7a), relative to the goal and the base.
 
 The goal is the first tracked object while the gripper approaches it, so only steps where that object is visible and
 further than `GOAL_RADIUS` count. Legend: g from gripper to object [m]; b, r translations of base and residual [m].

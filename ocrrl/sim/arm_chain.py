@@ -1,4 +1,4 @@
-"""The FR3's chain as the compiled scene has it, so that a scene and its kinematics cannot disagree."""
+"""The FR3's kinematic chain from the compiled scene, so that scene and kinematics agree."""
 
 # pyright: reportAttributeAccessIssue=false
 import mujoco

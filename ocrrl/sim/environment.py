@@ -1,4 +1,4 @@
-"""Many copies of a tabletop scene, stepped by `mujoco.batch`: the training simulator, and the physics of the twin.
+"""Many copies of a tabletop scene, stepped by `mujoco.batch`: the training simulator and the twin's physics.
 
 Legend: N environments, n of them selected by ids (n,), O tracked objects.
 """

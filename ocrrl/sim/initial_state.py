@@ -1,4 +1,4 @@
-"""A scene's initial states for a person who has to set a real table so: in words, and as a picture from one camera."""
+"""A scene's initial state for a person who sets a real table: in words, and as an image."""
 
 # pyright: reportAttributeAccessIssue=false
 import mujoco

@@ -1,4 +1,4 @@
-"""Pictures of a scene from its cameras, one simulation after another through one off-screen context."""
+"""Renders images of a scene, one simulation after another, in one off-screen context."""
 
 # pyright: reportAttributeAccessIssue=false
 import mujoco

@@ -1,4 +1,4 @@
-"""An RGB-D camera in a scene: colour and aligned depth with a stereo camera's errors, for whoever tracks objects in pictures.
+"""A simulated RGB-D camera: colour and aligned depth with a stereo camera's errors, for object tracking.
 
 The model of the errors: depth noise that neighbouring pixels share and that grows with depth squared (a disparity error,
 Ahn et al. 2019 measured it so for the D435), a part of it fixed in the picture, holes along depth edges, a range.

@@ -1,4 +1,4 @@
-"""The FR3 with its hand before a table, as a MuJoCo specification that tabletop tasks add their objects to.
+"""The scene of FR3, hand and table as a MuJoCo specification, to which tabletop tasks add their objects.
 
 The arm comes from franky-sim's MJCF. Only the palm and one pad a finger collide; the residual needs no realism, so the
 training look draws collision meshes, and a twin's look draws the visual meshes.

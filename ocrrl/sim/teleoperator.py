@@ -1,4 +1,4 @@
-"""A scripted stand-in for a teleoperator's hand: it steers towards waypoints as a person does, with tremor and pauses."""
+"""A scripted teleoperator: steers towards waypoints as a person does, with tremor and pauses."""
 
 from typing import Protocol
 

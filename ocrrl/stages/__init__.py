@@ -1,4 +1,4 @@
-"""What each stage puts together, one a file: its parameters, its inputs' and outputs' places, the library's functions.
+"""The stages, one module each: parameters, input and output paths, calls of the library.
 
 Every stage works under `.work/` and publishes at the end; it imports the heavy packages it needs, and no others.
 """

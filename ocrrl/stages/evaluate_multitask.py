@@ -1,4 +1,4 @@
-"""`evaluate_multitask`: one VLA on every tabletop task, beside the VLAs before and the control arms (Fig. 6c, d)."""
+"""`evaluate_multitask`: one VLA on every tabletop task, with the VLAs before and the control variants (Fig. 6c, d)."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""`evaluate_retrained`: the retrained VLA alone, the one before and the control arms, from the same initial states."""
+"""`evaluate_retrained`: the retrained VLA, the one before and the control variants, from the same initial states."""
 
 import argparse
 

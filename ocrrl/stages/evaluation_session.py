@@ -1,4 +1,4 @@
-"""Which episodes of an evaluation session count, and which initial states are run again.
+"""Which episodes of an evaluation session count, and which initial states run again.
 
 An episode counts, as a success or a failure, unless a technical fault ended it (`interface.abort`): a lost camera says nothing
 of the policy. One that the operator stopped or called failed is a failure, and so is one in which the arm was stopped

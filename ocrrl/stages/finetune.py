@@ -1,4 +1,4 @@
-"""`finetune`: the VLA of one domain on its LeRobotDataset."""
+"""`finetune`: trains the VLA of one domain on its LeRobotDataset."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""`finetune_multitask`: the counterpart of the retrained VLA in the simulator, which the next residual trains on."""
+"""`finetune_multitask`: trains the simulator's counterpart of the retrained VLA, for the next residual."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""`ingest`: recordings, whatever their format, to the real LeRobotDataset; the bad ones named."""
+"""`ingest`: converts recordings of any format to the real LeRobotDataset and names the bad ones."""
 
 import argparse
 from contextlib import suppress

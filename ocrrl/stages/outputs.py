@@ -1,4 +1,4 @@
-"""What a stage will write, looked at before it begins: a disk that takes nothing is said then, and not after hours."""
+"""Checks the output folders of a stage before it begins, so that a read-only disk is found early."""
 
 import os
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Calls in processes of their own, one thread each: two cores, twice the speed, same bytes."""
+"""Runs calls in parallel processes with one thread each; the results are the same bytes."""
 
 import multiprocessing
 import os

@@ -1,4 +1,4 @@
-"""`promote`: the pair of VLAs that a tabletop task goes on with in a later round.
+"""`promote`: chooses the pair of VLAs with which a tabletop task enters a later round.
 
 A retrained VLA that does not solve more validation states than the one before is not promoted, and its counterpart in the
 simulator neither: the pair stays a pair.

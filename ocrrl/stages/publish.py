@@ -1,4 +1,4 @@
-"""`publish`: the last multi-task VLA, copied to a path that stays the same over rounds."""
+"""`publish`: copies the last multi-task VLA to a path that is the same in all rounds."""
 
 import argparse
 import shutil

@@ -1,4 +1,4 @@
-"""`record`: scripted teleoperation in the twin cell, one episode file a demonstration."""
+"""`record`: scripted teleoperation in the twin, one episode file per demonstration."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""`replay`: the ingested actions in the training simulator, to the sim LeRobotDataset and offline transitions."""
+"""`replay`: runs ingested actions in the training simulator; writes the sim LeRobotDataset and transitions."""
 
 import argparse
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""`replay_rollouts`: the corrected rollouts of the round before in the training simulator, for the next sim VLA."""
+"""`replay_rollouts`: replays the corrected rollouts of the round before in simulation, for the next sim VLA."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""`report`: one page of tables, figures and films on a tabletop task, and its tables in Markdown."""
+"""`report`: one page of tables, figures and videos of a tabletop task, and its tables in Markdown."""
 
 import argparse
 

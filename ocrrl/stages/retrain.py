@@ -1,4 +1,4 @@
-"""`retrain`: the real VLA trained on, from the same weights and with as many optimiser steps, on three training sets."""
+"""`retrain`: trains the real VLA from the same weights with equal optimiser steps on three training sets."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""`retrain_multitask`: one VLA for every tabletop task, and two control arms from the same start with as many steps."""
+"""`retrain_multitask`: trains one VLA for every tabletop task, and two control variants with equal steps."""
 
 import argparse
 

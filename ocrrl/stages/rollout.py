@@ -1,4 +1,4 @@
-"""`rollout`: successful episodes of the real VLA in the twin cell, corrected by the residual."""
+"""`rollout`: collects successful episodes of base + residual in the twin."""
 
 import argparse
 

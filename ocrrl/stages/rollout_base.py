@@ -1,4 +1,4 @@
-"""`rollout_base`: successful episodes of the real VLA alone in the twin cell, the control arm's; no residual is waited for."""
+"""`rollout_base`: collects successful episodes of the real VLA alone in the twin, for the control variant."""
 
 import argparse
 

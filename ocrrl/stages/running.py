@@ -1,4 +1,4 @@
-"""One writer at a time: a stage that runs keeps others off what it writes, and off writing what it reads.
+"""File locks of running stages: one writer per output, no writer of what a stage reads.
 
 Each has a file under `.work/running/` that it holds locked (flock) while it runs, with what it writes and reads; the system
 gives the lock back when its process ends, however it ends. Clones that share `data/` and not `.work/` do not see each

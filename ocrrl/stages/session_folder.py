@@ -1,4 +1,4 @@
-"""A session's folder: episodes that are added and never replaced, and `session.json`, which says what was done.
+"""A session's folder: append-only episodes, and `session.json` with what was done.
 
 `<arm>/successes/episode_000000.h5` and `<arm>/failures/episode_000001.h5`; the number is the attempt's. What an error
 broke off lies in `<arm>/unfinished`. `session.json` is written before an episode begins and after it was recorded, so

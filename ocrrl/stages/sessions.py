@@ -1,4 +1,4 @@
-"""`rollout` and `evaluate` in a cell that is not the stages' twin: a session, not a stage of dvc.yaml.
+"""Sessions: `rollout` and `evaluate` in a cell other than the twin; not a stage of dvc.yaml.
 
 No stage runs this and no change of code does: an operator starts it, and `dvc add`s the folder that it leaves. Initial
 states come from the second half of the `rollout` range, for an evaluation of the `test` range (no stage trains on it),

@@ -1,4 +1,4 @@
-"""`train_residual`: Algorithm 1 on the frozen sim VLA, validated on seeds of their own, in a process beside."""
+"""`train_residual`: Algorithm 1 on the frozen sim VLA, with validation in a background process."""
 
 import argparse
 import shutil

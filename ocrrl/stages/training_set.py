@@ -1,4 +1,4 @@
-"""`training_set`: demonstrations with corrected rollouts, and with as many base rollouts as a control."""
+"""`training_set`: demonstrations with corrected rollouts, and with equally many base rollouts as a control."""
 
 import argparse
 import json

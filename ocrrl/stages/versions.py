@@ -1,4 +1,4 @@
-"""The versions that a recording depends on, for its attributes."""
+"""Library versions for the attributes of a recording."""
 
 from importlib.metadata import version
 

@@ -1,1 +1,1 @@
-"""The tabletop tasks, one file each; `registry.py` lists them, `parts/` is what they share."""
+"""The tabletop tasks, one file each; `registry.py` lists them, `parts/` is shared code."""

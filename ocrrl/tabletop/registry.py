@@ -1,4 +1,4 @@
-"""Which module holds a tabletop task. To add a task to the package, write its file and add a line to `MODULES`.
+"""The registry of tabletop tasks. To add one to the package, write its file and add a line to `MODULES`.
 
 A user's own task lies in a module of the project, outside the package: `register` names it by its slug. It does so in an
 environment variable, so that child processes know the task too. A module is imported when its task is asked for.

@@ -1,1 +1,1 @@
-"""Recordings that other software made, of other formats, on their way to episodes."""
+"""Recordings of other software and formats, converted to episodes."""

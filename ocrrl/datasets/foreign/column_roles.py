@@ -1,4 +1,4 @@
-"""Which of a recording's numbers are joints, a gripper, objects: by ranges and kinematics, by names where those are silent.
+"""Finds which columns of a recording are joints, gripper and objects, by ranges and kinematics, else by names.
 
 Legend: T recorded rows.
 """

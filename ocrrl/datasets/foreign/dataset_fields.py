@@ -1,4 +1,4 @@
-"""What a foreign recording holds, before anybody has said what is what: keys, shapes, names, ranges, rates.
+"""Lists the fields of a foreign recording without a mapping: keys, shapes, names, ranges, rates.
 
 Legend: T recorded rows.
 """

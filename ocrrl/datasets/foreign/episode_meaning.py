@@ -1,4 +1,4 @@
-"""What a recording's numbers mean, one field after the other: the episode that a mapping finds in them.
+"""Makes an episode from a recording's numbers, field by field, by a mapping.
 
 Legend: T recorded rows of an episode; poses (T, 7) are position [m] and wxyz quaternion, robot base frame.
 """

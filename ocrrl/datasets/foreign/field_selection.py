@@ -1,4 +1,4 @@
-"""Where a number is in someone else's file: `key`, `key[3]`, `key[0:3]`, `key[x,y,z]` (by name), or a list of those."""
+"""Selections of a mapping: `key`, `key[3]`, `key[0:3]`, `key[x,y,z]` (by name), or a list of those."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence

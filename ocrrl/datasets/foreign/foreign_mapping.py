@@ -1,4 +1,4 @@
-"""What a person declares of recordings that other software made; the formats add their own fields and defaults."""
+"""The mapping of foreign recordings that a user declares; each format adds fields and defaults."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""The one way from another format's rows to an episode: resampled to the control rate, with our actions.
+"""Converts the rows of another format to an episode: resampled to the control rate, with our actions.
 
 Legend: T recorded rows.
 """

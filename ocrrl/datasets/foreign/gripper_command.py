@@ -1,4 +1,4 @@
-"""What a recorded gripper command means: an opening in [0, 1].
+"""Converts a recorded gripper command to an opening in [0, 1].
 
 A command that is read in the wrong direction or range makes a gripper that never closes, and nothing else shows it. So
 command and measured width are witnesses of each other: a range that is not the declared one, and a command that goes the

@@ -1,4 +1,4 @@
-"""The measured distance of a recording's fingers in metres.
+"""The measured distance between the fingers of a recording, in metres.
 
 Legend: T rows.
 """

@@ -1,4 +1,4 @@
-"""Recorded joints as a witness of recorded poses: the gripper of an FR3 or a Panda is where its joints bring it.
+"""Checks recorded poses against recorded joints by the kinematics of the FR3 and the Panda.
 
 What does not agree is explained where that is possible, and the lines that the mapping lacks are said; nothing is ever
 corrected in silence. Where no line explains it, the joints are not this arm's: an episode that is to be replayed needs

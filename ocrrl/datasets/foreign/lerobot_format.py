@@ -1,4 +1,4 @@
-"""The episodes of LeRobotDatasets, such as `lerobot-record` writes, found and read by a declared mapping of keys."""
+"""Finds and reads episodes of foreign LeRobotDatasets by a declared mapping of keys."""
 
 import os
 from collections.abc import Iterator, Sequence

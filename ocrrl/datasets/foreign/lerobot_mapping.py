@@ -1,4 +1,4 @@
-"""Which of a LeRobotDataset's numbers is what, and the episode that they make."""
+"""The mapping of a LeRobotDataset, and the episode that it makes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

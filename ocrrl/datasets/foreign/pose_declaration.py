@@ -1,4 +1,4 @@
-"""How a recording writes poses, and what they are in our frames.
+"""Converts the poses of a recording to our frames, as the mapping declares.
 
 Legend: T rows; a pose is position [m] and wxyz quaternion.
 """

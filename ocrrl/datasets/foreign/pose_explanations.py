@@ -1,4 +1,4 @@
-"""Why recorded poses are not those of the recorded joints, as far as a wrong line of the mapping explains it.
+"""Explains a difference between recorded poses and joints by a wrong line of the mapping, if one fits.
 
 Legend: T rows; poses (T, 7) and transforms (7,) as in `ocrrl.datasets.pose_agreement`: recorded = base x joints' x tool.
 """

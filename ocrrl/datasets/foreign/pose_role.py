@@ -1,4 +1,4 @@
-"""Which of a recording's numbers are the gripper's pose: those that lie where the joints bring it, else by names.
+"""Finds the gripper's pose among a recording's numbers: by the joints' kinematics, else by names.
 
 Legend: T recorded rows.
 """

@@ -1,4 +1,4 @@
-"""One episode of a foreign dataset as it lies there: numbers by feature, pictures by camera, nothing interpreted yet.
+"""One episode of a foreign dataset before conversion: numbers by feature, images by camera.
 
 Legend: T rows of a feature, F pictures of a camera; they may disagree here, and `episode_meaning` refuses it.
 """

@@ -1,4 +1,4 @@
-"""What a robomimic file says of itself: the environment's rate, robots and controller, the instruction, its masks."""
+"""Reads the attributes of a robomimic file: rate, robots, controller, instruction, masks."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The demonstrations of robomimic's HDF5 (`data/demo_<i>/obs/<key>`, `actions`), found and read by a declared mapping.
+"""Finds and reads robomimic's HDF5 demonstrations (`data/demo_<i>/obs/<key>`, `actions`) by a declared mapping.
 
 Legend: T steps.
 """

@@ -1,4 +1,4 @@
-"""Which of a robomimic demonstration's numbers is what.
+"""The mapping of a robomimic demonstration.
 
 robosuite gives poses in its world frame, quaternions as xyzw, gripper commands -1 open to +1 closed.
 """

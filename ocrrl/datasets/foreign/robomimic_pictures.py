@@ -1,4 +1,4 @@
-"""The pictures of a robomimic demonstration."""
+"""Images of a robomimic demonstration."""
 
 import h5py
 import numpy as np

@@ -1,4 +1,4 @@
-"""The forms in which recordings write a rotation, each to wxyz quaternions.
+"""Converts each form of recorded rotation to wxyz quaternions.
 
 Legend: T rows.
 """

@@ -1,4 +1,4 @@
-"""One recording on its way in, whatever format it is in."""
+"""One recording of any format during ingestion."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

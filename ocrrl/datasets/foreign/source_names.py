@@ -1,4 +1,4 @@
-"""What recordings are called in datasets and reports: names that are file names, one for each, in any script."""
+"""Unique names of recordings in datasets and reports, valid as file names in any script."""
 
 import hashlib
 import re

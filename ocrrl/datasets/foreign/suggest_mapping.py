@@ -1,4 +1,4 @@
-"""A mapping for a dataset that has none: a guess from names and numbers, corrected by what reading an episode says.
+"""Suggests a mapping for a dataset: a guess from names and numbers, corrected by reading an episode.
 
 Joints are known by the FR3's limits, poses by lying where the joints bring the gripper, else by their names. What the
 numbers cannot tell is marked `???`, for a person to fill in.

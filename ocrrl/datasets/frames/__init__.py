@@ -1,1 +1,1 @@
-"""The pictures of a dataset: decoded one by one, kept on disk, read by number."""
+"""Video frames of a dataset: decoded once, kept on disk, read by number."""

@@ -1,4 +1,4 @@
-"""Decoded frames on disk: decoded once for each dataset, whole or not there, read by every later run.
+"""Disk cache of decoded frames: decoded once per dataset, published whole, read by later runs.
 
 `<cache>/<key>/` holds a file of raw RGB for each camera and `frames.json`. The key is a fingerprint of the dataset's files and
 of the code that decodes them. A folder is written as `<key>.partial` and renamed when it is complete and on the disk. Whoever

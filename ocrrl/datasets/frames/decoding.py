@@ -1,4 +1,4 @@
-"""The pictures of a LeRobotDataset v3, decoded once, each handed on as soon as it is there.
+"""Decodes the frames of a LeRobotDataset v3 once, one after the other.
 
 Legend: F frames of the chosen episodes, in the dataset's order.
 """

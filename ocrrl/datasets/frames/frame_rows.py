@@ -1,4 +1,4 @@
-"""Frames by number, wherever they lie: in memory, in a file, or in several of those as one.
+"""Frames by number, from memory, one file, or several files as one.
 
 Legend: F frames, n frames that are asked for.
 """

@@ -1,1 +1,1 @@
-"""Recordings on their way in: what lies in a folder, read in a process that may die, and what to say of it."""
+"""Finding, reading (in a child process) and summarising a folder of recordings."""

@@ -1,4 +1,4 @@
-"""Episodes in which two cameras have changed places against the rest: what no episode shows by itself."""
+"""Finds episodes in which two cameras are swapped, by comparison with the other episodes."""
 
 from collections.abc import Mapping
 from itertools import combinations

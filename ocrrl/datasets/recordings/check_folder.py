@@ -1,4 +1,4 @@
-"""Everything that can be said of a folder of recordings without writing anything: `ocrrl ingest --check FOLDER`."""
+"""Checks a folder of recordings without writing: `ocrrl ingest --check FOLDER`."""
 
 from collections import Counter
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""One episode in a few lines: how long, what its numbers range over, its cameras, its words."""
+"""Summary of one episode: length, ranges of its numbers, cameras, instruction."""
 
 from dataclasses import asdict, dataclass
 

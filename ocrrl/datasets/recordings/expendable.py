@@ -1,4 +1,4 @@
-"""A process that may die: files that others made are read in it, and the caller outlives whatever a file does to it.
+"""Reads foreign files in a child process, whose crash the caller survives.
 
 libhdf5 and FFmpeg crash on some damaged files, and a few bytes can ask for gigabytes or for hours. The process is a new
 interpreter (nothing is forked, no main module is imported) with a limit on its memory and on its processor time.

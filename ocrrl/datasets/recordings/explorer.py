@@ -1,4 +1,4 @@
-"""What kind of recordings a folder holds, and a mapping for those that have none: what runs in the process that may die."""
+"""Detects the format of recordings in a folder and suggests a mapping; runs in the child process."""
 
 from collections.abc import Mapping
 from pathlib import Path

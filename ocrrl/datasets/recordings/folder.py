@@ -1,4 +1,4 @@
-"""What lies in a folder of recordings: the files and datasets to read, and a reason for everything else.
+"""Lists a folder of recordings: files and datasets to read, and the reason for each other file.
 
 Nothing is opened: names, kinds and links decide. What may be a recording and cannot be reached is refused; what is of another
 kind is left out. Only papers that accompany recordings (`.md`, `.yaml`, ...) are passed over without a word.

@@ -1,4 +1,4 @@
-"""What later stages will refuse of recordings that are sound by themselves, said when they come in, with the next step."""
+"""Warns of valid recordings that later stages will refuse, with the next step."""
 
 from collections import Counter
 from collections.abc import Sequence

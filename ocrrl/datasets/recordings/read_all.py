@@ -1,4 +1,4 @@
-"""Every recording of a folder, one after the other, each with what became of it; no file ends the reading of the others."""
+"""Reads every recording of a folder with its result; a bad file does not end the reading of others."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping

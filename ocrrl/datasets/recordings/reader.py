@@ -1,4 +1,4 @@
-"""Finding and reading recordings of any accepted format: what runs in the process that may die."""
+"""Finds and reads recordings of any accepted format; runs in the child process."""
 
 import hashlib
 from collections.abc import Iterator, Mapping

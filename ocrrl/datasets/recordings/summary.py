@@ -1,4 +1,4 @@
-"""What became of a folder of recordings, in lines: counts, refusals, notes, what was left out, what later stages will say."""
+"""Summary of a folder of recordings: counts, refusals, notes, omissions, warnings about later stages."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Errors that are bugs of ours, met while others' files are read: one line in the report, the traceback in a file."""
+"""Our own bugs while foreign files are read: one line in the report, the traceback in a file."""
 
 from pathlib import Path
 

@@ -1,1 +1,1 @@
-"""Where cameras are, how well that is known, and whether it still holds."""
+"""Camera calibration: finding a camera's pose, its accuracy, and whether it is still valid."""

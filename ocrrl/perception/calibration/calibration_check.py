@@ -1,4 +1,4 @@
-"""Before each run: does what a fixed camera sees agree with where its calibration says it is?
+"""Before each run: compares a fixed camera's image with its calibration.
 
 What disagrees is refused, never corrected: a camera that was knocked needs a person, not an offset.
 """

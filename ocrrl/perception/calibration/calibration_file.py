@@ -1,4 +1,4 @@
-"""A camera's calibration as a file that people can read, and whether it is still the camera's that is plugged in."""
+"""A camera's calibration file, and whether it belongs to the connected camera."""
 
 from dataclasses import dataclass, fields
 from datetime import date

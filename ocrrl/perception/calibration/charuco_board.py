@@ -1,4 +1,4 @@
-"""The board that cameras are calibrated with: a chessboard with a marker in each white square (ChArUco).
+"""The ChArUco calibration board: a chessboard with a marker in each white square.
 
 The board's frame: origin at its upper left corner, x to the right, y down, z into the board.
 """

@@ -1,4 +1,4 @@
-"""Where a camera is, from views of a board while the arm moves (hand-eye calibration).
+"""Hand-eye calibration: a camera's pose from views of a board while the arm moves.
 
 Two mountings, one equation. Legend: i a view, k a corner; X camera pose, Y board pose, A_i from the arm, p_k on the board [m].
 

@@ -1,4 +1,4 @@
-"""How well a hand-eye calibration is known, by leaving out one view after another."""
+"""Accuracy of a hand-eye calibration, by leaving out one view at a time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A JSON file read field by field; whatever is not as it must be is said by file and field, with what to do."""
+"""Reads a JSON file field by field; an error names file, field and remedy."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whether views of a board are enough for a hand-eye calibration, and differ enough."""
+"""Checks that the views of a board are enough and different enough for a hand-eye calibration."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Views of a board in a folder: `capture.json` says with what they were taken, a PNG and a JSON file hold each view."""
+"""A folder of views of a board: `capture.json` for the setup, a PNG and a JSON file per view."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

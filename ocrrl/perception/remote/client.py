@@ -1,4 +1,4 @@
-"""`RemoteTracker`: a pose server's estimates behind our tracker's contract, each held to a verifier of our own.
+"""`RemoteTracker`: a tracker whose poses come from a pose server and whose confidence comes from our verifier.
 
 An estimator's score has no meaning of its own (FoundationPose's author says so of his), so that it is kept for the record
 and decides nothing. A server that stalls, dies or talks nonsense costs confidence, never time.

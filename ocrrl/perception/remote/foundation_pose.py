@@ -1,4 +1,4 @@
-"""NVIDIA's foundation-pose-inference-library as a pose server's backend, written to its documentation.
+"""NVIDIA's foundation-pose-inference-library as a backend of the pose server, written from its documentation.
 
 Its Python package `foundation_pose_nvidia` needs a GPU, a driver of 580 or later and TensorRT, so it has not been run here;
 docs/foundation_pose.md says how to set it up. One estimator an object: `register` searches, `track` refines the last pose.

@@ -1,4 +1,4 @@
-"""Which address a pose server listens on: one of this machine, resolved to its number before anything is opened."""
+"""The address of a pose server: an address of this machine, resolved before a socket is opened."""
 
 import ipaddress
 import re

@@ -1,4 +1,4 @@
-"""What a client asks a pose server and what it is told: msgpack over ZMQ REQ/REP, version 1; docs/foundation_pose.md is the table.
+"""The protocol of the pose server: msgpack over ZMQ REQ/REP, version 1; docs/foundation_pose.md has the tables.
 
 Nothing that was received is believed: `unpack_request` and `unpack_reply` take every field apart and name the one that is
 wrong, the sizes are bounded, and nothing but numbers, texts and pixels can be sent.

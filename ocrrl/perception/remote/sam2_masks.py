@@ -1,4 +1,4 @@
-"""Masks to register objects with, from SAM 2 and one point on the object: where a person clicked, or where it should be.
+"""Masks for registering objects, from SAM 2 and one point on the object (clicked or predicted).
 
 A mask takes 13 s on a CPU, so it is for registering, not for tracking. Source: Ravi et al., SAM 2: Segment Anything in
 Images and Videos, 2024; the model is transformers' `Sam2Model`.

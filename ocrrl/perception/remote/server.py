@@ -1,4 +1,4 @@
-"""A pose server: takes requests one after the other, and answers each with a pose or with what was wrong.
+"""A pose server: answers each request with a pose or an error.
 
     python -m ocrrl.perception.remote.server --backend ocrrl.perception.remote.foundation_pose:open_backend --meshes meshes
 

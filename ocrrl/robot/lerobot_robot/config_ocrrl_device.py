@@ -1,4 +1,4 @@
-"""`--teleop.type=ocrrl_device`: which of our devices, and where its operator stands."""
+"""`--teleop.type=ocrrl_device`: which of our devices, and the operator's position."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""An arm and cameras of a cell as a LeRobot robot: our action in, proprioception, joints and pictures out.
+"""Arm and cameras of a cell as a LeRobot robot: our action in, proprioception, joints and images out.
 
 The arm is reached through a safety gate and watched, like everywhere else. Object poses are not part of an observation:
 LeRobot hands whatever is one to the policy. An action is one control step, so that LeRobot must run at `CONTROL_HZ`.

@@ -1,4 +1,4 @@
-"""One of our teleoperation devices as a LeRobot teleoperator: its actions are those that `FR3Robot` takes.
+"""A teleoperation device as a LeRobot teleoperator, with the actions of `FR3Robot`.
 
 How an episode went is said with LeRobot's own keys; what the device's buttons say of it is not passed on.
 """

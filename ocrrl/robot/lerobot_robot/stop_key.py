@@ -1,4 +1,4 @@
-"""A stop key beside LeRobot, which drives the loop and may listen at the same terminal.
+"""A stop key for LeRobot's loop, which may listen at the same terminal.
 
 Two who read one terminal get each a part of the keys, so that LeRobot is given a terminal of its own in its place (a pty), and
 every key that was heard here is passed on to it.

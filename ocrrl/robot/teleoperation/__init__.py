@@ -1,1 +1,1 @@
-"""Devices that a person teleoperates with, and what they say about the episode."""
+"""Teleoperation devices, and how they label episodes."""

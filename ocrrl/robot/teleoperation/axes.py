@@ -1,4 +1,4 @@
-"""How six deflections of a device become a motion: dead zone, curve, scale, and whose left is left.
+"""Converts six deflections of a device to a motion: dead zone, curve, scale, operator's heading.
 
 Deflections (6,) are in [-1, 1]: forward, left and up as the operator sees the table, then turns about those three axes by
 the right-hand rule. A device's module says which of its axes is which.

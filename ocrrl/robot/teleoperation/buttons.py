@@ -1,4 +1,4 @@
-"""Buttons that count when they go down, not while they are held."""
+"""Buttons that count once, when they are pressed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields

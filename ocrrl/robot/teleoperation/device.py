@@ -1,4 +1,4 @@
-"""What every teleoperation device offers: a motion a control step, and what the operator says about the episode."""
+"""Protocol of a teleoperation device: a motion per control step, and the operator's label."""
 
 from dataclasses import dataclass
 from typing import Literal, Protocol

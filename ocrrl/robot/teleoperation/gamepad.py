@@ -1,4 +1,4 @@
-"""A gamepad, through pygame: two sticks, a hat and shoulder buttons.
+"""Driver of a gamepad through pygame: two sticks, a hat and shoulder buttons.
 
 Layout of an Xbox pad under Linux, axes growing right and down. Left stick: forward and left. Shoulder buttons: up (right) and
 down (left). Right stick: yaw (left and right) and pitch (forward tips the gripper forward). Hat, left and right: roll.

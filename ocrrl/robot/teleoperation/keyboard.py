@@ -1,4 +1,4 @@
-"""Keys at the terminal that say how an episode went, beside a device that moves the arm."""
+"""Keys at the terminal that label an episode, together with a device that moves the arm."""
 
 from ocrrl.robot.operator_at_terminal import FAILURE, STOP_KEYS, SUCCESS
 from ocrrl.robot.teleoperation.device import DeviceReading, Event, TeleoperationDevice

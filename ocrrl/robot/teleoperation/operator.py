@@ -1,4 +1,4 @@
-"""The person at the cell, as a recording session asks them."""
+"""Questions of a recording session to the operator."""
 
 from typing import Literal, Protocol
 

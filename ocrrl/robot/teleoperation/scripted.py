@@ -1,4 +1,4 @@
-"""Devices without a hand: one that plays actions, and one that lets a scripted demonstrator act. For tests and twins."""
+"""Scripted devices for tests and twins: one plays actions, one lets a scripted demonstrator act."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""A 3Dconnexion SpaceMouse, through pyspacemouse: six axes in one hand.
+"""Driver of a 3Dconnexion SpaceMouse through pyspacemouse: six axes.
 
 Its axes in pyspacemouse's ROS convention (x forward, y left, z up, and turns about them) are the deflections as they are.
 pyspacemouse is imported when a device is opened; on Linux it needs libhidapi-hidraw0 and read access to /dev/hidraw*.

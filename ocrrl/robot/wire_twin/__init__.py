@@ -1,1 +1,1 @@
-"""The wire twin: the real drivers against a simulated arm and simulated cameras, over loopback. No robot moves."""
+"""The wire twin: the real drivers with a simulated arm and simulated cameras over loopback. No robot moves."""

@@ -1,4 +1,4 @@
-"""The wire twin's arm, a process: franky-sim's servers over a tabletop scene (`python -m ocrrl.robot.wire_twin.arm_server`).
+"""The arm process of the wire twin: franky-sim's servers over a scene (`python -m ocrrl.robot.wire_twin.arm_server`).
 
 It prints one line of JSON with its addresses, all of this machine: `robot` for franky, `state` (PUB, twenty times a
 second of simulated time: {time, qpos, solved}) for the cameras and the judge, `table` (REP: {seed} to set the table).

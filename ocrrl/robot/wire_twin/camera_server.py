@@ -1,4 +1,4 @@
-"""The wire twin's cameras, a process of their own: rendering beside the arm would slow it to a fifth.
+"""The camera process of the wire twin; rendering in the arm's process would slow the arm to a fifth.
 
 `python -m ocrrl.robot.wire_twin.camera_server` follows the arm server's state and publishes each picture with the simulated
 time it shows: its name, then {time, height, width, colour, depth} with RGB bytes and float32

@@ -1,4 +1,4 @@
-"""A server that ends with the process that started it, also when that one was killed."""
+"""Ends a server when its parent process ends, also when that was killed."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""Pictures of the wire twin's camera process into software cameras, as a USB cable brings them from the real ones."""
+"""Feeds images of the wire twin's camera process into software cameras, as USB does for real ones."""
 
 import threading
 from collections.abc import Mapping

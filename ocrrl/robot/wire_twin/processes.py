@@ -1,4 +1,4 @@
-"""The wire twin's two processes: started with a cell, ended with it whatever happens to the one who started them."""
+"""Starts the wire twin's two processes with a cell and ends them with it."""
 
 import json
 import os

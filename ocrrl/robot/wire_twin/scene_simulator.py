@@ -1,4 +1,4 @@
-"""A tabletop scene under franky-sim's servers: the simulated arm that franky talks to, with objects to handle.
+"""A tabletop scene for franky-sim's servers: the simulated arm that franky controls, with objects.
 
 The arm and the hand are driven by torques, as franky-sim drives its own; the scene's position servos are switched off.
 """

@@ -1,4 +1,4 @@
-"""Who stands beside the wire twin: sets its table by a message, and sees with true eyes whether the task is solved."""
+"""The wire twin's operator: sets the table by a message and labels success from the simulator's true state."""
 
 import msgpack
 import zmq

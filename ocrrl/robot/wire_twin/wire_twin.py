@@ -1,4 +1,4 @@
-"""The wire twin as a cell: its processes started, the real drivers connected to them, and all of it put together."""
+"""The wire twin as a cell: starts its processes and connects the real drivers to them."""
 
 from collections.abc import Callable
 from contextlib import ExitStack

@@ -1,1 +1,1 @@
-"""What the files of tabletop tasks are made of. Nothing here loads MuJoCo before a scene is built."""
+"""Shared code of tabletop tasks. Nothing here loads MuJoCo before a scene is built."""

@@ -1,4 +1,4 @@
-"""What grasping tasks share: how near an open hand is to a grasp, and whether it holds the object.
+"""Reward terms of grasping: distance of an open hand to a grasp, and whether it holds the object.
 
 Legend: N environments; gripper frame: x along the pads, y the closing axis, z the approach.
 """

@@ -1,4 +1,4 @@
-"""What a tracked object looks like to a geometric tracker: primitives in the object's frame, colour, how it rests.
+"""Shapes of tracked objects: primitives in the object's frame, colour, resting poses.
 
 Lengths in metres, quaternions wxyz. Tests hold each tabletop task's shapes to the simulator's geoms.
 """

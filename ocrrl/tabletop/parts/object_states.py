@@ -1,4 +1,4 @@
-"""Where a scene's tracked objects stand in the simulator's generalised positions.
+"""Reads and writes poses of a scene's tracked objects in the simulator's generalised positions.
 
 Legend: N environments, n of them selected by ids (n,), O tracked objects, q = qpos (N, nq).
 """

@@ -1,4 +1,4 @@
-"""What a tabletop task brings to the simulator: its objects, initial states, staged reward and success."""
+"""The scene of a tabletop task: objects, initial states, staged reward and success."""
 
 # pyright: reportAttributeAccessIssue=false
 from dataclasses import dataclass

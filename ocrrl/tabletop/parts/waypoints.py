@@ -1,4 +1,4 @@
-"""The plan of a demonstration: where to bring the gripper, one waypoint after the other."""
+"""Plan of a demonstration: a sequence of gripper waypoints."""
 
 from dataclasses import dataclass
 from typing import Protocol

@@ -1,1 +1,1 @@
-"""LeRobotDatasets that others made, v3 and v2.1: listed, checked as a whole, and read episode by episode."""
+"""Foreign LeRobotDatasets, v3 and v2.1: listed, checked as a whole, read episode by episode."""

@@ -1,4 +1,4 @@
-"""The files of a dataset that others made, each looked at before anything opens it."""
+"""Checks each file of a foreign dataset before a library opens it."""
 
 import stat
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""`meta/info.json`: what a dataset says of itself, each entry of the type that it must have."""
+"""Reads `meta/info.json` of a dataset and checks the type of each entry."""
 
 import json
 import math

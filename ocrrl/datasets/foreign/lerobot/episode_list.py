@@ -1,4 +1,4 @@
-"""Which episodes a dataset says it has: `meta/episodes/*/*.parquet` of v3, `meta/episodes.jsonl` of v2.1."""
+"""The episodes that a dataset lists: `meta/episodes/*/*.parquet` of v3, `meta/episodes.jsonl` of v2.1."""
 
 import math
 from collections.abc import Collection, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Rows of parquet files that others made: read a part at a time and on from there, so that N episodes cost N readings.
+"""Reads foreign parquet files in parts and in order, so that N episodes need N reads.
 
 Legend: n rows, d numbers a row.
 """

@@ -1,4 +1,4 @@
-"""`data_path` and `video_path` of info.json: format strings from outside, of which only plain numbers and keys are filled in."""
+"""Fills `data_path` and `video_path` of info.json, which may contain plain numbers and keys only."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The pictures of one episode on their way in, each brought to its size as it comes, within the memory that is allowed.
+"""Collects the images of one episode, each resized as it is read, within a memory limit.
 
 Legend: n rows of the episode.
 """

@@ -1,4 +1,4 @@
-"""Where each episode's rows are, by the rows' own account, held against what the metadata say.
+"""Finds each episode's rows by the rows' own indices and compares them with the metadata.
 
 Legend: F rows of all data files, in the files' order; n rows of an episode.
 """

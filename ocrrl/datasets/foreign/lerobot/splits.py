@@ -1,4 +1,4 @@
-"""Which episodes belong to the split that is asked for: `splits` in info.json, such as {"train": "0:8", "val": "8:10"}."""
+"""Selects the episodes of a split: `splits` in info.json, such as {"train": "0:8", "val": "8:10"}."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Pictures that a dataset keeps in its parquet files: PNG or JPEG, as bytes or as the path of a file of the dataset."""
+"""Images that a dataset keeps in its parquet files: PNG or JPEG, as bytes or as a file's path."""
 
 import io
 import struct

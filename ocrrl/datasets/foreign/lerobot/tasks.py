@@ -1,4 +1,4 @@
-"""What an episode's task is called: by `meta/episodes`, or by the rows' `task_index` and `meta/tasks`."""
+"""The task text of an episode, from `meta/episodes`, or from `task_index` and `meta/tasks`."""
 
 from collections.abc import Collection, Iterable, Mapping
 

@@ -1,4 +1,4 @@
-"""Pictures of a dataset's videos: each frame decoded once, in order, and given to the row whose time is its own.
+"""Frames of a dataset's videos: each decoded once, in order, and assigned to the row with its timestamp.
 
 Legend: n rows of an episode; times in seconds from the file's start.
 """

@@ -1,4 +1,4 @@
-"""One owner for each frame of a video: episodes that claim the same frames cannot both have them."""
+"""Refuses episodes that claim the same frames of a video."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
