@@ -1,4 +1,4 @@
-"""A thread that checks a safety gate once per control period, whatever the policy does."""
+"""A thread that checks a safety gate twice per control period, whatever the policy does."""
 
 import threading
 from contextlib import suppress
