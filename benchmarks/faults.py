@@ -174,7 +174,7 @@ def scripted_rig() -> Rig:
     cell.sleep = wait
     inject = {
         "stale pose": lambda: setattr(cell.tracker, "frozen", arm.time),
-        "frozen camera": changes(cell.camera, "failure", "camera front has sent one and the same picture for 1.0 s"),
+        "frozen camera": changes(cell.camera, "failure", "camera front has sent one and the same image for 1.0 s"),
         "NaN action": lambda: None,
         **broken_targets(gate),
         "policy stall": lambda: wait(0.6),

@@ -71,6 +71,6 @@ def _pose_to_note(frame: Frame, board: CharucoBoard, camera: str) -> str:
         return f"board: none to note the pose of; {error}"
     numbers = ", ".join(f"{number:.5f}" for number in pose)
     return (
-        f"board: right after calibrating, and if it will stay where it lies, put under cameras.{camera} of the cell file\n"
+        f"board: right after calibrating, and if the board is fixed to the table, put under cameras.{camera} of the cell file\n"
         f"    check_board: [{numbers}]"
     )

@@ -15,27 +15,27 @@ from ocrrl.printable import escaped_output
 from ocrrl.surroundings import settle
 
 STAGES = {
-    "record": "scripted teleoperation in the twin cell, one HDF5 file an episode",
-    "ingest": "check recordings and make them the real LeRobotDataset",
-    "replay": "the same actions in the training simulator: the sim LeRobotDataset and offline transitions",
+    "record": "record scripted teleoperation in the twin, one HDF5 file per episode",
+    "ingest": "check recordings and write the real LeRobotDataset",
+    "replay": "replay the actions in the training simulator; write the sim LeRobotDataset and transitions",
     "finetune": "train the VLA of one domain on its dataset",
     "train_residual": "train the residual on the frozen sim VLA (Algorithm 1)",
-    "evaluate": "base and base + residual from the same held-out initial states, in sim and in the cell",
-    "rollout": "collect successful episodes of the real VLA with the residual",
-    "rollout_base": "collect successful episodes of the real VLA alone, for a control arm",
-    "training_set": "demonstrations and rollouts as the training sets of the retrained VLA and its control arms",
-    "retrain": "retrain the real VLA on each training set, with as many optimiser steps each",
-    "evaluate_retrained": "the retrained VLA beside the one before and the control arms, in the cell",
-    "report": "one page of tables, figures and films",
-    "replay_rollouts": "a later round: the rollouts of the round before in the training simulator",
-    "promote": "a later round: the VLAs to go on with, the retrained ones where they validate better",
+    "evaluate": "evaluate base and base + residual from the same held-out initial states, in simulator and twin",
+    "rollout": "collect successful episodes of base + residual",
+    "rollout_base": "collect successful episodes of the real VLA alone, for a control variant",
+    "training_set": "write the training sets of the retrained VLA and its control variants",
+    "retrain": "retrain the real VLA on each training set, with equal optimiser steps",
+    "evaluate_retrained": "evaluate the retrained VLA, the one before and the control variants, in the twin",
+    "report": "write one page of tables, figures and videos",
+    "replay_rollouts": "later rounds: replay the rollouts of the round before in the training simulator",
+    "promote": "later rounds: choose the retrained VLAs if they are better on validation states, else those before",
 }
 MULTITASK_STAGES = {
-    "retrain_multitask": "one VLA for all tabletop tasks from their training sets, and its control arms",
-    "evaluate_multitask": "the multi-task VLA on every tabletop task, beside those before and the control arms",
-    "finetune_multitask": "a later round: the retrained VLA's counterpart in the simulator",
-    "publish": "the last multi-task VLA under the name that stays: data/models/vla_retrained",
-    "report_multitask": "all tabletop tasks and the multi-task VLA on one page of tables and figures",
+    "retrain_multitask": "train one VLA for all tabletop tasks on their training sets, and its control variants",
+    "evaluate_multitask": "evaluate the multi-task VLA on every tabletop task, with those before and the control variants",
+    "finetune_multitask": "later rounds: train the simulator's counterpart of the retrained VLA",
+    "publish": "copy the last multi-task VLA to data/models/vla_retrained",
+    "report_multitask": "write one page of tables and figures of all tabletop tasks and the multi-task VLA",
 }
 
 
@@ -108,114 +108,130 @@ def _parser() -> argparse.ArgumentParser:
     for name, purpose in (STAGES | MULTITASK_STAGES).items():
         stage = commands.add_parser(name, help=purpose, description=purpose)
         if name == "ingest":
-            stage.add_argument("tabletop_task", nargs="?", help="such as cube_lift; --check finds it where it can")
-            stage.add_argument("--check", type=Path, metavar="FOLDER", help="say all that ingest would; write nothing")
-            stage.add_argument("--json", action="store_true", help="of --check, one JSON document")
+            stage.add_argument("tabletop_task", nargs="?", help="such as cube_lift; optional with --check")
+            stage.add_argument(
+                "--check", type=Path, metavar="FOLDER", help="print what ingest would refuse or change; write nothing"
+            )
+            stage.add_argument("--json", action="store_true", help="with --check: print one JSON document")
         elif name in STAGES:
             stage.add_argument("tabletop_task", help="such as cube_lift")
-        stage.add_argument("--round", default="round0", help="of self-improvement: round0, round1, ...")
+        stage.add_argument("--round", default="round0", help="round of self-improvement: round0, round1, ...")
         if name == "finetune":
             stage.add_argument("--domain", choices=("sim", "real"), required=True)
         if name in ("train_residual", "evaluate"):
             stage.add_argument("--seed", type=int, default=0, help="seed of the residual's training")
         if name in ("rollout", "evaluate"):
-            stage.add_argument("--cell", help="twin (the stage, default), or a session in: rehearsal, wire_twin, fr3")
-            stage.add_argument("--cell-file", type=Path, help="of a session's cell, in place of cells/<cell>.yaml")
+            stage.add_argument("--cell", help="twin (the stage, default); rehearsal, wire_twin or fr3 for a session")
+            stage.add_argument("--cell-file", type=Path, help="for a session: cell file, instead of cells/<cell>.yaml")
             stage.add_argument(
-                "--episodes", type=int, help="of a session; evaluate runs base and base + residual in turn"
+                "--episodes",
+                type=int,
+                help="for a session: number of episodes; evaluate alternates base and base + residual",
             )
-            stage.add_argument("--session", help="name; an interrupted session goes on under its own")
+            stage.add_argument(
+                "--session", help="for a session: its name; an interrupted session continues under the same name"
+            )
         if name == "rollout":
-            stage.add_argument("--seed", type=int, help="of a session's residual (default 0)")
+            stage.add_argument("--seed", type=int, help="for a session: seed of the residual (default 0)")
 
-    params = commands.add_parser("params", help="write params.yaml from a preset, or what it has stages for")
+    params = commands.add_parser("params", help="write params.yaml from a preset, and graph.yaml")
     params.add_argument(
-        "--preset", help="default, smoke or paper; without one every value stays but those of the graph"
+        "--preset", help="default, smoke or paper; without a preset only graph.yaml is written and values stay"
     )
     params.add_argument(
         "--tasks",
         nargs="+",
         metavar="TASK[=MODULE]",
-        help="tabletop tasks of a preset, a module for your own; all of the package when left out",
+        help="tabletop tasks for a preset, with a module for your own; default: all of the package",
     )
-    params.add_argument("--episodes", nargs="+", default=[], metavar="TASK=FOLDER", help="demonstrations to start from")
-    params.add_argument("--residual-seeds", type=int, help="how many residuals a task: seeds 0, 1, ... (a preset's: 1)")
-    params.add_argument("--rounds", type=int, help="of self-improvement (a preset's: 1)")
+    params.add_argument(
+        "--episodes", nargs="+", default=[], metavar="TASK=FOLDER", help="folder of a task's demonstrations"
+    )
+    params.add_argument(
+        "--residual-seeds", type=int, help="number of residuals per task: seeds 0, 1, ... (with a preset: 1)"
+    )
+    params.add_argument("--rounds", type=int, help="number of rounds of self-improvement (with a preset: 1)")
     params.add_argument("--path", type=Path, default=Path("params.yaml"))
-    migrate = commands.add_parser("migrate", help="bring a folder of version 0.1 over; nothing is run again")
+    migrate = commands.add_parser("migrate", help="convert a folder of version 0.1 to this version; runs no stage")
     migrate.add_argument("--dry", action="store_true", help="print the steps, change nothing")
-    show = commands.add_parser("show", help="print the results of any stage; of a tabletop task alone its report's")
+    show = commands.add_parser("show", help="print the results of a stage, or of a tabletop task's report")
     show.add_argument(
         "what", help="STAGE, STAGE@TASK or TASK, such as evaluate@cube_lift, finetune@cube_lift-sim, cube_lift"
     )
-    show.add_argument("--round", default="round0", help="of self-improvement: round0, round1, ...")
+    show.add_argument("--round", default="round0", help="round of self-improvement: round0, round1, ...")
     show.add_argument("--format", default="md", choices=("md", "json"))
     show.add_argument(
-        "--images", action="store_true", help="figures and frames within the Markdown, as the Prefect UI has"
+        "--images", action="store_true", help="include figures and frames in the Markdown, as in the Prefect UI"
     )
-    lineage = commands.add_parser("lineage", help="what a model or dataset was made from, down to the demonstrations")
+    lineage = commands.add_parser(
+        "lineage", help="print what a model or dataset was made from, down to the demonstrations"
+    )
     lineage.add_argument("path", help="anything that DVC tracks, or a file in it: data/models/vla_retrained")
-    lineage.add_argument("--rev", help="at a git revision in place of the working tree")
+    lineage.add_argument("--rev", help="at a git revision instead of the working tree")
     lineage.add_argument("--format", default="text", choices=("text", "json", "mermaid"))
-    lineage.add_argument("--all", action="store_true", help="every rollout too, a row each")
+    lineage.add_argument("--all", action="store_true", help="list every rollout too")
     other = lineage.add_mutually_exclusive_group()
     other.add_argument("--diff", metavar="REV", help="what changed since that revision, and why it was made again")
-    other.add_argument(
-        "--verify", action="store_true", help="hash every file again; exit code 1 if one is not the same"
-    )
-    card = commands.add_parser("card", help="write a model card: what it is, how it was made, how well it does")
+    other.add_argument("--verify", action="store_true", help="hash every file again; exit code 1 if one differs")
+    card = commands.add_parser("card", help="write a model card: content, origin, results")
     card.add_argument("path", help="a model: data/models/vla_retrained")
-    card.add_argument("--out", type=Path, help="in place of data/cards/<name>.md")
-    commands.add_parser("check_names", help="refuse a params.yaml with names that a shell or a path could misread")
-    commands.add_parser("timings", help="wall and CPU seconds of the stages that ran here")
-    doctor = commands.add_parser("doctor", help="what is installed, what is missing and how to get it")
-    doctor.add_argument("--cell-file", type=Path, help="a hardware cell to look at too, such as cells/mine.yaml")
-    commands.add_parser("slots", help="which slots this machine can fill: cpu, gpu, robot; JSON")
-    approve = commands.add_parser("approve", help="let a session move a robot; prints a short-lived token")
+    card.add_argument("--out", type=Path, help="instead of data/cards/<name>.md")
+    commands.add_parser(
+        "check_names", help="check that names in params.yaml and graph.yaml are safe for a shell and for paths"
+    )
+    commands.add_parser("timings", help="print wall and CPU seconds of the stages that ran here")
+    doctor = commands.add_parser(
+        "doctor", help="check this machine: what is installed, what is missing and how to get it"
+    )
+    doctor.add_argument("--cell-file", type=Path, help="also check this cell file, such as cells/mine.yaml")
+    commands.add_parser("slots", help="print which slots this machine can fill (cpu, gpu, robot), as JSON")
+    approve = commands.add_parser("approve", help="approve a session that moves a robot; prints a short-lived token")
     for name in ("cell", "session", "task"):
         approve.add_argument(f"--{name}", required=True)
-    approve.add_argument("--episodes", type=int, required=True, help="how many may begin")
-    approve.add_argument("--operator", help="who approves; asked at a terminal")
-    approve.add_argument("--minutes", type=float, help="until it expires: 15, at most 480")
-    approve.add_argument("--cell-clear", action="store_true", help="ask nothing: the operator saw that it is clear")
+    approve.add_argument("--episodes", type=int, required=True, help="number of episodes that may begin")
+    approve.add_argument("--operator", help="name of the person who approves; default: asked at the terminal")
+    approve.add_argument("--minutes", type=float, help="minutes until it expires (default 15, at most 480)")
+    approve.add_argument(
+        "--cell-clear", action="store_true", help="ask no question: the operator has confirmed that the cell is clear"
+    )
     approve.add_argument("--out", type=Path, help="write the token to this new file, readable by its owner only")
-    calibrate = commands.add_parser("calibrate", help="find where a camera is, from views of a board; print the board")
+    calibrate = commands.add_parser("calibrate", help="find a camera's pose from views of a board; print the board")
     calibrate.add_argument("--board", type=Path, metavar="FILE", help="print the board at true scale: .pdf or .png")
     steps = calibrate.add_subparsers(dest="step", metavar="[views, live, check]")
     views = steps.add_parser("views", help="calibrate a camera from a folder of views")
-    views.add_argument("folder", type=Path, help="of pictures and joint positions: docs/calibrate.md")
-    views.add_argument("--camera", required=True, help="its name in the cell, such as front")
+    views.add_argument("folder", type=Path, help="folder of images and joint positions: docs/calibrate.md")
+    views.add_argument("--camera", required=True, help="name of the camera in the cell, such as front")
     views.add_argument("--out", type=Path, required=True, help="the calibration file to write (.json)")
     live = steps.add_parser("live", help="take the views from the camera and arm of a cell file, then calibrate")
     live.add_argument("--cell-file", type=Path, default=Path("cells/fr3.yaml"))
-    live.add_argument("--camera", required=True, help="its name in the cell file, such as front")
-    live.add_argument("--folder", type=Path, required=True, help="where the views are kept; one that is there goes on")
+    live.add_argument("--camera", required=True, help="name of the camera in the cell file, such as front")
+    live.add_argument("--folder", type=Path, required=True, help="folder of the views; an existing one is continued")
     live.add_argument("--out", type=Path, required=True, help="the calibration file to write (.json)")
-    check = steps.add_parser("check", help="what opening a cell will find of a camera; reads no arm, moves nothing")
+    check = steps.add_parser("check", help="check a camera as opening a cell does; reads no arm, moves nothing")
     check.add_argument("cell_file", type=Path, help="such as cells/mine.yaml")
-    check.add_argument("camera", help="its name in the cell file, such as front")
-    teleoperate = commands.add_parser("teleoperate", help="record demonstrations by hand")
+    check.add_argument("camera", help="name of the camera in the cell file, such as front")
+    teleoperate = commands.add_parser("teleoperate", help="record demonstrations with a teleoperation device")
     teleoperate.add_argument("tabletop_task", help="such as cube_lift")
     teleoperate.add_argument("--cell", required=True, help="rehearsal, wire_twin or fr3")
-    teleoperate.add_argument("--cell-file", type=Path, help="in place of cells/<cell>.yaml")
+    teleoperate.add_argument("--cell-file", type=Path, help="instead of cells/<cell>.yaml")
     teleoperate.add_argument("--device", required=True, choices=("spacemouse", "gamepad", "scripted"))
     teleoperate.add_argument(
-        "--session", required=True, help="name of the folder under data/episodes/<task>; one that is there is added to"
+        "--session", required=True, help="name of the folder under data/episodes/<task>; an existing one is continued"
     )
-    teleoperate.add_argument("--episodes", type=int, required=True, help="successful demonstrations wanted")
-    teleoperate.add_argument("--operator", help="who teleoperates; the one who approved when left out")
+    teleoperate.add_argument("--episodes", type=int, required=True, help="number of successful demonstrations")
+    teleoperate.add_argument("--operator", help="name of the person who teleoperates; default: the one who approved")
     for name, default, meaning in (
-        ("--operator-heading", 0.0, "where the operator's forward points [rad]: 0 behind the robot, 3.14159 facing it"),
-        ("--translation-scale", 0.6, "share of 2 cm a step at full deflection"),
-        ("--rotation-scale", 0.6, "share of 0.10 rad a step at full deflection"),
+        ("--operator-heading", 0.0, "operator's position [rad]: 0 behind the robot, 3.14159 facing it"),
+        ("--translation-scale", 0.6, "share of 2 cm per step at full deflection"),
+        ("--rotation-scale", 0.6, "share of 0.10 rad per step at full deflection"),
     ):
         teleoperate.add_argument(name, type=float, default=default, help=f"{meaning} (default {default:g})")
-    view = commands.add_parser("view", help="look at an episode in Rerun")
+    view = commands.add_parser("view", help="show an episode in Rerun")
     view.add_argument(
         "recording", type=Path, help="an episode's .h5 file, or recordings of any format that ingest reads"
     )
-    view.add_argument("--episode", metavar="N", help="which of them: its number from 0, or its name (the first)")
-    view.add_argument("--save", type=Path, help="write an .rrd file in place of opening the viewer")
+    view.add_argument("--episode", metavar="N", help="episode: its number from 0, or its name (default: the first)")
+    view.add_argument("--save", type=Path, help="write an .rrd file instead of opening the viewer")
     return parser
 
 

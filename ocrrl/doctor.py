@@ -112,7 +112,7 @@ def _graphics() -> Finding:
 
 def _robot() -> Finding:
     missing = robot_missing()
-    remedy = "not needed; the twin stands in" if missing else ""
+    remedy = "not needed for the twin" if missing else ""
     return Finding("robot", missing or "franky", remedy, False)
 
 
@@ -120,7 +120,7 @@ def _cameras(serials: Callable[[], Sequence[str]]) -> Finding:
     try:
         connected = len(serials())
     except RuntimeError as error:
-        return Finding("cameras", str(error), "not needed; the twin stands in", False)
+        return Finding("cameras", str(error), "not needed for the twin", False)
     return Finding("cameras", f"RealSense library; {connected} connected", required=False)
 
 

@@ -24,7 +24,7 @@ LOGS = Path(".work") / "logs"
 LONGEST = 600
 """Characters of a library's message that the line holds."""
 ADVICE = {
-    "terminated abruptly": "a process was killed; the machine may have run out of memory (`dmesg` tells)",
+    "terminated abruptly": "a process was killed; the machine may have run out of memory (see `dmesg`)",
     "No space left": "free some disk (`make gc`, docs/dvc.md), then run it again",
     "Too many open files": "raise the limit with `ulimit -n 4096`, then run it again",
     "No module named": "`ocrrl doctor` says what is not installed",
@@ -102,7 +102,7 @@ def out_of_memory(error: BaseException) -> str:
     ]
     return (
         f"memory ran out{needed} ({', '.join(filter(None, there)) or 'not known how much is free'}): take a smaller batch_size, "
-        "num_envs, policy or picture in params.yaml, end other programs, or use a machine with more"
+        "num_envs, policy or image in params.yaml, end other programs, or use a machine with more"
     )
 
 

@@ -149,7 +149,7 @@ def _validation(env: Environment, base: Policy, episodes: int) -> AtOnce:
     for name, value in (("env", env), ("base", base)):
         if not isinstance(value, Resumable):
             raise ValueError(
-                f"{name} must offer get_state and set_state, so that training goes on after each validation, got "
+                f"{name} must offer get_state and set_state, so that training continues after each validation, got "
                 f"{type(value).__name__}; train without validation with validate=False"
             )
     assert isinstance(env, Resumable) and isinstance(base, Resumable)

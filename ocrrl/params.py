@@ -48,7 +48,7 @@ MULTITASK_CONFIGS = {
 SHARED = "shared"
 """Key of the values that all tabletop tasks of a section have."""
 GRAPH_NEXT = "`ocrrl params`, without a preset, writes it"
-NAMES_NEXT = "correct it, or delete the file and write it anew with `ocrrl params --preset default`"
+NAMES_NEXT = "correct it, or delete the file and write it again with `ocrrl params --preset default`"
 
 
 class Params:
@@ -59,7 +59,7 @@ class Params:
         self._sections, self._source = sections, str(source)
         known = ("tabletop_tasks", *CONFIGS, *MULTITASK_CONFIGS)
         if set(sections) & set(GRAPH_SECTIONS):
-            raise ParamsError(f"{source} is of version 0.1; `ocrrl migrate` brings it over, and the data with it")
+            raise ParamsError(f"{source} is of version 0.1; `ocrrl migrate` converts it, and the data")
         if unknown := [name for name in sections if name not in known]:
             raise ParamsError(f"{source}: sections must be among {', '.join(known)}, got {listed(unknown)}")
         try:

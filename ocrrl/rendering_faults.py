@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def rendering_named(what: str = "pictures cannot be rendered") -> Iterator[None]:
+def rendering_named(what: str = "images cannot be rendered") -> Iterator[None]:
     """Loads or opens what renders: an error is a RuntimeError that begins with `what` and says what to change."""
     try:
         with warnings.catch_warnings():

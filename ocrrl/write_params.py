@@ -31,7 +31,7 @@ def write_params(options: argparse.Namespace) -> None:
         if options.tasks:
             raise ValueError("--tasks must come with a --preset, which has every parameter of a tabletop task")
         rewrite(options.path, named, options.residual_seeds, options.rounds)
-        print(f"{graph}: what dvc.yaml makes stages for; every value of {options.path} is as it was")
+        print(f"{graph}: what dvc.yaml makes stages for; other values of {options.path} stay")
         return
     before = sections_in(options.path).get("tabletop_tasks") if options.path.is_file() else {}
     if before:

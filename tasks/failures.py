@@ -11,7 +11,7 @@ ADVICE = {
     "no remote specified": "DVC has no remote. `dvc remote add --default NAME URL` adds one (docs/scale_out.md).",
     "config file error: no remote": "DVC has no remote. `dvc remote add --default NAME URL` adds one (docs/scale_out.md).",
     "Unable to acquire lock": "Another DVC command holds the lock. Wait for it, then run again.",
-    "CUDA": "This machine may lack the GPU that `device: cuda` asks for; `ocrrl doctor` tells.",
+    "CUDA": "This machine may lack the GPU that `device: cuda` asks for; `ocrrl doctor` says whether.",
     "Killed": "The machine may have run out of memory.",
 }
 

@@ -104,9 +104,11 @@ def uncommitted(workspace: Path) -> list[str]:
         return ["git is not installed: the runs are recorded without a revision."]
     if done.returncode:
         said = " ".join(done.stderr.split())  # git's own remedy is in it
-        return [f"git does not tell what is committed, and the runs are recorded without a revision: {said}"]
+        return [f"git does not say what is committed, so the runs are recorded without a revision: {said}"]
     changed = [line[3:] for line in done.stdout.splitlines()]
     if not changed:
         return []
     listed = ", ".join(changed[:8]) + (f" and {len(changed) - 8} more" if len(changed) > 8 else "")
-    return [f"not committed: {listed}. What runs is what lies here; commit it, so that lineage can name one revision."]
+    return [
+        f"not committed: {listed}. The files in this folder are what runs; commit them, so that lineage can name one revision."
+    ]

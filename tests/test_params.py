@@ -92,7 +92,7 @@ def test_the_paper_preset_has_table_5_s_columns():
         (lambda s: s["record"]["cube_lift"].update(episodes=True), r"episodes must be a whole number, got True"),
         (lambda s: s["record"]["cube_lift"].update(episodes=0), r"record\.cube_lift\.episodes must be at least 1"),
         (lambda s: s.update(recrod={}), r"sections must be among .* got recrod"),
-        (lambda s: s.update(loops={}), r"is of version 0\.1; `ocrrl migrate` brings it over"),
+        (lambda s: s.update(loops={}), r"is of version 0\.1; `ocrrl migrate` converts it"),
         (lambda s: s["retrain_multitask"].update(steps=0), r"retrain_multitask\.steps must be at least 1, got 0"),
         (lambda s: s.pop("finetune"), r"finetune must hold shared, got nothing"),
         (lambda s: s["finetune"].pop("shared"), r"finetune must hold shared, got cube_lift, pick"),

@@ -211,7 +211,7 @@ def test_an_episode_that_is_being_saved_is_kept_whatever_comes_and_then_it_count
         code, out, err = command(*ROLLOUT, "--episodes", 2, token=token(2))
     finally:
         signal.signal(signal.SIGINT, before)
-    assert code == 130 and f"The same command with --session {NAME} goes on with it." in out, err
+    assert code == 130 and f"The same command with --session {NAME} continues it." in out, err
     (attempt,) = described()["attempts"]
     assert attempt["episode"] and not attempt["aborted"]
     assert len(read_episode(FOLDER / attempt["episode"])) == 12
@@ -244,7 +244,7 @@ def test_a_session_that_its_operator_ends_at_a_question_is_no_error_and_goes_on(
     code, out, err = command(*EVALUATE, "--episodes", 4, token=token(4))
     assert code == 1 and err == "", "not all is recorded"
     assert "2 episodes recorded" in out and "of 1 episodes" in out and "1 of 2 pairs are still to run" in out
-    assert f"It ended early: the operator ended the session. The same command with --session {NAME} goes on" in out
+    assert f"It ended early: the operator ended the session. The same command with --session {NAME} continues it" in out
     assert out.splitlines()[-1] == f"Next: dvc add {FOLDER}"
     ended = described()["attempts"][-1]
     assert (ended["episode"], ended["aborted_by"]) == (None, "operator")

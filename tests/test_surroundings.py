@@ -142,7 +142,7 @@ def test_rendering_that_fails_names_the_variable_or_the_package(variables, said)
 def test_whatever_a_driver_raises_is_one_error_with_its_cause():
     with (
         pytest.raises(
-            RuntimeError, match=r"^pictures cannot be rendered: .*\(AttributeError: no glGetError here\)$"
+            RuntimeError, match=r"^images cannot be rendered: .*\(AttributeError: no glGetError here\)$"
         ) as error,
         rendering_named(),
     ):

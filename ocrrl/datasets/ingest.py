@@ -23,7 +23,7 @@ from ocrrl.layout import WORK
 
 __all__ = ["IngestConfig", "IngestSummary", "ingest", "ingested_episodes", "ingested_files", "sha256_of"]
 
-_NOTHING = "no .h5, .hdf5 or LeRobotDataset; ocrrl ingest --check says what lies there"
+_NOTHING = "no .h5, .hdf5 or LeRobotDataset; ocrrl ingest --check lists what is there"
 
 
 def ingest(

@@ -36,6 +36,6 @@ def chosen_device(device: str) -> str:
     if not usable or index >= torch.cuda.device_count():
         raise ValueError(
             f"device must be one that torch can use here (GPUs: {torch.cuda.device_count()}), got {device!r}; "
-            "`ocrrl doctor` tells more, `device: auto` takes what is there"
+            "`ocrrl doctor` prints more; `device: auto` takes a GPU if there is one"
         )
     return device

@@ -54,7 +54,7 @@ def _cause_lines(stages: list[StageChange]) -> Iterator[str]:
 
 def _unexplained(stage: StageChange) -> str:
     if stage.versions is None:
-        return "edited by hand, or not reproducible; the run record does not tell the library versions of both"
+        return "edited by hand, or not reproducible; the run record lacks the library versions of one of them"
     if stage.versions:
         return f"library versions: {_values(stage.versions)}"
     return "edited by hand, or not reproducible: the library versions are the same"

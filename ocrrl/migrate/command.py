@@ -42,7 +42,7 @@ def migrate(dry: bool) -> None:
     if both := [(old, new) for old, new in moves if new.exists()]:
         old, new = both[0]
         raise ValueError(
-            f"{old} is to become {new}, and both are there: remove the one that you do not need, then run this again"
+            f"{old} is to become {new}, but both exist: remove the one that you do not need, then run this again"
         )
     sections = sections_in(PARAMS_FILE)
     steps = [f"{old} -> {new}" for old, new in moves]
@@ -53,7 +53,7 @@ def migrate(dry: bool) -> None:
         )
     if Path(LOCK).is_file():
         steps.append(f"{LOCK}: the same hashes at the new places")
-    print("\n".join(steps) if moves or is_old(sections) else "nothing to bring over: this folder is of this version")
+    print("\n".join(steps) if moves or is_old(sections) else "nothing to migrate: this folder is of this version")
     if dry or not (moves or is_old(sections)):
         return
     with files_reserved("migrate", writes=[DATA, LOCK, PARAMS_FILE]):

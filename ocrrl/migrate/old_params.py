@@ -23,7 +23,7 @@ def new_params(sections: Mapping[str, Any]) -> dict[str, Any]:
     for section in CONFIGS:
         entries = sections.get(section)
         if not isinstance(entries, Mapping) or set(entries) != set(new["tabletop_tasks"]):
-            raise ParamsError(f"params.yaml: {section} must hold the keys of tabletop_tasks to be brought over")
+            raise ParamsError(f"params.yaml: {section} must hold the keys of tabletop_tasks for `ocrrl migrate`")
         shared = _most_common(list(entries.values()))
         own = {
             task: {key: value for key, value in values.items() if value != shared[key]}

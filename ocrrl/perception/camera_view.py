@@ -28,7 +28,7 @@ class CameraView:
         """ValueError unless the square lies inside a picture of `width` x `height` pixels."""
         if self.x0 + self.size > width or self.y0 + self.size > height:
             raise ValueError(
-                f"a camera view must lie inside the picture of {width}x{height} pixels, got x {self.x0} to "
+                f"a camera view must be inside the image of {width}x{height} pixels, got x {self.x0} to "
                 f"{self.x0 + self.size}, y {self.y0} to {self.y0 + self.size}: change x0, y0 or size"
             )
 

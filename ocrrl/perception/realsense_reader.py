@@ -85,7 +85,7 @@ class RealSenseReader:
         if now - self._advanced > limits.max_age:
             raise self._failed(f"has given no new frame for {now - self._advanced:.2f} s ({self._state})")
         if now - self._changed > limits.max_still:
-            raise self._failed(f"has sent one and the same picture for {now - self._changed:.2f} s")
+            raise self._failed(f"has sent one and the same image for {now - self._changed:.2f} s")
         return frame
 
     def close(self) -> None:

@@ -57,7 +57,7 @@ def strips(tasks: Sequence[MeasuredTask]) -> Iterator[Strip]:
 def film_strip(clips: list[Clip]) -> bytes:
     """`clips` as JPEG; one that is over is not shown again. Raises ValueError without one."""
     if not clips:
-        raise ValueError("clips must hold at least one film, got none")
+        raise ValueError("clips must hold at least one video, got none")
     moments = np.linspace(0, max(len(clip.frames) for clip in clips) - 1, MOMENTS).round().astype(int)
     size = (LABELS + MOMENTS * (CELL + GAP), HEAD + len(clips) * (CELL + GAP))
     canvas = Image.new("RGB", size, PAPER)

@@ -70,7 +70,7 @@ def encode_video(frames: UInt8[np.ndarray, "T H W 3"], fps: int) -> bytes:
 def side_by_side(clips: list[Clip]) -> UInt8[np.ndarray, "T H W 3"]:
     """`clips` beside each other, labelled above, their time and how they ended below; raises ValueError without one."""
     if not clips:
-        raise ValueError("clips must hold at least one film, got none")
+        raise ValueError("clips must hold at least one video, got none")
     length = max(len(clip.frames) for clip in clips) + LAST_FRAME_HELD
     width = len(clips) * PANEL + (len(clips) - 1) * GAP
     font = ImageFont.load_default(size=17)

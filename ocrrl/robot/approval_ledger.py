@@ -15,7 +15,7 @@ from ocrrl import files
 from ocrrl.file_lock import locked
 
 CLOCK_SLACK = 60.0  # [s] by which a clock may be set back, as those that keep time by the network do
-REMEDY = "find out who changed it, remove it and approve anew"
+REMEDY = "find out who changed it, remove it and approve again"
 
 
 class LedgerFault(RuntimeError):
@@ -57,7 +57,7 @@ def latest_time(folder: Path, now: float) -> float:
         if now < seen - CLOCK_SLACK:
             raise LedgerFault(
                 f"this machine's clock must not go back, got a time {seen - now:.0f} s before the latest that approvals saw: set "
-                f"this machine's clock; if it was wrong then, remove {path}, and approve anew"
+                f"this machine's clock; if it was wrong then, remove {path}, and approve again"
             )
         if now > seen:
             files.write_json(path, {"latest": now})

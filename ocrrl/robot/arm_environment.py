@@ -110,7 +110,9 @@ class ArmEnvironment:
         slept = 0.0
         while failure := self._failing():
             if slept >= COMEBACK:
-                raise NotFit(f"{failure}; nothing has moved: mend it, then the same command goes on")
+                raise NotFit(
+                    f"{failure}; nothing has moved: correct this, then run the same command again; it continues"
+                )
             self._sleep(POLL)
             slept += POLL
 
@@ -232,7 +234,7 @@ class ArmEnvironment:
             self._sleep(pause)
             slept += pause
             if slept > PATIENCE:
-                raise RuntimeError(f"the arm's clock must go on, it has stood at {now:.3f} s for {PATIENCE:g} s")
+                raise RuntimeError(f"the arm's clock must advance, it has stood at {now:.3f} s for {PATIENCE:g} s")
         self.periods.append(now - begun)
         self._tick = now if now > self._tick + PERIOD / 2 else self._tick
 
@@ -253,7 +255,7 @@ class ArmEnvironment:
         ]
         raise RuntimeError(
             f"every object must be found within {self._registration_time} s with a confidence of {CONFIDENCE_THRESHOLD}, "
-            f"got {', '.join(missing) or 'no picture of a camera'} after {now - begun:.1f} s: put it where the camera sees it"
+            f"got {', '.join(missing) or 'no image of a camera'} after {now - begun:.1f} s: put it where the camera sees it"
         )
 
     def _end_with_operator(self, error: Exception | None = None) -> None:

@@ -70,7 +70,7 @@ class FrankyArm:
     def hold(self) -> None:
         tracker = self._tracker  # another thread that asks for the state may take it away
         if tracker is not None:
-            with self._connection.failures("the arm could not be told to hold"):
+            with self._connection.failures("the arm could not be made to hold"):
                 tracker.set_target(self._affine(self.state().gripper_pose))
 
     def stop(self) -> None:

@@ -75,7 +75,7 @@ def _open(
 
         return open_wire_twin(scene, logs, clock, checked.file)
     if operator is None:
-        raise ValueError(f"cell {cell.name} must have an operator beside it, got none")
+        raise ValueError(f"cell {cell.name} must have an operator, got none")
     from ocrrl.robot.fr3_cell import open_fr3_cell
 
     return open_fr3_cell(scene.task, logs, clock, checked, operator)

@@ -56,7 +56,7 @@ class OperatorAtTerminal:
         if pressed & {*STOP_KEYS}:
             return Abort("operator", "the operator stopped the arm")
         if FAILURE in pressed:
-            return Abort("operator", "the operator said it failed")
+            return Abort("operator", "the operator labelled it a failure")
         return Abort("fault", "the terminal that the arm is stopped from was closed") if CLOSED in pressed else None
 
     def stopped_arm(self, fault: str) -> bool:
@@ -76,7 +76,7 @@ class OperatorAtTerminal:
         """Ask, and listen from then on."""
         self._keys.end()
         self._confirmed = False
-        if self._ask(f"{question} [y: go on, else the session ends] ").lower() not in ("y", "yes"):
+        if self._ask(f"{question} [y: continue, else the session ends] ").lower() not in ("y", "yes"):
             raise EndedByOperator("the operator ended the session")
         self._keys.begin()
         self._confirmed = True

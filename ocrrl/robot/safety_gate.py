@@ -187,7 +187,7 @@ class SafetyGate:
         if not self._enabled():
             raise RuntimeError(f"motion must be enabled by the operator before {what}, it is not")
         if not self._watched():
-            raise RuntimeError(f"the arm must be watched before {what}, its watchdog has ended: open the cell anew")
+            raise RuntimeError(f"the arm must be watched before {what}, its watchdog has ended: open the cell again")
 
     def _refusal(self, command: ArmCommand, state: ArmState, now: float) -> tuple[Cause, str] | None:
         """Why `command` cannot be followed at all."""
@@ -244,7 +244,7 @@ class SafetyGate:
                 self._report(now, cause, detail)
             finally:  # also where the log cannot be written
                 if lost is not None:
-                    self._stop(now, "out_of_reach", f"the arm could not be told to hold: {lost}")
+                    self._stop(now, "out_of_reach", f"the arm could not be made to hold: {lost}")
         return Applied(None, refused=f"{cause}: {detail}")
 
     def _lose(self, error: RuntimeError) -> Applied:
@@ -265,7 +265,7 @@ class SafetyGate:
         finally:
             self._report(now, cause, detail)
         if lost is not None:
-            self._report(now, "out_of_reach", f"the arm could not be told to stop: {lost}")
+            self._report(now, "out_of_reach", f"the arm could not be stopped: {lost}")
 
     def _halt(self, stopped_by: str, stopped_for: Cause | None) -> None:
         """Stop the arm before anything that may fail is done about it."""

@@ -27,7 +27,9 @@ class TerminalKeys:
         with contextlib.suppress(OSError, ValueError):  # an input without a file, or a closed one
             terminal = sys.stdin.fileno() if terminal is None else terminal
         if terminal is None or not os.isatty(terminal):
-            raise RuntimeError("an operator must have a terminal to stop the arm from, got an input that is none")
+            raise RuntimeError(
+                "an operator must have a terminal to stop the arm from, got an input that is not a terminal"
+            )
         self._terminal, self._heard = terminal, heard
         self._before: list[object] | None = None
         self._over = threading.Event()

@@ -229,5 +229,5 @@ def require_same_seeds(first: Sequence[EpisodeOutcome], second: Sequence[Episode
     """Raises ValueError unless both arms ran the same initial states in the same order."""
     if [outcome.seed for outcome in first] != [outcome.seed for outcome in second]:
         raise ValueError(
-            f"paired arms must have run the same seeds in the same order, got {len(first)} and {len(second)} episodes"
+            f"paired policies must have run the same seeds in the same order, got {len(first)} and {len(second)} episodes"
         )

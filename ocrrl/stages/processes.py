@@ -57,7 +57,7 @@ class Beside[**P, T]:
         except EOFError:
             self._process.join()
             code = self._process.exitcode
-            raise RuntimeError(f"a process beside this one must answer, got its end with exit code {code}") from None
+            raise RuntimeError(f"a background process must answer, got its end with exit code {code}") from None
         if error is not None:
             raise error
         return value

@@ -43,7 +43,7 @@ MAX_EPISODES = 1000
 TRACES = 3  # episodes of base + residual whose course `episodes.json` keeps, as the stage's default
 NOBODY, NOT_NEEDED = "nobody", "not needed"
 """Operator and approval of a run in a cell where no robot moves."""
-GOES_ON = "The same command with --session {session} goes on with it."
+GOES_ON = "The same command with --session {session} continues it."
 _EARLIER_SEEDS = SEEDS_PER_RANGE // 2
 
 
@@ -103,7 +103,9 @@ def planned_episodes(purpose: str, session: str, episodes: int | None) -> list[t
     if episodes is None or not 1 <= episodes <= MAX_EPISODES:
         raise ValueError(f"a session must be given --episodes from 1 to {MAX_EPISODES}, got {episodes}")
     if purpose == "evaluate" and episodes % 2:
-        raise ValueError(f"evaluate must be given an even number of --episodes, both arms of each pair, got {episodes}")
+        raise ValueError(
+            f"evaluate must be given an even number of --episodes, both policies of each pair, got {episodes}"
+        )
     place = int(hashlib.sha256(session.encode()).hexdigest(), 16) % (_EARLIER_SEEDS - MAX_EPISODES)
     first = _EARLIER_SEEDS + place
     if purpose == "rollout":

@@ -203,7 +203,7 @@ def test_a_second_run_changes_nothing_and_dry_changes_nothing(project, capsys):
     assert "params.yaml: shared values" in capsys.readouterr().out
     main(["migrate"])
     after = files_in(project)
-    assert main(["migrate"]) == 0 and "nothing to bring over" in capsys.readouterr().out
+    assert main(["migrate"]) == 0 and "nothing to migrate" in capsys.readouterr().out
     assert files_in(project) == after
 
 
@@ -253,14 +253,14 @@ def test_two_places_of_one_thing_are_refused_and_nothing_is_moved(project, capsy
     assert main(["migrate"]) == 1
     said = capsys.readouterr().err
     assert (
-        "data/models/round0/cube_lift/vla_real is to become data/vla_real/round0/cube_lift, and both are there" in said
+        "data/models/round0/cube_lift/vla_real is to become data/vla_real/round0/cube_lift, but both exist" in said
     )
     assert files_in(project) == before
 
 
 def test_until_then_every_stage_says_the_next_step(project, capsys):
     assert main(["finetune", "cube_lift", "--domain", "sim"]) == 1
-    assert "params.yaml is of version 0.1; `ocrrl migrate` brings it over" in capsys.readouterr().err
+    assert "params.yaml is of version 0.1; `ocrrl migrate` converts it" in capsys.readouterr().err
     shutil.copy(ROOT / "params.yaml", "params.yaml")
     for arguments in (["finetune", "cube_lift", "--domain", "sim"], ["check_names"]):
         assert main(arguments) == 1

@@ -215,7 +215,7 @@ def test_the_same_picture_again_and_again_is_said_unless_pictures_are_rendered(o
     if np.isinf(max_still):
         assert reader.latest() is not None
     else:
-        with pytest.raises(RuntimeError, match=r"has sent one and the same picture for 1\.10 s"):
+        with pytest.raises(RuntimeError, match=r"has sent one and the same image for 1\.10 s"):
             reader.latest()
 
 

@@ -309,7 +309,7 @@ def test_hardware_is_not_opened_unchecked_or_with_nobody_beside_it(tmp_path, clo
     approval = check(token, "fr3", "monday", "cube_lift", 1, clock, tmp_path)
     with pytest.raises(ValueError, match="cell fr3 must be checked before it is opened"):
         open_cell("fr3", Scene(), approval, clock, tmp_path)
-    with pytest.raises(ValueError, match="cell fr3 must have an operator beside it, got none"):
+    with pytest.raises(ValueError, match="cell fr3 must have an operator, got none"):
         open_cell("fr3", Scene(), approval, clock, tmp_path, checked=object())
 
 

@@ -116,7 +116,7 @@ def test_success_and_failure_are_the_operators_word(desk):
     assert not desk.operator.solved() and not desk.operator.said_solved()
     desk.start()
     desk.type("f")
-    assert desk.operator.ended() == Abort("operator", "the operator said it failed")
+    assert desk.operator.ended() == Abort("operator", "the operator labelled it a failure")
 
 
 @pytest.mark.parametrize(("answer", "stopped"), [("n", False), ("No", False), ("y", True), ("", True)])

@@ -101,7 +101,7 @@ def test_a_rollout_s_rows_hold_what_was_applied_beside_what_base_and_residual_as
 
     def before(t):
         if t == 12:
-            cell.operator.reason = "the operator said it failed"
+            cell.operator.reason = "the operator labelled it a failure"
 
     recorder = RolloutRecorder(cell.environment, "policy")
     recorder.seeds = {7}

@@ -119,7 +119,7 @@ class ForeignMapping:
         if (self.position is None) != (self.rotation_selection is None):
             absent = "position" if self.position is None else "rotation"
             raise ValueError(
-                f"{absent} must be declared, or neither position nor rotation (then the joints tell), got None"
+                f"{absent} must be declared, or neither position nor rotation (then the pose follows from the joints), got None"
             )
         if self.joint_positions is None and self.position is None:
             raise ValueError("joint_positions must be declared where position and rotation are not, got None")

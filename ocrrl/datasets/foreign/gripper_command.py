@@ -276,5 +276,5 @@ def _stillness(opening: np.ndarray, width: np.ndarray) -> tuple[str, ...]:
     if not command_moves:
         return ("gripper_command: the same in every row",)
     if not width_moves:
-        return ("gripper_width: never changes, so that nothing tells which way gripper_command goes",)
+        return ("gripper_width: never changes, so the direction of gripper_command cannot be checked",)
     return ()

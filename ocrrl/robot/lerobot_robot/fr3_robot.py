@@ -187,7 +187,7 @@ class FR3Robot(Robot):
         asked = _action(action)
         if self._cell.stop.pressed:
             self._gate.stop()
-            raise RuntimeError("the operator stopped the arm: it moves again when LeRobot is started anew")
+            raise RuntimeError("the operator stopped the arm: restart LeRobot to move it again")
         now, state = self._gate.now(), self._gate.state()
         if now - self._issued > TIME_TO_LIVE:  # after a pause the arm goes on from where it is
             self._follower.commanded_pose = state.gripper_pose

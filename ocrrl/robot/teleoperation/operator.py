@@ -32,7 +32,7 @@ class TerminalOperator:
     def confirm(self, question: str) -> bool:
         """`y` goes on; `q`, or nobody there to answer, does not."""
         while True:
-            answer = self._ask(f"{question} [y: go on, q: end the session] ").lower()
+            answer = self._ask(f"{question} [y: continue, q: end the session] ").lower()
             if answer in ("y", "yes"):
                 return True
             if answer in ("", "q"):

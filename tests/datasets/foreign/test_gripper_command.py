@@ -102,7 +102,7 @@ def test_shares_of_closedness_for_command_and_width_are_recognised():
 def test_a_gripper_that_holds_still_is_taken_and_said():
     assert read(STILL, lerobot(), STILL)[1] == ("gripper_command: never opens or closes the gripper",)
     assert read(OPEN, lerobot(), STILL)[1] == (
-        "gripper_width: never changes, so that nothing tells which way gripper_command goes",
+        "gripper_width: never changes, so the direction of gripper_command cannot be checked",
     )
     closing = np.maximum(0.0, 0.08 - 0.01 * np.arange(ROWS))
     assert read(STILL, lerobot(), closing)[1] == ("gripper_command: the same in every row",), (
