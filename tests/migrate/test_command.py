@@ -252,9 +252,7 @@ def test_two_places_of_one_thing_are_refused_and_nothing_is_moved(project, capsy
     before = files_in(project)
     assert main(["migrate"]) == 1
     said = capsys.readouterr().err
-    assert (
-        "data/models/round0/cube_lift/vla_real is to become data/vla_real/round0/cube_lift, but both exist" in said
-    )
+    assert "data/models/round0/cube_lift/vla_real is to become data/vla_real/round0/cube_lift, but both exist" in said
     assert files_in(project) == before
 
 
