@@ -52,5 +52,5 @@ def test_success_is_framed_green_and_failure_red_once_over():
 
 
 def test_no_film_is_refused():
-    with pytest.raises(ValueError, match="at least one film"):
+    with pytest.raises(ValueError, match="at least one video"):
         side_by_side([])
