@@ -51,7 +51,7 @@ def write_lerobot_dataset(
     nothing else: every `observation*` key is fed to a VLA. The dataset is built beside `out` and appears whole,
     replacing what was there. Raises ValueError if there is no episode, or if one's cameras differ from the first one's.
     """
-    work = out.with_name(f".{out.name}.partial")
+    work = out.with_name(f".{out}.partial")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     dataset = None
@@ -60,7 +60,7 @@ def write_lerobot_dataset(
             dataset = dataset or _DatasetInProgress(work, image_shapes(episode))
             dataset.add(source, episode, (described or {}).get(source) or describe_source(source, episode))
         if dataset is None:
-            raise ValueError(f"{out.name} must hold at least one episode, got none")
+            raise ValueError(f"{out} must hold at least one episode, got none")
         dataset.finish()
     except BaseException:
         if dataset is not None:
