@@ -44,7 +44,7 @@ def write_replay_transitions(path: Path, episodes: Sequence[ReplayEpisode]) -> N
 
     if not episodes:
         raise ValueError(f"{path} must hold at least one episode, got none")
-    work = path.with_name(f".{path}.partial")
+    work = path.with_name(f".{path.name}.partial")
     shutil.rmtree(work, ignore_errors=True)
     work.parent.mkdir(parents=True, exist_ok=True)
     group = zarr.open_group(str(work), mode="w", zarr_format=3)
