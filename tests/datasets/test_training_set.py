@@ -15,6 +15,7 @@ from ocrrl.layout import Layout
 from ocrrl.stages.session_folder import SessionFolder
 from ocrrl.stages.training_set import build
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
+from ocrrl.tabletop.stack_cube import TASK as STACK_CUBE
 from tests.datasets.toy_episodes import demonstrated
 
 
