@@ -34,7 +34,7 @@ def test_a_strip_shows_moments_of_the_longest_film_and_each_film_once():
 
 def test_the_same_films_give_the_same_bytes_and_none_is_refused():
     assert film_strip([clip(9, True)]) == film_strip([clip(9, True)])
-    with pytest.raises(ValueError, match="at least one film, got none"):
+    with pytest.raises(ValueError, match="at least one video, got none"):
         film_strip([])
 
 
