@@ -20,11 +20,11 @@ from ocrrl.interface.protocols import PoseEstimate
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
-from ocrrl.perception.noisy_tracker import NoisyPoses
 from ocrrl.perception.pose_gate import PoseGate
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.report.values import percent, points
-from ocrrl.robot.twin import TwinCell
+from ocrrl.robot.twin.noisy_tracker import NoisyPoses
+from ocrrl.robot.twin.twin import TwinCell
 from ocrrl.rollouts.control_loop import LOST_STEPS, run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.rollouts.statistics import rate_difference
@@ -84,7 +84,7 @@ PROVOCATIONS = {
 
 
 class ProvokedPoses:
-    """A `robot.twin.TwinPoses`: the noise model, made to fail, behind a gate or none."""
+    """A `robot.twin.twin.TwinPoses`: the noise model, made to fail, behind a gate or none."""
 
     def __init__(self, task: TabletopTask, world: SimEnvironment, provoke: Provocation, gated: bool) -> None:
         n, objects = world.num_envs, len(task.objects)

@@ -16,7 +16,7 @@ from ocrrl.perception.calibration.hand_eye import View, solve
 from ocrrl.perception.calibration.hand_eye_quality import QualityLimits, check_quality, measure_quality
 from ocrrl.perception.calibration.view_checks import check_views
 from ocrrl.perception.calibration.view_folder import read_setup, read_views
-from ocrrl.robot.operator_prompt import ask_at_terminal
+from ocrrl.robot.operator.operator_prompt import ask_at_terminal
 
 
 def calibrate(options: argparse.Namespace, today: date, write: Write = print) -> None:

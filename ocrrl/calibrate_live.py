@@ -16,11 +16,12 @@ from ocrrl.perception.calibration.charuco_board import CharucoBoard
 from ocrrl.perception.calibration.view_folder import CaptureSetup, count_views, write_setup, write_view
 from ocrrl.perception.frames import FrameSource, first_frame
 from ocrrl.perception.realsense_openers import open_device
-from ocrrl.robot.arm import ArmReader, ArmState
-from ocrrl.robot.cell_cameras import OpenFrameSets, open_camera
-from ocrrl.robot.cell_file import ArmSection, read_cell_file
-from ocrrl.robot.franky_reader import open_franky_reader
-from ocrrl.robot.operator_prompt import Ask
+from ocrrl.robot.arm.arm import ArmReader, ArmState
+from ocrrl.robot.arm.arm_section import ArmSection
+from ocrrl.robot.arm.franky_reader import open_franky_reader
+from ocrrl.robot.cell.cell_cameras import OpenFrameSets, open_camera
+from ocrrl.robot.cell.cell_file import read_cell_file
+from ocrrl.robot.operator.operator_prompt import Ask
 
 STILL_FOR = 0.4
 """The arm must have stood still so long before a picture [s]; it swings after it has stopped."""

@@ -17,8 +17,8 @@ from ocrrl.lineage.health import project_health
 from ocrrl.params import PARAMS_FILE, Params
 from ocrrl.perception.realsense_openers import connected_serials
 from ocrrl.rendering_faults import what_to_change
-from ocrrl.robot.cell_file import CellFile, read_cell_file
-from ocrrl.robot.checked_cell import check_calibration
+from ocrrl.robot.cell.cell_file import CellFile, read_cell_file
+from ocrrl.robot.cell.checked_cell import check_calibration
 from ocrrl.slots import gpu_missing, robot_missing
 from ocrrl.surroundings_findings import surroundings
 

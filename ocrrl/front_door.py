@@ -34,7 +34,7 @@ from ocrrl.tabletop.registry import slugs, tabletop_task
 from ocrrl.worlds import make_environment
 
 if TYPE_CHECKING:
-    from ocrrl.robot.twin import TwinCell
+    from ocrrl.robot.twin.twin import TwinCell
     from ocrrl.sim.environment import SimEnvironment
 
 __all__ = ["evaluate", "load_policy", "load_residual", "make_env", "train_residual"]

@@ -10,9 +10,9 @@ import cv2
 from ocrrl.files import write_bytes
 from ocrrl.interface.cells import Cell
 from ocrrl.perception.calibration.calibration_file import CameraCalibration
-from ocrrl.robot.checked_cell import CheckedCell
-from ocrrl.robot.operator_at_terminal import OperatorAtTerminal
-from ocrrl.robot.terminal_keys import TerminalKeys
+from ocrrl.robot.cell.checked_cell import CheckedCell
+from ocrrl.robot.operator.operator_at_terminal import OperatorAtTerminal
+from ocrrl.robot.operator.terminal_keys import TerminalKeys
 from ocrrl.sim.initial_state import LEGEND, InitialStateView
 
 if TYPE_CHECKING:

@@ -8,21 +8,21 @@ from ocrrl.interface.cells import session_cell
 from ocrrl.interface.seeds import SEEDS_PER_RANGE, initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import WORK, Layout
-from ocrrl.robot.approval import Clock
-from ocrrl.robot.arm_environment import ArmEnvironment
-from ocrrl.robot.checked_cell import check_cell
-from ocrrl.robot.closing import closed_told, unclosed_told
-from ocrrl.robot.ending_signals import interrupted_by_signals
-from ocrrl.robot.fault_log import FAULTS, faults_told
-from ocrrl.robot.guarded_cell import RobotCell
+from ocrrl.robot.cell.arm_environment import ArmEnvironment
+from ocrrl.robot.cell.checked_cell import check_cell
+from ocrrl.robot.cell.closing import closed_told, unclosed_told
+from ocrrl.robot.cell.guarded_cell import RobotCell
 from ocrrl.robot.open_cell import logs_of, open_cell, reserved
-from ocrrl.robot.operator_at_terminal import OperatorAtTerminal
-from ocrrl.robot.operator_prompt import obtain_approval
+from ocrrl.robot.operator.approval import Clock
+from ocrrl.robot.operator.ending_signals import interrupted_by_signals
+from ocrrl.robot.operator.operator_at_terminal import OperatorAtTerminal
+from ocrrl.robot.operator.operator_prompt import obtain_approval
+from ocrrl.robot.operator.terminal_keys import TerminalKeys
 from ocrrl.robot.recording_session import SessionConfig, next_number, record_session
+from ocrrl.robot.safety.fault_log import FAULTS, faults_told
 from ocrrl.robot.teleoperation.axes import AxisConvention
 from ocrrl.robot.teleoperation.device import TeleoperationDevice
 from ocrrl.robot.teleoperation.operator import Label, Operator, TerminalOperator
-from ocrrl.robot.terminal_keys import TerminalKeys
 from ocrrl.set_up_sheet import operator_beside
 from ocrrl.stages.running import files_reserved
 from ocrrl.stages.versions import package_versions
@@ -97,7 +97,7 @@ def _operator(name: str, keys: TerminalKeys | None, beside: OperatorAtTerminal |
 
 def _script(task: TabletopTask, cell: RobotCell) -> TeleoperationDevice:
     from ocrrl.robot.teleoperation.scripted import DemonstratorDevice
-    from ocrrl.robot.tracked_states import TrackedStates
+    from ocrrl.robot.teleoperation.tracked_states import TrackedStates
 
     if not isinstance(cell, ArmEnvironment):
         raise TypeError(f"a script must be shown the cell itself, got {type(cell).__name__}")

@@ -16,8 +16,8 @@ from ocrrl.perception import rigid
 from ocrrl.perception.software_camera import SoftwareCamera
 from tests.perception.calibration.synthetic_views import D435
 from tests.perception.calibration.table_with_board import CAMERA, ON_TABLE, frame_of
-from tests.robot.hardware_cell import write_cell_file, write_front_calibration
-from tests.robot.watched_robot import WatchedFranky
+from tests.robot.cell.hardware_cell import write_cell_file, write_front_calibration
+from tests.robot.cell.watched_robot import WatchedFranky
 
 TODAY = date(2026, 11, 2)
 TURNED = rigid.compose(CAMERA, np.array([0.0, 0.0, 0.02, 1.0, 0.0, 0.0, 0.0]))

@@ -16,9 +16,9 @@ from ocrrl.perception.calibration.charuco_board import CharucoBoard
 from ocrrl.perception.calibration.view_folder import CaptureSetup, read_setup, read_views
 from ocrrl.perception.realsense_reader import ReaderLimits, RealSenseReader
 from ocrrl.perception.software_camera import SoftwareCamera
-from ocrrl.robot.arm import ArmState
+from ocrrl.robot.arm.arm import ArmState
 from tests.perception.calibration.synthetic_views import BOARD, D435, SyntheticCell, project
-from tests.robot.watched_robot import RobotMode, WatchedFranky
+from tests.robot.cell.watched_robot import RobotMode, WatchedFranky
 
 SETUP = CaptureSetup("front", "0123", "fixed", D435, BOARD)
 NO_BOARD = np.full((480, 640, 3), 90, np.uint8)

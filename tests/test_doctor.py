@@ -6,7 +6,7 @@ import pytest
 
 from ocrrl.cli import main
 from ocrrl.doctor import diagnose
-from tests.robot.hardware_cell import SERIAL, write_cell_file, write_front_calibration
+from tests.robot.cell.hardware_cell import SERIAL, write_cell_file, write_front_calibration
 
 TODAY = date(2026, 11, 20)
 WRIST = "000000000001"

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from ocrrl.interface.abort import Abort
-from ocrrl.robot.fault import Fault
-from ocrrl.robot.fault_log import FAULTS, FaultLog
-from ocrrl.robot.twin import TwinCell
+from ocrrl.robot.arm.fault import Fault
+from ocrrl.robot.safety.fault_log import FAULTS, FaultLog
+from ocrrl.robot.twin.twin import TwinCell
 from ocrrl.stages.evaluation_session import counts, left_out, of_plan, pairs, to_run, told
 from tests import test_sessions as sessions
 from tests.test_sessions import EVALUATE, FOLDER, ROLLOUT, contents, described

@@ -10,9 +10,9 @@ import pytest
 
 from ocrrl.cli import main
 from ocrrl.layout import Layout
-from ocrrl.robot.approval import issue
-from tests.robot.hardware_cell import write_cell_file, write_front_calibration
-from tests.robot.watched_robot import WatchedFranky
+from ocrrl.robot.operator.approval import issue
+from tests.robot.cell.hardware_cell import write_cell_file, write_front_calibration
+from tests.robot.cell.watched_robot import WatchedFranky
 from tests.untrained_models import write_untrained_models
 
 LAYOUT = Layout("cube_lift")

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from ocrrl.datasets.episode_store import episode_paths, read_episode
-from ocrrl.robot.approval import NotApproved, check, issue
-from ocrrl.robot.approval_ledger import episodes_begun
-from ocrrl.robot.guarded_cell import GuardedCell, NotFit
+from ocrrl.robot.cell.guarded_cell import GuardedCell, NotFit
+from ocrrl.robot.operator.approval import NotApproved, check, issue
+from ocrrl.robot.operator.approval_ledger import episodes_begun
 from ocrrl.stages.session_folder import SessionFolder
 from ocrrl.stages.sessions import planned_episodes, record_missing
 from tests.rollouts.toy_environment import ToyBase, ToyEnvironment, weak_residual

@@ -20,10 +20,10 @@ from ocrrl.datasets.training_set import TrainingSetConfig, build_training_set, e
 from ocrrl.file_lock import locked
 from ocrrl.interface.seeds import RANGES
 from ocrrl.layout import Layout
-from ocrrl.robot.approval import NotApproved, check, issue
-from ocrrl.robot.approval_ledger import episodes_begun
-from ocrrl.robot.cell_operator import EndedByOperator
-from ocrrl.robot.twin import TwinCell
+from ocrrl.robot.operator.approval import NotApproved, check, issue
+from ocrrl.robot.operator.approval_ledger import episodes_begun
+from ocrrl.robot.operator.cell_operator import EndedByOperator
+from ocrrl.robot.twin.twin import TwinCell
 from ocrrl.stages.session_folder import SessionFolder
 from ocrrl.stages.sessions import planned_episodes, run_session
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT

@@ -9,12 +9,12 @@ import cv2
 import pytest
 
 from ocrrl.interface.cells import CELLS
-from ocrrl.robot.checked_cell import check_hardware
-from ocrrl.robot.operator_at_terminal import OperatorAtTerminal
-from ocrrl.robot.terminal_keys import TerminalKeys
+from ocrrl.robot.cell.checked_cell import check_hardware
+from ocrrl.robot.operator.operator_at_terminal import OperatorAtTerminal
+from ocrrl.robot.operator.terminal_keys import TerminalKeys
 from ocrrl.set_up_sheet import operator_beside
 from ocrrl.worlds import make_scene
-from tests.robot.hardware_cell import write_cell_file, write_front_calibration
+from tests.robot.cell.hardware_cell import write_cell_file, write_front_calibration
 
 TODAY = date(2026, 11, 2)
 

@@ -11,9 +11,9 @@ from ocrrl.datasets import hdf5_in_memory
 from ocrrl.datasets.episode_store import read_episode
 from ocrrl.datasets.ingest import IngestConfig, ingest
 from ocrrl.interface.abort import Abort
-from ocrrl.robot.cell_operator import EndedByOperator
-from ocrrl.robot.fault import Fault
-from ocrrl.robot.fault_log import FAULTS, FaultLog
+from ocrrl.robot.arm.fault import Fault
+from ocrrl.robot.operator.cell_operator import EndedByOperator
+from ocrrl.robot.safety.fault_log import FAULTS, FaultLog
 from ocrrl.robot.teleoperation.scripted import PlayedDevice
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from tests.full_disk import Full

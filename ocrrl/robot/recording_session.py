@@ -18,8 +18,8 @@ from ocrrl import files
 from ocrrl.datasets.episode import EpisodeAttributes
 from ocrrl.datasets.episode_store import EpisodeWriter
 from ocrrl.file_lock import locked
-from ocrrl.robot.cell_operator import EndedByOperator
-from ocrrl.robot.guarded_cell import RobotCell
+from ocrrl.robot.cell.guarded_cell import RobotCell
+from ocrrl.robot.operator.cell_operator import EndedByOperator
 from ocrrl.robot.teleoperation.device import DeviceReading, Event, TeleoperationDevice
 from ocrrl.robot.teleoperation.operator import Label, Operator
 

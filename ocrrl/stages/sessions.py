@@ -20,14 +20,14 @@ from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
 from ocrrl.lineage.repository import git, git_refusal
 from ocrrl.params import PARAMS_FILE, Params
-from ocrrl.robot.approval import Clock, NotApproved
-from ocrrl.robot.cell_operator import EndedByOperator
-from ocrrl.robot.closing import closed_told, unclosed_told
-from ocrrl.robot.ending_signals import interrupted_by_signals, signals_held_back
-from ocrrl.robot.fault_log import FAULTS, faults_told
-from ocrrl.robot.guarded_cell import NotFit, RobotCell
+from ocrrl.robot.cell.closing import closed_told, unclosed_told
+from ocrrl.robot.cell.guarded_cell import NotFit, RobotCell
 from ocrrl.robot.open_cell import logs_of, open_cell, reserved
-from ocrrl.robot.operator_prompt import obtain_approval
+from ocrrl.robot.operator.approval import Clock, NotApproved
+from ocrrl.robot.operator.cell_operator import EndedByOperator
+from ocrrl.robot.operator.ending_signals import interrupted_by_signals, signals_held_back
+from ocrrl.robot.operator.operator_prompt import obtain_approval
+from ocrrl.robot.safety.fault_log import FAULTS, faults_told
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.evaluate import ARMS, PairedEvaluation, write_evaluation
 from ocrrl.rollouts.rollout import OPERATOR
@@ -162,7 +162,7 @@ def _run_missing(
     from ocrrl.policies.checkpoint import expected_policies, load_vla
     from ocrrl.policies.chunked_policy import ChunkedPolicy
     from ocrrl.residual.residual_policy import load_residual
-    from ocrrl.robot.checked_cell import check_cell
+    from ocrrl.robot.cell.checked_cell import check_cell
     from ocrrl.set_up_sheet import operator_beside
 
     # Whatever may be refused without an approval is, before anybody is asked for one.

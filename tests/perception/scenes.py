@@ -6,7 +6,7 @@ import numpy as np
 
 from ocrrl.interface.frames import Frame, Intrinsics
 from ocrrl.interface.protocols import RobotPosture
-from ocrrl.robot.twin import TWIN_LOOK
+from ocrrl.robot.twin.twin import TWIN_LOOK
 from ocrrl.sim.environment import SimEnvironment
 from ocrrl.sim.rgbd_camera import RgbdCamera
 from ocrrl.worlds import make_scene

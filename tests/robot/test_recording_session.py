@@ -16,7 +16,7 @@ from ocrrl.datasets import hdf5_in_memory
 from ocrrl.datasets.episode_store import read_episode
 from ocrrl.datasets.ingest import IngestConfig, ingest
 from ocrrl.datasets.validation import validate_episode_file
-from ocrrl.robot.approval import NotApproved
+from ocrrl.robot.operator.approval import NotApproved
 from ocrrl.robot.recording_session import SessionConfig, keep_interrupted, next_number, record_session
 from ocrrl.robot.teleoperation.scripted import DemonstratorDevice, PlayedDevice
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
