@@ -17,7 +17,7 @@ from benchmarks.tracking_tables import errors
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
-from ocrrl.perception.confidence import NEAR_POSITION, NEAR_ROTATION
+from ocrrl.perception.tracking.confidence import NEAR_POSITION, NEAR_ROTATION
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.report.values import percent, points
 from ocrrl.robot.twin.picture_poses import LATENCY_STEPS, PicturePoses

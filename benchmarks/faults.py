@@ -22,7 +22,7 @@ from benchmarks.fault_tally import Tally, report, same
 from benchmarks.inspector import Inspector
 from ocrrl.datasets.episode_store import read_episode, write_episode
 from ocrrl.layout import WORK
-from ocrrl.perception.realsense_reader import ReaderLimits
+from ocrrl.perception.cameras.realsense_reader import ReaderLimits
 from ocrrl.robot.arm.arm import READY, Arm, ArmCommand
 from ocrrl.robot.arm.fault import Cause, Fault
 from ocrrl.robot.cell.arm_environment import PERIOD, TIME_TO_LIVE, ArmEnvironment

@@ -2,10 +2,9 @@
 
     python -m benchmarks.pose_gate --tasks cube_lift --episodes 100     # after `dvc repro`; about a minute a column
 
-Base + residual from the same held-out initial states, the twin's noise model made to fail in one way an episode, with the gate
-(`ocrrl.perception.pose_gate`, `LOST_STEPS` of the control loop) and without. Every provoked pose claims a confidence of 0.9, but for
-those that are lost. Printed in Markdown; every number is of a twin.
-"""
+Base + residual from the same held-out initial states, the twin's noise model made to fail in one way an episode, with the
+gate (`ocrrl.perception.tracking.pose_gate`, `LOST_STEPS` of the control loop) and without. Every provoked pose claims a
+confidence of 0.9, but for those that are lost. Printed in Markdown; every number is of a twin."""
 
 import argparse
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from ocrrl.interface.protocols import PoseEstimate
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
-from ocrrl.perception.pose_gate import PoseGate
+from ocrrl.perception.tracking.pose_gate import PoseGate
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.report.values import percent, points
 from ocrrl.robot.twin.noisy_tracker import NoisyPoses

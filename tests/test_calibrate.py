@@ -6,8 +6,8 @@ import pytest
 
 from ocrrl.calibrate import calibrate_views
 from ocrrl.cli import main
+from ocrrl.interface import rigid
 from ocrrl.interface.tabletop_tasks import HOME_JOINTS
-from ocrrl.perception import rigid
 from ocrrl.perception.calibration.calibration_file import read_calibration
 from ocrrl.perception.calibration.view_folder import CaptureSetup, read_views, write_setup, write_view
 from tests.perception.calibration.synthetic_views import BOARD, D435, SyntheticCell

@@ -12,8 +12,8 @@ import yaml
 
 from ocrrl.calibrate_check import check_camera
 from ocrrl.cli import main
-from ocrrl.perception import rigid
-from ocrrl.perception.software_camera import SoftwareCamera
+from ocrrl.interface import rigid
+from ocrrl.perception.cameras.software_camera import SoftwareCamera
 from tests.perception.calibration.synthetic_views import D435
 from tests.perception.calibration.table_with_board import CAMERA, ON_TABLE, frame_of
 from tests.robot.cell.hardware_cell import write_cell_file, write_front_calibration

@@ -14,8 +14,8 @@ from ocrrl.interface.frames import Frame
 from ocrrl.interface.tabletop_tasks import HOME_JOINTS
 from ocrrl.perception.calibration.charuco_board import CharucoBoard
 from ocrrl.perception.calibration.view_folder import CaptureSetup, read_setup, read_views
-from ocrrl.perception.realsense_reader import ReaderLimits, RealSenseReader
-from ocrrl.perception.software_camera import SoftwareCamera
+from ocrrl.perception.cameras.realsense_reader import ReaderLimits, RealSenseReader
+from ocrrl.perception.cameras.software_camera import SoftwareCamera
 from ocrrl.robot.arm.arm import ArmState
 from tests.perception.calibration.synthetic_views import BOARD, D435, SyntheticCell, project
 from tests.robot.cell.watched_robot import RobotMode, WatchedFranky

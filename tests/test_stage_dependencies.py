@@ -69,7 +69,6 @@ def test_a_stage_depends_on_all_the_code_it_imports(stage):
     uncovered = {
         module
         for module in closure(ROOT / "ocrrl" / "stages" / f"{stage}.py")
-        if not any(module == d or module.startswith(f"{d}/") for d in declared)
-        and not module.startswith(others)
+        if not any(module == d or module.startswith(f"{d}/") for d in declared) and not module.startswith(others)
     }
     assert not uncovered, f"{stage} imports {sorted(uncovered)}, which its deps in dvc.yaml lack"

@@ -9,10 +9,10 @@ import numpy as np
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.protocols import PoseTracker
 from ocrrl.interface.tabletop_tasks import TabletopTask
-from ocrrl.perception.asynchronous_tracker import AsynchronousTracker, PostureHistory
-from ocrrl.perception.camera_view import CameraView, view_of
-from ocrrl.perception.frames import FrameSource
-from ocrrl.perception.pose_gate import PoseGate, PoseGateConfig
+from ocrrl.perception.cameras.camera_view import CameraView, view_of
+from ocrrl.perception.cameras.frames import FrameSource
+from ocrrl.perception.tracking.asynchronous_tracker import AsynchronousTracker, PostureHistory
+from ocrrl.perception.tracking.pose_gate import PoseGate, PoseGateConfig
 from ocrrl.robot.arm.arm import Arm
 from ocrrl.robot.arm.fault import Fault
 from ocrrl.robot.cell.arm_environment import ArmEnvironment

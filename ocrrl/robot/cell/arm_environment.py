@@ -15,8 +15,8 @@ from ocrrl.interface.actions import CONTROL_HZ, limit
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD, Images, Observation
 from ocrrl.interface.protocols import RobotPosture, StepResult
 from ocrrl.interface.tabletop_tasks import TabletopTask
-from ocrrl.perception.asynchronous_tracker import AsynchronousTracker, PostureHistory
-from ocrrl.perception.pose_gate import PoseGate
+from ocrrl.perception.tracking.asynchronous_tracker import AsynchronousTracker, PostureHistory
+from ocrrl.perception.tracking.pose_gate import PoseGate
 from ocrrl.robot.arm.arm import READY, ArmState
 from ocrrl.robot.arm.fault import GRIPPER_FAILED, TECHNICAL, technical
 from ocrrl.robot.cell.cell_pictures import CellCamera, CellPictures

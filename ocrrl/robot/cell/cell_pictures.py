@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ocrrl.interface.observations import Images
-from ocrrl.perception.frames import FrameSource
+from ocrrl.perception.cameras.frames import FrameSource
 
 Picture = Callable[[Float[np.ndarray, "H W 3"]], np.ndarray]
 """A camera's colour picture to what the VLA sees of it."""

@@ -5,7 +5,7 @@ from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
 from ocrrl.interface.protocols import PoseTracker, RobotPosture
 from ocrrl.interface.tabletop_tasks import TabletopTask
-from ocrrl.perception.geometric_tracker import GeometricTracker
+from ocrrl.perception.tracking.geometric_tracker import GeometricTracker
 from ocrrl.robot.cell.cell_file import TrackingSection
 from ocrrl.tabletop.registry import shapes_of
 
@@ -20,7 +20,7 @@ def make_tracker(task: TabletopTask, section: TrackingSection, kinematics: ArmKi
         return GeometricTracker(task, kinematics)
     from ocrrl.perception.remote.client import RemoteTracker, RemoteTrackerConfig
     from ocrrl.perception.remote.sam2_masks import load_sam2, pixel_of
-    from ocrrl.perception.verifier import PoseVerifier
+    from ocrrl.perception.tracking.verifier import PoseVerifier
 
     finder = GeometricTracker(task, kinematics)
     verifier = PoseVerifier(shapes_of(task), kinematics)

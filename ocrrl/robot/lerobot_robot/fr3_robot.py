@@ -22,7 +22,7 @@ from ocrrl.interface.cells import cell_named
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.interface.observations import GRIPPER_DOWN, PROPRIOCEPTION_NAMES
-from ocrrl.perception.frames import FrameSource, first_frame
+from ocrrl.perception.cameras.frames import FrameSource, first_frame
 from ocrrl.robot.arm.arm import Arm, ArmState
 from ocrrl.robot.arm.fault import Fault
 from ocrrl.robot.cell.checked_cell import check_hardware

@@ -10,8 +10,8 @@ from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.frames import Frame, Intrinsics
 from ocrrl.interface.protocols import PoseEstimate, RobotPosture
 from ocrrl.interface.tabletop_tasks import TabletopTask
-from ocrrl.perception.geometric_tracker import GeometricTracker
-from ocrrl.perception.pose_gate import PoseGate
+from ocrrl.perception.tracking.geometric_tracker import GeometricTracker
+from ocrrl.perception.tracking.pose_gate import PoseGate
 from ocrrl.sim.environment import SimEnvironment
 from ocrrl.sim.rgbd_camera import RgbdCamera
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.frames import Intrinsics
-from ocrrl.perception.realsense_reader import RealSenseReader
-from ocrrl.perception.software_camera import SoftwareCamera
+from ocrrl.perception.cameras.realsense_reader import RealSenseReader
+from ocrrl.perception.cameras.software_camera import SoftwareCamera
 from ocrrl.robot.arm.arm import Arm
 from ocrrl.robot.arm.franky_arm import FrankyArm
 from ocrrl.robot.cell.arm_cell import OpenedCamera, assemble

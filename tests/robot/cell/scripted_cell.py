@@ -6,8 +6,8 @@ from ocrrl.interface.abort import Abort
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.frames import Frame, Intrinsics
 from ocrrl.interface.protocols import PoseEstimate
-from ocrrl.perception.asynchronous_tracker import PostureHistory
-from ocrrl.perception.pose_gate import PoseGate
+from ocrrl.perception.tracking.asynchronous_tracker import PostureHistory
+from ocrrl.perception.tracking.pose_gate import PoseGate
 from ocrrl.robot.cell.arm_environment import ArmEnvironment
 from ocrrl.robot.cell.cell_pictures import CellCamera
 from ocrrl.robot.safety.safety_gate import SafetyGate

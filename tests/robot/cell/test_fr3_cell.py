@@ -10,7 +10,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from ocrrl.perception.software_camera import SoftwareCamera
+from ocrrl.perception.cameras.software_camera import SoftwareCamera
 from ocrrl.robot.cell.checked_cell import check_hardware
 from ocrrl.robot.cell.fr3_cell import open_hardware
 from tests.perception.calibration.synthetic_views import D435
