@@ -4,7 +4,8 @@
 
 Base + residual from the same held-out initial states, the twin's noise model made to fail in one way an episode, with the
 gate (`ocrrl.perception.tracking.pose_gate`, `LOST_STEPS` of the control loop) and without. Every provoked pose claims a
-confidence of 0.9, but for those that are lost. Printed in Markdown; every number is of a twin."""
+confidence of 0.9, but for those that are lost. Printed in Markdown; every number is of a twin.
+"""
 
 import argparse
 from collections.abc import Callable

@@ -4,7 +4,8 @@
 N that `docs/tracking.md` does not name: a sequence that somebody looked at is no longer held out. `--split calibration`
 runs on validation sequences and also prints the coefficients of `ocrrl/perception/tracking/confidence.py` fitted to them;
 `--overlay FILE.png` draws one frame of each tabletop task. Errors are modulo symmetry; a sliding part's error is along its
-slide. No real camera took part."""
+slide. No real camera took part.
+"""
 
 import argparse
 import time

@@ -48,7 +48,7 @@ class Undistortion:
 
 
 class DeviceClock:
-    """From a camera's clock to the arm's: maps timestamps by the smallest difference (arrival - timestamp) of the last `window` seconds.
+    """From a camera's clock to the arm's, by the smallest difference (arrival - timestamp) of the last `window` seconds.
 
     A frame's arrival is its timestamp plus the unknown offset between the clocks plus a delay that is never negative and
     varies with the bus and the scheduler. The smallest difference has the smallest delay, so it is the best measure of
