@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.fault_tally import Tally, report, same
 from benchmarks.inspector import Inspector
-from ocrrl.datasets.episode_store import read_episode, write_episode
+from ocrrl.episodes.episode_store import read_episode, write_episode
 from ocrrl.layout import WORK
 from ocrrl.perception.cameras.realsense_reader import ReaderLimits
 from ocrrl.robot.arm.arm import READY, Arm, ArmCommand

@@ -14,8 +14,8 @@ from ocrrl.tabletop.registry import slugs, tabletop_task
 
 def check_recordings(options: argparse.Namespace) -> int:
     """Print the check of `options.check`; the exit code is 0 if every recording can be read."""
-    from ocrrl.datasets.recordings.check_folder import check_folder, kinds_in
-    from ocrrl.datasets.recordings.unforeseen import UnforeseenLog
+    from ocrrl.recordings.check_folder import check_folder, kinds_in
+    from ocrrl.recordings.unforeseen import UnforeseenLog
 
     folder = options.check
     params = Params.read() if PARAMS_FILE.is_file() else None
@@ -55,7 +55,7 @@ def choose_task(
 
 def declared_config(params: Params | None, task: TabletopTask):
     """The parameters of `ingest` for `task`, the defaults where params.yaml has none."""
-    from ocrrl.datasets.recordings.ingest_config import IngestConfig
+    from ocrrl.recordings.ingest_config import IngestConfig
 
     has_task = params is not None and task.slug in params.tasks()
     return params.config("ingest", task.slug) if params is not None and has_task else IngestConfig()
@@ -63,7 +63,7 @@ def declared_config(params: Params | None, task: TabletopTask):
 
 def _later(check, params: Params | None) -> list[str]:
     """What `training_set` will say of the cells, where they are known."""
-    from ocrrl.datasets.recordings.later_stages import why_not_mixed
+    from ocrrl.recordings.later_stages import why_not_mixed
 
     if check.suggestion is not None or not check.summary.accepted:
         return []

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ocrrl.datasets.episode import Episode
-from ocrrl.datasets.episode_checks import EpisodeRejected, EpisodeRequirements
-from ocrrl.datasets.episode_store import episode_paths
-from ocrrl.datasets.replay import ReplayConfig, replays, why_not_replayable
 from ocrrl.datasets.transitions import ReplayEpisode, read_replay_transitions
-from ocrrl.datasets.validation import read_valid_episode
+from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements
+from ocrrl.episodes.episode_store import episode_paths
+from ocrrl.episodes.validation import read_valid_episode
+from ocrrl.interface.episode import Episode
 from ocrrl.interface.tabletop_tasks import TabletopTask
+from ocrrl.replay.replay import ReplayConfig, replays, why_not_replayable
 from ocrrl.worlds import make_simulator
 
 REPLAYED_AT_ONCE = 10  # environments

@@ -4,17 +4,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from ocrrl.check_recordings import choose_task, declared_config
-from ocrrl.datasets.episode import Episode
-from ocrrl.datasets.episode_store import read_episode
-from ocrrl.datasets.recordings.check_folder import FolderKinds, kinds_in, suggest_for
-from ocrrl.datasets.recordings.ingest_config import UNKNOWN
-from ocrrl.datasets.recordings.read_all import Kept, Refused, read_all
-from ocrrl.datasets.recordings.unforeseen import UnforeseenLog
-from ocrrl.datasets.validation import validate_episode_file
+from ocrrl.episodes.episode_store import read_episode
+from ocrrl.episodes.validation import validate_episode_file
 from ocrrl.interface.actions import ACTION_NAMES
 from ocrrl.interface.cameras import CAMERA_SIZES
+from ocrrl.interface.episode import Episode
 from ocrrl.layout import WORK
 from ocrrl.params import PARAMS_FILE, Params
+from ocrrl.recordings.check_folder import FolderKinds, kinds_in, suggest_for
+from ocrrl.recordings.ingest_config import UNKNOWN
+from ocrrl.recordings.read_all import Kept, Refused, read_all
+from ocrrl.recordings.unforeseen import UnforeseenLog
 
 
 def view_recording(path: Path, episode: str | None = None, save: Path | None = None) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ocrrl.datasets.episode_store import episode_paths, read_episode
+from ocrrl.episodes.episode_store import episode_paths, read_episode
 from ocrrl.robot.cell.guarded_cell import GuardedCell, NotFit
 from ocrrl.robot.operator.approval import NotApproved, check, issue
 from ocrrl.robot.operator.approval_ledger import episodes_begun

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from ocrrl.cli import main
-from ocrrl.datasets.episode_store import read_episode, write_episode
-from ocrrl.datasets.ingest import IngestConfig, ingest
-from ocrrl.datasets.training_set import TrainingSetConfig, build_training_set, episode_files
+from ocrrl.episodes.episode_store import episode_files, read_episode, write_episode
 from ocrrl.file_lock import locked
 from ocrrl.interface.seeds import RANGES
 from ocrrl.layout import Layout
+from ocrrl.recordings.ingest import IngestConfig, ingest
+from ocrrl.recordings.training_set import TrainingSetConfig, build_training_set
 from ocrrl.robot.operator.approval import NotApproved, check, issue
 from ocrrl.robot.operator.approval_ledger import episodes_begun
 from ocrrl.robot.operator.cell_operator import EndedByOperator
@@ -28,7 +28,7 @@ from ocrrl.stages.session_folder import SessionFolder
 from ocrrl.stages.sessions import planned_episodes, run_session
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from ocrrl.tabletop.cube_lift import Scene as CubeLift
-from tests.datasets.toy_episodes import demonstrated
+from tests.episodes.toy_episodes import demonstrated
 from tests.untrained_models import write_untrained_models
 
 LAYOUT = Layout("cube_lift")

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from ocrrl.cli import main
-from ocrrl.datasets import hdf5_in_memory
-from ocrrl.datasets.episode_store import read_episode
-from ocrrl.datasets.ingest import IngestConfig, ingest
+from ocrrl.episodes import hdf5_in_memory
+from ocrrl.episodes.episode_store import read_episode
 from ocrrl.interface.abort import Abort
+from ocrrl.recordings.ingest import IngestConfig, ingest
 from ocrrl.robot.arm.fault import Fault
 from ocrrl.robot.operator.cell_operator import EndedByOperator
 from ocrrl.robot.safety.fault_log import FAULTS, FaultLog

@@ -1,9 +1,9 @@
 import pytest
 
-from ocrrl.datasets.episode_store import write_episode
+from ocrrl.episodes.episode_store import write_episode
 from ocrrl.viewer import view_recording
-from tests.datasets.recordings.test_check_folder import write_robomimic
-from tests.datasets.toy_episodes import demonstrated
+from tests.episodes.toy_episodes import demonstrated
+from tests.recordings.test_check_folder import write_robomimic
 
 pytest.importorskip("rerun")
 

@@ -15,9 +15,9 @@ from typing import Literal
 import numpy as np
 
 from ocrrl import files
-from ocrrl.datasets.episode import EpisodeAttributes
-from ocrrl.datasets.episode_store import EpisodeWriter
+from ocrrl.episodes.episode_store import EpisodeWriter
 from ocrrl.file_lock import locked
+from ocrrl.interface.episode import EpisodeAttributes
 from ocrrl.robot.cell.guarded_cell import RobotCell
 from ocrrl.robot.operator.cell_operator import EndedByOperator
 from ocrrl.robot.teleoperation.device import DeviceReading, Event, TeleoperationDevice

@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypedDict
 
 from ocrrl import files
-from ocrrl.datasets.episode import Episode
-from ocrrl.datasets.episode_store import read_episode, write_episode
+from ocrrl.episodes.episode_store import read_episode, write_episode
 from ocrrl.interface.abort import Abort, AbortedBy
+from ocrrl.interface.episode import Episode
 from ocrrl.lineage.old_layout import new_place
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome, EpisodeTrace
 

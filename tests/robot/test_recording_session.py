@@ -12,16 +12,16 @@ import h5py
 import numpy as np
 import pytest
 
-from ocrrl.datasets import hdf5_in_memory
-from ocrrl.datasets.episode_store import read_episode
-from ocrrl.datasets.ingest import IngestConfig, ingest
-from ocrrl.datasets.validation import validate_episode_file
+from ocrrl.episodes import hdf5_in_memory
+from ocrrl.episodes.episode_store import read_episode
+from ocrrl.episodes.validation import validate_episode_file
+from ocrrl.recordings.ingest import IngestConfig, ingest
 from ocrrl.robot.operator.approval import NotApproved
 from ocrrl.robot.recording_session import SessionConfig, keep_interrupted, next_number, record_session
 from ocrrl.robot.teleoperation.scripted import DemonstratorDevice, PlayedDevice
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from ocrrl.worlds import make_teleoperator, make_twin
-from tests.datasets.toy_environment import ToyDemonstrator, ToyEnvironment
+from tests.episodes.toy_environment import ToyDemonstrator, ToyEnvironment
 from tests.full_disk import Full
 from tests.pipeline_copy import ROOT
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import zmq
 
-from ocrrl.datasets import hdf5_in_memory
+from ocrrl.episodes import hdf5_in_memory
 from ocrrl.interface.abort import Abort
 from ocrrl.robot.cell.guarded_cell import NotFit
 from ocrrl.robot.operator.cell_operator import EndedByOperator

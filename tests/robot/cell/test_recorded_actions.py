@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ocrrl.datasets.episode_store import read_episode, write_episode
+from ocrrl.episodes.episode_store import read_episode, write_episode
 from ocrrl.interface.actions import CONTROL_HZ, advance_command
 from ocrrl.robot.arm.arm import Applied
 from ocrrl.robot.recording_session import SessionConfig, record_session

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ocrrl.datasets.episode_store import read_episode, write_episode
-from ocrrl.datasets.ingest import IngestConfig, ingest
+from ocrrl.episodes.episode_store import read_episode, write_episode
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import MAX_ROTATION_STEP, MAX_TRANSLATION_STEP
+from ocrrl.recordings.ingest import IngestConfig, ingest
 from ocrrl.robot.cell.cell_file import read_cell_file
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder
