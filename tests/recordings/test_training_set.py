@@ -12,9 +12,10 @@ from ocrrl.episodes.episode_store import episode_files, read_episode, write_epis
 from ocrrl.layout import Layout
 from ocrrl.recordings.ingest import IngestConfig, ingest
 from ocrrl.recordings.training_set import TrainingSetConfig, build_training_set, session_rollouts
-from ocrrl.stages.session_folder import SessionFolder
+from ocrrl.sessions.session_folder import SessionFolder
 from ocrrl.stages.training_set import build
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
+from ocrrl.tabletop.stack_cube import TASK as STACK_CUBE
 from tests.episodes.toy_episodes import demonstrated
 
 
