@@ -7,7 +7,7 @@ from jaxtyping import TypeCheckError
 import ocrrl.robot.arm.arm
 from ocrrl.interface.protocols import StepResult
 from ocrrl.perception.tracking.fitting.compiled import FILES
-from ocrrl.residual.shaping import potential
+from ocrrl.residual.n_step_returns import potential
 from tests.checked_shapes import CALLS, checked_modules
 
 

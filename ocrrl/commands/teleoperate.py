@@ -120,8 +120,7 @@ def _operator(name: str, keys: TerminalKeys | None, beside: OperatorAtTerminal |
 
 
 def _script(task: TabletopTask, cell: RobotCell) -> TeleoperationDevice:
-    from ocrrl.robot.teleoperation.scripted import DemonstratorDevice
-    from ocrrl.robot.teleoperation.tracked_states import TrackedStates
+    from ocrrl.robot.teleoperation.scripted import DemonstratorDevice, TrackedStates
 
     if not isinstance(cell, ArmEnvironment):
         raise TypeError(f"a script must be shown the cell itself, got {type(cell).__name__}")

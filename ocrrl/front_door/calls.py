@@ -24,10 +24,10 @@ from ocrrl.report.table import Table, markdown_table
 from ocrrl.report.values import ARM_LABELS, PAIRED_COLUMNS, SUCCESS_COLUMNS, cell_label, paired_columns, success_columns
 from ocrrl.residual import residual_policy
 from ocrrl.residual.checkpoint import Resumable
+from ocrrl.residual.learning_curve import AtOnce
 from ocrrl.residual.residual_config import RANDOMISED, ResidualConfig
 from ocrrl.residual.residual_policy import ResidualPolicy
 from ocrrl.residual.train_residual import train_residual as run_algorithm_1
-from ocrrl.residual.validation import AtOnce
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.evaluate import ARMS, evaluate_pair
 from ocrrl.tabletop.registry import slugs, tabletop_task

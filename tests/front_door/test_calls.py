@@ -17,9 +17,9 @@ from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.layout import Layout
 from ocrrl.policies.chunked_policy import ChunkedPolicy
 from ocrrl.residual import train_residual as algorithm
+from ocrrl.residual.learning_curve import AtOnce
 from ocrrl.residual.residual_config import ResidualConfig
 from ocrrl.residual.residual_policy import load_residual
-from ocrrl.residual.validation import AtOnce
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.record import RecordConfig, record_episodes
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT

@@ -3,7 +3,7 @@
 import pytest
 
 from ocrrl.episodes.episode_checks import EpisodeRejected
-from ocrrl.recordings.lerobot.splits import outside_split
+from ocrrl.recordings.lerobot.lerobot_format import outside_split
 
 HALVES = {"train": (0, 2), "val": (2, 4)}
 

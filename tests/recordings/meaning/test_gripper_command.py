@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ocrrl.episodes.episode_checks import EpisodeRejected
+from ocrrl.recordings.meaning.episode_meaning import measured_width
 from ocrrl.recordings.meaning.gripper_command import GripperDeclaration, commanded_opening
-from ocrrl.recordings.meaning.gripper_width import measured_width
 from tests.recordings.meaning.moving_arm import ROWS, closing_command, closing_width
 
 OPEN, WIDTH = closing_command(), closing_width()
