@@ -51,7 +51,7 @@ def test_damaged_files_among_good_ones_are_refused_by_name_or_read_right(tmp_pat
     other = demonstrated([6])[0]
     write_episode(tmp_path / "other.h5", other)
     done = {f"d{k:02d}.h5": damage(tmp_path / "other.h5", folder / f"d{k:02d}.h5", k) for k in range(DAMAGED)}
-    started = time.monotonic()
+    started, before = time.monotonic(), _peak_of_children()
     summary = ingest(
         folder,
         CUBE_LIFT,
@@ -71,8 +71,7 @@ def test_damaged_files_among_good_ones_are_refused_by_name_or_read_right(tmp_pat
             np.testing.assert_array_equal(read.images[camera], frames, err_msg=f"{name}: {done[name]}")
     for name, reason in summary.rejected.items():
         assert " must be " in reason or reason.startswith("reading it "), f"{name}: {done[name]}: {reason}"
-    used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    assert used < 2e9
+    assert (used := _peak_of_children()) < 2e9 or used == before
     assert json.loads((tmp_path / "r.json").read_text())["counts"]["rejected"] == len(summary.rejected)
 
 
@@ -199,3 +198,8 @@ def test_one_file_of_a_folder_is_read_where_only_that_is_asked_for(tmp_path, epi
     log = UnforeseenLog(tmp_path / "log.txt")
     found = read_all(tmp_path / "in", CUBE_LIFT, IngestConfig(), CAMERAS, log, only=tmp_path / "in/b.h5")
     assert kept(list(found)) == ["b.h5"]
+
+
+def _peak_of_children() -> int:
+    """[bytes] of the largest child process so far, which another test may have started."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
