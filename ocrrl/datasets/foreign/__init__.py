@@ -1,1 +1,0 @@
-"""Recordings of other software and formats, converted to episodes."""

@@ -1,1 +1,0 @@
-"""Foreign LeRobotDatasets, v3 and v2.1: listed, checked as a whole, read episode by episode."""

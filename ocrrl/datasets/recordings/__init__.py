@@ -1,1 +1,0 @@
-"""Finding, reading (in a child process) and summarising a folder of recordings."""

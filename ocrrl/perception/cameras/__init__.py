@@ -1,0 +1,1 @@
+"""RealSense cameras, and software cameras for the wire twin."""

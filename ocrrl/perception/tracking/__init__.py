@@ -1,0 +1,1 @@
+"""Object poses from RGB-D images: the tracker and its confidence."""

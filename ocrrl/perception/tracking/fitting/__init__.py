@@ -1,0 +1,1 @@
+"""Geometry of pose fitting: pixels, surfaces, poses, a drawer along its slide."""

@@ -1,0 +1,1 @@
+"""Recordings of every accepted format: ingest, its check, training sets."""

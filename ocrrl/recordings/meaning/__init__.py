@@ -1,0 +1,1 @@
+"""Converts the columns of a foreign recording by its mapping: poses, gripper, actions."""

@@ -1,0 +1,1 @@
+"""Recordings in the HDF5 format of robomimic."""

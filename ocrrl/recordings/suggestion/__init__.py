@@ -1,0 +1,1 @@
+"""Suggests a mapping for recordings without one."""

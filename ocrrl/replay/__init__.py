@@ -1,0 +1,1 @@
+"""Replay of accepted episodes in the training simulator."""

@@ -1,0 +1,1 @@
+"""The FR3: drivers of arm and hand, commands, faults."""

@@ -1,0 +1,1 @@
+"""A hardware cell: its file, cameras, tracker and environment."""
