@@ -18,10 +18,9 @@ from benchmarks.finetune import prediction_ms, training_rate, wall_time, write_r
 from benchmarks.td3_update import OBSERVATION_DIM, SIZES, our_update
 from ocrrl.datasets.decoded_frames import DecodedDataset, decode_dataset
 from ocrrl.report.table import Table, markdown_table
-from ocrrl.residual.allocator import keep_freed_memory
 from ocrrl.residual.residual_config import ResidualConfig, in_action_units
 from ocrrl.residual.residual_policy import ResidualPolicy
-from ocrrl.residual.td3 import TD3
+from ocrrl.residual.td3 import TD3, keep_freed_memory
 
 BATCHES = (64, 512)
 

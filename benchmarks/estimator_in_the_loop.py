@@ -17,11 +17,11 @@ from benchmarks.tracking_tables import errors
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
-from ocrrl.perception.confidence import NEAR_POSITION, NEAR_ROTATION
+from ocrrl.perception.tracking.confidence import NEAR_POSITION, NEAR_ROTATION
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.report.values import percent, points
-from ocrrl.robot.picture_poses import LATENCY_STEPS, PicturePoses
-from ocrrl.robot.twin import TwinCell
+from ocrrl.robot.twin.picture_poses import LATENCY_STEPS, PicturePoses
+from ocrrl.robot.twin.twin import TwinCell
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.rollouts.statistics import rate_difference
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 class WatchedPoses:
-    """Poses from pictures that are also compared with the true ones; a `robot.twin.TwinPoses`."""
+    """Poses from pictures that are also compared with the true ones; a `robot.twin.twin.TwinPoses`."""
 
     def __init__(self, task: TabletopTask, world: SimEnvironment) -> None:
         self._task, self._inner = task, PicturePoses(task, world)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 
 from benchmarks.inspector import Inspector
-from ocrrl.datasets.episode import Episode
+from ocrrl.interface.episode import Episode
 from ocrrl.report.table import Table, markdown_table
 
 

@@ -20,13 +20,13 @@ import numpy as np
 
 from benchmarks.fault_tally import Tally, report, same
 from benchmarks.inspector import Inspector
-from ocrrl.datasets.episode_store import read_episode, write_episode
+from ocrrl.episodes.episode_store import read_episode, write_episode
 from ocrrl.layout import WORK
-from ocrrl.perception.realsense_reader import ReaderLimits
-from ocrrl.robot.arm import READY, Arm, ArmCommand
-from ocrrl.robot.arm_environment import PERIOD, TIME_TO_LIVE, ArmEnvironment
-from ocrrl.robot.fault import Cause, Fault
-from ocrrl.robot.safety_gate import SafetyGate
+from ocrrl.perception.cameras.realsense_reader import ReaderLimits
+from ocrrl.robot.arm.arm import READY, Arm, ArmCommand
+from ocrrl.robot.arm.fault import Cause, Fault
+from ocrrl.robot.cell.arm_environment import PERIOD, TIME_TO_LIVE, ArmEnvironment
+from ocrrl.robot.safety.safety_gate import SafetyGate
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder
 from ocrrl.worlds import make_scene
@@ -152,8 +152,8 @@ def broken_targets(gate: SafetyGate) -> dict[str, Callable[[], None]]:
 
 def scripted_rig() -> Rig:
     """A cell of scripted parts on a simulated clock, watched as often as a watchdog would."""
-    from tests.robot.scripted_arm import HOME
-    from tests.robot.scripted_cell import ScriptedCell
+    from tests.robot.cell.scripted_arm import HOME
+    from tests.robot.cell.scripted_cell import ScriptedCell
 
     cell = ScriptedCell(inspected=lambda arm, operator: Inspector(arm, operator.enabled))
     arm, gate, inspector = cell.arm, cell.gate, cell.inspector
@@ -220,7 +220,7 @@ def wire_rig(cell: ArmEnvironment, inspector: Inspector) -> Rig:
 
 def wire_twin_episodes(count: int, first_seed: int) -> tuple[Inspector, dict[str, Tally], int]:
     """`count` episodes on the wire twin, the faults in turn."""
-    from ocrrl.robot.cell_file import read_cell_file
+    from ocrrl.robot.cell.cell_file import read_cell_file
     from ocrrl.robot.wire_twin.wire_twin import CELL_FILE, open_wire_twin
 
     inspectors: list[Inspector] = []

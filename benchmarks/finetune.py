@@ -18,9 +18,9 @@ import numpy as np
 import torch
 
 from ocrrl.datasets.decoded_frames import DecodedDataset, decode_dataset
-from ocrrl.datasets.episode import Episode, EpisodeAttributes
 from ocrrl.datasets.lerobot_writer import write_lerobot_dataset
 from ocrrl.interface.actions import ACTION_HIGH, ACTION_LOW, CONTROL_HZ
+from ocrrl.interface.episode import Episode, EpisodeAttributes
 from ocrrl.policies.chunk_batches import ChunkSampler
 from ocrrl.policies.compact_checkpoint import CompactCheckpoint
 from ocrrl.policies.compact_learner import CompactLearner

@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.finetune import smooth_noise
-from ocrrl.datasets.episode import Episode, EpisodeAttributes
 from ocrrl.datasets.lerobot_writer import write_lerobot_dataset
 from ocrrl.interface.actions import ACTION_HIGH, ACTION_LOW, CONTROL_HZ
+from ocrrl.interface.episode import Episode, EpisodeAttributes
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 
 LIMIT_GB = 4.0

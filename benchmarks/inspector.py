@@ -7,9 +7,9 @@ import numpy as np
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import ROTATION_LEASH, TRANSLATION_LEASH
 from ocrrl.interface.fr3_chain import FR3, JOINT_LIMITS
-from ocrrl.robot.arm import READY, Applied, Arm, ArmCommand, ArmState
-from ocrrl.robot.arm_environment import PERIOD, TIME_TO_LIVE
-from ocrrl.robot.safety_limits import SafetyLimits
+from ocrrl.robot.arm.arm import READY, Applied, Arm, ArmCommand, ArmState
+from ocrrl.robot.cell.arm_environment import PERIOD, TIME_TO_LIVE
+from ocrrl.robot.safety.safety_limits import SafetyLimits
 
 LIMITS = SafetyLimits()
 

@@ -2,9 +2,9 @@
 
     python -m benchmarks.pose_gate --tasks cube_lift --episodes 100     # after `dvc repro`; about a minute a column
 
-Base + residual from the same held-out initial states, the twin's noise model made to fail in one way an episode, with the gate
-(`ocrrl.perception.pose_gate`, `LOST_STEPS` of the control loop) and without. Every provoked pose claims a confidence of 0.9, but for
-those that are lost. Printed in Markdown; every number is of a twin.
+Base + residual from the same held-out initial states, the twin's noise model made to fail in one way an episode, with the
+gate (`ocrrl.perception.tracking.pose_gate`, `LOST_STEPS` of the control loop) and without. Every provoked pose claims a
+confidence of 0.9, but for those that are lost. Printed in Markdown; every number is of a twin.
 """
 
 import argparse
@@ -20,11 +20,11 @@ from ocrrl.interface.protocols import PoseEstimate
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
-from ocrrl.perception.noisy_tracker import NoisyPoses
-from ocrrl.perception.pose_gate import PoseGate
+from ocrrl.perception.tracking.pose_gate import PoseGate
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.report.values import percent, points
-from ocrrl.robot.twin import TwinCell
+from ocrrl.robot.twin.noisy_tracker import NoisyPoses
+from ocrrl.robot.twin.twin import TwinCell
 from ocrrl.rollouts.control_loop import LOST_STEPS, run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.rollouts.statistics import rate_difference
@@ -84,7 +84,7 @@ PROVOCATIONS = {
 
 
 class ProvokedPoses:
-    """A `robot.twin.TwinPoses`: the noise model, made to fail, behind a gate or none."""
+    """A `robot.twin.twin.TwinPoses`: the noise model, made to fail, behind a gate or none."""
 
     def __init__(self, task: TabletopTask, world: SimEnvironment, provoke: Provocation, gated: bool) -> None:
         n, objects = world.num_envs, len(task.objects)

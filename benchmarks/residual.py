@@ -25,8 +25,8 @@ from ocrrl.layout import Layout
 from ocrrl.params import Params
 from ocrrl.policies.checkpoint import load_vla
 from ocrrl.policies.chunked_policy import ChunkedPolicy
+from ocrrl.residual.learning_curve import AtOnce
 from ocrrl.residual.train_residual import train_residual
-from ocrrl.residual.validation import AtOnce
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.statistics import success_summary
 from ocrrl.sim.scene import SUBSTEPS

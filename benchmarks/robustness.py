@@ -23,10 +23,10 @@ from typing import Any
 
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
-from ocrrl.perception.noisy_tracker import TrackerErrors
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.report.values import percent, points
-from ocrrl.robot.twin import TwinCell
+from ocrrl.robot.twin.noisy_tracker import TrackerErrors
+from ocrrl.robot.twin.twin import TwinCell
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.rollouts.statistics import average_difference, rate_difference
 from ocrrl.tabletop.registry import slugs, tabletop_task

@@ -16,11 +16,9 @@ import torch
 from stable_baselines3 import TD3 as StableBaselinesTD3
 from stable_baselines3.common.logger import configure
 
-from ocrrl.residual.allocator import keep_freed_memory
-from ocrrl.residual.batch_memory import BatchMemory
-from ocrrl.residual.replay_buffer import ReplayBuffer, sample_mixed
+from ocrrl.residual.replay_buffer import BatchMemory, ReplayBuffer, sample_mixed
 from ocrrl.residual.residual_config import ResidualConfig
-from ocrrl.residual.td3 import TD3
+from ocrrl.residual.td3 import TD3, keep_freed_memory
 from ocrrl.residual.transitions import TransitionRow
 
 OBSERVATION_DIM = 34  # one tracked object

@@ -1,9 +1,10 @@
 """The geometric tracker on rendered RGB-D: every tracked object against its targets, errors by occlusion, CPU time.
 
-`python -m benchmarks.tracking --first N` prints Markdown for held-out sequences (about 15 minutes on two cores). Choose an N that
-`docs/tracking.md` does not name: a sequence that somebody looked at is no longer held out. `--split calibration` runs on validation
-sequences and also prints the coefficients of `ocrrl/perception/confidence.py` fitted to them; `--overlay FILE.png` draws one frame of
-each tabletop task. Errors are modulo symmetry; a sliding part's error is along its slide. No real camera took part.
+`python -m benchmarks.tracking --first N` prints Markdown for held-out sequences (about 15 minutes on two cores). Choose an
+N that `docs/tracking.md` does not name: a sequence that somebody looked at is no longer held out. `--split calibration`
+runs on validation sequences and also prints the coefficients of `ocrrl/perception/tracking/confidence.py` fitted to them;
+`--overlay FILE.png` draws one frame of each tabletop task. Errors are modulo symmetry; a sliding part's error is along its
+slide. No real camera took part.
 """
 
 import argparse
@@ -24,12 +25,12 @@ from ocrrl.interface import rotations
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
-from ocrrl.perception.confidence import FEATURES, NEAR_POSITION, NEAR_ROTATION, features, fit_coefficients
-from ocrrl.perception.geometric_tracker import GeometricTracker
-from ocrrl.perception.overlay import draw_overlay
-from ocrrl.perception.pose_fit import Body
-from ocrrl.perception.registration import LEAST_PIXELS_TRACKED
-from ocrrl.perception.verifier import PoseVerifier
+from ocrrl.perception.tracking.confidence import FEATURES, NEAR_POSITION, NEAR_ROTATION, features, fit_coefficients
+from ocrrl.perception.tracking.fitting.pose_fit import Body
+from ocrrl.perception.tracking.fitting.registration import LEAST_PIXELS_TRACKED
+from ocrrl.perception.tracking.geometric_tracker import GeometricTracker
+from ocrrl.perception.tracking.overlay import draw_overlay
+from ocrrl.perception.tracking.verifier import PoseVerifier
 from ocrrl.tabletop.registry import shapes_of, slugs, tabletop_task
 
 SPLITS = {"calibration": "validation", "held-out": "tracking"}
@@ -58,7 +59,7 @@ def rows_of(task: TabletopTask, kind: str, seed: int, frames: Iterable[Seen]) ->
 
 
 def coefficients_of(rows: list[Row], astray: list[tuple[np.ndarray, bool]]) -> str:
-    """The coefficients fitted to these rows and poses, as `ocrrl/perception/confidence.py` wants them."""
+    """The coefficients fitted to these rows and poses, as `ocrrl/perception/tracking/confidence.py` wants them."""
     known = [(row.features, row.near) for row in rows if row.features is not None] + astray
     fitted = fit_coefficients(np.stack([values for values, _ in known]), np.array([near for _, near in known]))
     bad = sum(not near for _, near in known)

@@ -15,11 +15,11 @@ from ocrrl.interface.actions import CONTROL_HZ, limit
 from ocrrl.interface.frames import Frame, Intrinsics
 from ocrrl.interface.protocols import RobotPosture
 from ocrrl.interface.tabletop_tasks import Vector3
-from ocrrl.perception.drawer_slide import CLOSED
-from ocrrl.perception.pixels import pixels_of, window_around
-from ocrrl.perception.pose_fit import Body
-from ocrrl.perception.render_and_compare import cast
-from ocrrl.robot.twin import TWIN_LOOK, draw_cell_dynamics
+from ocrrl.perception.tracking.fitting.drawer_slide import CLOSED
+from ocrrl.perception.tracking.fitting.pixels import pixels_of, window_around
+from ocrrl.perception.tracking.fitting.pose_fit import Body
+from ocrrl.perception.tracking.fitting.render_and_compare import cast
+from ocrrl.robot.twin.twin import TWIN_LOOK, draw_cell_dynamics
 from ocrrl.sim.dynamics import DynamicsRange
 from ocrrl.sim.environment import SimEnvironment
 from ocrrl.sim.rgbd_camera import RgbdCamera

@@ -10,7 +10,7 @@ from ocrrl.interface import rotations
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
 from ocrrl.interface.tabletop_tasks import TrackedObject
-from ocrrl.perception.confidence import NEAR_POSITION, NEAR_ROTATION
+from ocrrl.perception.tracking.confidence import NEAR_POSITION, NEAR_ROTATION
 from ocrrl.report.table import Table, markdown_table
 
 BANDS = ((0.0, 0.3), (0.3, 0.5), (0.5, 0.7), (0.7, 0.9), (0.9, 1.01))

@@ -18,14 +18,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ocrrl.datasets.episode_store import write_episode
-from ocrrl.datasets.ingest import IngestConfig, ingest
+from ocrrl.episodes.episode_store import write_episode
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import ROLLED_OUT_SEED, WORK, Layout
+from ocrrl.recordings.ingest import IngestConfig, ingest
 from ocrrl.report.table import Table, markdown_table
-from ocrrl.robot.arm import Applied, ArmCommand
-from ocrrl.robot.arm_environment import TIME_TO_LIVE, ArmEnvironment
+from ocrrl.robot.arm.arm import Applied, ArmCommand
+from ocrrl.robot.cell.arm_environment import TIME_TO_LIVE, ArmEnvironment
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.rollout import OPERATOR
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder
@@ -95,7 +95,7 @@ def main() -> None:
     from ocrrl.policies.checkpoint import load_vla
     from ocrrl.policies.chunked_policy import ChunkedPolicy
     from ocrrl.residual.residual_policy import load_residual
-    from ocrrl.robot.cell_file import read_cell_file
+    from ocrrl.robot.cell.cell_file import read_cell_file
     from ocrrl.robot.wire_twin.wire_twin import CELL_FILE, open_wire_twin
 
     task, layout, stopwatch = tabletop_task(options.task), Layout(options.task), Stopwatch()

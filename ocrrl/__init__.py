@@ -8,7 +8,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from ocrrl.gymnasium_ids import register_with_gymnasium
+from ocrrl.front_door.gymnasium_ids import register_with_gymnasium
 
 # Read when mujoco and Mesa are first loaded: off-screen rendering, in software by the thread that asks for a picture; with a
 # thread of its own (1) it is waited for, up to four times as long where every core is busy.
@@ -19,11 +19,11 @@ os.environ.setdefault("LP_NUM_THREADS", "0")
 __all__ = ["evaluate", "lineage", "load_policy", "load_residual", "make_env", "train_residual"]
 
 if TYPE_CHECKING:
-    from ocrrl.front_door import evaluate as evaluate
-    from ocrrl.front_door import load_policy as load_policy
-    from ocrrl.front_door import load_residual as load_residual
-    from ocrrl.front_door import make_env as make_env
-    from ocrrl.front_door import train_residual as train_residual
+    from ocrrl.front_door.calls import evaluate as evaluate
+    from ocrrl.front_door.calls import load_policy as load_policy
+    from ocrrl.front_door.calls import load_residual as load_residual
+    from ocrrl.front_door.calls import make_env as make_env
+    from ocrrl.front_door.calls import train_residual as train_residual
     from ocrrl.lineage.printable_lineage import lineage as lineage
 else:
 
@@ -31,7 +31,7 @@ else:
         if name == "lineage":  # the package of this name can be called
             return importlib.import_module("ocrrl.lineage")
         if name in __all__:
-            return getattr(importlib.import_module("ocrrl.front_door"), name)
+            return getattr(importlib.import_module("ocrrl.front_door.calls"), name)
         raise AttributeError(f"module 'ocrrl' has no attribute {name!r}; it offers {', '.join(__all__)}")
 
 

@@ -1,42 +1,35 @@
 """`ocrrl`: a thin shell over the library; a stage's command, params.yaml section and dvc.yaml entry bear one name."""
 
 import argparse
-import json
+import importlib
 import locale
 import os
 import sys
-import time
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 
+from ocrrl.commands import stages
+from ocrrl.commands.stages import MULTITASK_STAGES, STAGES
 from ocrrl.error_line import error_line
 from ocrrl.printable import escaped_output
 from ocrrl.surroundings import settle
 
-STAGES = {
-    "record": "scripted teleoperation in the twin cell, one HDF5 file an episode",
-    "ingest": "check recordings and make them the real LeRobotDataset",
-    "replay": "the same actions in the training simulator: the sim LeRobotDataset and offline transitions",
-    "finetune": "train the VLA of one domain on its dataset",
-    "train_residual": "train the residual on the frozen sim VLA (Algorithm 1)",
-    "evaluate": "base and base + residual from the same held-out initial states, in sim and in the cell",
-    "rollout": "collect successful episodes of the real VLA with the residual",
-    "rollout_base": "collect successful episodes of the real VLA alone, for a control arm",
-    "training_set": "demonstrations and rollouts as the training sets of the retrained VLA and its control arms",
-    "retrain": "retrain the real VLA on each training set, with as many optimiser steps each",
-    "evaluate_retrained": "the retrained VLA beside the one before and the control arms, in the cell",
-    "report": "one page of tables, figures and films",
-    "replay_rollouts": "a later round: the rollouts of the round before in the training simulator",
-    "promote": "a later round: the VLAs to go on with, the retrained ones where they validate better",
+COMMANDS = {
+    "params": "write params.yaml from a preset, or what it has stages for",
+    "migrate": "bring a folder of version 0.1 over; nothing is run again",
+    "show": "print the results of any stage; of a tabletop task alone its report's",
+    "lineage": "what a model or dataset was made from, down to the demonstrations",
+    "card": "write a model card: what it is, how it was made, how well it does",
+    "check_names": "refuse a params.yaml with names that a shell or a path could misread",
+    "timings": "wall and CPU seconds of the stages that ran here",
+    "doctor": "what is installed, what is missing and how to get it",
+    "slots": "which slots this machine can fill: cpu, gpu, robot; JSON",
+    "approve": "let a session move a robot; prints a short-lived token",
+    "calibrate": "find where a camera is, from views of a board; print the board",
+    "teleoperate": "record demonstrations by hand",
+    "view": "look at an episode in Rerun",
 }
-MULTITASK_STAGES = {
-    "retrain_multitask": "one VLA for all tabletop tasks from their training sets, and its control arms",
-    "evaluate_multitask": "the multi-task VLA on every tabletop task, beside those before and the control arms",
-    "finetune_multitask": "a later round: the retrained VLA's counterpart in the simulator",
-    "publish": "the last multi-task VLA under the name that stays: data/models/vla_retrained",
-    "report_multitask": "all tabletop tasks and the multi-task VLA on one page of tables and figures",
-}
+"""Those that are no stage; `ocrrl.commands.<name>` holds what each takes and does."""
 
 
 @escaped_output()
@@ -47,10 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if arguments is None:
             settle()
             _run_the_code_that_lies_here()
-        options = _parser().parse_args(arguments)
-        name = f"ocrrl {options.command}"
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when numpy and torch are loaded, which is later
-        code = _run(options)
+        words = sys.argv[1:] if arguments is None else arguments
+        command = next((word for word in words if not word.startswith("-")), "")
+        name = f"ocrrl {command}".strip()
+        code = _run(_parser(command).parse_args(words))
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -61,9 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except Exception as error:  # the line names a log of the whole traceback wherever the error is none of ours
         print(error_line(name, error), file=sys.stderr)
-        if (
-            arguments is None
-        ):  # what is closed as the process ends (videos, contexts) would say the error again, and less well
+        if arguments is None:  # what is closed as the process ends (videos, contexts) would say it again, and less well
             sys.unraisablehook = lambda unraisable: None
         try:
             sys.stdout.flush()
@@ -102,120 +94,16 @@ def _run_the_code_that_lies_here() -> None:
         os.execv(sys.executable, [sys.executable, "-m", "ocrrl.cli", *sys.argv[1:]])
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(command: str) -> argparse.ArgumentParser:
+    """Knows every command by name and the arguments of `command`: of the modules of those that are no stage, its own is loaded."""
     parser = argparse.ArgumentParser(prog="ocrrl", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, purpose in (STAGES | MULTITASK_STAGES).items():
-        stage = commands.add_parser(name, help=purpose, description=purpose)
-        if name == "ingest":
-            stage.add_argument("tabletop_task", nargs="?", help="such as cube_lift; --check finds it where it can")
-            stage.add_argument("--check", type=Path, metavar="FOLDER", help="say all that ingest would; write nothing")
-            stage.add_argument("--json", action="store_true", help="of --check, one JSON document")
-        elif name in STAGES:
-            stage.add_argument("tabletop_task", help="such as cube_lift")
-        stage.add_argument("--round", default="round0", help="of self-improvement: round0, round1, ...")
-        if name == "finetune":
-            stage.add_argument("--domain", choices=("sim", "real"), required=True)
-        if name in ("train_residual", "evaluate"):
-            stage.add_argument("--seed", type=int, default=0, help="seed of the residual's training")
-        if name in ("rollout", "evaluate"):
-            stage.add_argument("--cell", help="twin (the stage, default), or a session in: rehearsal, wire_twin, fr3")
-            stage.add_argument("--cell-file", type=Path, help="of a session's cell, in place of cells/<cell>.yaml")
-            stage.add_argument(
-                "--episodes", type=int, help="of a session; evaluate runs base and base + residual in turn"
-            )
-            stage.add_argument("--session", help="name; an interrupted session goes on under its own")
-        if name == "rollout":
-            stage.add_argument("--seed", type=int, help="of a session's residual (default 0)")
-
-    params = commands.add_parser("params", help="write params.yaml from a preset, or what it has stages for")
-    params.add_argument(
-        "--preset", help="default, smoke or paper; without one every value stays but those of the graph"
-    )
-    params.add_argument(
-        "--tasks",
-        nargs="+",
-        metavar="TASK[=MODULE]",
-        help="tabletop tasks of a preset, a module for your own; all of the package when left out",
-    )
-    params.add_argument("--episodes", nargs="+", default=[], metavar="TASK=FOLDER", help="demonstrations to start from")
-    params.add_argument("--residual-seeds", type=int, help="how many residuals a task: seeds 0, 1, ... (a preset's: 1)")
-    params.add_argument("--rounds", type=int, help="of self-improvement (a preset's: 1)")
-    params.add_argument("--path", type=Path, default=Path("params.yaml"))
-    migrate = commands.add_parser("migrate", help="bring a folder of version 0.1 over; nothing is run again")
-    migrate.add_argument("--dry", action="store_true", help="print the steps, change nothing")
-    show = commands.add_parser("show", help="print the results of any stage; of a tabletop task alone its report's")
-    show.add_argument(
-        "what", help="STAGE, STAGE@TASK or TASK, such as evaluate@cube_lift, finetune@cube_lift-sim, cube_lift"
-    )
-    show.add_argument("--round", default="round0", help="of self-improvement: round0, round1, ...")
-    show.add_argument("--format", default="md", choices=("md", "json"))
-    show.add_argument(
-        "--images", action="store_true", help="figures and frames within the Markdown, as the Prefect UI has"
-    )
-    lineage = commands.add_parser("lineage", help="what a model or dataset was made from, down to the demonstrations")
-    lineage.add_argument("path", help="anything that DVC tracks, or a file in it: data/models/vla_retrained")
-    lineage.add_argument("--rev", help="at a git revision in place of the working tree")
-    lineage.add_argument("--format", default="text", choices=("text", "json", "mermaid"))
-    lineage.add_argument("--all", action="store_true", help="every rollout too, a row each")
-    other = lineage.add_mutually_exclusive_group()
-    other.add_argument("--diff", metavar="REV", help="what changed since that revision, and why it was made again")
-    other.add_argument(
-        "--verify", action="store_true", help="hash every file again; exit code 1 if one is not the same"
-    )
-    card = commands.add_parser("card", help="write a model card: what it is, how it was made, how well it does")
-    card.add_argument("path", help="a model: data/models/vla_retrained")
-    card.add_argument("--out", type=Path, help="in place of data/cards/<name>.md")
-    commands.add_parser("check_names", help="refuse a params.yaml with names that a shell or a path could misread")
-    commands.add_parser("timings", help="wall and CPU seconds of the stages that ran here")
-    doctor = commands.add_parser("doctor", help="what is installed, what is missing and how to get it")
-    doctor.add_argument("--cell-file", type=Path, help="a hardware cell to look at too, such as cells/mine.yaml")
-    commands.add_parser("slots", help="which slots this machine can fill: cpu, gpu, robot; JSON")
-    approve = commands.add_parser("approve", help="let a session move a robot; prints a short-lived token")
-    for name in ("cell", "session", "task"):
-        approve.add_argument(f"--{name}", required=True)
-    approve.add_argument("--episodes", type=int, required=True, help="how many may begin")
-    approve.add_argument("--operator", help="who approves; asked at a terminal")
-    approve.add_argument("--minutes", type=float, help="until it expires: 15, at most 480")
-    approve.add_argument("--cell-clear", action="store_true", help="ask nothing: the operator saw that it is clear")
-    approve.add_argument("--out", type=Path, help="write the token to this new file, readable by its owner only")
-    calibrate = commands.add_parser("calibrate", help="find where a camera is, from views of a board; print the board")
-    calibrate.add_argument("--board", type=Path, metavar="FILE", help="print the board at true scale: .pdf or .png")
-    steps = calibrate.add_subparsers(dest="step", metavar="[views, live, check]")
-    views = steps.add_parser("views", help="calibrate a camera from a folder of views")
-    views.add_argument("folder", type=Path, help="of pictures and joint positions: docs/calibrate.md")
-    views.add_argument("--camera", required=True, help="its name in the cell, such as front")
-    views.add_argument("--out", type=Path, required=True, help="the calibration file to write (.json)")
-    live = steps.add_parser("live", help="take the views from the camera and arm of a cell file, then calibrate")
-    live.add_argument("--cell-file", type=Path, default=Path("cells/fr3.yaml"))
-    live.add_argument("--camera", required=True, help="its name in the cell file, such as front")
-    live.add_argument("--folder", type=Path, required=True, help="where the views are kept; one that is there goes on")
-    live.add_argument("--out", type=Path, required=True, help="the calibration file to write (.json)")
-    check = steps.add_parser("check", help="what opening a cell will find of a camera; reads no arm, moves nothing")
-    check.add_argument("cell_file", type=Path, help="such as cells/mine.yaml")
-    check.add_argument("camera", help="its name in the cell file, such as front")
-    teleoperate = commands.add_parser("teleoperate", help="record demonstrations by hand")
-    teleoperate.add_argument("tabletop_task", help="such as cube_lift")
-    teleoperate.add_argument("--cell", required=True, help="rehearsal, wire_twin or fr3")
-    teleoperate.add_argument("--cell-file", type=Path, help="in place of cells/<cell>.yaml")
-    teleoperate.add_argument("--device", required=True, choices=("spacemouse", "gamepad", "scripted"))
-    teleoperate.add_argument(
-        "--session", required=True, help="name of the folder under data/episodes/<task>; one that is there is added to"
-    )
-    teleoperate.add_argument("--episodes", type=int, required=True, help="successful demonstrations wanted")
-    teleoperate.add_argument("--operator", help="who teleoperates; the one who approved when left out")
-    for name, default, meaning in (
-        ("--operator-heading", 0.0, "where the operator's forward points [rad]: 0 behind the robot, 3.14159 facing it"),
-        ("--translation-scale", 0.6, "share of 2 cm a step at full deflection"),
-        ("--rotation-scale", 0.6, "share of 0.10 rad a step at full deflection"),
-    ):
-        teleoperate.add_argument(name, type=float, default=default, help=f"{meaning} (default {default:g})")
-    view = commands.add_parser("view", help="look at an episode in Rerun")
-    view.add_argument(
-        "recording", type=Path, help="an episode's .h5 file, or recordings of any format that ingest reads"
-    )
-    view.add_argument("--episode", metavar="N", help="which of them: its number from 0, or its name (the first)")
-    view.add_argument("--save", type=Path, help="write an .rrd file in place of opening the viewer")
+        stages.add_arguments(commands.add_parser(name, help=purpose, description=purpose), name)
+    for name, purpose in COMMANDS.items():
+        arguments = commands.add_parser(name, help=purpose)
+        if name == command:
+            importlib.import_module(f"ocrrl.commands.{name}").add_arguments(arguments)
     return parser
 
 
@@ -223,83 +111,9 @@ def _run(options: argparse.Namespace) -> int:
     from ocrrl.params import register_own_tasks
 
     register_own_tasks()
-    if options.command == "ingest":
-        if options.check is not None:
-            from ocrrl.check_recordings import check_recordings
-
-            return check_recordings(options)
-        if options.tabletop_task is None or options.json:
-            raise ValueError("ingest must have a tabletop task, such as cube_lift, or --check FOLDER")
-    if options.command in STAGES:
-        from ocrrl.stages import run_stage
-
-        return run_stage(options)
-    if options.command in MULTITASK_STAGES:
-        from ocrrl.stages import run_multitask_stage
-
-        return run_multitask_stage(options)
-    if options.command == "params":
-        from ocrrl.write_params import write_params
-
-        write_params(options)
-    elif options.command == "migrate":
-        from ocrrl.migrate.command import migrate
-
-        migrate(options.dry)
-    elif options.command == "lineage":
-        from ocrrl.lineage import command
-
-        if options.verify:
-            document, code = command.verify_document(options.path, options.rev)
-            print(document)
-            return code
-        if options.diff:
-            print(command.difference_document(options.path, options.diff, options.rev, options.format))
-        else:
-            print(command.lineage_document(options.path, options.rev, options.format, options.all))
-    elif options.command == "card":
-        from ocrrl.report.card import write_card
-
-        print(write_card(options.path, options.out))
-    elif options.command == "check_names":
-        from ocrrl.check_names import check_names
-
-        check_names()
-    elif options.command == "timings":
-        from ocrrl.lineage.run_record import timings_table
-
-        print(timings_table())
-    elif options.command == "show":
-        from ocrrl.show import show
-
-        print(show(options.what, options.round, options.format, options.images))
-    elif options.command == "doctor":
-        from ocrrl.doctor import diagnose
-
-        return diagnose(date.today(), options.cell_file)
-    elif options.command == "slots":
-        from ocrrl.slots import slots
-
-        print(json.dumps(slots(), indent=2))
-    elif options.command == "approve":
-        from ocrrl.approve import approve
-
-        print(approve(options, time.time))  # the token, or where it was written
-    elif options.command == "calibrate":
-        from ocrrl.calibrate import calibrate
-
-        calibrate(options, date.today())
-    elif options.command == "teleoperate":
-        from ocrrl.teleoperate import teleoperate
-
-        return teleoperate(options, time.time)
-    elif options.command == "view":
-        from ocrrl.viewer import view_recording
-
-        view_recording(options.recording, options.episode, options.save)
-        if options.save:
-            print(options.save)
-    return 0
+    if options.command in COMMANDS:
+        return importlib.import_module(f"ocrrl.commands.{options.command}").run(options)
+    return stages.run(options)
 
 
 if __name__ == "__main__":

@@ -24,14 +24,14 @@ PRESETS = ("default", "smoke", "paper")
 
 CONFIGS = {
     "record": "ocrrl.rollouts.record:RecordConfig",
-    "ingest": "ocrrl.datasets.ingest:IngestConfig",
-    "replay": "ocrrl.datasets.replay:ReplayConfig",
+    "ingest": "ocrrl.recordings.ingest:IngestConfig",
+    "replay": "ocrrl.replay.replay:ReplayConfig",
     "finetune": "ocrrl.policies.finetune:FinetuneConfig",
     "train_residual": "ocrrl.residual.residual_config:ResidualConfig",
     "evaluate": "ocrrl.rollouts.evaluate:EvaluateConfig",
     "rollout": "ocrrl.rollouts.rollout:RolloutConfig",
     "rollout_base": "ocrrl.rollouts.rollout:RolloutConfig",
-    "training_set": "ocrrl.datasets.training_set:TrainingSetConfig",
+    "training_set": "ocrrl.recordings.training_set:TrainingSetConfig",
     "retrain": "ocrrl.policies.finetune:FinetuneConfig",
     "evaluate_retrained": "ocrrl.rollouts.evaluate_retrained:EvaluateRetrainedConfig",
     "promote": "ocrrl.rollouts.evaluate_retrained:EvaluateRetrainedConfig",

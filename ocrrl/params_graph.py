@@ -112,7 +112,7 @@ def graph_sections(tabletop_tasks: Mapping[str, Recordings], residual_seeds: int
                 "episodes": entry.episodes,
                 "code": code_path(task),
                 "rollouts_folder": _common_folder(f"tabletop_tasks.{task}.rollouts", entry.rollouts)
-                or "ocrrl/datasets/training_set.py",
+                or "ocrrl/recordings/training_set.py",
             }
     first = {key: loop for key, loop in loops.items() if loop["round"] == names[0]}
     return {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from ocrrl.tabletop.registry import plan_demonstration, task_module
 
 if TYPE_CHECKING:
-    from ocrrl.robot.twin import TwinCell
+    from ocrrl.robot.twin.twin import TwinCell
     from ocrrl.sim.environment import SimEnvironment
     from ocrrl.sim.teleoperator import ScriptedTeleoperator, TrueStateEnvironment
     from ocrrl.tabletop.parts.scene import TabletopScene
@@ -34,7 +34,7 @@ def make_simulator(slug: str, num_envs: int, randomised: Mapping[str, Any] | Non
 
 def make_twin(slug: str, num_envs: int) -> "TwinCell":
     """`num_envs` copies of the tabletop task `slug` in the default twin cell."""
-    from ocrrl.robot.twin import TwinCell
+    from ocrrl.robot.twin.twin import TwinCell
 
     return TwinCell(make_scene(slug), num_envs)
 

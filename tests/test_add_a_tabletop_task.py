@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from ocrrl.datasets.episode_store import read_episode
+from ocrrl.episodes.episode_store import read_episode
 from ocrrl.rollouts.record import RecordConfig, record_episodes
 from ocrrl.tabletop.registry import USER_MODULES, register, shapes_of, tabletop_task
 from ocrrl.worlds import make_environment, make_simulator, make_teleoperator, make_twin

@@ -10,7 +10,7 @@ from benchmarks.measured_results import measure_here, read_recorded
 from ocrrl.layout import Layout
 from ocrrl.lineage.run_record import recorded_run
 from ocrrl.params import Params
-from ocrrl.perception.noisy_tracker import TrackerErrors
+from ocrrl.robot.twin.noisy_tracker import TrackerErrors
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.rollouts.statistics import newcombe_interval, wilson_interval
 from tasks.graph import read_graph

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from jaxtyping import TypeCheckError
 
-import ocrrl.robot.arm
+import ocrrl.robot.arm.arm
 from ocrrl.interface.protocols import StepResult
-from ocrrl.perception.compiled import FILES
-from ocrrl.residual.shaping import potential
+from ocrrl.perception.tracking.fitting.compiled import FILES
+from ocrrl.residual.n_step_returns import potential
 from tests.checked_shapes import CALLS, checked_modules
 
 
@@ -36,7 +36,7 @@ def test_only_the_first_calls_in_a_test_are_checked():
 
 def test_every_module_with_shapes_is_checked_but_the_compiled_ones():
     names = checked_modules()
-    assert ocrrl.robot.arm.__name__ in names and "ocrrl.residual.td3" in names
+    assert ocrrl.robot.arm.arm.__name__ in names and "ocrrl.residual.td3" in names
     assert not {f"ocrrl.perception.{name}" for name in FILES} & set(names)
     loaded = [sys.modules[name] for name in names if name in sys.modules]
     assert loaded and all(type(module.__loader__).__name__ == "_JaxtypingLoader" for module in loaded)

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ocrrl.cli import MULTITASK_STAGES, STAGES
+from ocrrl.cli import COMMANDS
+from ocrrl.commands.stages import MULTITASK_STAGES, STAGES
+from ocrrl.commands.surroundings_findings import surroundings
 from ocrrl.params import PRESETS
-from ocrrl.surroundings_findings import surroundings
 from tests.pipeline_copy import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -35,21 +36,7 @@ def test_every_file_that_a_page_names_exists(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_that_a_page_names_is_one(page):
-    stages = {*STAGES, *MULTITASK_STAGES}
-    commands = stages | {
-        "params",
-        "check_names",
-        "show",
-        "timings",
-        "lineage",
-        "card",
-        "doctor",
-        "slots",
-        "approve",
-        "view",
-        "calibrate",
-        "teleoperate",
-    }
+    commands = {*STAGES, *MULTITASK_STAGES, *COMMANDS}
     for command in re.findall(r"(?:`|bin/|^\s+|&& )ocrrl ([a-z_]+)\b", page.read_text(), flags=re.MULTILINE):
         assert command in commands, f"{page.name} names `ocrrl {command}`"
 

@@ -5,9 +5,9 @@ import pytest
 import yaml
 
 from ocrrl.cli import main
+from ocrrl.commands.params import write
 from ocrrl.params import CONFIGS, MULTITASK_CONFIGS, PRESETS, Params, ParamsError, resolve
 from ocrrl.tabletop.registry import slugs
-from ocrrl.write_params import write
 from tests.yaml_mutations import mutations
 
 

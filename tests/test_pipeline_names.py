@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ocrrl.cli import MULTITASK_STAGES, STAGES, _parser
+from ocrrl.cli import _parser
+from ocrrl.commands.stages import MULTITASK_STAGES, STAGES
 from ocrrl.layout import MULTITASK, PUBLISHED_VLA, Layout
 from ocrrl.lineage.pipeline import PipelineStage, pipeline_stages
 from ocrrl.params import CONFIGS, MULTITASK_CONFIGS
@@ -76,7 +77,7 @@ def test_a_stage_s_command_parses_and_its_outputs_lie_where_the_layout_says(stag
     found = entry(stage)
     program, *arguments = found.command.split()
     assert program == "ocrrl"
-    assert _parser().parse_args(arguments).command == stage
+    assert _parser(arguments[0]).parse_args(arguments).command == stage
     assert sorted(found.outs) == sorted(str(path) for path in OUTPUTS[stage])
 
 

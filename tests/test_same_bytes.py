@@ -14,10 +14,10 @@ from safetensors.torch import save_file
 
 from benchmarks import same_bytes
 from benchmarks.same_bytes import compare_projects, table_of
-from ocrrl.datasets.episode_store import write_episode
-from ocrrl.datasets.ingest import sha256_of
+from ocrrl.episodes.episode_store import write_episode
+from ocrrl.episodes.ingested import sha256_of
 from ocrrl.lineage.old_layout import new_place
-from tests.datasets.toy_episodes import random_episode
+from tests.episodes.toy_episodes import random_episode
 
 VLA = "data/models/round0/cube_lift/vla_sim"
 ROLLOUT = "data/rollouts/round0/cube_lift_corrected/episode_000000.h5"

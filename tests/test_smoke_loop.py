@@ -7,7 +7,7 @@ import shutil
 import pytest
 import yaml
 
-from ocrrl.show import show
+from ocrrl.commands.show import show
 from tests.pipeline_copy import copy_project, run
 
 pytestmark = pytest.mark.renders

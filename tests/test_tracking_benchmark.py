@@ -9,12 +9,12 @@ import pytest
 from benchmarks.tracking_sequences import KINDS, occlusion, sequence
 from benchmarks.tracking_tables import Row, Share, error_table, errors, recoveries, verdicts
 from ocrrl.interface import rotations
-from ocrrl.perception.pose_fit import Body
+from ocrrl.perception.tracking.fitting.pose_fit import Body
 from ocrrl.tabletop.close_drawer import TASK as CLOSE_DRAWER
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from ocrrl.tabletop.registry import shapes_of
 from ocrrl.tabletop.stand_cup_up import TASK as STAND_CUP_UP
-from tests.perception.scenes import Studio
+from tests.perception.tracking.scenes import Studio
 
 
 def row(frame=1, kind="demonstration", occlusion=0.0, millimetres=1.0, confidence=0.9, seed=0):

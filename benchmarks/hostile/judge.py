@@ -16,11 +16,11 @@ import yaml
 
 from benchmarks.hostile.case import Case
 from benchmarks.hostile.motion import CAMERAS, SIDE, Motion, read_numbers
+from ocrrl.commands.params import write
 from ocrrl.datasets.decoded_frames import DecodedDataset, decode_dataset
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.layout import Layout
-from ocrrl.write_params import write
 
 MAX_SECONDS, MAX_BYTES = 10.0, 2_000_000_000
 GENERIC = re.compile(r"unforeseen|Traceback|a readable LeRobotDataset|^\w*Error\b")

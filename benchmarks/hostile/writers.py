@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from benchmarks.hostile.motion import CAMERAS, INSTRUCTION, Motion
-from ocrrl.datasets.episode import Episode, EpisodeAttributes
-from ocrrl.datasets.episode_store import write_episode
+from ocrrl.episodes.episode_store import write_episode
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import step_between
+from ocrrl.interface.episode import Episode, EpisodeAttributes
 
 Edit = Callable[[Any], object]
 STATE = ("x", "y", "z", "rx", "ry", "rz", "width", *(f"q{joint}" for joint in range(1, 8)))

@@ -1,1 +1,1 @@
-"""Episodes, ingestion, replay and training sets."""
+"""What models train on: LeRobotDatasets of our own, and recorded transitions."""

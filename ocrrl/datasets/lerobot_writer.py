@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 
 from ocrrl import files
 from ocrrl.datasets import video_file
-from ocrrl.datasets.episode import Episode
 from ocrrl.datasets.feature_statistics import Statistics, image_statistics, intensity_histogram, row_statistics
 from ocrrl.datasets.sidecar import SidecarEpisode, describe_source, privileged_rows, write_sidecar
 from ocrrl.interface.actions import ACTION_DIM, ACTION_NAMES, CONTROL_HZ
+from ocrrl.interface.episode import Episode
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM, PROPRIOCEPTION_NAMES
 
 CODEBASE_VERSION = "v3.0"

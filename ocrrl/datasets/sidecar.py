@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ocrrl import files
-from ocrrl.datasets.episode import Episode
+from ocrrl.interface.episode import Episode
 
 FOLDER = "sidecar"
 KINDS = ("demonstration", "rollout", "base_rollout")

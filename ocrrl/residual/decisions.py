@@ -2,6 +2,7 @@
 
 One step of 50 ms moves the hand by a few millimetres, which no return tells from noise; a decision kept for `every`
 steps moves it as many times as far. One decision is one row of experience; with `every` 1 it is one control step.
+`exploration_noise` is what training adds to a decision.
 Legend: N environments, n of them selected by ids (n,), D length of the residual observation.
 """
 
@@ -9,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ocrrl.interface.actions import ACTION_DIM, compose
+from ocrrl.residual.residual_config import ACTION_UNITS, ResidualConfig, per_dimension
 
 _STATE = ("age", "residual", "observation", "base_action", "action", "reward")
 
@@ -59,3 +61,16 @@ class Decisions:
         """Go on from `get_state`."""
         for name in _STATE:
             getattr(self, name)[:] = state[name]
+
+
+def exploration_noise(
+    config: ResidualConfig, ids: Int[np.ndarray, " n"], generator: np.random.Generator
+) -> Float[np.ndarray, "n 7"]:
+    """clip(N(0, sigma), -c, c) in units of the action's range, as residuals [m, rad, opening] (Algorithm 1, line 12).
+
+    sigma falls over the environments, from `exploration_std` in the first to `exploration_least` of it in the last ("mixed
+    exploration", Li et al. 2023): with noise at every decision an episode seldom comes to stages where centimetres decide.
+    """
+    share = np.linspace(1.0, config.exploration_least, config.num_envs)[ids]
+    noise = generator.standard_normal((len(ids), ACTION_DIM)) * share[:, None] * per_dimension(config.exploration_std)
+    return (np.clip(noise, -config.exploration_clip, config.exploration_clip) * ACTION_UNITS).astype(np.float32)

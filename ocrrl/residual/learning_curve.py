@@ -1,15 +1,48 @@
 """The points of a learning curve, one a validation: what they hold, which one is published, when there are enough.
 
-Validated on seeds of their own; a curve without validation has null in place of its success rates.
+A `Validation` runs the policies on seeds of their own, at once or while training goes on; a curve without validation has
+null in place of its success rates.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from ocrrl.residual.residual_policy import ResidualPolicy
-from ocrrl.residual.validation import Validation
+
+
+class Validation(Protocol):
+    """Judges one policy after the other."""
+
+    def start(self, policy: ResidualPolicy, /) -> None:
+        """Begin with `policy`; the one before has been asked for by `result`."""
+        ...
+
+    def ready(self) -> bool:
+        """Whether `result` is known."""
+        ...
+
+    def result(self) -> float:
+        """The success rate in [0, 1] on validation seeds; waits for it."""
+        ...
+
+
+class AtOnce:
+    """A `Validation` that training waits for."""
+
+    def __init__(self, success_rate: Callable[[ResidualPolicy], float]) -> None:
+        self._success_rate, self._result = success_rate, 0.0
+
+    def start(self, policy: ResidualPolicy) -> None:
+        self._result = float(self._success_rate(policy))
+
+    def ready(self) -> bool:
+        return True
+
+    def result(self) -> float:
+        return self._result
+
 
 Point = dict[str, Any]
 Weights = dict[str, np.ndarray]

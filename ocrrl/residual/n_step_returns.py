@@ -1,4 +1,4 @@
-"""n-step returns of many environments at once, each with a window of its own.
+"""n-step returns of many environments at once, each with a window of its own, and the shaping of their rewards.
 
 Legend: N environments, n steps, D length of the residual observation; k of them stepped.
 """
@@ -74,3 +74,25 @@ class NStepReturns:
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Go on from `get_state`."""
         self._heads[:], self._returns[:], self._count[:] = state["heads"], state["returns"], state["count"]
+
+
+def potential(reward: Float[np.ndarray, " n"], success: Bool[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """The potential of the state that a step led to: its reward, 1 where it ended in success."""
+    return np.where(success, 1.0, reward)
+
+
+def shaped(
+    reward: Float[np.ndarray, " n"],
+    before: Float[np.ndarray, " n"],
+    after: Float[np.ndarray, " n"],
+    weight: float,
+    gamma: float,
+) -> Float[np.ndarray, " n"]:
+    """reward + weight (gamma `after` - `before`), `before` and `after` being potentials; the best policy stays the same.
+
+    Potential-based shaping (Ng, Harada and Russell 1999), the staged reward being its own potential.
+    A reward for how far things have come is credited to whatever comes next; with `weight` 1 / (1 - gamma) only its
+    changes count, at once and to the step that caused them: (after - before) / (1 - gamma), where `after` is `reward`.
+    A NaN `before`, at an episode's first step, stands for `after`.
+    """
+    return reward + weight * (gamma * after - np.where(np.isnan(before), after, before))

@@ -14,10 +14,9 @@ from ocrrl.interface.actions import ACTION_DIM
 from ocrrl.interface.observations import Images, Observation, residual_observation, residual_observation_dim
 from ocrrl.interface.protocols import Policy
 from ocrrl.interface.tabletop_tasks import TabletopTask
-from ocrrl.residual.n_step_returns import NStepReturns
+from ocrrl.residual.n_step_returns import NStepReturns, potential, shaped
 from ocrrl.residual.pose_augmentation import PoseAugmentation
 from ocrrl.residual.residual_config import ResidualConfig
-from ocrrl.residual.shaping import potential, shaped
 from ocrrl.residual.transitions import TransitionRow
 
 

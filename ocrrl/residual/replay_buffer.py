@@ -1,7 +1,12 @@
 """Transitions to learn from: a ring of rows, and batches that mix the online ring with the offline demonstrations."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
+import torch
 from jaxtyping import Float
+from torch import Tensor
 
 
 class ReplayBuffer:
@@ -50,3 +55,26 @@ def sample_mixed(
     """Fill `batch`: its first `offline_count` rows from the demonstrations, the others from the online ring."""
     offline.sample(offline_count, generator, batch[:offline_count])
     online.sample(len(batch) - offline_count, generator, batch[offline_count:])
+
+
+class BatchMemory:
+    """The host memory that batches (rows, width) are drawn into.
+
+    On the way to a GPU, one of two pinned batches is drawn while the one before is learned from; on the CPU one is enough.
+    """
+
+    def __init__(self, rows: int, width: int, device: torch.device) -> None:
+        on_gpu = device.type == "cuda"
+        self._batches = [torch.zeros((rows, width), pin_memory=on_gpu) for _ in range(2 if on_gpu else 1)]
+        self._read = [torch.cuda.Event() for _ in self._batches] if on_gpu else []
+        self._device, self._turn = device, 0
+
+    @contextmanager
+    def batch(self) -> Iterator[Float[Tensor, "rows width"]]:
+        """A batch to fill and to learn from; at its turn again the GPU has read it."""
+        turn = self._turn = (self._turn + 1) % len(self._batches)
+        if self._read:
+            self._read[turn].synchronize()
+        yield self._batches[turn]
+        if self._read:
+            self._read[turn].record(torch.cuda.current_stream(self._device))

@@ -19,21 +19,16 @@ from ocrrl.interface.actions import compose
 from ocrrl.interface.observations import residual_observation, residual_observation_dim
 from ocrrl.interface.protocols import Environment, Policy
 from ocrrl.interface.seeds import RANGES
-from ocrrl.residual.allocator import keep_freed_memory
-from ocrrl.residual.batch_memory import BatchMemory
 from ocrrl.residual.checkpoint import Resumable, load_checkpoint, save_checkpoint
-from ocrrl.residual.decisions import Decisions
-from ocrrl.residual.exploration import exploration_noise
-from ocrrl.residual.learning_curve import LearningCurve, published, solved, training_summary
-from ocrrl.residual.n_step_returns import NStepReturns
+from ocrrl.residual.decisions import Decisions, exploration_noise
+from ocrrl.residual.learning_curve import LearningCurve, Validation, published, solved, training_summary
+from ocrrl.residual.n_step_returns import NStepReturns, potential, shaped
 from ocrrl.residual.offline import offline_transitions
-from ocrrl.residual.replay_buffer import ReplayBuffer, sample_mixed
+from ocrrl.residual.replay_buffer import BatchMemory, ReplayBuffer, sample_mixed
 from ocrrl.residual.residual_config import ResidualConfig, in_action_units
 from ocrrl.residual.residual_policy import ResidualPolicy, save_residual
-from ocrrl.residual.shaping import potential, shaped
 from ocrrl.residual.stopwatch import Stopwatch
-from ocrrl.residual.td3 import TD3
-from ocrrl.residual.validation import Validation
+from ocrrl.residual.td3 import TD3, keep_freed_memory
 
 RANDOM_PURPOSES = ("initial_states", "augmentation", "exploration", "sampling", "offline")
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from ocrrl.file_lock import locked
 from ocrrl.interface.cells import Cell, cell_named
 from ocrrl.layout import WORK
-from ocrrl.robot.approval import Approval, Clock, NotApproved
+from ocrrl.robot.operator.approval import Approval, Clock, NotApproved
 
 if TYPE_CHECKING:
-    from ocrrl.robot.cell_operator import CellOperator
-    from ocrrl.robot.checked_cell import CheckedCell
-    from ocrrl.robot.guarded_cell import RobotCell
+    from ocrrl.robot.cell.checked_cell import CheckedCell
+    from ocrrl.robot.cell.guarded_cell import RobotCell
+    from ocrrl.robot.operator.cell_operator import CellOperator
     from ocrrl.tabletop.parts.scene import TabletopScene
 
 
@@ -51,7 +51,7 @@ def open_cell(
     opened = _open(cell, scene, clock, logs_of(cell, folder), checked, operator)
     if approval is None:
         return opened
-    from ocrrl.robot.guarded_cell import GuardedCell
+    from ocrrl.robot.cell.guarded_cell import GuardedCell
 
     return GuardedCell(opened, approval, clock, folder)
 
@@ -65,7 +65,7 @@ def _open(
     operator: "CellOperator | None",
 ) -> "RobotCell":
     if not cell.has_file:
-        from ocrrl.robot.twin import TwinCell
+        from ocrrl.robot.twin.twin import TwinCell
 
         return TwinCell(scene, 1)
     if checked is None:
@@ -76,6 +76,6 @@ def _open(
         return open_wire_twin(scene, logs, clock, checked.file)
     if operator is None:
         raise ValueError(f"cell {cell.name} must have an operator beside it, got none")
-    from ocrrl.robot.fr3_cell import open_fr3_cell
+    from ocrrl.robot.cell.fr3_cell import open_fr3_cell
 
     return open_fr3_cell(scene.task, logs, clock, checked, operator)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ocrrl.datasets.episode import Episode
-from ocrrl.datasets.episode_store import write_episode
+from ocrrl.episodes.episode_store import write_episode
+from ocrrl.interface.episode import Episode
 from ocrrl.interface.protocols import Environment, Policy
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder

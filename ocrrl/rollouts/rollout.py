@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ocrrl import files
-from ocrrl.datasets.episode_store import write_episode
+from ocrrl.episodes.episode_store import write_episode
 from ocrrl.interface.devices import require_device
 from ocrrl.interface.protocols import Environment, Policy, Residual
 from ocrrl.rollouts.control_loop import run_episodes

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from ocrrl import files
-from ocrrl.datasets.episode import Episode, EpisodeAttributes
-from ocrrl.datasets.episode_recorder import EpisodeRecorder
+from ocrrl.episodes.episode_recorder import EpisodeRecorder
+from ocrrl.interface.episode import Episode, EpisodeAttributes
 from ocrrl.interface.observations import Images, Observation
 from ocrrl.interface.protocols import Capture, Environment, StepResult
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome

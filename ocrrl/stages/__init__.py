@@ -5,12 +5,10 @@ Every stage works under `.work/` and publishes at the end; it imports the heavy 
 
 import argparse
 import importlib
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ocrrl.interface.names import require_seed
 from ocrrl.layout import DATA, MULTITASK, ROUND, Layout
 from ocrrl.lineage.old_layout import require_new_layout
 from ocrrl.lineage.run_record import Run, declared_stages, recorded_run, stage_that_runs
@@ -21,14 +19,7 @@ from ocrrl.tabletop.registry import tabletop_task
 
 
 def run_stage(options: argparse.Namespace) -> int:
-    """Run the stage that `options.command` names, or its session in the cell that `options.cell` names; the exit code."""
-    if getattr(options, "seed", None) is not None:
-        require_seed("seed", options.seed)
-    if getattr(options, "cell", None) not in (None, "twin"):
-        from ocrrl.stages.sessions import run_session
-
-        return run_session(options, time.time)
-    _require_stage_options(options)
+    """Run the stage that `options.command` names on one tabletop task; the exit code."""
     task = tabletop_task(options.tabletop_task)
     variants = (getattr(options, name, None) for name in ("domain", "seed"))
     layout = Layout(task.slug, options.round)
@@ -97,16 +88,4 @@ def _require_only(folder: Path, parts: list[Path]) -> None:
         raise ValueError(
             f"{folder} must hold {', '.join(part.name for part in parts)} and nothing else, got {others[0].name}, which belongs to no "
             f"tabletop task of params.yaml; name that task there, or `rm -r {others[0]}` (what a stage made stays in DVC's cache)"
-        )
-
-
-def _require_stage_options(options: argparse.Namespace) -> None:
-    """Raises ValueError for what only a session takes: a stage's values come from params.yaml, where DVC sees them."""
-    given = [name for name in ("episodes", "session", "cell_file") if getattr(options, name, None) is not None]
-    if options.command == "rollout" and getattr(options, "seed", None) is not None:
-        given.append("seed")
-    if given:
-        raise ValueError(
-            f"--{given[0].replace('_', '-')} must come with a session's --cell (rehearsal, wire_twin, fr3), got the stage, "
-            "which runs in the twin with the values of params.yaml"
         )

@@ -12,8 +12,8 @@ from ocrrl.params import Params, ParamsError
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> int:
-    from ocrrl.datasets.ingest import ingest as ingest_folder
-    from ocrrl.datasets.recordings.later_stages import why_not_mixed
+    from ocrrl.recordings.ingest import ingest as ingest_folder
+    from ocrrl.recordings.later_stages import why_not_mixed
 
     config = params.config("ingest", task.slug)
     with tqdm(desc="ingest", unit="episode") as bar:

@@ -11,11 +11,11 @@ from ocrrl.params import Params
 from ocrrl.worlds import make_simulator
 
 if TYPE_CHECKING:
-    from ocrrl.datasets.episode import Episode
+    from ocrrl.interface.episode import Episode
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
-    from ocrrl.datasets.ingest import ingested_episodes
+    from ocrrl.episodes.ingested import ingested_episodes
 
     folder = params.episodes_folder(task.slug)
     replay(list(ingested_episodes(folder, layout.normalised_episodes, layout.ingest_report)), task, params, layout)
@@ -23,7 +23,7 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
 
 def replay(episodes: "list[tuple[str, Episode]]", task: TabletopTask, params: Params, layout: Layout) -> None:
     """Replay `episodes`, pairs of source name and episode, to where `layout` says, with progress on the terminal."""
-    from ocrrl.datasets.replay import replay_episodes
+    from ocrrl.replay.replay import replay_episodes
 
     with tqdm(total=len(episodes), desc="replay", unit="episode") as bar:
         summary = replay_episodes(

@@ -9,8 +9,7 @@ from ocrrl.stages.replay import replay
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
-    from ocrrl.datasets.episode_store import read_episode
-    from ocrrl.datasets.training_set import episode_files
+    from ocrrl.episodes.episode_store import episode_files, read_episode
 
     rollouts = episode_files(layout.previous.rollouts("corrected"), f"{task.slug}_corrected")
     replay([(source, read_episode(path)) for source, path in rollouts], task, params, layout)

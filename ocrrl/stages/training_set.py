@@ -17,8 +17,9 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
 
 def build(task: TabletopTask, params: Params, layout: Layout, sessions: Sequence[Path] = ()) -> None:
     """Both sets; the retrained VLA's takes all successful rollouts of the folders `sessions` too, and the control as many more."""
-    from ocrrl.datasets.ingest import ingested_files
-    from ocrrl.datasets.training_set import build_training_set, episode_files, session_rollouts
+    from ocrrl.episodes.episode_store import episode_files
+    from ocrrl.episodes.ingested import ingested_files
+    from ocrrl.recordings.training_set import build_training_set, session_rollouts
 
     config = params.config("training_set", task.slug)
     accepted = ingested_files(params.episodes_folder(task.slug), layout.normalised_episodes, layout.first.ingest_report)

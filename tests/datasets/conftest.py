@@ -3,7 +3,7 @@
 import pytest
 
 from ocrrl.datasets.lerobot_writer import write_lerobot_dataset
-from tests.datasets.toy_episodes import demonstrated
+from tests.episodes.toy_episodes import demonstrated
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from ocrrl.datasets.frames.decoding import DatasetFrames
 from ocrrl.datasets.frames.frame_rows import FrameFile, JoinedFrames
 from ocrrl.datasets.lerobot_writer import write_lerobot_dataset
 from ocrrl.policies.chunk_batches import ChunkSampler
-from tests.datasets.toy_episodes import demonstrated
+from tests.episodes.toy_episodes import demonstrated
 
 
 @pytest.fixture(scope="module")

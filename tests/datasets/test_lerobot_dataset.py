@@ -12,7 +12,7 @@ from ocrrl.datasets.decoded_frames import decode_dataset, select_episodes
 from ocrrl.datasets.lerobot_writer import write_lerobot_dataset
 from ocrrl.datasets.sidecar import read_privileged_rows, read_sidecar
 from ocrrl.interface.actions import ACTION_NAMES
-from tests.datasets.toy_episodes import contents, demonstrated, random_episode
+from tests.episodes.toy_episodes import contents, demonstrated, random_episode
 
 
 def rows_of(episodes):
@@ -55,7 +55,7 @@ def test_the_same_episodes_give_the_same_bytes(toy_dataset, tmp_path):
 
 def test_the_same_bytes_in_another_process(toy_dataset, tmp_path):
     code = (
-        "import sys; from pathlib import Path; from tests.datasets.toy_episodes import demonstrated\n"
+        "import sys; from pathlib import Path; from tests.episodes.toy_episodes import demonstrated\n"
         "from ocrrl.datasets.lerobot_writer import write_lerobot_dataset\n"
         "episodes = [(f'episode_{k:06d}.h5', e) for k, e in enumerate(demonstrated([3, 4, 5], image_size=32))]\n"
         "write_lerobot_dataset(episodes, Path(sys.argv[1]))"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ocrrl.datasets.episode import Episode, EpisodeAttributes
 from ocrrl.datasets.lerobot_writer import write_lerobot_dataset
+from ocrrl.interface.episode import Episode, EpisodeAttributes
 from tests.policies.synthetic import INSTRUCTION, dot_dataset
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from statistics import fmean, stdev
 
 import pytest
+from ocrrl.write_params import write
 
 from ocrrl.cli import main
 from ocrrl.layout import MULTITASK, Layout
@@ -15,7 +16,6 @@ from ocrrl.report.tables import average_table, harm_table, retrained_table, succ
 from ocrrl.report.values import NONE, points, rate_with_interval, seconds_difference
 from ocrrl.report.verdicts import TWIN_STATEMENT, targets
 from ocrrl.stages.report_multitask import read_round
-from ocrrl.write_params import write
 
 from .html_page import Page
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ocrrl.residual.exploration import exploration_noise
+from ocrrl.residual.decisions import exploration_noise
 from ocrrl.residual.residual_config import ACTION_UNITS, ResidualConfig
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ocrrl.residual.shaping import potential, shaped
+from ocrrl.residual.n_step_returns import potential, shaped
 
 GAMMA = 0.9
 REWARD = np.array([0.2, 0.2, 0.5, 0.3, 0.8])

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from ocrrl.residual.batch_memory import BatchMemory
+from ocrrl.residual.learning_curve import AtOnce
+from ocrrl.residual.replay_buffer import BatchMemory
 from ocrrl.residual.residual_config import ResidualConfig
 from ocrrl.residual.td3 import TD3
-from ocrrl.residual.validation import AtOnce
 from tests.residual.test_td3 import BATCH, DIM, random_batch
 from tests.residual.test_train_residual import SMALL, Killed, grade, killed_at, train
 

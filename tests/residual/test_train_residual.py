@@ -10,10 +10,10 @@ from ocrrl.interface.actions import compose
 from ocrrl.interface.observations import action_features
 from ocrrl.interface.seeds import RANGES
 from ocrrl.residual import train_residual as algorithm
+from ocrrl.residual.learning_curve import AtOnce
 from ocrrl.residual.residual_config import ResidualConfig
 from ocrrl.residual.residual_policy import load_residual
 from ocrrl.residual.train_residual import train_residual
-from ocrrl.residual.validation import AtOnce
 from tests.residual.toy_environment import TOY_TASK, ToyBase, ToyEnvironment, demonstrations, success_rate
 
 SMALL = ResidualConfig(

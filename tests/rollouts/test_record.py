@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from ocrrl.datasets.episode_recorder import EpisodeRecorder
-from ocrrl.datasets.episode_store import episode_paths, read_episode
-from ocrrl.datasets.validation import validate_episode_file
+from ocrrl.episodes.episode_recorder import EpisodeRecorder
+from ocrrl.episodes.episode_store import episode_paths, read_episode
+from ocrrl.episodes.validation import validate_episode_file
 from ocrrl.rollouts.record import RecordConfig, record_episodes
-from tests.datasets.toy_environment import ToyDemonstrator, ToyEnvironment
-from tests.datasets.toy_episodes import contents
+from tests.episodes.toy_environment import ToyDemonstrator, ToyEnvironment
+from tests.episodes.toy_episodes import contents
 
 
 def record(out, config, clumsy=(), num_envs=3, seeds=range(100)):

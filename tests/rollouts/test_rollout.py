@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from ocrrl.datasets.episode_store import episode_paths, read_episode
+from ocrrl.episodes.episode_store import episode_paths, read_episode
 from ocrrl.interface.actions import compose, limit
 from ocrrl.rollouts.rollout import RolloutConfig, collect_rollouts, rollout_metrics
 

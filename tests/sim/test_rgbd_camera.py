@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ocrrl.interface import rotations
-from ocrrl.robot.twin import TWIN_LOOK
+from ocrrl.robot.twin.twin import TWIN_LOOK
 from ocrrl.sim.environment import SimEnvironment
 from ocrrl.sim.rgbd_camera import FOVY, RgbdCamera, RgbdErrors
 from ocrrl.tabletop.cube_lift import HALF_SIZE

@@ -8,9 +8,9 @@ import pytest
 
 from ocrrl.interface import rotations
 from ocrrl.interface.tabletop_tasks import TrackedObject
-from ocrrl.perception.pose_fit import Body
-from ocrrl.perception.render_and_compare import cast
-from ocrrl.robot.twin import TWIN_LOOK
+from ocrrl.perception.tracking.fitting.pose_fit import Body
+from ocrrl.perception.tracking.fitting.render_and_compare import cast
+from ocrrl.robot.twin.twin import TWIN_LOOK
 from ocrrl.sim.environment import SimEnvironment
 from ocrrl.tabletop.parts.object_shapes import ObjectShape
 from ocrrl.tabletop.registry import shapes_of, slugs, tabletop_task

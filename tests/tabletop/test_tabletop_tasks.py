@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ocrrl.gymnasium_ids import gymnasium_id
+from ocrrl.front_door.gymnasium_ids import gymnasium_id
 from ocrrl.interface import rotations
 from ocrrl.interface.observations import MAX_GRIPPER_WIDTH
 from ocrrl.sim.environment import SimEnvironment

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
+from ocrrl.commands.show import show
 from ocrrl.layout import Layout
-from ocrrl.show import show
 from tasks import artifacts
 from tasks.artifacts import Results, lineage_page, results_page
 from tasks.child_process import Outcome

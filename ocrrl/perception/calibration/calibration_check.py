@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ocrrl.interface import rigid
 from ocrrl.interface.frames import Frame
-from ocrrl.perception import rigid
 from ocrrl.perception.calibration.charuco_board import CharucoBoard
-from ocrrl.perception.plane import MIN_POINTS, fit_plane
+from ocrrl.perception.calibration.plane import MIN_POINTS, fit_plane
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import least_squares
 
-from ocrrl.interface import rotations
+from ocrrl.interface import rigid, rotations
 from ocrrl.interface.frames import Intrinsics
-from ocrrl.perception import rigid
 from ocrrl.perception.calibration.charuco_board import CharucoBoard, Corners
 
 type Mounting = Literal["fixed", "wrist"]

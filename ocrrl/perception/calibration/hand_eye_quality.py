@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ocrrl.interface import rigid
 from ocrrl.interface.frames import Intrinsics
-from ocrrl.perception import rigid
 from ocrrl.perception.calibration.charuco_board import CharucoBoard
 from ocrrl.perception.calibration.hand_eye import HandEye, Mounting, View, measure_scales, measurements, refine
 

@@ -22,22 +22,22 @@ from ocrrl.interface.cells import cell_named
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.interface.observations import GRIPPER_DOWN, PROPRIOCEPTION_NAMES
-from ocrrl.perception.frames import FrameSource, first_frame
-from ocrrl.robot.approval import Approval, NotApproved, begin_episode
-from ocrrl.robot.arm import Arm, ArmState
-from ocrrl.robot.checked_cell import check_hardware
-from ocrrl.robot.closing import Closable, close_all
-from ocrrl.robot.command_follower import CommandFollower
-from ocrrl.robot.fault import Fault
-from ocrrl.robot.fault_log import FAULTS, FaultLog
-from ocrrl.robot.fr3_cell import open_hardware
+from ocrrl.perception.cameras.frames import FrameSource, first_frame
+from ocrrl.robot.arm.arm import Arm, ArmState
+from ocrrl.robot.arm.fault import Fault
+from ocrrl.robot.cell.checked_cell import check_hardware
+from ocrrl.robot.cell.closing import Closable, close_all
+from ocrrl.robot.cell.fr3_cell import open_hardware
 from ocrrl.robot.lerobot_robot.config_fr3_robot import FR3RobotConfig
 from ocrrl.robot.lerobot_robot.stop_key import StopKey
 from ocrrl.robot.open_cell import logs_of, reserved
-from ocrrl.robot.operator_prompt import obtain_approval
-from ocrrl.robot.safety_gate import SafetyGate
-from ocrrl.robot.safety_limits import SafetyLimits
-from ocrrl.robot.watchdog import Watchdog
+from ocrrl.robot.operator.approval import Approval, NotApproved, begin_episode
+from ocrrl.robot.operator.operator_prompt import obtain_approval
+from ocrrl.robot.safety.command_follower import CommandFollower
+from ocrrl.robot.safety.fault_log import FAULTS, FaultLog
+from ocrrl.robot.safety.safety_gate import SafetyGate
+from ocrrl.robot.safety.safety_limits import SafetyLimits
+from ocrrl.robot.safety.watchdog import Watchdog
 from ocrrl.tabletop.registry import tabletop_task
 
 JOINT_NAMES = tuple(f"joint_{k}" for k in range(1, 8))

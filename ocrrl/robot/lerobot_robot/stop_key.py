@@ -9,7 +9,7 @@ import os
 import sys
 import termios
 
-from ocrrl.robot.terminal_keys import CLOSED, TerminalKeys
+from ocrrl.robot.operator.terminal_keys import CLOSED, TerminalKeys
 
 STOP = frozenset({" ", CLOSED})
 """Not `q`, which is LeRobot's own for an end that keeps the episode."""

@@ -1,8 +1,8 @@
 """Keys at the terminal that say how an episode went, beside a device that moves the arm."""
 
-from ocrrl.robot.operator_at_terminal import FAILURE, STOP_KEYS, SUCCESS
+from ocrrl.robot.operator.operator_at_terminal import FAILURE, STOP_KEYS, SUCCESS
+from ocrrl.robot.operator.terminal_keys import CLOSED, TerminalKeys
 from ocrrl.robot.teleoperation.device import DeviceReading, Event, TeleoperationDevice
-from ocrrl.robot.terminal_keys import CLOSED, TerminalKeys
 
 KEYS: dict[str, Event] = {SUCCESS: "success", FAILURE: "failure", "d": "discard", **dict.fromkeys(STOP_KEYS, "stop")}
 

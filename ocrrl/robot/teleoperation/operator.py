@@ -2,7 +2,7 @@
 
 from typing import Literal, Protocol
 
-from ocrrl.robot.operator_prompt import Ask, ask_at_terminal
+from ocrrl.robot.operator.operator_prompt import Ask, ask_at_terminal
 
 Label = Literal["success", "failure", "discard"]
 SILENCES = 3  # an Enter that slipped throws no demonstration away, and a terminal that is gone is not asked for ever

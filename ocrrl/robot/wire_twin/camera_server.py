@@ -13,7 +13,7 @@ import msgpack
 import numpy as np
 import zmq
 
-from ocrrl.robot.twin import TWIN_LOOK
+from ocrrl.robot.twin.twin import TWIN_LOOK
 from ocrrl.robot.wire_twin.arm_server import LOOPBACK
 from ocrrl.robot.wire_twin.parent import add_parent_argument, end_with
 from ocrrl.robot.wire_twin.scene_simulator import scene_at, wire_twin_model

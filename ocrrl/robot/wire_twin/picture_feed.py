@@ -7,7 +7,7 @@ import msgpack
 import numpy as np
 import zmq
 
-from ocrrl.perception.software_camera import SoftwareCamera
+from ocrrl.perception.cameras.software_camera import SoftwareCamera
 
 WAIT = 100  # [ms] for a picture, before looking whether the feed was closed
 

@@ -14,7 +14,7 @@ from franky_sim.mujoco_simulator import FrankaMujocoRobot
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.observations import MAX_GRIPPER_WIDTH
-from ocrrl.robot.twin import TWIN_LOOK
+from ocrrl.robot.twin.twin import TWIN_LOOK
 from ocrrl.sim.scene import compile_scene, robot_and_table
 from ocrrl.tabletop.parts.scene import SceneState, TabletopScene
 

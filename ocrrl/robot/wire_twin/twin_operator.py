@@ -9,7 +9,7 @@ WAIT = 30_000  # [ms] for the arm server's answer
 
 
 class TwinOperator:
-    """A `robot.cell_operator.CellOperator`; asks nobody, since no robot moves."""
+    """A `robot.operator.cell_operator.CellOperator`; asks nobody, since no robot moves."""
 
     def __init__(self, state: str, table: str) -> None:
         """`state` and `table` are the arm server's addresses."""

@@ -9,15 +9,15 @@ import numpy as np
 
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.frames import Intrinsics
-from ocrrl.perception.realsense_reader import RealSenseReader
-from ocrrl.perception.software_camera import SoftwareCamera
-from ocrrl.robot.arm import Arm
-from ocrrl.robot.arm_cell import OpenedCamera, assemble
-from ocrrl.robot.arm_environment import ArmEnvironment
-from ocrrl.robot.cell_file import CameraSection, CellFile
-from ocrrl.robot.fault_log import FAULTS, FaultLog
-from ocrrl.robot.franky_arm import FrankyArm
-from ocrrl.robot.trackers import make_tracker
+from ocrrl.perception.cameras.realsense_reader import RealSenseReader
+from ocrrl.perception.cameras.software_camera import SoftwareCamera
+from ocrrl.robot.arm.arm import Arm
+from ocrrl.robot.arm.franky_arm import FrankyArm
+from ocrrl.robot.cell.arm_cell import OpenedCamera, assemble
+from ocrrl.robot.cell.arm_environment import ArmEnvironment
+from ocrrl.robot.cell.cell_file import CameraSection, CellFile
+from ocrrl.robot.cell.trackers import make_tracker
+from ocrrl.robot.safety.fault_log import FAULTS, FaultLog
 from ocrrl.robot.wire_twin.picture_feed import PictureFeed
 from ocrrl.robot.wire_twin.processes import ServerProcess
 from ocrrl.robot.wire_twin.scene_simulator import scene_path

@@ -3,11 +3,10 @@
 import cv2
 import numpy as np
 
-from ocrrl.interface import rotations
+from ocrrl.interface import rigid, rotations
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.frames import Intrinsics
 from ocrrl.interface.tabletop_tasks import HOME_JOINTS
-from ocrrl.perception import rigid
 from ocrrl.perception.calibration.charuco_board import CharucoBoard, Corners, camera_matrix
 from ocrrl.perception.calibration.hand_eye import Mounting, View
 

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from ocrrl.interface import rotations
+from ocrrl.interface import rigid, rotations
 from ocrrl.interface.frames import Frame
-from ocrrl.perception import rigid
 from tests.perception.calibration.synthetic_views import D435, looking, picture_of_board
 
 CAMERA = looking(np.array([1.0, 0.1, 0.55]), np.array([0.5, 0.0, 0.0]))

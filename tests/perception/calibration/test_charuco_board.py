@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ocrrl.perception import rigid
+from ocrrl.interface import rigid
 from ocrrl.perception.calibration.charuco_board import CharucoBoard, print_board
 from tests.perception.calibration.synthetic_views import BOARD, D435, picture_of_board, project
 

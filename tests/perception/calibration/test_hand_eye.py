@@ -3,8 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ocrrl.interface import rotations
-from ocrrl.perception import rigid
+from ocrrl.interface import rigid, rotations
 from ocrrl.perception.calibration.charuco_board import CharucoBoard
 from ocrrl.perception.calibration.hand_eye import MOUNTINGS, View, solve
 from ocrrl.perception.calibration.hand_eye_quality import QualityLimits, check_quality, measure_quality

@@ -12,9 +12,8 @@ import zmq
 from ocrrl.interface import rotations
 from ocrrl.perception.remote.client import RemoteTracker, RemoteTrackerConfig
 from ocrrl.perception.remote.foundation_pose import FoundationPoseBackend, open_backend
-from ocrrl.perception.remote.listening import numeric_address
 from ocrrl.perception.remote.protocol import MAX_REQUEST_BYTES, PoseReply, pack_request, unpack_reply
-from ocrrl.perception.remote.server import PoseServer, load_backend, main, serve
+from ocrrl.perception.remote.server import PoseServer, load_backend, main, numeric_address, serve
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from tests.perception.remote.pose_server import HEIGHT, ROBOT, WIDTH, ScriptedBackend, frame_at, running
 from tests.perception.remote.test_protocol import POSE, request

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 from lerobot.utils.errors import DeviceAlreadyConnectedError, DeviceNotConnectedError
 
-from ocrrl.datasets.episode_store import read_episode
-from ocrrl.datasets.ingest import IngestConfig, ingest
+from ocrrl.episodes.episode_store import read_episode
 from ocrrl.interface.actions import ACTION_NAMES, CONTROL_HZ, MAX_TRANSLATION_STEP
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.frames import Frame, Intrinsics
+from ocrrl.recordings.ingest import IngestConfig, ingest
 from ocrrl.robot import lerobot_robot
-from ocrrl.robot.approval import NotApproved
 from ocrrl.robot.lerobot_robot.fr3_robot import OpenedCell
-from ocrrl.robot.safety_limits import SafetyLimits
+from ocrrl.robot.operator.approval import NotApproved
+from ocrrl.robot.safety.safety_limits import SafetyLimits
 from ocrrl.robot.teleoperation.scripted import PlayedDevice
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
-from tests.robot.scripted_arm import HOME, ScriptedArm
+from tests.robot.cell.scripted_arm import HOME, ScriptedArm
 
 HEIGHT, WIDTH = 48, 64
 

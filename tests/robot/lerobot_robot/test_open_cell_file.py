@@ -10,16 +10,16 @@ import pytest
 
 from ocrrl.interface.cells import cell_named
 from ocrrl.robot import lerobot_robot
-from ocrrl.robot.approval import NotApproved, check, issue
-from ocrrl.robot.approval_ledger import episodes_begun
-from ocrrl.robot.arm import ArmCommand
-from ocrrl.robot.fr3_cell import Hardware
+from ocrrl.robot.arm.arm import ArmCommand
+from ocrrl.robot.cell.fr3_cell import Hardware
 from ocrrl.robot.lerobot_robot import fr3_robot
 from ocrrl.robot.lerobot_robot.fr3_robot import claim
 from ocrrl.robot.open_cell import reserved
-from tests.robot.hardware_cell import write_cell_file, write_front_calibration
-from tests.robot.scripted_arm import HOME, ScriptedArm
-from tests.robot.watched_robot import WatchedFranky
+from ocrrl.robot.operator.approval import NotApproved, check, issue
+from ocrrl.robot.operator.approval_ledger import episodes_begun
+from tests.robot.cell.hardware_cell import write_cell_file, write_front_calibration
+from tests.robot.cell.scripted_arm import HOME, ScriptedArm
+from tests.robot.cell.watched_robot import WatchedFranky
 
 
 @pytest.fixture

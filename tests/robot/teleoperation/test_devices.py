@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from ocrrl.interface.actions import MAX_ROTATION_STEP, MAX_TRANSLATION_STEP
+from ocrrl.robot.operator.terminal_keys import TerminalKeys
 from ocrrl.robot.teleoperation.axes import AxisConvention
 from ocrrl.robot.teleoperation.buttons import ButtonMap
 from ocrrl.robot.teleoperation.gamepad import Gamepad, open_gamepad
@@ -22,7 +23,6 @@ from ocrrl.robot.teleoperation.keyboard import LabelledByKeys
 from ocrrl.robot.teleoperation.operator import TerminalOperator
 from ocrrl.robot.teleoperation.scripted import PlayedDevice
 from ocrrl.robot.teleoperation.spacemouse import SpaceMouse, open_spacemouse
-from ocrrl.robot.terminal_keys import TerminalKeys
 from tests.pipeline_copy import ROOT
 
 PLAIN = AxisConvention(dead_zone=0.0, exponent=1.0, translation_scale=1.0, rotation_scale=1.0)

@@ -1,0 +1,124 @@
+"""`ocrrl view`: an episode in Rerun, its pictures, poses, actions and confidences on one time line."""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from ocrrl.commands.check_recordings import choose_task, declared_config
+from ocrrl.episodes.episode_store import read_episode
+from ocrrl.episodes.validation import validate_episode_file
+from ocrrl.interface.actions import ACTION_NAMES
+from ocrrl.interface.cameras import CAMERA_SIZES
+from ocrrl.interface.episode import Episode
+from ocrrl.layout import WORK
+from ocrrl.params import PARAMS_FILE, Params
+from ocrrl.recordings.check_folder import FolderKinds, kinds_in, suggest_for
+from ocrrl.recordings.ingest_config import UNKNOWN
+from ocrrl.recordings.read_all import Kept, Refused, read_all
+from ocrrl.recordings.unforeseen import UnforeseenLog
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "recording", type=Path, help="an episode's .h5 file, or recordings of any format that ingest reads"
+    )
+    parser.add_argument("--episode", metavar="N", help="which of them: its number from 0, or its name (the first)")
+    parser.add_argument("--save", type=Path, help="write an .rrd file in place of opening the viewer")
+
+
+def run(options: argparse.Namespace) -> int:
+    view_recording(options.recording, options.episode, options.save)
+    if options.save:
+        print(options.save)
+    return 0
+
+
+def view_recording(path: Path, episode: str | None = None, save: Path | None = None) -> None:
+    """Open one recording of the file, dataset or folder `path`, of any format: the first, or number or name `episode`.
+
+    A foreign one is read with the mapping of params.yaml, or with a suggested one. Raises as `view_episode`, and ValueError
+    where there is no such recording.
+    """
+    folder, only = (path, None) if path.is_dir() else (path.parent, path)
+    if only is not None and not only.exists():
+        raise FileNotFoundError(f"the recording must exist, got {path}")
+    kinds = kinds_in(folder, only)
+    if kinds.source_format in (None, "ocrrl"):
+        own = [found for found, (source, *_) in kinds.containers.items() if source == "ocrrl"]
+        own = [found for n, found in enumerate(own) if episode in (None, str(n), found.relative_to(folder).as_posix())]
+        if not own and only is None:
+            raise ValueError(f"{path} must hold episode {episode or 'files'}, got no such recording")
+        view_episode(own[0] if own else path, save)
+    else:
+        show_episode(_foreign_episode(folder, only, episode or "0", kinds), save)
+
+
+def _foreign_episode(folder: Path, only: Path | None, wanted: str, kinds: FolderKinds) -> Episode:
+    params = Params.read() if PARAMS_FILE.is_file() else None
+    task, _ = choose_task(None, folder, kinds.source_format, params)
+    config = replace(declared_config(params, task), require_success=False, split="", on_rejected="warn")
+    log = UnforeseenLog(WORK / "logs" / "view.txt")
+    if config.source_format != kinds.source_format:
+        _, suggestion, reason = suggest_for(folder, kinds, task, CAMERA_SIZES, log)
+        if suggestion is None or suggestion.open_keys() - {"cell", "images"}:
+            raise ValueError(
+                f"a mapping must be declared to read {folder}; `ocrrl ingest --check {folder}` says more {reason}"
+            )
+        images = {camera: key for camera, key in suggestion.images().items() if key != UNKNOWN}
+        mapping = suggestion.mapping | {"cell": "to_be_named", "images": images}
+        config = replace(config, source_format=kinds.source_format or "", mapping=mapping)
+    for outcome in read_all(folder, task, config, None, log, only, wanted):
+        if isinstance(outcome, Kept):
+            return outcome.reading.episode
+        if isinstance(outcome, Refused):
+            raise ValueError(f"{outcome.origin}: {outcome.reason}")
+    raise ValueError(f"{folder} must hold episode {wanted}, got no such recording")
+
+
+def view_episode(path: Path, save: Path | None = None) -> None:
+    """Open `path`, a file of our format, in the Rerun viewer, or write it as an .rrd file to `save`.
+
+    Raises EpisodeRejected for what is no sound episode, RuntimeError with the remedy where Rerun is not installed.
+    """
+    validate_episode_file(path, path.parent)
+    show_episode(read_episode(path), save)
+
+
+def show_episode(episode: Episode, save: Path | None = None) -> None:
+    """Open `episode` in the Rerun viewer, or write it as an .rrd file to `save`; RuntimeError where Rerun is not installed."""
+    try:
+        import rerun as rr
+    except ImportError as error:
+        raise RuntimeError("rerun-sdk must be installed to view episodes: uv pip install 'ocrrl[dev]'") from error
+
+    attributes = episode.attributes
+    recording = rr.RecordingStream("ocrrl")
+    if save is None:
+        recording.spawn()
+    else:
+        recording.save(str(save))
+    facts = "\n".join(f"- {name}: {value}" for name, value in vars(attributes).items())
+    recording.log("episode", rr.TextDocument(facts, media_type="text/markdown"), static=True)
+    for step, time in enumerate(episode.timestamps):
+        recording.set_time("time", duration=float(time))
+        for camera, frames in episode.images.items():
+            recording.log(f"cameras/{camera}", rr.Image(frames[step]))
+        _log_pose(rr, recording, "world/gripper", episode.gripper_pose[step])
+        _log_pose(rr, recording, "world/command", episode.commanded_pose[step])
+        recording.log("gripper/width_m", rr.Scalars(float(episode.gripper_width[step])))
+        for index, name in enumerate(attributes.object_names):
+            if episode.object_poses is not None and episode.object_confidence is not None:
+                _log_pose(rr, recording, f"world/{name}", episode.object_poses[step, index])
+                recording.log(f"confidence/{name}", rr.Scalars(float(episode.object_confidence[step, index])))
+        for kind in ("action", "base_action", "residual"):
+            values = getattr(episode, kind)
+            if values is not None:
+                for name, value in zip(ACTION_NAMES, values[step], strict=True):
+                    recording.log(f"{kind}/{name}", rr.Scalars(float(value)))
+    recording.flush()
+
+
+def _log_pose(rr, recording, entity: str, pose) -> None:
+    w, x, y, z = pose[3:]
+    recording.log(entity, rr.Transform3D(translation=pose[:3], quaternion=rr.Quaternion(xyzw=[x, y, z, w])))
+    recording.log(entity, rr.TransformAxes3D(0.05))

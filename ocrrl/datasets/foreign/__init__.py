@@ -1,1 +1,0 @@
-"""Recordings that other software made, of other formats, on their way to episodes."""

@@ -1,1 +1,0 @@
-"""Recordings on their way in: what lies in a folder, read in a process that may die, and what to say of it."""

@@ -1,0 +1,1 @@
+"""Episodes: one HDF5 file each, written, read and checked."""

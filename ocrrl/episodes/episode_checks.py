@@ -1,0 +1,239 @@
+"""What the numbers of an episode must fulfil, whatever file or format they came from.
+
+Legend: T control steps, O tracked objects; positions [m] and wxyz quaternions, robot base frame.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ocrrl.episodes.picture_fit import PictureFit
+from ocrrl.interface.actions import ACTION_HIGH, ACTION_LOW, CONTROL_HZ, MAX_ROTATION_STEP, MAX_TRANSLATION_STEP
+from ocrrl.interface.episode import Episode
+from ocrrl.interface.tabletop_tasks import TabletopTask
+from ocrrl.tabletop.registry import slugs, tabletop_task
+
+STEP_TOLERANCE = 0.5
+"""A step may take this share of 1/control_hz more or less."""
+RATE_TOLERANCE = 0.1
+"""The whole episode's mean rate may differ from control_hz by this share."""
+MAX_DISTANCE = 3.0  # [m] from the robot base; beyond it positions are in millimetres
+MAX_WIDTH = 0.3  # [m] between the fingers; beyond it the width is in millimetres
+MAX_JOINT = 2.0 * np.pi  # [rad]; beyond it joints are in degrees
+MAX_ASKED = 10.0
+"""Of what a policy may ask for, in the units of actions: it is limited later, and no policy asks for metres."""
+MAX_LOST = 1e3  # [m] of an object's pose without confidence, which means nothing and must still be a number
+MAX_SEED = 2**53
+QUATERNION_TOLERANCE = 1e-3
+STEP_ROUNDING = 1e-6
+"""[m], [rad] by which a step may be beyond its limit."""
+
+
+class EpisodeRejected(ValueError):
+    """An episode that must not be used: `<file>: <field> must be <required>, got <got>`."""
+
+    def __init__(self, field: str, required: str, got: str, file: str = "episode") -> None:
+        self.field, self.required, self.got, self.file = field, required, got, file
+        super().__init__(f"{file}: {self.reason}")
+
+    @property
+    def reason(self) -> str:
+        """The message without the file."""
+        return f"{self.field} must be {self.required}, got {self.got}"
+
+    def of_file(self, file: str) -> "EpisodeRejected":
+        """The same, said of `file`."""
+        return EpisodeRejected(self.field, self.required, self.got, file)
+
+
+@dataclass(frozen=True)
+class EpisodeRequirements:
+    """What is asked of an episode beyond being sound; None asks nothing."""
+
+    tabletop_task: TabletopTask | None = None
+    success: bool | None = None
+    image_shapes: dict[str, tuple[int, int, int]] | None = None
+    """(H, W, 3) by camera, as in the dataset that it joins."""
+    cells: tuple[str, ...] | None = None
+    pictures: PictureFit | None = None
+    """The cameras to take, and the size that their pictures are brought to as they are read; None takes them as recorded."""
+    split: str = ""
+    """Of a dataset that names splits (robomimic's masks, LeRobot's `splits`), the one to take; empty takes every episode."""
+    still_cameras: tuple[str, ...] = ()
+    """Cameras that may show the same picture throughout, or black."""
+    max_bytes: int = 2 * 10**9
+    """That one episode's arrays may take, decoded, pictures at the size that they are brought to."""
+
+    def cameras_among(self, recorded: Iterable[str], field: str = "images") -> tuple[list[str], tuple[str, ...]]:
+        """The cameras to take, and a note for each other one; `EpisodeRejected` of `field` where one is not among `recorded`."""
+        there = list(recorded)
+        if self.pictures is None:
+            return there, ()
+        wanted = ", ".join(sorted(self.pictures.sizes))
+        if missing := ", ".join(sorted(set(self.pictures.sizes) - set(there))):
+            raise EpisodeRejected(field, f"of {wanted}", f"{', '.join(there)} ({missing} missing)")
+        others = sorted(set(there) - set(self.pictures.sizes))
+        notes = tuple(f"images.{camera}: left out, no camera of the cell ({wanted})" for camera in others)
+        return [camera for camera in there if camera in self.pictures.sizes], notes
+
+
+def check_episode(episode: Episode, expected: EpisodeRequirements) -> None:
+    """Raise `EpisodeRejected` for the first thing wrong with `episode`."""
+    _check_attributes(episode, expected)
+    _check_shapes(episode, expected)
+    _check_numbers(episode)
+    _check_timing(episode)
+    check_actions(episode.action)
+
+
+def _check_attributes(episode: Episode, expected: EpisodeRequirements) -> None:
+    attributes = episode.attributes
+    if attributes.tabletop_task not in slugs():
+        raise EpisodeRejected("tabletop_task", f"one of {', '.join(slugs())}", repr(attributes.tabletop_task))
+    if expected.tabletop_task and attributes.tabletop_task != expected.tabletop_task.slug:
+        raise EpisodeRejected("tabletop_task", expected.tabletop_task.slug, attributes.tabletop_task)
+    for name in ("instruction", "operator", "cell"):
+        if not getattr(attributes, name).strip():
+            raise EpisodeRejected(name, "a non-empty text", repr(getattr(attributes, name)))
+    if attributes.control_hz != CONTROL_HZ:
+        raise EpisodeRejected("control_hz", f"{CONTROL_HZ}", f"{attributes.control_hz:g}")
+    if attributes.seed is not None and not 0 <= attributes.seed <= MAX_SEED:
+        raise EpisodeRejected("seed", "a whole number from 0 to 2**53, or none", f"{attributes.seed}")
+    others = [tabletop_task(slug) for slug in slugs() if slug != attributes.tabletop_task]
+    for other in others:
+        if attributes.instruction == other.instruction:
+            raise EpisodeRejected("instruction", f"one of {attributes.tabletop_task}", f"that of {other.slug}")
+    if expected.success is not None and attributes.success != expected.success:
+        raise EpisodeRejected("success", str(expected.success).lower(), str(attributes.success).lower())
+    if expected.cells is not None and attributes.cell not in expected.cells:
+        raise EpisodeRejected("cell", f"one of {', '.join(expected.cells)}", attributes.cell)
+    objects = tuple(tracked.name for tracked in tabletop_task(attributes.tabletop_task).objects)
+    if episode.object_poses is not None and tuple(attributes.object_names) != objects:
+        raise EpisodeRejected("object_names", ", ".join(objects), ", ".join(attributes.object_names) or "none")
+
+
+def _check_shapes(episode: Episode, expected: EpisodeRequirements) -> None:
+    steps = len(episode.action)
+    if steps == 0:
+        raise EpisodeRejected("action", "at least one step", "zero steps (a zero-length episode)")
+    objects = len(episode.attributes.object_names)
+    shapes = {
+        "action": (steps, 7),
+        "gripper_pose": (steps, 7),
+        "commanded_pose": (steps, 7),
+        "joint_positions": (steps, 7),
+        "gripper_width": (steps,),
+        "timestamps": (steps,),
+        "object_poses": (steps, objects, 7),
+        "object_confidence": (steps, objects),
+        "object_visible": (steps, objects),
+        "base_action": (steps, 7),
+        "residual": (steps, 7),
+    }
+    for name, shape in shapes.items():
+        values = getattr(episode, name)
+        if values is not None and values.shape != shape:
+            raise EpisodeRejected(name, f"of shape {shape}", f"{values.shape}")
+    for name, other in (("object_poses", "object_confidence"), ("base_action", "residual")):
+        for present, absent in ((name, other), (other, name)):
+            if getattr(episode, present) is not None and getattr(episode, absent) is None:
+                raise EpisodeRejected(absent, f"there where {present} is", "nothing")
+    if episode.object_visible is not None and episode.object_poses is None:
+        raise EpisodeRejected("object_poses", "there where object_visible is", "nothing")
+    if not episode.images:
+        raise EpisodeRejected("images", "at least one camera", "none")
+    for camera, frames in episode.images.items():
+        if frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape[1:]:
+            raise EpisodeRejected(f"images/{camera}", "of shape (T, height, width, 3)", f"{frames.shape}")
+        if len(frames) != steps:
+            raise EpisodeRejected(f"images/{camera}", f"{steps} images, one an action", f"{len(frames)}")
+    shapes = {camera: frames.shape[1:] for camera, frames in sorted(episode.images.items())}
+    if expected.image_shapes is not None and shapes != expected.image_shapes:
+        raise EpisodeRejected("images", f"{expected.image_shapes} like the other recordings'", f"{shapes}")
+
+
+def _check_numbers(episode: Episode) -> None:
+    for name, values in vars(episode).items():
+        if isinstance(values, np.ndarray) and not np.isfinite(values).all():
+            row = int(np.argwhere(~np.isfinite(values))[0, 0])
+            raise EpisodeRejected(
+                name, "finite", f"{values[row].flat[np.argmin(np.isfinite(values[row]))]} at step {row}"
+            )
+    poses = {"gripper_pose": episode.gripper_pose, "commanded_pose": episode.commanded_pose}
+    if episode.object_poses is not None and episode.object_confidence is not None:
+        meant = (episode.object_confidence > 0) | episode.observation().visible()  # a lost object's pose means nothing
+        poses["object_poses"] = episode.object_poses[meant]
+        low, high = episode.object_confidence.min(initial=0), episode.object_confidence.max(initial=0)
+        if low < 0 or high > 1:
+            raise EpisodeRejected("object_confidence", "in [0, 1]", f"{low if low < 0 else high:g}")
+    if episode.object_visible is not None and not np.isin(episode.object_visible, (0, 1)).all():
+        raise EpisodeRejected("object_visible", "0 or 1", "another number")
+    for name, pose in poses.items():
+        pose = pose.reshape(-1, 7)
+        norm = np.linalg.norm(pose[:, 3:], axis=-1)
+        worst = int(np.abs(norm - 1).argmax()) if len(norm) else 0
+        if len(norm) and abs(norm[worst] - 1) > QUATERNION_TOLERANCE:
+            raise EpisodeRejected(name, "of unit quaternions (wxyz)", f"a norm of {norm[worst]:.4f} at step {worst}")
+        furthest = np.abs(pose[:, :3]).max(initial=0)
+        if furthest > MAX_DISTANCE:
+            raise EpisodeRejected(
+                name, f"in metres, within {MAX_DISTANCE:g} m of the base", f"{furthest:g} (millimetres?)"
+            )
+    if episode.object_poses is not None:
+        _check_range("object_poses", episode.object_poses, -MAX_LOST, MAX_LOST, "numbers", "not a pose")
+    for name, asked in (("base_action", episode.base_action), ("residual", episode.residual)):
+        if asked is not None:
+            _check_range(name, asked, -MAX_ASKED, MAX_ASKED, "in the units of actions", "not an action")
+    _check_range("gripper_width", episode.gripper_width, -0.01, MAX_WIDTH, "in metres", "millimetres?")
+    _check_range("joint_positions", episode.joint_positions, -MAX_JOINT, MAX_JOINT, "in radians", "degrees?")
+
+
+def _check_range(name: str, values: np.ndarray, low: float, high: float, unit: str, otherwise: str) -> None:
+    outside = values[(values < low) | (values > high)]
+    if len(outside):
+        raise EpisodeRejected(name, f"{unit}, in [{low:.2f}, {high:.2f}]", f"{outside[0]:g} ({otherwise})")
+
+
+def _check_timing(episode: Episode) -> None:
+    period = 1.0 / episode.attributes.control_hz
+    if abs(episode.timestamps[0]) > period:
+        raise EpisodeRejected("timestamps", "seconds from 0 at the first step", f"{episode.timestamps[0]:g}")
+    durations = np.diff(episode.timestamps)
+    if not len(durations):
+        return
+    if (durations <= 0).any():
+        step = int(np.argmax(durations <= 0))
+        raise EpisodeRejected("timestamps", "increasing", f"{durations[step]:g} s from step {step} to {step + 1}")
+    irregular = np.abs(durations - period) > STEP_TOLERANCE * period
+    if irregular.any():
+        step = int(np.argmax(irregular))
+        low, high = (1 - STEP_TOLERANCE) * period, (1 + STEP_TOLERANCE) * period
+        raise EpisodeRejected(
+            "timestamps", f"{low:g} to {high:g} s apart", f"{durations[step]:g} s from step {step} to {step + 1}"
+        )
+    rate = 1.0 / durations.mean()
+    if abs(rate * period - 1.0) > RATE_TOLERANCE:
+        raise EpisodeRejected("timestamps", f"at {episode.attributes.control_hz:g} Hz on average", f"{rate:.3g} Hz")
+
+
+def check_actions(action: np.ndarray) -> None:
+    """Raise `EpisodeRejected` where an action (T, 7) exceeds the step limits of `ocrrl.interface.actions`."""
+    translation = np.abs(action[:, :3]).max(axis=-1)
+    rotation = np.linalg.norm(action[:, 3:6], axis=-1)
+    for values, limit, what, unit in (
+        (translation, MAX_TRANSLATION_STEP, "translation", "m"),
+        (rotation, MAX_ROTATION_STEP, "rotation", "rad"),
+    ):
+        if values.max() > limit + STEP_ROUNDING:
+            step = int(values.argmax())
+            raise EpisodeRejected(
+                "action",
+                f"within the {what} step limit of {limit:g} {unit}",
+                f"{values[step]:.4g} {unit} at step {step}",
+            )
+    gripper = action[:, 6]
+    outside = (gripper < ACTION_LOW[6] - STEP_ROUNDING) | (gripper > ACTION_HIGH[6] + STEP_ROUNDING)
+    if outside.any():
+        step = int(np.argmax(outside))
+        raise EpisodeRejected("action", "a gripper opening in [0, 1]", f"{gripper[step]:g} at step {step}")

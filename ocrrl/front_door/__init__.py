@@ -1,0 +1,1 @@
+"""What `import ocrrl` offers: six calls (docs/notebook.md) and the Gymnasium environments."""

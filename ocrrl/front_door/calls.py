@@ -1,0 +1,172 @@
+"""The calls for a script or a notebook, offered as `ocrrl.<name>`: docs/notebook.md.
+
+They put together what the stages of the pipeline use, and write nothing but what they are asked to.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from ocrrl.config_builder import build
+from ocrrl.datasets.transitions import ReplayEpisode
+from ocrrl.front_door.demonstrations import replayed_demonstrations
+from ocrrl.front_door.saved_policy import SavedPolicy, load_policy
+from ocrrl.interface.json_file import read_json_object, said
+from ocrrl.interface.protocols import Environment, Policy, Residual
+from ocrrl.interface.seeds import initial_state_seeds
+from ocrrl.interface.tabletop_tasks import TabletopTask
+from ocrrl.params import resolve
+from ocrrl.report.table import Table, markdown_table
+from ocrrl.report.values import ARM_LABELS, PAIRED_COLUMNS, SUCCESS_COLUMNS, cell_label, paired_columns, success_columns
+from ocrrl.residual import residual_policy
+from ocrrl.residual.checkpoint import Resumable
+from ocrrl.residual.learning_curve import AtOnce
+from ocrrl.residual.residual_config import RANDOMISED, ResidualConfig
+from ocrrl.residual.residual_policy import ResidualPolicy
+from ocrrl.residual.train_residual import train_residual as run_algorithm_1
+from ocrrl.rollouts.control_loop import run_episodes
+from ocrrl.rollouts.evaluate import ARMS, evaluate_pair
+from ocrrl.tabletop.registry import slugs, tabletop_task
+from ocrrl.worlds import make_environment
+
+if TYPE_CHECKING:
+    from ocrrl.robot.twin.twin import TwinCell
+    from ocrrl.sim.environment import SimEnvironment
+
+__all__ = ["evaluate", "load_policy", "load_residual", "make_env", "train_residual"]
+
+
+def make_env(task: str, cell: str = "sim", num_envs: int = 16) -> "SimEnvironment | TwinCell":
+    """`num_envs` copies of the tabletop task `task` (such as cube_lift) in `cell`: `sim`, to train in, or `twin`.
+
+    The result is an `interface.protocols.Environment`. Raises ValueError that names the known tasks or cells.
+    """
+    if num_envs < 1:
+        raise ValueError(f"num_envs must be at least 1, got {num_envs}")
+    return make_environment(cell, task, num_envs)
+
+
+def load_residual(path: str | Path) -> ResidualPolicy:
+    """The residual policy in the folder `path`, written by `train_residual` or its stage.
+
+    Raises FileNotFoundError or ValueError naming the file and the field that is missing or damaged.
+    """
+    folder = Path(path)
+    config = folder / "config.json"
+    if not config.is_file():
+        raise FileNotFoundError(f"residual policy {folder} must hold config.json, which is missing")
+    slug = read_json_object(config).get("tabletop_task")
+    if not isinstance(slug, str) or slug not in slugs():
+        raise ValueError(f"{config}: tabletop_task must be one of {', '.join(slugs())}, got {said(slug)}")
+    return residual_policy.load_residual(folder, tabletop_task(slug))
+
+
+def train_residual(
+    env: Environment,
+    base: Policy,
+    demonstrations: str | Path | Sequence[ReplayEpisode],
+    out: str | Path | None = None,
+    seed: int = 0,
+    *,
+    validate: bool = True,
+    progress: bool = True,
+    **settings: Any,
+) -> ResidualPolicy:
+    """Train a residual for `base` in `env` (cell sim) by Algorithm 1, and write the best on validation to the folder `out`.
+
+    `demonstrations` are a folder of recorded episodes, the .zarr of `ocrrl replay`, or a list of replayed episodes.
+    `settings` are fields of `ResidualConfig`, such as total_transitions; the others are those of the preset `default` for the
+    tabletop task. `validate` runs episodes from validation states in `env` in between and goes on where training was; without
+    it the last policy is the result. The stage `train_residual` calls the same code. A residual that lies in `out` is replaced.
+    Raises ValueError for a setting, an environment or demonstrations that cannot be trained with.
+    """
+    task, target = env.tabletop_task, None if out is None else _replaceable(Path(out))
+    if env.cell != "sim":
+        raise ValueError(
+            f"env must be of the cell sim, where a residual is trained before any other cell sees it, got {env.cell}: "
+            f"make_env({task.slug!r}, 'sim', num_envs)"
+        )
+    config = _config(task, env.num_envs, settings)
+    acting = _acting(base, env)
+    validation = _validation(env, acting, config.validation_episodes) if validate else None
+    replayed = replayed_demonstrations(demonstrations, task, progress)
+    with (
+        tempfile.TemporaryDirectory(prefix="ocrrl-train-residual-") as work,
+        tqdm(total=config.total_transitions, desc="train_residual", unit="transition", disable=not progress) as bar,
+    ):
+
+        def report(transitions: int, point: dict[str, Any] | None) -> None:
+            bar.update(min(transitions, config.total_transitions) - bar.n)
+            bar.set_postfix(validated=point and point["validation_success"], refresh=False)
+
+        folder = Path(work) / "residual" if target is None else target
+        return run_algorithm_1(
+            config, env, acting, replayed, Path(work) / "work", folder, seed, validation, progress=report
+        )
+
+
+def evaluate(env: Environment, base: Policy, residual: Residual, episodes: int = 100) -> dict[str, Any]:
+    """Run `base`, then base + residual, from the same `episodes` held-out initial states; print and return the numbers.
+
+    The result is a cell's entry in the metrics of the stage `evaluate`: `base` and `residual` with Wilson intervals,
+    `paired` counts, `difference` of the rates with Newcombe's interval and McNemar's p, `steps_difference`.
+    """
+    if episodes < 1:
+        raise ValueError(f"episodes must be at least 1, got {episodes}")
+    evaluation = evaluate_pair(env, _acting(base, env), residual, initial_state_seeds("test", episodes))
+    measured = evaluation.metrics()
+    rates = Table(
+        ("policy", *SUCCESS_COLUMNS),
+        [(ARM_LABELS[arm], *success_columns(measured[arm])) for arm in ARMS],
+    )
+    paired = Table(("of the initial states", *PAIRED_COLUMNS), [("solved by", *paired_columns(measured))])
+    print(f"{env.tabletop_task.slug}, {cell_label(env.cell)}, {episodes} held-out initial states\n")
+    print(markdown_table(rates), markdown_table(paired), sep="\n", end="")
+    return measured
+
+
+def _acting(base: Policy, env: Environment) -> Policy:
+    """`base` with a state of its own for `env`, where that is ours to make."""
+    return base.acting_in(env) if isinstance(base, SavedPolicy) else base
+
+
+def _config(task: TabletopTask, num_envs: int, settings: dict[str, Any]) -> ResidualConfig:
+    if ranges := [name for name in settings if name in RANDOMISED]:
+        raise ValueError(
+            f"{ranges[0]} must be given to the simulator, not to train_residual: "
+            f"env = ocrrl.worlds.make_simulator({task.slug!r}, {num_envs}, {{{ranges[0]!r}: {settings[ranges[0]]!r}}})"
+        )
+    preset = resolve("default", [task.slug])["train_residual"][task.slug]
+    return build(ResidualConfig, preset | {"num_envs": num_envs} | settings, "train_residual", complete=False)
+
+
+def _validation(env: Environment, base: Policy, episodes: int) -> AtOnce:
+    """Success from validation states in `env` itself, which then goes on from where it was."""
+    for name, value in (("env", env), ("base", base)):
+        if not isinstance(value, Resumable):
+            raise ValueError(
+                f"{name} must offer get_state and set_state, so that training goes on after each validation, got "
+                f"{type(value).__name__}; train without validation with validate=False"
+            )
+    assert isinstance(env, Resumable) and isinstance(base, Resumable)
+    seeds = initial_state_seeds("validation", episodes)
+
+    def success_rate(residual: ResidualPolicy) -> float:
+        env_state, base_state = env.get_state(), base.get_state()
+        outcomes = run_episodes(env, base, residual, seeds)
+        env.set_state(env_state)
+        base.set_state(base_state)
+        return float(np.mean([outcome.success for outcome in outcomes]))
+
+    return AtOnce(success_rate)
+
+
+def _replaceable(out: Path) -> Path:
+    """`out`, if nothing but a residual lies there: the folder is replaced as a whole."""
+    if out.exists() and not (out / "actor.safetensors").is_file():
+        raise ValueError(f"out must be a new folder or one of a residual policy, got {out}, which holds something else")
+    return out

@@ -1,0 +1,1 @@
+"""Cameras that are open: RealSense, and in software for the wire twin."""

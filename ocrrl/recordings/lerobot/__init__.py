@@ -1,0 +1,1 @@
+"""LeRobotDatasets that others wrote."""

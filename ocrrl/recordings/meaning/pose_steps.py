@@ -1,0 +1,107 @@
+"""Recorded gripper poses to our actions: resampled to the control rate, then the step from each pose to the next.
+
+Legend: T recorded rows, R resampled rows; poses are position [m] and wxyz quaternion, robot base frame.
+"""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from ocrrl.episodes.episode_checks import STEP_ROUNDING, EpisodeRejected
+from ocrrl.interface import rotations
+from ocrrl.interface.actions import (
+    CONTROL_HZ,
+    MAX_ROTATION_STEP,
+    MAX_TRANSLATION_STEP,
+    ROTATION_LEASH,
+    TRANSLATION_LEASH,
+    advance_command,
+    limit,
+    step_between,
+)
+
+
+def resampled_rows(rows: int, recorded_hz: float) -> Float[np.ndarray, " R"]:
+    """The (fractional) recorded rows at which `CONTROL_HZ` samples fall, from the first to at most the last."""
+    last = (rows - 1) / recorded_hz
+    return np.arange(int(np.floor(last * CONTROL_HZ + 1e-9)) + 1) * (recorded_hz / CONTROL_HZ)
+
+
+def nearest_rows(at: Float[np.ndarray, " R"]) -> Int[np.ndarray, " R"]:
+    """The recorded row nearest to each of `at`: for images and commands."""
+    return np.floor(at + 0.5).astype(int)
+
+
+def interpolate(values: Float[np.ndarray, "T d"], at: Float[np.ndarray, " R"]) -> Float[np.ndarray, "R d"]:
+    """`values` between its rows, linearly."""
+    low = np.floor(at).astype(int)
+    high = np.minimum(low + 1, len(values) - 1)
+    share = (at - low)[:, None]
+    return (1 - share) * values[low] + share * values[high]
+
+
+def interpolate_poses(poses: Float[np.ndarray, "T 7"], at: Float[np.ndarray, " R"]) -> Float[np.ndarray, "R 7"]:
+    """Positions linearly, rotations along the shortest arc."""
+    low = np.floor(at).astype(int)
+    high = np.minimum(low + 1, len(poses) - 1)
+    start, end = poses[low, 3:], rotations.nearest_sign(poses[high, 3:], poses[low, 3:])
+    turn = rotations.turn_between(start, end)
+    quaternion = rotations.multiply(rotations.from_rotation_vector((at - low)[:, None] * turn), start)
+    return np.concatenate([interpolate(poses[:, :3], at), rotations.normalise(quaternion)], axis=-1)
+
+
+def actions_from_poses(
+    poses: Float[np.ndarray, "T 7"], opening: Float[np.ndarray, " T"]
+) -> tuple[Float[np.ndarray, "T 7"], Float[np.ndarray, "T 7"]]:
+    """The actions that bring a command from each measured pose to the next, with the commanded gripper `opening` in [0, 1].
+
+    As `actions_towards`; where no step is beyond the limits, the commanded poses are the measured ones. The last action
+    stands still.
+    """
+    following = np.concatenate([poses[1:], poses[-1:]])
+    steps = step_between(poses, following)
+    if _within_limits(steps):
+        return np.concatenate([steps, opening[:, None]], axis=-1), poses
+    return actions_towards(poses, following, opening)
+
+
+def actions_towards(
+    measured: Float[np.ndarray, "T 7"], targets: Float[np.ndarray, "T 7"], opening: Float[np.ndarray, " T"]
+) -> tuple[Float[np.ndarray, "T 7"], Float[np.ndarray, "T 7"]]:
+    """The actions (T, 7) that bring a command from the first `measured` pose after the `targets`, and the pose commanded
+    before each (T, 7).
+
+    The target of a row is where the command should be after its action. A step beyond the limits is made as far as they
+    allow, the rest in the steps that follow. Raises `EpisodeRejected` where the command would fall behind the measured
+    pose by more than the leash of `ocrrl.interface.actions`, or a target is further from it than that.
+    """
+    commanded, actions = [measured[0]], []
+    for step, (pose, target) in enumerate(zip(measured, targets, strict=True)):
+        action = limit(np.concatenate([step_between(commanded[-1], target), opening[step : step + 1]]))
+        following = advance_command(commanded[-1], pose, action)
+        if not np.allclose(step_between(commanded[-1], following), action[:6], rtol=0.0, atol=1e-6):
+            raise _off_the_leash(commanded[-1], pose, step, measured)
+        actions.append(action)
+        commanded.append(following)
+    return np.stack(actions), np.stack(commanded[:-1])
+
+
+def _within_limits(steps: np.ndarray) -> bool:
+    return bool(
+        np.abs(steps[:, :3]).max(initial=0.0) <= MAX_TRANSLATION_STEP + STEP_ROUNDING
+        and np.linalg.norm(steps[:, 3:], axis=-1).max(initial=0.0) <= MAX_ROTATION_STEP + STEP_ROUNDING
+    )
+
+
+def _off_the_leash(commanded: np.ndarray, pose: np.ndarray, step: int, measured: np.ndarray) -> EpisodeRejected:
+    behind = step_between(commanded, pose)
+    moved = step_between(measured[:-1], measured[1:])
+    speed, turn = (
+        float(np.linalg.norm(part, axis=-1).max(initial=0.0)) * CONTROL_HZ for part in (moved[:, :3], moved[:, 3:])
+    )
+    return EpisodeRejected(
+        "action",
+        f"steps (at most {MAX_TRANSLATION_STEP:g} m a component, {MAX_ROTATION_STEP:g} rad) that keep the command within"
+        f" {TRANSLATION_LEASH:g} m and {ROTATION_LEASH:g} rad of the measured pose",
+        f"{np.linalg.norm(behind[:3]):.3g} m and {np.linalg.norm(behind[3:]):.3g} rad at step {step}: the arm moves at up to"
+        f" {speed:.2g} m/s and {turn:.2g} rad/s",
+    )

@@ -1,0 +1,144 @@
+"""The forms in which recordings write a rotation, each to wxyz quaternions.
+
+Legend: T rows.
+"""
+
+import re
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from jaxtyping import Float
+
+from ocrrl.episodes.episode_checks import QUATERNION_TOLERANCE, EpisodeRejected
+from ocrrl.interface import rotations
+
+MATRIX_TOLERANCE = 0.02
+"""By which a rotation matrix's columns may differ from unit length and from right angles."""
+LARGEST_ANGLE = 4 * np.pi
+"""[rad] of a rotation vector or an Euler angle; beyond, it is in degrees or no angle."""
+_EULER = re.compile(r"euler_([xyz]{3}|[XYZ]{3})(_degrees)?")
+_SEQUENCES = ("xyz", "xzy", "yxz", "yzx", "zxy", "zyx", "xyx", "xzx", "yxy", "yzy", "zxz", "zyz")
+EULER_FORMS = tuple(f"euler_{order}{unit}" for unit in ("", "_degrees") for s in _SEQUENCES for order in (s, s.upper()))
+
+
+def check_rotation_form(name: str, form: str) -> None:
+    """Raise ValueError unless `form` is one of the forms."""
+    if form not in _FORMS:
+        plain = [known for known in _FORMS if not known.startswith("euler")]
+        raise ValueError(
+            f"{name} must be one of {', '.join(plain)}, euler_xyz and other orders (small letters: about the fixed "
+            f"axes, one after the other; capitals: about the moving ones; with _degrees at the end: in degrees), got {form!r}"
+        )
+
+
+def rotation_width(form: str) -> int:
+    """How many numbers a rotation has in `form`."""
+    return _FORMS[form][0]
+
+
+def forms_of_width(width: int) -> list[str]:
+    """Every form of `width` numbers."""
+    return [form for form, (numbers, _) in _FORMS.items() if numbers == width]
+
+
+def to_quaternions(field: str, values: Float[np.ndarray, "T n"], form: str) -> Float[np.ndarray, "T 4"]:
+    """The rotations `values` in `form` as unit quaternions wxyz.
+
+    Raises `EpisodeRejected` for `field`: numbers that are not finite, quaternions or matrices that are no rotation,
+    angles in degrees where radians are due.
+    """
+    finite = np.isfinite(values).all(axis=-1)
+    if not finite.all():
+        raise EpisodeRejected(field, "finite", f"NaN or infinity at step {int(np.argmin(finite))}")
+    if form.startswith("quaternion"):
+        _check_norms(field, np.linalg.norm(values, axis=-1))
+    elif form.startswith(("rotation_vector", "euler")) and not form.endswith("_degrees"):
+        _check_radians(field, values, form)
+    quaternions = _FORMS[form][1](values)
+    if form.startswith(("rotation_6d", "matrix")):
+        _check_matrices(field, values, form, quaternions)
+    return quaternions
+
+
+def _check_norms(field: str, norms: np.ndarray) -> None:
+    worst = int(np.abs(norms - 1).argmax()) if len(norms) else 0
+    if len(norms) and abs(norms[worst] - 1) > QUATERNION_TOLERANCE:
+        zero = " (all zeros: the row was written before there was a pose)" if norms[worst] < 1e-6 else ""
+        raise EpisodeRejected(field, "of unit quaternions", f"a norm of {norms[worst]:.4f} at step {worst}{zero}")
+
+
+def _check_radians(field: str, values: np.ndarray, form: str) -> None:
+    largest = np.abs(values).max(axis=-1, initial=0)
+    if len(largest) and largest.max() > LARGEST_ANGLE:
+        step = int(largest.argmax())
+        hint = f" (degrees? then rotation_form: {form}_degrees)" if form.startswith("euler") else " (degrees?)"
+        raise EpisodeRejected(field, f"in radians for {form}", f"{largest[step]:.4g} at step {step}{hint}")
+
+
+def _check_matrices(field: str, values: np.ndarray, form: str, quaternions: np.ndarray) -> None:
+    """The numbers must be those of the rotation that they were made to."""
+    matrices = rotations.to_matrix(quaternions)
+    if form == "matrix":
+        rebuilt = matrices.reshape(-1, 9)
+    elif form == "rotation_6d":
+        rebuilt = matrices[:, :, :2].swapaxes(1, 2).reshape(-1, 6)
+    else:
+        rebuilt = matrices[:, :2, :].reshape(-1, 6)
+    off = np.abs(rebuilt - values).max(axis=-1, initial=0)
+    if len(off) and not off.max() <= MATRIX_TOLERANCE:
+        step = int(np.nan_to_num(off, nan=np.inf).argmax())
+        raise EpisodeRejected(
+            field, f"of rotations for {form}: unit vectors at right angles", f"numbers that are none at step {step}"
+        )
+
+
+def _from_columns(columns: np.ndarray) -> np.ndarray:
+    """The first two columns (T, 3) each, one after the other (T, 6), made orthonormal (Zhou et al. 2019, Eq. 15)."""
+    return _from_pair(columns[:, :3], columns[:, 3:], axis=-1)
+
+
+def _from_rows(rows: np.ndarray) -> np.ndarray:
+    """The first two ROWS, as PyTorch3D's `matrix_to_rotation_6d` writes them."""
+    return _from_pair(rows[:, :3], rows[:, 3:], axis=-2)
+
+
+def _from_pair(first: np.ndarray, second: np.ndarray, axis: int) -> np.ndarray:
+    a = _unit(first)
+    b = _unit(second - (a * second).sum(axis=-1, keepdims=True) * a)
+    return rotations.from_matrix(np.stack([a, b, np.cross(a, b)], axis=axis))
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+
+
+def _from_matrix(values: np.ndarray) -> np.ndarray:
+    """Nine numbers, row after row."""
+    return rotations.from_matrix(values.reshape(-1, 3, 3))
+
+
+def _from_euler(order: str, unit: float, angles: np.ndarray) -> np.ndarray:
+    """Angles (T, 3) about the axes of `order`, in that order: capitals turn with the body, small letters stay."""
+    quaternion = np.broadcast_to([1.0, 0.0, 0.0, 0.0], (len(angles), 4))
+    for axis, angle in zip(order, (unit * angles).T, strict=True):
+        turn = np.zeros((len(angles), 4))
+        turn[:, 0], turn[:, 1 + "xyz".index(axis.lower())] = np.cos(angle / 2), np.sin(angle / 2)
+        quaternion = rotations.multiply(quaternion, turn) if axis.isupper() else rotations.multiply(turn, quaternion)
+    return quaternion
+
+
+def _of_euler(form: str) -> Callable[[np.ndarray], np.ndarray]:
+    order, degrees = _EULER.fullmatch(form).groups()  # type: ignore[union-attr]
+    return partial(_from_euler, order, np.pi / 180 if degrees else 1.0)
+
+
+_FORMS: dict[str, tuple[int, Callable[[np.ndarray], np.ndarray]]] = {
+    "quaternion_wxyz": (4, np.asarray),
+    "quaternion_xyzw": (4, lambda values: np.roll(values, 1, axis=-1)),
+    "rotation_vector": (3, rotations.from_rotation_vector),
+    "rotation_vector_degrees": (3, lambda values: rotations.from_rotation_vector(np.radians(values))),
+    "rotation_6d": (6, _from_columns),
+    "rotation_6d_rows": (6, _from_rows),
+    "matrix": (9, _from_matrix),
+} | {form: (3, _of_euler(form)) for form in EULER_FORMS}

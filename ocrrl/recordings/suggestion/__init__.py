@@ -1,0 +1,1 @@
+"""A mapping suggested for recordings that nobody has described yet."""

@@ -1,0 +1,147 @@
+"""`training_set`: demonstrations and successful rollouts as the one LeRobotDataset that a VLA is retrained on."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ocrrl.datasets.lerobot_writer import image_shapes, write_lerobot_dataset
+from ocrrl.datasets.sidecar import SidecarEpisode, describe_source
+from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements
+from ocrrl.episodes.episode_store import episode_files
+from ocrrl.episodes.ingested import sha256_of
+from ocrrl.episodes.validation import read_valid_episode
+from ocrrl.interface.cells import session_cell
+from ocrrl.interface.episode import Episode
+from ocrrl.interface.tabletop_tasks import TabletopTask
+from ocrrl.recordings.reader import hash_of_rows
+
+DEMONSTRATIONS = ("replayed", "all")
+ROLLOUT_KINDS = ("rollout", "base_rollout")
+
+
+@dataclass(frozen=True)
+class TrainingSetConfig:
+    """What may go into a training set."""
+
+    cells: tuple[str, ...] = ()
+    """The cells that may be mixed; none named: one cell only, whichever it is."""
+    demonstrations: str = "replayed"
+    """Which go in: `replayed`, those that replay kept, as the VLA before saw them, or `all` that ingest accepted."""
+    max_rollouts: int | None = None
+    """Take at most so many of the stage's rollouts, in the order of their names; None takes all. Sessions' are all taken."""
+
+    def __post_init__(self) -> None:
+        if self.demonstrations not in DEMONSTRATIONS:
+            raise ValueError(f"demonstrations must be one of {', '.join(DEMONSTRATIONS)}, got {self.demonstrations!r}")
+        if self.max_rollouts is not None and self.max_rollouts < 0:
+            raise ValueError(f"max_rollouts must be at least 0 or null, got {self.max_rollouts}")
+        if len(set(self.cells)) != len(self.cells):
+            raise ValueError(f"cells must be different names, got {', '.join(self.cells)}")
+
+
+@dataclass(frozen=True)
+class TrainingSetSummary:
+    """How many demonstrations and rollouts a training set holds, and from which cells."""
+
+    demonstrations: int
+    rollouts: int
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SessionRollouts:
+    """The successful rollouts of a session in the cell `cell`, pairs of source name and episode file."""
+
+    cell: str
+    episodes: tuple[tuple[str, Path], ...]
+
+
+def build_training_set(
+    demonstrations: Sequence[tuple[str, Path]],
+    rollouts: Sequence[tuple[str, Path]],
+    out: Path,
+    tabletop_task: TabletopTask,
+    config: TrainingSetConfig,
+    rollout_kind: str = "rollout",
+    sessions: Sequence[SessionRollouts] = (),
+) -> TrainingSetSummary:
+    """Write `demonstrations`, then `rollouts` and those of `sessions`, as a LeRobotDataset v3 with sidecar at `out`.
+
+    Episodes are pairs of source name and episode file (`episode_files`). The sidecar records each one's source name,
+    hash and kind: `demonstration`, or `rollout_kind`. Raises `EpisodeRejected` (a ValueError) for a file that is no
+    sound episode of `tabletop_task`, whose label is failure, or that is not of its session's cell, and ValueError for
+    cells that are mixed without being named, a source name given twice, or an episode given twice.
+    """
+    if rollout_kind not in ROLLOUT_KINDS:
+        raise ValueError(f"rollout_kind must be one of {', '.join(ROLLOUT_KINDS)}, got {rollout_kind!r}")
+    rollouts = sorted(rollouts)[: config.max_rollouts]
+    chosen = [(*pair, "demonstration", None) for pair in demonstrations] + [
+        (*pair, rollout_kind, None) for pair in rollouts
+    ]
+    recorded = [(*pair, rollout_kind, (session.cell,)) for session in sessions for pair in session.episodes]
+    chosen += sorted(recorded)
+    counts = Counter(source for source, _, _, _ in chosen)
+    if repeated := sorted(source for source, count in counts.items() if count > 1):
+        raise ValueError(f"source names must be different, got {', '.join(repeated)} more than once")
+    described: dict[str, SidecarEpisode] = {}
+
+    def episodes() -> Iterator[tuple[str, Episode]]:
+        expected = EpisodeRequirements(tabletop_task=tabletop_task, success=True)
+        sources: dict[str, str] = {}
+        for source, path, kind, cells in chosen:
+            try:
+                episode = read_valid_episode(path, path.parent, replace(expected, cells=cells))
+            except EpisodeRejected as rejected:
+                raise rejected.of_file(source) from rejected.__cause__
+            first = sources.setdefault(hash_of_rows(episode), source)
+            if first != source:
+                raise ValueError(f"episodes must be different, got {first} again as {source}")
+            described[source] = describe_source(source, episode, kind=kind, sha256=sha256_of(path))
+            _check_cells(described, config)
+            expected = replace(expected, image_shapes=image_shapes(episode))
+            yield source, episode
+
+    write_lerobot_dataset(episodes(), out, described)
+    cells = tuple(sorted({entry.cell for entry in described.values()}))
+    return TrainingSetSummary(len(demonstrations), len(rollouts) + len(recorded), cells)
+
+
+def session_rollouts(folder: Path, tabletop_task: TabletopTask) -> SessionRollouts:
+    """The successful episodes of the session that `ocrrl rollout --cell` recorded in `folder`, with the names of `episode_files`.
+
+    Raises ValueError for a folder that is no such session of `tabletop_task`, or whose successes are not those of its
+    `session.json`.
+    """
+    try:
+        session = dict(json.loads((folder / "session.json").read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise ValueError(
+            f"rollouts of {tabletop_task.slug} must be folders of sessions, got {folder} without a session.json that can be "
+            f"read; `ocrrl rollout {tabletop_task.slug} --cell CELL --session NAME` records one"
+        ) from error
+    cell = session_cell(str(session.get("cell"))).name
+    for name, required in (("purpose", "rollout"), ("tabletop_task", tabletop_task.slug), ("session", folder.name)):
+        if session.get(name) != required:
+            raise ValueError(f"session {folder}: {name} must be {required!r}, got {session.get(name)!r}")
+    if (place := folder.absolute().parts[-3:-1]) != (cell, tabletop_task.slug):
+        raise ValueError(
+            f"session {folder} must lie in {cell}/{tabletop_task.slug}, where it was recorded, got {'/'.join(place)}"
+        )
+    noted = {f"{folder.name}/{attempt['episode']}" for attempt in session.get("attempts", ()) if attempt["success"]}
+    found = [pair for pair in episode_files(folder, folder.name) if pair[1].parent.name == "successes"]
+    if different := sorted(noted.symmetric_difference(source for source, _ in found)):
+        raise ValueError(
+            f"session {folder}: successes must be those of its session.json, got {', '.join(different)} in one of them only; "
+            f"restore the folder, `dvc checkout {folder}.dvc`"
+        )
+    return SessionRollouts(cell, tuple(found))
+
+
+def _check_cells(described: dict[str, SidecarEpisode], config: TrainingSetConfig) -> None:
+    found = sorted({entry.cell for entry in described.values()})
+    if config.cells and not set(found) <= set(config.cells):
+        raise ValueError(f"cells must cover every episode's, got {', '.join(config.cells)} for {', '.join(found)}")
+    if not config.cells and len(found) > 1:
+        raise ValueError(f"cells must name the cells that may be mixed ({', '.join(found)}), got none")

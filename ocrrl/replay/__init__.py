@@ -1,0 +1,1 @@
+"""Accepted episodes in the training simulator."""

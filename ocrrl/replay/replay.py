@@ -1,0 +1,239 @@
+"""`replay`: the recorded actions open-loop in the training simulator, from the recorded initial object poses.
+
+Legend: n episodes side by side, T steps of an episode, O tracked objects.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from ocrrl import files
+from ocrrl.datasets.lerobot_writer import write_lerobot_dataset
+from ocrrl.datasets.transitions import ReplayEpisode, write_replay_transitions
+from ocrrl.episodes.episode_recorder import EpisodeRecorder
+from ocrrl.interface import rotations
+from ocrrl.interface.episode import Episode
+from ocrrl.interface.observations import Observation
+from ocrrl.interface.protocols import PlaceableEnvironment
+from ocrrl.replay.replay_quality import ReplayQuality, replay_quality
+
+INITIAL_POSES = 5
+"""Confident poses whose median is an object's initial pose."""
+INITIAL_STEPS = 20
+"""Steps among which they must be found, before anything is likely to have moved."""
+SETTLING_STEPS = 5
+"""Steps allowed after the last action beyond the task's `success_hold`."""
+
+
+@dataclass(frozen=True)
+class ReplayConfig:
+    """What a replay must fulfil to be kept; lengths in metres."""
+
+    require_success: bool = True
+    max_gripper_error: float = 0.03
+    """Median over the episode."""
+    max_object_error: float = 0.03
+    """Median over the episode's confident poses."""
+    max_slip: float = 0.03
+    """Of a lifted object in the gripper."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_gripper_error", "max_object_error", "max_slip"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0 m, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A recording's actions as they went in the training simulator."""
+
+    recorded: Episode
+    replayed: Episode
+    transitions: ReplayEpisode
+    quality: ReplayQuality
+    dropped: str | None
+    """The requirement that it missed; None where it is kept."""
+
+
+@dataclass(frozen=True)
+class ReplaySummary:
+    """The sources kept, and the dropped ones with the reason."""
+
+    kept: tuple[str, ...]
+    dropped: dict[str, str]
+
+
+def replay_episodes(
+    episodes: Sequence[tuple[str, Episode]],
+    environment: PlaceableEnvironment,
+    out_dataset: Path,
+    out_transitions: Path,
+    out_accepted: Path,
+    out_report: Path,
+    config: ReplayConfig,
+    progress: Callable[[int, int], object] = lambda done, total: None,
+) -> ReplaySummary:
+    """Replay `episodes`, pairs of source name and episode, `environment.num_envs` side by side.
+
+    Writes the sim LeRobotDataset and the transitions (Zarr) of the episodes that pass `config`, a JSON list of their source
+    names, and a JSON report with every episode's quality and every dropped one's reason; an episode without object poses is
+    dropped by name. Raises ValueError, the report written, if none is kept.
+    """
+    dropped = {source: reason for source, episode in episodes if (reason := why_not_replayable(episode))}
+    replayable = [(source, episode) for source, episode in episodes if source not in dropped]
+    kept: list[tuple[Episode, ReplayEpisode]] = []
+    qualities: list[ReplayQuality] = []
+    for replay in replays(replayable, environment, config, progress):
+        qualities.append(replay.quality)
+        if replay.dropped is None:
+            kept.append((_first_rows(replay.replayed, len(replay.recorded)), replay.transitions))
+        else:
+            dropped[replay.transitions.source] = replay.dropped
+    summary = ReplaySummary(tuple(transitions.source for _, transitions in kept), dropped)
+    files.write_json(
+        out_report,
+        {
+            "tabletop_task": environment.tabletop_task.slug,
+            "counts": {
+                "episodes": len(episodes),
+                "replayed": len(qualities),
+                "successes": sum(quality.success for quality in qualities),
+                "kept": len(summary.kept),
+                "dropped": len(dropped),
+            },
+            "dropped": [{"source": source, "reason": reason} for source, reason in sorted(dropped.items())],
+            "quality": [asdict(quality) for quality in qualities],
+            "config": asdict(config),
+        },
+    )
+    files.write_json(out_accepted, list(summary.kept))
+    if not kept:
+        reasons = "; ".join(f"{source}: {reason}" for source, reason in sorted(dropped.items()))
+        raise ValueError(f"replay must keep at least one episode, got none of {len(episodes)} ({reasons})")
+    write_lerobot_dataset([(transitions.source, replayed) for replayed, transitions in kept], out_dataset)
+    write_replay_transitions(out_transitions, [transitions for _, transitions in kept])
+    return summary
+
+
+def replays(
+    episodes: Sequence[tuple[str, Episode]],
+    environment: PlaceableEnvironment,
+    config: ReplayConfig,
+    progress: Callable[[int, int], object] = lambda done, total: None,
+) -> Iterator[Replay]:
+    """Every one of `episodes`, pairs of source name and replayable episode, replayed and held to `config`, in their order."""
+    for start in range(0, len(episodes), environment.num_envs):
+        batch = episodes[start : start + environment.num_envs]
+        for (source, recorded), (replayed, transitions) in zip(batch, _replay_batch(batch, environment), strict=True):
+            quality = replay_quality(source, recorded, replayed)
+            yield Replay(recorded, replayed, transitions, quality, why_dropped(quality, config))
+        progress(min(start + environment.num_envs, len(episodes)), len(episodes))
+
+
+def why_not_replayable(episode: Episode) -> str | None:
+    """Why `episode` cannot be replayed, or None."""
+    if episode.object_poses is None:
+        return "must hold object poses to be replayed, got none (declare a pose mapping at ingest)"
+    for k, name in enumerate(episode.attributes.object_names):
+        if not episode.observation().visible()[:INITIAL_STEPS, k].any():
+            return f"must hold a confident pose of {name} in its first {INITIAL_STEPS} steps, got none"
+    return None
+
+
+def why_dropped(quality: ReplayQuality, config: ReplayConfig) -> str | None:
+    """The first requirement that a replay missed, or None."""
+    if config.require_success and not quality.success:
+        return "replay must end in success, got failure"
+    for name, value, limit in (
+        ("median gripper error", quality.gripper_error_median, config.max_gripper_error),
+        ("median object error", quality.object_error_median, config.max_object_error),
+        ("slip", quality.slip, config.max_slip),
+    ):
+        if value is not None and value > limit:
+            return f"{name} must be at most {limit:g} m, got {value:.4f}"
+    return None
+
+
+def initial_object_poses(episode: Episode) -> Float[np.ndarray, "O 7"]:
+    """The median of each object's first `INITIAL_POSES` confident poses.
+
+    Quaternions are brought to one sign, then their median is normalised.
+    """
+    observation = episode.observation()
+    poses = []
+    for k in range(observation.object_poses.shape[1]):
+        confident = observation.visible()[:INITIAL_STEPS, k]
+        first = observation.object_poses[:INITIAL_STEPS, k][confident][:INITIAL_POSES]
+        quaternion = rotations.normalise(np.median(rotations.nearest_sign(first[:, 3:], first[0, 3:]), axis=0))
+        poses.append(np.concatenate([np.median(first[:, :3], axis=0), quaternion]))
+    return np.stack(poses)
+
+
+def _replay_batch(
+    batch: Sequence[tuple[str, Episode]], environment: PlaceableEnvironment
+) -> list[tuple[Episode, ReplayEpisode]]:
+    recorded = [episode for _, episode in batch]
+    settling = environment.tabletop_task.success_hold + SETTLING_STEPS
+    recorder = EpisodeRecorder(len(batch))
+    rewards: list[list[float]] = [[] for _ in batch]
+    finals: dict[int, Observation] = {}
+    succeeded = np.zeros(len(batch), bool)
+    ids = np.arange(len(batch))
+    environment.reset_to(
+        ids,
+        np.stack([episode.joint_positions[0] for episode in recorded]),
+        np.array([episode.gripper_width[0] for episode in recorded]),
+        np.stack([initial_object_poses(episode) for episode in recorded]),
+    )
+    recorder.begin(ids)
+    observation = environment.observe()
+    while len(ids):
+        actions = np.stack([_action_at(recorded[env], recorder.length(env)) for env in ids.tolist()])
+        recorder.append(ids, environment.capture(ids), observation.take(ids), actions)
+        result = environment.step(actions, ids)
+        observation = environment.observe()
+        for env, reward, success in zip(ids.tolist(), result.reward, result.success, strict=True):
+            rewards[env].append(float(reward))
+            if success or recorder.length(env) >= len(recorded[env]) + settling:
+                succeeded[env] = success
+                finals[env] = observation.take(np.array([env]))
+        ids = np.array([env for env in ids.tolist() if env not in finals], dtype=int)
+
+    replays = []
+    for env, (source, original) in enumerate(batch):
+        attributes = replace(
+            original.attributes,
+            cell=environment.cell,
+            success=bool(succeeded[env]),
+            object_names=tuple(tracked.name for tracked in environment.tabletop_task.objects),
+        )
+        episode = recorder.finish(env, attributes)
+        rows, final = episode.observation(), finals[env]
+        transitions = ReplayEpisode(
+            source=source,
+            observation=Observation(
+                **{name: np.concatenate([value, getattr(final, name)]) for name, value in rows.arrays().items()}
+            ),
+            images=episode.images,
+            action=episode.action,
+            reward=np.array(rewards[env]),
+            success=np.arange(len(episode)) == (len(episode) - 1 if succeeded[env] else -1),
+        )
+        replays.append((episode, transitions))
+    return replays
+
+
+def _action_at(episode: Episode, step: int) -> np.ndarray:
+    """The recorded action, and after the last one: hold still with the last gripper command."""
+    if step < len(episode):
+        return episode.action[step]
+    return np.concatenate([np.zeros(6), episode.action[-1, 6:]])
+
+
+def _first_rows(episode: Episode, rows: int) -> Episode:
+    """Without the settling steps, so that the pair holds the same actions."""
+    arrays = {name: value[:rows] for name, value in vars(episode).items() if isinstance(value, np.ndarray)}
+    return replace(episode, images={camera: frames[:rows] for camera, frames in episode.images.items()}, **arrays)

@@ -1,0 +1,161 @@
+"""The twin: an in-process stand-in for the lab's cell. Nothing measured in it is a real-robot result.
+
+It differs from the training simulator in looks (visual meshes, light, table, camera poses, sensor noise), in dynamics
+(drawn once a cell, outside what training sees as such) and in its object poses (a tracker's errors).
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from ocrrl.interface.actions import CONTROL_HZ
+from ocrrl.interface.observations import Images, Observation
+from ocrrl.interface.protocols import StepResult
+from ocrrl.robot.twin.noisy_tracker import NoisyPoses, TrackerErrors
+from ocrrl.sim.dynamics import Dynamics, DynamicsRange
+from ocrrl.sim.environment import SimEnvironment
+from ocrrl.sim.scene import Camera, Look
+from ocrrl.tabletop.parts.scene import SceneState, TabletopScene
+
+FRONT_CAMERA = Camera((1.02, 0.045, 0.66), (0.47, 0.02, 0.06), 36.0)  # 6 cm and 4.6 deg from the simulator's
+WRIST_CAMERA = Camera((0.10, 0.008, 0.02), (0.035, 0.0, 0.20), 72.0)
+SENSOR_NOISE = 4.0  # grey levels, standard deviation
+EXPOSURE = (0.92, 1.08)  # drawn once a picture
+
+TWIN_LOOK = Look(
+    visual_meshes=True,
+    cameras={"front": FRONT_CAMERA, "wrist": replace(WRIST_CAMERA, on_hand=True)},
+    table_rgb=(0.18, 0.23, 0.38),
+    table_checker_rgb=(0.15, 0.20, 0.34),
+    object_tint=(0.95, 0.88, 0.78),
+    light_position=(0.2, -0.6, 1.6),
+    light_diffuse=(0.75, 0.70, 0.62),
+    light_ambient=(0.25, 0.25, 0.28),
+    background_rgb=(0.22, 0.24, 0.28),
+)
+
+
+def draw_cell_dynamics(cell_seed: int) -> Dynamics:
+    """The dynamics of one twin cell: friction x0.6-0.8, mass +-25%, grip x0.7, joint friction, lag, 50 ms latency."""
+    generator = np.random.default_rng(cell_seed)
+    return Dynamics(
+        friction_scale=generator.uniform(0.6, 0.8),
+        mass_scale=generator.uniform(0.75, 1.25),
+        gripper_force_scale=0.7,
+        joint_friction_scale=generator.uniform(1.5, 2.0),
+        servo_stiffness_scale=generator.uniform(0.6, 0.8),
+        latency_steps=1,
+    )
+
+
+class TwinPoses(Protocol):
+    """A twin's object poses: made from the true ones with a tracker's errors, or by a tracker from the twin's pictures."""
+
+    def reset(self, ids: np.ndarray, seeds: list[int]) -> None:
+        """Begin new episodes in the environments `ids`; errors are drawn from `seeds`."""
+        ...
+
+    def start(self, ids: np.ndarray, true_poses: np.ndarray) -> None:
+        """Episodes begin with the objects at `true_poses` (n, O, 7)."""
+        ...
+
+    def update(self, ids: np.ndarray, true_poses: np.ndarray) -> None:
+        """One control step later they are at `true_poses`."""
+        ...
+
+    def estimate(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Canonical poses (N, O, 7), confidences (N, O) and, behind a gate, what it shows (N, O)."""
+        ...
+
+
+class TwinCell:
+    """N twin cells with the same dynamics; implements `interface.protocols.Environment`, poses as a tracker gives them."""
+
+    cell = "twin"
+
+    def __init__(
+        self,
+        scene: TabletopScene,
+        num_envs: int,
+        cell_seed: int = 0,
+        image_size: int = 64,
+        errors: TrackerErrors | None = None,
+        threads: int = 1,
+        make_poses: Callable[[SimEnvironment], TwinPoses] | None = None,
+    ):
+        """`errors` are those of the simulated tracker; `make_poses` puts another source of poses in its place."""
+        dynamics = DynamicsRange.fixed(draw_cell_dynamics(cell_seed))
+        self._world = SimEnvironment(scene, num_envs, TWIN_LOOK, dynamics, image_size, threads)
+        self._poses: TwinPoses = (
+            NoisyPoses(scene.task, num_envs, errors) if make_poses is None else make_poses(self._world)
+        )
+        self._steps = np.zeros(num_envs, int)
+        self.tabletop_task, self.num_envs = scene.task, num_envs
+
+    @property
+    def seeds(self) -> list[int]:
+        """Of the N initial states."""
+        return self._world.seeds
+
+    @property
+    def commanded_pose(self) -> np.ndarray:
+        """Commanded gripper poses (N, 7)."""
+        return self._world.commanded_pose
+
+    def reset(self, ids: np.ndarray, seeds: list[int]) -> None:
+        self._world.reset(ids, seeds)
+        self._steps[ids] = 0
+        self._poses.reset(ids, seeds)
+        self._poses.start(ids, self._world.true_state().object_poses[ids])
+
+    def observe(self) -> Observation:
+        poses, confidence, visible = self._poses.estimate()
+        observation = self._world.observe()
+        return replace(observation, object_poses=poses, object_confidence=confidence, object_visible=visible)
+
+    def true_state(self) -> SceneState:
+        """What the twin's operator sees with their own eyes; no policy is given it."""
+        return self._world.true_state()
+
+    def capture(self, ids: np.ndarray) -> Images:
+        pictures = self._world.capture(ids)
+        return {name: self._expose(pictures[name], ids, camera) for camera, name in enumerate(sorted(pictures))}
+
+    def picture(self, ids: np.ndarray, size: int) -> Images:
+        """Pictures of `size` x `size` pixels without sensor noise, for people; no policy is given them."""
+        return self._world.picture(ids, size)
+
+    def step(self, actions: np.ndarray, ids: np.ndarray) -> StepResult:
+        result = self._world.step(actions, ids)
+        self._steps[ids] += 1
+        self._poses.update(ids, self._world.true_state().object_poses[ids])
+        return result
+
+    def now(self) -> float:
+        """Simulated time since the first environment's reset [s]."""
+        return float(self._steps[0]) / CONTROL_HZ
+
+    def require_fit(self) -> None:
+        """It has no part that fails."""
+
+    def come_to_rest(self, error: str = "") -> None:
+        """No time passes in it between steps."""
+
+    def close(self) -> None:
+        """Free the renderer's context."""
+        self._world.close()
+
+    def calibration(self) -> dict[str, dict[str, object]]:
+        """The cameras' poses and fields of view, for an episode's attributes."""
+        return {name: vars(camera) for name, camera in TWIN_LOOK.cameras.items()}
+
+    def _expose(self, frames: np.ndarray, ids: np.ndarray, camera: int) -> np.ndarray:
+        noisy = np.empty_like(frames)
+        for row, env in enumerate(ids):
+            # Noise belongs to the instant, so that who else takes pictures does not change what a policy sees.
+            generator = np.random.default_rng([self.seeds[env], 3, int(self._steps[env]), camera])
+            grain = generator.standard_normal(frames.shape[1:], dtype=np.float32) * SENSOR_NOISE
+            noisy[row] = np.clip(frames[row] * generator.uniform(*EXPOSURE) + grain, 0, 255)
+        return noisy

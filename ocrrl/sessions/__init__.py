@@ -1,0 +1,1 @@
+"""What an operator starts at a cell, and no stage: rollouts, evaluations and demonstrations."""

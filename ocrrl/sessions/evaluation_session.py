@@ -1,0 +1,96 @@
+"""Which episodes of an evaluation session count, and which initial states are run again.
+
+An episode counts, as a success or a failure, unless a technical fault ended it (`interface.abort`): a lost camera says nothing
+of the policy. One that the operator stopped or called failed is a failure, and so is one in which the arm was stopped
+by what it was made to do. After a fault the same arm is run from the same initial state again when the session goes on, and so
+it is after an error or Ctrl-C that broke an episode off; after `ATTEMPTS` of these the pair is left out, both arms of
+it, and the evaluation says so: nothing is repeated until it succeeds.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TypedDict
+
+from ocrrl.sessions.session_folder import Attempt
+
+ATTEMPTS = 2
+
+
+class LeftOut(TypedDict):
+    """An initial state that no arm is compared in."""
+
+    seed: int
+    arm: str
+    """The one in which every attempt was broken off."""
+    faults: list[str]
+
+
+class Pairs(TypedDict):
+    """What became of the initial states of an evaluation; an entry of `evaluation.json`."""
+
+    planned: int
+    complete: int
+    """Both arms count: these alone are compared."""
+    still_to_run: int
+    left_out: list[LeftOut]
+
+
+def counts(attempt: Attempt) -> bool:
+    """Whether what was recorded is a success or a failure of the policy."""
+    return attempt["episode"] is not None and attempt["aborted_by"] != "fault"
+
+
+def broken_off(attempt: Attempt) -> bool:
+    """Whether an episode that had begun says nothing of the policy: a fault, an error or Ctrl-C ended it."""
+    return bool(attempt["aborted"]) and not counts(attempt) and attempt["aborted_by"] != "operator"
+
+
+def of_plan(attempts: Sequence[Attempt], planned: Sequence[tuple[str, int]]) -> list[Attempt]:
+    """The attempts at what is `planned`, pairs of arm and seed: a session may be gone on with for fewer than it has."""
+    wanted = set(planned)
+    return [attempt for attempt in attempts if (attempt["arm"], attempt["seed"]) in wanted]
+
+
+def to_run(attempts: Sequence[Attempt], planned: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Those of `planned`, pairs of arm and seed, that have no episode that counts, and are not left out."""
+    counted = {(attempt["arm"], attempt["seed"]) for attempt in attempts if counts(attempt)}
+    given_up = {state["seed"] for state in left_out(attempts)}
+    return [(arm, seed) for arm, seed in planned if (arm, seed) not in counted and seed not in given_up]
+
+
+def left_out(attempts: Sequence[Attempt]) -> list[LeftOut]:
+    """The initial states that are given up, in the order in which that happened."""
+    faults: dict[tuple[str, int], list[str]] = defaultdict(list)
+    given_up: list[LeftOut] = []
+    for attempt in attempts:
+        if broken_off(attempt):
+            of_state = faults[attempt["arm"], attempt["seed"]]
+            of_state.append(attempt["aborted"])
+            if len(of_state) == ATTEMPTS:
+                given_up.append({"seed": attempt["seed"], "arm": attempt["arm"], "faults": of_state})
+    return given_up
+
+
+def pairs(attempts: Sequence[Attempt], planned: Sequence[tuple[str, int]], complete: int) -> Pairs:
+    """The account of an evaluation by `attempts` of its plan, in which `complete` initial states have both arms."""
+    return {
+        "planned": len({seed for _, seed in planned}),
+        "complete": complete,
+        "still_to_run": len({seed for _, seed in to_run(attempts, planned)}),
+        "left_out": left_out(attempts),
+    }
+
+
+def told(account: Pairs, session: str) -> list[str]:
+    """Lines for people on the initial states of `session` that are not compared; none where all are."""
+    lines = []
+    if account["still_to_run"]:
+        lines.append(
+            f"{account['still_to_run']} of {account['planned']} pairs are still to run: --session {session} goes on with them"
+        )
+    if account["left_out"]:
+        faults = "; ".join(f"{state['seed']} ({state['arm']}): {state['faults'][-1]}" for state in account["left_out"])
+        lines.append(
+            f"{len(account['left_out'])} of {account['planned']} pairs are left out, broken off {ATTEMPTS} times each: {faults}"
+        )
+    return lines

@@ -1,0 +1,205 @@
+"""A session's folder: episodes that are added and never replaced, and `session.json`, which says what was done.
+
+`<arm>/successes/episode_000000.h5` and `<arm>/failures/episode_000001.h5`; the number is the attempt's. What an error
+broke off lies in `<arm>/unfinished`. `session.json` is written before an episode begins and after it was recorded, so
+that an interrupted one stays on the books.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, TypedDict
+
+from ocrrl import files
+from ocrrl.episodes.episode_store import read_episode, write_episode
+from ocrrl.interface.abort import Abort, AbortedBy
+from ocrrl.interface.episode import Episode
+from ocrrl.lineage.old_layout import new_place
+from ocrrl.rollouts.episode_outcome import EpisodeOutcome, EpisodeTrace
+
+SCHEMA = 1
+FOLDER_OF = {True: "successes", False: "failures"}
+UNFINISHED = "unfinished"
+
+
+class Run(TypedDict):
+    """One start of the command."""
+
+    started_utc: str
+    operator: str
+    approval: str
+    """The approval's nonce."""
+    episodes_approved: int
+    git_revision: str | None
+    versions: dict[str, str]
+
+
+class Attempt(TypedDict):
+    """One episode that began; success, steps and episode are null when it was interrupted."""
+
+    number: int
+    arm: str
+    seed: int
+    approval: str
+    success: bool | None
+    steps: int | None
+    episode: str | None
+    aborted: str
+    """Why it was ended before its time; empty where it was not."""
+    aborted_by: AbortedBy | None
+    """Whose doing that was; null where it was not, or where an error broke the episode off."""
+
+
+class SessionFolder:
+    """The folder of one session, new or gone on with."""
+
+    def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
+        """`identity` (JSON) is what one session keeps to; ValueError where the folder holds a session of another.
+
+        Writes nothing.
+        """
+        self.folder = folder
+        self._file = folder / "session.json"
+        self._identity = {"schema": SCHEMA, "session": folder.name} | identity
+        self.runs: list[Run] = []
+        self.attempts: list[Attempt] = []
+        if self._file.is_file():
+            self._read()
+        elif folder.exists() and any(folder.iterdir()):
+            raise ValueError(f"{folder} must be a session or not there, got a folder without session.json")
+
+    def settle(self) -> None:
+        """Write down episodes that a kill kept from being noted."""
+        if self._file.is_file():
+            self._write()
+
+    def missing(self, planned: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+        """Those of `planned`, pairs of arm and seed, that have no recorded episode yet."""
+        recorded = {(attempt["arm"], attempt["seed"]) for attempt in self.attempts if attempt["episode"]}
+        return [pair for pair in planned if pair not in recorded]
+
+    def begin_run(self, run: Run) -> None:
+        """Note a start of the command."""
+        self.runs.append(run)
+        self._write()
+
+    def begin(self, arm: str, seed: int) -> Attempt:
+        """Note that an episode is about to begin."""
+        number = self.attempts[-1]["number"] + 1 if self.attempts else 0
+        attempt: Attempt = {
+            "number": number,
+            "arm": arm,
+            "seed": seed,
+            "approval": self.runs[-1]["approval"],
+            "success": None,
+            "steps": None,
+            "episode": None,
+            "aborted": "",
+            "aborted_by": None,
+        }
+        self.attempts.append(attempt)
+        self._write()
+        return attempt
+
+    def withdraw(self, attempt: Attempt) -> None:
+        """Take back an episode that was refused before anything moved."""
+        self.attempts.remove(attempt)
+        self._write()
+
+    def keep(self, attempt: Attempt, episode: Episode, aborted: Abort | None = None) -> None:
+        """Record the attempt's episode, and what `aborted` it if so; RuntimeError if its file is there already."""
+        success = episode.attributes.success
+        path = self._path(attempt, success)
+        if path.exists():
+            raise RuntimeError(f"{path} must not be there before its episode was recorded, got a file")
+        if (
+            aborted is not None
+        ):  # noted first: an episode that is found after a crash must not look like another failure
+            attempt["aborted"], attempt["aborted_by"] = aborted.why, aborted.by
+            self._write()
+        write_episode(path, episode)
+        self._note(attempt, path, success, len(episode))
+        self._write()
+
+    def end(self, attempt: Attempt, why: str, by: AbortedBy | None) -> None:
+        """Note why the attempt ended before a step was recorded; `by` is null for an error."""
+        attempt["aborted"], attempt["aborted_by"] = why, by
+        self._write()
+
+    def keep_unfinished(self, attempt: Attempt, episode: Episode, why: str) -> None:
+        """Put aside what there is of an episode that an error ended; its initial state counts as not run yet."""
+        path = self.folder / attempt["arm"] / UNFINISHED / f"episode_{attempt['number']:06d}.h5"
+        write_episode(path, episode)
+        attempt["aborted"] = why
+        self._write()
+
+    def outcomes(self, recorded: Iterable[Attempt]) -> list[EpisodeOutcome]:
+        """The `recorded` attempts' episodes with their traces, in the order of their seeds; the summed reward is not kept."""
+        attempts = sorted(recorded, key=lambda attempt: attempt["seed"])
+        return [_outcome(read_episode(self.folder / str(a["episode"]), with_images=False)) for a in attempts]
+
+    @property
+    def successes(self) -> int:
+        return sum(bool(attempt["success"]) for attempt in self.attempts)
+
+    @property
+    def faults(self) -> int:
+        """Recorded episodes that a technical fault ended."""
+        return sum(attempt["episode"] is not None and attempt["aborted_by"] == "fault" for attempt in self.attempts)
+
+    @property
+    def recorded(self) -> int:
+        return sum(attempt["episode"] is not None for attempt in self.attempts)
+
+    def _read(self) -> None:
+        try:
+            content = json.loads(self._file.read_text())
+            models = content.get("models") or {}  # of a session begun in version 0.1, where they lay elsewhere
+            content["models"] = {str(new_place(PurePosixPath(path))): value for path, value in models.items()}
+        except ValueError as error:
+            raise ValueError(f"{self._file} must be JSON, got: {error}") from error
+        for name, value in self._identity.items():
+            if content.get(name) != value:
+                raise ValueError(
+                    f"session {self.folder.name}: {name} must stay {content.get(name)!r}, got {value!r}; "
+                    "begin another --session"
+                )
+        self.runs = content["runs"]
+        self.attempts = [{"aborted_by": None} | attempt for attempt in content["attempts"]]  # older sessions do not say
+        for attempt in self.attempts:
+            for success in FOLDER_OF:
+                # Killed after the episode was written and before this was noted.
+                if attempt["episode"] is None and (path := self._path(attempt, success)).is_file():
+                    self._note(attempt, path, success, len(read_episode(path, with_images=False)))
+
+    def _path(self, attempt: Attempt, success: bool) -> Path:
+        return self.folder / attempt["arm"] / FOLDER_OF[success] / f"episode_{attempt['number']:06d}.h5"
+
+    def _note(self, attempt: Attempt, path: Path, success: bool, steps: int) -> None:
+        attempt["success"], attempt["steps"] = success, steps
+        attempt["episode"] = path.relative_to(self.folder).as_posix()
+
+    def _write(self) -> None:
+        approved = {run["approval"]: run["episodes_approved"] for run in self.runs}
+        counts = {
+            "approved": sum(approved.values()),
+            "begun": len(self.attempts),
+            "recorded": self.recorded,
+            "successes": self.successes,
+        }
+        lists = {"runs": self.runs, "attempts": self.attempts}
+        files.write_json(self._file, self._identity | {"episodes": counts} | lists)
+
+
+def _outcome(episode: Episode) -> EpisodeOutcome:
+    seen = episode.observation()
+    if episode.base_action is None or episode.residual is None or episode.attributes.seed is None:
+        raise ValueError("a session's episode must hold base_action, residual and seed, got one without")
+    trace = EpisodeTrace(
+        gripper_positions=seen.gripper_pose[:, :3].astype("float32"),
+        object_positions=seen.object_poses[..., :3].astype("float32"),
+        object_visible=seen.visible(),
+        base_actions=episode.base_action.astype("float32"),
+        residuals=episode.residual.astype("float32"),
+    )
+    return EpisodeOutcome(episode.attributes.seed, episode.attributes.success, len(episode), 0.0, trace)

@@ -1,0 +1,138 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ocrrl.datasets.decoded_frames import decode_dataset
+from ocrrl.datasets.sidecar import read_sidecar
+from ocrrl.datasets.transitions import read_replay_transitions, write_replay_transitions
+from ocrrl.replay.replay import ReplayConfig, initial_object_poses, replay_episodes
+from ocrrl.replay.replay_quality import slip
+from tests.episodes.toy_environment import ToyEnvironment
+from tests.episodes.toy_episodes import contents, demonstrated, random_episode
+
+SEEDS = [3, 4, 5, 6]
+
+
+def replay(episodes, folder, config=None, num_envs=3):
+    names = [(f"e{k}.h5", episode) for k, episode in enumerate(episodes)]
+    paths = (folder / "sim", folder / "transitions.zarr", folder / "accepted.json", folder / "report.json")
+    return replay_episodes(names, ToyEnvironment(num_envs), *paths, config or ReplayConfig())
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("replay")
+    episodes = demonstrated(SEEDS)
+    episodes[1].action[:, 6] = 1.0  # never closes: its replay fails
+    episodes[2].object_poses = episodes[2].object_confidence = None
+    return replay(episodes, folder), folder, episodes
+
+
+def test_what_fails_is_dropped_by_name_and_counted(replayed):
+    summary, folder, _ = replayed
+    assert summary.kept == ("e0.h5", "e3.h5")
+    assert summary.dropped["e1.h5"] == "replay must end in success, got failure"
+    assert summary.dropped["e2.h5"].startswith("must hold object poses to be replayed, got none")
+    report = json.loads((folder / "report.json").read_text())
+    assert report["counts"] == {"episodes": 4, "replayed": 3, "successes": 2, "kept": 2, "dropped": 2}
+    assert json.loads((folder / "accepted.json").read_text()) == ["e0.h5", "e3.h5"]
+    assert [entry["source"] for entry in report["dropped"]] == [
+        "e1.h5",
+        "e2.h5",
+    ]
+    assert report["quality"][0]["gripper_error_max"] < 1e-9 and report["quality"][0]["slip"] < 1e-9
+
+
+def test_the_sim_dataset_pairs_the_same_actions(replayed):
+    _, folder, episodes = replayed
+    dataset = decode_dataset(folder / "sim")
+    assert [(entry.source, entry.cell) for entry in read_sidecar(folder / "sim")] == [
+        ("e0.h5", "sim"),
+        ("e3.h5", "sim"),
+    ]
+    np.testing.assert_array_equal(dataset.action[dataset.rows_of(1)], episodes[3].action.astype(np.float32))
+
+
+def test_transitions_hold_the_state_after_the_last_action(replayed):
+    _, folder, episodes = replayed
+    first = read_replay_transitions(folder / "transitions.zarr")[0]
+    steps = len(first.action)
+    assert first.source == "e0.h5" and first.observation.gripper_pose.shape == (steps + 1, 7)
+    assert first.images["front"].shape[:1] == first.reward.shape == first.success.shape == (steps,)
+    np.testing.assert_array_equal(first.action[: len(episodes[0])], episodes[0].action)
+    assert first.success.sum() == 1 and first.success[-1] and first.reward[-1] > 0
+    np.testing.assert_allclose(
+        first.observation.gripper_pose[-1, :3],
+        first.observation.gripper_pose[-2, :3] + first.action[-1, :3],
+    )
+
+
+def test_transitions_read_back_as_written_in_the_same_bytes(replayed, tmp_path):
+    _, folder, _ = replayed
+    episodes = read_replay_transitions(folder / "transitions.zarr")
+    write_replay_transitions(tmp_path / "again.zarr", episodes)
+    assert contents(tmp_path / "again.zarr") == contents(folder / "transitions.zarr")
+    with pytest.raises(ValueError, match=r"again.zarr must hold at least one episode, got none"):
+        write_replay_transitions(tmp_path / "again.zarr", [])
+
+
+def test_an_episode_that_ended_early_is_held_until_success_counts(tmp_path):
+    episode = demonstrated([3])[0]
+    rows = len(episode) - 6  # before the lift had lasted
+    short = replace(
+        episode,
+        images={camera: frames[:rows] for camera, frames in episode.images.items()},
+        **{name: value[:rows] for name, value in vars(episode).items() if isinstance(value, np.ndarray)},
+    )
+    assert replay([short], tmp_path).kept == ("e0.h5",)
+    assert len(decode_dataset(tmp_path / "sim").action) == rows
+    held = read_replay_transitions(tmp_path / "transitions.zarr")[0].action[rows:]
+    assert len(held) and not held[:, :6].any() and (held[:, 6] == short.action[-1, 6]).all()
+
+
+def test_replay_is_the_same_however_many_environments(tmp_path):
+    for name, num_envs in (("a", 1), ("b", 4)):
+        replay(demonstrated(SEEDS[:3]), tmp_path / name, num_envs=num_envs)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_nothing_kept_is_an_error_and_the_report_says_why(tmp_path):
+    episode = demonstrated([3])[0]
+    episode.object_poses = episode.object_confidence = None
+    with pytest.raises(ValueError, match=r"replay must keep at least one episode, got none of 1 \(e0.h5: must"):
+        replay([episode], tmp_path)
+    assert json.loads((tmp_path / "report.json").read_text())["counts"]["dropped"] == 1
+
+
+def test_a_replay_that_strays_is_dropped(tmp_path):
+    episodes = demonstrated([3, 4])
+    episodes[1].gripper_pose = episodes[1].gripper_pose + np.array([0.05, 0, 0, 0, 0, 0, 0])
+    assert replay(episodes, tmp_path).dropped == {"e1.h5": "median gripper error must be at most 0.03 m, got 0.0500"}
+
+
+def test_the_initial_pose_is_the_median_of_the_first_confident_ones():
+    episode = random_episode(steps=30)
+    episode.object_confidence[:] = 1.0
+    episode.object_confidence[0] = 0.0
+    episode.object_poses[:, 0, :3] = [0.5, 0.0, 0.02]
+    episode.object_poses[0, 0, :3] = episode.object_poses[3, 0, :3] = 9.0  # a lost pose, an outlier
+    episode.object_poses[2, 0, 3:] *= -1  # the same rotation
+    np.testing.assert_allclose(initial_object_poses(episode), [[0.5, 0.0, 0.02, 0, 1, 0, 0]])
+
+
+def test_slip_is_measured_in_the_grippers_frame_while_lifted():
+    gripper = np.tile([0.5, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0], (6, 1))
+    gripper[:, 2] = [0, 0, 0.02, 0.04, 0.06, 0.06]
+    objects = np.tile([0.5, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0], (6, 1, 1))
+    objects[:, 0, 2] = [0, 0, 0.02, 0.04, 0.055, 0.055]
+    closed = np.ones(6, bool)
+    assert slip(gripper, objects, closed) == pytest.approx(0.005)
+    assert slip(gripper, np.zeros_like(objects), closed) is None
+    assert slip(gripper, objects, ~closed) is None, "what was let go does not slip"
+
+
+def test_a_config_out_of_range_is_refused():
+    with pytest.raises(ValueError, match="max_slip must be above 0 m, got 0"):
+        ReplayConfig(max_slip=0)
