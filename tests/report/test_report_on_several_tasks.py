@@ -5,9 +5,9 @@ from dataclasses import replace
 from statistics import fmean, stdev
 
 import pytest
-from ocrrl.write_params import write
 
 from ocrrl.cli import main
+from ocrrl.commands.params import write
 from ocrrl.layout import MULTITASK, Layout
 from ocrrl.params import resolve
 from ocrrl.report.build_report import build_report, results_markdown
