@@ -4,11 +4,12 @@
 
 Both are project folders in which the same preset ran, BEFORE with older code. A file of BEFORE is looked for in AFTER in its
 old place and in its new one (`ocrrl.lineage.old_layout`). Where bytes differ, contents are compared (`benchmarks.same_content`).
-Exit status 1 for any difference, or a file in one folder only. Of reports in HTML only the presence is compared.
+Exit status 1 for any difference, or a file in one folder only. Of a report's page and its text only the presence is compared.
 """
 
 import argparse
 import hashlib
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ from ocrrl.lineage.old_layout import new_place
 from ocrrl.report.table import Table, markdown_table
 
 NOT_DATA = {".gitignore", ".gitkeep", "runs.jsonl"}
-ONLY_IN_AFTER = ("data/accepted/*/*.json",)  # was the list `kept` in the metrics of `replay`
-PRESENCE_ONLY = ".html"
+ACCEPTED = "data/accepted/*/*.json"  # the list `kept` in the metrics of `replay` before
+ONLY_IN_AFTER = ("data/reports/*/multitask/success.json",)
+PRESENCE_ONLY = ("index.html", "results.md")
 _SHOWN = 5  # differences of a file
 
 
@@ -55,7 +57,9 @@ def compare_projects(before: Path, after: Path) -> list[Compared]:
         if place not in new:
             compared.append(Compared(new_place(path), False, ("only in BEFORE",)))
     for path in new - set(pairs.values()):
-        if not any(path.match(pattern) for pattern in ONLY_IN_AFTER):
+        if path.match(ACCEPTED):
+            compared.append(_accepted(before, after, path))
+        elif not any(path.match(pattern) for pattern in ONLY_IN_AFTER):
             compared.append(Compared(new_place(path), False, ("only in AFTER",)))
     return sorted(compared, key=lambda item: item.path)
 
@@ -63,11 +67,18 @@ def compare_projects(before: Path, after: Path) -> list[Compared]:
 def _compared(before: Path, after: Path, place: PurePath, hashes: dict[str, str]) -> Compared:
     if _same_bytes(before, after):
         return Compared(place, True)
-    if place.suffix == PRESENCE_ONLY:
+    if place.name in PRESENCE_ONLY:
         return Compared(place, False)
     kind = Compared(place, False).kind
     renamed = Renamed(RENAMED_KEYS.get(kind, {}), hashes, confidence=kind.startswith("rollouts"))
     return Compared(place, False, tuple(content_differences(before, after, renamed)))
+
+
+def _accepted(before: Path, after: Path, path: PurePath) -> Compared:
+    report = before / "data/metrics" / path.parts[-2] / "replay" / path.name
+    kept = json.loads(report.read_text())["kept"] if report.is_file() else None
+    same = kept == json.loads((after / path).read_text())
+    return Compared(path, False, () if same else (f"other episodes than `kept` in {report}",))
 
 
 def table_of(compared: Iterable[Compared]) -> Table:

@@ -76,16 +76,19 @@ class Params:
         except ValueError as error:
             raise ParamsError(f"{source}: {error}") from error
 
+        for section in CONFIGS:
+            entries = sections.get(section)
+            others = set(entries) - {SHARED, *self.tabletop_tasks} if isinstance(entries, dict) else ()
+            if others:
+                raise ParamsError(
+                    f"{source}: {section} must hold shared and {listed(self.tabletop_tasks)}, the keys of tabletop_tasks, got "
+                    f"{listed(sorted(map(str, others)))}; remove it, or name the task in tabletop_tasks"
+                )
+
     @classmethod
     def read(cls, path: Path = PARAMS_FILE, graph: bool = True) -> "Params":
         """The parameters in `path`; ParamsError if the file is missing or no YAML, or the `graph`.yaml beside it is stale."""
-        if not path.is_file():
-            here = (
-                ""
-                if path.with_name("dvc.yaml").is_file()
-                else f"run in the project's folder ({Path.cwd()} is none), or "
-            )
-            raise ParamsError(f"{path} must exist here; {here}write it with `ocrrl params --preset default`")
+        require_file(path)
         params = cls(sections_in(path), path)
         if graph:
             graph_file = path.with_name(GRAPH_FILE.name)
@@ -146,12 +149,6 @@ class Params:
         for task in self.tabletop_tasks:
             for section in CONFIGS:
                 self.config(section, task)
-        for section in CONFIGS:
-            if others := [key for key in self._sections[section] if key not in (SHARED, *self.tabletop_tasks)]:
-                raise ParamsError(
-                    f"{self._source}: {section} must hold shared and {listed(self.tabletop_tasks)}, the keys of tabletop_tasks, got "
-                    f"{listed(others)}; remove it, or name the task in tabletop_tasks"
-                )
         for section in MULTITASK_CONFIGS:
             self.multitask_config(section)
 
@@ -205,6 +202,14 @@ def resolve(
     for section in MULTITASK_CONFIGS:
         sections[section] = values_of(section, ())
     return sections
+
+
+def require_file(path: Path) -> None:
+    """ParamsError with the next step unless there is a file at `path`."""
+    if not path.is_file():
+        known = path.with_name("dvc.yaml").is_file()
+        here = "" if known else f"run in the project's folder ({Path.cwd()} is none), or "
+        raise ParamsError(f"{path} must exist here; {here}write it with `ocrrl params --preset default`")
 
 
 def register_own_tasks(path: Path = PARAMS_FILE) -> None:

@@ -34,12 +34,13 @@ def refuse_without(stage: Stage, workspace: Path) -> None:
 
 
 def asks_for_cuda(stage: Stage, workspace: Path) -> bool:
-    """Whether one of the sections of params.yaml that `stage` reads says `device: cuda`."""
+    """Whether params.yaml says `device: cuda` for `stage`; a tabletop task's own value comes before the shared one."""
     params = yaml.safe_load((workspace / "params.yaml").read_text())
-    for name in stage.parameters:
+    device = ""
+    for name in sorted(stage.parameters, key=lambda name: not name.endswith(".shared")):
         section = params
         for key in name.split("."):
             section = section.get(key, {}) if isinstance(section, dict) else {}
-        if isinstance(section, dict) and str(section.get("device", "")).startswith("cuda"):
-            return True
-    return False
+        if isinstance(section, dict):
+            device = str(section.get("device", device))
+    return device.startswith("cuda")

@@ -16,7 +16,7 @@ from tasks.graph import Selection, Stage, read_graph
 from tasks.remote_stage import push_inputs, run_on_worker
 from tasks.run_stage import StageRun, run_stage
 
-CODE = ("ocrrl", "tasks", "flows", "dvc.yaml", "params.yaml")
+CODE = ("ocrrl", "tasks", "flows", "dvc.yaml", "params.yaml", "graph.yaml")
 
 
 def run_stages(wanted: Selection, on_workers: bool = False) -> list[StageRun]:

@@ -6,9 +6,10 @@ import shutil
 
 import numpy as np
 import pytest
-from ocrrl.datasets.record import RecordConfig, record_episodes
+import yaml
 
 from ocrrl.episodes.episode_store import read_episode
+from ocrrl.rollouts.record import RecordConfig, record_episodes
 from ocrrl.tabletop.registry import USER_MODULES, register, shapes_of, tabletop_task
 from ocrrl.worlds import make_environment, make_simulator, make_teleoperator, make_twin
 from tests.pipeline_copy import ROOT, copy_project, run

@@ -112,7 +112,7 @@ def test_the_paper_preset_has_table_5_s_columns():
         ),
         (
             lambda s: s["tabletop_tasks"].pop("cube_lift"),
-            r"graph\.yaml: tasks must be what follows from tabletop_tasks",
+            r"record must hold shared and pick.* got cube_lift; remove it, or",
         ),
     ],
 )
@@ -204,6 +204,22 @@ def test_a_change_by_hand_is_followed_by_the_command(params, tmp_path):
     assert str(Params.read(path).episodes_folder("close_drawer")) == "data/lab"
     assert "close_drawer-0" in graph["residuals"] and graph["last_round"] == "round1"
     Params.read(path).check()
+
+
+def test_a_task_that_is_no_longer_named_leaves_with_its_empty_entries_but_never_with_a_value(tmp_path, capsys):
+    path = tmp_path / "params.yaml"
+    write(resolve("smoke", ["cube_lift", "stand_cup_up"]), "smoke", path)
+    sections = yaml.safe_load(path.read_text())
+    del sections["tabletop_tasks"]["stand_cup_up"]
+    path.write_text(yaml.safe_dump(sections, sort_keys=False))
+    assert main(["params", "--path", str(path)]) == 0
+    assert "stand_cup_up" not in path.read_text() + (tmp_path / "graph.yaml").read_text()
+    Params.read(path).check()
+    sections = yaml.safe_load(path.read_text())
+    sections["record"]["stand_cup_up"] = {"episodes": 7}
+    path.write_text(text := yaml.safe_dump(sections, sort_keys=False))
+    assert main(["params", "--path", str(path)]) == 1 and path.read_text() == text
+    assert "record must hold shared and cube_lift" in capsys.readouterr().err
 
 
 def test_a_preset_keeps_the_demonstrations_that_were_named_and_says_so(params):

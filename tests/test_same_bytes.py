@@ -98,7 +98,9 @@ def test_renamed_paths_a_moved_list_and_a_report_are_no_difference(before, after
     assert not _found(before, after)
     rows = {row[0]: row[1:] for row in table_of(compare_projects(before, after)).rows}
     assert rows["vla_sim"] == ("2", "1", "1", "0")
-    assert rows["metrics/replay"] == rows["reports"] == ("1", "0", "1", "0")
+    assert rows["metrics/replay"] == rows["reports"] == rows["accepted"] == ("1", "0", "1", "0")
+    _write(after / "data/accepted/round0/cube_lift.json", ["e1.h5"])
+    assert "other episodes than `kept` in" in _found(before, after)["data/accepted/round0/cube_lift.json"][0]
 
 
 def test_the_confidence_of_rollouts_may_change_and_nothing_else_of_them(before, after):

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from ruamel.yaml import YAML
 
-from ocrrl.params import CONFIGS, PARAMS_FILE, Params, ParamsError, resolve, sections_in
+from ocrrl.params import CONFIGS, PARAMS_FILE, SHARED, Params, ParamsError, require_file, resolve, sections_in
 from ocrrl.params_graph import GRAPH_FILE, graph_sections, seeds_and_rounds
 from ocrrl.safe_yaml import parse_yaml
 from ocrrl.tabletop.registry import MODULES, register, tabletop_task
@@ -100,21 +100,29 @@ def rewrite(
     `episodes` replaces folders of demonstrations by tabletop task; None keeps the seeds, the rounds. A task without an entry in
     a section gets an empty one, which DVC needs. Raises ParamsError for a tabletop task that the file does not have.
     """
-    tasks, graph = Params.read(path, graph=False).tabletop_tasks, path.with_name(GRAPH_FILE.name)
+    require_file(path)
+    graph, before, text = path.with_name(GRAPH_FILE.name), sections_in(path), path.read_text()
+    tasks = before.get("tabletop_tasks")
+    if not isinstance(tasks, dict):
+        Params(before, path)  # says what is wrong with it
+        return
     if unknown := sorted(set(episodes) - set(tasks)):
         raise ParamsError(f"{path}: tabletop_tasks must hold {unknown[0]} to name its episodes, got {', '.join(tasks)}")
     now = seeds_and_rounds(sections_in(graph) if graph.is_file() else {})
     seeds, rounds = (old if new is None else new for old, new in zip(now, (residual_seeds, rounds), strict=True))
-    round_trip, text = YAML(), path.read_text()
+    edited, round_trip = io.StringIO(), YAML()
     round_trip.width = WIDTH
     sections = round_trip.load(text)
     for task, folder in episodes.items():
         sections["tabletop_tasks"][task]["episodes"] = folder
-    missing = [(section, task) for section in CONFIGS for task in tasks if task not in sections.get(section, {})]
-    for section, task in missing:
-        sections.setdefault(section, {})[task] = {}
-    if episodes or missing:
-        edited = io.StringIO()
+    for section in CONFIGS:
+        entries = sections.get(section)
+        if isinstance(entries, dict):
+            for task in [key for key, values in entries.items() if key not in (SHARED, *tasks) and values == {}]:
+                del entries[task]
+            for task in tasks:
+                entries.setdefault(task, {})
+    if sections != before:
         round_trip.dump(sections, edited)
         text = edited.getvalue()
     _write(path, text, seeds, rounds)

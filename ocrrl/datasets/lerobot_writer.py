@@ -60,7 +60,7 @@ def write_lerobot_dataset(
             dataset = dataset or _DatasetInProgress(work, image_shapes(episode))
             dataset.add(source, episode, (described or {}).get(source) or describe_source(source, episode))
         if dataset is None:
-            raise ValueError(f"{out.name} must hold at least one episode, got none")
+            raise ValueError(f"{out} must hold at least one episode, got none")
         dataset.finish()
     except BaseException:
         if dataset is not None:

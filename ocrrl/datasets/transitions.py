@@ -43,7 +43,7 @@ def write_replay_transitions(path: Path, episodes: Sequence[ReplayEpisode]) -> N
     import zarr
 
     if not episodes:
-        raise ValueError(f"{path.name} must hold at least one episode, got none")
+        raise ValueError(f"{path} must hold at least one episode, got none")
     work = path.with_name(f".{path.name}.partial")
     shutil.rmtree(work, ignore_errors=True)
     work.parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ def read_replay_transitions(path: Path) -> list[ReplayEpisode]:
     attributes: dict = dict(group.attrs)
     if attributes["format_version"] > FORMAT_VERSION:
         got = attributes["format_version"]
-        raise ValueError(f"{path.name}: format_version must be at most {FORMAT_VERSION}, got {got}")
+        raise ValueError(f"{path}: format_version must be at most {FORMAT_VERSION}, got {got}")
     arrays = {
         name: np.asarray(array[...]) for name, array in group.members(max_depth=1) if isinstance(array, zarr.Array)
     }

@@ -5,7 +5,7 @@ command, code, data that a user put there, or outs that differ although everythi
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ocrrl.lineage.contents import Contents
@@ -14,6 +14,9 @@ from ocrrl.lineage.graph import Artifact, Stage
 from ocrrl.lineage.hashes import is_folder_hash
 from ocrrl.lineage.lineage import Lineage
 from ocrrl.lineage.revision import Revision
+
+SHARED = "shared"
+"""Key of the values of all tabletop tasks in a section of params.yaml."""
 
 
 @dataclass(frozen=True)
@@ -186,20 +189,20 @@ def _value_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple
 
 
 def _param_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[ValueChange, ...]:
-    """As `_value_changes`; where a tabletop task has no value of its own, the section's shared one held."""
+    """As `_value_changes`, of the values in effect: a tabletop task's own value comes before the section's shared one."""
+    with_shared = {name.partition(".")[0] for name in (*before, *after) if name.split(".")[1:2] == [SHARED]}
 
-    def shared(values: Mapping[str, Any], name: str) -> Any:
-        section, _, rest = name.partition(".")
-        return values.get(".".join([section, "shared", *rest.split(".")[1:]]))
+    def in_effect(values: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
+        found = {}
+        for name in sorted(values, key=lambda name: name.split(".")[1:2] != [SHARED]):
+            section, _, rest = name.partition(".")
+            key = f"{section}.{rest.partition('.')[2]}" if section in with_shared else name
+            found[key] = (name, values[name])
+        return found
 
-    return tuple(
-        ValueChange(
-            change.name,
-            change.before if change.name in before else shared(before, change.name),
-            change.after if change.name in after else shared(after, change.name),
-        )
-        for change in _value_changes(before, after)
-    )
+    old, new = in_effect(before), in_effect(after)
+    values = ({key: value for key, (_, value) in found.items()} for found in (old, new))
+    return tuple(replace(change, name=(old | new)[change.name][0]) for change in _value_changes(*values))
 
 
 def _path_change(contents: Contents, path: str, before: str | None, after: str | None) -> PathChange:

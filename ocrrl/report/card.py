@@ -60,7 +60,7 @@ def model_card(lineage: Lineage, results: Results) -> str:
     cells = _cells(used, results)
     sections = [
         _front_matter(lineage, cells),
-        f"# {markdown_text(lineage.tree.top.path.rpartition('/')[2])}\n",
+        f"# {markdown_text(_name(lineage.tree.top.path))}\n",
         *_what_it_is(lineage, cells),
         *_results(results),
         *_training_data(used),

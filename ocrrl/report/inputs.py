@@ -219,7 +219,7 @@ def _read_task(inputs: TaskInputs, reader: JsonReader) -> MeasuredTask:
         tabletop_task=inputs.tabletop_task,
         evaluations=[content for _, content in evaluations],
         episodes=[content for _, content in episodes],
-        curves={path.parent.name: content["points"] for path, content in curves},
+        curves={_residual_of(path): content["points"] for path, content in curves},
         replay=reader.read("replay report", inputs.replay_report),
         ingest=inputs.ingest_report and reader.read("ingest report", inputs.ingest_report),
         rollouts={
@@ -230,6 +230,11 @@ def _read_task(inputs: TaskInputs, reader: JsonReader) -> MeasuredTask:
         },
         films=films,
     )
+
+
+def _residual_of(path: Path) -> str:
+    """`residual_0` of a file in `data/residual_0/<round>/<tabletop task>`."""
+    return next((part for part in reversed(path.parts) if part.startswith("residual_")), path.parent.name)
 
 
 def _residual_pairs(task: MeasuredTask, cell: str, seeds: int) -> list[SolvedPair]:

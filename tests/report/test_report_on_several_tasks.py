@@ -6,9 +6,10 @@ from statistics import fmean, stdev
 
 import pytest
 
-from ocrrl import params
 from ocrrl.cli import main
+from ocrrl.commands.params import write
 from ocrrl.layout import MULTITASK, Layout
+from ocrrl.params import resolve
 from ocrrl.report.build_report import build_report, results_markdown
 from ocrrl.report.paper_results import AVERAGE, TABLE_1
 from ocrrl.report.tables import average_table, harm_table, retrained_table, success_table, table_1
@@ -238,7 +239,7 @@ def test_arms_that_started_elsewhere_are_refused(here):
 
 
 def test_the_stage_writes_the_page_of_the_residual_that_is_rolled_out(here):
-    params.write(params.resolve("smoke", list(SLUGS)), "smoke")
+    write(resolve("smoke", list(SLUGS)), "smoke")
     assert main(["report_multitask", "--round", "round0"]) == 0
     results = (Layout(MULTITASK).report / "results.md").read_text()
     assert results == results_markdown(read_round(SLUGS, "round0", [0]))

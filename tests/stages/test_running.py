@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import types
+from pathlib import Path
 
 import pytest
 
@@ -156,7 +157,7 @@ def project(folder, monkeypatch, parameters):
     for path in (parameters, parameters.with_name("graph.yaml")):
         shutil.copy(path, folder)
     ran = []
-    for name in ("ingest", "record", "finetune"):
+    for name in ("ingest", "record", "finetune", "retrain_multitask"):
         stage = types.SimpleNamespace(run=lambda *arguments, name=name: ran.append(name))
         monkeypatch.setitem(sys.modules, f"ocrrl.stages.{name}", stage)
     return ran
@@ -187,6 +188,25 @@ def test_the_files_of_a_round_that_dvc_yaml_does_not_list_are_known_all_the_same
         "data/dataset_real/round5/cube_lift",
         "data/accepted/round5/cube_lift.json",
     }
+
+
+def test_a_folder_of_all_tabletop_tasks_holds_those_and_nothing_else(project, capsys):
+    """A stage depends on the folder's hash, in which anything would count."""
+    for name in ("dataset_real", "training_set_retrained", "training_set_base_rollouts"):
+        Path(f"data/{name}/round0/cube_lift").mkdir(parents=True)
+    Path("data/accepted/round0").mkdir(parents=True)
+    Path("data/accepted/round0/cube_lift.json").write_text("[]")
+    assert main(["retrain_multitask"]) == 0 and project == ["retrain_multitask"]
+    Path("data/accepted/round0/notes.txt").touch()
+    Path("data/training_set_retrained/round0/stack_cube").mkdir()
+    said = []
+    for stray in ("data/accepted/round0/notes.txt", "data/training_set_retrained/round0/stack_cube"):
+        assert main(["retrain_multitask"]) == 1
+        said.append(capsys.readouterr().err)
+        subprocess.run(["rm", "-r", stray], check=True)
+    assert "data/accepted/round0 must hold cube_lift.json and nothing else, got notes.txt" in said[0]
+    assert "`rm -r data/training_set_retrained/round0/stack_cube`" in said[1] and len(said[1].splitlines()) == 2
+    assert main(["retrain_multitask"]) == 0 and project == ["retrain_multitask"] * 2
 
 
 def test_both_domains_are_trained_side_by_side(project):

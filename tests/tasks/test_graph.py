@@ -42,7 +42,7 @@ def test_the_real_dvc_yaml_gives_every_stage_after_what_it_needs(tmp_path):
     assert all(found.changed for found in graph.stages), "nothing was run yet"
     by_name = {found.name: found for found in graph.stages}
     assert by_name["rollout@cube_lift"].slot == "robot" and by_name["train_residual@cube_lift-0"].retries == 2
-    assert by_name["finetune@cube_lift-sim"].parameters == ("finetune.cube_lift",)
+    assert by_name["finetune@cube_lift-sim"].parameters == ("finetune.shared", "finetune.cube_lift")
 
 
 def test_titles_are_for_people():

@@ -93,7 +93,7 @@ def select_episodes(dataset: DecodedDataset, root: Path, sources: Sequence[str])
     present = [entry.source for entry in read_sidecar(root)]
     missing = sorted(set(sources) - set(present))
     if missing:
-        raise ValueError(f"{root.name} must hold the episodes {', '.join(missing)}, got {', '.join(present)}")
+        raise ValueError(f"{root} must hold the episodes {', '.join(missing)}, got {', '.join(present)}")
     return keep_episodes(dataset, [number for number, source in enumerate(present) if source in set(sources)])
 
 
@@ -151,10 +151,10 @@ def join_datasets(parts: Sequence[DecodedDataset]) -> DecodedDataset:
 def _read_info(root: Path) -> dict:
     info = json.loads((root / "meta/info.json").read_text())
     if not str(info["codebase_version"]).startswith("v3."):
-        raise ValueError(f"{root.name}: codebase_version must be v3.*, got {info['codebase_version']}")
+        raise ValueError(f"{root}: codebase_version must be v3.*, got {info['codebase_version']}")
     for key in ("observation.state", "action"):
         if key not in info["features"]:
-            raise ValueError(f"{root.name}: features must include {key}, got {', '.join(sorted(info['features']))}")
+            raise ValueError(f"{root}: features must include {key}, got {', '.join(sorted(info['features']))}")
     return info
 
 

@@ -57,11 +57,11 @@ class DatasetFrames:
         filled = np.zeros(len(self._index), bool)
         for row, frame in self._in_videos(key) if self._is_video(key) else self._stored(key):
             if frame.shape != expected:
-                raise ValueError(f"{self._root.name}: {key} must hold frames of {expected}, got one of {frame.shape}")
+                raise ValueError(f"{self._root}: {key} must hold frames of {expected}, got one of {frame.shape}")
             filled[row] = True
             yield row, frame
         if not filled.all():
-            raise ValueError(f"{self._root.name}: {key} must hold {len(filled)} frames, got {filled.sum()}")
+            raise ValueError(f"{self._root}: {key} must hold {len(filled)} frames, got {filled.sum()}")
 
     def _is_video(self, key: str) -> bool:
         return self._info["features"][key]["dtype"] == "video"
@@ -78,7 +78,7 @@ class DatasetFrames:
         for start, length, chunk, file, begin in zip(*listed, strict=True):
             name = Path(self._info["video_path"].format(video_key=key, chunk_index=chunk, file_index=file))
             if name.is_absolute() or ".." in name.parts:
-                raise ValueError(f"{self._root.name}: video_path must stay inside the dataset, got {name}")
+                raise ValueError(f"{self._root}: video_path must stay inside the dataset, got {name}")
             first, row = round(begin * fps), int(np.searchsorted(self._index, start))
             rows_in_file.setdefault(self._root / name, {}).update({first + k: row + k for k in range(length)})
         for path, rows in rows_in_file.items():
