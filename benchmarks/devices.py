@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.finetune import prediction_ms, training_rate, wall_time, write_random_dataset
 from benchmarks.td3_update import OBSERVATION_DIM, SIZES, our_update
-from ocrrl.datasets.decoded_frames import DecodedDataset, decode_dataset
+from ocrrl.datasets.frames.decoded_frames import DecodedDataset, decode_dataset
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.residual.residual_config import ResidualConfig, in_action_units
 from ocrrl.residual.residual_policy import ResidualPolicy

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ocrrl.datasets.decoded_frames import DecodedDataset, decode_dataset
+from ocrrl.datasets.frames.decoded_frames import DecodedDataset, decode_dataset
 from ocrrl.datasets.lerobot_writer import write_lerobot_dataset
 from ocrrl.interface.actions import ACTION_HIGH, ACTION_LOW, CONTROL_HZ
 from ocrrl.interface.episode import Episode, EpisodeAttributes

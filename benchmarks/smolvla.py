@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from benchmarks.finetune import CHUNK, IMAGE_SHIFT, trained_rate, wall_time, write_random_dataset
-from ocrrl.datasets.decoded_frames import decode_dataset
+from ocrrl.datasets.frames.decoded_frames import decode_dataset
 from ocrrl.interface.devices import chosen_device
 from ocrrl.policies.checkpoint import load_vla
 from ocrrl.policies.chunk_batches import ChunkSampler

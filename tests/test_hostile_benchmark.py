@@ -6,7 +6,7 @@ import pytest
 from benchmarks.hostile.__main__ import KINDS, run_case
 from benchmarks.hostile.judge import differences
 from benchmarks.hostile.motion import CAMERAS, make_motion, read_numbers
-from ocrrl.datasets.decoded_frames import DecodedDataset
+from ocrrl.datasets.frames.decoded_frames import DecodedDataset
 
 
 def test_the_corpus_is_as_wide_as_it_says():

@@ -17,7 +17,7 @@ import yaml
 from benchmarks.hostile.case import Case
 from benchmarks.hostile.motion import CAMERAS, SIDE, Motion, read_numbers
 from ocrrl.commands.params import write
-from ocrrl.datasets.decoded_frames import DecodedDataset, decode_dataset
+from ocrrl.datasets.frames.decoded_frames import DecodedDataset, decode_dataset
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.layout import Layout

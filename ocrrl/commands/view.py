@@ -13,7 +13,7 @@ from ocrrl.interface.episode import Episode
 from ocrrl.layout import WORK
 from ocrrl.params import PARAMS_FILE, Params
 from ocrrl.recordings.check_folder import FolderKinds, kinds_in, suggest_for
-from ocrrl.recordings.ingest_config import UNKNOWN
+from ocrrl.recordings.meaning.foreign_mapping import UNKNOWN
 from ocrrl.recordings.read_all import Kept, Refused, read_all
 from ocrrl.recordings.unforeseen import UnforeseenLog
 

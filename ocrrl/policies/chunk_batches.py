@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from ocrrl.datasets.decoded_frames import DecodedDataset
+from ocrrl.datasets.frames.decoded_frames import DecodedDataset
 
 
 @dataclass

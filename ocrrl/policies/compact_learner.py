@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ocrrl.config_builder import build, listed
-from ocrrl.datasets.decoded_frames import DecodedDataset
+from ocrrl.datasets.frames.decoded_frames import DecodedDataset
 from ocrrl.policies import pictures
 from ocrrl.policies.checkpoint import policy_type
 from ocrrl.policies.chunk_batches import ChunkBatch

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from ocrrl import files
 from ocrrl.config_builder import shown
-from ocrrl.datasets.decoded_frames import DecodedDataset, decode_dataset, join_datasets, select_episodes
+from ocrrl.datasets.frames.decoded_frames import DecodedDataset, decode_dataset, join_datasets, select_episodes
 from ocrrl.interface.actions import ACTION_DIM
 from ocrrl.interface.devices import chosen_device, require_device, require_threads
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ocrrl.datasets.decoded_frames import DecodedDataset
+from ocrrl.datasets.frames.decoded_frames import DecodedDataset
 from ocrrl.policies import pictures
 from ocrrl.policies.checkpoint import policy_type
 from ocrrl.policies.chunk_batches import ChunkBatch

@@ -8,9 +8,9 @@ from ocrrl.episodes.hdf5_access import hdf5_faults, open_hdf5
 from ocrrl.episodes.picture_fit import PictureFit
 from ocrrl.episodes.validation import check_location
 from ocrrl.interface.tabletop_tasks import TabletopTask
-from ocrrl.recordings.ingest_config import UNKNOWN
 from ocrrl.recordings.lerobot.dataset_files import DatasetFiles
 from ocrrl.recordings.lerobot.dataset_info import read_info
+from ocrrl.recordings.meaning.foreign_mapping import UNKNOWN
 from ocrrl.recordings.reader import RecordingReader
 from ocrrl.recordings.suggestion.dataset_fields import DatasetFields, lerobot_fields, robomimic_fields
 from ocrrl.recordings.suggestion.suggest_mapping import Suggestion, correct, suggest_mapping

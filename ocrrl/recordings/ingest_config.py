@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 
 from ocrrl.episodes.picture_fit import FITS
 from ocrrl.recordings.lerobot.lerobot_mapping import LeRobotMapping
+from ocrrl.recordings.meaning.foreign_mapping import UNKNOWN
 from ocrrl.recordings.reader import SOURCE_FORMATS
 from ocrrl.recordings.robomimic.robomimic_mapping import RobomimicMapping
 
 ON_REJECTED = ("fail", "warn")
-UNKNOWN = "???"
-"""Stands in a suggested mapping where only a person knows the value."""
 
 
 @dataclass(frozen=True)

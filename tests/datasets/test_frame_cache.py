@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from benchmarks.finetune_memory import random_episodes
-from ocrrl.datasets.decoded_frames import decode_dataset, join_datasets, keep_episodes
 from ocrrl.datasets.frames import cache as cache_module
 from ocrrl.datasets.frames.cache import cached_frames
+from ocrrl.datasets.frames.decoded_frames import decode_dataset, join_datasets, keep_episodes
 from ocrrl.datasets.frames.decoding import DatasetFrames
 from ocrrl.datasets.frames.frame_rows import FrameFile, JoinedFrames
 from ocrrl.datasets.lerobot_writer import write_lerobot_dataset
@@ -166,7 +166,7 @@ SLOW = """
 import sys, time
 from pathlib import Path
 from benchmarks.finetune_memory import random_episodes
-from ocrrl.datasets.decoded_frames import decode_dataset
+from ocrrl.datasets.frames.decoded_frames import decode_dataset
 from ocrrl.datasets.frames.decoding import DatasetFrames
 true = DatasetFrames.decode
 def slow(self, camera):

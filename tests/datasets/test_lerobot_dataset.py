@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from ocrrl.datasets.decoded_frames import decode_dataset, select_episodes
+from ocrrl.datasets.frames.decoded_frames import decode_dataset, select_episodes
 from ocrrl.datasets.lerobot_writer import write_lerobot_dataset
 from ocrrl.datasets.sidecar import read_privileged_rows, read_sidecar
 from ocrrl.interface.actions import ACTION_NAMES

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ocrrl.datasets.decoded_frames import DecodedDataset
+from ocrrl.datasets.frames.decoded_frames import DecodedDataset
 
 INSTRUCTION = "go to the red dot"
 

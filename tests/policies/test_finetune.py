@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ocrrl.datasets.decoded_frames import decode_dataset, join_datasets
+from ocrrl.datasets.frames.decoded_frames import decode_dataset, join_datasets
 from ocrrl.policies import finetune as finetune_module
 from ocrrl.policies.checkpoint import load_vla
 from ocrrl.policies.compact_learner import CompactLearner

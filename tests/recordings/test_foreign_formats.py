@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ocrrl.datasets.decoded_frames import decode_dataset
+from ocrrl.datasets.frames.decoded_frames import decode_dataset
 from ocrrl.datasets.lerobot_writer import write_lerobot_dataset
 from ocrrl.datasets.sidecar import read_sidecar
 from ocrrl.episodes.episode_store import read_episode

@@ -5,7 +5,7 @@ import h5py
 import numpy as np
 import pytest
 
-from ocrrl.datasets.decoded_frames import decode_dataset
+from ocrrl.datasets.frames.decoded_frames import decode_dataset
 from ocrrl.datasets.sidecar import read_sidecar
 from ocrrl.episodes.episode_store import write_episode
 from ocrrl.episodes.ingested import ingested_episodes, sha256_of

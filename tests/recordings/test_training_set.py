@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ocrrl.datasets.decoded_frames import decode_dataset
+from ocrrl.datasets.frames.decoded_frames import decode_dataset
 from ocrrl.datasets.sidecar import read_sidecar
 from ocrrl.episodes.episode_checks import EpisodeRejected
 from ocrrl.episodes.episode_store import episode_files, read_episode, write_episode

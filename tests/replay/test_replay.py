@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ocrrl.datasets.decoded_frames import decode_dataset
+from ocrrl.datasets.frames.decoded_frames import decode_dataset
 from ocrrl.datasets.sidecar import read_sidecar
 from ocrrl.datasets.transitions import read_replay_transitions, write_replay_transitions
 from ocrrl.replay.replay import ReplayConfig, initial_object_poses, replay_episodes

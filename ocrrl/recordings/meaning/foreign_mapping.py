@@ -14,6 +14,9 @@ from ocrrl.recordings.meaning.pose_declaration import NOWHERE, Numbers, PoseDecl
 from ocrrl.recordings.meaning.pose_explanations import Spelling
 from ocrrl.recordings.meaning.rotation_forms import check_rotation_form
 
+UNKNOWN = "???"
+"""Stands in a suggested mapping where only a person knows the value."""
+
 ACTION_SOURCES = ("from_poses", "deltas", "poses", "joint_positions")
 _NEEDED = {
     "poses": ("command_position", "command_rotation"),

@@ -13,7 +13,7 @@ import yaml
 from ocrrl.episodes.episode_checks import EpisodeRejected
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.printable import one_line
-from ocrrl.recordings.ingest_config import UNKNOWN
+from ocrrl.recordings.meaning.foreign_mapping import UNKNOWN
 from ocrrl.recordings.suggestion.column_roles import (
     gripper_command,
     gripper_width,
