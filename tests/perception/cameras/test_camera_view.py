@@ -18,7 +18,7 @@ def test_a_view_of_the_same_size_is_the_crop():
 
 def test_a_square_that_leaves_the_picture_is_refused():
     view = CameraView(20, 0, 48, 24)
-    with pytest.raises(ValueError, match=r"inside the picture of 64x48 pixels, got x 20 to 68, y 0 to 48"):
+    with pytest.raises(ValueError, match=r"inside the image of 64x48 pixels, got x 20 to 68, y 0 to 48"):
         view_of(np.zeros((48, 64, 3), np.uint8), view)
     view.check_resolution(68, 48)
 
