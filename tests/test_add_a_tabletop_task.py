@@ -140,7 +140,7 @@ def test_a_module_of_one_s_own_goes_through_the_whole_loop(tmp_path):
     run(folder, "ocrrl", "params", "--preset", "smoke", "--tasks", "push_puck")  # the module was named before
     run(folder, "dvc", "repro")
     assert "up to date" in run(folder, "dvc", "status").stdout
-    text = run(folder, "ocrrl", "lineage", "data/models/vla_retrained").stdout
+    text = run(folder, "ocrrl", "lineage", "data/models/vla_retrained", "--format", "json").stdout
     assert "data/episodes/push_puck/recorded/episode_000000.h5" in text and "my_lab/push_puck.py" in text
     (folder / "my_lab/push_puck.py").open("a").write("\n")
     changed = json.loads(run(folder, "dvc", "status", "--json").stdout)
