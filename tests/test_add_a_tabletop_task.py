@@ -129,6 +129,7 @@ def test_its_demonstrations_are_recorded_ingested_and_replayed(project):
     assert replay["counts"]["kept"] >= 0.8 * replay["counts"]["episodes"]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_module_of_one_s_own_goes_through_the_whole_loop(tmp_path):
     folder = copy_project(tmp_path / "own")
