@@ -19,11 +19,13 @@ from ocrrl.interface.json_file import read_json_object
 from ocrrl.layout import DATA
 from ocrrl.lineage.dvc_files import LOCK
 from ocrrl.lineage.old_layout import new_place, old_outs
+from ocrrl.lineage.places import here
 from ocrrl.lineage.run_record import RUNS_FILE, read_runs
 from ocrrl.migrate.new_lock import Migrated, migrated_lock
 from ocrrl.migrate.old_params import is_old, new_params
 from ocrrl.params import PARAMS_FILE, sections_in
-from ocrrl.params_graph import seeds_and_rounds
+from ocrrl.params_graph import GRAPH_FILE, seeds_and_rounds
+from ocrrl.safe_yaml import read_yaml
 from ocrrl.stages.running import files_reserved
 
 _REPLAY_REPORTS = f"{DATA}/metrics/replay/*/*.json"
@@ -63,8 +65,9 @@ def migrate(dry: bool) -> None:
         )
     if Path(LOCK).is_file():
         steps.append(f"{LOCK}: the same hashes at the new places")
-    print("\n".join(steps) if moves or is_old(sections) else "nothing to migrate: this folder is of this version")
-    if dry or not (moves or is_old(sections)):
+    pending = moves or is_old(sections) or _lock_is_old()
+    print("\n".join(steps) if pending else "nothing to migrate: this folder is of this version")
+    if dry or not pending:
         return
     with files_reserved("migrate", writes=[DATA, LOCK, PARAMS_FILE]):
         _migrate(moves, sections)
@@ -83,15 +86,26 @@ def _migrate(moves: list[tuple[Path, Path]], sections: dict[str, Any]) -> None:
         measured = read_json_object(report)
         files.write_json(accepted, measured.pop("kept"))
         files.write_json(report, measured)
-    params, counts = sections, (1, 1)
     if is_old(sections):
         params, counts = new_params(sections), seeds_and_rounds(sections)
+    else:  # written anew by hand before the data were moved
+        params, counts = sections, seeds_and_rounds(sections_in(GRAPH_FILE) if GRAPH_FILE.is_file() else {})
     if Path(LOCK).is_file():
         found = migrated_lock(Path(), params, counts)
         _append_runs(found)
         files.write_bytes(Path(LOCK), yaml.safe_dump(found.lock, sort_keys=False, width=10_000).encode())
     if is_old(sections):
-        write(params, "default", PARAMS_FILE, *counts)
+        write(params, None, PARAMS_FILE, *counts)
+
+
+def _lock_is_old() -> bool:
+    """Whether dvc.lock names a path of the old layout."""
+    stages = (read_yaml(Path(LOCK)) or {}).get("stages") or {} if Path(LOCK).is_file() else {}
+    return any(
+        here(entry["path"]) != entry["path"]
+        for stage in stages.values()
+        for entry in (*stage.get("deps", []), *stage.get("outs", []))
+    )
 
 
 def _lists() -> Iterator[tuple[Path, Path]]:
@@ -111,7 +125,7 @@ def _append_runs(found: Migrated) -> None:
     known = set(lines)
     with RUNS_FILE.open("a") as record:
         for run in runs:
-            outs = {str(new_place(PurePosixPath(path))): value for path, value in run.outs.items()}
+            outs = {here(path): value for path, value in run.outs.items()}
             now = found.rewritten.get(run.stage)
             if now and now[0].items() <= outs.items():
                 line = json.dumps(vars(run) | {"outs": outs | now[1]}, sort_keys=True)

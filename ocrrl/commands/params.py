@@ -9,8 +9,9 @@ from typing import Any
 import yaml
 from ruamel.yaml import YAML
 
+from ocrrl.config_builder import typed
 from ocrrl.params import CONFIGS, PARAMS_FILE, SHARED, Params, ParamsError, require_file, resolve, sections_in
-from ocrrl.params_graph import GRAPH_FILE, graph_sections, seeds_and_rounds
+from ocrrl.params_graph import GRAPH_FILE, Recordings, graph_sections, seeds_and_rounds
 from ocrrl.safe_yaml import parse_yaml
 from ocrrl.tabletop.registry import MODULES, register, tabletop_task
 
@@ -82,16 +83,19 @@ def write_params(options: argparse.Namespace) -> None:
 
 
 def write(
-    sections: Mapping[str, Any], preset: str, path: Path = PARAMS_FILE, residual_seeds: int = 1, rounds: int = 1
+    sections: Mapping[str, Any], preset: str | None, path: Path = PARAMS_FILE, residual_seeds: int = 1, rounds: int = 1
 ) -> None:
     """Write `sections` to `path` and the graph.yaml beside it; comments of an older file there are not kept.
+
+    They are those of `preset`, or of a file that `ocrrl migrate` converts.
 
     A residual is trained for each of `residual_seeds` seeds in the first round, one in each later round. Raises ValueError for
     fewer than one seed or round.
     """
+    written_by = f"params --preset {preset}" if preset else "migrate"
     head = (
-        f"# Written by `ocrrl params --preset {preset}`; edit freely. `shared` holds for every tabletop task; a task's own values "
-        "come first.\n# After a change of tabletop_tasks run `ocrrl params`.\n"
+        f"# Written by `ocrrl {written_by}`; edit freely. `shared` holds for every tabletop task; a task's own values come first.\n"
+        "# After a change of tabletop_tasks run `ocrrl params`.\n"
     )
     _write(path, head + _text(sections), residual_seeds, rounds)
 
@@ -106,10 +110,7 @@ def rewrite(
     """
     require_file(path)
     graph, before, text = path.with_name(GRAPH_FILE.name), sections_in(path), path.read_text()
-    tasks = before.get("tabletop_tasks")
-    if not isinstance(tasks, dict):
-        Params(before, path)  # says what is wrong with it
-        return
+    tasks = typed(before.get("tabletop_tasks"), Mapping[str, Recordings], f"{path}: tabletop_tasks")
     if unknown := sorted(set(episodes) - set(tasks)):
         raise ParamsError(f"{path}: tabletop_tasks must hold {unknown[0]} to name its episodes, got {', '.join(tasks)}")
     now = seeds_and_rounds(sections_in(graph) if graph.is_file() else {})

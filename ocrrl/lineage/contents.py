@@ -2,7 +2,7 @@
 
 import configparser
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ocrrl.lineage.hashes import (
@@ -55,6 +55,17 @@ class Contents:
         if value not in self._manifests:
             self._manifests[value] = self._find_manifest(path, value)
         return self._manifests[value]
+
+    def joined_manifest(self, folder: str, parts: Mapping[str, str]) -> dict[str, str] | None:
+        """The manifest of `folder` with nothing but `parts` (hash by path) in it; None where a part's files are not known."""
+        joined: dict[str, str] = {}
+        for path, value in parts.items():
+            name = path.removeprefix(f"{folder}/")
+            manifest = self.manifest(path, value) if is_folder_hash(value) else {"": value}
+            if manifest is None:
+                return None
+            joined |= {f"{name}/{file}".rstrip("/"): md5 for file, md5 in manifest.items()}
+        return joined
 
     def read(self, path: str, value: str) -> bytes | None:
         """The file that had the hash `value` at `path`; None where neither place has it any more."""

@@ -12,7 +12,7 @@ from typing import Any
 from ocrrl.layout import DATA
 from ocrrl.lineage.contents import Contents
 from ocrrl.lineage.dvc_files import DvcFile, DvcFiles, LockedStage, TrackedPath
-from ocrrl.lineage.hashes import is_folder_hash, manifest_hash
+from ocrrl.lineage.hashes import manifest_hash
 from ocrrl.lineage.places import here, place_of
 from ocrrl.lineage.run_record import FINISHED, RunRecord
 
@@ -124,22 +124,11 @@ def data_deps(files: DvcFiles, stage: LockedStage, contents: Contents) -> Iterat
     """What `stage` read besides code; a folder of several outs counts as those outs, unless they have changed since."""
     for dep in stage.deps:
         inside = [out for path, (_, out) in files.outs.items() if path.startswith(f"{dep.path}/")]
-        if inside and files.producer(dep.path) is None and _joined_hash(dep.path, inside, contents) in (None, dep.hash):
-            yield from inside
+        if inside and files.producer(dep.path) is None:
+            manifest = contents.joined_manifest(dep.path, {out.path: out.hash for out in inside})
+            yield from inside if manifest is None or manifest_hash(manifest) == dep.hash else [dep]
         elif inside or _is_data(files, dep.path):
             yield dep
-
-
-def _joined_hash(folder: str, outs: list[TrackedPath], contents: Contents) -> str | None:
-    """DVC's hash of `folder` with nothing but `outs` in it; None where the list of an out's files is not known here."""
-    joined = {}
-    for out in outs:
-        name = out.path.removeprefix(f"{folder}/")
-        manifest = contents.manifest(out.path, out.hash) if is_folder_hash(out.hash) else {"": out.hash}
-        if manifest is None:
-            return None
-        joined |= {f"{name}/{file}".rstrip("/"): md5 for file, md5 in manifest.items()}
-    return manifest_hash(joined)
 
 
 def _is_data(files: DvcFiles, path: str) -> bool:

@@ -17,9 +17,10 @@ from ocrrl import files
 from ocrrl.layout import DATA
 from ocrrl.lineage.contents import Contents
 from ocrrl.lineage.dvc_files import LOCK
-from ocrrl.lineage.hashes import bytes_md5, is_folder_hash, manifest_hash
+from ocrrl.lineage.hashes import bytes_md5, manifest_hash
 from ocrrl.lineage.old_layout import new_place
 from ocrrl.lineage.pipeline import PipelineStage, pipeline_stages
+from ocrrl.lineage.places import here
 from ocrrl.lineage.revision import Revision
 from ocrrl.params import CONFIGS, PARAMS_FILE, SHARED, Params
 from ocrrl.params_graph import GRAPH_FILE, graph_sections
@@ -50,19 +51,20 @@ def migrated_lock(root: Path, params: Mapping[str, Any], counts: tuple[int, int]
     stages = pipeline_stages(lambda name: texts.get(name) or Revision(root).read(name))
     outs = [out for stage in stages.values() for out in stage.outs]
     migrated, contents = Migrated(content), Contents(root)
+    versions = json.loads((resources.files("ocrrl.migrate") / CODE_VERSIONS).read_text())
     for address, old in (content.get("stages") or {}).items():
         stage = stages.get(address)
         if stage is None or _is_new(old, stage):
             continue
         given = {entry["path"]: entry for entry in _moved(old, contents)}
-        deps = [_dep(dep, given, old, outs, contents) for dep in stage.deps]
+        deps = [_dep(dep, given, old, outs, contents, versions) for dep in stage.deps]
         content["stages"][address] = {
             "cmd": old["cmd"],
             "deps": [dep for dep in deps if dep is not None],
             "params": _params(stage, old.get("params", {}).get(str(PARAMS_FILE), {}), values),
             "outs": [given[out] for out in stage.outs if out in given],
         }
-        before = {str(new_place(PurePosixPath(out["path"]))): out["md5"] for out in old.get("outs", [])}
+        before = {here(out["path"]): out["md5"] for out in old.get("outs", [])}
         after = {out: given[out]["md5"] for out in stage.outs if out in given}
         if before != after:
             migrated.rewritten[address] = before, after
@@ -134,13 +136,17 @@ def _keep(content: bytes, contents: Contents) -> None:
 
 
 def _dep(
-    path: str, given: Mapping[str, Entry], old: Mapping[str, Any], outs: list[str], contents: Contents
+    path: str,
+    given: Mapping[str, Entry],
+    old: Mapping[str, Any],
+    outs: list[str],
+    contents: Contents,
+    versions: Mapping[str, Mapping[str, Any]],
 ) -> Entry | None:
     """The entry of the dependency `path`; None where it was stale or its hash cannot be told."""
     if path in given and _is_data(path):
         return given[path]
     if not _is_data(path):
-        versions = json.loads((resources.files("ocrrl.migrate") / CODE_VERSIONS).read_text())
         before = {dep["path"]: dep["md5"] for dep in old.get("deps", []) if not _is_data(dep["path"])}
         same = all(versions["0.1"].get(code) == value for code, value in before.items())
         now = versions["0.2.0"].get(path)
@@ -148,13 +154,9 @@ def _dep(
     inside = {part: given[part] for part in given if part.startswith(f"{path}/")}
     if set(inside) != {out for out in outs if out.startswith(f"{path}/")}:
         return None
-    manifest: dict[str, str] = {}
-    for part, entry in inside.items():
-        files_of = contents.manifest(part, entry["md5"]) if is_folder_hash(entry["md5"]) else {"": entry["md5"]}
-        if files_of is None:
-            return None
-        name = part.removeprefix(f"{path}/")
-        manifest |= {f"{name}/{file}".rstrip("/"): md5 for file, md5 in files_of.items()}
+    manifest = contents.joined_manifest(path, {part: entry["md5"] for part, entry in inside.items()})
+    if manifest is None:
+        return None
     size = sum(entry.get("size", 0) for entry in inside.values())
     return {"path": path, "hash": "md5", "md5": manifest_hash(manifest), "size": size, "nfiles": len(manifest)}
 

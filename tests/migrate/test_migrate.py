@@ -248,6 +248,19 @@ def test_what_was_stale_stays_stale(project):
     assert changed == stale | readers
 
 
+def test_parameters_that_were_written_anew_first_keep_their_seeds_and_an_interrupted_lock_is_finished(
+    project, monkeypatch
+):
+    command.write(PARAMS, "default", Path("params.yaml"), residual_seeds=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "migrated_lock", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert main(["migrate"]) == 130
+    assert main(["migrate"]) == 0
+    assert status(project) == set()
+    lock = yaml.safe_load(Path("dvc.lock").read_text())
+    assert lock["stages"]["train_residual@cube_lift-1"]["outs"][0]["path"] == "data/residual_1/round0/cube_lift"
+
+
 def test_two_places_of_one_thing_are_refused_and_nothing_is_moved(project, capsys):
     (project / "data/vla_real/round0/cube_lift").mkdir(parents=True)
     before = files_in(project)
