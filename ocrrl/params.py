@@ -117,11 +117,7 @@ class Params:
 
     def config(self, section: str, tabletop_task: str) -> Any:
         """The section's dataclass for `tabletop_task`: its own values over the shared ones; every key must be there."""
-        if tabletop_task not in self.tabletop_tasks:
-            raise ParamsError(
-                f"{self._source}: tabletop_tasks must hold {tabletop_task}, got {listed(self.tabletop_tasks)}; "
-                "`ocrrl params --preset default --tasks ...` writes the parameters of the tasks that you name"
-            )
+        self._entry(tabletop_task)
         values, places = {}, {}
         for key in (SHARED, tabletop_task):
             values |= (layer := self._layer(section, key))
@@ -138,11 +134,7 @@ class Params:
 
     def episodes_folder(self, tabletop_task: str) -> Path:
         """The folder of the demonstrations that the loop starts from."""
-        if tabletop_task not in self.tabletop_tasks:
-            raise ParamsError(
-                f"{self._source}: tabletop_tasks must hold {tabletop_task}, got {listed(self.tabletop_tasks)}"
-            )
-        return Path(self.tabletop_tasks[tabletop_task].episodes)
+        return Path(self._entry(tabletop_task).episodes)
 
     def check(self) -> None:
         """Build every config once. Raises ParamsError naming the first value that is wrong."""
@@ -151,6 +143,14 @@ class Params:
                 self.config(section, task)
         for section in MULTITASK_CONFIGS:
             self.multitask_config(section)
+
+    def _entry(self, tabletop_task: str) -> Recordings:
+        if tabletop_task not in self.tabletop_tasks:
+            raise ParamsError(
+                f"{self._source}: tabletop_tasks must hold {tabletop_task}, got {listed(self.tabletop_tasks)}; "
+                "`ocrrl params --preset default --tasks ...` writes the parameters of the tasks that you name"
+            )
+        return self.tabletop_tasks[tabletop_task]
 
     def _layer(self, section: str, key: str) -> dict[str, Any]:
         """The values of `section` under `key`: `shared` or a tabletop task."""
