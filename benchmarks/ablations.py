@@ -15,10 +15,10 @@ from ocrrl.tabletop.registry import slugs
 TRANSITIONS = 48_000
 ABLATIONS: dict[str, dict[str, Any]] = {
     "default": {},
-    "every_step": {"residual_every": 1},
+    "every_step": {"action_repeat": 1},
     "unshaped": {"shaping": 0.0},
     "same_noise": {"exploration_least": 1.0},
-    "no_averaging": {"actor_averaging": 1.0},
+    "no_averaging": {"actor_ema": 1.0},
     "wide": {"actor_hidden": 256, "critic_hidden": 256},
     "l2": {"l2": 0.05},
     "gamma": {"gamma": 0.99},
@@ -26,8 +26,8 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "learning_rates": {"actor_lr": 1e-5, "critic_lr": 1e-4},
     "layer_norm": {"layer_norm": False},
     "no_demonstrations": {"offline_fraction": 0.0},
-    "behaviour_cloning": {"behaviour_cloning": 1.0},
-    "updates": {"updates_per_step": 6},
+    "bc_coef": {"bc_coef": 1.0},
+    "updates": {"gradient_steps": 6},
 }
 
 
@@ -46,7 +46,7 @@ def main() -> None:
         flush=True,
     )
     for name in options.only:
-        budget = {"total_transitions": options.transitions, "validation_every": 8_000, "stop_at_success": 1.01}
+        budget = {"total_timesteps": options.transitions, "validation_every": 8_000, "stop_at_success": 1.01}
         curve, _, held_out = train_and_test(options.task, options.seed, seeds, budget | ABLATIONS[name])
         described = ", ".join(f"{key} {value}" for key, value in ABLATIONS[name].items()) or "default"
         cells = " | ".join(f"{point['validation_success']:.2f}" for point in curve)

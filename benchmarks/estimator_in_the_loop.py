@@ -20,7 +20,7 @@ from ocrrl.layout import ROLLED_OUT_SEED, Layout
 from ocrrl.perception.tracking.confidence import NEAR_POSITION, NEAR_ROTATION
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.report.values import percent, points
-from ocrrl.robot.twin.picture_poses import LATENCY_STEPS, PicturePoses
+from ocrrl.robot.twin.image_poses import LATENCY_STEPS, ImagePoses
 from ocrrl.robot.twin.twin import TwinCell
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
@@ -48,25 +48,25 @@ def main() -> None:
 
 
 class WatchedPoses:
-    """Poses from pictures that are also compared with the true ones; a `robot.twin.twin.TwinPoses`."""
+    """Poses from images that are also compared with the true ones; a `robot.twin.twin.TwinPoses`."""
 
     def __init__(self, task: TabletopTask, world: SimEnvironment) -> None:
-        self._task, self._inner = task, PicturePoses(task, world)
+        self._task, self._inner = task, ImagePoses(task, world)
         self._true: list[list[np.ndarray]] = [[] for _ in range(world.num_envs)]
         self.shown, self.off = np.zeros(len(task.objects), int), np.zeros(len(task.objects), int)
 
     def reset(self, ids: np.ndarray, seeds: list[int]) -> None:
-        """As `PicturePoses.reset`."""
+        """As `ImagePoses.reset`."""
         self._inner.reset(ids, seeds)
         for env in ids:
             self._true[env] = []
 
     def start(self, ids: np.ndarray, true_poses: np.ndarray) -> None:
-        """As `PicturePoses.start`; the frames that only register are not counted."""
+        """As `ImagePoses.start`; the frames that only register are not counted."""
         self._inner.start(ids, true_poses)
 
     def update(self, ids: np.ndarray, true_poses: np.ndarray) -> None:
-        """As `PicturePoses.update`, then count."""
+        """As `ImagePoses.update`, then count."""
         self._inner.update(ids, true_poses)
         poses, _, visible = self._inner.estimate()
         for env, truth in zip(ids, true_poses, strict=True):
@@ -80,11 +80,11 @@ class WatchedPoses:
                     self.off[k] += not near
 
     def estimate(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """As `PicturePoses.estimate`."""
+        """As `ImagePoses.estimate`."""
         return self._inner.estimate()
 
     def close(self) -> None:
-        """As `PicturePoses.close`."""
+        """As `ImagePoses.close`."""
         self._inner.close()
 
 
@@ -114,7 +114,7 @@ def outcomes(slug: str, source: str, episodes: int) -> tuple[list[EpisodeOutcome
 
 def _row(slug: str, noisy: list[EpisodeOutcome], seen: list[EpisodeOutcome], off: str) -> tuple[str, ...]:
     difference = dict(rate_difference(noisy, seen))
-    rates = [percent(float(np.mean([o.success for o in arm]))) for arm in (noisy, seen)]
+    rates = [percent(float(np.mean([o.success for o in variant]))) for variant in (noisy, seen)]
     shown = float(np.mean(np.concatenate([o.trace.object_visible.ravel() for o in seen if o.trace])))
     return slug, *rates, points(difference), percent(shown), off
 

@@ -51,9 +51,7 @@ def main() -> None:
         root = arguments.dataset or write_random_dataset(Path(folder) / "dataset")
         began = time.perf_counter()
         data = decode_dataset(root)
-        shapes = ", ".join(
-            f"{camera} {pictures.shape[2]}x{pictures.shape[1]}" for camera, pictures in data.images.items()
-        )
+        shapes = ", ".join(f"{camera} {frames.shape[2]}x{frames.shape[1]}" for camera, frames in data.images.items())
         print(f"{len(data.action)} frames ({shapes}) decoded once in {time.perf_counter() - began:.1f} s")
         print(f"decoded cache         {cache_rate(data, arguments.batch_size, arguments.steps):8.0f} samples/s")
         for workers in arguments.workers:
@@ -141,7 +139,7 @@ def prediction_ms(data: DecodedDataset, calls: int = 20, device: str = "cpu") ->
     vla = CompactVLA(
         CompactCheckpoint(network, Normalisation.of(data.state, data.action), InstructionEncoder.choose("hash")), device
     )
-    images = {camera: pictures[:ROBOTS] for camera, pictures in data.images.items()}
+    images = {camera: frames[:ROBOTS] for camera, frames in data.images.items()}
     times = []
     for _ in range(calls):
         began = time.perf_counter()
@@ -157,12 +155,12 @@ def write_random_dataset(root: Path, episodes: int = 10, length: int = 100, size
     recorded = []
     for number in range(episodes):
         scene = smooth_noise(generator, size + length, size)
-        pictures = np.stack([scene[row : row + size] for row in range(length)])
+        images = np.stack([scene[row : row + size] for row in range(length)])
         pose = np.tile([0.5, 0.0, 0.1, 0.0, 1.0, 0.0, 0.0], (length, 1))
         pose[:, :3] += generator.normal(0.0, 0.05, (length, 3))
         episode = Episode(
             attributes=attributes,
-            images={"front": pictures, "wrist": pictures},
+            images={"front": images, "wrist": images},
             gripper_pose=pose,
             commanded_pose=pose,
             joint_positions=np.zeros((length, 7)),
@@ -176,7 +174,7 @@ def write_random_dataset(root: Path, episodes: int = 10, length: int = 100, size
 
 
 def smooth_noise(generator: np.random.Generator, height: int, width: int, cell: int = 8) -> np.ndarray:
-    """A picture (height, width, 3) uint8 of coloured cells: it compresses as a scene does, unlike white noise."""
+    """An image (height, width, 3) uint8 of coloured cells: it compresses as a scene does, unlike white noise."""
     cells = generator.integers(0, 256, (-(-height // cell), -(-width // cell), 3)).astype(np.uint8)
     return cells.repeat(cell, axis=0).repeat(cell, axis=1)[:height, :width]
 

@@ -1,4 +1,4 @@
-"""Peak memory of fine-tuning on large pictures: `python -m benchmarks.finetune_memory`.
+"""Peak memory of fine-tuning on large images: `python -m benchmarks.finetune_memory`.
 
 Makes a dataset of 50 episodes of 15 s from two cameras of 480 x 640, trains the default VLA on it twice in processes of their
 own (frames decoded to disk, then read from there), and prints each one's peak resident memory, its time, and the disk that the
@@ -82,7 +82,7 @@ def train(steps: int, batch_size: int) -> None:
 
 
 def write_dataset(episodes: int, length: int, height: int, width: int) -> None:
-    """Smooth random pictures that move, one episode after the other, as `ingest` writes them."""
+    """Smooth random images that move, one episode after the other, as `ingest` writes them."""
     write_lerobot_dataset(random_episodes(episodes, length, height, width), Path("dataset"))
 
 
@@ -91,12 +91,12 @@ def random_episodes(episodes: int, length: int, height: int, width: int) -> Iter
     attributes = EpisodeAttributes(CUBE_LIFT.slug, CUBE_LIFT.instruction, "random", "sim", success=True)
     for number in range(episodes):
         scene = smooth_noise(generator, height + length, width, cell=32)
-        pictures = np.lib.stride_tricks.sliding_window_view(scene, height, axis=0).transpose(0, 3, 1, 2)[:length]
+        images = np.lib.stride_tricks.sliding_window_view(scene, height, axis=0).transpose(0, 3, 1, 2)[:length]
         pose = np.tile([0.5, 0.0, 0.1, 0.0, 1.0, 0.0, 0.0], (length, 1))
         pose[:, :3] += generator.normal(0.0, 0.05, (length, 3))
         episode = Episode(
             attributes=attributes,
-            images=dict.fromkeys(CAMERAS, pictures),
+            images=dict.fromkeys(CAMERAS, images),
             gripper_pose=pose,
             commanded_pose=pose,
             joint_positions=np.zeros((length, 7)),

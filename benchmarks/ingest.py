@@ -1,4 +1,4 @@
-"""What `ocrrl ingest` costs by the number of episodes: a LeRobotDataset with pictures in parquet, or videos, two cameras of 64 px.
+"""What `ocrrl ingest` costs by the number of episodes: a LeRobotDataset with images in parquet, or videos, two cameras of 64 px.
 
     python -m benchmarks.ingest                  # 50, 100 and 200 episodes of 3 s, on one core
     python -m benchmarks.ingest --kind video
@@ -23,7 +23,7 @@ from ocrrl import params
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--episodes", type=int, nargs="+", default=[50, 100, 200])
-    parser.add_argument("--kind", choices=("image", "video"), default="image", help="pictures in parquet, or videos")
+    parser.add_argument("--kind", choices=("image", "video"), default="image", help="images in parquet, or videos")
     options = parser.parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     generator = np.random.default_rng(0)

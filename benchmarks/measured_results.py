@@ -44,7 +44,7 @@ class MeasuredResults:
 
 
 def measure_here(residual_seeds: int, about: str) -> MeasuredResults:
-    """The values that lie under data/, without films, single episodes and what no table of the page shows."""
+    """The values that lie under data/, without videos, single episodes and what no table of the page shows."""
     return MeasuredResults(
         about=about,
         source={"revision": (git(Path(), "rev-parse", "HEAD") or "unknown").strip(), "precision": "as measured"},
@@ -120,7 +120,7 @@ def _reduced(measured: Measured) -> Measured:
             for name, curve in task.curves.items()
         }
         replay = task.replay and {key: task.replay[key] for key in ("counts", "dropped")}
-        return replace(task, episodes=episodes, curves=curves, replay=replay, ingest=None, rollouts={}, films=[])
+        return replace(task, episodes=episodes, curves=curves, replay=replay, ingest=None, rollouts={}, videos=[])
 
     return replace(measured, tasks=[reduced(task) for task in measured.tasks])
 

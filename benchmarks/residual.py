@@ -25,7 +25,7 @@ from ocrrl.layout import Layout
 from ocrrl.params import Params
 from ocrrl.policies.checkpoint import load_vla
 from ocrrl.policies.chunked_policy import ChunkedPolicy
-from ocrrl.residual.learning_curve import AtOnce
+from ocrrl.residual.learning_curve import BlockingValidation
 from ocrrl.residual.train_residual import train_residual
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.statistics import success_summary
@@ -96,7 +96,7 @@ def train_and_test(
             work,
             out,
             seed,
-            AtOnce(validate),
+            BlockingValidation(validate),
         )
         curve = json.loads((out / "curve.json").read_text())["points"]
         timings = json.loads((work / "timings.json").read_text())

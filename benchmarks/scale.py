@@ -83,7 +83,7 @@ def step(slug: str, num_envs: int, transitions: int) -> None:
 def train(slug: str, num_envs: int, transitions: int, seed: int = 0) -> None:
     """One training without validation."""
     preset = resolve("default", [slug])["train_residual"]
-    changes = {"total_transitions": transitions, "num_envs": num_envs, "validation_every": transitions}
+    changes = {"total_timesteps": transitions, "num_envs": num_envs, "validation_every": transitions}
     config = build(ResidualConfig, preset["shared"] | preset[slug] | changes | {"offline_fraction": 0.0}, slug)
     base = ChunkedPolicy(untrained_vla(), tabletop_task(slug).instruction, num_envs)
     with tempfile.TemporaryDirectory() as folder:

@@ -27,13 +27,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--steps", type=int, default=20, help="timed training steps")
-    parser.add_argument("--picture", type=int, default=256, help="height and width of the dataset's pictures")
+    parser.add_argument("--image", type=int, default=256, help="height and width of the dataset's images")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--tiny", action="store_true", help="a few thousand parameters")
     options = parser.parse_args()
     device = chosen_device(options.device)
     with tempfile.TemporaryDirectory() as folder:
-        root = write_random_dataset(Path(folder) / "dataset", episodes=2, size=options.picture)
+        root = write_random_dataset(Path(folder) / "dataset", episodes=2, size=options.image)
         policy = random_smolvla(TINY if options.tiny else RELEASED, Path(folder) / "backbone")
         measure(root, policy, device, options.batch_size, options.steps)
 
@@ -53,7 +53,7 @@ def measure(root: Path, policy: dict, device: str, batch_size: int, steps: int) 
         print(f"memory: {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
     learner.save(root.parent / "vla")
     vla, times = load_vla(root.parent / "vla", device), []
-    images = {camera: pictures[:1] for camera, pictures in data.images.items()}
+    images = {camera: frames[:1] for camera, frames in data.images.items()}
     for _ in range(8):
         began = wall_time(device)
         chunk = vla.predict_chunk(images, data.state[:1].astype(np.float32), data.tasks[0])

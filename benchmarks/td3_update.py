@@ -2,7 +2,7 @@
 
 `python -m benchmarks.td3_update` prints the medians: CPU time, on a GPU (`--device cuda`) wall time. Ours carries LayerNorm and
 the composition of actions, which Stable-Baselines3's lacks; it is also timed without LayerNorm, and on a GPU without its
-recording (`residual/recorded_update.py`). Sampling the batch is part of all.
+recording (`residual/cuda_graph_update.py`). Sampling the batch is part of all.
 """
 
 import argparse

@@ -91,17 +91,17 @@ def fits_astray(task: TabletopTask, seed: int, frames: Iterable[Seen]) -> list[t
 
 
 def write_overlay(file: Path, slugs: tuple[str, ...], split: str) -> None:
-    """A picture of what the tracker sees in one frame of each tabletop task."""
-    pictures = []
+    """An image of what the tracker sees in one frame of each tabletop task."""
+    images = []
     for slug in slugs:
         task = tabletop_task(slug)
         tracker = GeometricTracker(task, FR3)
         for k, seen in enumerate(sequence(slug, "demonstration", initial_state_seeds(SPLITS[split], 1)[0])):
             estimate = tracker.track(seen.frame, seen.robot)
             if k == OVERLAY_FRAME:
-                pictures.append(draw_overlay(seen.frame, shapes_of(task), estimate))
+                images.append(draw_overlay(seen.frame, shapes_of(task), estimate))
                 break
-    cv2.imwrite(str(file), cv2.cvtColor(np.concatenate(pictures, axis=1), cv2.COLOR_RGB2BGR))
+    cv2.imwrite(str(file), cv2.cvtColor(np.concatenate(images, axis=1), cv2.COLOR_RGB2BGR))
 
 
 def _compile() -> None:
@@ -122,7 +122,7 @@ def main() -> None:
     parser.add_argument("--sequences", type=int, default=20, help="seeds a tabletop task, of each kind of sequence")
     parser.add_argument("--first", type=int, default=0, help="seed of the split to begin with")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--overlay", type=Path, help="write a picture instead")
+    parser.add_argument("--overlay", type=Path, help="write an image instead")
     arguments = parser.parse_args()
     if arguments.overlay is not None:
         write_overlay(arguments.overlay, tuple(arguments.tasks), arguments.split)

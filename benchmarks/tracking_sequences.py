@@ -1,6 +1,6 @@
 """RGB-D sequences to try a tracker on: demonstrations in the twin's dynamics, occluders, and things like the objects.
 
-What happens to the objects comes from the twin; what only a camera sees (occluders, distractors) is added to the pictures.
+What happens to the objects comes from the twin; what only a camera sees (occluders, distractors) is added to the images.
 """
 
 # pyright: reportAttributeAccessIssue=false
@@ -34,7 +34,7 @@ PASSING_FRAMES, STILL_FRAMES = (15, 14), 55  # to come and to stay; in all, whil
 OTHERS_ONLY_FRAMES = 10
 BETWEEN = 0.12  # [m] from the object to what passes, towards the camera
 IDS = np.array([0])
-AWAY = (0.0, 0.0, -2.0)  # [m], out of every picture
+AWAY = (0.0, 0.0, -2.0)  # [m], out of every image
 BESIDE_X, BESIDE_Y, BESIDE_CABINET_Y = (0.36, 0.66), (-0.24, 0.24), (-0.30, -0.15)  # [m], where distractors are
 REACH = 0.07  # [m] of a distractor from its middle
 LEAST_APART = 0.11  # [m] between a distractor and anything else
@@ -132,7 +132,7 @@ def sequence(slug: str, kind: str, seed: int) -> Iterator[Seen]:
 
 
 def occlusion(bodies: list[Body], index: int, frame: Frame, poses: np.ndarray) -> float:
-    """Share of the surface of the body `index` towards the camera that is covered; 1 outside the picture.
+    """Share of the surface of the body `index` towards the camera that is covered; 1 outside the image.
 
     `poses` (O, 7) are the bodies'; what a cabinet hides of its own drawer does not count, but the face of a closed drawer does.
     """

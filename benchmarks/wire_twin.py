@@ -2,7 +2,7 @@
 
     python -m benchmarks.wire_twin --episodes 20      # after `dvc repro train_residual@cube_lift-0 finetune@cube_lift-real`
 
-Base + residual through franky and the RealSense library over loopback, poses from pictures, recorded, the successes ingested.
+Base + residual through franky and the RealSense library over loopback, poses from images, recorded, the successes ingested.
 Times are of this machine, which simulates the arm and renders the cameras beside it: run it with nothing else. Wall times wait for
 those processes, CPU times do not, as in a cell with a robot. The exit code is 1 where a control step takes more CPU time than
 it may, or a command was sent that had outlived its time. No robot moves.

@@ -27,7 +27,7 @@ def evaluate(
         tasks: tabletop tasks, such as `cube_lift`; all when left out.
         rounds: rounds of self-improvement, such as `round0`; all when left out. Not for a session.
         cell: `twin`, or `rehearsal`, a twin handled as hardware. On `fr3` a session is started at its terminal.
-        episodes: of a session and tabletop task, both arms together, so an even number; the stages take theirs from params.yaml.
+        episodes: of a session and tabletop task, both variants together, so an even number; the stages take theirs from params.yaml.
         wait_minutes: for the operator's approval.
     """
     if cell == "twin":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ocrrl.front_door.gymnasium_ids import register_with_gymnasium
 
-# Read when mujoco and Mesa are first loaded: off-screen rendering, in software by the thread that asks for a picture; with a
+# Read when mujoco and Mesa are first loaded: off-screen rendering, in software by the thread that asks for an image; with a
 # thread of its own (1) it is waited for, up to four times as long where every core is busy.
 if sys.platform == "linux":
     os.environ.setdefault("MUJOCO_GL", "egl")

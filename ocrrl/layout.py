@@ -12,7 +12,7 @@ from ocrrl.interface.names import require_name, require_seed
 
 DATA = Path("data")
 WORK = Path(".work")  # unfinished work: never tracked, safe to delete when nothing runs
-DECODED_FRAMES = WORK / "decoded"  # pictures of datasets, read by every stage that trains a VLA on them
+DECODED_FRAMES = WORK / "decoded"  # images of datasets, read by every stage that trains a VLA on them
 ROUND = "round0"
 MULTITASK = "multitask"  # stands where a tabletop task's slug would, for what was trained on all of them
 PUBLISHED_VLA = DATA / "models" / "vla_retrained"  # the last multi-task VLA
@@ -84,7 +84,7 @@ class Layout:
         return DATA / f"dataset_{domain}" / self.round / self.tabletop_task
 
     def vla(self, name: str) -> Path:
-        """A VLA: `sim`, `real`, `retrained`, or a control arm `demonstrations_only` or `base_rollouts`."""
+        """A VLA: `sim`, `real`, `retrained`, or a control variant `demonstrations_only` or `base_rollouts`."""
         require_name("VLA", name)
         return DATA / f"vla_{name}" / self.round / self.tabletop_task
 
@@ -97,7 +97,7 @@ class Layout:
         return self._metrics(f"evaluate_{seed}")
 
     def evaluation_episodes(self, seed: int) -> Path:
-        """Outcomes, traces and films of single episodes."""
+        """Outcomes, traces and videos of single episodes."""
         require_seed("seed", seed)
         return DATA / f"evaluation_{seed}" / self.round / self.tabletop_task
 
@@ -124,7 +124,7 @@ class Layout:
         return self._metrics(stage)
 
     def training_set(self, name: str) -> Path:
-        """LeRobotDataset for retraining: `retrained` or `base_rollouts`; the third arm trains on `dataset("real")`."""
+        """LeRobotDataset for retraining: `retrained` or `base_rollouts`; the third variant trains on `dataset("real")`."""
         require_name("training set", name)
         return DATA / f"training_set_{name}" / self.round / self.tabletop_task
 

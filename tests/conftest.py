@@ -1,4 +1,4 @@
-"""Tests that need a system library (libusb for RealSense cameras, EGL for pictures) are skipped where it is missing.
+"""Tests that need a system library (libusb for RealSense cameras, EGL for images) are skipped where it is missing.
 
 Each library is tried in a process of its own, since a driver that is broken may end the process. Where one is missing, a test
 that fails and asked for it is skipped. Tests that ask in a child process, where this cannot be seen, bear a marker.
@@ -17,8 +17,8 @@ from tests.checked_shapes import begin_test, check_shapes
 check_shapes()
 
 
-class NoPictures(ImportError):
-    """Raised where a picture would be drawn."""
+class NoImages(ImportError):
+    """Raised where an image would be drawn."""
 
     asked_for = False
     """Whether the running test did: a command may print the error in place of raising it."""
@@ -37,14 +37,14 @@ class SystemLibrary:
     """Whether an error of the running test comes from the library's absence."""
 
 
-def _without_pictures() -> None:
-    os.environ["MUJOCO_GL"] = "disable"  # `import mujoco` fails without EGL; simulation without pictures does not
+def _without_images() -> None:
+    os.environ["MUJOCO_GL"] = "disable"  # `import mujoco` fails without EGL; simulation without images does not
     import mujoco.rendering.classic.gl_context
 
     class NoContext:
         def __init__(self, width: int, height: int) -> None:
-            NoPictures.asked_for = True
-            raise NoPictures("a picture was asked for")
+            NoImages.asked_for = True
+            raise NoImages("an image was asked for")
 
         def free(self) -> None: ...
 
@@ -63,7 +63,7 @@ EGL = SystemLibrary(
     ("renders", "wire"),
     "import ocrrl, mujoco; mujoco.Renderer(mujoco.MjModel.from_xml_string('<mujoco/>'), 16, 16).render()",
     "apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri",
-    lambda error: NoPictures.asked_for or isinstance(error, NoPictures),
+    lambda error: NoImages.asked_for or isinstance(error, NoImages),
 )
 _probes = {
     library: subprocess.Popen(
@@ -82,11 +82,11 @@ def pytest_sessionstart() -> None:
             last = said[-1] if said else f"exit code {probe.returncode}"
             _reasons[library] = f"needs {library.name}, which is missing: {library.remedy} ({last})"
     if EGL in _reasons:
-        _without_pictures()
+        _without_images()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    NoPictures.asked_for = False
+    NoImages.asked_for = False
     begin_test(is_checked=item.get_closest_marker("wrong_shapes") is None)
     for library, reason in _reasons.items():
         if any(item.get_closest_marker(marker) for marker in library.markers):

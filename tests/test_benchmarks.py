@@ -97,8 +97,8 @@ def test_recorded_rates_and_intervals_follow_from_the_recorded_counts():
             counts = (both, only_residual, only_base, entry["paired"]["neither"])
             ends = (entry["difference"]["low"], entry["difference"]["high"])
             assert ends == pytest.approx(newcombe_interval(*counts), abs=1e-5)
-            for arm, only in (("base", only_base), ("residual", only_residual)):
-                summary = entry[arm]
+            for variant, only in (("base", only_base), ("residual", only_residual)):
+                summary = entry[variant]
                 assert summary["successes"] == both + only and summary["episodes"] == sum(counts)
                 ends = (summary["wilson_low"], summary["wilson_high"])
                 assert ends == pytest.approx(wilson_interval(both + only, sum(counts)), abs=1e-5)
@@ -120,7 +120,7 @@ def test_scale_out_trains_as_many_seeds_as_asked_for_side_by_side(tmp_path):
     trained = [name for name in stages if name.startswith("train_residual@")]
     assert trained == [f"train_residual@cube_lift-{seed}" for seed in range(3)]
     config = Params.read(folder / "params.yaml").config("train_residual", "cube_lift")
-    assert (config.total_transitions, config.critic_hidden) == (2000, 256)
+    assert (config.total_timesteps, config.critic_hidden) == (2000, 256)
 
 
 def test_robustness_refuses_a_residual_that_was_not_trained_as_its_experiment_says():

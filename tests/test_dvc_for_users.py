@@ -64,7 +64,7 @@ def test_plots_are_of_files_that_a_stage_writes():
 
 
 def test_the_plot_of_success_has_the_fields_that_the_report_writes(tmp_path):
-    rows = success_rows(read_inputs(write_synthetic_round(tmp_path, episodes=4, seeds=(0,), films=0)))
+    rows = success_rows(read_inputs(write_synthetic_round(tmp_path, episodes=4, seeds=(0,), videos=0)))
     (plot,) = (plot for plot in PLOTS.values() if plot["template"] == "success_rate")
     (field,) = plot["y"].values()
     assert [row[field] for row in rows][:4] == [

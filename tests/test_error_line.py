@@ -82,7 +82,9 @@ def test_an_error_from_another_process_keeps_its_traceback(project):
     error = sent(int, "three")
     assert isinstance(error, ValueError) and not error_line.is_ours(error)
     assert "_answer_to" in logged(error_line.error_line("ocrrl retrain", error))
-    with pytest.raises(ValueError, match="at least 1") as raised:  # as `Beside.result` raises what it was sent
+    with pytest.raises(
+        ValueError, match="at least 1"
+    ) as raised:  # as `BackgroundProcess.result` raises what it was sent
         exec(compile("raise error", cli.__file__, "exec"), {"error": sent(RecordConfig, 0)})
     assert error_line.error_line("ocrrl", raised.value) == "ocrrl: episodes must be at least 1, got 0"
 

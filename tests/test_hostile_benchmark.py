@@ -29,14 +29,14 @@ def test_a_case_is_refused_by_name_or_read_right(name, sound):
     assert faults == [], verdict.printed
 
 
-def as_read(motion, pictures_of):
-    images = {camera: pictures_of.pictures(camera) for camera in CAMERAS}
+def as_read(motion, images_of):
+    images = {camera: images_of.images(camera) for camera in CAMERAS}
     state = np.concatenate([motion.pose, motion.width[:, None]], -1)
     action = np.concatenate([np.zeros((len(motion), 6)), motion.opening[:, None]], -1)
     return DecodedDataset(images, state, action, np.zeros(len(motion), int), ("",), 20.0, motion.t)
 
 
-def test_another_episodes_rows_and_pictures_are_told_apart():
+def test_another_episodes_rows_and_images_are_told_apart():
     generator = np.random.default_rng(0)
     first, second = make_motion(generator, 1), make_motion(generator, 2)
     assert differences(as_read(first, first), 0, first) == []
@@ -44,4 +44,4 @@ def test_another_episodes_rows_and_pictures_are_told_apart():
         "shows episode, frame and camera (2, 0, 1)" in fault for fault in differences(as_read(first, second), 0, first)
     )
     assert any("position is off" in fault for fault in differences(as_read(second, first), 0, first))
-    assert read_numbers(first.pictures("wrist")[7]) == (1, 7, 2)
+    assert read_numbers(first.images("wrist")[7]) == (1, 7, 2)

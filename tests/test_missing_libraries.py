@@ -23,10 +23,10 @@ def test_simulation():
     model = mujoco.MjModel.from_xml_string("<mujoco/>")
     mujoco.mj_step(model, mujoco.MjData(model))
 
-def test_picture():
+def test_image():
     renderer()
 
-def test_picture_whose_error_is_printed():
+def test_image_whose_error_is_printed():
     try:
         renderer()
     except ImportError:

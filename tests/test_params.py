@@ -53,9 +53,9 @@ def test_the_paper_preset_is_table_5(tmp_path):
     assert (config.actor_lr, config.critic_lr) == (1e-5, 1e-4)
     assert (config.gamma, config.batch, config.offline_fraction, config.n_step) == (0.99, 256, 0.5, 3)
     assert (config.l2, config.tau, config.critic_warmup) == (0.0, 0.005, 1000)
-    assert config.behaviour_cloning == 0.0 and config.object_dropout == 0.0
+    assert config.bc_coef == 0.0 and config.object_dropout == 0.0
     assert not (config.layer_norm or config.absorbing_success or config.clip_targets)
-    assert config.updates_per_step == config.num_envs and config.stop_at_success > 1
+    assert config.gradient_steps == config.num_envs and config.stop_at_success > 1
     assert (config.max_position_noise, config.max_rotation_noise, config.dropout) == (0.005, 0.1, 0.1)
 
 

@@ -34,7 +34,7 @@ OUTPUTS = {
     "retrain": [LAYOUT.vla("retrained"), LAYOUT.vla("demonstrations_only"), LAYOUT.vla("base_rollouts")],
     "evaluate_retrained": [LAYOUT.retrained_evaluation],
     "report": [LAYOUT.report],
-    "retrain_multitask": [TOGETHER.vla(arm) for arm in ("retrained", "demonstrations_only", "base_rollouts")],
+    "retrain_multitask": [TOGETHER.vla(variant) for variant in ("retrained", "demonstrations_only", "base_rollouts")],
     "evaluate_multitask": [TOGETHER.retrained_evaluation],
     "publish": [PUBLISHED_VLA],
     "report_multitask": [TOGETHER.report],

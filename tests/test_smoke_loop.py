@@ -30,8 +30,8 @@ def test_one_command_runs_every_stage_to_a_report(project):
     assert "twin" in page and "http://" not in re.sub(r"http://www\.w3\.org\S*", "", page)
     evaluation = json.loads((project / "data/metrics/evaluate_0/round0/cube_lift.json").read_text())
     for cell in ("sim", "twin"):
-        for arm in ("base", "residual"):
-            assert evaluation[cell][arm]["episodes"] == 4
+        for variant in ("base", "residual"):
+            assert evaluation[cell][variant]["episodes"] == 4
         assert sum(evaluation[cell]["paired"].values()) == 4
     retrained = json.loads((project / "data/metrics/evaluate_retrained/round0/cube_lift.json").read_text())
     assert set(retrained["tabletop_tasks"]["cube_lift"]["twin"]) == {

@@ -3,7 +3,7 @@
     python -m benchmarks.hostile                       # 3 of each kind and one sound twin, some ten minutes on two cores
     python -m benchmarks.hostile --seed 7 --only clock --keep wrong   # what failed stays in the folder `wrong`
 
-A kind says which file and field must be named, or which rows and frames must come out: pictures carry the numbers of their
+A kind says which file and field must be named, or which rows and frames must come out: images carry the numbers of their
 episode, frame and camera. Every case is an `ocrrl ingest` of its own, at most 10 s and 2 GB. Exit code 1 if any went wrong.
 """
 
@@ -21,14 +21,14 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.hostile import kinds_lerobot, kinds_own, kinds_pictures, kinds_robomimic, kinds_rows
+from benchmarks.hostile import kinds_images, kinds_lerobot, kinds_own, kinds_robomimic, kinds_rows
 from benchmarks.hostile.case import Draw, Kind
 from benchmarks.hostile.judge import MAX_BYTES, MAX_SECONDS, Verdict, judge
 from ocrrl import params
 
 KINDS: dict[str, Kind] = {
     kind.name: kind
-    for kinds in (kinds_own.KINDS, kinds_robomimic.KINDS, kinds_lerobot.KINDS, kinds_rows.KINDS, kinds_pictures.KINDS)
+    for kinds in (kinds_own.KINDS, kinds_robomimic.KINDS, kinds_lerobot.KINDS, kinds_rows.KINDS, kinds_images.KINDS)
     for kind in kinds
 }
 

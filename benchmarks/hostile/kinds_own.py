@@ -69,7 +69,7 @@ def _same_twice(draw: Draw) -> Case:
     return Case("ocrrl", read=read, refused={"d.h5": r"b\.h5"})
 
 
-def _same_rows_other_pictures(draw: Draw) -> Case:
+def _same_rows_other_images(draw: Draw) -> Case:
     case = _case(draw, expect="read")
     twin = draw.motion()
     (name,) = set(case.read) & set(ODD)
@@ -142,15 +142,15 @@ KINDS = [
     Kind("own: joints that are not this arm's", _edited(own_edits.joints_jump), _edited(own_edits.joint_noise, "read")),
     Kind("own: clock", _edited(own_edits.bad_clock), _edited(own_edits.jitter, "read")),
     Kind("own: expands when it is read", _edited(own_edits.expands), _edited(own_edits.extra_numbers, "read")),
-    Kind("own: huge pictures", _edited(own_edits.huge_picture), _edited(lambda *_: None, "read", scale=4)),
+    Kind("own: huge images", _edited(own_edits.huge_image), _edited(lambda *_: None, "read", scale=4)),
     Kind("own: text among the numbers", _edited(own_edits.text_data)),
     Kind("own: attributes", _edited(own_edits.bad_attribute), _edited(own_edits.other_types, "read")),
     Kind("own: data elsewhere", _edited(own_edits.points_elsewhere)),
-    Kind("own: pictures that are none", _edited(own_edits.bad_pictures)),
+    Kind("own: images that are none", _edited(own_edits.bad_images)),
     Kind("own: camera lost", _edited(own_edits.lost_camera), _edited(own_edits.third_camera, "read")),
     Kind("own: units and ranges", _edited(own_edits.wrong_numbers)),
     Kind("own: object jumps", _edited(own_edits.object_jumps), _edited(own_edits.object_lost, "read")),
-    Kind("own: the same recording twice", _same_twice, _same_rows_other_pictures),
+    Kind("own: the same recording twice", _same_twice, _same_rows_other_images),
     Kind("own: no regular file", _no_file, _odd_names),
     Kind("own: a stray file of another cell", _other_cell),
 ]

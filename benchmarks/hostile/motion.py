@@ -1,4 +1,4 @@
-"""Sound motions of an FR3 whose pictures carry their own numbers, so that a swapped frame is seen for what it is.
+"""Sound motions of an FR3 whose images carry their own numbers, so that a swapped frame is seen for what it is.
 
 Legend: T rows at `hz`; joints [rad], positions [m], wxyz quaternions, robot base frame.
 """
@@ -25,7 +25,7 @@ class Motion:
     """An arm that reaches down, closes its hand and comes up again."""
 
     number: int
-    """In 1..255; its pictures say it."""
+    """In 1..255; its images say it."""
     hz: float
     t: Float[np.ndarray, " T"]
     joints: Float[np.ndarray, "T 7"]
@@ -37,7 +37,7 @@ class Motion:
     def __len__(self) -> int:
         return len(self.t)
 
-    def pictures(self, camera: str, scale: int = 1) -> UInt8[np.ndarray, "T H W 3"]:
+    def images(self, camera: str, scale: int = 1) -> UInt8[np.ndarray, "T H W 3"]:
         """Its frames: a gradient, with episode, frame and camera written in blocks of black and white."""
         rows, columns = np.mgrid[0:SIDE, 0:SIDE]
         shade = np.stack([rows * 3, columns * 3, np.full((SIDE, SIDE), 60 + 12 * (self.number % 16))], -1)
@@ -51,7 +51,7 @@ class Motion:
 
 
 def read_numbers(frame: UInt8[np.ndarray, "64 64 3"]) -> tuple[int, int, int]:
-    """The episode, the frame and the camera that a picture says it is of."""
+    """The episode, the frame and the camera that an image says it is of."""
     centres = frame[: 3 * _BLOCK].reshape(3, _BLOCK, _BITS, _BLOCK, 3)[:, 2:6, :, 2:6].mean(axis=(1, 3, 4))
     episode, number, camera = (int(sum((row > 128) << np.arange(_BITS))) for row in centres)
     return episode, number, camera

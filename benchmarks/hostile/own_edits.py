@@ -132,7 +132,7 @@ def expands(draw: Draw, file: h5py.File) -> str:
     return name
 
 
-def huge_picture(draw: Draw, file: h5py.File) -> str:
+def huge_image(draw: Draw, file: h5py.File) -> str:
     camera = draw.one_of(*CAMERAS)
     count, side = len(file["action"]), int(draw.one_of(20_000, 60_000))
     del file[f"images/{camera}"]
@@ -191,7 +191,7 @@ def points_elsewhere(draw: Draw, file: h5py.File) -> str:
     return f"{name}|elsewhere"
 
 
-def bad_pictures(draw: Draw, file: h5py.File) -> str:
+def bad_images(draw: Draw, file: h5py.File) -> str:
     camera = draw.one_of(*CAMERAS)
     frames = file[f"images/{camera}"][...]
     odd = [

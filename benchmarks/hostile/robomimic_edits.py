@@ -112,7 +112,7 @@ def broken_numbers(draw: Draw, demo: h5py.Group) -> str:
     return field
 
 
-def odd_pictures(draw: Draw, demo: h5py.Group) -> str:
+def odd_images(draw: Draw, demo: h5py.Group) -> str:
     name, camera = draw.one_of(("agentview_image", "front"), ("robot0_eye_in_hand_image", "wrist"))
     frames = demo[f"obs/{name}"][...]
     odd = [
@@ -126,14 +126,14 @@ def odd_pictures(draw: Draw, demo: h5py.Group) -> str:
     return f"{name}|images.{camera}|{camera}"
 
 
-def other_pictures(draw: Draw, demo: h5py.Group) -> str:
+def other_images(draw: Draw, demo: h5py.Group) -> str:
     for name in ("agentview_image", "robot0_eye_in_hand_image"):
         frames = demo[f"obs/{name}"][...].transpose(0, 3, 1, 2) / 255.0
         put(demo, f"obs/{name}", frames.astype(np.float32))
     return "agentview_image|images.front"
 
 
-def larger_pictures(draw: Draw, demo: h5py.Group) -> None:
+def larger_images(draw: Draw, demo: h5py.Group) -> None:
     for name in ("agentview_image", "robot0_eye_in_hand_image"):
         put(demo, f"obs/{name}", demo[f"obs/{name}"][...].repeat(2, 1).repeat(2, 2))
 

@@ -46,7 +46,7 @@ ROBOMIMIC_MAPPING = {
 
 
 def own(path: Path, motion: Motion, edit: Edit | None = None, scale: int = 1) -> Path:
-    """An episode file, its pictures `scale` times as large; `edit` is given it open for writing."""
+    """An episode file, its images `scale` times as large; `edit` is given it open for writing."""
     following = np.concatenate([motion.pose[1:], motion.pose[-1:]])
     episode = Episode(
         attributes=EpisodeAttributes(
@@ -55,7 +55,7 @@ def own(path: Path, motion: Motion, edit: Edit | None = None, scale: int = 1) ->
             versions={"ocrrl": "0.1.0"},
             object_names=("cuboid",),
         ),
-        images={camera: motion.pictures(camera, scale) for camera in CAMERAS},
+        images={camera: motion.images(camera, scale) for camera in CAMERAS},
         gripper_pose=motion.pose,
         commanded_pose=motion.pose,
         joint_positions=motion.joints,
@@ -91,7 +91,7 @@ def robomimic(
             obs["robot0_joint_pos"] = motion.joints
             obs["robot0_gripper_qpos"] = np.stack([motion.width / 2, -motion.width / 2], 1)
             for camera, key in ROBOMIMIC_MAPPING["images"].items():
-                obs[key] = motion.pictures(camera)
+                obs[key] = motion.images(camera)
             steps = np.diff(motion.pose[:, :3], axis=0, append=motion.pose[-1:, :3]) / 0.05
             demo["actions"] = np.concatenate([steps, 0 * steps, 1 - 2 * motion.opening[:, None]], 1)
             demo["rewards"] = np.append(np.zeros(len(motion) - 1), 1.0)
@@ -111,7 +111,7 @@ class LeRobotEdits:
     codec: str = "h264"
     pixels: str = "yuv420p"
     scale: int = 1
-    """Of the pictures' sides."""
+    """Of the images' sides."""
     numbers: Sequence[int] | None = None
     state: Callable[[np.ndarray], np.ndarray] | None = None
     """Of the rows (F, 14) of all episodes."""
@@ -151,7 +151,7 @@ def lerobot(root: Path, motions: Sequence[Motion], edits: LeRobotEdits | None = 
     arrays = {name: _column(values) for name, values in columns.items()}
     for camera in CAMERAS:
         key = f"observation.images.{camera}"
-        frames = np.concatenate([motion.pictures(camera, edits.scale) for motion in motions])
+        frames = np.concatenate([motion.images(camera, edits.scale) for motion in motions])
         frames = edits.frames(camera, frames) if edits.frames else frames
         if edits.kind == "image":
             cells = [{"bytes": _png(frame), "path": None} for frame in frames]

@@ -24,7 +24,7 @@ from ocrrl.robot.cell.cell_file import read_cell_file
 from ocrrl.robot.operator.operator_prompt import Ask
 
 STILL_FOR = 0.4
-"""The arm must have stood still so long before a picture [s]; it swings after it has stopped."""
+"""The arm must have stood still so long before an image [s]; it swings after it has stopped."""
 STILL = 0.001
 """Less than this no joint may have moved [rad]."""
 FRAME_WITHIN = 3.0

@@ -39,8 +39,8 @@ class VideoWriter:
     def append(self, frames: UInt8[np.ndarray, "n H W 3"]) -> None:
         """Add `frames` in order."""
         for frame in frames:
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-            self._container.mux(self._stream.encode(picture))
+            image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            self._container.mux(self._stream.encode(image))
 
     def close(self) -> None:
         """Finish the file; OSError where the disk does not take it."""

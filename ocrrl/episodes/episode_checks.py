@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ocrrl.episodes.picture_fit import PictureFit
+from ocrrl.episodes.image_fit import ImageFit
 from ocrrl.interface.actions import ACTION_HIGH, ACTION_LOW, CONTROL_HZ, MAX_ROTATION_STEP, MAX_TRANSLATION_STEP
 from ocrrl.interface.episode import Episode
 from ocrrl.interface.tabletop_tasks import TabletopTask
@@ -56,26 +56,26 @@ class EpisodeRequirements:
     image_shapes: dict[str, tuple[int, int, int]] | None = None
     """(H, W, 3) by camera, as in the dataset that it joins."""
     cells: tuple[str, ...] | None = None
-    pictures: PictureFit | None = None
-    """The cameras to take, and the size that their pictures are brought to as they are read; None takes them as recorded."""
+    images: ImageFit | None = None
+    """The cameras to take, and the size that their images are brought to as they are read; None takes them as recorded."""
     split: str = ""
     """Of a dataset that names splits (robomimic's masks, LeRobot's `splits`), the one to take; empty takes every episode."""
     still_cameras: tuple[str, ...] = ()
-    """Cameras that may show the same picture throughout, or black."""
+    """Cameras that may show the same image throughout, or black."""
     max_bytes: int = 2 * 10**9
-    """That one episode's arrays may take, decoded, pictures at the size that they are brought to."""
+    """That one episode's arrays may take, decoded, images at the size that they are brought to."""
 
     def cameras_among(self, recorded: Iterable[str], field: str = "images") -> tuple[list[str], tuple[str, ...]]:
         """The cameras to take, and a note for each other one; `EpisodeRejected` of `field` where one is not among `recorded`."""
         there = list(recorded)
-        if self.pictures is None:
+        if self.images is None:
             return there, ()
-        wanted = ", ".join(sorted(self.pictures.sizes))
-        if missing := ", ".join(sorted(set(self.pictures.sizes) - set(there))):
+        wanted = ", ".join(sorted(self.images.sizes))
+        if missing := ", ".join(sorted(set(self.images.sizes) - set(there))):
             raise EpisodeRejected(field, f"of {wanted}", f"{', '.join(there)} ({missing} missing)")
-        others = sorted(set(there) - set(self.pictures.sizes))
+        others = sorted(set(there) - set(self.images.sizes))
         notes = tuple(f"images.{camera}: left out, no camera of the cell ({wanted})" for camera in others)
-        return [camera for camera in there if camera in self.pictures.sizes], notes
+        return [camera for camera in there if camera in self.images.sizes], notes
 
 
 def check_episode(episode: Episode, expected: EpisodeRequirements) -> None:

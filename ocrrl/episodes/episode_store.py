@@ -56,7 +56,7 @@ def read_episode(path: Path, with_images: bool = True) -> Episode:
 
 
 def episode_in(file: h5py.File, images: dict[str, np.ndarray], max_bytes: int | None = None) -> Episode:
-    """The episode in an open file, with `images` for its pictures; no other array may be of more than `max_bytes`."""
+    """The episode in an open file, with `images` for its images; no other array may be of more than `max_bytes`."""
     arrays = {name: array_at(file, name, max_bytes) for name in REQUIRED_ARRAYS}
     arrays |= {name: array_at(file, name, max_bytes) for name in OPTIONAL_ARRAYS if name in file}
     return Episode(attributes=read_attributes(file), images=images, **arrays)

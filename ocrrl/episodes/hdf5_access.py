@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ocrrl.episodes.episode_checks import EpisodeRejected
-from ocrrl.episodes.picture_fit import PictureFit
+from ocrrl.episodes.image_fit import ImageFit
 
 BLOCK_BYTES = 64 * 10**6
 """Frames that are read at a time before they are brought to another size."""
@@ -173,11 +173,11 @@ def array_at(group: h5py.Group, path: str, max_bytes: int | None = None) -> np.n
 
 
 def frames_at(
-    group: h5py.Group, path: str, max_bytes: int | None = None, fit: PictureFit | None = None, camera: str = ""
+    group: h5py.Group, path: str, max_bytes: int | None = None, fit: ImageFit | None = None, camera: str = ""
 ) -> UInt8[np.ndarray, "T h w 3"]:
-    """The pictures (T, H, W, 3) uint8 at `path`, brought to the size of `camera` in `fit` a block of frames at a time.
+    """The images (T, H, W, 3) uint8 at `path`, brought to the size of `camera` in `fit` a block of frames at a time.
 
-    `max_bytes` counts the pictures that are returned, and one block.
+    `max_bytes` counts the images that are returned, and one block.
     """
     dataset = dataset_at(group, path)
     shape = shape_of(dataset, path)
@@ -193,8 +193,8 @@ def frames_at(
     rows -= rows % chunk[0]
     fitted = np.empty((shape[0], height, width, 3), np.uint8)
     for start in range(0, shape[0], rows):
-        for row, picture in enumerate(rows_of(dataset, path, start, start + rows), start=start):
-            fitted[row] = fit.fit(camera, picture)
+        for row, image in enumerate(rows_of(dataset, path, start, start + rows), start=start):
+            fitted[row] = fit.fit(camera, image)
     return fitted
 
 

@@ -30,8 +30,8 @@ from ocrrl.episodes.hdf5_access import (
     shape_of,
     shown,
 )
+from ocrrl.episodes.image_fit import ImageFit
 from ocrrl.episodes.motion_checks import check_motion
-from ocrrl.episodes.picture_fit import PictureFit
 from ocrrl.episodes.source_episode import Reading
 from ocrrl.interface.episode import FORMAT_VERSION, Episode, EpisodeAttributes
 
@@ -66,14 +66,14 @@ def read_valid_episode(path: Path, folder: Path, expected: EpisodeRequirements) 
 
 
 def read_own_recording(path: Path, folder: Path, expected: EpisodeRequirements) -> Reading:
-    """The episode in `path` with what was done to its pictures; raises as `read_valid_episode`."""
+    """The episode in `path` with what was done to its images; raises as `read_valid_episode`."""
     name = _name_in(path, folder)
     try:
         check_location(path, folder)
         with open_hdf5(path) as file:
             _checked_attributes(file)
             shapes = _checked_members(file, expected)
-            images, notes = _pictures(file, shapes, expected)
+            images, notes = _images(file, shapes, expected)
             episode = episode_in(file, images, expected.max_bytes)
         check_episode(episode, expected)
         check_motion(episode)
@@ -85,7 +85,7 @@ def read_own_recording(path: Path, folder: Path, expected: EpisodeRequirements) 
 def glance_at_recording(
     path: Path, folder: Path, expected: EpisodeRequirements, judge: Callable[[dict[str, object]], bool]
 ) -> tuple[str, dict[str, tuple[int, ...]], int]:
-    """What `path` declares: its cell, the shape of each camera's pictures and the bytes of all arrays; no array is read.
+    """What `path` declares: its cell, the shape of each camera's images and the bytes of all arrays; no array is read.
 
     Raises `EpisodeRejected` for a file that cannot be opened, whose declarations are wrong, or whose attributes `judge` refuses.
     """
@@ -96,9 +96,9 @@ def glance_at_recording(
             raise EpisodeRejected("attributes", "those of an episode that is asked for", "others")
         shapes = _checked_members(file, expected)
     size = 8 * sum(prod(shape) for name, shape in shapes.items() if not name.startswith("images/"))
-    pictures = {name.removeprefix("images/"): shape[1:] for name, shape in shapes.items() if name.startswith("images/")}
-    size += sum(shapes["action"][0] * prod(shape) for shape in pictures.values())
-    return str(attributes["cell"]), pictures, size
+    images = {name.removeprefix("images/"): shape[1:] for name, shape in shapes.items() if name.startswith("images/")}
+    size += sum(shapes["action"][0] * prod(shape) for shape in images.values())
+    return str(attributes["cell"]), images, size
 
 
 def check_location(path: Path, folder: Path) -> None:
@@ -210,7 +210,7 @@ def _checked_members(file: h5py.File, expected: EpisodeRequirements) -> dict[str
             raise EpisodeRejected(f"images/{camera}", "uint8", f"{dataset.dtype}")
     if not cameras:
         raise EpisodeRejected("images", "at least one camera", "none")
-    _check_size(datasets, expected.max_bytes, expected.pictures)
+    _check_size(datasets, expected.max_bytes, expected.images)
     known = (*REQUIRED_ARRAYS, *OPTIONAL_ARRAYS, *(f"images/{camera}" for camera in sorted(cameras)))
     shapes = {name: shape_of(datasets[name], name) for name in known if name in datasets}
     _check_shapes(shapes)
@@ -252,8 +252,8 @@ def _check_shapes(shapes: dict[str, tuple[int, ...]]) -> None:
                 raise EpisodeRejected(name, f"of shape {required}", f"{shape}")
 
 
-def _check_size(datasets: dict[str, h5py.Dataset], max_bytes: int, fit: PictureFit | None) -> None:
-    """All arrays together, also those of no use to us, pictures at the size that they are brought to."""
+def _check_size(datasets: dict[str, h5py.Dataset], max_bytes: int, fit: ImageFit | None) -> None:
+    """All arrays together, also those of no use to us, images at the size that they are brought to."""
     total = 0
     for name, dataset in datasets.items():
         camera = name.removeprefix("images/")
@@ -267,16 +267,16 @@ def _check_size(datasets: dict[str, h5py.Dataset], max_bytes: int, fit: PictureF
         raise EpisodeRejected("file", f"of at most {max_bytes / 1e9:g} GB (max_episode_gb)", f"{total / 1e9:.3g} GB")
 
 
-def _pictures(
+def _images(
     file: h5py.File, shapes: dict[str, tuple[int, ...]], expected: EpisodeRequirements
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """The pictures by camera, of the cameras and at the sizes that are asked for, and what was done to them."""
+    """The images by camera, of the cameras and at the sizes that are asked for, and what was done to them."""
     recorded = {
         name.removeprefix("images/"): (shape[1], shape[2])
         for name, shape in shapes.items()
         if name.startswith("images/")
     }
-    fit = expected.pictures
+    fit = expected.images
     cameras, notes = expected.cameras_among(recorded)
     images = {camera: frames_at(file, f"images/{camera}", expected.max_bytes, fit, camera) for camera in cameras}
     made = (fit.describe(camera, recorded[camera]) for camera in cameras) if fit is not None else ()

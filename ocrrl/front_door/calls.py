@@ -21,15 +21,22 @@ from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.params import resolve
 from ocrrl.report.table import Table, markdown_table
-from ocrrl.report.values import ARM_LABELS, PAIRED_COLUMNS, SUCCESS_COLUMNS, cell_label, paired_columns, success_columns
+from ocrrl.report.values import (
+    PAIRED_COLUMNS,
+    SUCCESS_COLUMNS,
+    VARIANT_LABELS,
+    cell_label,
+    paired_columns,
+    success_columns,
+)
 from ocrrl.residual import residual_policy
 from ocrrl.residual.checkpoint import Resumable
-from ocrrl.residual.learning_curve import AtOnce
+from ocrrl.residual.learning_curve import BlockingValidation
 from ocrrl.residual.residual_config import RANDOMISED, ResidualConfig
 from ocrrl.residual.residual_policy import ResidualPolicy
 from ocrrl.residual.train_residual import train_residual as run_algorithm_1
 from ocrrl.rollouts.control_loop import run_episodes
-from ocrrl.rollouts.evaluate import ARMS, evaluate_pair
+from ocrrl.rollouts.evaluate import VARIANTS, evaluate_pair
 from ocrrl.tabletop.registry import slugs, tabletop_task
 from ocrrl.worlds import make_environment
 
@@ -79,7 +86,7 @@ def train_residual(
     """Train a residual for `base` in `env` (cell sim) by Algorithm 1, and write the best on validation to the folder `out`.
 
     `demonstrations` are a folder of recorded episodes, the .zarr of `ocrrl replay`, or a list of replayed episodes.
-    `settings` are fields of `ResidualConfig`, such as total_transitions; the others are those of the preset `default` for the
+    `settings` are fields of `ResidualConfig`, such as total_timesteps; the others are those of the preset `default` for the
     tabletop task. `validate` runs episodes from validation states in `env` in between and goes on where training was; without
     it the last policy is the result. The stage `train_residual` calls the same code. A residual that lies in `out` is replaced.
     Raises ValueError for a setting, an environment or demonstrations that cannot be trained with.
@@ -96,11 +103,11 @@ def train_residual(
     replayed = replayed_demonstrations(demonstrations, task, progress)
     with (
         tempfile.TemporaryDirectory(prefix="ocrrl-train-residual-") as work,
-        tqdm(total=config.total_transitions, desc="train_residual", unit="transition", disable=not progress) as bar,
+        tqdm(total=config.total_timesteps, desc="train_residual", unit="transition", disable=not progress) as bar,
     ):
 
         def report(transitions: int, point: dict[str, Any] | None) -> None:
-            bar.update(min(transitions, config.total_transitions) - bar.n)
+            bar.update(min(transitions, config.total_timesteps) - bar.n)
             bar.set_postfix(validated=point and point["validation_success"], refresh=False)
 
         folder = Path(work) / "residual" if target is None else target
@@ -121,7 +128,7 @@ def evaluate(env: Environment, base: Policy, residual: Residual, episodes: int =
     measured = evaluation.metrics()
     rates = Table(
         ("policy", *SUCCESS_COLUMNS),
-        [(ARM_LABELS[arm], *success_columns(measured[arm])) for arm in ARMS],
+        [(VARIANT_LABELS[variant], *success_columns(measured[variant])) for variant in VARIANTS],
     )
     paired = Table(("of the initial states", *PAIRED_COLUMNS), [("solved by", *paired_columns(measured))])
     print(f"{env.tabletop_task.slug}, {cell_label(env.cell)}, {episodes} held-out initial states\n")
@@ -144,7 +151,7 @@ def _config(task: TabletopTask, num_envs: int, settings: dict[str, Any]) -> Resi
     return build(ResidualConfig, preset | {"num_envs": num_envs} | settings, "train_residual", complete=False)
 
 
-def _validation(env: Environment, base: Policy, episodes: int) -> AtOnce:
+def _validation(env: Environment, base: Policy, episodes: int) -> BlockingValidation:
     """Success from validation states in `env` itself, which then goes on from where it was."""
     for name, value in (("env", env), ("base", base)):
         if not isinstance(value, Resumable):
@@ -162,7 +169,7 @@ def _validation(env: Environment, base: Policy, episodes: int) -> AtOnce:
         base.set_state(base_state)
         return float(np.mean([outcome.success for outcome in outcomes]))
 
-    return AtOnce(success_rate)
+    return BlockingValidation(success_rate)
 
 
 def _replaceable(out: Path) -> Path:

@@ -56,7 +56,7 @@ def _replayed(folder: Path, task: TabletopTask, progress: bool) -> list[ReplayEp
         if reason := why_not_replayable(episode):
             dropped[source] = reason
         else:
-            episodes.append((source, replace(episode, images={})))  # replay takes pictures of its own
+            episodes.append((source, replace(episode, images={})))  # replay takes images of its own
     kept: list[ReplayEpisode] = []
     if episodes:
         simulator = make_simulator(task.slug, min(REPLAYED_AT_ONCE, len(episodes)))

@@ -26,11 +26,11 @@ PIXELS = "pixels"
 _METADATA = {"render_modes": ["rgb_array"], "render_fps": CONTROL_HZ}
 
 Observed = dict[str, Any]
-"""Arrays by the names of `interface.observations.Observation`; `pixels`, if asked for, holds pictures by camera."""
+"""Arrays by the names of `interface.observations.Observation`; `pixels`, if asked for, holds images by camera."""
 
 
 class TabletopEnv(gymnasium.Env[Observed, np.ndarray]):
-    """One environment of the tabletop task `task` in `cell` (sim or twin); `pixels` adds every camera's picture.
+    """One environment of the tabletop task `task` in `cell` (sim or twin); `pixels` adds every camera's image.
 
     The observation is a dict of float64 arrays (`gripper_width`, a scalar in ours, has shape (1,)); the action is
     `interface.actions`' own, not scaled. `terminated` is success, `truncated` the task's horizon. `reset(seed=s)` gives the
@@ -63,10 +63,10 @@ class TabletopEnv(gymnasium.Env[Observed, np.ndarray]):
         return self._observe(), float(result.reward[0]), success, truncated, _info(self._seed, success)
 
     def render(self) -> np.ndarray | None:  # type: ignore[override]  # Gymnasium's type variable of frames
-        """The front camera's picture (256, 256, 3), if the environment was made with `render_mode="rgb_array"`."""
+        """The front camera's image (256, 256, 3), if the environment was made with `render_mode="rgb_array"`."""
         if self.render_mode is None:
             return None
-        return self._environment.picture(self._ids, RENDER_SIZE)[RENDERED_CAMERA][0]
+        return self._environment.image(self._ids, RENDER_SIZE)[RENDERED_CAMERA][0]
 
     def close(self) -> None:
         self._environment.close()
@@ -146,10 +146,10 @@ class TabletopVectorEnv(VectorEnv[Observed, np.ndarray, np.ndarray]):
         return observation, np.array(result.reward, np.float64), terminated, truncated, infos
 
     def render(self) -> tuple[np.ndarray, ...] | None:
-        """The front camera's picture of each environment, if made with `render_mode="rgb_array"`."""
+        """The front camera's image of each environment, if made with `render_mode="rgb_array"`."""
         if self.render_mode is None:
             return None
-        return tuple(self._environment.picture(self._ids, RENDER_SIZE)[RENDERED_CAMERA])
+        return tuple(self._environment.image(self._ids, RENDER_SIZE)[RENDERED_CAMERA])
 
     def close_extras(self, **kwargs: Any) -> None:
         self._environment.close()
@@ -205,9 +205,9 @@ def _observation_space(environment: Any, pixels: bool) -> spaces.Dict:
     }
     described["object_confidence"] = spaces.Box(0.0, 1.0, (objects,), np.float64)
     if pixels:
-        pictures = environment.capture(np.arange(1))
+        images = environment.capture(np.arange(1))
         described[PIXELS] = spaces.Dict(
-            {camera: spaces.Box(0, 255, frames.shape[1:], np.uint8) for camera, frames in pictures.items()}
+            {camera: spaces.Box(0, 255, frames.shape[1:], np.uint8) for camera, frames in images.items()}
         )
     return spaces.Dict(described)
 

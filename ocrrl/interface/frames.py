@@ -1,6 +1,6 @@
 """The frame of an RGB-D camera: pixels, depth, capture time and camera pose.
 
-A camera's optical frame: x to the right of the picture, y down, z into the scene (OpenCV's).
+A camera's optical frame: x to the right of the image, y down, z into the scene (OpenCV's).
 """
 
 from dataclasses import dataclass

@@ -16,7 +16,7 @@ from ocrrl.interface.observations import Images, Observation
 from ocrrl.interface.tabletop_tasks import TabletopTask
 
 Capture = Callable[[Int[np.ndarray, " n"]], Images]
-"""Takes pictures of the environments `ids` now; called only when a policy needs them."""
+"""Takes images of the environments `ids` now; called only when a policy needs them."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class VLA(Protocol):
     def predict_chunk(
         self, images: Images, proprioception: Float[np.ndarray, "n 8"], instruction: str
     ) -> Float[np.ndarray, "n H 7"]:
-        """The next H actions for each of n robots; images hold n pictures a camera."""
+        """The next H actions for each of n robots; images hold n images a camera."""
         ...
 
 
@@ -130,7 +130,7 @@ class Environment(Protocol):
         ...
 
     def capture(self, ids: Int[np.ndarray, " n"]) -> Images:
-        """Pictures of the environments `ids` from every camera."""
+        """Images of the environments `ids` from every camera."""
         ...
 
     def step(self, actions: Float[np.ndarray, "n 7"], ids: Int[np.ndarray, " n"]) -> StepResult:

@@ -76,8 +76,8 @@ def read_json_in(contents: Contents, folder: Artifact | TrackedPath, name: str) 
 def trained_on(tree: Tree, model: Artifact) -> list[Artifact]:
     """The datasets that `model` itself was trained on; of a residual or a copy, those of the model that it stands on.
 
-    A stage that trains several arms reads all their datasets: an arm's own ones bear its name (`vla_retrained`,
-    `training_set_retrained`), and an arm whose name no dataset bears was trained on the demonstrations' dataset.
+    A stage that trains several variants reads all their datasets: a variant's own ones bear its name (`vla_retrained`,
+    `training_set_retrained`), and a variant whose name no dataset bears was trained on the demonstrations' dataset.
     """
     children = tree.children(model)
     datasets = [child for child in children if child.kind in DATASETS]

@@ -14,7 +14,7 @@ MOST_NODES = 39
 
 
 def lineage_mermaid(lineage: Lineage) -> str:
-    """The picture with at most `MOST_NODES` boxes.
+    """The image with at most `MOST_NODES` boxes.
 
     Metrics are left out. Where that is not enough, artifacts of several tabletop tasks, then of several rounds, that
     play the same part share a box.

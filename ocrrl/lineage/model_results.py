@@ -16,20 +16,20 @@ _STAGES = ("evaluate", *_RETRAINED)
 
 @dataclass(frozen=True)
 class Result:
-    """Success of one arm in one cell."""
+    """Success of one variant in one cell."""
 
     tabletop_task: str
     cell: str
-    arm: str
+    variant: str
     is_this_model: bool
-    """The arm is the model, or stands on it; the others are there to compare."""
+    """The variant is the model, or stands on it; the others are there to compare."""
     summary: dict[str, Any]
     """Successes, episodes, rate, Wilson interval, mean length, as the metrics have them."""
 
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """Success rate of the first arm minus that of the second, from the same initial states."""
+    """Success rate of the first variant minus that of the second, from the same initial states."""
 
     cell: str
     first: str
@@ -95,31 +95,31 @@ def _evaluation(
             (
                 task,
                 cell,
-                by_arm,
-                {arm for dep in these if (arm := _retraining_arm(place_of(dep.path), evaluated, task))},
+                by_variant,
+                {variant for dep in these if (variant := _retraining_variant(place_of(dep.path), evaluated, task))},
             )
             for task, by_cell in content.get("tabletop_tasks", {}).items()
-            for cell, by_arm in by_cell.items()
+            for cell, by_variant in by_cell.items()
         ]
     else:
         task = content.get("tabletop_task", "")
         cells = [
-            (task, cell, by_arm, {arm for dep in these for arm in _arms_of(place_of(dep.path), cell)})
-            for cell, by_arm in content.items()
-            if isinstance(by_arm, dict) and "base" in by_arm
+            (task, cell, by_variant, {variant for dep in these for variant in _variants_of(place_of(dep.path), cell)})
+            for cell, by_variant in content.items()
+            if isinstance(by_variant, dict) and "base" in by_variant
         ]
     return Evaluation(
         out.path,
         stage.address,
-        tuple(row for task, cell, by_arm, own in cells for row in _rows(task, cell, by_arm, own)),
-        tuple(row for _, cell, by_arm, _ in cells for row in _differences(cell, by_arm)),
+        tuple(row for task, cell, by_variant, own in cells for row in _rows(task, cell, by_variant, own)),
+        tuple(row for _, cell, by_variant, _ in cells for row in _differences(cell, by_variant)),
     )
 
 
-def _retraining_arm(place: Place, evaluated: str, tabletop_task: str) -> str:
-    """The arm that a model is in an evaluation of the round `evaluated`; empty for another task's VLA before.
+def _retraining_variant(place: Place, evaluated: str, tabletop_task: str) -> str:
+    """The variant that a model is in an evaluation of the round `evaluated`; empty for another task's VLA before.
 
-    Models of that round bear their arm's name; the one before may come from an earlier round. Where one model is retrained for
+    Models of that round bear their variant's name; the one before may come from an earlier round. Where one model is retrained for
     several tabletop tasks, each has its own before it.
     """
     if place.round == evaluated and place.variant != "real":
@@ -127,24 +127,26 @@ def _retraining_arm(place: Place, evaluated: str, tabletop_task: str) -> str:
     return "before" if place.tabletop_task == tabletop_task else ""
 
 
-def _arms_of(place: Place, cell: str) -> tuple[str, ...]:
+def _variants_of(place: Place, cell: str) -> tuple[str, ...]:
     """`evaluate` runs the sim VLA in sim and the real one elsewhere, alone and under the residual."""
     if place.kind == "residual":
         return ("residual",)
     return ("base", "residual") if (place.variant == "sim") == (cell == "sim") else ()
 
 
-def _rows(task: str, cell: str, by_arm: dict[str, Any], own: set[str]) -> list[Result]:
+def _rows(task: str, cell: str, by_variant: dict[str, Any], own: set[str]) -> list[Result]:
     return [
-        Result(task, cell, arm, arm in own, row)
-        for arm, row in by_arm.items()
+        Result(task, cell, variant, variant in own, row)
+        for variant, row in by_variant.items()
         if isinstance(row, dict) and {"successes", "episodes", "success_rate", "wilson_low", "wilson_high"} <= set(row)
     ]
 
 
-def _differences(cell: str, by_arm: dict[str, Any]) -> list[PairedDifference]:
-    pairs = [("retrained", arm, row.get("success_rate")) for arm, row in by_arm.get("differences", {}).items()]
-    pairs.append(("residual", "base", by_arm.get("difference")))
+def _differences(cell: str, by_variant: dict[str, Any]) -> list[PairedDifference]:
+    pairs = [
+        ("retrained", variant, row.get("success_rate")) for variant, row in by_variant.get("differences", {}).items()
+    ]
+    pairs.append(("residual", "base", by_variant.get("difference")))
     return [
         PairedDifference(cell, first, second, rate)
         for first, second, rate in pairs

@@ -45,8 +45,8 @@ class ChunkSampler:
         last = self._last[frames][:, None]
         return ChunkBatch(
             images={
-                camera: randomly_shifted(pictures[frames], self._image_shift, generator)
-                for camera, pictures in self._data.images.items()
+                camera: randomly_shifted(images[frames], self._image_shift, generator)
+                for camera, images in self._data.images.items()
             },
             state=self._data.state[frames].astype(np.float32, copy=False),
             action=self._data.action[np.minimum(targets, last)].astype(np.float32, copy=False),
@@ -56,14 +56,14 @@ class ChunkSampler:
 
 
 def randomly_shifted(
-    pictures: UInt8[np.ndarray, "B height width 3"], most: int, generator: np.random.Generator
+    images: UInt8[np.ndarray, "B height width 3"], most: int, generator: np.random.Generator
 ) -> UInt8[np.ndarray, "B height width 3"]:
-    """Each picture moved by up to `most` pixels each way, its edge repeated (arXiv 2004.13649)."""
+    """Each image moved by up to `most` pixels each way, its edge repeated (arXiv 2004.13649)."""
     if most == 0:
-        return pictures
-    height, width = pictures.shape[1:3]
-    padded = np.pad(pictures, ((0, 0), (most, most), (most, most), (0, 0)), mode="edge")
-    shifted = np.empty_like(pictures)
-    for i, (y, x) in enumerate(generator.integers(2 * most + 1, size=(len(pictures), 2))):
+        return images
+    height, width = images.shape[1:3]
+    padded = np.pad(images, ((0, 0), (most, most), (most, most), (0, 0)), mode="edge")
+    shifted = np.empty_like(images)
+    for i, (y, x) in enumerate(generator.integers(2 * most + 1, size=(len(images), 2))):
         shifted[i] = padded[i, y : y + height, x : x + width]
     return shifted

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ocrrl.config_builder import build, listed
 from ocrrl.datasets.frames.decoded_frames import DecodedDataset
-from ocrrl.policies import pictures
+from ocrrl.policies import image_tensors
 from ocrrl.policies.checkpoint import policy_type
 from ocrrl.policies.chunk_batches import ChunkBatch
 from ocrrl.policies.compact_checkpoint import POLICY_TYPE, CompactCheckpoint, load_compact, save_compact
@@ -71,7 +71,8 @@ class CompactLearner:
     def loss(self, batch: ChunkBatch) -> Float[Tensor, ""]:
         """Mean absolute error of the standardised actions that are within the episode."""
         images = {
-            camera: pictures.centred(batch.images[camera], self._device) for camera in self.module.architecture.cameras
+            camera: image_tensors.centred(batch.images[camera], self._device)
+            for camera in self.module.architecture.cameras
         }
         state, action, is_pad, episode = (
             torch.from_numpy(value).to(self._device)
@@ -92,8 +93,8 @@ def compact_sizes(policy: Mapping[str, Any]) -> dict[str, Any]:
     known = [field.name for field in fields(CompactArchitecture) if field.name not in ("cameras", "image_size")]
     if unknown := [name for name in given if name not in known]:
         raise ValueError(f"policy of type {POLICY_TYPE} must set only {', '.join(known)}, got {listed(unknown)}")
-    any_pictures = {"cameras": ("any",), "image_size": (64, 64)}  # the dataset's own come later
-    architecture = build(CompactArchitecture, any_pictures | given, "policy", complete=False)
+    any_images = {"cameras": ("any",), "image_size": (64, 64)}  # the dataset's own come later
+    architecture = build(CompactArchitecture, any_images | given, "policy", complete=False)
     return {name: getattr(architecture, name) for name in given}
 
 

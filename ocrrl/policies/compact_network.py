@@ -125,7 +125,7 @@ def tensor_shapes(architecture: CompactArchitecture) -> dict[str, tuple[int, ...
 
 
 class CameraEncoder(nn.Module):
-    """One camera's picture (B, 3, height, width) to features (B, camera_features)."""
+    """One camera's image (B, 3, height, width) to features (B, camera_features)."""
 
     def __init__(self, architecture: CompactArchitecture):
         super().__init__()

@@ -6,7 +6,6 @@ from jaxtyping import Float
 
 from ocrrl.interface.actions import limit
 from ocrrl.interface.observations import Images
-from ocrrl.policies import pictures
 from ocrrl.policies.compact_checkpoint import CompactCheckpoint
 from ocrrl.policies.normalisation import EPSILON
 
@@ -34,9 +33,9 @@ class CompactVLA:
     ) -> Float[np.ndarray, "n H 7"]:
         """The next H actions for each of n robots, float32, within the step limits.
 
-        Raises ValueError if a camera is missing or its pictures have another size than the VLA was trained on.
+        Raises ValueError if a camera is missing or its images have another size than the VLA was trained on.
         """
-        taken = {camera: self._picture(images, camera) for camera in self.architecture.cameras}
+        taken = {camera: self._image(images, camera) for camera in self.architecture.cameras}
         embedding = torch.from_numpy(self.encoder.embed(instruction)).to(self.device)
         state = torch.from_numpy(np.array(proprioception, np.float32)).to(self.device)
         with torch.inference_mode():
@@ -44,7 +43,7 @@ class CompactVLA:
             chunk = self.network(taken, state, embedding.expand(len(state), -1))
             return limit(chunk * self._action_std + self._action_mean).cpu().numpy()
 
-    def _picture(self, images: Images, camera: str) -> torch.Tensor:
+    def _image(self, images: Images, camera: str) -> torch.Tensor:
         if camera not in images:
             raise ValueError(
                 f"images must hold the cameras {', '.join(self.architecture.cameras)}, got {', '.join(images)}"
@@ -52,4 +51,4 @@ class CompactVLA:
         shape = (*self.architecture.image_size, 3)
         if images[camera].shape[1:] != shape:
             raise ValueError(f"images of camera {camera} must have shape (n, *{shape}), got {images[camera].shape}")
-        return pictures.centred(images[camera], self.device)
+        return image_tensors.centred(images[camera], self.device)

@@ -50,7 +50,7 @@ class FinetuneConfig:
     """Highest of the one-cycle schedule; 1e-4 or less for pretrained VLAs."""
     weight_decay: float = 1e-4
     image_shift: int = 4
-    """Random shift of the pictures, up to so many pixels each way."""
+    """Random shift of the images, up to so many pixels each way."""
     language: str = "auto"
     """Instruction encoder of the default VLA: auto, sentence or hash."""
     real_episodes: str = "replayed"
@@ -127,7 +127,7 @@ def finetune(
     All frames are equally likely, whichever dataset they are from. `init_from` continues from a checkpoint (weights,
     statistics) in place of a fresh policy. `work`, on the file system of `out`, holds the state of an unfinished run; a
     run with the same inputs goes on from it to the same bytes. Raises ValueError for a dataset whose state or action is
-    not this robot's, and for datasets whose pictures differ.
+    not this robot's, and for datasets whose images differ.
     """
     if init_from is None:
         _require_policy(config)
@@ -252,7 +252,7 @@ def _step_seed(seed: int, step: int) -> int:
 
 
 def _run_name(data: DecodedDataset, config: FinetuneConfig, init_from: Path | None) -> str:
-    """Fingerprint of a run's inputs; pictures are left out, as they follow from the rows they belong to."""
+    """Fingerprint of a run's inputs; images are left out, as they follow from the rows they belong to."""
     rows = (data.state.tobytes(), data.action.tobytes(), data.episode_index.tobytes(), data.tasks)
     return files.fingerprint(config, *rows, *([init_from] if init_from else []))
 

@@ -171,11 +171,11 @@ def _require_features(features: Any, where: str) -> None:
         shape = feature.get("shape") if isinstance(feature, dict) else None
         if not isinstance(feature, dict) or set(feature) != {"type", "shape"} or not isinstance(shape, list):
             raise ValueError(f"{where}.{name} must have a type and a shape, got {said(feature)}")
-        picture = feature["type"] == "VISUAL"
-        most = _MOST_PIXELS if picture else _MOST_NUMBERS
-        if not all(type(size) is int and 1 <= size <= most for size in shape) or (picture and len(shape) != 3):
+        image = feature["type"] == "VISUAL"
+        most = _MOST_PIXELS if image else _MOST_NUMBERS
+        if not all(type(size) is int and 1 <= size <= most for size in shape) or (image and len(shape) != 3):
             raise ValueError(
-                f"{where}.{name}.shape must be {'three' if picture else 'whole'} numbers from 1 to {most}, got {said(shape)}"
+                f"{where}.{name}.shape must be {'three' if image else 'whole'} numbers from 1 to {most}, got {said(shape)}"
             )
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ocrrl.datasets.frames.decoded_frames import DecodedDataset
-from ocrrl.policies import pictures
+from ocrrl.policies import image_tensors
 from ocrrl.policies.checkpoint import policy_type
 from ocrrl.policies.chunk_batches import ChunkBatch
 from ocrrl.policies.compact_checkpoint import ACTION_KEY, IMAGE_PREFIX, STATE_KEY
@@ -66,7 +66,7 @@ class LeRobotLearner:
     def loss(self, batch: ChunkBatch) -> Float[Tensor, ""]:
         """The policy's own training loss; its noise comes from torch's generator, which the loop seeds at each step."""
         inputs: dict[str, Any] = {
-            IMAGE_PREFIX + camera: pictures.unit(batch.images[camera]) for camera in self._cameras
+            IMAGE_PREFIX + camera: image_tensors.unit(batch.images[camera]) for camera in self._cameras
         }
         inputs[STATE_KEY] = torch.from_numpy(batch.state)
         inputs[ACTION_KEY] = torch.from_numpy(batch.action)

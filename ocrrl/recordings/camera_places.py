@@ -8,21 +8,21 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 SIDE = 8  # pixels of a look
-_EVERY = 5  # pictures, of which one goes into the look
+_EVERY = 5  # images, of which one goes into the look
 _FEWEST = 3  # episodes, of which most must agree
 _FAR = 10.0  # levels of an episode from its own places, less is the same scene
 _AS_NEAR = 0.8
-"""So much nearer must an episode's pictures be to the other cameras' looks than to their own."""
+"""So much nearer must an episode's images be to the other cameras' looks than to their own."""
 
 
 class CameraPlaces:
-    """What each camera shows in each episode, as a small mean picture."""
+    """What each camera shows in each episode, as a small mean image."""
 
     def __init__(self) -> None:
         self._looks: dict[str, dict[str, Float[np.ndarray, "s s 3"]]] = {}
 
     def add(self, origin: str, images: Mapping[str, UInt8[np.ndarray, "T H W 3"]]) -> None:
-        """Remember the pictures of the episode `origin`."""
+        """Remember the images of the episode `origin`."""
         self._looks[origin] = {camera: _look(frames) for camera, frames in images.items() if len(frames)}
 
     def swapped(self) -> list[str]:

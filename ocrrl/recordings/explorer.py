@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements
 from ocrrl.episodes.hdf5_access import hdf5_faults, open_hdf5
-from ocrrl.episodes.picture_fit import PictureFit
+from ocrrl.episodes.image_fit import ImageFit
 from ocrrl.episodes.validation import check_location
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.recordings.lerobot.dataset_files import DatasetFiles
@@ -49,8 +49,8 @@ class FolderExplorer:
         lerobot = container.is_dir()
         fields = lerobot_fields(container, self._folder) if lerobot else robomimic_fields(container)
         suggestion = suggest_mapping(fields, task, cameras)
-        pictures = {name: size for name, size in cameras.items() if suggestion.images().get(name) != UNKNOWN}
-        expected = EpisodeRequirements(tabletop_task=task, pictures=PictureFit(pictures))
+        images = {name: size for name, size in cameras.items() if suggestion.images().get(name) != UNKNOWN}
+        expected = EpisodeRequirements(tabletop_task=task, images=ImageFit(images))
 
         def attempt(mapping: Mapping[str, object]) -> EpisodeRejected | None:
             refusal: EpisodeRejected | None = None

@@ -37,7 +37,7 @@ def ingest(
 ) -> IngestSummary:
     """Write the sound recordings under `folder` as a LeRobotDataset v3 with sidecar at `out_dataset`.
 
-    `cameras` are those to take, (height, width) by name; with None pictures stay as recorded. Foreign formats are also written
+    `cameras` are those to take, (height, width) by name; with None images stay as recorded. Foreign formats are also written
     as episode files into `out_normalised`, so that replay has one door (`ingested_episodes`); for our own format that folder
     stays empty. Raises ValueError, the report written, if nothing is accepted, and FileNotFoundError if `folder` is not there.
     """

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ocrrl.episodes.picture_fit import FITS
+from ocrrl.episodes.image_fit import FITS
 from ocrrl.recordings.lerobot.lerobot_mapping import LeRobotMapping
 from ocrrl.recordings.meaning.foreign_mapping import UNKNOWN
 from ocrrl.recordings.reader import SOURCE_FORMATS
@@ -23,12 +23,12 @@ class IngestConfig:
     """Refuse recordings whose label is failure."""
     cells: tuple[str, ...] = ()
     """The cells that may be mixed; none named: all must come from the one that most recordings are of."""
-    picture_fit: str = "pad"
-    """How pictures of another size are brought to the cell's: `pad` keeps all of a picture, `crop` its middle."""
+    image_fit: str = "pad"
+    """How images of another size are brought to the cell's: `pad` keeps all of an image, `crop` its middle."""
     split: str = "train"
     """Of a foreign dataset that names splits or masks, the one to take; one that names none is taken whole, as with ''."""
     still_cameras: tuple[str, ...] = ()
-    """Cameras that may show the same picture throughout, or black; any other such camera refuses its episode."""
+    """Cameras that may show the same image throughout, or black; any other such camera refuses its episode."""
     max_episode_gb: float = 2.0
     """What one episode may take in memory, decoded [10^9 bytes]; files that declare more are refused before they are read."""
     mapping: Mapping[str, object] = field(default_factory=dict)
@@ -39,8 +39,8 @@ class IngestConfig:
             raise ValueError(f"source_format must be one of {', '.join(SOURCE_FORMATS)}, got {self.source_format!r}")
         if self.on_rejected not in ON_REJECTED:
             raise ValueError(f"on_rejected must be one of {', '.join(ON_REJECTED)}, got {self.on_rejected!r}")
-        if self.picture_fit not in FITS:
-            raise ValueError(f"picture_fit must be one of {', '.join(FITS)}, got {self.picture_fit!r}")
+        if self.image_fit not in FITS:
+            raise ValueError(f"image_fit must be one of {', '.join(FITS)}, got {self.image_fit!r}")
         if not 0.01 <= self.max_episode_gb <= 1000:
             raise ValueError(f"max_episode_gb must be in [0.01, 1000], got {self.max_episode_gb:g}")
         for name in ("cells", "still_cameras"):

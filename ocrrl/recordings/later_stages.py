@@ -75,7 +75,7 @@ def _poses(facts: Sequence[EpisodeFacts], task: TabletopTask, config: IngestConf
     all_of_them = " and, with none left, ends the loop there" if without == len(facts) else ""
     return [
         f"{count_of(without)}: no poses of the objects ({names}): replay drops such an episode{all_of_them}; {where}, or train "
-        f"on pictures alone: finetune.{task.slug}.real_episodes: all"
+        f"on images alone: finetune.{task.slug}.real_episodes: all"
     ]
 
 

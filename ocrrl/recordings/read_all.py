@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements
-from ocrrl.episodes.picture_fit import PictureFit
+from ocrrl.episodes.image_fit import ImageFit
 from ocrrl.episodes.source_episode import Reading
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.recordings.expendable import Expendable, ProcessEnded, UnforeseenError
@@ -63,7 +63,7 @@ def read_all(
 ) -> Iterator[Outcome]:
     """What becomes of everything in `folder`, the recordings in the order of their names.
 
-    `cameras` are those to take, (height, width) by name; with None all pictures stay as recorded and must be of the size that
+    `cameras` are those to take, (height, width) by name; with None all images stay as recorded and must be of the size that
     most of our files have, or the first of a foreign format. `only` reads one file or dataset of the folder,
     `episode` one recording: its number from 0, or its name. Raises FileNotFoundError if `folder` is not there.
     """
@@ -105,7 +105,7 @@ class _Readings:
             tabletop_task=task,
             success=config.require_success or None,
             cells=config.cells or None,
-            pictures=PictureFit(cameras, config.picture_fit) if cameras is not None else None,
+            images=ImageFit(cameras, config.image_fit) if cameras is not None else None,
             split=config.split,
             still_cameras=config.still_cameras,
             max_bytes=int(config.max_episode_gb * 1e9),
@@ -168,8 +168,8 @@ class _Readings:
         if rows in self._hashes:
             container, origin = self._hashes[rows]
             if container != found.container:
-                return Refused(found.origin, f"rows and pictures must be its own, got those of {origin}")
-            reading = replace(reading, notes=(*reading.notes, "the same rows and pictures as another of its file"))
+                return Refused(found.origin, f"rows and images must be its own, got those of {origin}")
+            reading = replace(reading, notes=(*reading.notes, "the same rows and images as another of its file"))
         self._hashes.setdefault(rows, (found.container, found.origin))
         return Kept(self._own_name(found), found.origin, found.path, reading)
 
@@ -204,14 +204,14 @@ class _Readings:
     def _agreed(
         self, expected: EpisodeRequirements, task: TabletopTask, glances: Mapping[Path, Glance]
     ) -> EpisodeRequirements:
-        """`expected` with the cell, and the pictures, that most files have; where as many have others, all those are refused."""
+        """`expected` with the cell, and the images, that most files have; where as many have others, all those are refused."""
         if expected.cells is None:
             remedy = f"ingest.{task.slug}.cells names those to take"
             cell = self._most({path: glance.cell for path, glance in glances.items()}, "cell", remedy)
             expected = replace(expected, cells=None if cell is None else (cell,))
-        if expected.pictures is None:
-            pictures = {path: glance.pictures for path, glance in glances.items()}
-            shapes = self._most(pictures, "images", "ingest them from folders of their own")
+        if expected.images is None:
+            images = {path: glance.images for path, glance in glances.items()}
+            shapes = self._most(images, "images", "ingest them from folders of their own")
             expected = replace(expected, image_shapes=None if shapes is None else dict(shapes))
         return expected
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ocrrl.episodes.episode_checks import EpisodeRequirements
-from ocrrl.episodes.picture_checks import check_pictures
+from ocrrl.episodes.image_checks import check_images
 from ocrrl.episodes.source_episode import Reading, SourceEpisode
 from ocrrl.episodes.validation import glance_at_recording, read_own_recording
 from ocrrl.interface.actions import CONTROL_HZ
@@ -39,7 +39,7 @@ class Glance:
     """What a file of our format declares of itself."""
 
     cell: str
-    pictures: tuple[tuple[str, tuple[int, ...]], ...]
+    images: tuple[tuple[str, tuple[int, ...]], ...]
     """Camera and (H, W, 3), sorted."""
     size: int
     """Bytes of all its arrays."""
@@ -62,11 +62,11 @@ class RecordingReader:
 
     def glance(self, path: Path, expected: EpisodeRequirements) -> Glance:
         """What `path` declares. Raises `EpisodeRejected` for what cannot be accepted as far as its attributes go."""
-        cell, pictures, size = glance_at_recording(path, self._folder, expected, partial(_asked_for, expected))
-        return Glance(cell, tuple(sorted(pictures.items())), size)
+        cell, images, size = glance_at_recording(path, self._folder, expected, partial(_asked_for, expected))
+        return Glance(cell, tuple(sorted(images.items())), size)
 
     def read(self, container: Path, index: int, expected: EpisodeRequirements) -> tuple[Reading, str]:
-        """The recording, and a hash of its rows and pictures. Raises `EpisodeRejected`."""
+        """The recording, and a hash of its rows and images. Raises `EpisodeRejected`."""
         reading = self._list(container)[index].load(expected)
         return reading, hash_of_rows(reading.episode)
 
@@ -96,12 +96,12 @@ class RecordingReader:
 def _read_own(path: Path, folder: Path, expected: EpisodeRequirements) -> Reading:
     reading = read_own_recording(path, folder, expected)
     episode = reading.episode
-    notes = check_pictures(episode.images, episode.gripper_pose, expected.still_cameras)
+    notes = check_images(episode.images, episode.gripper_pose, expected.still_cameras)
     return Reading(episode, (*reading.notes, *notes))
 
 
 def hash_of_rows(episode: Episode) -> str:
-    """The same for two episodes of the same rows and pictures, whatever their attributes and times say."""
+    """The same for two episodes of the same rows and images, whatever their attributes and times say."""
     digest = hashlib.blake2b(digest_size=16)
     rows = (episode.gripper_pose, episode.joint_positions, episode.gripper_width, episode.action)
     for values in (*rows, *(episode.images[camera] for camera in sorted(episode.images))):

@@ -6,11 +6,11 @@ from pathlib import Path
 from ocrrl import files
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.report import figures, residual_figures, tables, verdicts
-from ocrrl.report.inputs import RETRAINED_ARMS, RETRAINED_CELL, Film, Measured, MeasuredTask
+from ocrrl.report.inputs import RETRAINED_CELL, RETRAINED_VARIANTS, Measured, MeasuredTask, Video
 from ocrrl.report.page import Block, Figure, Page, Section, markdown, page_html, page_markdown
 from ocrrl.report.strips import strips
 from ocrrl.report.targets import target_table
-from ocrrl.report.values import ARM_LABELS, cell_label, percent
+from ocrrl.report.values import VARIANT_LABELS, cell_label, percent
 from ocrrl.report.videos import clips_of, encode_video, side_by_side
 from ocrrl.tabletop.registry import slugs, tabletop_task
 
@@ -22,13 +22,13 @@ SUBTITLES = {
 
 
 def build_report(measured: Measured, out: Path, command: str) -> None:
-    """Write `index.html`, `results.md`, `success.json` and, of several tabletop tasks, `films` into the folder `out`.
+    """Write `index.html`, `results.md`, `success.json` and, of several tabletop tasks, `videos` into the folder `out`.
 
     The same values give the same bytes. A missing part is named on the page, which says that `command` wrote it.
     """
     if not measured.alone:
         for strip in strips(measured.tasks):
-            files.write_bytes(out / "films" / f"{strip.name}.jpg", strip.jpeg)
+            files.write_bytes(out / "videos" / f"{strip.name}.jpg", strip.jpeg)
     page = report_page(measured)
     files.write_bytes(out / PAGE, page_html(page, command).encode())
     files.write_bytes(out / RESULTS, page_markdown(page).encode())
@@ -48,20 +48,20 @@ def table_1_markdown(measured: Measured) -> str:
 def success_rows(measured: Measured) -> list[dict[str, str | float]]:
     """A row for each policy and cell with its success rate and Wilson interval, as `dvc plots` reads them."""
     found = [
-        (task.tabletop_task, cell, entry, arms)
+        (task.tabletop_task, cell, entry, variants)
         for task in measured.tasks
-        for cells, arms in (
-            (task.main_cells, tables.ARMS),
-            (measured.retrained.get(task.tabletop_task, {}), RETRAINED_ARMS),
+        for cells, variants in (
+            (task.main_cells, tables.VARIANTS),
+            (measured.retrained.get(task.tabletop_task, {}), RETRAINED_VARIANTS),
         )
         for cell, entry in cells.items()
     ]
     return [
-        {"policy": ("" if measured.alone else f"{slug}, ") + f"{cell_label(cell)}: {ARM_LABELS[arm]}"}
-        | {key: entry[arm][key] for key in ("success_rate", "wilson_low", "wilson_high")}
-        for slug, cell, entry, arms in found
-        for arm in arms
-        if arm in entry
+        {"policy": ("" if measured.alone else f"{slug}, ") + f"{cell_label(cell)}: {VARIANT_LABELS[variant]}"}
+        | {key: entry[variant][key] for key in ("success_rate", "wilson_low", "wilson_high")}
+        for slug, cell, entry, variants in found
+        for variant in variants
+        if variant in entry
     ]
 
 
@@ -75,7 +75,7 @@ def report_page(measured: Measured) -> Page:
             *(() if measured.alone else [Section("Table 1: base and base + residual", _table_1(measured))]),
             Section("Base and base + residual", success_blocks(measured)),
             Section("The retrained VLA alone", retrained_blocks(measured)),
-            Section("Films", _films(measured)),
+            Section("Videos", _videos(measured)),
             Section("Learning curve", _learning(measured)),
             Section("What the residual does", _residual(measured)),
             Section("Data and replay", data_blocks(measured)),
@@ -94,10 +94,10 @@ def _cards(measured: Measured) -> Iterator[tuple[str, str]]:
 
     if measured.alone:
         for cell, entry in measured.tasks[0].main_cells.items():
-            rates = (entry[arm]["success_rate"] for arm in tables.ARMS)
+            rates = (entry[variant]["success_rate"] for variant in tables.VARIANTS)
             yield change(*rates), f"{cell_label(cell)}: base → base + residual"
         for cell, entry in measured.retrained.get(measured.name, {}).items():
-            rates = (entry.get(arm, {}).get("success_rate") for arm in ("before", "retrained"))
+            rates = (entry.get(variant, {}).get("success_rate") for variant in ("before", "retrained"))
             yield change(*rates), f"{cell_label(cell)}: VLA alone, before → retrained"
         return
     for cell, found in measured.residual_averages.items():
@@ -155,11 +155,11 @@ def retrained_blocks(measured: Measured) -> list[Block]:
     return [text, *drawn, tables.retrained_table(measured)]
 
 
-def _films(measured: Measured) -> list[Block]:
+def _videos(measured: Measured) -> list[Block]:
     """Videos of one tabletop task, of several a strip of images each."""
     found: list[Block] = [Figure("image/jpeg", lambda s=s: s.jpeg, s.caption, 2) for s in strips(measured.tasks)]
     if measured.alone:
-        found += [_video(film, task) for task in measured.tasks for film in task.films]
+        found += [_video(video, task) for task in measured.tasks for video in task.videos]
     text = (
         "The same initial state twice. The states were chosen to show a rescue and a failure with the residual; the tables "
         "say how often each happens. Images are larger than the 64 pixels that the VLA sees."
@@ -167,11 +167,11 @@ def _films(measured: Measured) -> list[Block]:
     return [text, *found] if found else []
 
 
-def _video(film: Film, task: MeasuredTask) -> Figure:
+def _video(video: Video, task: MeasuredTask) -> Figure:
     def draw() -> bytes:
-        return encode_video(side_by_side(clips_of(film, task)), CONTROL_HZ)
+        return encode_video(side_by_side(clips_of(video, task)), CONTROL_HZ)
 
-    return Figure("video/mp4", draw, f"{cell_label(film.cell)}, initial state {film.seed}")
+    return Figure("video/mp4", draw, f"{cell_label(video.cell)}, initial state {video.seed}")
 
 
 def _learning(measured: Measured) -> list[Block]:

@@ -23,7 +23,7 @@ from ocrrl.lineage.tabletop_tasks import tabletop_tasks_of
 from ocrrl.lineage.wording import params_by_section, run_text, value_text
 from ocrrl.printable import code_span, markdown_text, one_line
 from ocrrl.report.table import Table, markdown_table
-from ocrrl.report.values import ARM_LABELS, SUCCESS_COLUMNS, cell_label, points, success_columns
+from ocrrl.report.values import SUCCESS_COLUMNS, VARIANT_LABELS, cell_label, points, success_columns
 
 SIMULATOR = "sim"
 
@@ -107,7 +107,7 @@ def _what_it_is(lineage: Lineage, cells: list[str]) -> Iterator[str]:
         yield f"A residual policy of {tasks}: a small correction to a VLA's action, from object poses and proprioception."
         yield "It was trained with TD3 in simulation alone and is no policy without its VLA.\n"
     else:
-        yield f"A vision-language-action policy of {tasks}: pictures, proprioception and an instruction in, chunks of"
+        yield f"A vision-language-action policy of {tasks}: images, proprioception and an instruction in, chunks of"
         yield "actions out (translation step [m], rotation step [rad], gripper opening in [0, 1], at 20 Hz).\n"
     training = read_json_in(lineage.project.contents, top, "training.json") or {}
     for instruction in training.get("instructions", []):
@@ -130,7 +130,9 @@ def _results(results: Results) -> Iterator[str]:
         rows = []
         for row in evaluation.results:
             this = "yes" if row.is_this_model else ""
-            rows.append((row.tabletop_task, cell_label(row.cell), _label(row.arm), this, *success_columns(row.summary)))
+            rows.append(
+                (row.tabletop_task, cell_label(row.cell), _label(row.variant), this, *success_columns(row.summary))
+            )
         header = ("tabletop task", "cell", "policy", "is or stands on this model", *SUCCESS_COLUMNS)
         yield markdown_table(Table(header, rows, 4))
         for pair in evaluation.differences:
@@ -140,8 +142,8 @@ def _results(results: Results) -> Iterator[str]:
     yield from (f"{_note(note)}.\n" for note in results.missing)
 
 
-def _label(arm: str) -> str:
-    return ARM_LABELS.get(arm, arm)
+def _label(variant: str) -> str:
+    return VARIANT_LABELS.get(variant, variant)
 
 
 def _training_data(used: list[EpisodeFile]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ocrrl.interface.actions import CONTROL_HZ
-from ocrrl.report.inputs import CELLS, RETRAINED_ARMS, RETRAINED_CELL, Measured, MeasuredTask
+from ocrrl.report.inputs import CELLS, RETRAINED_CELL, RETRAINED_VARIANTS, Measured, MeasuredTask
 from ocrrl.report.json_reader import Json
 from ocrrl.report.values import cell_label
 
@@ -33,7 +33,7 @@ SHORT_LABELS = {
     "demonstrations_only": "demonstrations only",
     "base_rollouts": "base rollouts",
 }
-ARMS = ("base", "residual")
+VARIANTS = ("base", "residual")
 COLUMNS = 3  # panels beside each other
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "ocrrl",
@@ -74,13 +74,13 @@ def to_svg(drawn: Figure) -> str:
 def success_figure(measured: Measured) -> str:
     """Base and base + residual: of one tabletop task a group of bars a cell, of several a panel a cell and their average."""
     if measured.alone:
-        return to_svg(_bars_by_cell(measured.tasks[0].main_cells, ARMS, measured.tasks))
+        return to_svg(_bars_by_cell(measured.tasks[0].main_cells, VARIANTS, measured.tasks))
     drawn, axes = figure(len(CELLS), 1, 8.6, 2.6 * len(CELLS) + 0.4)
     for axis, cell in zip(axes[:, 0], CELLS, strict=True):
         entries = [task.main_cells.get(cell, {}) for task in measured.tasks]
-        averages = {arm: measured.average(cell, arm) for arm in ARMS}
-        means = {arm: found[0] for arm, found in averages.items() if found}
-        _draw_bars(axis, _names(measured), [*entries, _without_interval(means)], ARMS)
+        averages = {variant: measured.average(cell, variant) for variant in VARIANTS}
+        means = {variant: found[0] for variant, found in averages.items() if found}
+        _draw_bars(axis, _names(measured), [*entries, _without_interval(means)], VARIANTS)
         _draw_other_seeds(axis, measured.tasks, cell)
         axis.set_title(cell_label(cell))
     _name_lines(drawn, list(axes[:, 0]))
@@ -89,14 +89,14 @@ def success_figure(measured: Measured) -> str:
 
 @mpl.rc_context(STYLE)
 def retrained_figure(measured: Measured) -> str:
-    """The retrained VLA and its control arms, in groups as `success_figure` has them."""
+    """The retrained VLA and its control variants, in groups as `success_figure` has them."""
     if measured.alone:
-        return to_svg(_bars_by_cell(measured.retrained[measured.name], RETRAINED_ARMS))
+        return to_svg(_bars_by_cell(measured.retrained[measured.name], RETRAINED_VARIANTS))
     drawn, axes = figure(1, 1, 8.6, 3.4)
-    averages = {arm: measured.retrained_average(arm) for arm in RETRAINED_ARMS}
-    means = {arm: mean for arm, mean in averages.items() if mean is not None}
+    averages = {variant: measured.retrained_average(variant) for variant in RETRAINED_VARIANTS}
+    means = {variant: mean for variant, mean in averages.items() if mean is not None}
     entries = [*measured.retrained_in(RETRAINED_CELL), _without_interval(means)]
-    _draw_bars(axes[0, 0], _names(measured), entries, RETRAINED_ARMS)
+    _draw_bars(axes[0, 0], _names(measured), entries, RETRAINED_VARIANTS)
     axes[0, 0].set_title(f"{cell_label(RETRAINED_CELL)}, VLA alone")
     _name_lines(drawn, axes[0])
     return to_svg(drawn)
@@ -158,18 +158,18 @@ def title_panels(task: MeasuredTask, tasks: int, *panels: tuple[Axes, str]) -> N
 @mpl.rc_context(STYLE)
 def length_figure(tasks: Sequence[MeasuredTask]) -> str:
     """Fig. 7(b): lengths of the successful episodes, each a dot, with quartiles and the mean (white diamond)."""
-    rows = [(task, cell, arm) for task in tasks for cell in task.main_episodes for arm in ARMS]
+    rows = [(task, cell, variant) for task in tasks for cell in task.main_episodes for variant in VARIANTS]
     drawn, axes = figure(1, 1, 7.4, 0.75 + 0.5 * len(rows))
     axis: Axes = axes[0, 0]
-    for k, (task, cell, arm) in enumerate(rows):
+    for k, (task, cell, variant) in enumerate(rows):
         episodes = task.main_episodes[cell]["episodes"]
-        lengths = np.array([e[f"{arm}_steps"] for e in episodes if e[f"{arm}_success"]]) / CONTROL_HZ
+        lengths = np.array([e[f"{variant}_steps"] for e in episodes if e[f"{variant}_success"]]) / CONTROL_HZ
         if len(lengths) == 0:
             axis.annotate("no success", (0.02, k), xycoords=("axes fraction", "data"), va="center", color="#6b7280")
             continue
         spread = 0.28 * (np.arange(len(lengths)) * 0.618 % 1 - 0.5)  # golden ratio: even, and the same every time
-        axis.scatter(lengths, k + spread, s=13, color=COLOURS[arm], alpha=0.45, linewidths=0)
-        box = {"color": COLOURS[arm], "linewidth": 1.6}
+        axis.scatter(lengths, k + spread, s=13, color=COLOURS[variant], alpha=0.45, linewidths=0)
+        box = {"color": COLOURS[variant], "linewidth": 1.6}
         axis.boxplot(
             lengths,
             positions=[k],
@@ -181,9 +181,9 @@ def length_figure(tasks: Sequence[MeasuredTask]) -> str:
             whiskerprops=box,
             capprops=box,
             medianprops=box | {"linewidth": 2.4},
-            meanprops={"marker": "D", "markerfacecolor": "white", "markeredgecolor": COLOURS[arm], "markersize": 6},
+            meanprops={"marker": "D", "markerfacecolor": "white", "markeredgecolor": COLOURS[variant], "markersize": 6},
         )
-    labels = [f"{cell_label(cell).split(' ')[0]}: {SHORT_LABELS[arm]}" for _, cell, arm in rows]
+    labels = [f"{cell_label(cell).split(' ')[0]}: {SHORT_LABELS[variant]}" for _, cell, variant in rows]
     if len(tasks) > 1:
         labels = [f"{_name(task.tabletop_task)}, {label}" for (task, _, _), label in zip(rows, labels, strict=True)]
     axis.set_yticks(range(len(rows)), labels)
@@ -193,9 +193,9 @@ def length_figure(tasks: Sequence[MeasuredTask]) -> str:
     return to_svg(drawn)
 
 
-def _bars_by_cell(cells: Mapping[str, Json], arms: Sequence[str], tasks: Sequence[MeasuredTask] = ()) -> Figure:
+def _bars_by_cell(cells: Mapping[str, Json], variants: Sequence[str], tasks: Sequence[MeasuredTask] = ()) -> Figure:
     drawn, axes = figure(1, 1, 7.4, 3.0)
-    _draw_bars(axes[0, 0], [cell_label(cell) for cell in cells], list(cells.values()), arms)
+    _draw_bars(axes[0, 0], [cell_label(cell) for cell in cells], list(cells.values()), variants)
     for k, cell in enumerate(cells):
         _draw_other_seeds(axes[0, 0], tasks, cell, first_group=k)
     _name_lines(drawn, axes[0])
@@ -209,13 +209,13 @@ def _name_lines(drawn: Figure, panels: Sequence[Axes]) -> None:
     drawn.legend(list(named.values()), list(named), loc="outside lower center", ncols=5, fontsize=8.5)
 
 
-def _draw_bars(axis: Axes, groups: Sequence[str], entries: Sequence[Json], arms: Sequence[str]) -> None:
-    """A bar for each of `arms` in each group, with its Wilson interval where `entries` has one; nothing where it is missing."""
-    width = 0.8 / len(arms)
-    for k, arm in enumerate(arms):
-        found = [(i + _offset(k, len(arms)), entry[arm]) for i, entry in enumerate(entries) if arm in entry]
+def _draw_bars(axis: Axes, groups: Sequence[str], entries: Sequence[Json], variants: Sequence[str]) -> None:
+    """A bar for each of `variants` in each group, with its Wilson interval where `entries` has one; nothing where it is missing."""
+    width = 0.8 / len(variants)
+    for k, variant in enumerate(variants):
+        found = [(i + _offset(k, len(variants)), entry[variant]) for i, entry in enumerate(entries) if variant in entry]
         places, rates = [place for place, _ in found], [summary["success_rate"] for _, summary in found]
-        axis.bar(places, rates, width * 0.92, color=COLOURS[arm], label=SHORT_LABELS[arm])
+        axis.bar(places, rates, width * 0.92, color=COLOURS[variant], label=SHORT_LABELS[variant])
         for place, summary in found:
             rate, low, high = (summary.get(name) for name in ("success_rate", "wilson_low", "wilson_high"))
             if high is not None:
@@ -243,7 +243,7 @@ def _offset(bar: int, bars: int) -> float:
 
 
 def _without_interval(means: dict[str, float]) -> Json:
-    return {arm: {"success_rate": mean} for arm, mean in means.items()}
+    return {variant: {"success_rate": mean} for variant, mean in means.items()}
 
 
 def _names(measured: Measured) -> list[str]:

@@ -1,6 +1,6 @@
 """Reads the files of a round for a report; a missing file is named and not fatal.
 
-Schemas: `evaluate` and `evaluate_retrained` metrics, `episodes.json` with films, `curve.json`, ingest, replay and
+Schemas: `evaluate` and `evaluate_retrained` metrics, `episodes.json` with videos, `curve.json`, ingest, replay and
 rollout reports, each as its stage writes it. A report on one tabletop task is a report on a list of one.
 """
 
@@ -21,8 +21,8 @@ ROLLOUTS = {"corrected": "rollouts of base + residual", "base": "rollouts of the
 CELLS = ("sim", "twin")
 """Over which several tabletop tasks are averaged."""
 RETRAINED_CELL = "twin"
-RETRAINED_ARMS = ("before", "retrained", "demonstrations_only", "base_rollouts")
-CONTROL_ARMS = ("before", "demonstrations_only", "base_rollouts")
+RETRAINED_VARIANTS = ("before", "retrained", "demonstrations_only", "base_rollouts")
+CONTROL_VARIANTS = ("before", "demonstrations_only", "base_rollouts")
 
 SolvedPair = tuple[int, bool, bool]
 """Seed of an initial state; whether the first policy succeeded from it; whether the second did."""
@@ -58,12 +58,12 @@ class ReportInputs:
 
 
 @dataclass(frozen=True)
-class Film:
-    """One initial state filmed under both policies: frames (T, height, width, 3) uint8 by policy."""
+class Video:
+    """The video of one initial state under both policies: frames (T, height, width, 3) uint8 by policy."""
 
     cell: str
     seed: int
-    arms: dict[str, np.ndarray]
+    variants: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class MeasuredTask:
     ingest: Json | None = None
     rollouts: Json = field(default_factory=dict)
     """What was collected, by policy, those of `ROLLOUTS`."""
-    films: list[Film] = field(default_factory=list)
+    videos: list[Video] = field(default_factory=list)
     """Of the residual that is rolled out."""
 
     @property
@@ -109,14 +109,14 @@ class MeasuredTask:
         cells = self.episodes[0]["cells"] if self.episodes else {}
         return {cell: cells[cell] for cell in sorted(cells, key=_cell_order)}
 
-    def rates(self, cell: str, arm: str) -> list[float]:
-        """Success rates of `arm` by residual seed; the base is the same beside each residual and given once."""
-        rates = [evaluation[cell][arm]["success_rate"] for evaluation in self.evaluations if cell in evaluation]
-        return rates[:1] if arm == "base" else rates
+    def rates(self, cell: str, variant: str) -> list[float]:
+        """Success rates of `variant` by residual seed; the base is the same beside each residual and given once."""
+        rates = [evaluation[cell][variant]["success_rate"] for evaluation in self.evaluations if cell in evaluation]
+        return rates[:1] if variant == "base" else rates
 
-    def rate(self, cell: str, arm: str) -> float | None:
+    def rate(self, cell: str, variant: str) -> float | None:
         """The mean of `rates`, None without any."""
-        rates = self.rates(cell, arm)
+        rates = self.rates(cell, variant)
         return fmean(rates) if rates else None
 
 
@@ -127,11 +127,11 @@ class Measured:
     round: int
     tasks: list[MeasuredTask]
     retrained: dict[str, dict[str, Json]] = field(default_factory=dict)
-    """The retrained VLA and its control arms by tabletop task and cell, the training simulator first."""
+    """The retrained VLA and its control variants by tabletop task and cell, the training simulator first."""
     residual_averages: dict[str, Json] = field(default_factory=dict)
     """By cell: base + residual minus base, averaged over the tabletop tasks; only where every one was evaluated."""
     retrained_averages: dict[str, Json] = field(default_factory=dict)
-    """By control arm: the retrained VLA minus that arm, averaged likewise."""
+    """By control variant: the retrained VLA minus that variant, averaged likewise."""
     missing: list[str] = field(default_factory=list)
 
     @property
@@ -149,24 +149,24 @@ class Measured:
         """Whether the average is over the five tabletop tasks of the paper, and can stand beside its average."""
         return {task.tabletop_task for task in self.tasks} == set(TABLE_1)
 
-    def average(self, cell: str, arm: str) -> tuple[float, float | None] | None:
+    def average(self, cell: str, variant: str) -> tuple[float, float | None] | None:
         """Mean success rate over the tabletop tasks, and its standard deviation over residual seeds where there are several.
 
         None unless every tabletop task was evaluated with the same number of residuals.
         """
-        by_task = [task.rates(cell, arm) for task in self.tasks]
+        by_task = [task.rates(cell, variant) for task in self.tasks]
         if not by_task or not all(by_task) or len({len(rates) for rates in by_task}) > 1:
             return None
         by_seed = [fmean(rates) for rates in zip(*by_task, strict=True)]
         return fmean(by_seed), stdev(by_seed) if len(by_seed) > 1 else None
 
     def retrained_in(self, cell: str) -> list[Json]:
-        """The arms beside the retrained VLA in `cell`, an entry a tabletop task, empty where it was not evaluated."""
+        """The variants beside the retrained VLA in `cell`, an entry a tabletop task, empty where it was not evaluated."""
         return [self.retrained.get(task.tabletop_task, {}).get(cell, {}) for task in self.tasks]
 
-    def retrained_average(self, arm: str) -> float | None:
-        """Mean success rate of `arm` over the tabletop tasks, None unless it was evaluated on every one."""
-        summaries = [entry.get(arm) for entry in self.retrained_in(RETRAINED_CELL)]
+    def retrained_average(self, variant: str) -> float | None:
+        """Mean success rate of `variant` over the tabletop tasks, None unless it was evaluated on every one."""
+        summaries = [entry.get(variant) for entry in self.retrained_in(RETRAINED_CELL)]
         if not summaries or not all(summaries):
             return None
         return fmean(summary["success_rate"] for summary in summaries if summary)
@@ -194,7 +194,8 @@ def read_inputs(inputs: ReportInputs, compare: CompareAverages | None = None) ->
         seeds = [len(task.evaluation_episodes) for task in inputs.tasks]
         pairs = {cell: [_residual_pairs(task, cell, n) for task, n in zip(tasks, seeds, strict=True)] for cell in CELLS}
         pairs |= {
-            arm: [_retrained_pairs(evaluation, task.tabletop_task, arm) for task in tasks] for arm in CONTROL_ARMS
+            variant: [_retrained_pairs(evaluation, task.tabletop_task, variant) for task in tasks]
+            for variant in CONTROL_VARIANTS
         }
         averages = {name: dict(compare(found)) for name, found in pairs.items() if found and all(found)}
     return Measured(
@@ -202,7 +203,7 @@ def read_inputs(inputs: ReportInputs, compare: CompareAverages | None = None) ->
         tasks=tasks,
         retrained=retrained,
         residual_averages={cell: averages[cell] for cell in CELLS if cell in averages},
-        retrained_averages={arm: averages[arm] for arm in CONTROL_ARMS if arm in averages},
+        retrained_averages={variant: averages[variant] for variant in CONTROL_VARIANTS if variant in averages},
         missing=[name for reader in (*readers, last) for name in reader.missing],
     )
 
@@ -211,9 +212,9 @@ def _read_task(inputs: TaskInputs, reader: JsonReader) -> MeasuredTask:
     evaluations = reader.read_all("evaluation of base and base + residual", inputs.evaluations)
     episodes = reader.read_all("single episodes", (folder / "episodes.json" for folder in inputs.evaluation_episodes))
     curves = reader.read_all("learning curves", (folder / "curve.json" for folder in inputs.residuals))
-    films = [film for folder in inputs.evaluation_episodes[:1] for film in _read_films(folder)]
-    if not films:
-        reader.lacks("films")
+    videos = [video for folder in inputs.evaluation_episodes[:1] for video in _read_videos(folder)]
+    if not videos:
+        reader.lacks("videos")
     reports = inputs.rollout_reports
     return MeasuredTask(
         tabletop_task=inputs.tabletop_task,
@@ -228,7 +229,7 @@ def _read_task(inputs: TaskInputs, reader: JsonReader) -> MeasuredTask:
             for policy in ROLLOUTS
             if policy in content
         },
-        films=films,
+        videos=videos,
     )
 
 
@@ -248,26 +249,26 @@ def _residual_pairs(task: MeasuredTask, cell: str, seeds: int) -> list[SolvedPai
     ]
 
 
-def _retrained_pairs(evaluation: Json, slug: str, arm: str) -> list[SolvedPair]:
-    """`arm` and the retrained VLA from the same initial states; ValueError where they are not the same."""
-    arms = evaluation.get("episodes", {}).get(slug, {}).get(RETRAINED_CELL, {})
-    if not {arm, "retrained"} <= set(arms):
+def _retrained_pairs(evaluation: Json, slug: str, variant: str) -> list[SolvedPair]:
+    """`variant` and the retrained VLA from the same initial states; ValueError where they are not the same."""
+    variants = evaluation.get("episodes", {}).get(slug, {}).get(RETRAINED_CELL, {})
+    if not {variant, "retrained"} <= set(variants):
         return []
-    first, second = arms[arm], arms["retrained"]
+    first, second = variants[variant], variants["retrained"]
     if [episode["seed"] for episode in first] != [episode["seed"] for episode in second]:
-        raise ValueError(f"{slug}: {arm} and retrained must have run the same seeds in the same order")
+        raise ValueError(f"{slug}: {variant} and retrained must have run the same seeds in the same order")
     return [(a["seed"], a["success"], b["success"]) for a, b in zip(first, second, strict=True)]
 
 
-def _read_films(folder: Path) -> Iterator[Film]:
+def _read_videos(folder: Path) -> Iterator[Video]:
     for path in sorted(folder.glob("*.npz"), key=lambda path: _cell_order(path.stem)):
-        arms: dict[int, dict[str, np.ndarray]] = {}
+        variants: dict[int, dict[str, np.ndarray]] = {}
         with np.load(path, allow_pickle=False) as file:
             for name in file.files:
-                arm, seed = name.rsplit("_", 1)
-                arms.setdefault(int(seed), {})[arm] = file[name]
-        for seed in sorted(arms):
-            yield Film(path.stem, seed, arms[seed])
+                variant, seed = name.rsplit("_", 1)
+                variants.setdefault(int(seed), {})[variant] = file[name]
+        for seed in sorted(variants):
+            yield Video(path.stem, seed, variants[seed])
 
 
 def _cell_order(cell: str) -> tuple[int, str]:

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from ocrrl.report.page import Figure
-from ocrrl.report.strips import film_strip
+from ocrrl.report.strips import filmstrip
 from ocrrl.report.table import Table
 from ocrrl.report.values import cell_label, seconds
 from ocrrl.report.videos import Clip
@@ -40,7 +40,7 @@ def first_episode(source: Path, what: str) -> list[Figure]:
     """Frames of the first episode in `source`, a folder of episode files or a LeRobotDataset; none where there is none."""
     episode = next(iter(sorted(source.glob("*.h5"))), source if (source / "videos").is_dir() else None)
     caption = f"{what}: frames from its start to its end, evenly spaced; a row a camera."
-    return [Figure("image/jpeg", lambda: film_strip(_clips(episode)), caption, panels=2)] if episode else []
+    return [Figure("image/jpeg", lambda: filmstrip(_clips(episode)), caption, panels=2)] if episode else []
 
 
 def _clips(episode: Path) -> list[Clip]:

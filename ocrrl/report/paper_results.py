@@ -15,16 +15,16 @@ class PaperRow:
     real_base: float
     real_residual: float
 
-    def describe(self, cell: str, arm: str) -> str:
-        """The paper's counterpart of `arm` in `cell`: its simulation for `sim`, its robot for any other."""
-        return f"{'sim' if cell == 'sim' else 'real robot'} {self.successes(cell, arm)} / {TRIALS}"
+    def describe(self, cell: str, variant: str) -> str:
+        """The paper's counterpart of `variant` in `cell`: its simulation for `sim`, its robot for any other."""
+        return f"{'sim' if cell == 'sim' else 'real robot'} {self.successes(cell, variant)} / {TRIALS}"
 
-    def successes(self, cell: str, arm: str) -> str:
+    def successes(self, cell: str, variant: str) -> str:
         """As `describe`, without saying where and out of how many."""
         if cell == "sim":
-            mean, deviation = self.sim_base if arm == "base" else self.sim_residual
+            mean, deviation = self.sim_base if variant == "base" else self.sim_residual
             return f"{mean:.1f} ± {deviation:.1f}"
-        return f"{self.real_base if arm == 'base' else self.real_residual:g}"
+        return f"{self.real_base if variant == 'base' else self.real_residual:g}"
 
 
 TABLE_1 = {

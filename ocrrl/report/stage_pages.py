@@ -16,9 +16,9 @@ from ocrrl.report.page import Block, Figure
 from ocrrl.report.strips import strips
 from ocrrl.report.table import Table
 from ocrrl.report.values import (
-    ARM_LABELS,
     NONE,
     SUCCESS_COLUMNS,
+    VARIANT_LABELS,
     cell_label,
     number,
     percent,
@@ -124,7 +124,7 @@ def _trained(*vlas: str) -> Callable[[Layout, str], StagePage]:
         for name, training in trainings.items():
             losses = [point["loss"] for point in training["loss"] if point["loss"] is not None] or [None]
             counts = (number(training.get(what)) for what in ("steps", "episodes", "frames"))
-            rows.append((ARM_LABELS.get(name, f"{name} VLA"), *counts, number(losses[0], 3), number(losses[-1], 3)))
+            rows.append((VARIANT_LABELS.get(name, f"{name} VLA"), *counts, number(losses[0], 3), number(losses[-1], 3)))
         one = trainings[names[0]]
         note = (
             f"Policy type {one.get('policy', {}).get('type', 'unknown')}, batch size {one.get('batch_size')}, highest learning "
@@ -156,7 +156,7 @@ def train_residual(layout: Layout, variant: str) -> StagePage:
             svg(figures.learning_figure, measured.tasks, caption, panels=2),
             tables.curve_table(measured, at if at is not None else -1),
             f"{number(settings.get('validation_episodes'))} validation states, none of which training or the final evaluation "
-            f"uses. Training ends at {number(settings.get('total_transitions'))} transitions{ending}.",
+            f"uses. Training ends at {number(settings.get('total_timesteps'))} transitions{ending}.",
         ],
     )
 
@@ -165,13 +165,13 @@ def evaluate(layout: Layout, variant: str) -> StagePage:
     metrics, folder = _there(layout.evaluation(int(variant))), layout.evaluation_episodes(int(variant))
     measured = _measured(layout, evaluations=(metrics,), evaluation_episodes=(folder,))
     news = [
-        f"{' → '.join(percent(entry[arm]['success_rate']) for arm in tables.ARMS)} in {cell_label(cell)}"
+        f"{' → '.join(percent(entry[variant]['success_rate']) for variant in tables.VARIANTS)} in {cell_label(cell)}"
         for cell, entry in reversed(measured.tasks[0].main_cells.items())
     ]
     seeds = {e["seed"] for cell in measured.tasks[0].main_episodes.values() for e in cell["episodes"]}
     named = f"Seeds of the initial states: {min(seeds)} to {max(seeds)}." if seeds else "Single episodes are not there."
-    films = [Figure("image/jpeg", lambda s=s: s.jpeg, s.caption, panels=2) for s in strips(measured.tasks)]
-    return StagePage(f"{'; '.join(news)}: base → base + residual", [*success_blocks(measured), named, *films])
+    videos = [Figure("image/jpeg", lambda s=s: s.jpeg, s.caption, panels=2) for s in strips(measured.tasks)]
+    return StagePage(f"{'; '.join(news)}: base → base + residual", [*success_blocks(measured), named, *videos])
 
 
 def evaluate_retrained(layout: Layout, variant: str) -> StagePage:
@@ -181,7 +181,7 @@ def evaluate_retrained(layout: Layout, variant: str) -> StagePage:
     cells = [found[cell] for found in measured.retrained.values() for cell in found]
     where = sorted({cell for found in measured.retrained.values() for cell in found})
     if measured.alone or not measured.retrained_averages.get("before"):
-        rates = [[entry.get(arm, {}).get("success_rate") for arm in ("before", "retrained")] for entry in cells]
+        rates = [[entry.get(variant, {}).get("success_rate") for variant in ("before", "retrained")] for entry in cells]
         news = "; ".join(f"{percent(before)} → {percent(after)}" for before, after in rates)
     else:
         found = measured.retrained_averages["before"]
@@ -192,9 +192,9 @@ def evaluate_retrained(layout: Layout, variant: str) -> StagePage:
 
 def promote(layout: Layout, variant: str) -> StagePage:
     metrics = _json(layout.promotion)
-    arms = {arm: metrics[arm] for arm in ("before", "retrained")}
-    rates = " → ".join(percent(summary["success_rate"]) for summary in arms.values())
-    rows = [(ARM_LABELS[arm], *success_columns(summary)) for arm, summary in arms.items()]
+    variants = {variant: metrics[variant] for variant in ("before", "retrained")}
+    rates = " → ".join(percent(summary["success_rate"]) for summary in variants.values())
+    rows = [(VARIANT_LABELS[variant], *success_columns(summary)) for variant, summary in variants.items()]
     verdict = "promoted" if metrics["promoted"] else "not promoted: the pair of the round before goes on"
     note = (
         f"Retrained minus before: {points(metrics.get('difference'))}. The states are those that checkpoints are selected on, "
@@ -216,7 +216,7 @@ def publish(layout: Layout, variant: str) -> StagePage:
 def report(layout: Layout, variant: str) -> StagePage:
     page, results = _there(layout.report / PAGE), _there(layout.report / RESULTS)
     text = f"{results.read_text()}\nReport: {page.resolve().as_uri()}"
-    return StagePage(f"{page}: tables, figures and films", report=text)
+    return StagePage(f"{page}: tables, figures and videos", report=text)
 
 
 PAGES: dict[str, Callable[[Layout, str], StagePage]] = {

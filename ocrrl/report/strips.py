@@ -36,25 +36,25 @@ class Strip:
 
 
 def strips(tasks: Sequence[MeasuredTask]) -> Iterator[Strip]:
-    """The first film of each kind that failed once, task by task, from the last cell that was filmed (the simulator is first).
+    """The first video of each kind that failed once, task by task, from the last cell that has videos (the simulator is first).
 
     One that both policies solved where there is no other.
     """
     for task in tasks:
         found: dict[str, Strip] = {}
-        for film in (film for film in task.films if film.cell == task.films[-1].cell):
-            clips = clips_of(film, task)
+        for video in (video for video in task.videos if video.cell == task.videos[-1].cell):
+            clips = clips_of(video, task)
             if len(clips) < 2:
                 continue
             kind, what = KINDS[bool(clips[0].success), bool(clips[1].success)]
             if kind not in found:
-                caption = f"{task.tabletop_task}, {cell_label(film.cell)}, initial state {film.seed}: {what}."
-                found[kind] = Strip(f"{task.tabletop_task}_{kind}", caption, film_strip(clips))
+                caption = f"{task.tabletop_task}, {cell_label(video.cell)}, initial state {video.seed}: {what}."
+                found[kind] = Strip(f"{task.tabletop_task}_{kind}", caption, filmstrip(clips))
         solved = found.pop("solved", None)
         yield from found.values() or ([solved] if solved else [])
 
 
-def film_strip(clips: list[Clip]) -> bytes:
+def filmstrip(clips: list[Clip]) -> bytes:
     """`clips` as JPEG; one that is over is not shown again. Raises ValueError without one."""
     if not clips:
         raise ValueError("clips must hold at least one video, got none")
@@ -83,6 +83,6 @@ def film_strip(clips: list[Clip]) -> bytes:
 
 
 def _shown(moments: np.ndarray, steps: int) -> list[int]:
-    """The moments within a film of `steps` frames, and its last frame at the first moment after it."""
+    """The moments within a video of `steps` frames, and its last frame at the first moment after it."""
     within = [int(t) for t in moments if t < steps - 1]
     return [*within, steps - 1][:MOMENTS]

@@ -6,16 +6,16 @@ A table on one tabletop task has no column that names it.
 from collections.abc import Iterable
 from statistics import median, stdev
 
-from ocrrl.report.inputs import CELLS, RETRAINED_ARMS, RETRAINED_CELL, ROLLOUTS, Measured, MeasuredTask
+from ocrrl.report.inputs import CELLS, RETRAINED_CELL, RETRAINED_VARIANTS, ROLLOUTS, Measured, MeasuredTask
 from ocrrl.report.json_reader import Json
 from ocrrl.report.paper_results import AVERAGE, SOURCE, TABLE_1, TRIALS
 from ocrrl.report.table import Table
 from ocrrl.report.values import (
-    ARM_LABELS,
     LENGTH_COLUMNS,
     NONE,
     PAIRED_COLUMNS,
     SUCCESS_COLUMNS,
+    VARIANT_LABELS,
     cell_label,
     difference_columns,
     length_columns,
@@ -30,7 +30,7 @@ from ocrrl.report.values import (
     success_columns,
 )
 
-ARMS = ("base", "residual")
+VARIANTS = ("base", "residual")
 SHOWN_SEEDS = 8  # initial states named in the table on harm
 MOST_POINTS = 40  # of a learning curve
 REPLAY_ERRORS = {
@@ -53,20 +53,20 @@ def table_1(measured: Measured) -> Table:
 
     Ours are a rate with its Wilson interval, or mean ± standard deviation over residual seeds where there are several.
     """
-    columns = [(cell, arm) for cell in CELLS for arm in ARMS]
+    columns = [(cell, variant) for cell in CELLS for variant in VARIANTS]
     rows = []
     for task in measured.tasks:
         paper = TABLE_1.get(task.tabletop_task)
-        ours = (_rate(task, cell, arm) for cell, arm in columns)
-        theirs = (paper.successes(cell, arm) if paper else NONE for cell, arm in columns)
+        ours = (_rate(task, cell, variant) for cell, variant in columns)
+        theirs = (paper.successes(cell, variant) if paper else NONE for cell, variant in columns)
         rows.append((task.tabletop_task, *ours, *theirs))
-    ours = (_average(measured.average(cell, arm)) for cell, arm in columns)
-    theirs = (AVERAGE.successes(cell, arm) if measured.covers_all_tasks else NONE for cell, arm in columns)
+    ours = (_average(measured.average(cell, variant)) for cell, variant in columns)
+    theirs = (AVERAGE.successes(cell, variant) if measured.covers_all_tasks else NONE for cell, variant in columns)
     rows.append((_average_label(measured), *ours, *theirs))
     names = {"base": "base", "residual": "base + residual"}
-    our_header = (f"{cell_label(cell)}: {names[arm]}" for cell, arm in columns)
+    our_header = (f"{cell_label(cell)}: {names[variant]}" for cell, variant in columns)
     places = {"sim": "sim", "twin": "real robot"}
-    their_header = (f"paper, not ours, of {TRIALS}: {places[cell]}, {names[arm]}" for cell, arm in columns)
+    their_header = (f"paper, not ours, of {TRIALS}: {places[cell]}, {names[variant]}" for cell, variant in columns)
     note = (
         "Ours: rate in per cent with its Wilson 95% interval, or mean ± standard deviation over residual seeds where there "
         f"are several. The paper's columns are not ours: {SOURCE}. A twin is not a robot."
@@ -90,10 +90,13 @@ def success_table(measured: Measured) -> Table:
     for task in measured.tasks:
         paper = TABLE_1.get(task.tabletop_task)
         for cell, seed, entry in task.by_cell:
-            for arm in ARMS:
-                theirs, of_seed = paper.describe(cell, arm) if paper else NONE, seed if arm == "residual" else NONE
-                ours = success_columns(entry[arm])
-                rows.append((task.tabletop_task, cell_label(cell), ARM_LABELS[arm], of_seed, *ours, theirs))
+            for variant in VARIANTS:
+                theirs, of_seed = (
+                    paper.describe(cell, variant) if paper else NONE,
+                    seed if variant == "residual" else NONE,
+                )
+                ours = success_columns(entry[variant])
+                rows.append((task.tabletop_task, cell_label(cell), VARIANT_LABELS[variant], of_seed, *ours, theirs))
     unique = list(dict.fromkeys(rows))  # the base is the same beside every residual seed
     note = (
         f"The last column is the paper's, given for orientation only: {SOURCE}. Its real-robot numbers are not ours and have "
@@ -160,18 +163,23 @@ def lost_states_table(measured: Measured) -> Table:
 
 
 def retrained_table(measured: Measured) -> Table:
-    """The retrained VLA alone and its control arms, each compared with the retrained one on the same initial states."""
+    """The retrained VLA alone and its control variants, each compared with the retrained one on the same initial states."""
     rows: list[tuple[str, ...]] = []
     for slug, cells in measured.retrained.items():
         for cell, entry in cells.items():
-            for arm in (arm for arm in RETRAINED_ARMS if arm in entry):
-                found = entry.get("differences", {}).get(arm, {})
+            for variant in (variant for variant in RETRAINED_VARIANTS if variant in entry):
+                found = entry.get("differences", {}).get(variant, {})
                 rate, steps = difference_columns(found.get("success_rate")), seconds_difference(found.get("steps"))
-                rows.append((slug, cell_label(cell), ARM_LABELS[arm], *success_columns(entry[arm]), *rate, steps))
+                rows.append(
+                    (slug, cell_label(cell), VARIANT_LABELS[variant], *success_columns(entry[variant]), *rate, steps)
+                )
     if rows and not measured.alone:
-        for arm in RETRAINED_ARMS:
-            rate, difference = percent(measured.retrained_average(arm)), points(measured.retrained_averages.get(arm))
-            named = (_average_label(measured), cell_label(RETRAINED_CELL), ARM_LABELS[arm])
+        for variant in RETRAINED_VARIANTS:
+            rate, difference = (
+                percent(measured.retrained_average(variant)),
+                points(measured.retrained_averages.get(variant)),
+            )
+            named = (_average_label(measured), cell_label(RETRAINED_CELL), VARIANT_LABELS[variant])
             rows.append((*named, NONE, rate, NONE, NONE, difference, NONE, NONE))
     measures = (*SUCCESS_COLUMNS, "retrained minus this", "McNemar p", "its length minus this one's")
     note = (
@@ -277,11 +285,11 @@ def _by_task(
     return table.without_column(0) if measured.alone else table
 
 
-def _rate(task: MeasuredTask, cell: str, arm: str) -> str:
-    rates = task.rates(cell, arm)
+def _rate(task: MeasuredTask, cell: str, variant: str) -> str:
+    rates = task.rates(cell, variant)
     if len(rates) > 1:
-        return f"{percent(task.rate(cell, arm))} ± {100 * stdev(rates):.0f}"
-    return rate_with_interval(task.main_cells[cell][arm]) if rates else NONE
+        return f"{percent(task.rate(cell, variant))} ± {100 * stdev(rates):.0f}"
+    return rate_with_interval(task.main_cells[cell][variant]) if rates else NONE
 
 
 def _average(found: tuple[float, float | None] | None) -> str:

@@ -9,7 +9,7 @@ from ocrrl.report.json_reader import Json
 
 NONE = "–"
 STEPS_PER_SECOND = 20  # `ocrrl.interface.actions.CONTROL_HZ`, which a test holds equal; that module loads numpy
-ARM_LABELS = {
+VARIANT_LABELS = {
     "base": "base VLA",
     "residual": "base + residual",
     "before": "VLA before",

@@ -99,18 +99,21 @@ def _of_cube_lift(task: MeasuredTask, measured: Measured) -> list[Target]:
     sim, twin = task.main_cells.get("sim"), task.main_cells.get("twin")
     differences = measured.retrained_in(RETRAINED_CELL)[0].get("differences", {})
     before, demonstrations, base_rollouts = (
-        differences.get(arm, {}).get("success_rate") for arm in ("before", "demonstrations_only", "base_rollouts")
+        differences.get(variant, {}).get("success_rate")
+        for variant in ("before", "demonstrations_only", "base_rollouts")
     )
     return [
         _rate("sim: base succeeds in 15 to 60%", sim, "base", 0.15, 0.60),
         _rate("sim: base + residual in at least 95%", sim, "residual", LEAST_IN_SIM["cube_lift"]),
         _every_seed(task),
         _rate("twin, zero-shot: base + residual in at least 85%", twin, "residual", 0.85),
-        gain_target("twin: at least 30 points above its base", _of_arm(twin, "base"), _of_arm(twin, "residual"), 0.30),
+        gain_target(
+            "twin: at least 30 points above its base", _of_variant(twin, "base"), _of_variant(twin, "residual"), 0.30
+        ),
         difference_target("retrained VLA better than before (95% interval above 0)", before, above_zero),
         difference_target("retrained VLA better than demonstrations only", demonstrations, above_zero),
         difference_target(
-            "retrained VLA not below the base-rollouts arm", base_rollouts, lambda found: found["difference"] >= 0
+            "retrained VLA not below the base-rollouts variant", base_rollouts, lambda found: found["difference"] >= 0
         ),
     ]
 
@@ -129,8 +132,8 @@ def _of_the_average(measured: Measured) -> list[Target]:
         ),
         *(_no_harm(measured, cell) for cell in CELLS),
         _average("twin: five-task average of base + residual at least 76%", measured, "twin", 0.76, aim=0.85),
-        _retrained("above the arm demonstrations only (95% interval)", measured, "demonstrations_only", above_zero),
-        _retrained("above the arm base rollouts (95% interval)", measured, "base_rollouts", above_zero),
+        _retrained("above the variant demonstrations only (95% interval)", measured, "demonstrations_only", above_zero),
+        _retrained("above the variant base rollouts (95% interval)", measured, "base_rollouts", above_zero),
         *(_shorter(measured, cell) for cell in CELLS),
         _by_task(
             "replay in simulation: every task at least 80% success", measured, replay_success, lambda r: r >= 0.80
@@ -182,7 +185,7 @@ def _spoiled(task: MeasuredTask) -> list[str]:
 def _too_few_rollouts(task: MeasuredTask) -> list[str]:
     return [
         f"Only {summary['recorded']} of the {summary['wanted']} wanted {policy} rollouts succeeded within "
-        f"{summary['attempts']['episodes']} attempts; both retraining arms were given no more than that."
+        f"{summary['attempts']['episodes']} attempts; both retraining variants were given no more than that."
         for policy, summary in task.rollouts.items()
         if summary["recorded"] < summary["wanted"]
     ]
@@ -192,12 +195,12 @@ def _of(summary: Json) -> str:
     return f"{summary['successes']} of {summary['episodes']} ({percent(summary['success_rate'])})"
 
 
-def _of_arm(cell: Json | None, arm: str) -> float | None:
-    return cell[arm]["success_rate"] if cell else None
+def _of_variant(cell: Json | None, variant: str) -> float | None:
+    return cell[variant]["success_rate"] if cell else None
 
 
-def _rate(text: str, cell: Json | None, arm: str, least: float, most: float = 1.0) -> Target:
-    return rate_target(text, _of_arm(cell, arm), lambda rate: least <= rate <= most)
+def _rate(text: str, cell: Json | None, variant: str, least: float, most: float = 1.0) -> Target:
+    return rate_target(text, _of_variant(cell, variant), lambda rate: least <= rate <= most)
 
 
 def _every_seed(task: MeasuredTask) -> Target:
@@ -229,8 +232,8 @@ def _by_task(
     return Target(text, shown, True if complete else None)
 
 
-def _sim_rate(arm: str) -> Callable[[MeasuredTask], float | None]:
-    return lambda task: task.rate("sim", arm)
+def _sim_rate(variant: str) -> Callable[[MeasuredTask], float | None]:
+    return lambda task: task.rate("sim", variant)
 
 
 def _average(text: str, measured: Measured, cell: str, least: float, aim: float) -> Target:
@@ -249,8 +252,8 @@ def _gain(measured: Measured) -> Target:
     )
 
 
-def _retrained(text: str, measured: Measured, arm: str, reached: Callable[[Json], bool]) -> Target:
-    found = measured.retrained_averages.get(arm) if measured.covers_all_tasks else None
+def _retrained(text: str, measured: Measured, variant: str, reached: Callable[[Json], bool]) -> Target:
+    found = measured.retrained_averages.get(variant) if measured.covers_all_tasks else None
     return difference_target(f"twin: multi-task VLA's five-task average {text}", found, reached)
 
 

@@ -13,10 +13,10 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from ocrrl.interface.actions import CONTROL_HZ
-from ocrrl.report.inputs import Film, MeasuredTask
-from ocrrl.report.values import ARM_LABELS
+from ocrrl.report.inputs import MeasuredTask, Video
+from ocrrl.report.values import VARIANT_LABELS
 
-PANEL = 256  # [pixel], width and height of one film in the composition
+PANEL = 256  # [pixel], width and height of one video in the composition
 BAND = 36  # [pixel], height of the captions
 GAP = 4  # [pixel]
 LAST_FRAME_HELD = CONTROL_HZ  # [frame]
@@ -25,7 +25,7 @@ INK, PAPER, SUCCESS, FAILURE = (31, 41, 55), (255, 255, 255), (4, 120, 87), (185
 
 @dataclass(frozen=True)
 class Clip:
-    """One filmed episode; it stands still on its last frame once it is over."""
+    """The video of one episode; it stands still on its last frame once it is over."""
 
     label: str
     frames: UInt8[np.ndarray, "T H W 3"]
@@ -33,14 +33,14 @@ class Clip:
     """None where it is not known."""
 
 
-def clips_of(film: Film, task: MeasuredTask) -> list[Clip]:
-    """Both arms of a `film` of `task`."""
-    listed = task.main_episodes.get(film.cell, {}).get("episodes", [])
-    outcome = next((episode for episode in listed if episode["seed"] == film.seed), {})
+def clips_of(video: Video, task: MeasuredTask) -> list[Clip]:
+    """Both variants of a `video` of `task`."""
+    listed = task.main_episodes.get(video.cell, {}).get("episodes", [])
+    outcome = next((episode for episode in listed if episode["seed"] == video.seed), {})
     return [
-        Clip(ARM_LABELS[arm], film.arms[arm], bool(outcome.get(f"{arm}_success")))
-        for arm in ("base", "residual")
-        if arm in film.arms
+        Clip(VARIANT_LABELS[variant], video.variants[variant], bool(outcome.get(f"{variant}_success")))
+        for variant in ("base", "residual")
+        if variant in video.variants
     ]
 
 
@@ -61,8 +61,8 @@ def encode_video(frames: UInt8[np.ndarray, "T H W 3"], fps: int) -> bytes:
         stream = container.add_stream("libx264", rate=Fraction(fps), options={"crf": "26", "preset": "superfast"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.thread_count = 1
-        for picture in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
+        for image in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
         container.mux(stream.encode())
     return content.getvalue()
 
@@ -80,8 +80,8 @@ def side_by_side(clips: list[Clip]) -> UInt8[np.ndarray, "T H W 3"]:
         draw = ImageDraw.Draw(canvas)
         for k, clip in enumerate(clips):
             left = k * (PANEL + GAP)
-            picture = Image.fromarray(clip.frames[min(t, len(clip.frames) - 1)])
-            canvas.paste(picture.resize((PANEL, PANEL), Image.Resampling.BICUBIC), (left, BAND))
+            image = Image.fromarray(clip.frames[min(t, len(clip.frames) - 1)])
+            canvas.paste(image.resize((PANEL, PANEL), Image.Resampling.BICUBIC), (left, BAND))
             caption, colour = _ending(clip, t)
             draw.text((left + PANEL // 2, BAND // 2), clip.label, INK, font, anchor="mm")
             draw.text((left + PANEL // 2, BAND + PANEL + BAND // 2), caption, colour, font, anchor="mm")

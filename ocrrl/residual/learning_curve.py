@@ -28,7 +28,7 @@ class Validation(Protocol):
         ...
 
 
-class AtOnce:
+class BlockingValidation:
     """A `Validation` that training waits for."""
 
     def __init__(self, success_rate: Callable[[ResidualPolicy], float]) -> None:

@@ -72,7 +72,7 @@ def _decisions(
     config: ResidualConfig,
 ) -> list[Float[np.ndarray, "m width"]]:
     """One episode's rows: decisions from its first step on, then from its second, and so on."""
-    every, length = config.residual_every, _steps_to_success(episode)
+    every, length = config.action_repeat, _steps_to_success(episode)
     levels = potential(episode.reward, episode.success)
     before = np.concatenate([[np.nan], levels[:-1]])
     reward = shaped(episode.reward, before, levels, config.shaping_weight, config.gamma)
@@ -110,6 +110,6 @@ def _rows_at(episodes: list[ReplayEpisode], ids: np.ndarray, t: int) -> Observat
 
 
 def _images_at(episodes: list[ReplayEpisode], ids: np.ndarray, t: int) -> Images:
-    """Pictures before action `t`; after the last action there is none, and the last one serves."""
+    """Images before action `t`; after the last action there is none, and the last one serves."""
     cameras = episodes[0].images
     return {c: np.stack([episodes[i].images[c][min(t, len(episodes[i].images[c]) - 1)] for i in ids]) for c in cameras}

@@ -23,17 +23,17 @@ class ResidualConfig:
     They are three numbers (translation, rotation, gripper), or seven, one for each of the action's.
     """
 
-    total_transitions: int = 160_000
+    total_timesteps: int = 160_000
     num_envs: int = 16
     max_episode_steps: int = 500
     """Control steps after which a training episode is cut, if the tabletop task's horizon does not do it before."""
-    updates_per_step: int = 5
+    gradient_steps: int = 5
     """TD3 updates after each step of all environments."""
-    first_update_at: int = 512
+    learning_starts: int = 512
     """Transitions collected before the first update."""
     batch: int = 256
     offline_fraction: float = 0.5
-    residual_every: int = 4
+    action_repeat: int = 4
     """Control steps for which a residual is kept; the paper asks for one at each."""
     shaping: float = 1.0
     """In [0, 1], in units of 1/(1 - gamma): weight of the reward as its own potential (`shaping.shaped`); 0 for none."""
@@ -46,7 +46,7 @@ class ResidualConfig:
     critic_lr: float = 3e-4
     l2: float = 0.5
     """Weight of |residual / scale|^2 in the actor's loss."""
-    behaviour_cloning: float = 0.0
+    bc_coef: float = 0.0
     """Weight of |combined - demonstrated|^2 on offline samples in the actor's loss; not in the paper."""
     actor_hidden: int = 128
     critic_hidden: int = 128
@@ -57,12 +57,12 @@ class ResidualConfig:
     exploration_least: float = 0.0
     """Share of `exploration_std` in the last environment; from the first, which has all of it, it falls evenly."""
     exploration_clip: float = 0.5
-    smoothing_std: float = 0.2
+    target_noise: float = 0.2
     """Target policy smoothing, in units of the residual's scale."""
-    smoothing_clip: float = 0.5
-    actor_delay: int = 2
+    target_noise_clip: float = 0.5
+    policy_delay: int = 2
     """Critic updates for one update of the actor and the targets."""
-    actor_averaging: float = 5e-4
+    actor_ema: float = 5e-4
     """The published actor is an average: this far it follows the actor at each of its updates; 1: it is the actor."""
     critic_warmup: int = 1_000
     """Updates before the actor's first one."""
@@ -90,14 +90,14 @@ class ResidualConfig:
 
     def __post_init__(self) -> None:
         for name in (
-            *("total_transitions", "num_envs", "batch", "n_step", "actor_hidden", "critic_hidden", "actor_delay"),
-            *("residual_every", "max_episode_steps"),
+            *("total_timesteps", "num_envs", "batch", "n_step", "actor_hidden", "critic_hidden", "policy_delay"),
+            *("action_repeat", "max_episode_steps"),
             *("validation_every", "validation_episodes"),
         ):
             _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
-        for name in ("updates_per_step", "first_update_at", "critic_warmup", "l2", "behaviour_cloning"):
+        for name in ("gradient_steps", "learning_starts", "critic_warmup", "l2", "bc_coef"):
             _require(name, getattr(self, name), getattr(self, name) >= 0, "at least 0")
-        for name in ("exploration_clip", "smoothing_std", "smoothing_clip", "actor_lr", "critic_lr"):
+        for name in ("exploration_clip", "target_noise", "target_noise_clip", "actor_lr", "critic_lr"):
             _require(name, getattr(self, name), getattr(self, name) >= 0, "at least 0")
         _require("gamma", self.gamma, 0.0 < self.gamma < 1.0, "in (0, 1)")
         _require("shaping", self.shaping, 0.0 <= self.shaping <= 1.0, "in [0, 1]")
@@ -105,7 +105,7 @@ class ResidualConfig:
             _require(name, getattr(self, name), 0.0 <= getattr(self, name) <= 1.0, "in [0, 1]")
         for name in ("actor_lr", "critic_lr"):
             _require(name, getattr(self, name), getattr(self, name) <= 1.0, "in [0, 1]")
-        for name in ("tau", "actor_averaging"):
+        for name in ("tau", "actor_ema"):
             _require(name, getattr(self, name), 0.0 < getattr(self, name) <= 1.0, "in (0, 1]")
         for name in RANDOMISED:
             value, least = getattr(self, name), 0 if name == "latency_steps" else 1e-6

@@ -63,7 +63,7 @@ def save_residual(folder: Path, policy: ResidualPolicy, tabletop_task: TabletopT
         "observation_dim": policy.observation_dim,
         "action_dim": ACTION_DIM,
         "layer_norm": policy.layer_norm,
-        "residual_every": policy.every,
+        "action_repeat": policy.every,
         "residual_scale": [float(x) for x in policy.scale],
     }
     files.write_json(folder / "config.json", details | described)
@@ -93,11 +93,11 @@ def load_residual(folder: Path, tabletop_task: TabletopTask) -> ResidualPolicy:
     for name, value in expected.items():
         if config.get(name) != value or type(config.get(name)) is not type(value):
             raise ValueError(f"{where}: {name} must be {value!r}, got {said(config.get(name))}")
-    every = config.get("residual_every")
+    every = config.get("action_repeat")
     if not isinstance(config.get("layer_norm"), bool):
         raise ValueError(f"{where}: layer_norm must be true or false, got {said(config.get('layer_norm'))}")
     if type(every) is not int or not 1 <= every <= _MOST_EVERY:
-        raise ValueError(f"{where}: residual_every must be a whole number from 1 to {_MOST_EVERY}, got {said(every)}")
+        raise ValueError(f"{where}: action_repeat must be a whole number from 1 to {_MOST_EVERY}, got {said(every)}")
     tensors = _read_weights(folder / "actor.safetensors", residual_observation_dim(tabletop_task))
     scale = tensors.pop("scale")
     if not (scale > 0).all() or config.get("residual_scale") != [float(x) for x in scale]:

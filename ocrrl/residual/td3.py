@@ -20,8 +20,8 @@ from ocrrl.interface.actions import ACTION_DIM, compose
 from ocrrl.interface.devices import chosen_device
 from ocrrl.interface.observations import ACTION_FEATURES, action_features
 from ocrrl.residual.composition_gradient import composition_gradient
+from ocrrl.residual.cuda_graph_update import CudaGraphUpdate, Parts, Seen, Update
 from ocrrl.residual.networks import Network, parameter_count
-from ocrrl.residual.recorded_update import Parts, RecordedUpdate, Seen, Update
 from ocrrl.residual.residual_config import ACTION_UNITS, ResidualConfig, in_action_units, per_dimension
 from ocrrl.residual.transitions import TransitionRow
 
@@ -57,7 +57,7 @@ class TD3:
         self._last = (torch.zeros(1), torch.zeros(1), torch.zeros(1))  # targets, errors, u of the last update
         self._run: Update = self._update
         if self.device.type == "cuda":
-            self._run = RecordedUpdate(self._update, self._generator, self.device)
+            self._run = CudaGraphUpdate(self._update, self._generator, self.device)
 
         sizes = {
             "actor": (observation_dim, config.actor_hidden, ACTION_DIM),
@@ -95,7 +95,7 @@ class TD3:
         be written to again once the GPU has come so far.
         """
         self.updates += 1
-        delayed = self.updates % self.config.actor_delay == 0
+        delayed = self.updates % self.config.policy_delay == 0
         parts = Parts(offline_count, actor=delayed and self.updates > self.config.critic_warmup, targets=delayed)
         target, error, u = self._run(batch, parts)
         self._last = (target, error, self._last[2] if u is None else u)
@@ -106,7 +106,7 @@ class TD3:
         target = self._target(batch)
 
         # Clipped double Q-learning: both critics regress to the same target, by mean squared error.
-        state_action = self.judged(
+        state_action = self.critic_input(
             self.layout.observation(batch), self.layout.action(batch), self.layout.base_action(batch)
         )
         for critic in self.critics:
@@ -127,11 +127,11 @@ class TD3:
         """R + gamma^k min_i Q_i'(s', a_base' ⊕ (pi'(s') + noise))."""
         next_observation = self.layout.next_observation(batch)
         noise = torch.empty((len(batch), ACTION_DIM), device=self.device).normal_(generator=self._generator)
-        noise.mul_(self.config.smoothing_std).clamp_(-self.config.smoothing_clip, self.config.smoothing_clip)
+        noise.mul_(self.config.target_noise).clamp_(-self.config.target_noise_clip, self.config.target_noise_clip)
         residual = torch.tanh(self.actor_target.forward(next_observation)).add_(noise).clamp_(-1.0, 1.0)
         next_base_action = self.layout.next_base_action(batch)
         action = compose(next_base_action, residual.mul_(self._scale))
-        state_action = self.judged(next_observation, _features(action), next_base_action)
+        state_action = self.critic_input(next_observation, _features(action), next_base_action)
         value = torch.minimum(*(critic.forward(state_action) for critic in self.critics_target))
         target = torch.addcmul(self.layout.reward(batch), self.layout.discount(batch), value)
         if self.config.clip_targets:
@@ -139,7 +139,7 @@ class TD3:
         return target
 
     def _update_actor(self, batch: Tensor, offline_count: int) -> Float[Tensor, "B 7"]:
-        """Adam down mean(-Q1(s, a) + l2 |u|^2) + behaviour_cloning mean |f(a) - f(a_demo)|^2 over the demonstrations.
+        """Adam down mean(-Q1(s, a) + l2 |u|^2) + bc_coef mean |f(a) - f(a_demo)|^2 over the demonstrations.
 
         u = tanh(network(s)) is the residual in units of its scale, a = a_base ⊕ scale u, f its `action_features`. Returns u.
         """
@@ -147,14 +147,14 @@ class TD3:
         u = torch.tanh(self.actor.forward(observation, remember=True))
         residual = u * self._scale
         features = _features(compose(base_action, residual))
-        self.critics[0].forward(self.judged(observation, features, base_action), remember=True)
+        self.critics[0].forward(self.critic_input(observation, features, base_action), remember=True)
 
         minus_one = torch.full((len(batch), 1), -1.0 / len(batch), device=self.device)
         grad = self.critics[0].input_gradient(minus_one, first=observation.shape[1])
         grad.div_(self._critic_units)  # d loss / d features
-        if self.config.behaviour_cloning and offline_count:
+        if self.config.bc_coef and offline_count:
             error = features[:offline_count] - self.layout.action(batch[:offline_count])
-            grad[:offline_count].add_(error, alpha=2.0 * self.config.behaviour_cloning / offline_count)
+            grad[:offline_count].add_(error, alpha=2.0 * self.config.bc_coef / offline_count)
         grad = composition_gradient(base_action, residual, grad / self._units) * self._scale  # d loss / d u
         grad.add_(u, alpha=2.0 * self.config.l2 / len(batch))
         self.actor.backward(grad * (1.0 - u * u))
@@ -162,11 +162,11 @@ class TD3:
         return u
 
     def _average_actor(self) -> None:
-        """The mean of all actors so far until it is as slow as `actor_averaging`, which it follows them by from then on."""
-        updates = -(-(self.updates - self.config.critic_warmup) // self.config.actor_delay)  # of the actor, so far
-        self._actor_average.lerp_(self._actor, max(self.config.actor_averaging, 1.0 / updates))
+        """The mean of all actors so far until it is as slow as `actor_ema`, which it follows them by from then on."""
+        updates = -(-(self.updates - self.config.critic_warmup) // self.config.policy_delay)  # of the actor, so far
+        self._actor_average.lerp_(self._actor, max(self.config.actor_ema, 1.0 / updates))
 
-    def judged(
+    def critic_input(
         self, observation: Float[Tensor, "B D"], features: Float[Tensor, "B 7"], base_action: Float[Tensor, "B 7"]
     ) -> Float[Tensor, "B D+7"]:
         """The critics' input: s, and how the combined action differs from the base action in s, in units of the bound.

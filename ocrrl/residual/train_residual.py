@@ -1,7 +1,7 @@
 """Algorithm 1: residual TD3 on a frozen base policy in N parallel environments; line numbers are the paper's.
 
 Legend: N environments, D length of the residual observation s. Every environment resets by itself, on success or at the
-task's horizon. The paper's one-environment loop is run in lockstep, with `updates_per_step` updates a step of all.
+task's horizon. The paper's one-environment loop is run in lockstep, with `gradient_steps` updates a step of all.
 """
 
 import dataclasses
@@ -62,8 +62,8 @@ def train_residual(
     run = _Run(config, environment, base, replay_episodes, work, seed, validation, Stopwatch(clock))
     run.begin()
     while True:
-        over = run.transitions >= config.total_transitions
-        if run.curve.due(run.transitions, config.validation_every, config.total_transitions):
+        over = run.transitions >= config.total_timesteps
+        if run.curve.due(run.transitions, config.validation_every, config.total_timesteps):
             run.assess()
         run.curve.settle(wait=over)
         if over or solved(run.curve.points, config.stop_at_success):
@@ -93,10 +93,10 @@ class _Run:
         self.random = {p: np.random.default_rng([seed, i]) for i, p in enumerate(RANDOM_PURPOSES)}
         dim = residual_observation_dim(environment.tabletop_task)
         self.learner = TD3(dim, config, seed)  # line 2
-        self.decisions = Decisions(config.num_envs, dim, config.residual_every, config.gamma)
-        gamma = config.gamma**config.residual_every
+        self.decisions = Decisions(config.num_envs, dim, config.action_repeat, config.gamma)
+        gamma = config.gamma**config.action_repeat
         self.returns = NStepReturns(config.num_envs, dim, config.n_step, gamma, config.success_value)
-        rows = config.total_transitions + config.num_envs * config.n_step
+        rows = config.total_timesteps + config.num_envs * config.n_step
         self.online = ReplayBuffer(rows, self.learner.layout.width)
         self.offline = ReplayBuffer(1, self.learner.layout.width)
         self.batches = BatchMemory(config.batch, self.learner.layout.width, self.learner.device)
@@ -154,11 +154,11 @@ class _Run:
         self._start_episodes(ended)
 
     def learn(self) -> None:
-        """Line 16, `updates_per_step` times; batches mix demonstrations and own experience."""
-        if len(self.online) < max(self.config.first_update_at, 1):
+        """Line 16, `gradient_steps` times; batches mix demonstrations and own experience."""
+        if len(self.online) < max(self.config.learning_starts, 1):
             return
         offline_count = round(self.config.offline_fraction * self.config.batch) if len(self.offline) else 0
-        for _ in range(self.config.updates_per_step):
+        for _ in range(self.config.gradient_steps):
             with self.batches.batch() as batch:
                 sample_mixed(self.online, self.offline, batch.numpy(), offline_count, self.random["sampling"])
                 self.learner.update(batch, offline_count)
@@ -235,7 +235,7 @@ class _Run:
 
     def _policy(self, weights: dict[str, np.ndarray]) -> ResidualPolicy:
         c = self.config
-        return ResidualPolicy(weights, in_action_units(c.residual_scale), c.layer_norm, c.residual_every)
+        return ResidualPolicy(weights, in_action_units(c.residual_scale), c.layer_norm, c.action_repeat)
 
     def _fill_offline(self, rows: np.ndarray) -> None:
         self.offline = ReplayBuffer(max(len(rows), 1), self.learner.layout.width)

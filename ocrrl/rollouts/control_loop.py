@@ -21,7 +21,7 @@ LOST_STEPS = 20
 
 
 class EpisodeObserver(Protocol):
-    """Watches episodes without touching them: a recorder, a film, a live view."""
+    """Watches episodes without touching them: a recorder, a video, a live view."""
 
     def begin(self, ids: Int[np.ndarray, " n"], seeds: list[int]) -> None:
         """Episodes begin in the environments `ids`."""
@@ -36,7 +36,7 @@ class EpisodeObserver(Protocol):
         residual: Float[np.ndarray, "n 7"],
         action: Float[np.ndarray, "n 7"],
     ) -> None:
-        """`action` is about to be given to the environment; pictures that the base policy took now are not taken again."""
+        """`action` is about to be given to the environment; images that the base policy took now are not taken again."""
         ...
 
     def after_step(self, ids: Int[np.ndarray, " n"], result: StepResult) -> None:
@@ -144,7 +144,7 @@ def _run_batch(
 
 @contextmanager
 def _at_rest_after_an_error(environment: Environment) -> Iterator[None]:
-    """Whatever ends the loop, an arm does not go on to where it was last told to go."""
+    """Whatever ends the loop, a variant does not go on to where it was last told to go."""
     try:
         yield
     except BaseException as error:  # Ctrl-C too, which says nothing
@@ -153,7 +153,7 @@ def _at_rest_after_an_error(environment: Environment) -> Iterator[None]:
 
 
 class _OncePerStep:
-    """Pictures of one instant: whoever asks, each environment is captured at most once."""
+    """Images of one instant: whoever asks, each environment is captured at most once."""
 
     def __init__(self, capture: Capture) -> None:
         self._capture = capture
@@ -164,7 +164,7 @@ class _OncePerStep:
         if len(missing):
             images = self._capture(missing)
             for k, i in enumerate(missing):
-                self._taken[int(i)] = {camera: picture[k] for camera, picture in images.items()}
+                self._taken[int(i)] = {camera: image[k] for camera, image in images.items()}
         cameras = self._taken[int(ids[0])] if len(ids) else {}
         return {camera: np.stack([self._taken[int(i)][camera] for i in ids]) for camera in cameras}
 

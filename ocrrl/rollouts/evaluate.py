@@ -1,6 +1,6 @@
 """`evaluate`: base and base + residual from the same held-out initial states; the environment decides success.
 
-An arm is `base` or `residual` (base + residual). Seeds are of the test range, so that nothing was selected on them.
+A variant is `base` or `residual` (base + residual). Seeds are of the test range, so that nothing was selected on them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,12 @@ from ocrrl.interface.devices import require_device
 from ocrrl.interface.protocols import Capture, Environment, Policy, Residual
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome, EpisodeTrace
-from ocrrl.rollouts.film import Film, Frames, write_films
 from ocrrl.rollouts.repeat import repeat_episodes
 from ocrrl.rollouts.residual_alignment import alignment_by_base
 from ocrrl.rollouts.statistics import paired_counts, rate_difference, steps_difference, success_summary
+from ocrrl.rollouts.video_recorder import Frames, write_videos
 
-ARMS = ("base", "residual")
+VARIANTS = ("base", "residual")
 
 
 @dataclass(frozen=True)
@@ -31,26 +31,26 @@ class EvaluateConfig:
     num_envs: int = 25
     traces: int = 3
     """Episodes of base + residual whose course is kept."""
-    films: int = 2
-    """Initial states of which both arms are filmed."""
+    videos: int = 2
+    """Initial states for which both variants get a video."""
     device: str = "auto"
 
     def __post_init__(self) -> None:
         require_device(self.device)
-        for name, least in (("episodes", 1), ("num_envs", 1), ("traces", 0), ("films", 0)):
+        for name, least in (("episodes", 1), ("num_envs", 1), ("traces", 0), ("videos", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
 class PairedEvaluation:
-    """Both arms in one cell, from the same initial states in the same order, with traces."""
+    """Both variants in one cell, from the same initial states in the same order, with traces."""
 
     cell: str
     base: list[EpisodeOutcome]
     residual: list[EpisodeOutcome]
-    films: dict[str, Frames] = field(default_factory=dict)
-    """By `<arm>_<seed>`."""
+    videos: dict[str, Frames] = field(default_factory=dict)
+    """By `<variant>_<seed>`."""
     pairs: Mapping[str, Any] | None = None
     """What became of the initial states, where not all that were planned can be compared; None where all are."""
 
@@ -94,28 +94,31 @@ def evaluate_pair(
     base: Policy,
     residual: Residual,
     seeds: Sequence[int],
-    films: int = 0,
-    film_capture: Capture | None = None,
+    videos: int = 0,
+    video_capture: Capture | None = None,
 ) -> PairedEvaluation:
-    """Both arms from the initial states `seeds`; raises ValueError when there are none.
+    """Both variants from the initial states `seeds`; raises ValueError when there are none.
 
-    `films` initial states of the first batch are run once more and filmed, so this asks for a cell that gives the same
+    `videos` initial states of the first batch are run once more for videos, so this asks for a cell that gives the same
     episode for the same seed; raises RuntimeError when it does not.
     """
     if len(seeds) == 0:
         raise ValueError("seeds must hold at least one initial state, got none")
-    arms = {"base": None, "residual": residual}
-    outcomes = {arm: run_episodes(environment, base, change, seeds, keep_traces=True) for arm, change in arms.items()}
-    filmed: dict[str, Frames] = {}
-    if films:
+    variants = {"base": None, "residual": residual}
+    outcomes = {
+        variant: run_episodes(environment, base, change, seeds, keep_traces=True)
+        for variant, change in variants.items()
+    }
+    videos_taken: dict[str, Frames] = {}
+    if videos:
         batch = slice(environment.num_envs)
-        chosen = telling_seeds(outcomes["base"][batch], outcomes["residual"][batch], films)
-        for arm, change in arms.items():
-            film = Film(chosen, capture=film_capture)
-            filming = [outcome for outcome in outcomes[arm][batch] if outcome.seed in chosen]
-            repeat_episodes(environment, filming, change is not None, film)
-            filmed |= {f"{arm}_{seed}": frames for seed, frames in film.frames.items()}
-    return PairedEvaluation(environment.cell, outcomes["base"], outcomes["residual"], filmed)
+        chosen = telling_seeds(outcomes["base"][batch], outcomes["residual"][batch], videos)
+        for variant, change in variants.items():
+            video = VideoRecorder(chosen, capture=video_capture)
+            chosen_outcomes = [outcome for outcome in outcomes[variant][batch] if outcome.seed in chosen]
+            repeat_episodes(environment, chosen_outcomes, change is not None, video)
+            videos_taken |= {f"{variant}_{seed}": frames for seed, frames in video.frames.items()}
+    return PairedEvaluation(environment.cell, outcomes["base"], outcomes["residual"], videos_taken)
 
 
 def telling_seeds(base: Sequence[EpisodeOutcome], residual: Sequence[EpisodeOutcome], count: int) -> list[int]:
@@ -140,9 +143,9 @@ def write_evaluation(
     evaluations: Sequence[PairedEvaluation],
     traces: int,
 ) -> dict[str, Any]:
-    """Write the metrics file, and into the folder `episodes` single episodes and films.
+    """Write the metrics file, and into the folder `episodes` single episodes and videos.
 
-    The folder holds `episodes.json` and, where films were taken, `<cell>.npz`. Returns the metrics.
+    The folder holds `episodes.json` and, where videos were taken, `<cell>.npz`. Returns the metrics.
     Raises ValueError when a cell was evaluated twice.
     """
     cells = {evaluation.cell: evaluation for evaluation in evaluations}
@@ -153,8 +156,8 @@ def write_evaluation(
     details = identity | {"cells": {cell: evaluation.episodes(traces) for cell, evaluation in cells.items()}}
     files.write_json(episodes / "episodes.json", details)
     for cell, evaluation in cells.items():
-        if evaluation.films:
-            write_films(episodes / f"{cell}.npz", evaluation.films)
+        if evaluation.videos:
+            write_videos(episodes / f"{cell}.npz", evaluation.videos)
     files.write_json(metrics, measured)
     return measured
 

@@ -11,12 +11,12 @@ from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.rollouts.statistics import rate_difference, steps_difference, success_summary
 
 RETRAINED = "retrained"
-CONTROL_ARMS = ("before", "demonstrations_only", "base_rollouts")
+CONTROL_VARIANTS = ("before", "demonstrations_only", "base_rollouts")
 
 
 @dataclass(frozen=True)
 class EvaluateRetrainedConfig:
-    """How many held-out initial states every arm starts from."""
+    """How many held-out initial states every variant starts from."""
 
     episodes: int = 100
     num_envs: int = 25
@@ -30,44 +30,46 @@ class EvaluateRetrainedConfig:
 
 
 @dataclass(frozen=True)
-class ArmsEvaluation:
-    """The arms in one cell, from the same initial states in the same order."""
+class VariantsEvaluation:
+    """The variants in one cell, from the same initial states in the same order."""
 
     tabletop_task: str
     cell: str
-    arms: dict[str, list[EpisodeOutcome]]
+    variants: dict[str, list[EpisodeOutcome]]
 
     def __post_init__(self) -> None:
-        known = (RETRAINED, *CONTROL_ARMS)
-        if RETRAINED not in self.arms or not set(self.arms) <= set(known):
-            raise ValueError(f"arms must hold {RETRAINED} and be among {', '.join(known)}, got {', '.join(self.arms)}")
+        known = (RETRAINED, *CONTROL_VARIANTS)
+        if RETRAINED not in self.variants or not set(self.variants) <= set(known):
+            raise ValueError(
+                f"variants must hold {RETRAINED} and be among {', '.join(known)}, got {', '.join(self.variants)}"
+            )
 
     def metrics(self) -> dict[str, Any]:
-        """R of each arm; under `differences`, retrained minus each control arm, paired."""
-        retrained = self.arms[RETRAINED]
-        controls = {arm: self.arms[arm] for arm in CONTROL_ARMS if arm in self.arms}
-        return {arm: success_summary(outcomes) for arm, outcomes in self.arms.items()} | {
+        """R of each variant; under `differences`, retrained minus each control variant, paired."""
+        retrained = self.variants[RETRAINED]
+        controls = {variant: self.variants[variant] for variant in CONTROL_VARIANTS if variant in self.variants}
+        return {variant: success_summary(outcomes) for variant, outcomes in self.variants.items()} | {
             "differences": {
-                arm: {
+                variant: {
                     "success_rate": rate_difference(outcomes, retrained),
                     "steps": steps_difference(outcomes, retrained),
                 }
-                for arm, outcomes in controls.items()
+                for variant, outcomes in controls.items()
             }
         }
 
     def episodes(self) -> dict[str, list[dict[str, Any]]]:
-        """Per arm, every episode's seed, success and steps."""
+        """Per variant, every episode's seed, success and steps."""
         return {
-            arm: [{"seed": o.seed, "success": o.success, "steps": o.steps} for o in outcomes]
-            for arm, outcomes in self.arms.items()
+            variant: [{"seed": o.seed, "success": o.success, "steps": o.steps} for o in outcomes]
+            for variant, outcomes in self.variants.items()
         }
 
 
 def write_retrained_evaluation(
-    metrics: Path, item: str, round_number: int, evaluations: Sequence[ArmsEvaluation]
+    metrics: Path, item: str, round_number: int, evaluations: Sequence[VariantsEvaluation]
 ) -> dict[str, Any]:
-    """Write the metrics file: by tabletop task and cell the arms, and under `episodes` the single episodes.
+    """Write the metrics file: by tabletop task and cell the variants, and under `episodes` the single episodes.
 
     `item` is what was retrained: a tabletop task's slug, or `multitask`. Returns what was written.
     """

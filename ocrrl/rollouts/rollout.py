@@ -64,7 +64,7 @@ def collect_rollouts(
     """Collect `config.successes` successful episodes into `out` as `episode_000000.h5` and on, one attempt a seed.
 
     `out/attempts.json` lists all attempts. A cell that is `repeatable` (gives the same episode for the same seed) is
-    pictured only in the episodes that turned out successful, by acting them again; any other is recorded throughout.
+    imaged only in the episodes that turned out successful, by acting them again; any other is recorded throughout.
     `work`, on the file system of `out`, keeps finished batches: a killed run that is started again goes on after them.
     Raises ValueError for fewer seeds than `max_attempts`, or a `work` of other seeds, RuntimeError for a cell that is
     not repeatable after all.
@@ -114,7 +114,7 @@ def _run_successes_twice(
     recorder: RolloutRecorder,
     missing: int,
 ) -> list[EpisodeOutcome]:
-    """Run without pictures, then the first successes once more with them."""
+    """Run without images, then the first successes once more with them."""
     outcomes = run_episodes(environment, base, residual, seeds, keep_traces=True)
     chosen = [outcome for outcome in outcomes if outcome.success][:missing]
     recorder.seeds = {outcome.seed for outcome in chosen}

@@ -1,6 +1,6 @@
 """Statistics of success counts and episode lengths, with 95% intervals.
 
-Legend: n episodes, the pairs share an initial state; p1 first arm, p2 second arm; z the normal's 0.975 quantile.
+Legend: n episodes, the pairs share an initial state; p1 first variant, p2 second variant; z the normal's 0.975 quantile.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class SuccessSummary(TypedDict):
 
 
 class PairedCounts(TypedDict):
-    """P of the metrics files: in how many initial states both arms, one of them, or neither succeeded."""
+    """P of the metrics files: in how many initial states both variants, one of them, or neither succeeded."""
 
     both: int
     only_base: int
@@ -38,7 +38,7 @@ class PairedCounts(TypedDict):
 
 
 class RateDifference(TypedDict):
-    """Success rate of the second arm minus the first's, on the same initial states."""
+    """Success rate of the second variant minus the first's, on the same initial states."""
 
     difference: float
     low: float
@@ -47,7 +47,7 @@ class RateDifference(TypedDict):
 
 
 class StepsDifference(TypedDict):
-    """Episode length of the second arm minus the first's [control steps], over the `pairs` that both solved."""
+    """Episode length of the second variant minus the first's [control steps], over the `pairs` that both solved."""
 
     pairs: int
     mean_first: float | None
@@ -56,7 +56,7 @@ class StepsDifference(TypedDict):
     low: float | None
     high: float | None
     relative: float | None
-    """Difference over the first arm's mean."""
+    """Difference over the first variant's mean."""
 
 
 class AverageDifference(TypedDict):
@@ -90,7 +90,7 @@ def wilson_interval(successes: int, episodes: int) -> tuple[float, float]:
 
 
 def success_summary(outcomes: Sequence[EpisodeOutcome]) -> SuccessSummary:
-    """R of the metrics files for one arm; raises ValueError without an episode."""
+    """R of the metrics files for one variant; raises ValueError without an episode."""
     lengths = [outcome.steps for outcome in outcomes if outcome.success]
     low, high = wilson_interval(len(lengths), len(outcomes))
     return {
@@ -104,7 +104,7 @@ def success_summary(outcomes: Sequence[EpisodeOutcome]) -> SuccessSummary:
 
 
 def paired_counts(base: Sequence[EpisodeOutcome], residual: Sequence[EpisodeOutcome]) -> PairedCounts:
-    """P of the metrics files; raises ValueError unless both arms ran from the same seeds in the same order."""
+    """P of the metrics files; raises ValueError unless both variants ran from the same seeds in the same order."""
     require_same_seeds(base, residual)
     pairs = [(b.success, r.success) for b, r in zip(base, residual, strict=True)]
     return {
@@ -158,7 +158,7 @@ def mcnemar_p(only_first: int, only_second: int) -> float:
 
 
 def steps_difference(first: Sequence[EpisodeOutcome], second: Sequence[EpisodeOutcome]) -> StepsDifference:
-    """Paired difference of episode lengths where both arms succeeded, second minus first, with a bootstrap interval.
+    """Paired difference of episode lengths where both variants succeeded, second minus first, with a bootstrap interval.
 
     Percentile bootstrap over the pairs, 10,000 resamples from a fixed seed. No interval with fewer than two pairs.
     """
@@ -196,7 +196,7 @@ def steps_difference(first: Sequence[EpisodeOutcome], second: Sequence[EpisodeOu
 def average_difference(tasks: Sequence[Sequence[tuple[int, bool, bool]]]) -> AverageDifference:
     """Paired difference of success rates averaged over tabletop tasks, with a stratified bootstrap interval.
 
-    Each tabletop task is its pairs: the initial state's seed, whether the first arm succeeded, whether the second did.
+    Each tabletop task is its pairs: the initial state's seed, whether the first variant succeeded, whether the second did.
     Initial states are drawn with replacement within each task, each with the mean over the pairs that share it (those of
     several residual seeds); tasks and residual seeds are fixed. Percentile interval, 10,000 resamples from a fixed seed.
     Raises ValueError without a task, or for a task without a pair.
@@ -226,7 +226,7 @@ def average_difference(tasks: Sequence[Sequence[tuple[int, bool, bool]]]) -> Ave
 
 
 def require_same_seeds(first: Sequence[EpisodeOutcome], second: Sequence[EpisodeOutcome]) -> None:
-    """Raises ValueError unless both arms ran the same initial states in the same order."""
+    """Raises ValueError unless both variants ran the same initial states in the same order."""
     if [outcome.seed for outcome in first] != [outcome.seed for outcome in second]:
         raise ValueError(
             f"paired policies must have run the same seeds in the same order, got {len(first)} and {len(second)} episodes"

@@ -2,8 +2,8 @@
 
 An episode counts, as a success or a failure, unless a technical fault ended it (`interface.abort`): a lost camera says nothing
 of the policy. One that the operator stopped or called failed is a failure, and so is one in which the arm was stopped
-by what it was made to do. After a fault the same arm is run from the same initial state again when the session goes on, and so
-it is after an error or Ctrl-C that broke an episode off; after `ATTEMPTS` of these the pair is left out, both arms of
+by what it was made to do. After a fault the same variant is run from the same initial state again when the session goes on, and so
+it is after an error or Ctrl-C that broke an episode off; after `ATTEMPTS` of these the pair is left out, both variants of
 it, and the evaluation says so: nothing is repeated until it succeeds.
 """
 
@@ -17,10 +17,10 @@ ATTEMPTS = 2
 
 
 class LeftOut(TypedDict):
-    """An initial state that no arm is compared in."""
+    """An initial state in which no variant is compared."""
 
     seed: int
-    arm: str
+    variant: str
     """The one in which every attempt was broken off."""
     faults: list[str]
 
@@ -30,7 +30,7 @@ class Pairs(TypedDict):
 
     planned: int
     complete: int
-    """Both arms count: these alone are compared."""
+    """Both variants count: these alone are compared."""
     still_to_run: int
     left_out: list[LeftOut]
 
@@ -46,16 +46,16 @@ def broken_off(attempt: Attempt) -> bool:
 
 
 def of_plan(attempts: Sequence[Attempt], planned: Sequence[tuple[str, int]]) -> list[Attempt]:
-    """The attempts at what is `planned`, pairs of arm and seed: a session may be gone on with for fewer than it has."""
+    """The attempts at what is `planned`, pairs of variant and seed: a session may be gone on with for fewer than it has."""
     wanted = set(planned)
-    return [attempt for attempt in attempts if (attempt["arm"], attempt["seed"]) in wanted]
+    return [attempt for attempt in attempts if (attempt["variant"], attempt["seed"]) in wanted]
 
 
 def to_run(attempts: Sequence[Attempt], planned: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
-    """Those of `planned`, pairs of arm and seed, that have no episode that counts, and are not left out."""
-    counted = {(attempt["arm"], attempt["seed"]) for attempt in attempts if counts(attempt)}
+    """Those of `planned`, pairs of variant and seed, that have no episode that counts, and are not left out."""
+    counted = {(attempt["variant"], attempt["seed"]) for attempt in attempts if counts(attempt)}
     given_up = {state["seed"] for state in left_out(attempts)}
-    return [(arm, seed) for arm, seed in planned if (arm, seed) not in counted and seed not in given_up]
+    return [(variant, seed) for variant, seed in planned if (variant, seed) not in counted and seed not in given_up]
 
 
 def left_out(attempts: Sequence[Attempt]) -> list[LeftOut]:
@@ -64,15 +64,15 @@ def left_out(attempts: Sequence[Attempt]) -> list[LeftOut]:
     given_up: list[LeftOut] = []
     for attempt in attempts:
         if broken_off(attempt):
-            of_state = faults[attempt["arm"], attempt["seed"]]
+            of_state = faults[attempt["variant"], attempt["seed"]]
             of_state.append(attempt["aborted"])
             if len(of_state) == ATTEMPTS:
-                given_up.append({"seed": attempt["seed"], "arm": attempt["arm"], "faults": of_state})
+                given_up.append({"seed": attempt["seed"], "variant": attempt["variant"], "faults": of_state})
     return given_up
 
 
 def pairs(attempts: Sequence[Attempt], planned: Sequence[tuple[str, int]], complete: int) -> Pairs:
-    """The account of an evaluation by `attempts` of its plan, in which `complete` initial states have both arms."""
+    """The account of an evaluation by `attempts` of its plan, in which `complete` initial states have both variants."""
     return {
         "planned": len({seed for _, seed in planned}),
         "complete": complete,
@@ -89,7 +89,9 @@ def told(account: Pairs, session: str) -> list[str]:
             f"{account['still_to_run']} of {account['planned']} pairs are still to run: --session {session} goes on with them"
         )
     if account["left_out"]:
-        faults = "; ".join(f"{state['seed']} ({state['arm']}): {state['faults'][-1]}" for state in account["left_out"])
+        faults = "; ".join(
+            f"{state['seed']} ({state['variant']}): {state['faults'][-1]}" for state in account["left_out"]
+        )
         lines.append(
             f"{len(account['left_out'])} of {account['planned']} pairs are left out, broken off {ATTEMPTS} times each: {faults}"
         )

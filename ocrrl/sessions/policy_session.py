@@ -29,7 +29,7 @@ from ocrrl.robot.operator.ending_signals import interrupted_by_signals, signals_
 from ocrrl.robot.operator.operator_prompt import obtain_approval
 from ocrrl.robot.safety.fault_log import FAULTS, faults_told
 from ocrrl.rollouts.control_loop import run_episodes
-from ocrrl.rollouts.evaluate import ARMS, PairedEvaluation, write_evaluation
+from ocrrl.rollouts.evaluate import VARIANTS, PairedEvaluation, write_evaluation
 from ocrrl.rollouts.rollout import OPERATOR
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder
 from ocrrl.sessions.evaluation_session import counts, of_plan, pairs, to_run, told
@@ -99,7 +99,7 @@ def run_session(options: argparse.Namespace, clock: Clock) -> int:
 
 
 def planned_episodes(purpose: str, session: str, episodes: int | None) -> list[tuple[str, int]]:
-    """Arm and seed of each of the `episodes`; `evaluate` runs two an initial state, the arms taking turns in going first."""
+    """Variant and seed of each of the `episodes`; `evaluate` runs two an initial state, the variants taking turns in going first."""
     if episodes is None or not 1 <= episodes <= MAX_EPISODES:
         raise ValueError(f"a session must be given --episodes from 1 to {MAX_EPISODES}, got {episodes}")
     if purpose == "evaluate" and episodes % 2:
@@ -111,7 +111,7 @@ def planned_episodes(purpose: str, session: str, episodes: int | None) -> list[t
     if purpose == "rollout":
         return [("corrected", seed) for seed in initial_state_seeds("rollout", episodes, first)]
     seeds = initial_state_seeds("test", episodes // 2, first)
-    return [(arm, seed) for k, seed in enumerate(seeds) for arm in (ARMS if k % 2 == 0 else ARMS[::-1])]
+    return [(variant, seed) for k, seed in enumerate(seeds) for variant in (VARIANTS if k % 2 == 0 else VARIANTS[::-1])]
 
 
 def record_missing(
@@ -122,13 +122,13 @@ def record_missing(
     residuals: Mapping[str, Residual | None],
     versions: Mapping[str, str],
 ) -> None:
-    """Run and record one episode after the other, each noted before it begins; `residuals` by arm."""
-    for count, (arm, seed) in enumerate(missing, start=1):
+    """Run and record one episode after the other, each noted before it begins; `residuals` by variant."""
+    for count, (variant, seed) in enumerate(missing, start=1):
         recorder = RolloutRecorder(cell, OPERATOR, cell.calibration(), versions, session.folder)
         recorder.seeds = {seed}
-        attempt = session.begin(arm, seed)
+        attempt = session.begin(variant, seed)
         try:
-            (outcome,) = run_episodes(cell, base, residuals[arm], [seed], recorder)
+            (outcome,) = run_episodes(cell, base, residuals[variant], [seed], recorder)
         except (NotApproved, NotFit):
             session.withdraw(attempt)
             raise
@@ -146,7 +146,7 @@ def record_missing(
             session.keep(attempt, recorder.episodes.pop(seed), outcome.aborted)
         ending = "success" if outcome.success else "failure"
         why = f", ended by the {outcome.aborted.by}: {outcome.aborted.why}" if outcome.aborted else ""
-        print(f"episode {count} of {len(missing)} ({arm}): {ending} after {outcome.steps} steps{why}", flush=True)
+        print(f"episode {count} of {len(missing)} ({variant}): {ending} after {outcome.steps} steps{why}", flush=True)
 
 
 def _run_missing(
@@ -201,9 +201,11 @@ def _write_evaluation(
 ) -> None:
     attempts = of_plan(session.attempts, planned)
     counted = [attempt for attempt in attempts if counts(attempt)]
-    outcomes = [session.outcomes(attempt for attempt in counted if attempt["arm"] == arm) for arm in ARMS]
-    paired = set.intersection(*({outcome.seed for outcome in arm} for arm in outcomes))
-    base, residual = ([outcome for outcome in arm if outcome.seed in paired] for arm in outcomes)
+    outcomes = [
+        session.outcomes(attempt for attempt in counted if attempt["variant"] == variant) for variant in VARIANTS
+    ]
+    paired = set.intersection(*({outcome.seed for outcome in variant} for variant in outcomes))
+    base, residual = ([outcome for outcome in variant if outcome.seed in paired] for variant in outcomes)
     account = pairs(attempts, planned, len(paired))
     for line in told(account, session.folder.name):
         print(f"{cell.name}: {line}")
@@ -213,7 +215,7 @@ def _write_evaluation(
     evaluation = PairedEvaluation(cell.name, base, residual, pairs=account)
     where = session.folder / "evaluation.json"
     write_evaluation(where, session.folder, layout.tabletop_task, layout.round_number, seed, [evaluation], TRACES)
-    rates = [sum(outcome.success for outcome in arm) / len(arm) for arm in (base, residual)]
+    rates = [sum(outcome.success for outcome in variant) / len(variant) for variant in (base, residual)]
     print(f"{cell.name}: base {rates[0]:.2f}, base + residual {rates[1]:.2f} of {len(base)} episodes")
 
 

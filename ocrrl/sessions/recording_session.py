@@ -24,7 +24,7 @@ from ocrrl.robot.teleoperation.device import DeviceReading, Event, Teleoperation
 from ocrrl.robot.teleoperation.operator import Label, Operator
 
 SUCCESSES, FAILURES, INTERRUPTED = "successes", "failures", "interrupted"
-_NUMBERS_BYTES = 2000  # of a control step beside its pictures, at most
+_NUMBERS_BYTES = 2000  # of a control step beside its images, at most
 _SPARE = 5_000_000  # bytes for what is written beside the episode
 _ONLY = np.array([0])
 _NUMBER = re.compile(r"\.?episode_(\d{6,})\.h5(\.partial)?")
@@ -124,7 +124,7 @@ class _Session:
         self._cell, self._device, self._operator, self._folder = cell, device, operator, folder
         self._config, self._versions, self._told = config, versions, told
         self._written: dict[Label, list[str]] = {"success": [], "failure": [], "discard": []}
-        self._row_bytes = 0  # of one control step on disk; 0 before the first picture
+        self._row_bytes = 0  # of one control step on disk; 0 before the first image
 
     def run(self, seeds: Sequence[int]) -> SessionSummary:
         left = list(seeds)

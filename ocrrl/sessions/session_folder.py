@@ -1,14 +1,14 @@
 """A session's folder: append-only episodes, and `session.json` with what was done.
 
-`<arm>/successes/episode_000000.h5` and `<arm>/failures/episode_000001.h5`; the number is the attempt's. What an error
-broke off lies in `<arm>/unfinished`. `session.json` is written before an episode begins and after it was recorded, so
+`<variant>/successes/episode_000000.h5` and `<variant>/failures/episode_000001.h5`; the number is the attempt's. What an error
+broke off lies in `<variant>/unfinished`. `session.json` is written before an episode begins and after it was recorded, so
 that an interrupted one stays on the books.
 """
 
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 from ocrrl import files
 from ocrrl.episodes.episode_store import read_episode, write_episode
@@ -38,7 +38,8 @@ class Attempt(TypedDict):
     """One episode that began; success, steps and episode are null when it was interrupted."""
 
     number: int
-    arm: str
+    variant: str
+    """`base`, `residual` or, of a rollout, `corrected`."""
     seed: int
     approval: str
     success: bool | None
@@ -74,8 +75,8 @@ class SessionFolder:
             self._write()
 
     def missing(self, planned: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
-        """Those of `planned`, pairs of arm and seed, that have no recorded episode yet."""
-        recorded = {(attempt["arm"], attempt["seed"]) for attempt in self.attempts if attempt["episode"]}
+        """Those of `planned`, pairs of variant and seed, that have no recorded episode yet."""
+        recorded = {(attempt["variant"], attempt["seed"]) for attempt in self.attempts if attempt["episode"]}
         return [pair for pair in planned if pair not in recorded]
 
     def begin_run(self, run: Run) -> None:
@@ -83,12 +84,12 @@ class SessionFolder:
         self.runs.append(run)
         self._write()
 
-    def begin(self, arm: str, seed: int) -> Attempt:
+    def begin(self, variant: str, seed: int) -> Attempt:
         """Note that an episode is about to begin."""
         number = self.attempts[-1]["number"] + 1 if self.attempts else 0
         attempt: Attempt = {
             "number": number,
-            "arm": arm,
+            "variant": variant,
             "seed": seed,
             "approval": self.runs[-1]["approval"],
             "success": None,
@@ -128,7 +129,7 @@ class SessionFolder:
 
     def keep_unfinished(self, attempt: Attempt, episode: Episode, why: str) -> None:
         """Put aside what there is of an episode that an error ended; its initial state counts as not run yet."""
-        path = self.folder / attempt["arm"] / UNFINISHED / f"episode_{attempt['number']:06d}.h5"
+        path = self.folder / attempt["variant"] / UNFINISHED / f"episode_{attempt['number']:06d}.h5"
         write_episode(path, episode)
         attempt["aborted"] = why
         self._write()
@@ -165,7 +166,7 @@ class SessionFolder:
                     "begin another --session"
                 )
         self.runs = content["runs"]
-        self.attempts = [{"aborted_by": None} | attempt for attempt in content["attempts"]]  # older sessions do not say
+        self.attempts = [_of_this_version(attempt) for attempt in content["attempts"]]
         for attempt in self.attempts:
             for success in FOLDER_OF:
                 # Killed after the episode was written and before this was noted.
@@ -173,7 +174,7 @@ class SessionFolder:
                     self._note(attempt, path, success, len(read_episode(path, with_images=False)))
 
     def _path(self, attempt: Attempt, success: bool) -> Path:
-        return self.folder / attempt["arm"] / FOLDER_OF[success] / f"episode_{attempt['number']:06d}.h5"
+        return self.folder / attempt["variant"] / FOLDER_OF[success] / f"episode_{attempt['number']:06d}.h5"
 
     def _note(self, attempt: Attempt, path: Path, success: bool, steps: int) -> None:
         attempt["success"], attempt["steps"] = success, steps
@@ -189,6 +190,12 @@ class SessionFolder:
         }
         lists = {"runs": self.runs, "attempts": self.attempts}
         files.write_json(self._file, self._identity | {"episodes": counts} | lists)
+
+
+def _of_this_version(attempt: dict[str, Any]) -> Attempt:
+    """An `attempt` of session.json; sessions begun in version 0.1 call the variant `arm`, and some have no `aborted_by`."""
+    renamed = {"variant" if key == "arm" else key: value for key, value in attempt.items()}
+    return cast(Attempt, {"aborted_by": None} | renamed)
 
 
 def _outcome(episode: Episode) -> EpisodeOutcome:

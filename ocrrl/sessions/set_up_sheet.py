@@ -36,7 +36,7 @@ class SetUpSheet:
 
     def __call__(self, seed: int) -> str:
         path = self._folder / f"{seed}.png"
-        done, png = cv2.imencode(".png", cv2.cvtColor(self._view.picture(seed), cv2.COLOR_RGB2BGR))
+        done, png = cv2.imencode(".png", cv2.cvtColor(self._view.image(seed), cv2.COLOR_RGB2BGR))
         if not done:
             raise RuntimeError(f"{path} could not be written as PNG")
         write_bytes(path, png.tobytes())

@@ -119,10 +119,10 @@ class SimEnvironment:
         )
 
     def capture(self, ids: np.ndarray) -> Images:
-        return self.picture(ids, self.image_size)
+        return self.image(ids, self.image_size)
 
-    def picture(self, ids: np.ndarray, size: int) -> Images:
-        """Pictures of `size` x `size` pixels of the environments `ids`, such as a film for people."""
+    def image(self, ids: np.ndarray, size: int) -> Images:
+        """Images of `size` x `size` pixels of the environments `ids`, such as a video for people."""
         if size not in self._renderers:
             self._renderers[size] = SceneRenderer(self.model, size)
         return self._renderers[size].render(self._qpos[ids])

@@ -32,7 +32,7 @@ class InitialStateView:
     """Initial states of `scene` as a pinhole camera sees them, the arm at home; belongs to the thread that made it."""
 
     def __init__(self, scene: TabletopScene, camera_pose: np.ndarray, width: int, height: int, fovy: float) -> None:
-        """`camera_pose` (7,) is the optical frame's in base, `fovy` [deg] of the height; pictures are `width` x `height` pixels.
+        """`camera_pose` (7,) is the optical frame's in base, `fovy` [deg] of the height; images are `width` x `height` pixels.
 
         RuntimeError where nothing can be drawn.
         """
@@ -55,7 +55,7 @@ class InitialStateView:
         sliding = [tracked.name for tracked in self._scene.task.objects if tracked.slide_axis is not None]
         return lines + [line for name in sliding for line in self._pulled_out(name, drawn)]
 
-    def picture(self, seed: int) -> UInt8[np.ndarray, "H W 3"]:
+    def image(self, seed: int) -> UInt8[np.ndarray, "H W 3"]:
         """The initial state `seed`, RGB."""
         self._data.qpos[:] = self._qpos(initial_object_poses(self._scene, seed))
         mujoco.mj_kinematics(self._model, self._data)

@@ -42,7 +42,7 @@ class SceneRenderer:
 
 
 def _options(on_hand: bool) -> mujoco.MjvOption:
-    """What a camera draws; one on the hand never sees the arm, whose meshes cost most of a picture."""
+    """What a camera draws; one on the hand never sees the arm, whose meshes cost most of an image."""
     options = mujoco.MjvOption()
     options.geomgroup[COLLISION_GROUP] = 0
     options.geomgroup[ARM_GROUP] = not on_hand

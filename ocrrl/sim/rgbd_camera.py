@@ -1,7 +1,7 @@
 """A simulated RGB-D camera: colour and aligned depth with a stereo camera's errors, for object tracking.
 
 The model of the errors: depth noise that neighbouring pixels share and that grows with depth squared (a disparity error,
-Ahn et al. 2019 measured it so for the D435), a part of it fixed in the picture, holes along depth edges, a range.
+Ahn et al. 2019 measured it so for the D435), a part of it fixed in the image, holes along depth edges, a range.
 """
 
 # pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false, reportOptionalCall=false
@@ -16,7 +16,7 @@ from ocrrl.sim.scene import COLLISION_GROUP
 
 WIDTH, HEIGHT = 640, 480
 FOVY = 42.0  # [deg] of a D435's colour stream at 640 x 480
-_MARGIN = 64  # [pixels] by which noise fields exceed the picture: a draw is a shift of them
+_MARGIN = 64  # [pixels] by which noise fields exceed the image: a draw is a shift of them
 _FIELDS = 4
 _FIELD_SEED = 435
 
@@ -26,11 +26,11 @@ class RgbdErrors:
     """Sizes of the errors; standard deviations unless said otherwise. All zero: what an ideal camera sees."""
 
     depth_noise: float = 0.0035
-    """[m] at `reference_depth`, fresh in every picture."""
+    """[m] at `reference_depth`, fresh in every image."""
     depth_noise_width: float = 2.5
     """[pixels] over which neighbours share it."""
     fixed_depth_noise: float = 0.0012
-    """[m] at `reference_depth`, the same in every picture."""
+    """[m] at `reference_depth`, the same in every image."""
     fixed_depth_noise_width: float = 20.0
     """[pixels]"""
     reference_depth: float = 0.7
@@ -44,7 +44,7 @@ class RgbdErrors:
     colour_noise: float = 4.0
     """[grey levels]"""
     exposure: tuple[float, float] = (0.92, 1.08)
-    """Range of the brightness drawn for every picture."""
+    """Range of the brightness drawn for every image."""
 
     def __post_init__(self) -> None:
         sizes = (self.depth_noise, self.fixed_depth_noise, self.edge_width, self.colour_noise)
@@ -190,6 +190,6 @@ def _smooth_noise(generator: np.random.Generator, shape: tuple[int, int], width:
 
 
 def _window(field: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """A picture's part of `field`, from a place that is drawn."""
+    """An image's part of `field`, from a place that is drawn."""
     top, left = generator.integers(0, _MARGIN, 2)
     return field[top : top + HEIGHT, left : left + WIDTH]

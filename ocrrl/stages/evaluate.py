@@ -12,7 +12,7 @@ from ocrrl.tabletop.registry import tabletop_task
 from ocrrl.worlds import make_environment
 
 VLA_OF_CELL = {"sim": "sim", "twin": "real"}
-FILM_SIZE = 160  # pixels
+VIDEO_SIZE = 160  # pixels
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
@@ -31,7 +31,7 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
         config.traces,
     )
     for evaluation in evaluations:
-        rates = [sum(o.success for o in arm) / len(arm) for arm in (evaluation.base, evaluation.residual)]
+        rates = [sum(o.success for o in variant) / len(variant) for variant in (evaluation.base, evaluation.residual)]
         print(
             f"{evaluation.cell}: base {rates[0]:.2f}, base + residual {rates[1]:.2f} of {len(evaluation.base)} episodes"
         )
@@ -40,7 +40,7 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
 def evaluate_cell(
     slug: str, layout: Layout, seed: int, cell: str, config: EvaluateConfig, expected: dict[str, bool]
 ) -> PairedEvaluation:
-    """Both arms in one cell, with the VLA of that cell's domain, on test seeds; `expected`: its policy types."""
+    """Both variants in one cell, with the VLA of that cell's domain, on test seeds; `expected`: its policy types."""
     from ocrrl.policies.checkpoint import load_vla
     from ocrrl.policies.chunked_policy import ChunkedPolicy
     from ocrrl.residual.residual_policy import load_residual
@@ -52,5 +52,5 @@ def evaluate_cell(
     seeds = initial_state_seeds("test", config.episodes)
     world = make_environment(cell, slug, parallel)
     return evaluate_pair(
-        world, base, residual, seeds, config.films, film_capture=lambda ids: world.picture(ids, FILM_SIZE)
+        world, base, residual, seeds, config.videos, video_capture=lambda ids: world.image(ids, VIDEO_SIZE)
     )

@@ -8,12 +8,12 @@ from ocrrl.layout import Layout
 from ocrrl.params import Params
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
-from ocrrl.rollouts.evaluate_retrained import ArmsEvaluation, EvaluateRetrainedConfig, write_retrained_evaluation
+from ocrrl.rollouts.evaluate_retrained import EvaluateRetrainedConfig, VariantsEvaluation, write_retrained_evaluation
 from ocrrl.stages.processes import side_by_side
 from ocrrl.tabletop.registry import tabletop_task
 from ocrrl.worlds import make_twin
 
-VLA_OF_ARM = {
+VLA_OF_VARIANT = {
     "before": "real",
     "retrained": "retrained",
     "demonstrations_only": "demonstrations_only",
@@ -26,14 +26,16 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
     from ocrrl.policies.checkpoint import expected_policies
 
     config, expected = params.config("evaluate_retrained", task.slug), expected_policies(params, task.slug)
-    outcomes = side_by_side(evaluate_arm, [(task.slug, layout, vla, config, expected) for vla in VLA_OF_ARM.values()])
-    evaluation = ArmsEvaluation(task.slug, CELL, dict(zip(VLA_OF_ARM, outcomes, strict=True)))
+    outcomes = side_by_side(
+        evaluate_variant, [(task.slug, layout, vla, config, expected) for vla in VLA_OF_VARIANT.values()]
+    )
+    evaluation = VariantsEvaluation(task.slug, CELL, dict(zip(VLA_OF_VARIANT, outcomes, strict=True)))
     write_retrained_evaluation(layout.retrained_evaluation, task.slug, layout.round_number, [evaluation])
-    for arm, episodes in evaluation.arms.items():
-        print(f"{arm}: {sum(o.success for o in episodes) / len(episodes):.2f} of {len(episodes)} episodes")
+    for variant, episodes in evaluation.variants.items():
+        print(f"{variant}: {sum(o.success for o in episodes) / len(episodes):.2f} of {len(episodes)} episodes")
 
 
-def evaluate_arm(
+def evaluate_variant(
     slug: str,
     layout: Layout,
     vla: str,

@@ -28,7 +28,7 @@ def side_by_side[T](function: Callable[..., T], calls: Sequence[tuple[Any, ...]]
     return [value for value, _ in answers]
 
 
-class Beside[**P, T]:
+class BackgroundProcess[**P, T]:
     """A function in a process of its own, called while the caller goes on: `start`, then `result`, one call at a time.
 
     The function can be pickled. Where cores are short, the caller goes first. The process ends with the `with` block, or with

@@ -12,7 +12,7 @@ from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import MULTITASK, Layout
 from ocrrl.params import Params
 from ocrrl.rollouts.statistics import rate_difference, success_summary
-from ocrrl.stages.evaluate_retrained import evaluate_arm
+from ocrrl.stages.evaluate_retrained import evaluate_variant
 from ocrrl.stages.processes import side_by_side
 
 
@@ -23,7 +23,7 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
     together = Layout(MULTITASK, layout.round)
     candidates = ((layout.previous, "real"), (together.previous, "retrained"))
     before, retrained = side_by_side(
-        evaluate_arm, [(task.slug, where, vla, config, expected, "validation") for where, vla in candidates]
+        evaluate_variant, [(task.slug, where, vla, config, expected, "validation") for where, vla in candidates]
     )
     promoted = sum(o.success for o in retrained) > sum(o.success for o in before)
     chosen = {

@@ -12,54 +12,56 @@ from ocrrl.params import Params
 from ocrrl.policies.finetune import FinetuneConfig, TrainingData
 from ocrrl.stages.processes import side_by_side
 
-ARMS = ("retrained", "demonstrations_only", "base_rollouts")
+VARIANTS = ("retrained", "demonstrations_only", "base_rollouts")
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
     config = params.config("retrain", task.slug)
     inputs = files.fingerprint(
-        files.code_fingerprint(), config, layout.vla("real"), *(dataset(layout, arm) for arm in ARMS)
+        files.code_fingerprint(), config, layout.vla("real"), *(dataset(layout, variant) for variant in VARIANTS)
     )
-    train_arms([layout], config, layout.work(f"retrain-{inputs}"), layout, init_from=layout.vla("real"))
+    train_variants([layout], config, layout.work(f"retrain-{inputs}"), layout, init_from=layout.vla("real"))
 
 
-def train_arms(
+def train_variants(
     parts: list[Layout], config: FinetuneConfig, work: Path, layout: Layout, init_from: Path | None = None
 ) -> None:
-    """Train the arms on what they have in each of `parts`, and publish them where `layout` says."""
-    calls = [(parts, arm, config, work, init_from) for arm in ARMS]
+    """Train the variants on what they have in each of `parts`, and publish them where `layout` says."""
+    calls = [(parts, variant, config, work, init_from) for variant in VARIANTS]
     if chosen_device(config.device) == "cpu":
-        side_by_side(train_arm, calls)
-    else:  # one accelerator, one arm after the other
+        side_by_side(train_variant, calls)
+    else:  # one accelerator, one variant after the other
         for call in calls:
-            train_arm(*call)
-    # All at the end: DVC deletes a stage's outputs before it runs it again, also those of an arm that was finished.
-    for arm in ARMS:
-        files.publish(work / arm, layout.vla(arm))
+            train_variant(*call)
+    # All at the end: DVC deletes a stage's outputs before it runs it again, also those of a variant that was finished.
+    for variant in VARIANTS:
+        files.publish(work / variant, layout.vla(variant))
 
 
-def train_arm(parts: list[Layout], arm: str, config: FinetuneConfig, work: Path, init_from: Path | None) -> None:
-    """One arm, into `work/<arm>`; nothing is left to do where an interrupted run has finished it."""
+def train_variant(
+    parts: list[Layout], variant: str, config: FinetuneConfig, work: Path, init_from: Path | None
+) -> None:
+    """One variant, into `work/<variant>`; nothing is left to do where an interrupted run has finished it."""
     from ocrrl.policies.finetune import finetune
 
-    if (work / arm).is_dir():
+    if (work / variant).is_dir():
         return
     finetune(
-        [training_data(part, arm, config) for part in parts],
-        work / arm,
-        work / f"{arm}-unfinished",
+        [training_data(part, variant, config) for part in parts],
+        work / variant,
+        work / f"{variant}-unfinished",
         config,
         init_from=init_from,
-        progress=arm == "retrained",
+        progress=variant == "retrained",
     )
 
 
-def training_data(layout: Layout, arm: str, config: FinetuneConfig) -> TrainingData:
-    """What an arm is trained on; `demonstrations_only`: those that the VLA before was trained on."""
-    if arm != "demonstrations_only" or config.real_episodes != "replayed":
-        return TrainingData(dataset(layout, arm))
-    return TrainingData(dataset(layout, arm), json.loads(layout.first.accepted_replays.read_text()))
+def training_data(layout: Layout, variant: str, config: FinetuneConfig) -> TrainingData:
+    """What a variant is trained on; `demonstrations_only`: those that the VLA before was trained on."""
+    if variant != "demonstrations_only" or config.real_episodes != "replayed":
+        return TrainingData(dataset(layout, variant))
+    return TrainingData(dataset(layout, variant), json.loads(layout.first.accepted_replays.read_text()))
 
 
-def dataset(layout: Layout, arm: str) -> Path:
-    return layout.first.dataset("real") if arm == "demonstrations_only" else layout.training_set(arm)
+def dataset(layout: Layout, variant: str) -> Path:
+    return layout.first.dataset("real") if variant == "demonstrations_only" else layout.training_set(variant)

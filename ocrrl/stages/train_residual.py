@@ -13,7 +13,7 @@ from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
 from ocrrl.params import Params
-from ocrrl.stages.processes import Beside
+from ocrrl.stages.processes import BackgroundProcess
 from ocrrl.tabletop.registry import tabletop_task
 from ocrrl.worlds import make_simulator
 
@@ -38,8 +38,8 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
     inputs = files.fingerprint(files.code_fingerprint(), config, layout.vla("sim"), layout.replay_transitions)
     work = layout.work(f"train_residual-{options.seed}-{inputs}")
     with (
-        Beside(partial(success_rate, task.slug, layout, config, expected)) as validation,
-        tqdm(total=config.total_transitions, desc=f"train_residual seed {options.seed}", unit="transition") as bar,
+        BackgroundProcess(partial(success_rate, task.slug, layout, config, expected)) as validation,
+        tqdm(total=config.total_timesteps, desc=f"train_residual seed {options.seed}", unit="transition") as bar,
     ):
 
         def progress(transitions: int, point: dict | None) -> None:

@@ -28,7 +28,7 @@ def build(task: TabletopTask, params: Params, layout: Layout, sessions: Sequence
     corrected, base = (
         episode_files(layout.rollouts(policy), f"{task.slug}_{policy}") for policy in ("corrected", "base")
     )
-    # As many of each, so that the arms differ in what was added and not in how much.
+    # As many of each, so that the variants differ in what was added and not in how much.
     limits = [len(corrected), len(base)] + ([config.max_rollouts] if config.max_rollouts is not None else [])
     recorded = [session_rollouts(folder, task) for folder in sessions]
     more = sum(len(session.episodes) for session in recorded)

@@ -24,14 +24,14 @@ def cell():
 
 @pytest.fixture(scope="module")
 def taken(cell, tmp_path_factory):
-    """A folder of 18 pictures of the board, one of nothing, and one taken while the arm moved."""
+    """A folder of 18 images of the board, one of nothing, and one taken while the arm moved."""
     folder = tmp_path_factory.mktemp("views")
     write_setup(folder, SETUP)
     for joints in cell.joints(18):
-        write_view(folder, cell.picture(joints), joints)
+        write_view(folder, cell.image(joints), joints)
     write_view(folder, NO_BOARD, np.array(HOME_JOINTS))
     moving = cell.joints(1)[0]
-    write_view(folder, cell.picture(moving), moving + 0.02)
+    write_view(folder, cell.image(moving), moving + 0.02)
     return folder
 
 
@@ -65,7 +65,7 @@ def test_views_of_another_camera_are_refused(taken, tmp_path):
 def test_too_few_views_write_nothing(cell, tmp_path, capsys):
     write_setup(tmp_path, SETUP)
     for joints in cell.joints(3):
-        write_view(tmp_path, cell.picture(joints), joints)
+        write_view(tmp_path, cell.image(joints), joints)
     out = tmp_path / "front.json"
     assert main(["calibrate", "views", str(tmp_path), "--camera", "front", "--out", str(out)]) == 1
     assert "must have at least 12 views of the board, got 3: take more" in capsys.readouterr().err
@@ -80,7 +80,7 @@ def test_a_folder_that_is_none_or_damaged_is_named(taken, tmp_path):
     write_setup(tmp_path, SETUP)
     path = write_view(tmp_path, NO_BOARD[:240], np.array(HOME_JOINTS))
     with pytest.raises(
-        ValueError, match=r"view_000\.png must be a picture of shape \(480, 640, 3\), got \(240, 640, 3\)"
+        ValueError, match=r"view_000\.png must be an image of shape \(480, 640, 3\), got \(240, 640, 3\)"
     ):
         list(read_views(tmp_path, D435))
     path.with_suffix(".png").unlink()

@@ -32,11 +32,11 @@ def check(tmp_path, monkeypatch):
     def run(board_pose=ON_TABLE, camera="front", colour=None):
         frame, said, over = frame_of(board_pose=board_pose), [], threading.Event()
         device = SoftwareCamera(D435)
-        pictured = frame.colour if colour is None else colour
+        imaged = frame.colour if colour is None else colour
 
         def push():
             while not over.wait(0.01):
-                device.push(pictured, frame.depth, time.monotonic())
+                device.push(imaged, frame.depth, time.monotonic())
 
         pushing = threading.Thread(target=push, daemon=True)
         pushing.start()

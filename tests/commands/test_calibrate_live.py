@@ -55,7 +55,7 @@ class Bench:
     def latest(self) -> Frame | None:
         if self.silent:
             return None
-        colour = NO_BOARD if self.blank else self._cell.picture(self.joints)
+        colour = NO_BOARD if self.blank else self._cell.image(self.joints)
         return Frame(colour, np.zeros((480, 640), np.float32), self.time - 0.05, D435, np.full(7, np.nan))
 
     def close(self) -> None:
@@ -92,7 +92,7 @@ def test_views_come_through_the_cameras_reader(cell, tmp_path):
 
     def pause(seconds: float) -> None:
         bench.pause(seconds)
-        camera.push(cell.picture(bench.joints), None, bench.time)
+        camera.push(cell.image(bench.joints), None, bench.time)
         time.sleep(0.01)
 
     assert capture_views(reader, bench.state, bench.ask, SETUP, tmp_path, lambda _: None, pause) == 2
@@ -125,7 +125,7 @@ def test_live_views_are_taken_with_an_arm_that_is_only_read(cell, tmp_path, monk
     def push() -> None:
         while not over.wait(0.01):
             franky.time += 0.05
-            camera.push(cell.picture(posture), None, franky.time)
+            camera.push(cell.image(posture), None, franky.time)
 
     answers = iter(["t", ""])
     pushing = threading.Thread(target=push, daemon=True)
@@ -166,7 +166,7 @@ def test_capturing_goes_on_where_it_was_and_refuses_another_setup(cell, tmp_path
         capture_views(bench, bench.state, bench.ask, other, tmp_path)
 
 
-def test_a_picture_is_not_older_than_the_stillness_of_the_arm(cell, tmp_path):
+def test_an_image_is_not_older_than_the_stillness_of_the_arm(cell, tmp_path):
     """The frame that is there when the operator answers shows the arm on its way."""
     bench = Bench(cell, [at(cell.joints(1)[0])])
     capture_views(bench, bench.state, bench.ask, SETUP, tmp_path, lambda _: None, bench.pause)

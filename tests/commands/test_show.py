@@ -65,14 +65,14 @@ EXPECTED = {
     ),
     "retrain@cube_lift": ("loss 0.677 → 0.474 in 400 steps: VLA retrained on corrected rollouts, and 2 more", None),
     "evaluate_retrained@cube_lift": ("13% → 13% in twin (simulated): VLA alone, before → retrained", None),
-    "report@cube_lift": ("data/reports/round0/cube_lift/index.html: tables, figures and films", None),
+    "report@cube_lift": ("data/reports/round0/cube_lift/index.html: tables, figures and videos", None),
     "replay_rollouts@round1-cube_lift": ("28 of 30 episodes kept", None),
     "promote@round1-cube_lift": ("not promoted", ["VLA before", "13 / 100", "13%", "8 to 21%", "4.0 s"]),
     "retrain_multitask@round0": ("loss 0.677 → 0.474", None),
     "evaluate_multitask@round0": ("", ["average of 2", "twin (simulated)", "VLA before", "–"]),
     "finetune_multitask@round1": ("loss 0.677 → 0.474 in 400 steps: sim VLA", None),
     "publish": ("data/models/vla_retrained: 0.0 MB in 1 files", None),
-    "report_multitask@round0": ("data/reports/round0/multitask/index.html: tables, figures and films", None),
+    "report_multitask@round0": ("data/reports/round0/multitask/index.html: tables, figures and videos", None),
 }
 
 
@@ -113,13 +113,13 @@ def folder(tmp_path_factory):
                 write(layout.vla(name) / "training.json", TRAINING)
         write(TASK.residual(0) / "config.json", {"selected": {"transitions": 24000, "validation_success": 0.97}})
         for policy in ("corrected", "base"):
-            arm = {"attempts": SUMMARY, "cell": "twin", "recorded": 13, "wanted": 60}
-            write(TASK.rollout_report(policy), {policy: arm, "residual_seed": 0})
+            variant = {"attempts": SUMMARY, "cell": "twin", "recorded": 13, "wanted": 60}
+            write(TASK.rollout_report(policy), {policy: variant, "residual_seed": 0})
         write(TASK.training_set("retrained") / "sidecar/episodes.json", DEMONSTRATIONS + ROLLOUTS)
         write(TASK.training_set("base_rollouts") / "sidecar/episodes.json", DEMONSTRATIONS)
         difference = {"difference": 0.0, "low": -0.1, "high": 0.1, "mcnemar_p": 1.0}
-        arms = {"before": SUMMARY, "retrained": SUMMARY, "differences": {"before": {"success_rate": difference}}}
-        write(TASK.retrained_evaluation, {"tabletop_tasks": {"cube_lift": {"twin": arms}}})
+        variants = {"before": SUMMARY, "retrained": SUMMARY, "differences": {"before": {"success_rate": difference}}}
+        write(TASK.retrained_evaluation, {"tabletop_tasks": {"cube_lift": {"twin": variants}}})
         write(LATER.promotion, {"promoted": False, "before": SUMMARY, "retrained": SUMMARY, "difference": difference})
         write(PUBLISHED_VLA / "config.json", {})
         report.run(None, None, TASK, None)

@@ -153,7 +153,7 @@ def test_whatever_a_driver_raises_is_one_error_with_its_cause():
         import no_such_module_at_all  # noqa: F401  # pyright: ignore[reportMissingImports]
 
 
-def test_a_variable_of_another_program_is_named_by_the_command_that_needs_pictures(tmp_path):
+def test_a_variable_of_another_program_is_named_by_the_command_that_needs_images(tmp_path):
     root = Path(surroundings.__file__).parents[1]
     script = "import sys; from ocrrl import cli; cli._run = lambda options: __import__('ocrrl.sim'); sys.exit(cli.main(['slots']))"
     environment = os.environ | {"PYTHONPATH": str(root), "MUJOCO_GL": "nonsense"}

@@ -46,7 +46,7 @@ def folders(cache: Path) -> list[str]:
     return sorted(path.name for path in cache.iterdir())
 
 
-def same_pictures(left, right) -> None:
+def same_images(left, right) -> None:
     assert list(left.images) == list(right.images)
     for camera, frames in right.images.items():
         np.testing.assert_array_equal(left.images[camera][:], frames[:])
@@ -54,17 +54,17 @@ def same_pictures(left, right) -> None:
 
 def test_frames_on_disk_are_those_in_memory_and_are_decoded_once(dataset, tmp_path, decoded):
     whole = decode_dataset(dataset)
-    same_pictures(decode_dataset(dataset, cache=tmp_path), whole)
+    same_images(decode_dataset(dataset, cache=tmp_path), whole)
     assert decoded == [*whole.images] * 2
     again = decode_dataset(dataset, cache=tmp_path)
     assert decoded == [*whole.images] * 2
-    same_pictures(again, whole)
+    same_images(again, whole)
     rows = np.array([5, 0, 5, len(whole.action) - 1])
     np.testing.assert_array_equal(again.images["front"][rows], whole.images["front"][rows])
 
 
 def test_a_few_episodes_have_a_cache_of_their_own(dataset, tmp_path):
-    same_pictures(decode_dataset(dataset, [1], cache=tmp_path), decode_dataset(dataset, [1]))
+    same_images(decode_dataset(dataset, [1], cache=tmp_path), decode_dataset(dataset, [1]))
 
 
 def test_chosen_and_joined_frames_are_read_and_not_copied(dataset, tmp_path):
@@ -140,14 +140,14 @@ def frames_of(root: Path):
 
 def test_a_cut_cache_is_decoded_again(dataset, tmp_path, decoded):
     whole = decode_dataset(dataset, cache=tmp_path)
-    pictures = {camera: frames[:] for camera, frames in whole.images.items()}
+    images = {camera: frames[:] for camera, frames in whole.images.items()}
     del whole
     count = len(decoded)
     (file,) = tmp_path.glob("*/0.rgb")
     file.write_bytes(file.read_bytes()[:-100])
     again = decode_dataset(dataset, cache=tmp_path)
     assert len(decoded) == 2 * count
-    for camera, frames in pictures.items():
+    for camera, frames in images.items():
         np.testing.assert_array_equal(again.images[camera][:], frames)
 
 
@@ -185,7 +185,7 @@ def test_what_a_killed_run_left_is_taken_for_nothing_and_is_removed(dataset, tmp
     run.send_signal(signal.SIGKILL)
     run.wait()
     assert [name.endswith(".partial") for name in folders(tmp_path)] == [True]
-    same_pictures(decode_dataset(dataset, cache=tmp_path), decode_dataset(dataset))
+    same_images(decode_dataset(dataset, cache=tmp_path), decode_dataset(dataset))
     assert [name.endswith(".partial") for name in folders(tmp_path)] == [False]
 
 
@@ -242,7 +242,7 @@ def test_memory_holds_the_frames_of_a_batch_and_not_those_of_the_dataset(tmp_pat
     assert peak(cache=tmp_path / "cache") < 40
 
 
-def test_pictures_in_parquet_are_decoded_a_few_at_a_time(dataset, tmp_path):
+def test_images_in_parquet_are_decoded_a_few_at_a_time(dataset, tmp_path):
     import io
 
     import pyarrow as pa
@@ -265,5 +265,5 @@ def test_pictures_in_parquet_are_decoded_a_few_at_a_time(dataset, tmp_path):
     order = np.random.default_rng(0).permutation(table.num_rows)  # rows need not lie in order
     pq.write_table(table.take(order), data)
     (root / "meta/info.json").write_text(json.dumps(info))
-    same_pictures(decode_dataset(root, cache=tmp_path / "cache"), whole)
-    same_pictures(decode_dataset(root, [1]), decode_dataset(dataset, [1]))
+    same_images(decode_dataset(root, cache=tmp_path / "cache"), whole)
+    same_images(decode_dataset(root, [1]), decode_dataset(dataset, [1]))

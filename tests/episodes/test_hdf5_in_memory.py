@@ -58,8 +58,8 @@ def test_frames_that_are_on_disk_take_no_memory(tmp_path):
 
 def record(writer, steps, shape=(12, 16, 3)):
     for step in range(steps):
-        picture = np.full(shape, step, np.uint8)
-        writer.append({"front": picture, "wrist": picture}, action=np.full(7, step), timestamps=np.asarray(step))
+        image = np.full(shape, step, np.uint8)
+        writer.append({"front": image, "wrist": image}, action=np.full(7, step), timestamps=np.asarray(step))
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EDQUOT])

@@ -17,7 +17,7 @@ from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.layout import Layout
 from ocrrl.policies.chunked_policy import ChunkedPolicy
 from ocrrl.residual import train_residual as algorithm
-from ocrrl.residual.learning_curve import AtOnce
+from ocrrl.residual.learning_curve import BlockingValidation
 from ocrrl.residual.residual_config import ResidualConfig
 from ocrrl.residual.residual_policy import load_residual
 from ocrrl.rollouts.control_loop import run_episodes
@@ -30,7 +30,7 @@ from tests.untrained_models import write_untrained_models
 
 NUM_ENVS = 4
 QUICK = {
-    **{"total_transitions": 240, "updates_per_step": 1, "first_update_at": 40, "batch": 16, "critic_warmup": 4},
+    **{"total_timesteps": 240, "gradient_steps": 1, "learning_starts": 40, "batch": 16, "critic_warmup": 4},
     **{"actor_hidden": 16, "critic_hidden": 16, "validation_every": 80, "validation_episodes": 6},
 }
 
@@ -110,7 +110,7 @@ def test_it_trains_what_the_stages_own_code_trains(tmp_path):
     """Validation is in an environment of its own there, and in between in the same one here."""
     base = trained(tmp_path / "here")
     preset = front_door._config(CUBE_LIFT, NUM_ENVS, QUICK)
-    assert preset.residual_scale == (0.3, 0.6, 1.5) and preset.total_transitions == 240
+    assert preset.residual_scale == (0.3, 0.6, 1.5) and preset.total_timesteps == 240
 
     def success_rate(residual):
         seeds = initial_state_seeds("validation", preset.validation_episodes)
@@ -119,7 +119,7 @@ def test_it_trains_what_the_stages_own_code_trains(tmp_path):
 
     algorithm.train_residual(
         preset, ToyEnvironment(NUM_ENVS), ToyBase(NUM_ENVS), demonstrations(3), tmp_path / "work", tmp_path / "there", 0,
-        AtOnce(success_rate),
+        BlockingValidation(success_rate),
     )  # fmt: skip
     assert contents(tmp_path / "here") == contents(tmp_path / "there")
     points = json.loads((tmp_path / "here" / "curve.json").read_text())["points"]
@@ -194,7 +194,7 @@ def test_recorded_episodes_are_replayed_and_what_is_not_used_is_said(recordings,
 
 def test_evaluation_prints_and_returns_paired_numbers(capsys):
     env, base = ToyEnvironment(5), ToyBase(5)
-    residual = trained(total_transitions=40)
+    residual = trained(total_timesteps=40)
     numbers = ocrrl.evaluate(env, base, residual, episodes=7)
     printed = capsys.readouterr().out
     again = run_episodes(ToyEnvironment(5), ToyBase(5), residual, initial_state_seeds("test", 7))
@@ -251,4 +251,4 @@ def test_a_saved_vla_takes_the_instruction_of_its_environment_or_the_one_that_wa
 
 def test_the_defaults_are_those_of_the_preset():
     config = front_door._config(STACK_CUBE, 16, {})
-    assert isinstance(config, ResidualConfig) and config.total_transitions == 208_000 and config.num_envs == 16
+    assert isinstance(config, ResidualConfig) and config.total_timesteps == 208_000 and config.num_envs == 16

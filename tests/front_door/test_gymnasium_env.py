@@ -141,7 +141,7 @@ def test_a_vector_environment_gives_the_episodes_of_single_ones():
     assert after == [env.reset()[1]["seed"] for env in singles]
 
 
-def test_pictures_are_those_of_our_cameras_and_only_on_demand():
+def test_images_are_those_of_our_cameras_and_only_on_demand():
     assert "pixels" not in TabletopEnv("cube_lift").reset(seed=3)[0]
     env, ours = TabletopEnv("cube_lift", cell="twin", pixels=True), make_environment("twin", "cube_lift", 1)
     observation, _ = env.reset(seed=3)

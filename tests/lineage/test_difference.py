@@ -119,7 +119,7 @@ def test_the_json_has_causes_and_stages(at, capsys):
     assert [revision["name"] for revision in found["revisions"]] == ["first", "demonstration"]
 
 
-def test_a_difference_has_no_picture_and_no_verification(at, capsys):
+def test_a_difference_has_no_image_and_no_verification(at, capsys):
     assert main(["lineage", MODEL, "--diff", "first", "--format", "mermaid"]) == 1
     assert "--format must be text or json with --diff, got mermaid" in capsys.readouterr().err
     with pytest.raises(SystemExit):

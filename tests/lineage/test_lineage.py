@@ -92,7 +92,7 @@ def test_the_json_lists_stages_after_those_they_read_from_with_params_code_and_r
     assert {artifact["path"] for artifact in found["artifacts"]} >= {LAB, MODEL}
 
 
-def test_the_picture_is_a_small_flowchart_with_quoted_labels_and_arrows_between_its_boxes(at, capsys):
+def test_the_image_is_a_small_flowchart_with_quoted_labels_and_arrows_between_its_boxes(at, capsys):
     lines = lineage(capsys, "data/models/vla_retrained", "--format", "mermaid").splitlines()
     assert lines[0] == "flowchart TD"
     boxes = [match[1] for line in lines if (match := re.fullmatch(r'    (a\d+)\["[^"]+"\]', line))]
@@ -125,12 +125,8 @@ def test_many_tabletop_tasks_share_boxes(tmp_path):
         tree = build_tree(DvcFiles(True, stages), [], top, Contents(tmp_path))
         episodes = Episodes((), ())
 
-    picture = lineage_mermaid(AllTasks())  # type: ignore[arg-type]
-    assert (
-        picture.count('["') == 7 <= MOST_NODES
-        and "10 of kind dataset" in picture
-        and "data/dataset_3/round0/*" in picture
-    )
+    image = lineage_mermaid(AllTasks())  # type: ignore[arg-type]
+    assert image.count('["') == 7 <= MOST_NODES and "10 of kind dataset" in image and "data/dataset_3/round0/*" in image
 
 
 @pytest.mark.parametrize("path", [f"{MODEL}/", f"./data/../{MODEL}", f"{MODEL}/model.safetensors", LAB, f"{LAB}/"])

@@ -110,9 +110,9 @@ def run(options: argparse.Namespace) -> None:
     elif options.command == "evaluate_retrained":
         rate = {"episodes": 100, "mean_steps_success": 50.0, "wilson_low": 0.4, "wilson_high": 0.6}
         counts = {"before": 30, "retrained": 50, "base_rollouts": 20}
-        arms = {arm: rate | {"successes": n, "success_rate": n / 100} for arm, n in counts.items()}
-        arms["differences"] = {"before": {"success_rate": {"difference": 0.2, "low": 0.1, "high": 0.3}}}
-        write(report("evaluate_retrained"), {"tabletop_tasks": {task: {"twin": arms}}})
+        variants = {variant: rate | {"successes": n, "success_rate": n / 100} for variant, n in counts.items()}
+        variants["differences"] = {"before": {"success_rate": {"difference": 0.2, "low": 0.1, "high": 0.3}}}
+        write(report("evaluate_retrained"), {"tabletop_tasks": {task: {"twin": variants}}})
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def write_dots(root: Path, episodes: int = 3, length: int = 20, size: int = 32) 
                 f"{episode}.hdf5",
                 Episode(
                     attributes=attributes,
-                    images={camera: pictures[rows] for camera, pictures in data.images.items()},
+                    images={camera: images[rows] for camera, images in data.images.items()},
                     gripper_pose=pose,
                     commanded_pose=pose,
                     joint_positions=np.zeros((length, 7)),

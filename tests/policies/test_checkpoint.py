@@ -79,7 +79,7 @@ def test_loading_and_acting_leave_lerobot_unloaded(tmp_path):
     assert done.stdout.strip() == "[]"
 
 
-def test_a_missing_camera_or_another_picture_size_is_refused(tmp_path):
+def test_a_missing_camera_or_another_image_size_is_refused(tmp_path):
     save_compact(tmp_path, checkpoint())
     vla = load_vla(tmp_path)
     images, state = observed(2)

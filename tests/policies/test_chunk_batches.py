@@ -34,17 +34,17 @@ def test_a_step_has_the_same_batch_whenever_it_is_asked_for():
     assert not np.array_equal(one.action, first.batch(8).action)
 
 
-def test_a_shifted_picture_is_the_picture_moved_by_whole_pixels():
+def test_a_shifted_image_is_the_image_moved_by_whole_pixels():
     generator = np.random.default_rng(0)
-    pictures = generator.integers(0, 256, (20, 16, 24, 3)).astype(np.uint8)
-    shifted = randomly_shifted(pictures, 2, generator)
-    assert shifted.shape == pictures.shape
-    for picture, moved in zip(pictures, shifted, strict=True):
+    images = generator.integers(0, 256, (20, 16, 24, 3)).astype(np.uint8)
+    shifted = randomly_shifted(images, 2, generator)
+    assert shifted.shape == images.shape
+    for image, moved in zip(images, shifted, strict=True):
         offsets = [
             (y, x)
             for y in range(-2, 3)
             for x in range(-2, 3)
-            if np.array_equal(moved[2:-2, 2:-2], picture[2 + y : 14 + y, 2 + x : 22 + x])
+            if np.array_equal(moved[2:-2, 2:-2], image[2 + y : 14 + y, 2 + x : 22 + x])
         ]
         assert len(offsets) == 1
-    assert not np.array_equal(shifted, pictures)
+    assert not np.array_equal(shifted, images)

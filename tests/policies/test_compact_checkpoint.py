@@ -51,7 +51,7 @@ DAMAGES = {
         in_json(CONFIG, "hidden", 64),
         r"model\.safetensors: model\.trunk\.0\.weight must have the shape \(64,",
     ),
-    "pictures of 480 GB": (
+    "images of 480 GB": (
         shape_of_front([3, 4096, 4096]),
         r"config\.json: observation\.images\.\* must be .* all of one size",
     ),
@@ -60,8 +60,8 @@ DAMAGES = {
         in_json(CONFIG, "input_features", {}),
         r"config\.json: observation\.images\.\* must be at least one camera",
     ),
-    "pictures of no size": (shape_of_front([3]), r"front\.shape must be \[3, height, width\]"),
-    "pictures with 4 channels": (shape_of_front([4, 32, 48]), r"front\.shape must be \[3, height, width\]"),
+    "images of no size": (shape_of_front([3]), r"front\.shape must be \[3, height, width\]"),
+    "images with 4 channels": (shape_of_front([4, 32, 48]), r"front\.shape must be \[3, height, width\]"),
     "another action": (
         in_json(CONFIG, "output_features.action.shape", [6]),
         r"config\.json: output_features must be action",
@@ -199,7 +199,7 @@ def test_the_fields_known_are_those_of_lerobots_configuration():
     assert set(_CONFIG_FIELDS) == {"type", *(field.name for field in dataclasses.fields(CompactVLAConfig))}
 
 
-def test_pictures_that_would_take_all_memory_are_refused_by_the_weights(sound, tmp_path):
+def test_images_that_would_take_all_memory_are_refused_by_the_weights(sound, tmp_path):
     shutil.copytree(sound, tmp_path / "vla")
     path = tmp_path / "vla" / CONFIG
     path.write_text(path.read_text().replace("32,\n        48", "4096,\n        4096"))

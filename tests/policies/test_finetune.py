@@ -44,8 +44,8 @@ def test_a_vla_learns_to_point_at_the_dot(monkeypatch, tmp_path):
         policy={"type": "compact_vla", "chunk_size": 1}, steps=250, batch_size=32, image_shift=0, language="hash"
     )
     finetune([TrainingData(Path("dots"))], tmp_path / "vla", tmp_path / "work", config, progress=False)
-    pictures, offsets = dot_frames(np.random.default_rng(99), 64)
-    chunk = load_vla(tmp_path / "vla").predict_chunk({"front": pictures}, np.zeros((64, 8), np.float32), INSTRUCTION)
+    images, offsets = dot_frames(np.random.default_rng(99), 64)
+    chunk = load_vla(tmp_path / "vla").predict_chunk({"front": images}, np.zeros((64, 8), np.float32), INSTRUCTION)
     error = np.abs(chunk[:, 0, :2] - 0.02 * offsets).mean()
     assert error < 0.0015, f"mean error {1e3 * error:.2f} mm of steps up to 16 mm"
     assert np.allclose(chunk[:, 0, 6], 1.0, atol=0.02)
@@ -118,8 +118,8 @@ def test_retraining_starts_from_the_checkpoint_and_keeps_its_statistics(dots, tm
     )
     statistics = "policy_preprocessor_step_4_normalizer_processor.safetensors"
     assert (tmp_path / "first" / statistics).read_bytes() == (tmp_path / "second" / statistics).read_bytes()
-    pictures, _ = dot_frames(np.random.default_rng(0), 2)
-    inputs = ({"front": pictures, "wrist": pictures}, np.zeros((2, 8), np.float32), INSTRUCTION)
+    images, _ = dot_frames(np.random.default_rng(0), 2)
+    inputs = ({"front": images, "wrist": images}, np.zeros((2, 8), np.float32), INSTRUCTION)
     before, after = (load_vla(tmp_path / name).predict_chunk(*inputs) for name in ("first", "second"))
     assert np.allclose(before, after, atol=1e-6)
 
@@ -158,7 +158,7 @@ def test_joined_datasets_keep_every_frame_with_its_episode_and_instruction():
 
 
 def test_datasets_of_other_cameras_are_not_joined():
-    with pytest.raises(ValueError, match="datasets must agree in cameras, picture sizes and frames per second"):
+    with pytest.raises(ValueError, match="datasets must agree in cameras, image sizes and frames per second"):
         join_datasets([dot_dataset(), dot_dataset(cameras=("front", "wrist"))])
 
 
@@ -242,8 +242,8 @@ def test_a_gpu_trains_the_same_bytes_twice_and_what_the_cpu_trains(dots, tmp_pat
     kill_after(monkeypatch, 99)
     finetune([TrainingData(dots)], tmp_path / "resumed", tmp_path / "work", replace(QUICK, device="cuda"))
     assert contents(tmp_path / "one") == contents(tmp_path / "two") == contents(tmp_path / "resumed")
-    pictures, _ = dot_frames(np.random.default_rng(99), 8)
-    views = {"front": pictures, "wrist": pictures}
+    images, _ = dot_frames(np.random.default_rng(99), 8)
+    views = {"front": images, "wrist": images}
     chunks = [
         load_vla(tmp_path / name, device).predict_chunk(views, np.zeros((8, 8), np.float32), INSTRUCTION)
         for name, device in (("one", "cuda"), ("one", "cpu"), ("cpu", "cpu"))

@@ -43,23 +43,23 @@ def open_with_lerobot(path: Path):
 
 def observed(count: int):
     generator = np.random.default_rng(2)
-    pictures = {camera: dot_frames(generator, count)[0] for camera in ("front", "wrist")}
-    return pictures, generator.normal(0.0, 0.02, (count, 8)).astype(np.float32)
+    images = {camera: dot_frames(generator, count)[0] for camera in ("front", "wrist")}
+    return images, generator.normal(0.0, 0.02, (count, 8)).astype(np.float32)
 
 
-def as_lerobot_batch(pictures, state):
+def as_lerobot_batch(images, state):
     images = {
         f"observation.images.{camera}": torch.from_numpy(frames).permute(0, 3, 1, 2).contiguous() / 255.0
-        for camera, frames in pictures.items()
+        for camera, frames in images.items()
     }
     return images | {"observation.state": torch.from_numpy(state), "task": [INSTRUCTION] * len(state)}
 
 
 def test_lerobots_own_loader_gives_the_same_chunk_as_ours(trained):
     policy, preprocessor, postprocessor = open_with_lerobot(trained)
-    pictures, state = observed(3)
-    theirs = postprocessor(policy.predict_action_chunk(preprocessor(as_lerobot_batch(pictures, state))))
-    ours = load_vla(trained).predict_chunk(pictures, state, INSTRUCTION)
+    images, state = observed(3)
+    theirs = postprocessor(policy.predict_action_chunk(preprocessor(as_lerobot_batch(images, state))))
+    ours = load_vla(trained).predict_chunk(images, state, INSTRUCTION)
     assert np.allclose(limit(theirs).numpy(), ours, atol=1e-6)
 
 
@@ -90,8 +90,8 @@ def test_our_files_are_those_lerobot_writes(trained, tmp_path):
 def test_a_checkpoint_that_lerobot_wrote_opens_in_ours(trained, tmp_path):
     for part in open_with_lerobot(trained):
         part.save_pretrained(tmp_path)
-    pictures, state = observed(2)
-    ours, theirs = (load_vla(path).predict_chunk(pictures, state, INSTRUCTION) for path in (trained, tmp_path))
+    images, state = observed(2)
+    ours, theirs = (load_vla(path).predict_chunk(images, state, INSTRUCTION) for path in (trained, tmp_path))
     assert np.array_equal(ours, theirs)
 
 

@@ -54,7 +54,7 @@ def act(checkpoint, device) -> np.ndarray:
     observation = Observation(pose, pose, np.zeros((2, 7)), np.zeros(2), np.zeros((2, 1, 7)), np.ones((2, 1)))
 
     def capture(ids):
-        pictures, _ = dot_frames(np.random.default_rng(0), len(ids))
-        return {"front": pictures, "wrist": pictures}
+        images, _ = dot_frames(np.random.default_rng(0), len(ids))
+        return {"front": images, "wrist": images}
 
     return ChunkedPolicy(load_vla(checkpoint, device), INSTRUCTION, num_envs=2).act(observation, np.arange(2), capture)

@@ -4,7 +4,7 @@ from ocrrl.recordings.camera_places import CameraPlaces
 
 
 def scene(seed, dimmed=0):
-    """Six pictures of even areas, darker by `dimmed`, with noise of their own."""
+    """Six images of even areas, darker by `dimmed`, with noise of their own."""
     areas = np.random.default_rng(seed).integers(60, 240, (4, 4, 3))
     noise = np.random.default_rng(seed + dimmed).integers(-5, 6, (6, 32, 32, 3))
     return np.clip(np.kron(areas, np.ones((8, 8, 1), int)) - dimmed + noise, 0, 255).astype(np.uint8)
@@ -28,7 +28,7 @@ def test_other_light_is_no_other_camera_and_two_episodes_are_no_majority():
     assert places(False, False, False, False) == [] and places(False, True) == []
 
 
-def test_one_camera_and_episodes_without_pictures_are_passed_over():
+def test_one_camera_and_episodes_without_images_are_passed_over():
     seen = CameraPlaces()
     for number in range(3):
         seen.add(f"e{number}.h5", {"front": scene(number)[: number % 2]})

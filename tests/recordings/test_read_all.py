@@ -150,7 +150,7 @@ def test_without_cameras_to_take_the_size_that_most_have_decides(tmp_path):
     assert kept(found) == ["b4.h5", "b5.h5"] and refusals(found)["a.h5"].startswith("images must be")
 
 
-def test_pictures_of_our_format_come_at_the_size_that_is_asked_for_and_other_cameras_are_left_out(tmp_path):
+def test_images_of_our_format_come_at_the_size_that_is_asked_for_and_other_cameras_are_left_out(tmp_path):
     episode = demonstrated([3], image_size=48)[0]
     episode.images["side"] = episode.images["front"][:, ::-1].copy()
     write_episode(tmp_path / "in/a.h5", episode)
@@ -186,7 +186,7 @@ def test_a_recording_that_is_there_twice_is_taken_once(tmp_path, episodes):
     change(tmp_path / "in/b.h5", operator="someone else")
     found = outcomes(tmp_path / "in")
     assert kept(found) == ["a.h5"]
-    assert refusals(found) == {"b.h5": "rows and pictures must be its own, got those of a.h5"}
+    assert refusals(found) == {"b.h5": "rows and images must be its own, got those of a.h5"}
 
 
 def test_what_is_passed_over_has_its_reason(tmp_path, episodes):

@@ -8,7 +8,7 @@ from .synthetic_round import write_synthetic_round, write_synthetic_tasks
 
 @pytest.fixture(scope="session")
 def inputs(tmp_path_factory):
-    return write_synthetic_round(tmp_path_factory.mktemp("round"), episodes=40, films=1)
+    return write_synthetic_round(tmp_path_factory.mktemp("round"), episodes=40, videos=1)
 
 
 @pytest.fixture(scope="session")

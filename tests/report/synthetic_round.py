@@ -10,10 +10,10 @@ from ocrrl.report.inputs import ReportInputs, TaskInputs
 from ocrrl.report.paper_results import TABLE_1
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome, EpisodeTrace
 from ocrrl.rollouts.evaluate import PairedEvaluation, telling_seeds, write_evaluation
-from ocrrl.rollouts.evaluate_retrained import ArmsEvaluation, write_retrained_evaluation
+from ocrrl.rollouts.evaluate_retrained import VariantsEvaluation, write_retrained_evaluation
 
 RATES = {"sim": (0.3, 0.97), "twin": (0.27, 0.89)}
-ARM_RATES = {"before": 0.27, "retrained": 0.71, "demonstrations_only": 0.36, "base_rollouts": 0.52}
+VARIANT_RATES = {"before": 0.27, "retrained": 0.71, "demonstrations_only": 0.36, "base_rollouts": 0.52}
 RATES_BY_TASK = {
     "cube_lift": RATES,
     "pick_and_place": {"sim": (0.4, 0.9), "twin": (0.3, 0.8)},
@@ -24,15 +24,17 @@ RATES_BY_TASK = {
 
 
 def write_synthetic_round(
-    folder: Path, episodes: int = 100, seeds: tuple[int, ...] = (0, 1, 2), films: int = 2
+    folder: Path, episodes: int = 100, seeds: tuple[int, ...] = (0, 1, 2), videos: int = 2
 ) -> ReportInputs:
     """Write every part of a report's inputs under `folder`."""
     for seed in seeds:
-        evaluations = [_evaluation(cell, rates, seed, episodes, films) for cell, rates in RATES.items()]
+        evaluations = [_evaluation(cell, rates, seed, episodes, videos) for cell, rates in RATES.items()]
         write_evaluation(folder / f"e{seed}.json", folder / f"e{seed}", "cube_lift", 0, seed, evaluations, traces=3)
         _write(folder / f"residual_{seed}/curve.json", {"points": _curve(seed)})
-    arms = {arm: _outcomes(rate, episodes, 9, mean_steps=70) for arm, rate in ARM_RATES.items()}
-    write_retrained_evaluation(folder / "retrained.json", "cube_lift", 0, [ArmsEvaluation("cube_lift", "twin", arms)])
+    variants = {variant: _outcomes(rate, episodes, 9, mean_steps=70) for variant, rate in VARIANT_RATES.items()}
+    write_retrained_evaluation(
+        folder / "retrained.json", "cube_lift", 0, [VariantsEvaluation("cube_lift", "twin", variants)]
+    )
     _write(folder / "ingest.json", _ingest())
     _write(folder / "replay.json", _replay())
     for policy, report in _rollouts().items():
@@ -53,18 +55,18 @@ def write_synthetic_tasks(
     folder: Path, slugs: tuple[str, ...] = tuple(TABLE_1), episodes: int = 16, seeds: tuple[int, ...] = (0,)
 ) -> None:
     """Write what `report_multitask` reads of each tabletop task and of the multi-task VLA, under `folder` as `Layout` has it."""
-    arms = []
+    variants = []
     for slug in slugs:
         layout, rates_by_cell = Layout(slug), RATES_BY_TASK[slug]
         for seed in seeds:
-            evaluations = [_evaluation(cell, rates, seed, episodes, films=2) for cell, rates in rates_by_cell.items()]
+            evaluations = [_evaluation(cell, rates, seed, episodes, videos=2) for cell, rates in rates_by_cell.items()]
             metrics, details = folder / layout.evaluation(seed), folder / layout.evaluation_episodes(seed)
             write_evaluation(metrics, details, slug, 0, seed, evaluations, traces=1)
             _write(folder / layout.residual(seed) / "curve.json", {"points": _curve(seed)})
         _write(folder / layout.replay_report, _replay() | {"tabletop_task": slug})
-        outcomes = {arm: _outcomes(rate, episodes, 9, mean_steps=70) for arm, rate in ARM_RATES.items()}
-        arms.append(ArmsEvaluation(slug, "twin", outcomes))
-    write_retrained_evaluation(folder / Layout(MULTITASK).retrained_evaluation, MULTITASK, 0, arms)
+        outcomes = {variant: _outcomes(rate, episodes, 9, mean_steps=70) for variant, rate in VARIANT_RATES.items()}
+        variants.append(VariantsEvaluation(slug, "twin", outcomes))
+    write_retrained_evaluation(folder / Layout(MULTITASK).retrained_evaluation, MULTITASK, 0, variants)
 
 
 def _write(path: Path, content) -> None:
@@ -72,15 +74,15 @@ def _write(path: Path, content) -> None:
     path.write_text(json.dumps(content))
 
 
-def _evaluation(cell: str, rates: tuple[float, float], seed: int, episodes: int, films: int = 0) -> PairedEvaluation:
+def _evaluation(cell: str, rates: tuple[float, float], seed: int, episodes: int, videos: int = 0) -> PairedEvaluation:
     base = _outcomes(rates[0], episodes, 1, mean_steps=80)
     residual = _outcomes(rates[1] - 0.02 * seed, episodes, 2 + seed, mean_steps=66, with_residual=True)
-    random, pictures = np.random.default_rng(5), {}
-    for chosen in telling_seeds(base[:20], residual[:20], films):
-        for arm, outcomes in (("base", base), ("residual", residual)):
+    random, images = np.random.default_rng(5), {}
+    for chosen in telling_seeds(base[:20], residual[:20], videos):
+        for variant, outcomes in (("base", base), ("residual", residual)):
             (steps,) = (outcome.steps for outcome in outcomes if outcome.seed == chosen)
-            pictures[f"{arm}_{chosen}"] = _frames(steps, random)
-    return PairedEvaluation(cell, base, residual, pictures)
+            images[f"{variant}_{chosen}"] = _frames(steps, random)
+    return PairedEvaluation(cell, base, residual, images)
 
 
 def _frames(steps: int, random: np.random.Generator) -> np.ndarray:

@@ -57,7 +57,7 @@ def test_without_any_part_the_page_says_what_is_missing(tmp_path):
     build_report(read_inputs(ReportInputs((task,))), tmp_path, "ocrrl report")
     text = read(tmp_path)
     Page(text)
-    for part in ("films", "learning curves", "ingest report", "evaluation of the retrained VLA"):
+    for part in ("videos", "learning curves", "ingest report", "evaluation of the retrained VLA"):
         assert part in text
     assert "Nothing has been evaluated yet." in text
     assert "Not measured." in (tmp_path / "results.md").read_text()

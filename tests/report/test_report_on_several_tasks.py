@@ -78,7 +78,7 @@ def test_table_1_holds_our_rates_and_the_paper_s_marked_as_the_paper_s(measured)
     assert all(title.startswith("paper, not ours, of 20: ") for title in table.header[5:])
     assert all("(simulated)" in title for title in table.header if "twin" in title)
     for task, row in zip(measured.tasks, table.rows, strict=False):
-        entries = (task.main_cells[cell][arm] for cell in ("sim", "twin") for arm in ("base", "residual"))
+        entries = (task.main_cells[cell][variant] for cell in ("sim", "twin") for variant in ("base", "residual"))
         assert row[1:5] == tuple(rate_with_interval(entry) for entry in entries)
         assert row[5:] == tuple(
             TABLE_1[task.tabletop_task].successes(*place)
@@ -88,8 +88,8 @@ def test_table_1_holds_our_rates_and_the_paper_s_marked_as_the_paper_s(measured)
 
 
 def test_the_paper_s_averages_are_those_of_its_rows():
-    for cell, arm in (("sim_base", 0), ("sim_residual", 0)):
-        assert fmean(getattr(row, cell)[arm] for row in TABLE_1.values()) == pytest.approx(
+    for cell, variant in (("sim_base", 0), ("sim_residual", 0)):
+        assert fmean(getattr(row, cell)[variant] for row in TABLE_1.values()) == pytest.approx(
             getattr(AVERAGE, cell)[0], abs=0.05
         )
     for name in ("real_base", "real_residual"):
@@ -98,9 +98,9 @@ def test_the_paper_s_averages_are_those_of_its_rows():
 
 def test_the_average_and_its_difference_agree_with_the_tasks(measured):
     for cell, found in measured.residual_averages.items():
-        for arm, side in (("base", "first"), ("residual", "second")):
-            mean = fmean(task.main_cells[cell][arm]["success_rate"] for task in measured.tasks)
-            assert measured.average(cell, arm) == (pytest.approx(mean), None)
+        for variant, side in (("base", "first"), ("residual", "second")):
+            mean = fmean(task.main_cells[cell][variant]["success_rate"] for task in measured.tasks)
+            assert measured.average(cell, variant) == (pytest.approx(mean), None)
             assert found[side] == pytest.approx(mean)
         assert found["low"] < found["difference"] < found["high"]
         assert found["difference"] == pytest.approx(found["second"] - found["first"])
@@ -125,18 +125,18 @@ def test_every_initial_state_that_the_residual_lost_is_counted(measured):
         assert row[3:5] == (str(pairs["both"] + pairs["only_base"]), str(pairs["only_base"]))
 
 
-def test_the_multi_task_vla_is_compared_with_each_other_arm(measured):
+def test_the_multi_task_vla_is_compared_with_each_other_variant(measured):
     rows = retrained_table(measured).rows
     assert [row[0] for row in rows[::4]] == [*SLUGS, "average of 5"]
-    for row, arm in zip(rows[-4:], ("before", "retrained", "demonstrations_only", "base_rollouts"), strict=True):
-        assert row[4] == f"{100 * measured.retrained_average(arm):.0f}%"
-        assert row[7] == points(measured.retrained_averages.get(arm))
+    for row, variant in zip(rows[-4:], ("before", "retrained", "demonstrations_only", "base_rollouts"), strict=True):
+        assert row[4] == f"{100 * measured.retrained_average(variant):.0f}%"
+        assert row[7] == points(measured.retrained_averages.get(variant))
     found = measured.retrained_averages["before"]
     assert found["second"] == pytest.approx(measured.retrained_average("retrained"))
     assert found["first"] == pytest.approx(measured.retrained_average("before"))
 
 
-def test_how_long_the_multi_task_vla_takes_is_held_against_each_other_arm(measured):
+def test_how_long_the_multi_task_vla_takes_is_held_against_each_other_variant(measured):
     rows = [row for row in retrained_table(measured).rows if row[0] == SLUGS[1]]
     entry = measured.retrained[SLUGS[1]]["twin"]
     assert rows[1][6] == f"{entry['retrained']['mean_steps_success'] / 20:.1f} s"
@@ -229,7 +229,7 @@ def test_an_average_of_fewer_tasks_is_not_called_the_five_tasks(here):
         assert {reached for text, reached in judged(found).items() if text.startswith(start)} == {None}
 
 
-def test_arms_that_started_elsewhere_are_refused(here):
+def test_variants_that_started_elsewhere_are_refused(here):
     path = Layout(MULTITASK).retrained_evaluation
     content = json.loads(path.read_text())
     content["episodes"]["stack_cube"]["twin"]["before"].reverse()

@@ -35,7 +35,7 @@ def test_frames_that_cannot_be_encoded_are_refused(shape, match):
         encode_video(np.zeros(shape, np.uint8), 20)
 
 
-def test_films_stand_beside_each_other_and_the_shorter_waits():
+def test_videos_stand_beside_each_other_and_the_shorter_waits():
     frames = side_by_side([clip(3, True), clip(7, False, shade=200)])
     assert frames.shape == (7 + LAST_FRAME_HELD, PANEL + 2 * BAND, 2 * PANEL + GAP, 3)
     middle = BAND + PANEL // 2
@@ -51,6 +51,6 @@ def test_success_is_framed_green_and_failure_red_once_over():
     assert (right[7:, 0] > right[7:, 1]).all()
 
 
-def test_no_film_is_refused():
+def test_no_video_is_refused():
     with pytest.raises(ValueError, match="at least one video"):
         side_by_side([])

@@ -16,9 +16,9 @@ LAYOUT = TransitionRow(DIM)
 CLEAN = {"max_position_noise": 0.0, "max_rotation_noise": 0.0, "dropout": 0.0}
 
 
-def rows_of(episodes, n_step=1, num_envs=16, seed=0, residual_every=1, shaping=0.0, **augmentation):
+def rows_of(episodes, n_step=1, num_envs=16, seed=0, action_repeat=1, shaping=0.0, **augmentation):
     config = ResidualConfig(
-        gamma=0.9, n_step=n_step, num_envs=num_envs, residual_every=residual_every, shaping=shaping,
+        gamma=0.9, n_step=n_step, num_envs=num_envs, action_repeat=action_repeat, shaping=shaping,
         **(CLEAN | augmentation),
     )  # fmt: skip
     return offline_transitions(episodes, ToyBase(num_envs), config, np.random.default_rng(seed), TOY_TASK)
@@ -57,7 +57,7 @@ def test_a_success_ends_with_the_value_of_reward_for_ever_a_failure_bootstraps()
 
 def test_a_decision_stands_for_its_steps_by_their_mean_difference_from_the_base_action():
     (episode,) = demonstrations(1)
-    single, kept = rows_of([episode]), rows_of([episode], residual_every=2)
+    single, kept = rows_of([episode]), rows_of([episode], action_repeat=2)
     length = len(episode.action)
     assert len(kept) == length, "one begins at each step"
     base_actions = LAYOUT.base_action(single)

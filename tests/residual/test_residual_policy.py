@@ -59,10 +59,10 @@ DAMAGES = {
         r"config\.json: layer_norm must be true or false, got None",
     ),
     "never a residual": (
-        in_json("config.json", "residual_every", 0),
-        r"residual_every must be a whole number from 1 to 1000",
+        in_json("config.json", "action_repeat", 0),
+        r"action_repeat must be a whole number from 1 to 1000",
     ),
-    "a fraction of steps": (in_json("config.json", "residual_every", 2.5), r"residual_every must be a whole number"),
+    "a fraction of steps": (in_json("config.json", "action_repeat", 2.5), r"action_repeat must be a whole number"),
     "another scale": (in_json("config.json", "residual_scale", [9.0] * 7), r"residual_scale must be the seven numbers"),
     "an LFS pointer": (
         pointer("actor.safetensors"),

@@ -44,7 +44,7 @@ def test_actor_and_targets_wait_for_the_delay_and_the_warm_up():
 
 @pytest.mark.parametrize("critic_warmup", [0, 3, 4])
 def test_the_published_actor_is_first_the_mean_of_all_and_then_follows_them(critic_warmup):
-    td3, expected = learner(critic_warmup=critic_warmup, actor_averaging=0.3), None
+    td3, expected = learner(critic_warmup=critic_warmup, actor_ema=0.3), None
     actors = [td3.get_state()["actor"]]
     while len(actors) < 7:
         td3.update(random_batch())
@@ -70,10 +70,10 @@ def test_the_critics_see_how_far_the_combined_action_is_from_the_base_s_in_units
     td3, batch, layout = learner(residual_scale=(0.3, 0.6, 1.5)), random_batch(), TransitionRow(DIM)
     base_action, bound = layout.base_action(batch), in_action_units((0.3, 0.6, 1.5))
     residual = torch.from_numpy(bound) * torch.tensor([1.0, -1.0, 0.5, 0.0, 0.0, 0.0, 0.2])
-    judged = td3.judged(layout.observation(batch), action_features(base_action + residual), base_action)
-    torch.testing.assert_close(judged[:, :DIM], layout.observation(batch))
+    critic_input = td3.critic_input(layout.observation(batch), action_features(base_action + residual), base_action)
+    torch.testing.assert_close(critic_input[:, :DIM], layout.observation(batch))
     expected = torch.tensor([1.0, -1.0, 0.5, 0.0, 0.0, 0.0, 0.2]).expand(BATCH, -1)
-    torch.testing.assert_close(judged[:, DIM:], expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(critic_input[:, DIM:], expected, atol=1e-4, rtol=1e-4)
 
 
 def test_a_target_without_discount_is_the_reward():
@@ -83,11 +83,11 @@ def test_a_target_without_discount_is_the_reward():
 
 
 def test_the_actor_s_gradient_is_autograd_s():
-    td3 = learner(l2=0.3, behaviour_cloning=0.7)
+    td3 = learner(l2=0.3, bc_coef=0.7)
     td3._actor.mul_(2.0)
     td3._actor[-7:].add_(0.1)
     batch, offline_count, layout = random_batch(), 10, TransitionRow(DIM)
-    td3.config = ResidualConfig(l2=0.3, behaviour_cloning=0.7, layer_norm=True)
+    td3.config = ResidualConfig(l2=0.3, bc_coef=0.7, layer_norm=True)
     parameters = [p.detach().clone().requires_grad_() for p in td3.actor.parameters]
 
     def network(x, parameters):
@@ -116,9 +116,9 @@ def test_both_critics_learn_a_known_value():
     for _ in range(400):
         td3.update(batch)
     layout = TransitionRow(DIM)
-    judged = td3.judged(layout.observation(batch), layout.action(batch), layout.base_action(batch))
+    critic_input = td3.critic_input(layout.observation(batch), layout.action(batch), layout.base_action(batch))
     for critic in td3.critics:
-        error = critic.forward(judged) - layout.reward(batch)
+        error = critic.forward(critic_input) - layout.reward(batch)
         assert error.abs().max() < 0.05
 
 
@@ -139,7 +139,7 @@ def test_a_restored_learner_goes_on_exactly():
     ("field", "value"),
     [("gamma", 1.0), ("tau", 0.0), ("batch", 0), ("offline_fraction", 1.1), ("residual_scale", (0.1, 0.0, 1.0)),
      ("exploration_std", (0.1,)), ("friction_scale", (1.2, 0.8)), ("latency_steps", (-1, 0)), ("l2", -1.0), ("dropout", 2.0),
-     ("residual_every", 0), ("shaping", 1.5), ("actor_averaging", 0.0)],
+     ("action_repeat", 0), ("shaping", 1.5), ("actor_ema", 0.0)],
 )  # fmt: skip
 def test_bad_settings_are_refused_by_name(field, value):
     with pytest.raises(ValueError, match=f"^{field} must be .*, got"):

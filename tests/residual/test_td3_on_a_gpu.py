@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ocrrl.residual.learning_curve import AtOnce
+from ocrrl.residual.learning_curve import BlockingValidation
 from ocrrl.residual.replay_buffer import BatchMemory
 from ocrrl.residual.residual_config import ResidualConfig
 from ocrrl.residual.td3 import TD3
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.gpu
 
 
 def learner(device="cuda", **changes) -> TD3:
-    sizes = {"actor_hidden": 32, "critic_hidden": 32, "critic_warmup": 5, "behaviour_cloning": 0.3}
+    sizes = {"actor_hidden": 32, "critic_hidden": 32, "critic_warmup": 5, "bc_coef": 0.3}
     return TD3(DIM, ResidualConfig(**(sizes | {"device": device} | changes)), seed=0)
 
 
@@ -41,7 +41,7 @@ def test_the_gpu_computes_what_the_cpu_does():
     """Without the noise, whose generators differ; the averaged actor after 20 updates."""
     batches = [random_batch(seed) for seed in range(20)]
     for name in ("critics", "actor", "actor_average"):
-        states = [updated(learner(device, smoothing_std=0.0), batches)[name] for device in ("cpu", "cuda")]
+        states = [updated(learner(device, target_noise=0.0), batches)[name] for device in ("cpu", "cuda")]
         np.testing.assert_allclose(*states, atol=2e-4, err_msg=name)
 
 
@@ -71,8 +71,8 @@ def test_training_on_a_gpu_that_is_killed_goes_on_to_the_same_bytes(tmp_path):
     from dataclasses import replace
 
     config = replace(SMALL, device="cuda")
-    policy, whole = train(tmp_path / "whole", config, validation=AtOnce(grade))
+    policy, whole = train(tmp_path / "whole", config, validation=BlockingValidation(grade))
     with pytest.raises(Killed):
-        train(tmp_path / "killed", config, validation=AtOnce(grade), progress=killed_at(230))
-    assert train(tmp_path / "killed", config, validation=AtOnce(grade))[1] == whole
+        train(tmp_path / "killed", config, validation=BlockingValidation(grade), progress=killed_at(230))
+    assert train(tmp_path / "killed", config, validation=BlockingValidation(grade))[1] == whole
     assert np.isfinite(policy.residual(np.zeros((1, policy.observation_dim), np.float32))).all()

@@ -10,15 +10,15 @@ from ocrrl.interface.actions import compose
 from ocrrl.interface.observations import action_features
 from ocrrl.interface.seeds import RANGES
 from ocrrl.residual import train_residual as algorithm
-from ocrrl.residual.learning_curve import AtOnce
+from ocrrl.residual.learning_curve import BlockingValidation
 from ocrrl.residual.residual_config import ResidualConfig
 from ocrrl.residual.residual_policy import load_residual
 from ocrrl.residual.train_residual import train_residual
 from tests.residual.toy_environment import TOY_TASK, ToyBase, ToyEnvironment, demonstrations, success_rate
 
 SMALL = ResidualConfig(
-    total_transitions=400, num_envs=4, updates_per_step=1, first_update_at=40, batch=16, actor_hidden=16,
-    critic_hidden=16, critic_warmup=4, validation_every=100, residual_every=2,
+    total_timesteps=400, num_envs=4, gradient_steps=1, learning_starts=40, batch=16, actor_hidden=16,
+    critic_hidden=16, critic_warmup=4, validation_every=100, action_repeat=2,
 )  # fmt: skip
 
 
@@ -47,7 +47,7 @@ def killed_at(transitions):
     return progress
 
 
-class Late(AtOnce):
+class Late(BlockingValidation):
     """A validation that is known only after it was asked about so many times."""
 
     def __init__(self, success_rate, after) -> None:
@@ -64,26 +64,26 @@ class Late(AtOnce):
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
-    _, first = train(tmp_path / "a", validation=AtOnce(grade))
-    _, second = train(tmp_path / "b", validation=AtOnce(grade))
-    _, other = train(tmp_path / "c", validation=AtOnce(grade), seed=1)
+    _, first = train(tmp_path / "a", validation=BlockingValidation(grade))
+    _, second = train(tmp_path / "b", validation=BlockingValidation(grade))
+    _, other = train(tmp_path / "c", validation=BlockingValidation(grade), seed=1)
     assert first == second and set(first) == {"actor.safetensors", "config.json", "curve.json"}
     assert first["actor.safetensors"] != other["actor.safetensors"]
 
 
 @pytest.mark.parametrize("killed", [60, 252])
 def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, killed):
-    _, whole = train(tmp_path / "whole", validation=AtOnce(grade))
+    _, whole = train(tmp_path / "whole", validation=BlockingValidation(grade))
     with pytest.raises(Killed):
-        train(tmp_path / "killed", validation=AtOnce(grade), progress=killed_at(killed))
+        train(tmp_path / "killed", validation=BlockingValidation(grade), progress=killed_at(killed))
     assert not (tmp_path / "killed" / "out").exists()
-    _, resumed = train(tmp_path / "killed", validation=AtOnce(grade))
+    _, resumed = train(tmp_path / "killed", validation=BlockingValidation(grade))
     assert resumed == whole
 
 
 @pytest.mark.parametrize("after", [3, 1000])
 def test_a_validation_beside_training_changes_no_byte(tmp_path, after):
-    _, waited = train(tmp_path / "waited", validation=AtOnce(grade))
+    _, waited = train(tmp_path / "waited", validation=BlockingValidation(grade))
     assert train(tmp_path / "beside", validation=Late(grade, after))[1] == waited
     with pytest.raises(Killed):
         train(tmp_path / "killed", validation=Late(grade, after), progress=killed_at(208))  # while 200 is judged
@@ -91,7 +91,10 @@ def test_a_validation_beside_training_changes_no_byte(tmp_path, after):
 
 
 def test_a_finished_run_publishes_the_same_bytes_again(tmp_path):
-    assert train(tmp_path, validation=AtOnce(grade))[1] == train(tmp_path, validation=AtOnce(grade))[1]
+    assert (
+        train(tmp_path, validation=BlockingValidation(grade))[1]
+        == train(tmp_path, validation=BlockingValidation(grade))[1]
+    )
 
 
 def test_without_saved_states_a_killed_run_goes_on_with_fresh_episodes(tmp_path):
@@ -137,7 +140,7 @@ def test_rows_hold_the_combined_action_and_never_what_follows_a_reset(tmp_path, 
     monkeypatch.setattr(algorithm, "offline_transitions", lambda *a: np.zeros((0, 34 * 2 + 23), np.float32))
     config = ResidualConfig(
         **vars(SMALL)
-        | {"exploration_std": (0.0, 0.0, 0.0), "dropout": 0.0, "first_update_at": 10**6, "residual_every": 1}
+        | {"exploration_std": (0.0, 0.0, 0.0), "dropout": 0.0, "learning_starts": 10**6, "action_repeat": 1}
     )
     train(tmp_path, config)
     ends = 0
@@ -167,7 +170,7 @@ def test_the_best_on_validation_is_published_of_equals_the_latest(tmp_path):
         seen.append(policy.weights["weight2"].copy())
         return next(successes)
 
-    policy, files = train(tmp_path, validation=AtOnce(validate))
+    policy, files = train(tmp_path, validation=BlockingValidation(validate))
     np.testing.assert_array_equal(policy.weights["weight2"], seen[3])
     assert json.loads(files["config.json"])["selected"] == {"transitions": 300, "validation_success": 0.8}
     np.testing.assert_array_equal(load_residual(tmp_path / "out", TOY_TASK).weights["weight2"], seen[3])
@@ -176,10 +179,10 @@ def test_the_best_on_validation_is_published_of_equals_the_latest(tmp_path):
 @pytest.mark.parametrize("after", [0, 3, 1000])
 def test_it_stops_at_two_good_validations_in_a_row_whenever_they_are_known(tmp_path, after):
     successes = iter([0.96, 0.95, 0.5, 0.95, 0.97, 0.99, 1.0])
-    config = ResidualConfig(**vars(SMALL) | {"stop_at_success": 0.95, "total_transitions": 1000})
+    config = ResidualConfig(**vars(SMALL) | {"stop_at_success": 0.95, "total_timesteps": 1000})
     _, files = train(tmp_path, config, validation=Late(lambda policy: next(successes), after))
     assert [p["transitions"] for p in json.loads(files["curve.json"])["points"]] == [0, 100, 200, 300, 400]
-    _, whole = train(tmp_path / "400", ResidualConfig(**vars(config) | {"total_transitions": 400}))
+    _, whole = train(tmp_path / "400", ResidualConfig(**vars(config) | {"total_timesteps": 400}))
     assert files["actor.safetensors"] == whole["actor.safetensors"], "what was learnt meanwhile is not published"
 
 
@@ -196,17 +199,17 @@ def test_the_curve_holds_no_times(tmp_path):
 
 def test_it_learns_the_toy(tmp_path):
     config = ResidualConfig(
-        total_transitions=24_000, validation_every=1_000, stop_at_success=0.95, batch=128, actor_hidden=64,
-        critic_hidden=64, critic_warmup=400, exploration_std=(0.2, 0.1, 0.6), actor_averaging=0.01,
+        total_timesteps=24_000, validation_every=1_000, stop_at_success=0.95, batch=128, actor_hidden=64,
+        critic_hidden=64, critic_warmup=400, exploration_std=(0.2, 0.1, 0.6), actor_ema=0.01,
     )  # fmt: skip
-    policy, _ = train(tmp_path, config, validation=AtOnce(success_rate))
+    policy, _ = train(tmp_path, config, validation=BlockingValidation(success_rate))
     base = success_rate(None, 200, 2_000_000)
     assert base < 0.4 < 0.9 < success_rate(policy, 200, 2_000_000)
 
 
 def test_an_episode_is_cut_at_the_shorter_of_its_limit_and_the_horizon(tmp_path):
     environment = ToyEnvironment(4)
-    config = ResidualConfig(**vars(SMALL) | {"max_episode_steps": 8, "first_update_at": 10**6})
+    config = ResidualConfig(**vars(SMALL) | {"max_episode_steps": 8, "learning_starts": 10**6})
     train(tmp_path, config, environment=environment)
     assert len(environment.resets) >= 4 * (400 // 4 // 8), "every 8 steps, or in success before"
 

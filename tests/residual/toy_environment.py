@@ -56,7 +56,7 @@ class ToyEnvironment:
         )
 
     def capture(self, ids):
-        """A "picture" that shows where the object seems to be, in tenths of a millimetre."""
+        """A "image" that shows where the object seems to be, in tenths of a millimetre."""
         seen = self._object[ids, :3] + self._base_error[ids]
         pixels = np.round((seen + 1.0) * 1e4).astype(np.uint16).view(np.uint8).reshape(len(ids), 1, 2, 3)
         return {"front": pixels}
@@ -83,7 +83,7 @@ class ToyEnvironment:
 
 
 class ToyBase:
-    """Heads for where the picture shows the object, a chunk of `CHUNK` steps at a time."""
+    """Heads for where the image shows the object, a chunk of `CHUNK` steps at a time."""
 
     def __init__(self, num_envs: int) -> None:
         self._goal = np.zeros((num_envs, 3))

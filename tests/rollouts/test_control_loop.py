@@ -138,17 +138,17 @@ def test_a_trace_holds_every_step_as_float32():
 
 
 class Watcher:
-    """Notes what it is told, and takes a picture of every running environment."""
+    """Notes what it is told, and takes an image of every running environment."""
 
     def __init__(self):
-        self.begun, self.steps, self.ended, self.pictures = [], [], [], []
+        self.begun, self.steps, self.ended, self.images = [], [], [], []
 
     def begin(self, ids, seeds):
         self.begun.append(list(seeds))
 
     def before_step(self, ids, observation, capture, base_action, residual, action):
         assert len(observation.gripper_pose) == len(ids) == len(base_action) == len(residual) == len(action)
-        self.pictures.append(capture(ids)["front"])
+        self.images.append(capture(ids)["front"])
 
     def after_step(self, ids, result):
         self.steps.append((ids.tolist(), result.success.tolist()))
@@ -166,14 +166,14 @@ def test_an_observer_sees_every_episode_and_changes_none():
     assert facts(outcomes) == facts(run_episodes(ToyEnvironment(4), ToyBase(), seeking_residual, SEEDS))
 
 
-def test_an_environment_is_pictured_once_a_step_whoever_asks():
+def test_an_environment_is_imaged_once_a_step_whoever_asks():
     environment, watcher = ToyEnvironment(4), Watcher()
-    outcomes = run_episodes(environment, ToyBase(pictures=True), seeking_residual, SEEDS[:4], watcher)
+    outcomes = run_episodes(environment, ToyBase(images=True), seeking_residual, SEEDS[:4], watcher)
     assert sum(len(ids) for ids in environment.captured) == sum(outcome.steps for outcome in outcomes)
-    assert sum(len(p) for p in watcher.pictures) == sum(outcome.steps for outcome in outcomes)
+    assert sum(len(p) for p in watcher.images) == sum(outcome.steps for outcome in outcomes)
 
 
-def test_nothing_is_pictured_that_nobody_asks_for():
+def test_nothing_is_imaged_that_nobody_asks_for():
     environment = ToyEnvironment(4)
     run_episodes(environment, Seeker(), None, SEEDS)
     assert environment.captured == []

@@ -6,7 +6,7 @@ import pytest
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.rollouts.evaluate import EvaluateConfig, evaluate_pair, telling_seeds, write_evaluation
-from ocrrl.rollouts.evaluate_retrained import ArmsEvaluation, write_retrained_evaluation
+from ocrrl.rollouts.evaluate_retrained import VariantsEvaluation, write_retrained_evaluation
 
 from .toy_environment import (
     Seeker,
@@ -25,9 +25,9 @@ def outcomes(text):
     return [EpisodeOutcome(seed, letter == "1", 10, 0.0) for seed, letter in enumerate(text)]
 
 
-def test_both_arms_start_from_the_same_initial_states():
+def test_both_variants_start_from_the_same_initial_states():
     evaluation = evaluate_pair(ToyEnvironment(5), ToyBase(), seeking_residual, SEEDS)
-    first = [[o.trace.object_positions[0] for o in arm] for arm in (evaluation.base, evaluation.residual)]
+    first = [[o.trace.object_positions[0] for o in variant] for variant in (evaluation.base, evaluation.residual)]
     np.testing.assert_array_equal(*first)
     assert [o.seed for o in evaluation.base] == [o.seed for o in evaluation.residual] == SEEDS
 
@@ -71,29 +71,29 @@ def test_telling_seeds_are_rescues_and_failures_in_turn_then_the_rest():
     assert telling_seeds(base, residual, 0) == []
 
 
-def test_films_show_both_arms_of_chosen_seeds_without_changing_them():
+def test_videos_show_both_variants_of_chosen_seeds_without_changing_them():
     environment = ToyEnvironment(5)
-    filmed = evaluate_pair(environment, ToyBase(), seeking_residual, SEEDS, films=2)
+    evaluated = evaluate_pair(environment, ToyBase(), seeking_residual, SEEDS, videos=2)
     plain = evaluate_pair(ToyEnvironment(5), ToyBase(), seeking_residual, SEEDS)
-    assert filmed.metrics() == plain.metrics()
-    chosen = telling_seeds(filmed.base[:5], filmed.residual[:5], 2)
-    assert set(filmed.films) == {f"{arm}_{seed}" for arm in ("base", "residual") for seed in chosen}
-    for name, frames in filmed.films.items():
-        arm, seed = name.split("_")
-        (steps,) = (o.steps for o in getattr(filmed, arm) if o.seed == int(seed))
+    assert evaluated.metrics() == plain.metrics()
+    chosen = telling_seeds(evaluated.base[:5], evaluated.residual[:5], 2)
+    assert set(evaluated.videos) == {f"{variant}_{seed}" for variant in ("base", "residual") for seed in chosen}
+    for name, frames in evaluated.videos.items():
+        variant, seed = name.split("_")
+        (steps,) = (o.steps for o in getattr(evaluated, variant) if o.seed == int(seed))
         assert frames.shape == (steps, 2, 4, 3)
         assert frames.dtype == np.uint8
 
 
-def test_a_cell_that_does_not_repeat_itself_cannot_be_filmed():
+def test_a_cell_that_does_not_repeat_itself_cannot_have_videos():
     with pytest.raises(RuntimeError, match="must repeat its episodes"):
-        evaluate_pair(ToyEnvironment(12, drift=0.01), ToyBase(), seeking_residual, SEEDS, films=1)
+        evaluate_pair(ToyEnvironment(12, drift=0.01), ToyBase(), seeking_residual, SEEDS, videos=1)
 
 
 def test_the_files_are_the_designs_and_the_same_bytes_again(tmp_path):
     for run in ("a", "b"):
         cells = [
-            evaluate_pair(ToyEnvironment(5, cell), ToyBase(), seeking_residual, SEEDS, films=1)
+            evaluate_pair(ToyEnvironment(5, cell), ToyBase(), seeking_residual, SEEDS, videos=1)
             for cell in ("sim", "twin")
         ]
         write_evaluation(tmp_path / run / "m.json", tmp_path / run / "episodes", "cube_lift", 0, 1, cells, traces=2)
@@ -112,8 +112,8 @@ def test_the_files_are_the_designs_and_the_same_bytes_again(tmp_path):
     assert len(details["traces"]) == 2
     trace = details["traces"][0]
     assert len(trace["gripper_positions"]) == len(trace["residuals"]) == trace["steps"]
-    with np.load(tmp_path / "a/episodes/sim.npz", allow_pickle=False) as films:
-        assert len(films.files) == 2
+    with np.load(tmp_path / "a/episodes/sim.npz", allow_pickle=False) as videos:
+        assert len(videos.files) == 2
 
 
 def test_a_cell_is_evaluated_once(tmp_path):
@@ -122,7 +122,7 @@ def test_a_cell_is_evaluated_once(tmp_path):
         write_evaluation(tmp_path / "m.json", tmp_path / "e", "cube_lift", 0, 0, [evaluation, evaluation], 0)
 
 
-@pytest.mark.parametrize("name, value", [("episodes", 0), ("num_envs", 0), ("traces", -1), ("films", -1)])
+@pytest.mark.parametrize("name, value", [("episodes", 0), ("num_envs", 0), ("traces", -1), ("videos", -1)])
 def test_config_names_what_is_out_of_range(name, value):
     with pytest.raises(ValueError, match=rf"{name} must be at least \d, got {value}"):
         EvaluateConfig(**{name: value})
@@ -133,10 +133,12 @@ def test_no_seeds_are_no_evaluation():
         evaluate_pair(ToyEnvironment(2), ToyBase(), seeking_residual, [])
 
 
-def test_retrained_is_compared_with_each_control_arm(tmp_path):
-    arms = {"before": ToyBase(), "retrained": Seeker(), "demonstrations_only": ToyBase(), "base_rollouts": Seeker()}
-    outcomes_of = {arm: run_episodes(ToyEnvironment(5, "twin"), policy, None, SEEDS) for arm, policy in arms.items()}
-    evaluation = ArmsEvaluation("cube_lift", "twin", outcomes_of)
+def test_retrained_is_compared_with_each_control_variant(tmp_path):
+    variants = {"before": ToyBase(), "retrained": Seeker(), "demonstrations_only": ToyBase(), "base_rollouts": Seeker()}
+    outcomes_of = {
+        variant: run_episodes(ToyEnvironment(5, "twin"), policy, None, SEEDS) for variant, policy in variants.items()
+    }
+    evaluation = VariantsEvaluation("cube_lift", "twin", outcomes_of)
     written = write_retrained_evaluation(tmp_path / "m.json", "cube_lift", 0, [evaluation])
     assert json.loads((tmp_path / "m.json").read_text()) == written
     cell = written["tabletop_tasks"]["cube_lift"]["twin"]
@@ -150,8 +152,8 @@ def test_retrained_is_compared_with_each_control_arm(tmp_path):
     assert [episode["seed"] for episode in listed["retrained"]] == SEEDS
 
 
-def test_arms_must_be_known_and_hold_the_retrained_one():
-    with pytest.raises(ValueError, match="arms must hold retrained"):
-        ArmsEvaluation("cube_lift", "twin", {"before": []})
+def test_variants_must_be_known_and_hold_the_retrained_one():
+    with pytest.raises(ValueError, match="variants must hold retrained"):
+        VariantsEvaluation("cube_lift", "twin", {"before": []})
     with pytest.raises(ValueError, match="be among retrained, before"):
-        ArmsEvaluation("cube_lift", "twin", {"retrained": [], "best": []})
+        VariantsEvaluation("cube_lift", "twin", {"retrained": [], "best": []})

@@ -74,7 +74,7 @@ def test_recording_in_one_pass_and_in_two_gives_the_same_files(tmp_path):
     assert contents(tmp_path / "twice") == contents(tmp_path / "once")
 
 
-def test_only_successes_are_pictured_where_the_cell_repeats_itself(tmp_path):
+def test_only_successes_are_imaged_where_the_cell_repeats_itself(tmp_path):
     environment = ToyEnvironment(4, "twin")
     collect(tmp_path, environment=environment)
     attempts = json.loads((tmp_path / "out/attempts.json").read_text())["attempts"]

@@ -54,7 +54,7 @@ def test_newcombe_method_10_gives_the_published_example():
     assert newcombe_interval(36, 12, 2, 0) == pytest.approx((0.0569, 0.3404), abs=5e-5)
 
 
-def test_newcombe_mirrors_when_the_arms_change_places():
+def test_newcombe_mirrors_when_the_variants_change_places():
     low, high = newcombe_interval(40, 30, 5, 25)
     assert newcombe_interval(40, 5, 30, 25) == pytest.approx((-high, -low))
     assert low < 0.25 < high
@@ -84,7 +84,7 @@ def test_paired_counts_and_their_difference():
     assert difference["mcnemar_p"] == 1.0
 
 
-def test_arms_of_other_seeds_are_no_pair():
+def test_variants_of_other_seeds_are_no_pair():
     with pytest.raises(ValueError, match="same seeds in the same order, got 2 and 3 episodes"):
         paired_counts(flags("10"), flags("100"))
     with pytest.raises(ValueError, match="same seeds"):

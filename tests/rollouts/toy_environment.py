@@ -65,15 +65,15 @@ class ToyEnvironment:
 class ToyBase:
     """Descends to 10 cm straight down: succeeds only where the object happens to lie there."""
 
-    def __init__(self, pictures: bool = False, speed: float = 0.005) -> None:
-        self.pictures, self.speed = pictures, speed
+    def __init__(self, images: bool = False, speed: float = 0.005) -> None:
+        self.images, self.speed = images, speed
         self.resets: list[list[int]] = []
 
     def reset(self, ids) -> None:
         self.resets.append([int(i) for i in ids])
 
     def act(self, observation, ids, capture):
-        if self.pictures:
+        if self.images:
             capture(ids)
         action = np.zeros((len(ids), 7), np.float32)
         action[:, 2] = np.clip(0.1 - observation.gripper_pose[:, 2], -self.speed, self.speed)

@@ -19,10 +19,10 @@ project, command, token = sessions.project, sessions.command, sessions.token
 PLANNED = [("base", 7), ("residual", 7), ("residual", 8), ("base", 8)]
 
 
-def attempt(arm, seed, by=None, why="", success=False, episode="there"):
+def attempt(variant, seed, by=None, why="", success=False, episode="there"):
     return {
         "number": 0,
-        "arm": arm,
+        "variant": variant,
         "seed": seed,
         "approval": "",
         "success": success,
@@ -43,32 +43,32 @@ def test_success_failure_and_what_operator_or_arm_ended_count_and_a_fault_does_n
 
 @pytest.mark.parametrize(("by", "again"), [("operator", False), ("arm", False), ("fault", True)])
 def test_only_what_a_fault_ended_is_run_again(by, again):
-    done = [attempt(arm, seed, success=True) for arm, seed in PLANNED[1:]]
+    done = [attempt(variant, seed, success=True) for variant, seed in PLANNED[1:]]
     missing = to_run([attempt("base", 7, by, "why"), *done], PLANNED)
     assert missing == ([("base", 7)] if again else [])
 
 
-def test_after_two_faults_the_pair_is_left_out_both_arms_and_said_so():
+def test_after_two_faults_the_pair_is_left_out_both_variants_and_said_so():
     attempts = [attempt("base", 7, "fault", "camera front: lost"), attempt("residual", 8, success=True)]
     assert to_run(attempts, PLANNED) == [("base", 7), ("residual", 7), ("base", 8)]
     account = pairs(attempts, PLANNED, 0)
     assert account["still_to_run"] == 2 and not account["left_out"]
     attempts += [attempt("base", 7, "fault", "the arm's clock stands still"), attempt("base", 8)]
-    assert to_run(attempts, PLANNED) == [], "the other arm of 7 would tell nothing"
+    assert to_run(attempts, PLANNED) == [], "the other variant of 7 would tell nothing"
     account = pairs(attempts, PLANNED, 1)
     assert account == {
         "planned": 2,
         "complete": 1,
         "still_to_run": 0,
-        "left_out": [{"seed": 7, "arm": "base", "faults": ["camera front: lost", "the arm's clock stands still"]}],
+        "left_out": [{"seed": 7, "variant": "base", "faults": ["camera front: lost", "the arm's clock stands still"]}],
     }
     assert told(account, "monday") == [
         "1 of 2 pairs are left out, broken off 2 times each: 7 (base): the arm's clock stands still",
     ]
 
 
-def test_faults_of_the_two_arms_are_not_added_up():
-    attempts = [attempt(arm, 7, "fault", "lost") for arm in ("base", "residual")]
+def test_faults_of_the_two_variants_are_not_added_up():
+    attempts = [attempt(variant, 7, "fault", "lost") for variant in ("base", "residual")]
     assert left_out(attempts) == [] and to_run(attempts, PLANNED) == PLANNED
 
 
@@ -78,7 +78,7 @@ def test_an_initial_state_is_not_broken_off_by_hand_until_it_comes_out_well():
     killed_before_it_began = attempt("residual", 7, episode=None)
     assert to_run([by_hand, at_a_question, at_a_question, *[killed_before_it_began] * 2], PLANNED) == PLANNED
     account = pairs([by_hand, by_hand], PLANNED, 0)
-    assert account["left_out"] == [{"seed": 7, "arm": "residual", "faults": ["KeyboardInterrupt"] * 2}]
+    assert account["left_out"] == [{"seed": 7, "variant": "residual", "faults": ["KeyboardInterrupt"] * 2}]
     assert account["still_to_run"] == 1
 
 
@@ -121,7 +121,7 @@ def test_in_an_evaluation_a_fault_is_run_again_and_a_stop_is_a_failure(project, 
     metrics = json.loads((FOLDER / "evaluation.json").read_text())["rehearsal"]
     assert metrics["pairs"] == {"planned": 1, "complete": 1, "still_to_run": 0, "left_out": []}
     assert metrics["paired"]["neither"] == 1
-    assert [(a["arm"], a["aborted_by"], a["steps"]) for a in described()["attempts"]] == [
+    assert [(a["variant"], a["aborted_by"], a["steps"]) for a in described()["attempts"]] == [
         *(("base", "fault", 3), ("residual", "operator", 3), ("base", None, 12))
     ]
 
@@ -136,7 +136,7 @@ def test_a_pair_that_faults_keep_ending_is_left_out_and_said_so(project, command
     assert f"1 of 2 pairs are left out, broken off 2 times each: {seed} (base): camera front: device lost" in out
     assert "of 1 episodes" in out
     metrics = json.loads((FOLDER / "evaluation.json").read_text())["rehearsal"]
-    assert metrics["pairs"]["left_out"] == [{"seed": seed, "arm": "base", "faults": [FAULT.why] * 2}]
+    assert metrics["pairs"]["left_out"] == [{"seed": seed, "variant": "base", "faults": [FAULT.why] * 2}]
     assert metrics["base"]["episodes"] == metrics["residual"]["episodes"] == 1
     before = contents(FOLDER)
     code, out, err = command(*EVALUATE, "--episodes", 4)
@@ -156,7 +156,7 @@ def test_an_evaluation_gone_on_with_for_fewer_episodes_compares_what_it_plans(pr
 
 
 def test_only_attempts_at_what_is_planned_are_counted():
-    attempts = [attempt(arm, seed, success=True) for arm, seed in PLANNED]
+    attempts = [attempt(variant, seed, success=True) for variant, seed in PLANNED]
     assert of_plan(attempts, PLANNED[:2]) == attempts[:2] and of_plan(attempts, PLANNED) == attempts
 
 

@@ -125,7 +125,7 @@ def test_a_rehearsed_rollout_leaves_a_session_that_says_it_is_a_twin_s(project, 
     assert "OCRRL_APPROVAL" not in os.environ, "no child process is given the token"
 
 
-def test_a_rehearsed_evaluation_is_paired_and_each_arm_is_an_approved_episode(project, command, token):
+def test_a_rehearsed_evaluation_is_paired_and_each_variant_is_an_approved_episode(project, command, token):
     code, _, err = command(*EVALUATE, "--episodes", 2, token=token(1))
     assert code == 1 and "must cover 2 episodes, got 1 left" in err
     code, out, err = command(*EVALUATE, "--episodes", 2, token=token(2))
@@ -136,7 +136,8 @@ def test_a_rehearsed_evaluation_is_paired_and_each_arm_is_an_approved_episode(pr
     assert metrics["rehearsal"]["paired"] == {"both": 0, "only_base": 0, "only_residual": 0, "neither": 1}
     assert metrics["rehearsal"]["base"]["episodes"] == metrics["rehearsal"]["residual"]["episodes"] == 1
     base, residual = (
-        read_episode(FOLDER / f"{arm}/failures/episode_00000{k}.h5") for k, arm in ((0, "base"), (1, "residual"))
+        read_episode(FOLDER / f"{variant}/failures/episode_00000{k}.h5")
+        for k, variant in ((0, "base"), (1, "residual"))
     )
     assert base.attributes.seed == residual.attributes.seed
     assert not base.residual.any() and residual.residual.any()
@@ -343,7 +344,7 @@ def test_sessions_start_where_no_stage_does():
     assert evaluate_seeds <= set(RANGES["test"][500_000:])
     assert planned_episodes("rollout", NAME, 10) == rollout[:10], "a longer session begins like a shorter one"
     assert planned_episodes("rollout", "tuesday", 10) != rollout[:10]
-    assert [arm for arm, _ in evaluate[:4]] == ["base", "residual", "residual", "base"]
+    assert [variant for variant, _ in evaluate[:4]] == ["base", "residual", "residual", "base"]
 
 
 def test_a_rehearsal_enters_no_training_set_beside_other_cells_unless_it_is_named(tmp_path):

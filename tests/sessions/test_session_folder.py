@@ -141,13 +141,17 @@ def test_an_episode_written_but_not_noted_is_found_again(toy):
     assert json.loads(file.read_text())["attempts"] == session.attempts
 
 
-def test_a_session_of_before_it_was_said_who_aborted_an_episode_is_read(toy):
+def test_a_session_of_an_older_version_is_read(toy):
     toy(1)
     file = toy.folder / "session.json"
     content = json.loads(file.read_text())
-    del content["attempts"][0]["aborted_by"]
+    attempt = content["attempts"][0]
+    attempt["arm"] = attempt.pop("variant")
+    del attempt["aborted_by"]
     file.write_text(json.dumps(content))
-    assert toy(2).attempts[0]["aborted_by"] is None
+    again = toy(2).attempts
+    assert again[0]["aborted_by"] is None
+    assert [attempt["variant"] for attempt in again] == ["corrected"] * 2
 
 
 def test_an_approval_that_runs_out_stops_the_session_between_episodes(toy):

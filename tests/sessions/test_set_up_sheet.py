@@ -26,7 +26,7 @@ def checked(tmp_path):
     return check_hardware(path, TODAY)
 
 
-def test_setting_the_table_is_asked_with_places_and_a_picture_of_the_calibrated_camera(tmp_path, checked, monkeypatch):
+def test_setting_the_table_is_asked_with_places_and_an_image_of_the_calibrated_camera(tmp_path, checked, monkeypatch):
     typing, terminal = pty.openpty()
     asked = []
     with ExitStack() as opened:
@@ -45,8 +45,8 @@ def test_setting_the_table_is_asked_with_places_and_a_picture_of_the_calibrated_
     assert legend.startswith("Initial state 1500123 (in base, cm: x away from the robot")
     assert cuboid.startswith("  cuboid: x ") and shown == f"  as camera front sees it: {path}"
     assert question.startswith("Set the table for initial state 1500123, then hands off.")
-    picture = cv2.imread(str(path))
-    assert picture.shape == (480, 640, 3) and picture.std() > 10
+    image = cv2.imread(str(path))
+    assert image.shape == (480, 640, 3) and image.std() > 10
 
 
 def test_where_no_hardware_is_nobody_is_shown_anything(tmp_path):

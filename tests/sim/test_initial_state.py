@@ -71,13 +71,13 @@ def test_the_drawer_that_is_open_is_counted_from_below(view):
         assert 6.0 <= float(out) <= 13.0
 
 
-def test_the_picture_shows_the_object_where_the_camera_sees_it(view):
+def test_the_image_shows_the_object_where_the_camera_sees_it(view):
     scene = make_scene("pick_and_place")
-    pictures = view(scene)
+    images = view(scene)
     for seed in (SEED, SEED + 1, SEED + 2):
-        picture = pictures.picture(seed).astype(int)
-        assert picture.shape == (D435.height, D435.width, 3)
-        red = (picture[..., 0] > 100) & (picture[..., 1] < 60) & (picture[..., 2] < 60)
+        image = images.image(seed).astype(int)
+        assert image.shape == (D435.height, D435.width, 3)
+        red = (image[..., 0] > 100) & (image[..., 1] < 60) & (image[..., 2] < 60)
         rows, columns = np.nonzero(red)
         cuboid = initial_object_poses(scene, seed)[0, :3]
         in_camera = rotations.rotate(rotations.conjugate(CAMERA[3:]), cuboid - CAMERA[:3])

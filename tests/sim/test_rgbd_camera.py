@@ -20,7 +20,7 @@ def environment():
     return environment
 
 
-def pictures(environment, errors=None, fovy=FOVY, seed=0):
+def images(environment, errors=None, fovy=FOVY, seed=0):
     camera = RgbdCamera(environment.model, "front", fovy, errors)
     colour, depth = camera.render(environment.get_qpos()[0], np.random.default_rng(seed))
     camera.close()
@@ -37,7 +37,7 @@ def in_base(depth, camera):
 
 def test_depth_intrinsics_and_pose_put_table_and_cuboid_where_they_are(environment):
     for fovy in (FOVY, 30.0):
-        _, depth, camera = pictures(environment, IDEAL, fovy)
+        _, depth, camera = images(environment, IDEAL, fovy)
         points = in_base(depth, camera)
         centre = environment.true_state().object_poses[0, 0, :3]
         near = (depth > 0) & (np.linalg.norm(points[..., :2] - centre[:2], axis=-1) < 0.08) & (points[..., 2] < 0.1)
@@ -49,8 +49,8 @@ def test_depth_intrinsics_and_pose_put_table_and_cuboid_where_they_are(environme
 
 
 def test_depth_noise_has_its_size_and_grows_with_depth_squared(environment):
-    _, ideal, _ = pictures(environment, IDEAL)
-    _, noisy, _ = pictures(environment)
+    _, ideal, _ = images(environment, IDEAL)
+    _, noisy, _ = images(environment)
     seen = (noisy > 0) & (ideal > 0)
     relative = (noisy - ideal)[seen] / ideal[seen] ** 2 * 0.7**2
     assert relative.std() == pytest.approx(0.0037, rel=0.1)
@@ -59,24 +59,24 @@ def test_depth_noise_has_its_size_and_grows_with_depth_squared(environment):
 
 
 def test_depth_is_missing_along_edges_and_out_of_range(environment):
-    _, ideal, _ = pictures(environment, IDEAL)
-    _, noisy, _ = pictures(environment)
+    _, ideal, _ = images(environment, IDEAL)
+    _, noisy, _ = images(environment)
     step = np.abs(np.diff(ideal, axis=1)) > 0.1
     assert (noisy[:, 1:][step] == 0).mean() > 0.6
     assert (noisy[ideal == 0] == 0).all() and 0.97 < (noisy[ideal > 0] > 0).mean() < 1.0
-    _, short, _ = pictures(environment, replace(IDEAL, depth_range=(0.3, 0.7)))
+    _, short, _ = images(environment, replace(IDEAL, depth_range=(0.3, 0.7)))
     assert short.max() <= 0.7 and (short == 0).any()
 
 
-def test_the_same_generator_gives_the_same_picture_and_another_one_another(environment):
-    first, again, other = (pictures(environment, seed=seed)[:2] for seed in (1, 1, 2))
+def test_the_same_generator_gives_the_same_image_and_another_one_another(environment):
+    first, again, other = (images(environment, seed=seed)[:2] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first[0], again[0])
     np.testing.assert_array_equal(first[1], again[1])
     assert (first[1] != other[1]).mean() > 0.5 and (first[0] != other[0]).mean() > 0.5
 
 
 def test_the_cuboid_has_its_colour_where_its_depth_is(environment):
-    colour, depth, camera = pictures(environment, IDEAL)
+    colour, depth, camera = images(environment, IDEAL)
     height = in_base(depth, camera)[..., 2]
     cuboid = (depth > 0) & (height > 0.03) & (height < 0.041)
     cuboid[:150] = False  # the hand
@@ -96,6 +96,6 @@ def test_wrong_cameras_and_sizes_are_refused_by_name(environment):
 
 
 def test_a_closed_camera_says_so(environment):
-    *_, camera = pictures(environment)
+    *_, camera = images(environment)
     with pytest.raises(RuntimeError, match="was closed"):
         camera.render(environment.get_qpos()[0], np.random.default_rng(0))

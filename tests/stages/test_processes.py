@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from ocrrl.stages.processes import Beside, side_by_side
+from ocrrl.stages.processes import BackgroundProcess, side_by_side
 
 
 def test_calls_side_by_side_answer_in_their_order():
@@ -14,7 +14,7 @@ def test_calls_side_by_side_answer_in_their_order():
 
 
 def test_a_function_beside_answers_one_call_after_the_other():
-    with Beside(os.getpid) as beside:
+    with BackgroundProcess(os.getpid) as beside:
         beside.start()
         process = beside.result()
         assert process != os.getpid()
@@ -24,7 +24,7 @@ def test_a_function_beside_answers_one_call_after_the_other():
 
 
 def test_the_caller_goes_on_until_the_answer_is_there():
-    with Beside(time.sleep) as beside:
+    with BackgroundProcess(time.sleep) as beside:
         beside.start(1.0)
         assert not beside.ready()
         beside.result()
@@ -32,7 +32,7 @@ def test_the_caller_goes_on_until_the_answer_is_there():
 
 
 def test_an_error_beside_is_raised_where_the_result_is_asked_for():
-    with Beside(int) as beside:
+    with BackgroundProcess(int) as beside:
         beside.start("three")
         with pytest.raises(ValueError, match="'three'"):
             beside.result()
@@ -41,7 +41,7 @@ def test_an_error_beside_is_raised_where_the_result_is_asked_for():
 
 
 def test_a_process_beside_that_is_gone_is_said_to_be():
-    with Beside(os._exit) as beside:
+    with BackgroundProcess(os._exit) as beside:
         beside.start(7)
         with pytest.raises(RuntimeError, match="exit code 7"):
             beside.result()
@@ -50,9 +50,9 @@ def test_a_process_beside_that_is_gone_is_said_to_be():
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])
 def test_it_does_not_outlive_a_caller_that_is_killed(by):
     script = (
-        "import os, time; from ocrrl.stages.processes import Beside\n"
+        "import os, time; from ocrrl.stages.processes import BackgroundProcess\n"
         "if __name__ == '__main__':\n"
-        "    beside = Beside(os.getpid); beside.start(); print(beside.result(), flush=True); time.sleep(60)\n"
+        "    beside = BackgroundProcess(os.getpid); beside.start(); print(beside.result(), flush=True); time.sleep(60)\n"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as caller:
         assert caller.stdout is not None

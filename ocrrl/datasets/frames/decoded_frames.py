@@ -58,8 +58,8 @@ def decode_dataset(root: Path, episodes: Sequence[int] | None = None, cache: Pat
     info = _read_info(root)
     features = info["features"]
     listed = _read_tables(root / "meta/episodes").sort_by("episode_index")
-    pictures = [key for key, feature in features.items() if feature["dtype"] == "image"]
-    data = _read_tables(root / "data", pictures).sort_by("index")
+    images = [key for key, feature in features.items() if feature["dtype"] == "image"]
+    data = _read_tables(root / "data", images).sort_by("index")
     if episodes is not None:
         chosen = [np.isin(table["episode_index"].to_numpy(), list(episodes)) for table in (listed, data)]
         listed, data = (table.filter(pa.array(rows)) for table, rows in zip((listed, data), chosen, strict=True))
@@ -117,7 +117,7 @@ def keep_episodes(dataset: DecodedDataset, episodes: Sequence[int]) -> DecodedDa
 def join_datasets(parts: Sequence[DecodedDataset]) -> DecodedDataset:
     """The episodes of all `parts`, numbered on; features that not all of them have are left out.
 
-    Raises ValueError where cameras, picture sizes or frame rates differ.
+    Raises ValueError where cameras, image sizes or frame rates differ.
     """
     first = parts[0]
     if len(parts) == 1:
@@ -126,7 +126,7 @@ def join_datasets(parts: Sequence[DecodedDataset]) -> DecodedDataset:
         shapes = [{camera: frames.shape[1:] for camera, frames in each.images.items()} for each in (first, part)]
         if shapes[0] != shapes[1] or part.fps != first.fps:
             raise ValueError(
-                f"datasets must agree in cameras, picture sizes and frames per second, "
+                f"datasets must agree in cameras, image sizes and frames per second, "
                 f"got {shapes[0]} at {first.fps} and {shapes[1]} at {part.fps}"
             )
     before = np.cumsum([0, *(len(part.tasks) for part in parts)])

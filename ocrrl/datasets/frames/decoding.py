@@ -16,14 +16,14 @@ from ocrrl.datasets.video_file import decode_video
 
 IMAGE_PREFIX = "observation.images."
 _CELLS = 32
-"""Pictures in parquet that are in memory together, still compressed."""
+"""Images in parquet that are in memory together, still compressed."""
 
 type NumberedFrames = Iterator[tuple[int, UInt8[np.ndarray, "H W 3"]]]
 """Frames with their numbers among the F, in the order in which the files have them."""
 
 
 class DatasetFrames:
-    """Where the pictures of a dataset lie; nothing is decoded before it is asked for."""
+    """Where the images of a dataset lie; nothing is decoded before it is asked for."""
 
     def __init__(self, root: Path, info: dict, index: Int[np.ndarray, " F"], episodes: pa.Table) -> None:
         """`index` is the chosen rows' column of that name, `episodes` the chosen rows of meta/episodes."""
@@ -40,7 +40,7 @@ class DatasetFrames:
         return tuple(self._features)
 
     def shape(self, camera: str) -> tuple[int, int, int, int]:
-        """(F, H, W, 3); H and W of a video as its feature says, of single pictures as the first one has them."""
+        """(F, H, W, 3); H and W of a video as its feature says, of single images as the first one has them."""
         key = self._features[camera]
         if self._is_video(key):
             height, width = self._info["features"][key]["shape"][:2]
@@ -87,7 +87,7 @@ class DatasetFrames:
                     yield rows[number], frame
 
     def _stored(self, key: str) -> NumberedFrames:
-        """Pictures in the data files, a few at a time: together they may be larger than memory."""
+        """Images in the data files, a few at a time: together they may be larger than memory."""
         from PIL import Image
 
         for path in sorted((self._root / "data").glob("*/*.parquet")):
@@ -97,5 +97,5 @@ class DatasetFrames:
                     chosen = np.isin(index, self._index)
                     rows = np.searchsorted(self._index, index[chosen])
                     for row, cell in zip(rows.tolist(), cells[key].filter(pa.array(chosen)), strict=True):
-                        picture = Image.open(io.BytesIO(cell["bytes"].as_py()))
-                        yield row, np.asarray(picture.convert("RGB"))
+                        image = Image.open(io.BytesIO(cell["bytes"].as_py()))
+                        yield row, np.asarray(image.convert("RGB"))

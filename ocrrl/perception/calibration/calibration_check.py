@@ -82,7 +82,7 @@ class BoardCheck:
     """Of its centre."""
     rotation_deg: float
     depth_scale: float | None
-    """Depth over the distance that the board's size in the picture tells, which needs no depth; None without depth on it."""
+    """Depth over the distance that the board's size in the image tells, which needs no depth; None without depth on it."""
 
     def complaints(self, limits: CheckLimits) -> list[str]:
         found = []
@@ -124,7 +124,7 @@ def board_in_base(frame: Frame, board: CharucoBoard) -> np.ndarray:
     found = board.find(frame.colour)
     if found is None:
         raise RuntimeError(
-            f"the board ({board.columns} x {board.rows}) must be seen by the camera, got a picture without it: lay it in its "
+            f"the board ({board.columns} x {board.rows}) must be seen by the camera, got an image without it: lay it in its "
             "place, free the camera's sight, see to the light"
         )
     return rigid.compose(frame.camera_pose, board.pose(found, frame.intrinsics))

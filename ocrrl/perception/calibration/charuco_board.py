@@ -20,7 +20,7 @@ MIN_CORNERS = 8
 
 @dataclass(frozen=True)
 class Corners:
-    """Inner chessboard corners that were found in a picture."""
+    """Inner chessboard corners that were found in an image."""
 
     ids: Int[np.ndarray, " K"]
     pixels: Float[np.ndarray, "K 2"]
@@ -63,7 +63,7 @@ class CharucoBoard:
         """All inner corners in the board's frame [m]; a corner's id is its row here."""
         return np.asarray(self._board.getChessboardCorners(), float)
 
-    def picture(self, pixels_per_square: int) -> np.ndarray:
+    def image(self, pixels_per_square: int) -> np.ndarray:
         """The board without a margin, (H, W) uint8, black on white."""
         return self._board.generateImage((self.columns * pixels_per_square, self.rows * pixels_per_square))
 
@@ -84,7 +84,7 @@ class CharucoBoard:
         centred = np.ascontiguousarray(pixels - np.float32(0.5))
         apart = np.linalg.norm(centred[:, None] - centred[None], axis=-1)
         np.fill_diagonal(apart, np.inf)
-        # Up to the markers, which stand (square - marker) / 2 away, the picture holds nothing but the corner.
+        # Up to the markers, which stand (square - marker) / 2 away, the image holds nothing but the corner.
         window = int(np.clip(apart.min() * (1 - self.marker / self.square) / 2, 2, 5))
         end = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-3)
         return np.asarray(cv2.cornerSubPix(grey, centred.reshape(-1, 1, 2), (window, window), (-1, -1), end), float)[
@@ -129,7 +129,7 @@ def print_board(board: CharucoBoard, path: Path, dpi: int = 300) -> None:
     figure = Figure(figsize=(page[0] / inch, page[1] / inch))
     left, bottom = (page[0] - width) / 2, (page[1] - height) / 2
     axes = figure.add_axes((left / page[0], bottom / page[1], width / page[0], height / page[1]))
-    axes.imshow(board.picture(64), cmap="gray", interpolation="nearest", aspect="auto")
+    axes.imshow(board.image(64), cmap="gray", interpolation="nearest", aspect="auto")
     axes.axis("off")
     ruler = figure.add_axes((left / page[0], 0.0, RULER / page[0], bottom / page[1]))
     ruler.set(xlim=(0, 1), ylim=(0, 1))

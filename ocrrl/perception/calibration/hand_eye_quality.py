@@ -21,8 +21,8 @@ class Quality:
     rotation_error_deg: float
     """Likewise of its rotation."""
     held_out_mm: float
-    """Root mean square distance between a board's corners where the picture shows them and where a calibration without that
-    picture expects them. Holds the error of seeing one board from afar, too."""
+    """Root mean square distance between a board's corners where the image shows them and where a calibration without that
+    image expects them. Holds the error of seeing one board from afar, too."""
     board_scale_percent: float
     """By how much the board is larger or smaller than it is said to be, as the arm's motion tells."""
     focal_scale_percent: float

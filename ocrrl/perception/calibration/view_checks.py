@@ -13,8 +13,8 @@ MIN_TURN = float(np.deg2rad(5.0))
 
 Turns about one axis leave the place along that axis open (Tsai and Lenz 1989): two axes have to be there, well apart.
 """
-MIN_PICTURE_SHARE = 0.15
-"""Of the picture's area that the corners of all views must span: what is seen in one place fits many cameras."""
+MIN_IMAGE_SHARE = 0.15
+"""Of the image's area that the corners of all views must span: what is seen in one place fits many cameras."""
 
 
 def orientation_spread(gripper_poses: np.ndarray) -> np.ndarray:
@@ -41,8 +41,8 @@ def check_views(views: Sequence[View], width: int, height: int) -> None:
         )
     pixels = np.concatenate([view.corners.pixels for view in views])
     share = float(np.prod(np.ptp(pixels, axis=0)) / (width * height))
-    if share < MIN_PICTURE_SHARE:
+    if share < MIN_IMAGE_SHARE:
         raise ValueError(
-            f"a calibration's views must cover at least {MIN_PICTURE_SHARE:.0%} of the picture together, got {share:.0%}: take "
-            "views with the board nearer to the picture's corners, and nearer to the camera"
+            f"a calibration's views must cover at least {MIN_IMAGE_SHARE:.0%} of the image together, got {share:.0%}: take "
+            "views with the board nearer to the image's corners, and nearer to the camera"
         )

@@ -39,7 +39,7 @@ class CaptureSetup:
 
 @dataclass(frozen=True)
 class SavedView:
-    """A picture, and how the arm stood."""
+    """An image, and how the arm stood."""
 
     name: str
     colour: UInt8[np.ndarray, "H W 3"]
@@ -101,12 +101,12 @@ def read_views(folder: Path, intrinsics: Intrinsics) -> Iterator[SavedView]:
     """The views in `folder`, one after the other. Raises ValueError for one that is not as it must be, by name."""
     for path in _view_files(folder):
         joints = JsonFields.read(path, REMEDY).only("joint_positions").numbers("joint_positions", 7)
-        picture = cv2.imread(str(path.with_suffix(".png")), cv2.IMREAD_COLOR)
+        image = cv2.imread(str(path.with_suffix(".png")), cv2.IMREAD_COLOR)
         wanted = (intrinsics.height, intrinsics.width, 3)
-        if picture is None or picture.shape != wanted:
-            got = "nothing that can be read" if picture is None else picture.shape
-            raise ValueError(f"{path.with_suffix('.png')} must be a picture of shape {wanted}, got {got}: {REMEDY}")
-        yield SavedView(path.stem, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), joints)
+        if image is None or image.shape != wanted:
+            got = "nothing that can be read" if image is None else image.shape
+            raise ValueError(f"{path.with_suffix('.png')} must be an image of shape {wanted}, got {got}: {REMEDY}")
+        yield SavedView(path.stem, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), joints)
 
 
 def _view_files(folder: Path) -> list[Path]:

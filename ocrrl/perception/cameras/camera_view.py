@@ -25,7 +25,7 @@ class CameraView:
             )
 
     def check_resolution(self, width: int, height: int) -> None:
-        """ValueError unless the square lies inside a picture of `width` x `height` pixels."""
+        """ValueError unless the square lies inside an image of `width` x `height` pixels."""
         if self.x0 + self.size > width or self.y0 + self.size > height:
             raise ValueError(
                 f"a camera view must be inside the image of {width}x{height} pixels, got x {self.x0} to "
@@ -34,9 +34,9 @@ class CameraView:
 
 
 def view_of(colour: UInt8[np.ndarray, "H W 3"], view: CameraView) -> UInt8[np.ndarray, "S S 3"]:
-    """The picture (S, S, 3) that `view` takes of `colour`; each pixel is the mean of the area that it stands for.
+    """The image (S, S, 3) that `view` takes of `colour`; each pixel is the mean of the area that it stands for.
 
-    Raises ValueError if the square does not lie inside the picture.
+    Raises ValueError if the square does not lie inside the image.
     """
     height, width = colour.shape[:2]
     view.check_resolution(width, height)

@@ -15,7 +15,7 @@ class FrameSource(Protocol):
     def latest(self) -> Frame | None:
         """The newest frame, the same one again until there is a newer; None before the first.
 
-        Raises RuntimeError when the camera is lost or its pictures have stopped changing.
+        Raises RuntimeError when the camera is lost or its images have stopped changing.
         """
         ...
 

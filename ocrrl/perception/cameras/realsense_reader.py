@@ -16,7 +16,7 @@ from ocrrl.perception.cameras.realsense import FrameSet, FrameSets, realsense
 
 
 class Undistortion:
-    """Resamples pictures (H, W) and (H, W, 3); the focal lengths and the centre stay as they are.
+    """Resamples images (H, W) and (H, W, 3); the focal lengths and the centre stay as they are.
 
     Each pixel's ray goes through librealsense's own projection, so that every distortion model which it knows is right.
     """
@@ -33,18 +33,18 @@ class Undistortion:
             pixels = np.array([[project(given, [x, y, 1.0]) for x in xs] for y in ys], np.float32)
             self._sources = np.ascontiguousarray(pixels[..., 0]), np.ascontiguousarray(pixels[..., 1])
 
-    def colour(self, picture: np.ndarray) -> np.ndarray:
-        """Of `picture` (H, W, 3) uint8, between pixels linearly."""
-        return self._resampled(picture, cv2.INTER_LINEAR)
+    def colour(self, image: np.ndarray) -> np.ndarray:
+        """Of `image` (H, W, 3) uint8, between pixels linearly."""
+        return self._resampled(image, cv2.INTER_LINEAR)
 
-    def depth(self, picture: np.ndarray) -> np.ndarray:
-        """Of `picture` (H, W), the nearest pixel: depth between an object and what is behind it is nowhere."""
-        return self._resampled(picture, cv2.INTER_NEAREST)
+    def depth(self, image: np.ndarray) -> np.ndarray:
+        """Of `image` (H, W), the nearest pixel: depth between an object and what is behind it is nowhere."""
+        return self._resampled(image, cv2.INTER_NEAREST)
 
-    def _resampled(self, picture: np.ndarray, interpolation: int) -> np.ndarray:
+    def _resampled(self, image: np.ndarray, interpolation: int) -> np.ndarray:
         if self._sources is None:
-            return picture.copy()  # the frame's memory goes back to the library
-        return cv2.remap(picture, *self._sources, interpolation)
+            return image.copy()  # the frame's memory goes back to the library
+        return cv2.remap(image, *self._sources, interpolation)
 
 
 class DeviceClock:
@@ -107,7 +107,7 @@ class ReaderLimits:
     max_age: float = 0.5
     """Without a new frame."""
     max_still: float = 1.0
-    """With pictures that are the same to the last bit, which a sensor's noise never lets happen; `inf` where pictures are
+    """With images that are the same to the last bit, which a sensor's noise never lets happen; `inf` where images are
     rendered without noise."""
     settle: int = 15
     """First framesets that are not shown: exposure finds its level in them, and their delays measure the clock's offset."""
@@ -153,7 +153,7 @@ class RealSenseReader:
     def latest(self) -> Frame | None:
         """The newest frame; None before the first. Never waits.
 
-        Raises RuntimeError when the camera is lost, gave no first frame in time, sends no new frames, or the same picture.
+        Raises RuntimeError when the camera is lost, gave no first frame in time, sends no new frames, or the same image.
         """
         frame, now, limits = self._frame, self._clock(), self._limits
         if self._failure:

@@ -71,7 +71,7 @@ class SoftwareCamera:
     def push(self, colour: np.ndarray, depth: np.ndarray | None, timestamp: float) -> None:
         """One exposure at `timestamp` [s] of the device's clock: `colour` (H, W, 3) uint8 RGB, `depth` (h, w) [m].
 
-        Depth is the depth sensor's own picture, 0 where it sees nothing. Raises ValueError for other shapes or types.
+        Depth is the depth sensor's own image, 0 where it sees nothing. Raises ValueError for other shapes or types.
         """
         _check("colour", colour, self._colour_intrinsics, (3,), np.uint8)
         if self.has_depth:
@@ -99,25 +99,25 @@ class SoftwareCamera:
     def _pair(self, _: Any, source: Any) -> None:
         source.frame_ready(source.allocate_composite_frame(self._parts))
 
-    def _send(self, sensor, profile, picture: np.ndarray, timestamp: float) -> None:
+    def _send(self, sensor, profile, image: np.ndarray, timestamp: float) -> None:
         rs = realsense()
         frame = rs.software_video_frame()
-        frame.pixels = np.ascontiguousarray(picture)
-        frame.bpp = picture.itemsize * (picture.shape[2] if picture.ndim == 3 else 1)
-        frame.stride = picture.shape[1] * frame.bpp
+        frame.pixels = np.ascontiguousarray(image)
+        frame.bpp = image.itemsize * (image.shape[2] if image.ndim == 3 else 1)
+        frame.stride = image.shape[1] * frame.bpp
         frame.timestamp = 1000.0 * timestamp
         frame.domain = rs.timestamp_domain.hardware_clock
         frame.frame_number = self._pushed
         frame.profile = profile
-        if picture.dtype == np.uint16:
+        if image.dtype == np.uint16:
             frame.depth_units = DEPTH_UNIT
         sensor.on_video_frame(frame)
 
 
-def _check(name: str, picture: np.ndarray, intrinsics: Intrinsics, channels: tuple[int, ...], kind: type) -> None:
+def _check(name: str, image: np.ndarray, intrinsics: Intrinsics, channels: tuple[int, ...], kind: type) -> None:
     shape = (intrinsics.height, intrinsics.width, *channels)
-    if picture.shape != shape or not np.issubdtype(picture.dtype, kind):
-        raise ValueError(f"{name} must be {kind.__name__} of shape {shape}, got {picture.dtype} of {picture.shape}")
+    if image.shape != shape or not np.issubdtype(image.dtype, kind):
+        raise ValueError(f"{name} must be {kind.__name__} of shape {shape}, got {image.dtype} of {image.shape}")
 
 
 def _stream(kind, pixel_format, bytes_per_pixel: int, intrinsics: Intrinsics, fps: int):

@@ -64,8 +64,8 @@ class FoundationPoseBackend:
     def _frame(self, request: PoseRequest, mask: np.ndarray | None = None) -> Any:
         k = request.intrinsics
         matrix = np.array([[k.fx, 0.0, k.cx], [0.0, k.fy, k.cy], [0.0, 0.0, 1.0]], np.float32)
-        pictures = (np.array(request.colour), np.array(request.depth), matrix)  # copies: the library may write to them
-        return self._library.RgbdFrame(*pictures) if mask is None else self._library.RgbdFrame(*pictures, mask)
+        images = (np.array(request.colour), np.array(request.depth), matrix)  # copies: the library may write to them
+        return self._library.RgbdFrame(*images) if mask is None else self._library.RgbdFrame(*images, mask)
 
 
 def _reply(result: Any) -> PoseReply:

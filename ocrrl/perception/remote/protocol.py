@@ -48,7 +48,7 @@ class ProtocolError(ValueError):
 
 @dataclass(frozen=True)
 class PoseRequest:
-    """One object in one picture; arrays that were received cannot be written to."""
+    """One object in one image; arrays that were received cannot be written to."""
 
     kind: Kind
     session: str

@@ -38,7 +38,7 @@ class Sam2Masks:
         self._processor, self._point_of = processor, point_of
 
     def mask(self, frame: Frame, object_index: int, robot: RobotPosture) -> Bool[np.ndarray, "H W"] | None:
-        """The object's pixels; None without a point in the picture, or where SAM 2 finds nothing there."""
+        """The object's pixels; None without a point in the image, or where SAM 2 finds nothing there."""
         point = self._point_of(frame, object_index, robot)
         height, width = frame.depth.shape
         if point is None or not (0 <= point[0] < width and 0 <= point[1] < height):
@@ -52,7 +52,7 @@ class Sam2Masks:
 
         inputs = self._processor(
             images=colour,
-            input_points=[[[list(point)]]],  # pictures, objects, points, x and y
+            input_points=[[[list(point)]]],  # images, objects, points, x and y
             input_labels=[[[1]]],  # on the object
             return_tensors="pt",
         ).to(self._device)
@@ -77,7 +77,7 @@ def load_sam2(point_of: PointOf, model: str = DEFAULT_MODEL, device: str = "auto
 
 
 def pixel_of(frame: Frame, position: Float[np.ndarray, " 3"]) -> Pixel | None:
-    """Where a position [m] in the base frame is in the picture; None behind the camera. May lie outside the picture."""
+    """Where a position [m] in the base frame is in the image; None behind the camera. May lie outside the image."""
     camera, k = frame.camera_pose, frame.intrinsics
     x, y, z = rotations.rotate(rotations.conjugate(camera[3:]), position - camera[:3])
     return None if z <= 0 else (k.fx * x / z + k.cx, k.fy * y / z + k.cy)

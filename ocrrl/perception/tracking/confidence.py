@@ -57,7 +57,7 @@ def probability(features: Float[np.ndarray, " F"]) -> float:
 
 
 def confidence(body: Body, fit: Fit) -> float:
-    """The probability for a fit; 0 where the same pose further along explains the picture better."""
+    """The probability for a fit; 0 where the same pose further along explains the image better."""
     return probability(features(body, fit)) if fit.lead >= 0.0 else 0.0
 
 

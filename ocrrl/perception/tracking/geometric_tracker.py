@@ -1,7 +1,7 @@
 """Tracks objects of known shape in RGB-D frames on one CPU core, without learned weights.
 
 A frame registers the objects: regions of an object's colour over the table, poses in which it may lie there, each refined and
-held against the picture. Then every object is followed from where its motion, or the hand that holds it, brings it;
+held against the image. Then every object is followed from where its motion, or the hand that holds it, brings it;
 objects and robot explain each other's pixels; one that is doubtful is looked for again.
 """
 

@@ -25,7 +25,7 @@ BAR = (150, 12)  # [pixels] of a drawer's progress
 
 def draw_overlay(frame: Frame, shapes: Mapping[str, ObjectShape], estimate: PoseEstimate) -> UInt8[np.ndarray, "H W 3"]:
     """The frame's colour with the outline of every object of `shapes`, by name, and axes, green where its pose is trusted."""
-    picture = frame.colour.copy()
+    image = frame.colour.copy()
     pixels = pixels_of(frame, whole_window(frame, STEP))
     for k, (name, shape) in enumerate(shapes.items()):
         body, pose, confidence = Body(shape), estimate.poses[k], float(estimate.confidence[k])
@@ -33,25 +33,25 @@ def draw_overlay(frame: Frame, shapes: Mapping[str, ObjectShape], estimate: Pose
         hits = cast(body.rows, body.radius, rotations.to_matrix(pose[3:]), pose[:3], pixels.camera, pixels.rays)
         mask = (hits > 0).reshape(pixels.window.shape).astype(np.uint8)
         outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        cv2.polylines(picture, [outline * STEP for outline in outlines], True, colour, 2, cv2.LINE_AA)
-        _draw_axes(picture, frame, pose)
-        line = len(picture) - 10 - 20 * (len(shapes) - 1 - k)
+        cv2.polylines(image, [outline * STEP for outline in outlines], True, colour, 2, cv2.LINE_AA)
+        _draw_axes(image, frame, pose)
+        line = len(image) - 10 - 20 * (len(shapes) - 1 - k)
         label = f"{name} {confidence:.2f}"
         if shape.slide is not None:
             within = estimate.poses[list(shapes).index(shape.slide.within)]
             holder = Body(shapes[shape.slide.within]), rotations.to_matrix(within[3:]), within[:3]
             opening = opening_of(shape.slide, holder, nearest_place(shape.slide, holder, pose[:3]), pose[:3])
             label += f", {1000 * opening:.0f} mm out"
-            _draw_bar(picture, 260, line - BAR[1] + 2, opening / shape.slide.travel)
-        cv2.putText(picture, label, (8, line), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)
-    return picture
+            _draw_bar(image, 260, line - BAR[1] + 2, opening / shape.slide.travel)
+        cv2.putText(image, label, (8, line), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)
+    return image
 
 
-def _draw_axes(picture: np.ndarray, frame: Frame, pose: np.ndarray) -> None:
+def _draw_axes(image: np.ndarray, frame: Frame, pose: np.ndarray) -> None:
     tips = pose[:3] + AXIS_LENGTH * rotations.to_matrix(pose[3:]).T
     points = _project(frame, np.concatenate([pose[None, :3], tips]))
     for tip, colour in zip(points[1:], AXIS_COLOURS, strict=True):
-        cv2.line(picture, tuple(points[0]), tuple(tip), colour, 2, cv2.LINE_AA)
+        cv2.line(image, tuple(points[0]), tuple(tip), colour, 2, cv2.LINE_AA)
 
 
 def _project(frame: Frame, points: Float[np.ndarray, "n 3"]) -> np.ndarray:
@@ -61,7 +61,7 @@ def _project(frame: Frame, points: Float[np.ndarray, "n 3"]) -> np.ndarray:
     return np.rint(np.column_stack([lens.fx * x / z + lens.cx, lens.fy * y / z + lens.cy])).astype(int)
 
 
-def _draw_bar(picture: np.ndarray, left: int, top: int, share: float) -> None:
+def _draw_bar(image: np.ndarray, left: int, top: int, share: float) -> None:
     width, height = BAR
-    cv2.rectangle(picture, (left, top), (left + round(width * share), top + height), (250, 200, 60), -1)
-    cv2.rectangle(picture, (left, top), (left + width, top + height), (255, 255, 255), 1)
+    cv2.rectangle(image, (left, top), (left + round(width * share), top + height), (250, 200, 60), -1)
+    cv2.rectangle(image, (left, top), (left + width, top + height), (255, 255, 255), 1)

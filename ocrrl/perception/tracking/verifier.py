@@ -1,6 +1,6 @@
 """Confidence of any estimator's poses, from the frame alone.
 
-A pose is refined where it is and the result held against the picture, as the geometric tracker does. What it moves by
+A pose is refined where it is and the result held against the image, as the geometric tracker does. What it moves by
 in being refined is its own error, and takes its confidence away. Objects explain each other's pixels, those alone that are
 believed: of two wrong poses each must not excuse the other.
 """
@@ -76,7 +76,7 @@ class PoseVerifier:
         known: Bool[np.ndarray, " O"] | None = None,
         explaining: Bool[np.ndarray, " O"] | None = None,
     ) -> list[Fit | None]:
-        """Every object's pose after refining it in place; None for one outside the picture. Errors as `verify`'s.
+        """Every object's pose after refining it in place; None for one outside the image. Errors as `verify`'s.
 
         Those that are not `known` are None too; pixels on the `explaining` objects are theirs. All are both if None.
         """

@@ -21,7 +21,7 @@ class CompactVLAConfig(PreTrainedConfig):
     camera_features: int = 96
     hidden: int = 256
     image_shift: int = 4
-    """Random shift of the pictures in training, up to so many pixels each way."""
+    """Random shift of the images in training, up to so many pixels each way."""
     language: str = "auto"
     """Instruction encoder of a policy trained from scratch: auto, sentence or hash."""
     normalization_mapping: dict[str, NormalizationMode] = field(

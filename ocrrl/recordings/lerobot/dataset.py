@@ -12,15 +12,15 @@ from jaxtyping import Float
 
 from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements
 from ocrrl.recordings.lerobot.dataset_files import DatasetFiles
-from ocrrl.recordings.lerobot.dataset_info import PICTURE_DTYPES, DatasetInfo, Feature, read_info
+from ocrrl.recordings.lerobot.dataset_info import IMAGE_DTYPES, DatasetInfo, Feature, read_info
 from ocrrl.recordings.lerobot.episode_list import ListedEpisode, list_episodes
+from ocrrl.recordings.lerobot.image_arrays import ImageArrays
 from ocrrl.recordings.lerobot.parquet_rows import RowReader, numbers
 from ocrrl.recordings.lerobot.path_templates import INFO
-from ocrrl.recordings.lerobot.picture_arrays import PictureArrays
 from ocrrl.recordings.lerobot.row_index import RowIndex, Segment, check_rows, index_rows
-from ocrrl.recordings.lerobot.stored_pictures import decode_picture
+from ocrrl.recordings.lerobot.stored_images import decode_image
 from ocrrl.recordings.lerobot.tasks import instruction_of, read_tasks
-from ocrrl.recordings.lerobot.video_pictures import VideoReader
+from ocrrl.recordings.lerobot.video_images import VideoReader
 from ocrrl.recordings.lerobot.window_owners import settle_owners
 from ocrrl.recordings.meaning.raw_episode import RawEpisode
 
@@ -51,7 +51,7 @@ class ForeignDataset:
     _videos: dict[str, VideoReader] = field(default_factory=dict)
 
     def read(self, number: int, expected: EpisodeRequirements) -> RawEpisode:
-        """Episode `number` with pictures of the size that is asked for; raises `EpisodeRejected`.
+        """Episode `number` with images of the size that is asked for; raises `EpisodeRejected`.
 
         Reading the episodes in order reads each file once.
         """
@@ -69,7 +69,7 @@ class ForeignDataset:
                 episode.tasks, set(indices[~np.isnan(indices)].tolist()), self.tasks, segments[0].file
             )
             notes += said
-        filling = PictureArrays(expected, episode.length)
+        filling = ImageArrays(expected, episode.length)
         stored = {name: key for name, key in cameras.items() if self.info.features[key].dtype == "image"}
         columns = self._read_rows(segments, stored, filling)
         for camera in cameras:
@@ -90,9 +90,9 @@ class ForeignDataset:
         )
 
     def _read_rows(
-        self, segments: list[Segment], stored: Mapping[str, str], filling: "PictureArrays"
+        self, segments: list[Segment], stored: Mapping[str, str], filling: "ImageArrays"
     ) -> dict[str, Float[np.ndarray, "n d"]]:
-        """The numbers of the episode; the pictures among its rows go into `filling`."""
+        """The numbers of the episode; the images among its rows go into `filling`."""
         parts: dict[str, list[np.ndarray]] = {key: [] for key in self.columns}
         row = 0
         for segment in segments:
@@ -104,8 +104,8 @@ class ForeignDataset:
                 for camera, key in stored.items():
                     for place, cell in enumerate(self._column(batch, key, segment.file)):
                         where = f"row {first + place} of {segment.file}"
-                        picture = decode_picture(cell.as_py(), f"images.{camera}", self.files, where)
-                        filling.put(camera, row + place, picture)
+                        image = decode_image(cell.as_py(), f"images.{camera}", self.files, where)
+                        filling.put(camera, row + place, image)
                 row += batch.num_rows
         return {key: self._joined(key, values, segments[0].file) for key, values in parts.items()}
 
@@ -131,7 +131,7 @@ class ForeignDataset:
         return batch.column(key)
 
     def _read_video(
-        self, episode: ListedEpisode, camera: str, key: str, rows: np.ndarray, filling: "PictureArrays"
+        self, episode: ListedEpisode, camera: str, key: str, rows: np.ndarray, filling: "ImageArrays"
     ) -> None:
         window = episode.videos[key]
         if isinstance(window, EpisodeRejected):
@@ -146,11 +146,11 @@ class ForeignDataset:
         reader = self._video_reader(camera, window.file)
         frames = reader.frame_count()
         if self.info.major == 2 and frames and frames != episode.length:
-            required = f"{episode.length} pictures, one a row"
+            required = f"{episode.length} images, one a row"
             raise EpisodeRejected(f"images.{camera}", required, f"{frames}", window.file)
         filling.expect(camera, reader.size(f"images.{camera}"))
-        for row, picture in enumerate(reader.pictures(f"images.{camera}", window.start + regular)):
-            filling.put(camera, row, picture)
+        for row, image in enumerate(reader.images(f"images.{camera}", window.start + regular)):
+            filling.put(camera, row, image)
 
     def _video_reader(self, camera: str, file: str) -> VideoReader:
         reader = self._videos.get(camera)
@@ -161,7 +161,7 @@ class ForeignDataset:
         return self._videos[camera]
 
     def _check_swapped(self, cameras: Mapping[str, str], recorded: Mapping[str, tuple[int, int]]) -> None:
-        """Two cameras whose pictures each have the size that the other's feature declares are in each other's place."""
+        """Two cameras whose images each have the size that the other's feature declares are in each other's place."""
         declared = {camera: sorted(self.info.features[key].shape or ()) for camera, key in cameras.items()}
         found = {camera: sorted((*size, 3)) for camera, size in recorded.items()}
         for camera, other in combinations(found, 2):
@@ -181,8 +181,8 @@ class ForeignDataset:
         shape = feature.shape
         if shape and sorted(shape) != sorted((*size, 3)):
             declared = " x ".join(map(str, shape))
-            notes.append(f"images.{camera}: pictures of {size[0]} x {size[1]}, {INFO} says {declared}")
-        if expected.pictures and (said := expected.pictures.describe(camera, size)):
+            notes.append(f"images.{camera}: images of {size[0]} x {size[1]}, {INFO} says {declared}")
+        if expected.images and (said := expected.images.describe(camera, size)):
             notes.append(said)
         return tuple(notes)
 
@@ -241,17 +241,17 @@ def open_dataset(
 def _check_column(key: str, info: DatasetInfo) -> None:
     if key not in info.features:
         raise EpisodeRejected(key, f"one of {', '.join(sorted(info.keys))}", "nothing of that name", INFO)
-    if (dtype := info.features[key].dtype) in (*PICTURE_DTYPES, "depth", "string"):
+    if (dtype := info.features[key].dtype) in (*IMAGE_DTYPES, "depth", "string"):
         raise EpisodeRejected(key, "a feature of numbers", f"one of dtype {dtype}", INFO)
 
 
 def _check_camera(camera: str, key: str, info: DatasetInfo) -> None:
     if key not in info.features:
-        raise EpisodeRejected(f"images.{camera}", f"one of {', '.join(info.pictures) or 'no cameras'}", key, INFO)
+        raise EpisodeRejected(f"images.{camera}", f"one of {', '.join(info.images) or 'no cameras'}", key, INFO)
     feature = info.features[key]
     if feature.is_depth:
         raise EpisodeRejected(f"images.{camera}", "8 bit RGB", f"{key}, a depth map by its info", INFO)
-    if feature.dtype not in PICTURE_DTYPES:
+    if feature.dtype not in IMAGE_DTYPES:
         raise EpisodeRejected(f"images.{camera}", "a feature of dtype video or image", f"{feature.dtype} ({key})", INFO)
 
 

@@ -11,7 +11,7 @@ from ocrrl.episodes.episode_checks import EpisodeRejected
 from ocrrl.recordings.lerobot.dataset_files import DatasetFiles
 from ocrrl.recordings.lerobot.path_templates import INFO, PathTemplate
 
-PICTURE_DTYPES = ("video", "image")
+IMAGE_DTYPES = ("video", "image")
 _LARGEST = 64 * 2**20  # bytes of a metadata file in JSON
 _DEEPEST = 4  # lists within lists of names
 _FPS = (0.1, 1000.0)
@@ -56,8 +56,8 @@ class DatasetInfo:
     """Those that were asked for."""
     keys: tuple[str, ...]
     """Of all features."""
-    pictures: tuple[str, ...]
-    """Of those with pictures."""
+    images: tuple[str, ...]
+    """Of those with images."""
     data_path: PathTemplate
     video_path: PathTemplate
     chunks_size: int
@@ -85,8 +85,8 @@ def read_info(files: DatasetFiles, keys: Collection[str]) -> DatasetInfo:
         fps=_fps(info.get("fps")),
         features={key: _feature(key, features[key]) for key in keys if key in features},
         keys=tuple(features),
-        pictures=tuple(
-            key for key, value in features.items() if isinstance(value, dict) and value.get("dtype") in PICTURE_DTYPES
+        images=tuple(
+            key for key, value in features.items() if isinstance(value, dict) and value.get("dtype") in IMAGE_DTYPES
         ),
         data_path=templates[0],
         video_path=templates[1],
@@ -167,7 +167,7 @@ def _feature(key: str, value: object) -> Feature:
     )
     shape = None if shape is None else tuple(shape)
     names = None
-    if dtype not in (*PICTURE_DTYPES, "depth"):
+    if dtype not in (*IMAGE_DTYPES, "depth"):
         names = _names(f"{name}.names", value.get("names"))
         if names is not None and shape is not None and len(names) != math.prod(shape):
             names = None

@@ -20,7 +20,7 @@ _LARGEST = 2**31
 
 @dataclass(frozen=True)
 class VideoWindow:
-    """Where an episode's pictures of one camera are."""
+    """Where an episode's images of one camera are."""
 
     file: str
     start: float

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements, check_episode
-from ocrrl.episodes.picture_checks import check_pictures
+from ocrrl.episodes.image_checks import check_images
 from ocrrl.episodes.source_episode import Reading, SourceEpisode, refused
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.tabletop_tasks import TabletopTask
@@ -111,7 +111,7 @@ def _load(
     reading = episode_of(raw, task, mapping)
     episode = reading.episode
     check_episode(episode, expected)
-    notes = check_pictures(episode.images, episode.gripper_pose, expected.still_cameras)
+    notes = check_images(episode.images, episode.gripper_pose, expected.still_cameras)
     return Reading(episode, tuple(dict.fromkeys((*raw.notes, *reading.notes, *notes))))
 
 

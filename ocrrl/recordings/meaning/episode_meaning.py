@@ -91,7 +91,7 @@ class _Numbers:
         return select(name, self._selections[name], self._read, size, self.raw.names)
 
     def check_lengths(self) -> None:
-        """All fields and pictures must have as many rows as the gripper's command."""
+        """All fields and images must have as many rows as the gripper's command."""
         counts = {name: len(self.of(name)) for name in self._selections if name != "success"}
         rows = counts["gripper_command"]
         if rows == 0:

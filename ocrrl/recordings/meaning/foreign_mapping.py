@@ -174,7 +174,7 @@ class ForeignMapping:
         return {name: selection for name, selection in named.items() if selection is not None}
 
     def keys(self) -> set[str]:
-        """The keys whose numbers it names; the pictures' are in `images`."""
+        """The keys whose numbers it names; the images' are in `images`."""
         return {key_of(part) for selection in self.selections().values() for part in parts_of(selection)}
 
     def pose_declaration(self) -> PoseDeclaration:

@@ -1,6 +1,6 @@
 """One episode of a foreign dataset before conversion: numbers by feature, images by camera.
 
-Legend: T rows of a feature, F pictures of a camera; they may disagree here, and `episode_meaning` refuses it.
+Legend: T rows of a feature, F images of a camera; they may disagree here, and `episode_meaning` refuses it.
 """
 
 from dataclasses import dataclass

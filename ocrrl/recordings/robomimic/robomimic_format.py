@@ -25,7 +25,7 @@ from ocrrl.episodes.hdf5_access import (
     shape_of,
     shown,
 )
-from ocrrl.episodes.picture_checks import check_pictures
+from ocrrl.episodes.image_checks import check_images
 from ocrrl.episodes.source_episode import Reading, SourceEpisode, refused
 from ocrrl.episodes.validation import check_location
 from ocrrl.interface.actions import CONTROL_HZ
@@ -34,8 +34,8 @@ from ocrrl.recordings.meaning.episode_meaning import reading_of
 from ocrrl.recordings.meaning.raw_episode import RawEpisode
 from ocrrl.recordings.meaning.source_names import distinct_names
 from ocrrl.recordings.robomimic.robomimic_attributes import FileAttributes, demos_of_split, demos_order, file_attributes
+from ocrrl.recordings.robomimic.robomimic_images import demo_images
 from ocrrl.recordings.robomimic.robomimic_mapping import USUAL_COMMAND, RobomimicMapping
-from ocrrl.recordings.robomimic.robomimic_pictures import demo_pictures
 
 MAX_STEPS = 100_000
 """Of a demonstration: more than an hour."""
@@ -124,8 +124,8 @@ def _load(
         raw, success, notes = _read(group, attributes, mapping, hz, expected)
     reading = reading_of(raw, task, mapping, success)
     check_episode(reading.episode, expected)
-    picture_notes = check_pictures(reading.episode.images, reading.episode.gripper_pose, expected.still_cameras)
-    return Reading(reading.episode, (*attributes.notes, *rate_notes, *notes, *reading.notes, *picture_notes))
+    image_notes = check_images(reading.episode.images, reading.episode.gripper_pose, expected.still_cameras)
+    return Reading(reading.episode, (*attributes.notes, *rate_notes, *notes, *reading.notes, *image_notes))
 
 
 def _rate(attributes: FileAttributes, mapping: RobomimicMapping) -> tuple[float, tuple[str, ...]]:
@@ -153,7 +153,7 @@ def _read(
     hz: float,
     expected: EpisodeRequirements,
 ) -> tuple[RawEpisode, bool | None, tuple[str, ...]]:
-    """The numbers and pictures of a demonstration, what it says of its success (None: nothing), and notes."""
+    """The numbers and images of a demonstration, what it says of its success (None: nothing), and notes."""
     steps = _steps(demo, mapping)
     if not _holds(demo, "obs"):
         has_states = _holds(demo, "states")
@@ -163,15 +163,15 @@ def _read(
             "states only: extract observations with robomimic's dataset_states_to_obs.py" if has_states else "nothing",
         )
     paths = {key: _path_of(demo, key) for key in sorted(mapping.keys())}
-    pictures = {camera: _path_of(demo, key) for camera, key in mapping.images.items()}
+    datasets = {camera: _path_of(demo, key) for camera, key in mapping.images.items()}
     _check_rows(demo, {path: path for path in paths.values()}, steps)
-    _check_rows(demo, {f"images.{camera}": path for camera, path in pictures.items()}, steps)
+    _check_rows(demo, {f"images.{camera}": path for camera, path in datasets.items()}, steps)
     declared = sum(declared_bytes(dataset_at(demo, path), path) for path in paths.values())
     if declared > expected.max_bytes:
         limit = f"of at most {expected.max_bytes / 1e9:g} GB (max_episode_gb)"
         raise EpisodeRejected("obs", limit, f"{declared / 1e9:.3g} GB of numbers declared")
     columns = {key: _numbers(demo, path, expected.max_bytes) for key, path in paths.items()}
-    images, notes = demo_pictures(demo, pictures, expected)
+    images, notes = demo_images(demo, datasets, expected)
     success, success_notes = (None, ()) if mapping.success is not None else _success(demo, steps, expected)
     instruction = attributes.instruction
     return RawEpisode(columns, {}, images, instruction, hz), success, (*notes, *success_notes)

@@ -80,17 +80,17 @@ class DatasetFields:
     recorded_hz: float | None
     """None where the recording does not say."""
     instruction: str | None
-    pictures: Mapping[str, tuple[int, ...]]
-    """Shape of one picture by key."""
+    images: Mapping[str, tuple[int, ...]]
+    """Shape of one image by key."""
     numbers: Mapping[str, NumericField] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         """Everything in it, as text."""
         hz = "rate unknown" if self.recorded_hz is None else f"{self.recorded_hz:g} Hz"
-        shapes = ", ".join(f"{key} {' x '.join(map(str, shape))}" for key, shape in self.pictures.items())
+        shapes = ", ".join(f"{key} {' x '.join(map(str, shape))}" for key, shape in self.images.items())
         lines = [f"fields of the first recording ({self.version}, {hz}):"]
         lines += [f"  {one_line(numbers.describe())}" for numbers in self.numbers.values()]
-        lines.append(f"  pictures: {one_line(shapes or 'none')}")
+        lines.append(f"  images: {one_line(shapes or 'none')}")
         return lines + ([f"  instruction: {one_line(self.instruction)}"] if self.instruction else [])
 
 
@@ -113,7 +113,7 @@ def lerobot_fields(root: Path, folder: Path) -> DatasetFields:
             for key, values in raw.columns.items()
             if 0 < values.size // max(1, len(values)) <= WIDEST
         }
-        shapes = {key: info.features[key].shape or () for key in info.pictures if not info.features[key].is_depth}
+        shapes = {key: info.features[key].shape or () for key in info.images if not info.features[key].is_depth}
         version = f"LeRobotDataset v{'2.1' if info.major == 2 else info.major}"
         return DatasetFields("lerobot", version, info.fps, raw.instruction, shapes, numbers)
     raise reason or EpisodeRejected("episodes", "at least one", "none")
@@ -131,18 +131,16 @@ def robomimic_fields(path: Path) -> DatasetFields:
         demo = group_at(data, demos[0])
         with hdf5_faults("obs"):
             keys = [*(f"obs/{key}" for key in group_at(demo, "obs")), "actions"][:MAX_KEYS]
-        pictures, numbers = {}, {}
+        images, numbers = {}, {}
         for path_in_demo in keys:
             key = path_in_demo.removeprefix("obs/")
             shape = _shape(demo, path_in_demo)
             if len(shape) == 4 and 3 in (shape[1], shape[3]):
-                pictures[key] = shape[1:]
+                images[key] = shape[1:]
             elif 1 <= len(shape) <= 2 and _is_numeric(demo, path_in_demo) and (shape[1:] or (1,))[0] <= WIDEST:
                 values = np.asarray(array_at(demo, path_in_demo, 10**8), np.float64)
                 numbers[key] = NumericField(key, None, values.reshape(len(values), -1))
-    return DatasetFields(
-        "robomimic", "robomimic HDF5", attributes.control_hz, attributes.instruction, pictures, numbers
-    )
+    return DatasetFields("robomimic", "robomimic HDF5", attributes.control_hz, attributes.instruction, images, numbers)
 
 
 def is_unit(values: np.ndarray) -> bool:

@@ -52,7 +52,7 @@ class Suggestion:
         return {key: value for key, value in self.mapping.items() if value != UNKNOWN} | {"cell": "to_be_named"}
 
     def images(self) -> Mapping[str, str]:
-        """Our cameras' pictures by the recording's key."""
+        """Our cameras' images by the recording's key."""
         images = self.mapping.get("images")
         return images if isinstance(images, Mapping) else {}
 
@@ -75,7 +75,7 @@ def suggest_mapping(fields: DatasetFields, task: TabletopTask, cameras: Mapping[
     suggestion = Suggestion(fields.source_format)
     mapping, reasons = suggestion.mapping, suggestion.reasons
     mapping["cell"], reasons["cell"] = UNKNOWN, "the name of your robot cell, such as my_fr3"
-    mapping["images"], reasons["images"] = _cameras(list(fields.pictures), list(cameras))
+    mapping["images"], reasons["images"] = _cameras(list(fields.images), list(cameras))
     measured, commanded = _sides(fields)
     joints, pose = joints_and_pose_in(measured)
     if joints is not None:
@@ -160,7 +160,7 @@ def _told(reason: str) -> Iterator[tuple[str, object]]:
 
 
 def _cameras(keys: list[str], wanted: list[str]) -> tuple[dict[str, str], str]:
-    """Which of the pictures is which camera of ours: by name, the rest by elimination."""
+    """Which of the images is which camera of ours: by name, the rest by elimination."""
     by_name: dict[str, str] = {}
     for camera in sorted(
         wanted, key=lambda name: name != "wrist"
@@ -176,7 +176,7 @@ def _cameras(keys: list[str], wanted: list[str]) -> tuple[dict[str, str], str]:
     rest = [key for key in keys if key not in by_name.values()]
     missing = [camera for camera in wanted if camera not in by_name]
     images = {camera: by_name.get(camera, UNKNOWN) for camera in wanted}
-    reason = f"found: {', '.join(keys) or 'no pictures'}"
+    reason = f"found: {', '.join(keys) or 'no images'}"
     if missing:
         reason += f"; {', '.join(missing)} must be there: the VLA and the cell have {', '.join(wanted)}"
     elif rest:
@@ -195,7 +195,7 @@ def _sides(fields: DatasetFields) -> tuple[DatasetFields, DatasetFields]:
 
 def _only(fields: DatasetFields, numbers: Mapping) -> DatasetFields:
     return DatasetFields(
-        fields.source_format, fields.version, fields.recorded_hz, fields.instruction, fields.pictures, numbers
+        fields.source_format, fields.version, fields.recorded_hz, fields.instruction, fields.images, numbers
     )
 
 

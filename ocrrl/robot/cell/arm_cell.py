@@ -17,7 +17,7 @@ from ocrrl.robot.arm.arm import Arm
 from ocrrl.robot.arm.fault import Fault
 from ocrrl.robot.cell.arm_environment import ArmEnvironment
 from ocrrl.robot.cell.cell_file import CameraSection, CellFile
-from ocrrl.robot.cell.cell_pictures import CellCamera
+from ocrrl.robot.cell.cell_images import CellCamera
 from ocrrl.robot.cell.closing import Closable
 from ocrrl.robot.operator.cell_operator import CellOperator
 from ocrrl.robot.safety.safety_gate import SafetyGate
@@ -71,7 +71,7 @@ def assemble(
             task=task,
             arm=gate,
             cameras={
-                key: CellCamera(camera.frames, _picture(file.cameras[key]), camera.calibration)
+                key: CellCamera(camera.frames, _image(file.cameras[key]), camera.calibration)
                 for key, camera in cameras.items()
             },
             tracker=follower,
@@ -85,6 +85,6 @@ def assemble(
         return environment
 
 
-def _picture(section: CameraSection) -> Callable[[np.ndarray], np.ndarray]:
+def _image(section: CameraSection) -> Callable[[np.ndarray], np.ndarray]:
     view = CameraView(section.view_left, section.view_top, section.view_size, IMAGE_SIZE)
     return lambda colour: view_of(colour, view)

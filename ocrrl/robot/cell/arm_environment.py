@@ -19,7 +19,7 @@ from ocrrl.perception.tracking.asynchronous_tracker import AsynchronousTracker, 
 from ocrrl.perception.tracking.pose_gate import PoseGate
 from ocrrl.robot.arm.arm import READY, ArmState
 from ocrrl.robot.arm.fault import GRIPPER_FAILED, TECHNICAL, technical
-from ocrrl.robot.cell.cell_pictures import CellCamera, CellPictures
+from ocrrl.robot.cell.cell_images import CellCamera, CellImages
 from ocrrl.robot.cell.closing import Closable, close_all
 from ocrrl.robot.cell.guarded_cell import NotFit
 from ocrrl.robot.operator.cell_operator import CellOperator, EndedByOperator
@@ -57,7 +57,7 @@ class ArmEnvironment:
         `parts` are closed with it, in that order; somebody watches `arm` meanwhile (`robot.safety.watchdog`).
         """
         self.cell, self.tabletop_task = cell, task
-        self.gate, self._cameras, self._tracker, self._postures = arm, CellPictures(cameras), tracker, postures
+        self.gate, self._cameras, self._tracker, self._postures = arm, CellImages(cameras), tracker, postures
         self._poses, self._operator, self._sleep = poses, operator, sleep
         self._registration_time, self.parts = registration_time, tuple(parts)
         self._follower = CommandFollower(arm, TIME_TO_LIVE)

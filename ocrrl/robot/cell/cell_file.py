@@ -18,7 +18,7 @@ NEXT_STEP = "docs/cell_file.md says what a cell file holds"
 MOST_FRAMES_PER_SECOND = 90
 """Of RealSense cameras."""
 MOST_PIXELS = 4096
-"""Of a picture's width and height; RealSense cameras give at most 1920 x 1080."""
+"""Of an image's width and height; RealSense cameras give at most 1920 x 1080."""
 TRACKING_CEILINGS = {"max_age": 1.0, "max_speed": 3.0, "hold_grasped": 10.0, "registration_time": 60.0}
 """[s], [m/s]: what no cell file may go beyond. 3 m/s is the FR3's fastest: no object in its hand is faster."""
 MOST_CALIBRATION_AGE = 365.0  # days
@@ -30,13 +30,13 @@ UNIT_WITHIN = 1e-3
 
 @dataclass(frozen=True)
 class CameraSection:
-    """One camera: which, how it is run, and the square of its picture that the VLA sees."""
+    """One camera: which, how it is run, and the square of its image that the VLA sees."""
 
     serial: str
     view_left: int
     view_top: int
     view_size: int
-    """[pixels], of the colour picture."""
+    """[pixels], of the colour image."""
     width: int = 640
     height: int = 480
     frames_per_second: int = 30

@@ -14,7 +14,7 @@ def make_tracker(task: TabletopTask, section: TrackingSection, kinematics: ArmKi
     """The tracker of `section` for the objects of `task`.
 
     The remote one is told where to register objects by SAM 2's masks at the places where the geometric one finds them,
-    and each of its poses is held against the picture (docs/foundation_pose.md).
+    and each of its poses is held against the image (docs/foundation_pose.md).
     """
     if section.estimator == "geometric":
         return GeometricTracker(task, kinematics)

@@ -4,9 +4,9 @@
 with them; docs/lerobot_robot.md has the commands. Nothing else of the library imports it.
 """
 
-from ocrrl.robot.lerobot_robot.config_fr3_robot import FR3RobotConfig, PictureConfig
+from ocrrl.robot.lerobot_robot.config_fr3_robot import FR3RobotConfig, ImageConfig
 from ocrrl.robot.lerobot_robot.config_ocrrl_device import OcrrlDeviceConfig
 from ocrrl.robot.lerobot_robot.fr3_robot import FR3Robot
 from ocrrl.robot.lerobot_robot.ocrrl_device import OcrrlDevice
 
-__all__ = ["FR3Robot", "FR3RobotConfig", "OcrrlDevice", "OcrrlDeviceConfig", "PictureConfig"]
+__all__ = ["FR3Robot", "FR3RobotConfig", "ImageConfig", "OcrrlDevice", "OcrrlDeviceConfig"]

@@ -13,8 +13,8 @@ CALIBRATION = WORK / "lerobot_calibration"
 
 
 @dataclass
-class PictureConfig:
-    """The pictures of one of the cell's cameras, in pixels."""
+class ImageConfig:
+    """The images of one of the cell's cameras, in pixels."""
 
     width: int
     height: int
@@ -28,7 +28,7 @@ class FR3RobotConfig(RobotConfig):
 
     cell: Path
     """The cell's file."""
-    cameras: dict[str, PictureConfig] = field(default_factory=dict)
+    cameras: dict[str, ImageConfig] = field(default_factory=dict)
     """By the cell's own camera names; the sizes must be the cameras'."""
     tabletop_task: str = "cube_lift"
     session: str = "lerobot"

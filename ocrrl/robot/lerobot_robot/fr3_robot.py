@@ -147,7 +147,7 @@ class FR3Robot(Robot):
         """Open the cell; ValueError where its cameras are not those of the configuration."""
         cell = self._open_cell(self.config)
         try:
-            shapes = {name: _picture(name, camera).shape for name, camera in cell.cameras.items()}
+            shapes = {name: _image(name, camera).shape for name, camera in cell.cameras.items()}
             _require_cameras(self.config, {name: (shape[1], shape[0]) for name, shape in shapes.items()})
             limits = replace(cell.limits, hold_before_stop=self.config.longest_pause)
             self._gate = SafetyGate(
@@ -170,12 +170,12 @@ class FR3Robot(Robot):
 
     @check_if_not_connected
     def get_observation(self) -> RobotObservation:
-        """State as named floats and a picture (H, W, 3) uint8 a camera; RuntimeError when arm or camera is lost."""
+        """State as named floats and an image (H, W, 3) uint8 a camera; RuntimeError when arm or camera is lost."""
         assert self._cell is not None
         state = self._gate.state()
         self._observed = state.time
-        pictures = {name: _picture(name, self._cell.cameras[name]) for name in self.cameras}
-        return dict(zip(STATE_NAMES, _numbers(state), strict=True)) | pictures
+        images = {name: _image(name, self._cell.cameras[name]) for name in self.cameras}
+        return dict(zip(STATE_NAMES, _numbers(state), strict=True)) | images
 
     @check_if_not_connected
     def send_action(self, action: RobotAction) -> RobotAction:
@@ -236,7 +236,7 @@ def _numbers(state: ArmState) -> list[float]:
     return [float(number) for number in numbers]
 
 
-def _picture(name: str, camera: FrameSource) -> np.ndarray:
+def _image(name: str, camera: FrameSource) -> np.ndarray:
     frame = camera.latest()
     if frame is None:
         raise RuntimeError(f"camera {name} must have a frame when its cell is open, got none")

@@ -22,7 +22,7 @@ from ocrrl.tabletop.parts.scene import SceneState, TabletopScene
 FRONT_CAMERA = Camera((1.02, 0.045, 0.66), (0.47, 0.02, 0.06), 36.0)  # 6 cm and 4.6 deg from the simulator's
 WRIST_CAMERA = Camera((0.10, 0.008, 0.02), (0.035, 0.0, 0.20), 72.0)
 SENSOR_NOISE = 4.0  # grey levels, standard deviation
-EXPOSURE = (0.92, 1.08)  # drawn once a picture
+EXPOSURE = (0.92, 1.08)  # drawn once an image
 
 TWIN_LOOK = Look(
     visual_meshes=True,
@@ -51,7 +51,7 @@ def draw_cell_dynamics(cell_seed: int) -> Dynamics:
 
 
 class TwinPoses(Protocol):
-    """A twin's object poses: made from the true ones with a tracker's errors, or by a tracker from the twin's pictures."""
+    """A twin's object poses: made from the true ones with a tracker's errors, or by a tracker from the twin's images."""
 
     def reset(self, ids: np.ndarray, seeds: list[int]) -> None:
         """Begin new episodes in the environments `ids`; errors are drawn from `seeds`."""
@@ -120,12 +120,12 @@ class TwinCell:
         return self._world.true_state()
 
     def capture(self, ids: np.ndarray) -> Images:
-        pictures = self._world.capture(ids)
-        return {name: self._expose(pictures[name], ids, camera) for camera, name in enumerate(sorted(pictures))}
+        images = self._world.capture(ids)
+        return {name: self._expose(images[name], ids, camera) for camera, name in enumerate(sorted(images))}
 
-    def picture(self, ids: np.ndarray, size: int) -> Images:
-        """Pictures of `size` x `size` pixels without sensor noise, for people; no policy is given them."""
-        return self._world.picture(ids, size)
+    def image(self, ids: np.ndarray, size: int) -> Images:
+        """Images of `size` x `size` pixels without sensor noise, for people; no policy is given them."""
+        return self._world.image(ids, size)
 
     def step(self, actions: np.ndarray, ids: np.ndarray) -> StepResult:
         result = self._world.step(actions, ids)
@@ -154,7 +154,7 @@ class TwinCell:
     def _expose(self, frames: np.ndarray, ids: np.ndarray, camera: int) -> np.ndarray:
         noisy = np.empty_like(frames)
         for row, env in enumerate(ids):
-            # Noise belongs to the instant, so that who else takes pictures does not change what a policy sees.
+            # Noise belongs to the instant, so that who else takes images does not change what a policy sees.
             generator = np.random.default_rng([self.seeds[env], 3, int(self._steps[env]), camera])
             grain = generator.standard_normal(frames.shape[1:], dtype=np.float32) * SENSOR_NOISE
             noisy[row] = np.clip(frames[row] * generator.uniform(*EXPOSURE) + grain, 0, 255)

@@ -1,9 +1,9 @@
 """The camera process of the wire twin; rendering in the arm's process would slow the arm to a fifth.
 
-`python -m ocrrl.robot.wire_twin.camera_server` follows the arm server's state and publishes each picture with the simulated
+`python -m ocrrl.robot.wire_twin.camera_server` follows the arm server's state and publishes each image with the simulated
 time it shows: its name, then {time, height, width, colour, depth} with RGB bytes and float32
 metres. It prints one line of JSON:
-the address `pictures`, and `cameras` with the intrinsics, field of view [deg] and pose in the base frame of each.
+the address `images`, and `cameras` with the intrinsics, field of view [deg] and pose in the base frame of each.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from ocrrl.robot.wire_twin.scene_simulator import scene_at, wire_twin_model
 from ocrrl.sim.rgbd_camera import FOVY, RgbdCamera
 
 FIELDS_OF_VIEW = {"front": FOVY, "wrist": TWIN_LOOK.cameras["wrist"].fovy}
-"""[deg], of the whole height of each camera's picture."""
+"""[deg], of the whole height of each camera's image."""
 
 
 def main() -> None:
@@ -33,8 +33,8 @@ def main() -> None:
     model = wire_twin_model(scene_at(options.scene))
     cameras = {name: RgbdCamera(model, name, fovy) for name, fovy in FIELDS_OF_VIEW.items()}
     context = zmq.Context.instance()
-    pictures, state = context.socket(zmq.PUB), context.socket(zmq.SUB)
-    pictures.setsockopt(zmq.SNDHWM, 4)
+    images, state = context.socket(zmq.PUB), context.socket(zmq.SUB)
+    images.setsockopt(zmq.SNDHWM, 4)
     state.setsockopt(zmq.CONFLATE, 1)
     state.setsockopt(zmq.SUBSCRIBE, b"")
     state.connect(options.state)
@@ -42,8 +42,8 @@ def main() -> None:
         name: {"intrinsics": camera.intrinsics, "pose": camera.camera_pose.tolist(), "fovy": FIELDS_OF_VIEW[name]}
         for name, camera in cameras.items()
     }
-    address = f"{LOOPBACK}:{pictures.bind_to_random_port(LOOPBACK)}"
-    print(json.dumps({"pictures": address, "cameras": stands}), flush=True)
+    address = f"{LOOPBACK}:{images.bind_to_random_port(LOOPBACK)}"
+    print(json.dumps({"images": address, "cameras": stands}), flush=True)
     generator = np.random.default_rng(0)
     while True:
         seen = msgpack.unpackb(state.recv())
@@ -56,7 +56,7 @@ def main() -> None:
                 "colour": colour.tobytes(),
                 "depth": depth.tobytes(),
             }
-            pictures.send_multipart([name.encode(), msgpack.packb(message)])
+            images.send_multipart([name.encode(), msgpack.packb(message)])
 
 
 if __name__ == "__main__":

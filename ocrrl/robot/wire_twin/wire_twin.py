@@ -18,7 +18,7 @@ from ocrrl.robot.cell.arm_environment import ArmEnvironment
 from ocrrl.robot.cell.cell_file import CameraSection, CellFile
 from ocrrl.robot.cell.trackers import make_tracker
 from ocrrl.robot.safety.fault_log import FAULTS, FaultLog
-from ocrrl.robot.wire_twin.picture_feed import PictureFeed
+from ocrrl.robot.wire_twin.image_feed import ImageFeed
 from ocrrl.robot.wire_twin.processes import ServerProcess
 from ocrrl.robot.wire_twin.scene_simulator import scene_path
 from ocrrl.robot.wire_twin.twin_operator import TwinOperator
@@ -28,7 +28,7 @@ NAME = "wire_twin"
 CELL_FILE = Path("cells/wire_twin.yaml")
 SPEED = 0.4
 """Of its clock beside the wall's: one machine simulates the arm, renders the cameras and runs the VLA, which a real cell has
-hardware for; at full speed on two cores pictures and actions come too late."""
+hardware for; at full speed on two cores images and actions come too late."""
 
 
 def open_wire_twin(
@@ -58,7 +58,7 @@ def open_wire_twin(
             reader = RealSenseReader(devices[name], arm.now, pose)
             opened.callback(reader.close)
             cameras[name] = OpenedCamera(reader, {"serial": section.serial, "on_hand": section.on_hand} | stands[name])
-        feed = PictureFeed(camera_server.told["pictures"], devices)
+        feed = ImageFeed(camera_server.told["images"], devices)
         opened.callback(feed.close)
         operator = TwinOperator(arm_server.told["state"], arm_server.told["table"])
         opened.callback(operator.close)

@@ -70,9 +70,9 @@ class SyntheticCell:
             views.append(View(gripper_pose, Corners(np.arange(len(pixels)), pixels)))
         return views
 
-    def picture(self, joints: np.ndarray) -> np.ndarray:
+    def image(self, joints: np.ndarray) -> np.ndarray:
         """What the camera sees (480, 640, 3) uint8: the board before grey, with a sensor's noise."""
-        return picture_of_board(self.board_in_camera(FR3.gripper_pose(joints[None])[0]), self.generator)
+        return image_of_board(self.board_in_camera(FR3.gripper_pose(joints[None])[0]), self.generator)
 
 
 def project(board_in_camera: np.ndarray, points: np.ndarray, intrinsics: Intrinsics = D435) -> np.ndarray:
@@ -81,18 +81,18 @@ def project(board_in_camera: np.ndarray, points: np.ndarray, intrinsics: Intrins
     return seen[:, :2] / seen[:, 2:]
 
 
-def picture_of_board(board_in_camera: np.ndarray, generator: np.random.Generator, per_square: int = 40) -> np.ndarray:
-    """The board warped into a picture of the camera, four samples a pixel, with 3 grey levels of noise."""
-    flat = cv2.copyMakeBorder(BOARD.picture(per_square), *(per_square // 2,) * 4, cv2.BORDER_CONSTANT, value=255)
+def image_of_board(board_in_camera: np.ndarray, generator: np.random.Generator, per_square: int = 40) -> np.ndarray:
+    """The board warped into an image of the camera, four samples a pixel, with 3 grey levels of noise."""
+    flat = cv2.copyMakeBorder(BOARD.image(per_square), *(per_square // 2,) * 4, cv2.BORDER_CONSTANT, value=255)
     metres = BOARD.square / per_square
-    # Pixel centres are at whole numbers: the board's edge is half a pixel before the first of its picture.
+    # Pixel centres are at whole numbers: the board's edge is half a pixel before the first of its image.
     edge = 0.5 * metres - (per_square // 2) * metres
     to_board = np.array([[metres, 0, edge], [0, metres, edge], [0, 0, 1.0]])
     matrix = rotations.to_matrix(board_in_camera[3:])
-    to_picture = camera_matrix(D435) @ np.column_stack([matrix[:, :2], board_in_camera[:3]]) @ to_board
+    to_image = camera_matrix(D435) @ np.column_stack([matrix[:, :2], board_in_camera[:3]]) @ to_board
     fine = np.array([[2.0, 0, 0.5], [0, 2.0, 0.5], [0, 0, 1]])
     size = (2 * D435.width, 2 * D435.height)
-    drawn = cv2.warpPerspective(flat, fine @ to_picture, size, flags=cv2.INTER_AREA, borderValue=110)
+    drawn = cv2.warpPerspective(flat, fine @ to_image, size, flags=cv2.INTER_AREA, borderValue=110)
     small = cv2.resize(drawn, (D435.width, D435.height), interpolation=cv2.INTER_AREA).astype(float)
     noisy = 25 + 0.75 * small[..., None] + generator.normal(scale=3.0, size=(*small.shape, 3))
     return noisy.clip(0, 255).astype(np.uint8)

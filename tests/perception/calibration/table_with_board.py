@@ -4,7 +4,7 @@ import numpy as np
 
 from ocrrl.interface import rigid, rotations
 from ocrrl.interface.frames import Frame
-from tests.perception.calibration.synthetic_views import D435, looking, picture_of_board
+from tests.perception.calibration.synthetic_views import D435, image_of_board, looking
 
 CAMERA = looking(np.array([1.0, 0.1, 0.55]), np.array([0.5, 0.0, 0.0]))
 ON_TABLE = np.array([0.40, 0.13, 0.0, *rotations.from_rotation_vector(np.array([np.pi, 0.0, 0.0]))])
@@ -25,6 +25,6 @@ def frame_of(
     depth = (-CAMERA[2] / in_base[:, 2]).reshape(k.height, k.width)
     noise = np.kron(generator.normal(scale=0.0037, size=(k.height // 8, k.width // 8)), np.ones((8, 8)))
     depth = np.where(generator.random(depth.shape) < 0.05, 0.0, depth_scale * depth + noise)
-    colour = picture_of_board(rigid.compose(rigid.inverse(CAMERA), board_pose), generator)
+    colour = image_of_board(rigid.compose(rigid.inverse(CAMERA), board_pose), generator)
     pose = CAMERA if error is None else rigid.compose(CAMERA, error)
     return Frame(colour, depth.astype(np.float32), 0.0, k, pose)

@@ -6,7 +6,7 @@ from PIL import Image
 
 from ocrrl.interface import rigid
 from ocrrl.perception.calibration.charuco_board import CharucoBoard, print_board
-from tests.perception.calibration.synthetic_views import BOARD, D435, picture_of_board, project
+from tests.perception.calibration.synthetic_views import BOARD, D435, image_of_board, project
 
 INCH = 0.0254
 POSE = np.array([-0.12, -0.07, 0.6, 0.97, 0.15, 0.18, 0.05])
@@ -17,7 +17,7 @@ def test_corners_are_found_where_the_board_is_without_a_bias():
     """Half a pixel, OpenCV's other convention, would turn the camera by 0.05 degrees."""
     errors = []
     for seed in range(5):
-        found = BOARD.find(picture_of_board(POSE, np.random.default_rng(seed)))
+        found = BOARD.find(image_of_board(POSE, np.random.default_rng(seed)))
         assert found is not None and len(found.ids) == 24
         errors.append(found.pixels - project(POSE, BOARD.corners[found.ids]))
     errors = np.concatenate(errors)
@@ -26,7 +26,7 @@ def test_corners_are_found_where_the_board_is_without_a_bias():
 
 
 def test_the_pose_of_a_board_comes_from_its_corners():
-    found = BOARD.find(picture_of_board(POSE, np.random.default_rng(0)))
+    found = BOARD.find(image_of_board(POSE, np.random.default_rng(0)))
     assert found is not None
     metres, radians = rigid.distance(BOARD.pose(found, D435), POSE)
     assert metres < 0.002 and np.rad2deg(radians) < 0.5
@@ -58,7 +58,7 @@ def test_a_board_prints_to_a_pdf_as_large_as_it_needs(tmp_path):
     assert np.allclose([float(side) / 72 * INCH for side in box.groups()], 0.49, atol=1e-4)
 
 
-def test_a_board_is_printed_to_a_picture_or_a_page(tmp_path):
+def test_a_board_is_printed_to_an_image_or_a_page(tmp_path):
     with pytest.raises(ValueError, match=r"printed to a \.png or a \.pdf, got .*board\.txt"):
         print_board(BOARD, tmp_path / "board.txt")
 

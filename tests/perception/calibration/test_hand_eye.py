@@ -130,9 +130,9 @@ def test_turns_about_one_axis_alone_are_refused():
         check_views(turned, D435.width, D435.height)
 
 
-def test_a_board_that_stays_in_one_place_of_the_picture_is_refused():
+def test_a_board_that_stays_in_one_place_of_the_image_is_refused():
     views = [replace(v, corners=SyntheticCell("fixed").views(1)[0].corners) for v in SyntheticCell("fixed").views(12)]
-    with pytest.raises(ValueError, match=r"must cover at least 15% of the picture together, got \d%"):
+    with pytest.raises(ValueError, match=r"must cover at least 15% of the image together, got \d%"):
         check_views(views, D435.width, D435.height)
 
 

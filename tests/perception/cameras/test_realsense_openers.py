@@ -7,7 +7,7 @@ from ocrrl.perception.cameras.realsense import realsense
 from ocrrl.perception.cameras.realsense_openers import PipelineFrameSets, open_device, open_recording
 from ocrrl.perception.cameras.realsense_reader import ReaderLimits, RealSenseReader
 from ocrrl.perception.cameras.software_camera import SoftwareCamera
-from tests.perception.cameras.pictures import SMALL
+from tests.perception.cameras.images import SMALL
 
 
 @pytest.fixture(scope="module")

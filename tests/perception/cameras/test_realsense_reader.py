@@ -9,7 +9,7 @@ from ocrrl.interface.frames import Intrinsics
 from ocrrl.perception.cameras.realsense import realsense
 from ocrrl.perception.cameras.realsense_reader import ReaderLimits, RealSenseReader
 from ocrrl.perception.cameras.software_camera import SoftwareCamera
-from tests.perception.cameras.pictures import SMALL, Clock, Pictures, shown
+from tests.perception.cameras.images import SMALL, Clock, Images, shown
 
 POSE = np.array([0.5, 0.1, 0.7, 0.0, 1.0, 0.0, 0.0])
 AT_ONCE = ReaderLimits(settle=0)
@@ -24,7 +24,7 @@ def opened():
         camera = SoftwareCamera(SMALL, **options)
         reader = RealSenseReader(camera, clock or Clock(), pose, limits)
         readers.append(reader)
-        return reader, Pictures(camera)
+        return reader, Images(camera)
 
     yield open_reader
     for reader in readers:
@@ -32,9 +32,9 @@ def opened():
 
 
 def test_a_frame_holds_what_was_pushed(opened):
-    reader, pictures = opened()
+    reader, images = opened()
     assert reader.latest() is None
-    colour = pictures.push()
+    colour = images.push()
     frame = shown(reader)
     assert np.array_equal(frame.colour, colour)
     assert frame.depth.dtype == np.float32 and np.allclose(frame.depth[frame.depth > 0], 0.5, atol=1e-6)
@@ -46,13 +46,13 @@ def test_a_frame_holds_what_was_pushed(opened):
 def test_nearly_every_pair_at_30_hz_is_shown_with_times_that_rise_and_are_right():
     camera = SoftwareCamera(SMALL)
     reader = RealSenseReader(camera, time.monotonic, POSE, ReaderLimits(settle=10, max_age=5.0))
-    pictures, start, pushed = Pictures(camera), time.monotonic(), []
+    images, start, pushed = Images(camera), time.monotonic(), []
 
     def push() -> None:
         for k in range(100):
             time.sleep(max(0.0, start + k / 30 - time.monotonic()))
             pushed.append(time.monotonic())
-            pictures.push()
+            images.push()
 
     feeding = threading.Thread(target=push)
     feeding.start()
@@ -98,7 +98,7 @@ def test_depth_lands_on_the_colour_pixels_that_see_the_same_point(opened):
     assert (frame.depth[outside] == 0).all()
 
 
-def test_a_picture_through_a_lens_becomes_a_pinhole_camera_s(opened, monkeypatch):
+def test_an_image_through_a_lens_becomes_a_pinhole_camera_s(opened, monkeypatch):
     rs = realsense()
 
     def distorted(intrinsics):
@@ -109,12 +109,12 @@ def test_a_picture_through_a_lens_becomes_a_pinhole_camera_s(opened, monkeypatch
         return profile
 
     monkeypatch.setattr("ocrrl.perception.cameras.software_camera._profile_intrinsics", distorted)
-    reader, pictures = opened(has_depth=False)
+    reader, images = opened(has_depth=False)
     lens, x, y = distorted(SMALL), 0.3, -0.22
     u, v = rs.rs2_project_point_to_pixel(lens, [x, y, 1.0])
     columns, rows = np.meshgrid(np.arange(160), np.arange(120))
     spot = 255 * np.exp(-((columns - u) ** 2 + (rows - v) ** 2) / (2 * 2.0**2))
-    pictures.camera.push(np.repeat(spot[..., None], 3, axis=-1).astype(np.uint8), None, 8.0)
+    images.camera.push(np.repeat(spot[..., None], 3, axis=-1).astype(np.uint8), None, 8.0)
     seen = shown(reader).colour[..., 0].astype(float)
     centre = np.array([(columns * seen).sum(), (rows * seen).sum()]) / seen.sum()
     pinhole = np.array([SMALL.cx + SMALL.fx * x, SMALL.cy + SMALL.fy * y])
@@ -123,30 +123,30 @@ def test_a_picture_through_a_lens_becomes_a_pinhole_camera_s(opened, monkeypatch
 
 
 def test_a_camera_without_depth_gives_colour_alone(opened):
-    reader, pictures = opened(has_depth=False, pose=None)
-    colour = pictures.push()
+    reader, images = opened(has_depth=False, pose=None)
+    colour = images.push()
     frame = shown(reader)
     assert np.array_equal(frame.colour, colour) and not frame.depth.any()
     assert np.isnan(frame.camera_pose).all()
 
 
 def test_the_first_frames_are_let_pass(opened):
-    reader, pictures = opened(limits=ReaderLimits(settle=3))
+    reader, images = opened(limits=ReaderLimits(settle=3))
     for _ in range(3):
-        pictures.push()
+        images.push()
         time.sleep(0.1)
     assert reader.latest() is None
-    pictures.push()
+    images.push()
     assert shown(reader).captured <= 100.0
 
 
 def test_a_device_that_begins_anew_is_followed(opened):
     clock = Clock()
-    reader, pictures = opened(clock)
-    pictures.push()
+    reader, images = opened(clock)
+    images.push()
     first = shown(reader)
-    pictures.timestamp, clock.now = 0.0, 100.2
-    pictures.push()
+    images.timestamp, clock.now = 0.0, 100.2
+    images.push()
     assert shown(reader, first.captured).captured == pytest.approx(100.2)
 
 
@@ -162,15 +162,15 @@ def test_no_first_frame_is_said(opened):
 
 def test_frames_that_stop_coming_are_said(opened):
     clock = Clock()
-    reader, pictures = opened(clock)
-    pictures.push()
+    reader, images = opened(clock)
+    images.push()
     frame = shown(reader)
     clock.now += 0.4
     assert reader.latest() is frame
     clock.now += 0.2
     with pytest.raises(RuntimeError, match=r"has given no new frame for 0\.60 s"):
         reader.latest()
-    pictures.push()
+    images.push()
     time.sleep(0.2)
     assert reader.latest() is not frame  # back again
 
@@ -189,7 +189,7 @@ def test_a_time_stamp_that_stands_still_is_said():
 
     clock, camera = Clock(), Stuck(SMALL)
     reader = RealSenseReader(camera, clock, POSE, AT_ONCE)
-    Pictures(camera).push()
+    Images(camera).push()
     shown(reader)
     time.sleep(0.05)
     clock.now += 0.6
@@ -202,14 +202,14 @@ def test_a_time_stamp_that_stands_still_is_said():
 
 
 @pytest.mark.parametrize("max_still", [1.0, np.inf])
-def test_the_same_picture_again_and_again_is_said_unless_pictures_are_rendered(opened, max_still):
+def test_the_same_image_again_and_again_is_said_unless_images_are_rendered(opened, max_still):
     clock = Clock()
-    reader, pictures = opened(clock, ReaderLimits(settle=0, max_still=max_still))
+    reader, images = opened(clock, ReaderLimits(settle=0, max_still=max_still))
     colour, depth = np.full((120, 160, 3), 9, np.uint8), np.ones((120, 160), np.float32)
     captured = -np.inf
     for k in range(5):
         clock.now += 0.25
-        pictures.camera.push(colour, depth, k * 0.25)
+        images.camera.push(colour, depth, k * 0.25)
         captured = shown(reader, captured).captured
     clock.now += 0.1
     if np.isinf(max_still):
@@ -221,11 +221,11 @@ def test_the_same_picture_again_and_again_is_said_unless_pictures_are_rendered(o
 
 def test_colour_without_its_depth_is_said():
     clock, camera = Clock(), SoftwareCamera(SMALL, has_depth=False)
-    pictures = Pictures(camera)
+    images = Images(camera)
     camera.has_depth = True  # as of a camera whose depth sensor has died
     reader = RealSenseReader(camera, clock, POSE, AT_ONCE)
     camera.has_depth = False
-    pictures.push()
+    images.push()
     camera.has_depth = True
     time.sleep(0.05)
     clock.now += 6.0
@@ -245,7 +245,7 @@ def test_a_camera_that_is_lost_is_said():
 
     camera = Unplugged(SMALL)
     reader = RealSenseReader(camera, Clock(), POSE, AT_ONCE)
-    Pictures(camera).push()
+    Images(camera).push()
     shown(reader)
     camera.lost = True
     time.sleep(0.3)
@@ -256,9 +256,9 @@ def test_a_camera_that_is_lost_is_said():
 
 def test_colour_in_another_order_is_refused(opened, monkeypatch):
     monkeypatch.setattr(realsense().format, "rgb8", realsense().format.bgr8, raising=False)
-    reader, pictures = opened(has_depth=False)
+    reader, images = opened(has_depth=False)
     monkeypatch.undo()
-    pictures.push()
+    images.push()
     time.sleep(0.2)
     with pytest.raises(
         RuntimeError, match=r"was lost \(its colour must come as rgb8, got format\.bgr8: record or open"
@@ -283,11 +283,11 @@ def test_an_arm_s_clock_that_cannot_be_read_for_once_costs_a_frame_and_not_the_c
             return super().__call__()
 
     clock = Stumbling()
-    reader, pictures = opened(clock)
-    pictures.push()
+    reader, images = opened(clock)
+    images.push()
     frame = shown(reader)
     clock.fails = True
-    pictures.push()
+    images.push()
     time.sleep(0.2)
     assert reader.latest() is frame
     clock.now += 0.6
@@ -296,6 +296,6 @@ def test_an_arm_s_clock_that_cannot_be_read_for_once_costs_a_frame_and_not_the_c
     ):
         reader.latest()
     clock.fails = False
-    pictures.push()
+    images.push()
     time.sleep(0.2)
     assert reader.latest() is not frame

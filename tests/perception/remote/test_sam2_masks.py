@@ -46,7 +46,7 @@ def sam2():
     return Sam2Model(config), Sam2Processor(Sam2ImageProcessor(size=sizes, mask_size={"height": 16, "width": 16}))
 
 
-def test_a_point_becomes_a_mask_of_the_picture_s_size(sam2):
+def test_a_point_becomes_a_mask_of_the_image_s_size(sam2):
     masks = Sam2Masks(*sam2, lambda frame, index, robot: (20.0, 30.0), "cpu")
     mask = masks.mask_at(frame_at().colour, (20.0, 30.0))
     assert mask.shape == (HEIGHT, WIDTH) and mask.dtype == bool
@@ -62,7 +62,7 @@ def test_the_point_decides(sam2):
 
 
 @pytest.mark.parametrize("point", [None, (-1.0, 5.0), (WIDTH, 5.0), (5.0, HEIGHT)])
-def test_without_a_point_in_the_picture_there_is_no_mask(sam2, point):
+def test_without_a_point_in_the_image_there_is_no_mask(sam2, point):
     assert Sam2Masks(*sam2, lambda frame, index, robot: point, "cpu").mask(frame_at(), 0, ROBOT) is None
 
 

@@ -301,9 +301,9 @@ def test_the_overlay_marks_what_it_draws_over(studios):
     task, studio = tabletop_task("close_drawer"), studios("close_drawer")
     shot = studio.shoot(studio.initial(8))
     estimate = GeometricTracker(task, FR3).track(shot.frame, shot.robot)
-    picture = draw_overlay(shot.frame, shapes_of(task), estimate)
-    assert picture.shape == shot.frame.colour.shape and picture.dtype == np.uint8
-    assert 1000 < (picture != shot.frame.colour).any(-1).sum() < 40_000
+    image = draw_overlay(shot.frame, shapes_of(task), estimate)
+    assert image.shape == shot.frame.colour.shape and image.dtype == np.uint8
+    assert 1000 < (image != shot.frame.colour).any(-1).sum() < 40_000
 
 
 @pytest.mark.wrong_shapes

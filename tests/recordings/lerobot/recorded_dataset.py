@@ -45,8 +45,8 @@ def motion(length: int, seed: int = 0) -> dict[str, np.ndarray]:
     }
 
 
-def pictures(length: int, seed: int = 0, size: int = SIZE) -> np.ndarray:
-    """A scene of even areas, over which an area of the hand's colour moves; each picture another."""
+def images(length: int, seed: int = 0, size: int = SIZE) -> np.ndarray:
+    """A scene of even areas, over which an area of the hand's colour moves; each image another."""
     rng = np.random.default_rng(seed)
     areas = rng.integers(30, 220, (4, 4, 3), dtype=np.uint8)
     frames = np.repeat(np.kron(areas, np.ones((size // 4, size // 4, 1), np.uint8))[None], length, axis=0)
@@ -61,16 +61,16 @@ def encode(path: Path, frames: np.ndarray, fps=FPS, codec="h264", pixels="yuv420
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, fps, options={"threads": "1", **options})
         stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], pixels
-        for number, picture in enumerate(frames):
-            form = {1: "gray"}.get(picture.ndim - 1, "rgb24") if picture.dtype == np.uint8 else "gray16le"
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=form)
+        for number, image in enumerate(frames):
+            form = {1: "gray"}.get(image.ndim - 1, "rgb24") if image.dtype == np.uint8 else "gray16le"
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=form)
             frame.pts = number + start
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
 
 
-def png(picture: np.ndarray | Image.Image, kind: str = "PNG") -> bytes:
-    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+def png(image: np.ndarray | Image.Image, kind: str = "PNG") -> bytes:
+    image = image if isinstance(image, Image.Image) else Image.fromarray(image)
     stored = io.BytesIO()
     image.save(stored, kind)
     return stored.getvalue()
@@ -96,7 +96,7 @@ class Recorded:
         starts = np.cumsum([0, *self.lengths])
         self.frames = {
             camera: np.concatenate(
-                [pictures(n, 10 * place + seed) for n, seed in zip(self.lengths, self.seeds, strict=True)]
+                [images(n, 10 * place + seed) for n, seed in zip(self.lengths, self.seeds, strict=True)]
             )
             for place, camera in enumerate(self.cameras)
         }

@@ -8,11 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements
-from ocrrl.episodes.picture_fit import PictureFit
+from ocrrl.episodes.image_fit import ImageFit
 from ocrrl.recordings.lerobot import parquet_rows
 from ocrrl.recordings.lerobot.dataset import open_dataset
 from ocrrl.recordings.lerobot.dataset_files import DatasetFiles
-from ocrrl.recordings.lerobot.stored_pictures import MAX_PIXELS
+from ocrrl.recordings.lerobot.stored_images import MAX_PIXELS
 from tests.recordings.lerobot.recorded_dataset import (
     DATA,
     EPISODES,
@@ -20,7 +20,7 @@ from tests.recordings.lerobot.recorded_dataset import (
     SIZE,
     Recorded,
     encode,
-    pictures,
+    images,
     png,
     video,
 )
@@ -64,13 +64,13 @@ def assert_whole(recorded, root):
 
 @pytest.mark.parametrize("kind", ["video", "image"])
 @pytest.mark.parametrize("numbers", [[0, 1, 2], [0, 2, 7]])
-def test_every_episode_comes_with_its_own_rows_and_pictures(tmp_path, kind, numbers):
+def test_every_episode_comes_with_its_own_rows_and_images(tmp_path, kind, numbers):
     recorded = Recorded(kind=kind, numbers=numbers)
     assert_whole(recorded, recorded.write(tmp_path / "v3", row_group_size=9))
     assert_whole(recorded, recorded.write_v21(tmp_path / "v21"))
 
 
-def test_pictures_in_parquet_are_read_once_however_many_episodes(tmp_path, monkeypatch):
+def test_images_in_parquet_are_read_once_however_many_episodes(tmp_path, monkeypatch):
     root = Recorded(lengths=[5] * 12, kind="image").write(tmp_path)
     read, rows = pq.ParquetFile.iter_batches, []
 
@@ -84,12 +84,12 @@ def test_pictures_in_parquet_are_read_once_however_many_episodes(tmp_path, monke
     assert set(told.values()) == {""} and sum(rows) == 60
 
 
-def test_pictures_come_at_the_size_that_is_asked_for(tmp_path):
+def test_images_come_at_the_size_that_is_asked_for(tmp_path):
     dataset = opened(
         Recorded(lengths=[6], cameras=("front", "wrist", "side")).write(tmp_path), ("front", "wrist", "side")
     )
-    fit = PictureFit({"front": (16, 16), "wrist": (SIZE, SIZE)})
-    raw = dataset.read(0, EpisodeRequirements(pictures=fit))
+    fit = ImageFit({"front": (16, 16), "wrist": (SIZE, SIZE)})
+    raw = dataset.read(0, EpisodeRequirements(images=fit))
     assert {camera: frames.shape for camera, frames in raw.images.items()} == {
         "front": (6, 16, 16, 3),
         "wrist": (6, SIZE, SIZE, 3),
@@ -103,16 +103,16 @@ def test_pictures_come_at_the_size_that_is_asked_for(tmp_path):
 def test_a_camera_that_is_left_out_may_be_broken(tmp_path):
     root = Recorded(cameras=("front", "side")).write(tmp_path)
     (root / video("side")).write_bytes(b"")
-    fit = PictureFit({"front": (SIZE, SIZE)})
-    told, _ = outcome(root, EpisodeRequirements(pictures=fit), cameras=("front", "side"))
+    fit = ImageFit({"front": (SIZE, SIZE)})
+    told, _ = outcome(root, EpisodeRequirements(images=fit), cameras=("front", "side"))
     assert set(told.values()) == {""}
     assert all("side" in reason for reason in outcome(root, cameras=("front", "side"))[0].values())
 
 
 def test_a_camera_that_the_cell_has_and_the_mapping_lacks_is_refused(tmp_path):
     root = Recorded(lengths=[6]).write(tmp_path)
-    fit = PictureFit({"front": (SIZE, SIZE), "top": (SIZE, SIZE)})
-    told, _ = outcome(root, EpisodeRequirements(pictures=fit))
+    fit = ImageFit({"front": (SIZE, SIZE), "top": (SIZE, SIZE)})
+    told, _ = outcome(root, EpisodeRequirements(images=fit))
     required = "mapping.images must be of front, top, got front, wrist (top missing)"
     assert told == {0: f"episode: {required}"}
 
@@ -124,19 +124,19 @@ def test_cameras_that_have_each_others_size_are_refused(tmp_path):
     recorded.info = {"features": features}
     root = recorded.write(tmp_path)
     assert set(outcome(root)[0].values()) == {""}  # one size that is not declared is said
-    encode(root / video("wrist"), pictures(6, size=64)[:, :48])
+    encode(root / video("wrist"), images(6, size=64)[:, :48])
     told, _ = outcome(root)
     assert "images.front must be of the shape of observation.images.front" in told[0]
     assert "the size of images.wrist" in told[0] and "swapped?" in told[0]
 
 
-def test_a_declared_size_that_is_not_the_pictures_is_said(tmp_path):
+def test_a_declared_size_that_is_not_the_images_is_said(tmp_path):
     recorded = Recorded(lengths=[6], cameras=("front",))
     features = recorded.described()["features"]
     features["observation.images.front"]["shape"] = [3, 48, 64]
     recorded.info = {"features": features}
     raw = opened(recorded.write(tmp_path), ("front",)).read(0, ANY)
-    assert raw.notes == (f"images.front: pictures of {SIZE} x {SIZE}, meta/info.json says 3 x 48 x 64",)
+    assert raw.notes == (f"images.front: images of {SIZE} x {SIZE}, meta/info.json says 3 x 48 x 64",)
     features["observation.images.front"]["shape"] = [3, SIZE, SIZE]
     assert opened(recorded.write(tmp_path), ("front",)).read(0, ANY).notes == ()
 
@@ -419,14 +419,14 @@ def test_what_an_episode_takes_in_memory_is_bounded_before_it_is_read(tmp_path):
     assert told[0].startswith("episode: rows must be an episode of at most 0.002 GB in memory")
 
 
-def test_a_picture_of_gigabytes_in_parquet_is_refused_undecoded(tmp_path):
+def test_an_image_of_gigabytes_in_parquet_is_refused_undecoded(tmp_path):
     recorded = Recorded(lengths=[3], kind="image", cameras=("front",))
     side = int(MAX_PIXELS**0.5) + 1
     recorded.columns["observation.images.front"] = pa.array(
         [{"bytes": png(np.zeros((side, side, 3), np.uint8)), "path": None}] * 3
     )
     told, _ = outcome(recorded.write(tmp_path), cameras=("front",))
-    assert "images.front must be pictures of at most 25,000,000 pixels" in told[0]
+    assert "images.front must be images of at most 25,000,000 pixels" in told[0]
 
 
 def test_a_list_whose_texts_expand_is_refused(tmp_path, monkeypatch):
@@ -440,33 +440,33 @@ def test_a_list_whose_texts_expand_is_refused(tmp_path, monkeypatch):
     assert faults == {EPISODES: f"{EPISODES}: file must be a list of at most 1 MB, got more"}
 
 
-def test_a_broken_picture_hits_its_own_episode(tmp_path):
+def test_a_broken_image_hits_its_own_episode(tmp_path):
     recorded = Recorded(kind="image", cameras=("front",))
     cells = recorded.table()["observation.images.front"].to_pylist()
     cells[13] = None
     recorded.columns["observation.images.front"] = pa.array(cells)
     told, _ = outcome(recorded.write(tmp_path), cameras=("front",))
     assert [bool(reason) for reason in told.values()] == [False, True, False]
-    assert f"got no picture in row 13 of {DATA}" in told[1]
+    assert f"got no image in row 13 of {DATA}" in told[1]
 
 
-def test_pictures_of_two_sizes_are_refused(tmp_path):
+def test_images_of_two_sizes_are_refused(tmp_path):
     recorded = Recorded(lengths=[4], kind="image", cameras=("front",))
     cells = recorded.table()["observation.images.front"].to_pylist()
     cells[2] = {"bytes": png(np.zeros((8, 9, 3), np.uint8)), "path": None}
     recorded.columns["observation.images.front"] = pa.array(cells)
     told, _ = outcome(recorded.write(tmp_path), cameras=("front",))
-    assert "images.front must be pictures of one size, got 8 x 9 at row 2 after 32 x 32" in told[0]
+    assert "images.front must be images of one size, got 8 x 9 at row 2 after 32 x 32" in told[0]
 
 
 def test_a_v21_video_of_another_episode_is_refused(tmp_path):
     root = Recorded().write_v21(tmp_path)
     folder = root / "videos/chunk-000/observation.images.front"
-    encode(folder / "episode_000001.mp4", pictures(25))
+    encode(folder / "episode_000001.mp4", images(25))
     (folder / "episode_000002.mp4").unlink()
     told, _ = outcome(root)
     assert told[0] == ""
-    assert "images.front must be 10 pictures, one a row, got 25" in told[1]
+    assert "images.front must be 10 images, one a row, got 25" in told[1]
     assert "episode_000002.mp4: file must be a readable file of the dataset, got nothing" in told[2]
 
 

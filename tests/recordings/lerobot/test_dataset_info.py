@@ -71,7 +71,7 @@ def test_a_depth_map_says_so(tmp_path, part):
     features = {"a": {"dtype": "video", "shape": [4, 4, 3]}, "b": {"dtype": "video", "shape": [4, 4, 1]} | part}
     info = read(tmp_path, GOOD | {"features": features}, ("a", "b"))
     assert [info.features[key].is_depth for key in "ab"] == [False, True]
-    assert info.pictures == ("a", "b")
+    assert info.images == ("a", "b")
 
 
 @pytest.mark.parametrize(

@@ -102,8 +102,8 @@ def test_a_dead_camera_is_refused_unless_it_is_allowed(tmp_path):
     recorded.frames["front"][16:] = recorded.frames["front"][16]
     recorded.write(tmp_path / "a")
     told = loaded(tmp_path)
-    assert told["a:0"].startswith("images/wrist must be more than black, got black pictures 16 times")
-    assert told["a:1"].startswith("images/front must be changing while the arm moves, got the same picture 16 times")
+    assert told["a:0"].startswith("images/wrist must be more than black, got black images 16 times")
+    assert told["a:1"].startswith("images/front must be changing while the arm moves, got the same image 16 times")
     assert loaded(tmp_path, EpisodeRequirements(still_cameras=("front", "wrist"))) == {"a:0": (), "a:1": ()}
 
 

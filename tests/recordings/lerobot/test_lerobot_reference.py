@@ -26,7 +26,7 @@ def lerobot():
 
 
 def recorded(lerobot, root, lengths, videos=True, seed=0, tasks=("lift the block",), size=32, **chunks):
-    """A dataset by LeRobot's own writer, in which every frame of every episode is another picture."""
+    """A dataset by LeRobot's own writer, in which every frame of every episode is another image."""
     features = {
         f"observation.images.{camera}": {
             "dtype": "video" if videos else "image",
@@ -67,7 +67,7 @@ def opened(root):
 
 
 def by_lerobot(lerobot, root):
-    """LeRobot's rows by episode number: the keys of ours, pictures as bytes."""
+    """LeRobot's rows by episode number: the keys of ours, images as bytes."""
     dataset = lerobot.Dataset("local/x", root=root, video_backend="pyav", return_uint8=True)
     episodes = {}
     for place in range(len(dataset)):
@@ -92,13 +92,13 @@ def assert_same_episode(raw, items):
         expected = np.stack([np.asarray(item[key], np.float64).reshape(-1) for item in items])
         np.testing.assert_array_equal(raw.columns[key].astype(np.float32), expected, err_msg=key)
     for camera in CAMERAS:
-        pictures = np.stack([as_bytes(item[f"observation.images.{camera}"]) for item in items])
-        np.testing.assert_array_equal(raw.images[camera], pictures, err_msg=camera)
+        images = np.stack([as_bytes(item[f"observation.images.{camera}"]) for item in items])
+        np.testing.assert_array_equal(raw.images[camera], images, err_msg=camera)
 
 
-def as_bytes(picture):
-    """A picture of LeRobot's, (3, H, W), as (H, W, 3) uint8."""
-    values = picture.numpy().transpose(1, 2, 0)
+def as_bytes(image):
+    """An image of LeRobot's, (3, H, W), as (H, W, 3) uint8."""
+    values = image.numpy().transpose(1, 2, 0)
     return values if values.dtype == np.uint8 else np.round(values * 255).astype(np.uint8)
 
 

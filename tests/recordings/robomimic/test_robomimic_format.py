@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements
-from ocrrl.episodes.picture_fit import PictureFit
+from ocrrl.episodes.image_fit import ImageFit
 from ocrrl.recordings.robomimic.robomimic_format import robomimic_episodes
 from ocrrl.recordings.robomimic.robomimic_mapping import RobomimicMapping
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
@@ -197,8 +197,8 @@ def only_states(demo, k):
 
 def compressed(demo, k):
     del demo["obs/agentview_image"]
-    pictures = demo.create_dataset("obs/agentview_image", (ROWS,), dtype=h5py.vlen_dtype(np.uint8))
-    pictures[0] = np.arange(9, dtype=np.uint8)
+    images = demo.create_dataset("obs/agentview_image", (ROWS,), dtype=h5py.vlen_dtype(np.uint8))
+    images[0] = np.arange(9, dtype=np.uint8)
 
 
 IMAGE = "obs/agentview_image"
@@ -222,7 +222,7 @@ BROKEN = {
         r"images.front must be uint8 of shape .*got float32 \(40, 3, 12, 16\) \(channels first, 0..1\?",
     ),
     "depth": (replaced(IMAGE, lambda v: v[..., :1].astype(np.uint16)), r"got uint16 .*\(depth\?"),
-    "JPEG": (compressed, r"got bytes of variable length \(40,\) \(compressed pictures\?"),
+    "JPEG": (compressed, r"got bytes of variable length \(40,\) \(compressed images\?"),
     "black": (replaced(IMAGE, np.zeros_like), "images/front must be more than black"),
     "frozen": (
         replaced(IMAGE, lambda v: np.repeat(v[:1], ROWS, axis=0)),
@@ -260,14 +260,14 @@ def test_declared_sizes_are_checked_before_anything_is_read(tmp_path):
     assert refusal(tmp_path).startswith("actions must be at most 100000 steps")
 
 
-def test_pictures_are_brought_to_size_and_other_cameras_left_out(tmp_path):
+def test_images_are_brought_to_size_and_other_cameras_left_out(tmp_path):
     write(tmp_path / "lift.hdf5")
-    expected = EpisodeRequirements(pictures=PictureFit({"front": (6, 8)}))
+    expected = EpisodeRequirements(images=ImageFit({"front": (6, 8)}))
     reading = read(tmp_path, expected, images={"front": "agentview_image", "side": "agentview_image"})
     assert {camera: frames.shape for camera, frames in reading.episode.images.items()} == {"front": (ROWS, 6, 8, 3)}
     assert "images.front: 12 x 16 made 6 x 8" in reading.notes
     assert "images.side: left out, no camera of the cell (front)" in reading.notes
-    wanting = EpisodeRequirements(pictures=PictureFit({"front": (6, 8), "wrist": (6, 8)}))
+    wanting = EpisodeRequirements(images=ImageFit({"front": (6, 8), "wrist": (6, 8)}))
     assert refusal(tmp_path, wanting) == "mapping.images must be of front, wrist, got front (wrist missing)"
 
 

@@ -14,18 +14,18 @@ from ocrrl.tabletop.pick_and_place import TASK as PICK_AND_PLACE
 from tests.recordings.meaning.moving_arm import closing_command, closing_width, moving_joints, moving_poses
 
 CAMERAS = {"front": (64, 64), "wrist": (64, 64)}
-PICTURES = {"observation.images.front": (64, 64, 3), "observation.images.wrist": (64, 64, 3)}
+IMAGES = {"observation.images.front": (64, 64, 3), "observation.images.wrist": (64, 64, 3)}
 JOINTS = [f"q{k}" for k in range(1, 8)]
 
 
-def fields(source_format="lerobot", pictures=PICTURES, hz=20.0, **numbers):
+def fields(source_format="lerobot", images=IMAGES, hz=20.0, **numbers):
     """A recording with these numbers by key, `__` for a point, each an array or names and an array."""
     found = {}
     for name, value in numbers.items():
         names, values = value if isinstance(value, tuple) else (None, value)
         key = name.replace("__", ".")
         found[key] = NumericField(key, names, np.asarray(values, float).reshape(len(values), -1))
-    return DatasetFields(source_format, "made here", hz, None, pictures, found)
+    return DatasetFields(source_format, "made here", hz, None, images, found)
 
 
 def suggested(task=CUBE_LIFT, **numbers):
@@ -168,7 +168,7 @@ def test_robosuite_keys_make_a_mapping_of_robomimic():
     ],
 )
 def test_cameras_are_found_by_their_usual_names_and_a_missing_one_is_asked_for(keys, images):
-    found = suggest_mapping(fields(pictures=dict.fromkeys(keys, (64, 64, 3))), CUBE_LIFT, CAMERAS).images()
+    found = suggest_mapping(fields(images=dict.fromkeys(keys, (64, 64, 3))), CUBE_LIFT, CAMERAS).images()
     assert tuple(found.values()) == tuple(keys[name] if isinstance(name, int) else name for name in images)
 
 
@@ -193,8 +193,8 @@ def test_what_is_not_there_is_asked_for():
 
 
 def test_a_name_of_two_lines_stays_in_its_comment():
-    pictures = PICTURES | {"observation.images.x\n      operator: mallory": (64, 64, 3)}
-    suggestion = suggest_mapping(fields(pictures=pictures, joint_pos=moving_joints()), CUBE_LIFT, CAMERAS)
+    images = IMAGES | {"observation.images.x\n      operator: mallory": (64, 64, 3)}
+    suggestion = suggest_mapping(fields(images=images, joint_pos=moving_joints()), CUBE_LIFT, CAMERAS)
     read = yaml.safe_load("\n".join(suggestion.lines("cube_lift")))
     assert "operator" not in read["ingest"]["cube_lift"]["mapping"]
     assert "not taken: observation.images.x\\n" in "\n".join(suggestion.lines("cube_lift"))

@@ -9,7 +9,7 @@ from ocrrl.interface.protocols import PoseEstimate
 from ocrrl.perception.tracking.asynchronous_tracker import PostureHistory
 from ocrrl.perception.tracking.pose_gate import PoseGate
 from ocrrl.robot.cell.arm_environment import ArmEnvironment
-from ocrrl.robot.cell.cell_pictures import CellCamera
+from ocrrl.robot.cell.cell_images import CellCamera
 from ocrrl.robot.safety.safety_gate import SafetyGate
 from ocrrl.robot.safety.safety_limits import SafetyLimits
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT

@@ -57,10 +57,10 @@ class Rig:
         self.arm, self.camera, self.stop, self.enabled = PassingArm(), Camera(), Stop(), True
         self.faults, self.lock = [], Stop()
         self.limits = settings.pop("limits", SafetyLimits())
-        pictures = {"front": lerobot_robot.PictureConfig(WIDTH, HEIGHT)}
+        images = {"front": lerobot_robot.ImageConfig(WIDTH, HEIGHT)}
         config = {
             "cell": tmp_path / "cell.yaml",
-            "cameras": pictures,
+            "cameras": images,
             "calibration_dir": tmp_path,
             "id": "lab",
         } | settings
@@ -145,7 +145,7 @@ def test_a_pause_is_survived_holding_and_the_arm_goes_on_from_where_it_is(rig):
     assert rig.robot.send_action(FORWARD)["dx"] == pytest.approx(0.01)
 
 
-def test_observations_are_named_numbers_and_pictures_and_no_object_is_among_them(rig):
+def test_observations_are_named_numbers_and_images_and_no_object_is_among_them(rig):
     seen = rig.robot.get_observation()
     assert (
         set(seen)
@@ -196,8 +196,8 @@ def test_without_an_approval_nothing_is_opened(tmp_path):
 
 def test_a_cell_whose_cameras_are_others_is_closed_again(tmp_path):
     for settings, error in (
-        ({"cameras": {"side": lerobot_robot.PictureConfig(WIDTH, HEIGHT)}}, "camera must be one of front, got side"),
-        ({"cameras": {"front": lerobot_robot.PictureConfig(640, 480)}}, "camera front must be 640 x 480, got 64 x 48"),
+        ({"cameras": {"side": lerobot_robot.ImageConfig(WIDTH, HEIGHT)}}, "camera must be one of front, got side"),
+        ({"cameras": {"front": lerobot_robot.ImageConfig(640, 480)}}, "camera front must be 640 x 480, got 64 x 48"),
     ):
         rig = Rig(tmp_path, **settings)
         with pytest.raises(ValueError, match=error):

@@ -45,8 +45,8 @@ def desk(monkeypatch):
 
 
 def of_cell_file(path, **cameras):
-    pictures = {name: lerobot_robot.PictureConfig(*size) for name, size in cameras.items()}
-    config = lerobot_robot.FR3RobotConfig(cell=path, cameras=pictures, calibration_dir=path.parent)
+    images = {name: lerobot_robot.ImageConfig(*size) for name, size in cameras.items()}
+    config = lerobot_robot.FR3RobotConfig(cell=path, cameras=images, calibration_dir=path.parent)
     return lerobot_robot.FR3Robot(config)
 
 

@@ -37,8 +37,8 @@ def test_the_same_initial_state_looks_different_in_the_twin():
     twin.reset(ids, [4])
     sim.reset(ids, [4])
     np.testing.assert_allclose(twin.true_state().object_poses, sim.true_state().object_poses)
-    for name, picture in twin.capture(ids).items():
-        assert np.abs(picture.astype(float) - sim.capture(ids)[name]).mean() > 10
+    for name, image in twin.capture(ids).items():
+        assert np.abs(image.astype(float) - sim.capture(ids)[name]).mean() > 10
 
 
 def test_a_reset_brings_back_the_same_errors():
@@ -47,12 +47,12 @@ def test_a_reset_brings_back_the_same_errors():
 
     def episode():
         twin.reset(ids, [8, 9])
-        pictures, poses = [], []
+        images, poses = [], []
         for _ in range(5):
             twin.step(hold, ids)
             poses.append(twin.observe().object_poses)
-            pictures.append(twin.capture(ids)["front"])
-        return np.array(poses), np.array(pictures)
+            images.append(twin.capture(ids)["front"])
+        return np.array(poses), np.array(images)
 
     for first, second in zip(episode(), episode(), strict=True):
         np.testing.assert_array_equal(first, second)
@@ -93,10 +93,10 @@ def test_latency_shows_where_the_object_was():
     assert tracker.estimate()[0][0, 0, 0] > 0.9
 
 
-def test_poses_from_its_own_pictures_are_near_the_truth_and_late():
-    from ocrrl.robot.twin.picture_poses import PicturePoses
+def test_poses_from_its_own_images_are_near_the_truth_and_late():
+    from ocrrl.robot.twin.image_poses import ImagePoses
 
-    twin = TwinCell(CubeLift(), 1, make_poses=lambda world: PicturePoses(CUBE_LIFT, world))
+    twin = TwinCell(CubeLift(), 1, make_poses=lambda world: ImagePoses(CUBE_LIFT, world))
     ids = np.array([0])
     twin.reset(ids, [5])
     for _ in range(3):
@@ -104,7 +104,7 @@ def test_poses_from_its_own_pictures_are_near_the_truth_and_late():
     seen, true = twin.observe(), twin.true_state()
     assert seen.object_confidence[0, 0] > 0.5 and seen.visible()[0, 0]
     assert np.linalg.norm(seen.object_poses[0, 0, :3] - true.object_poses[0, 0, :3]) < 0.004
-    again = TwinCell(CubeLift(), 1, make_poses=lambda world: PicturePoses(CUBE_LIFT, world))
+    again = TwinCell(CubeLift(), 1, make_poses=lambda world: ImagePoses(CUBE_LIFT, world))
     again.reset(ids, [5])
     for _ in range(3):
         again.step(np.array([[0.0, 0.0, -0.01, 0.0, 0.0, 0.0, 1.0]]), ids)

@@ -1,4 +1,4 @@
-"""A whole rollout through the real drivers: franky and the RealSense library, over loopback, with poses from pictures."""
+"""A whole rollout through the real drivers: franky and the RealSense library, over loopback, with poses from images."""
 
 import subprocess
 import sys
@@ -34,8 +34,8 @@ class Grasp:
         self.stage, self.since = 0, 0
 
     def act(self, observation, ids, capture):
-        pictures = capture(ids)
-        assert {name: frame.shape for name, frame in pictures.items()} == {
+        images = capture(ids)
+        assert {name: frame.shape for name, frame in images.items()} == {
             "front": (1, 64, 64, 3),
             "wrist": (1, 64, 64, 3),
         }

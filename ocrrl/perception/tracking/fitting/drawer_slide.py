@@ -145,7 +145,7 @@ def _refined(
 
 
 def _plausible_part(found: Fit, least_lead: float) -> bool:
-    """Whether enough of the part is seen, and no other opening explains the picture nearly as well."""
+    """Whether enough of the part is seen, and no other opening explains the image nearly as well."""
     said = found.agreement
     seen = said.agree >= LEAST_PIXELS and said.visible >= LEAST_VISIBLE
     return plausible(found) and seen and found.lead >= least_lead

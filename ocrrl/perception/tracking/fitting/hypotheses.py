@@ -22,7 +22,7 @@ WORKSPACE = ((0.15, 0.95), (-0.55, 0.55), (-0.03, 0.70))  # [m], where objects m
 def regions(pixels: Pixels, code: np.ndarray, radius: float, least_area: float = 0.0) -> list[Float[np.ndarray, " 3"]]:
     """Middles [m] of the connected regions of the object's colour over the table, the largest first.
 
-    A region that is longer than a ball of `radius` [m] may be two things that touch in the picture: its ends are added. One
+    A region that is longer than a ball of `radius` [m] may be two things that touch in the image: its ends are added. One
     whose area across the view is smaller than `least_area` [m^2] is left out.
     """
     pitch = np.linalg.norm(pixels.rays[1] - pixels.rays[0])  # of the rays, a metre away

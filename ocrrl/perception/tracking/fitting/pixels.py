@@ -24,7 +24,7 @@ _DARK = 30.0  # grey levels added to the sum of the channels: noise has no tint
 
 @dataclass(frozen=True)
 class Window:
-    """A rectangle of the picture [pixels], ends excluded, and the step between the pixels taken from it."""
+    """A rectangle of the image [pixels], ends excluded, and the step between the pixels taken from it."""
 
     left: int
     top: int
@@ -56,7 +56,7 @@ class Pixels:
 
 
 def whole_window(frame: Frame, step: int) -> Window:
-    """The whole picture, every `step`-th pixel."""
+    """The whole image, every `step`-th pixel."""
     return Window(0, 0, frame.intrinsics.width, frame.intrinsics.height, step)
 
 

@@ -34,7 +34,7 @@ MOST_OFF_REST = (float(np.deg2rad(4.0)), 0.010)  # [rad], [m] by which that one 
 # Of a cabinet before its drawers are found, which pull it along their slide: explained, contradicted, open to view.
 LEAST_WITH_PARTS, MOST_CONTRADICTED_WITH_PARTS, LEAST_OPEN_WITH_PARTS = 0.75, 0.25, 0.75
 LEAST_INLIER_TRACKED, MOST_CONTRADICTED_TRACKED, LEAST_PIXELS_TRACKED = 0.5, 0.25, 40.0
-FEW_PIXELS = 100.0  # of the picture, which cost a pose all its score
+FEW_PIXELS = 100.0  # of the image, which cost a pose all its score
 REFINED = 5  # hypotheses of a region that are refined at full resolution
 LEAST_EXPLAINED, MOST_CONTRADICTED, LEAST_OPEN, LEAST_SCORE = 0.90, 0.12, 0.88, 0.78
 SPREAD, TURN_SPREAD = 0.05, 0.6  # [m], [rad] of a hypothesis

@@ -19,7 +19,7 @@ UNSURE = 0.5  # what a pixel counts whose depth agrees and whose colour is neith
 
 
 class Agreement(NamedTuple):
-    """Counts of pixels of the picture (a thinned one counts step squared)."""
+    """Counts of pixels of the image (a thinned one counts step squared)."""
 
     predicted: float
     agree: float

@@ -40,7 +40,7 @@ def find_table(frame: Frame) -> TablePlane:
     seen = np.flatnonzero((pixels.depth > 0) & (np.abs(points[:, 2]) < 0.10))
     if len(seen) < LEAST_SHARE * len(points):
         raise RuntimeError(
-            f"the table must fill {LEAST_SHARE:.0%} of the picture, got {len(seen) / len(points):.0%} within 10 cm of its "
+            f"the table must fill {LEAST_SHARE:.0%} of the image, got {len(seen) / len(points):.0%} within 10 cm of its "
             "height: check the camera's pose, or clear its view"
         )
     slack = INLIER * (pixels.depth[seen] / 0.7) ** 2

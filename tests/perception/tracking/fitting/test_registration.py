@@ -1,4 +1,4 @@
-"""Finding an object: only that one, never what is like it. Each wrong shape was once taken for the thing in the picture."""
+"""Finding an object: only that one, never what is like it. Each wrong shape was once taken for the thing in the image."""
 
 from dataclasses import replace
 

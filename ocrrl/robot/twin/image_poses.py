@@ -1,6 +1,6 @@
 """The twin's object poses from its own images: renders an RGB-D camera and runs the real cell's tracker.
 
-In place of the noise model (`robot.twin.noisy_tracker`), which is a thousand times as fast: a picture takes 60 ms.
+In place of the noise model (`robot.twin.noisy_tracker`), which is a thousand times as fast: an image takes 60 ms.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ LATENCY_STEPS = 1
 FIRST_FRAMES = 3
 
 
-class PicturePoses:
+class ImagePoses:
     """A `robot.twin.twin.TwinPoses` of the environments of `world`, seen by the camera that the cell calls front."""
 
     def __init__(self, task: TabletopTask, world: SimEnvironment, camera: str = "front") -> None:
@@ -35,7 +35,7 @@ class PicturePoses:
         self._confidence = np.zeros((n, objects))
 
     def reset(self, ids: np.ndarray, seeds: list[int]) -> None:
-        """The pictures' noise is drawn from `seeds`."""
+        """The images' noise is drawn from `seeds`."""
         for env, seed in zip(ids, seeds, strict=True):
             self._generators[env] = np.random.default_rng([seed, 4])
             self._trackers[env].reset()

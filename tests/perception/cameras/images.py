@@ -1,4 +1,4 @@
-"""Pictures for a camera in software, and a clock to read it by."""
+"""Images for a camera in software, and a clock to read it by."""
 
 import time
 
@@ -21,8 +21,8 @@ class Clock:
         return self.now
 
 
-class Pictures:
-    """Noise, a new picture each time, with a time stamp of the device's own."""
+class Images:
+    """Noise, a new image each time, with a time stamp of the device's own."""
 
     def __init__(self, camera: SoftwareCamera, intrinsics: Intrinsics = SMALL) -> None:
         self.camera, self.timestamp = camera, 7.0

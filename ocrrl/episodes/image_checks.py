@@ -13,25 +13,25 @@ from jaxtyping import Float, UInt8
 from ocrrl.episodes.episode_checks import EpisodeRejected
 
 BLACK = 10
-"""No colour of a black picture is above it: what a sensor's noise and a video's compression leave of zero."""
+"""No colour of a black image is above it: what a sensor's noise and a video's compression leave of zero."""
 WHITE = 245
-"""No colour of a white picture is below it."""
-MOVED = 0.02  # [m] that the gripper must get away from its start before a picture has to change
+"""No colour of a white image is below it."""
+MOVED = 0.02  # [m] that the gripper must get away from its start before an image has to change
 # Compression changes the mean of 5 x 5 pixels of a still scene by up to 11 levels, a hand of that size by 30 and more.
 _SAME, _BLUR = 16, (5, 5)
-_MOSTLY = 0.9  # of the pictures of two cameras: two videos of one scene differ where either was compressed harder
+_MOSTLY = 0.9  # of the images of two cameras: two videos of one scene differ where either was compressed harder
 _EVEN = 10  # levels between the darkest and the brightest pixel of an even colour
 
 
-def check_pictures(
+def check_images(
     images: Mapping[str, UInt8[np.ndarray, "T H W 3"]],
     gripper_pose: Float[np.ndarray, "T 7"],
     still_cameras: Collection[str] = (),
 ) -> tuple[str, ...]:
-    """Notes on pictures that are odd; raises `EpisodeRejected` for a camera that is black, white or frozen throughout.
+    """Notes on images that are odd; raises `EpisodeRejected` for a camera that is black, white or frozen throughout.
 
-    Frozen: a picture with something in it that stays the same while the gripper moves more than `MOVED`. Cameras of
-    `still_cameras` are neither refused nor said. The bars with which a picture was padded do not count.
+    Frozen: an image with something in it that stays the same while the gripper moves more than `MOVED`. Cameras of
+    `still_cameras` are neither refused nor said. The bars with which an image was padded do not count.
     """
     moved = float(np.linalg.norm(gripper_pose[:, :3] - gripper_pose[:1, :3], axis=-1).max(initial=0.0))
     notes, even = [], set()
@@ -40,20 +40,20 @@ def check_pictures(
             continue
         shown = _without_bars(frames)
         if shown.max() <= BLACK:
-            raise _dead(camera, "more than black", f"black pictures {_times(frames)} (a covered or dead camera?)")
+            raise _dead(camera, "more than black", f"black images {_times(frames)} (a covered or dead camera?)")
         if shown.min() >= WHITE:
-            raise _dead(camera, "more than white", f"white pictures {_times(frames)} (overexposed, or depth?)")
+            raise _dead(camera, "more than white", f"white images {_times(frames)} (overexposed, or depth?)")
         if _is_even(shown):
             even.add(camera)
-            notes.append(f"images/{camera}: one even colour in every picture (a camera that is not connected?)")
+            notes.append(f"images/{camera}: one even colour in every image (a camera that is not connected?)")
             continue
         if moved > MOVED and len(frames) > 1 and _never_changes(shown):
-            raise _dead(camera, "changing while the arm moves", f"the same picture {_times(frames)} (a frozen camera?)")
+            raise _dead(camera, "changing while the arm moves", f"the same image {_times(frames)} (a frozen camera?)")
         if any(frame.max() <= BLACK for frame in shown):
-            notes.append(f"images/{camera}: black pictures at some steps (a camera that drops out?)")
+            notes.append(f"images/{camera}: black images at some steps (a camera that drops out?)")
     for first, second in combinations(sorted(set(images) - even - set(still_cameras)), 2):
         if images[first].shape == images[second].shape and _alike(images[first], images[second]):
-            notes.append(f"images/{first} and images/{second}: the same pictures (one camera mapped twice?)")
+            notes.append(f"images/{first} and images/{second}: the same images (one camera mapped twice?)")
     return tuple(notes)
 
 

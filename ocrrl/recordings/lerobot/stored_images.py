@@ -12,7 +12,7 @@ from ocrrl.recordings.lerobot.dataset_files import DatasetFiles
 from ocrrl.recordings.lerobot.parquet_rows import one_line
 
 MAX_PIXELS = 25_000_000
-"""Of one picture: three times 4K. More is a mistake or an attack: 100 kB of PNG may stand for gigabytes."""
+"""Of one image: three times 4K. More is a mistake or an attack: 100 kB of PNG may stand for gigabytes."""
 _LONGEST_PATH = 500  # characters
 _FORMATS = ("PNG", "JPEG", "WEBP")
 # What PIL raises for files that are cut, damaged or made to harm it.
@@ -42,20 +42,20 @@ _MODES = {
 }
 
 
-def decode_picture(cell: object, field: str, files: DatasetFiles, where: str) -> UInt8[np.ndarray, "H W 3"]:
-    """The picture that a row's `cell` holds; `where` says which row of which file.
+def decode_image(cell: object, field: str, files: DatasetFiles, where: str) -> UInt8[np.ndarray, "H W 3"]:
+    """The image that a row's `cell` holds; `where` says which row of which file.
 
     Raises `EpisodeRejected` for `field` where there is none, where it is not 8 bit RGB, or where it is too large.
     """
     stored = _stored(cell, field, files, where)
     try:
-        with Image.open(io.BytesIO(stored), formats=_FORMATS) as picture:
-            required, got = _colour(picture, stored)
+        with Image.open(io.BytesIO(stored), formats=_FORMATS) as image:
+            required, got = _colour(image, stored)
             if not got:
                 # The orientation that a camera wrote beside the pixels is applied, as LeRobot's reader does.
-                return np.asarray(ImageOps.exif_transpose(picture))
+                return np.asarray(ImageOps.exif_transpose(image))
     except _FAULTS as error:
-        raise EpisodeRejected(field, "PNG or JPEG pictures", f"{one_line(error)} in {where}") from error
+        raise EpisodeRejected(field, "PNG or JPEG images", f"{one_line(error)} in {where}") from error
     raise EpisodeRejected(field, required, f"{got} in {where}")
 
 
@@ -65,23 +65,23 @@ def _stored(cell: object, field: str, files: DatasetFiles, where: str) -> bytes:
     if isinstance(cell, str):
         if len(cell) > _LONGEST_PATH or not cell.isprintable():
             got = f"a text of {len(cell)} characters in {where}"
-            raise EpisodeRejected(field, "a PNG or JPEG picture in every row, or the path of one", got)
+            raise EpisodeRejected(field, "a PNG or JPEG image in every row, or the path of one", got)
         cell = files.find(cell).read_bytes()
     if not isinstance(cell, bytes):
-        got = "no picture" if cell is None else f"{type(cell).__name__}"
-        raise EpisodeRejected(field, "a PNG or JPEG picture in every row", f"{got} in {where}")
+        got = "no image" if cell is None else f"{type(cell).__name__}"
+        raise EpisodeRejected(field, "a PNG or JPEG image in every row", f"{got} in {where}")
     return cell
 
 
-def _colour(picture: Image.Image, stored: bytes) -> tuple[str, str]:
-    """What `picture` must be and what it is; an empty text where it is 8 bit RGB of a size that is taken."""
-    if picture.width * picture.height > MAX_PIXELS:
-        return f"pictures of at most {MAX_PIXELS:,} pixels", f"{picture.height} x {picture.width}"
-    deep = picture.format == "PNG" and stored[24] == 16  # PIL itself makes 8 bits of 16 bit RGB
-    if picture.mode.startswith("I;16") or (deep and picture.mode in ("I", "L")):
+def _colour(image: Image.Image, stored: bytes) -> tuple[str, str]:
+    """What `image` must be and what it is; an empty text where it is 8 bit RGB of a size that is taken."""
+    if image.width * image.height > MAX_PIXELS:
+        return f"images of at most {MAX_PIXELS:,} pixels", f"{image.height} x {image.width}"
+    deep = image.format == "PNG" and stored[24] == 16  # PIL itself makes 8 bits of 16 bit RGB
+    if image.mode.startswith("I;16") or (deep and image.mode in ("I", "L")):
         return "8 bit RGB", "16 bit with one channel (depth?)"
     if deep:
-        return "8 bit RGB", f"16 bit with {len(picture.getbands())} channels"
-    if picture.mode != "RGB":
-        return "8 bit RGB", _MODES.get(picture.mode, picture.mode)
+        return "8 bit RGB", f"16 bit with {len(image.getbands())} channels"
+    if image.mode != "RGB":
+        return "8 bit RGB", _MODES.get(image.mode, image.mode)
     return "8 bit RGB", ""

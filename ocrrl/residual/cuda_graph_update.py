@@ -26,7 +26,7 @@ class Parts:
 Update = Callable[[Tensor, Parts], Seen]
 
 
-class RecordedUpdate:
+class CudaGraphUpdate:
     """Runs `update` on `device` as it is the first time, which sets the libraries up, and replays a recording from then on.
 
     Each combination of batch size and `Parts` is recorded for itself. `generator` is the only one that `update` draws from.

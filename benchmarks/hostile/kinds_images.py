@@ -1,4 +1,4 @@
-"""LeRobotDatasets: videos and pictures that are damaged, of another kind, or another episode's."""
+"""LeRobotDatasets: videos and images that are damaged, of another kind, or another episode's."""
 
 import io
 import os
@@ -70,7 +70,7 @@ def _cut_video(draw: Draw) -> Case:
 
 
 def _stored(change: Callable[[Draw, Image.Image], bytes], field: str) -> Callable[[Draw], Case]:
-    """Pictures in parquet of which one episode's are odd."""
+    """Images in parquet of which one episode's are odd."""
 
     def make(draw: Draw) -> Case:
         motions, odd = draw.motions(3), int(draw.generator.integers(3))
@@ -92,15 +92,15 @@ def _stored(change: Callable[[Draw, Image.Image], bytes], field: str) -> Callabl
     return make
 
 
-def _saved(picture: Image.Image, form: str = "PNG") -> bytes:
+def _saved(image: Image.Image, form: str = "PNG") -> bytes:
     content = io.BytesIO()
-    picture.save(content, form)
+    image.save(content, form)
     return content.getvalue()
 
 
-def _deep(draw: Draw, picture: Image.Image) -> bytes:
-    grey = np.asarray(picture.convert("L"), np.uint16) * 100
-    odd = [Image.fromarray(grey), picture.convert("L"), picture.convert("RGBA"), picture.convert("CMYK")]
+def _deep(draw: Draw, image: Image.Image) -> bytes:
+    grey = np.asarray(image.convert("L"), np.uint16) * 100
+    odd = [Image.fromarray(grey), image.convert("L"), image.convert("RGBA"), image.convert("CMYK")]
     form = ["PNG", "PNG", "PNG", "JPEG"]
     at = draw.one_of(0, 0, 1, 3)
     return _saved(odd[at], form[at])
@@ -109,20 +109,18 @@ def _deep(draw: Draw, picture: Image.Image) -> bytes:
 _BOMB = _saved(Image.new("RGB", (9000, 9000)))
 
 
-def _broken(draw: Draw, picture: Image.Image) -> bytes:
-    whole = _saved(picture)
+def _broken(draw: Draw, image: Image.Image) -> bytes:
+    whole = _saved(image)
     return draw.one_of(b"", b"<html>", whole[: len(whole) // 2], whole[:40] + bytes(200) + whole[240:])
 
 
 def _dead_camera(draw: Draw) -> Case:
     kind, camera = draw.one_of("black", "white", "frozen"), draw.one_of("front", "wrist")
 
-    def frames(name: str, pictures: np.ndarray) -> np.ndarray:
+    def frames(name: str, images: np.ndarray) -> np.ndarray:
         if name != camera:
-            return pictures
-        return {"black": 0 * pictures, "white": 0 * pictures + 255, "frozen": pictures[:1].repeat(len(pictures), 0)}[
-            kind
-        ]
+            return images
+        return {"black": 0 * images, "white": 0 * images + 255, "frozen": images[:1].repeat(len(images), 0)}[kind]
 
     motions = draw.motions(2)
     lerobot(draw.folder / NAME, motions, LeRobotEdits(frames=frames))
@@ -172,12 +170,12 @@ KINDS = [
         _cut_video,
         lambda draw: sound(draw, LeRobotEdits(codec=draw.one_of("mpeg4", "libx265", "libsvtav1"))),
     ),
-    Kind("lerobot: pictures of another kind", _stored(_deep, "wrist"), lambda draw: sound(draw, LeRobotEdits("image"))),
+    Kind("lerobot: images of another kind", _stored(_deep, "wrist"), lambda draw: sound(draw, LeRobotEdits("image"))),
     Kind(
-        "lerobot: a picture that expands",
+        "lerobot: an image that expands",
         _stored(lambda *_: _BOMB, "wrist"),
         lambda draw: sound(draw, LeRobotEdits(scale=draw.one_of(2, 4))),
     ),
-    Kind("lerobot: broken pictures", _stored(_broken, "wrist")),
+    Kind("lerobot: broken images", _stored(_broken, "wrist")),
     Kind("lerobot: dead camera", _dead_camera, _allowed_dead_camera),
 ]

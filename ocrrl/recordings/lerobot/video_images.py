@@ -20,7 +20,7 @@ from jaxtyping import Float, UInt8
 from ocrrl.episodes.episode_checks import EpisodeRejected
 from ocrrl.recordings.lerobot.dataset_files import DatasetFiles
 from ocrrl.recordings.lerobot.parquet_rows import one_line
-from ocrrl.recordings.lerobot.stored_pictures import MAX_PIXELS
+from ocrrl.recordings.lerobot.stored_images import MAX_PIXELS
 
 TOLERANCE = 0.4
 """Of a frame's duration, by which a frame's time may differ from its row's: nearer to this row than to its neighbours."""
@@ -39,7 +39,7 @@ class _Decoded:
 
 
 class VideoReader:
-    """The pictures of one video file, read on from where the last reading ended."""
+    """The images of one video file, read on from where the last reading ended."""
 
     def __init__(self, files: DatasetFiles, relative: str, fps: float, first_time: float) -> None:
         """`first_time`: when the file's first episode begins; a file whose frames begin later is taken to begin then."""
@@ -60,13 +60,13 @@ class VideoReader:
         return self._opened().streams.video[0].frames
 
     def size(self, field: str) -> tuple[int, int]:
-        """Height and width of its pictures; raises `EpisodeRejected` for `field` where they cannot be used."""
+        """Height and width of its images; raises `EpisodeRejected` for `field` where they cannot be used."""
         stream = self._opened().streams.video[0]
         self._check_size(field, stream.height, stream.width)
         return stream.height, stream.width
 
-    def pictures(self, field: str, times: Float[np.ndarray, " n"]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-        """One RGB picture for each of `times`, which increase; raises `EpisodeRejected` for `field`."""
+    def images(self, field: str, times: Float[np.ndarray, " n"]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+        """One RGB image for each of `times`, which increase; raises `EpisodeRejected` for `field`."""
         height, width = self.size(field)
         self._go_to(float(times[0]))
         taken = -np.inf
@@ -74,20 +74,20 @@ class VideoReader:
             passed = self._nearest(float(time))
             found = self._current
             if found is None or abs(found.time - time) > TOLERANCE / self._fps:
-                raise self._refused(field, f"a picture for each of {len(times)} rows", f"none for row {row}")
+                raise self._refused(field, f"an image for each of {len(times)} rows", f"none for row {row}")
             if found.time <= taken:
-                raise self._refused(field, "a picture for each row", f"the same one for rows {row - 1} and {row}")
+                raise self._refused(field, "an image for each row", f"the same one for rows {row - 1} and {row}")
             if row and passed:
-                raise self._refused(field, "one picture for each row", f"{passed + 1} between rows {row - 1} and {row}")
+                raise self._refused(field, "one image for each row", f"{passed + 1} between rows {row - 1} and {row}")
             if found.is_damaged:
                 raise self._refused(field, "readable", f"damaged data at row {row}")
             self._check_frame(field, found.frame, height, width)
             taken = found.time
             try:
-                picture = found.frame.to_ndarray(format="rgb24")
+                image = found.frame.to_ndarray(format="rgb24")
             except (av.error.FFmpegError, ValueError) as error:
                 raise self._refused(field, "readable", f"{one_line(error)} at row {row}") from error
-            yield picture
+            yield image
 
     def _nearest(self, time: float) -> int:
         """Go on to the frame nearest to `time`; how many lie between it and the frame before."""
@@ -179,7 +179,7 @@ class VideoReader:
             got = f"one that cannot be opened: {said} (a recording that was killed, or a copy that was cut short?)"
             raise EpisodeRejected("file", "a whole video", got, self.relative) from error
         if not container.streams.video:
-            raise EpisodeRejected("file", "a video", "a file without pictures", self.relative)
+            raise EpisodeRejected("file", "a video", "a file without images", self.relative)
         stream = container.streams.video[0]
         if stream.codec_context is None:
             raise EpisodeRejected("file", "a video that FFmpeg can decode", "an unknown codec", self.relative)
@@ -199,7 +199,7 @@ class VideoReader:
 
     def _check_size(self, field: str, height: int, width: int) -> None:
         if not 0 < height * width <= MAX_PIXELS:
-            raise self._refused(field, f"pictures of 1 to {MAX_PIXELS:,} pixels", f"{height} x {width}")
+            raise self._refused(field, f"images of 1 to {MAX_PIXELS:,} pixels", f"{height} x {width}")
 
     def _refused(self, field: str, required: str, got: str) -> EpisodeRejected:
         rate = self._opened().streams.video[0].average_rate
@@ -219,7 +219,7 @@ def _decode_listening(packet: Packet) -> tuple[list, bool]:
 
 
 def _not_colour(kind: VideoFormat) -> str:
-    """What pictures of this format are, where they are not of 8 bits and three channels."""
+    """What images of this format are, where they are not of 8 bits and three channels."""
     channels, bits = len(kind.components), max((component.bits for component in kind.components), default=0)
     if channels == 3 and bits == 8:
         return ""

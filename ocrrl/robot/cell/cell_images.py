@@ -9,29 +9,29 @@ from jaxtyping import Float
 from ocrrl.interface.observations import Images
 from ocrrl.perception.cameras.frames import FrameSource
 
-Picture = Callable[[Float[np.ndarray, "H W 3"]], np.ndarray]
-"""A camera's colour picture to what the VLA sees of it."""
+Image = Callable[[Float[np.ndarray, "H W 3"]], np.ndarray]
+"""A camera's colour image to what the VLA sees of it."""
 
 
 @dataclass(frozen=True)
 class CellCamera:
-    """An open camera, the part of its picture that a VLA sees, and where it stands, for an episode's attributes."""
+    """An open camera, the part of its image that a VLA sees, and where it stands, for an episode's attributes."""
 
     frames: FrameSource
-    view: Picture
+    view: Image
     calibration: Mapping[str, object]
 
 
-class CellPictures:
-    """The pictures of `cameras`, by their names."""
+class CellImages:
+    """The images of `cameras`, by their names."""
 
     def __init__(self, cameras: Mapping[str, CellCamera]) -> None:
         self._cameras = cameras
-        self._pictures: Images = {}
+        self._images: Images = {}
 
     def latest(self, on_failure: Callable[[str], None]) -> Images:
-        """One picture a camera; `on_failure` gets what a camera says that gives none any more, whose last one it is then."""
-        pictures = {}
+        """One image a camera; `on_failure` gets what a camera says that gives none any more, whose last one it is then."""
+        images = {}
         for name, camera in self._cameras.items():
             frame = None
             try:
@@ -39,15 +39,15 @@ class CellPictures:
             except RuntimeError as error:
                 on_failure(f"camera {name}: {error}")
             if frame is not None:
-                self._pictures[name] = camera.view(frame.colour)[None]
-            pictures[name] = self._pictures[name]
-        return pictures
+                self._images[name] = camera.view(frame.colour)[None]
+            images[name] = self._images[name]
+        return images
 
     def begun(self) -> bool:
-        """Whether every camera has a picture; keeps the first ones. RuntimeError where one has failed."""
+        """Whether every camera has an image; keeps the first ones. RuntimeError where one has failed."""
         frames = {name: camera.frames.latest() for name, camera in self._cameras.items()}
-        self._pictures = {n: self._cameras[n].view(f.colour)[None] for n, f in frames.items() if f is not None}
-        return len(self._pictures) == len(self._cameras)
+        self._images = {n: self._cameras[n].view(f.colour)[None] for n, f in frames.items() if f is not None}
+        return len(self._images) == len(self._cameras)
 
     def calibration(self) -> dict[str, dict[str, object]]:
         """Where the cameras stand, for an episode's attributes."""

@@ -9,21 +9,21 @@ import zmq
 
 from ocrrl.perception.cameras.software_camera import SoftwareCamera
 
-WAIT = 100  # [ms] for a picture, before looking whether the feed was closed
+WAIT = 100  # [ms] for an image, before looking whether the feed was closed
 
 
-class PictureFeed:
-    """A thread that pushes each picture published at `address` into the software camera of its name."""
+class ImageFeed:
+    """A thread that pushes each image published at `address` into the software camera of its name."""
 
     def __init__(self, address: str, cameras: Mapping[str, SoftwareCamera]) -> None:
-        """Begin at once; `cameras` by the names that pictures come under."""
+        """Begin at once; `cameras` by the names that images come under."""
         self._cameras = cameras
         self._socket = zmq.Context.instance().socket(zmq.SUB)
         self._socket.setsockopt(zmq.RCVHWM, 4)
         self._socket.setsockopt(zmq.SUBSCRIBE, b"")
         self._socket.connect(address)
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="pictures", daemon=True)
+        self._thread = threading.Thread(target=self._follow, name="images", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -36,8 +36,8 @@ class PictureFeed:
             if not self._socket.poll(WAIT):
                 continue
             name, packed = self._socket.recv_multipart()
-            picture = msgpack.unpackb(packed)
-            height, width = picture["height"], picture["width"]
-            colour = np.frombuffer(picture["colour"], np.uint8).reshape(height, width, 3)
-            depth = np.frombuffer(picture["depth"], np.float32).reshape(height, width)
-            self._cameras[name.decode()].push(colour, depth, picture["time"])
+            image = msgpack.unpackb(packed)
+            height, width = image["height"], image["width"]
+            colour = np.frombuffer(image["colour"], np.uint8).reshape(height, width, 3)
+            depth = np.frombuffer(image["depth"], np.float32).reshape(height, width)
+            self._cameras[name.decode()].push(colour, depth, image["time"])

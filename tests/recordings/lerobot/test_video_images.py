@@ -8,8 +8,8 @@ import pytest
 
 from ocrrl.episodes.episode_checks import EpisodeRejected
 from ocrrl.recordings.lerobot.dataset_files import DatasetFiles
-from ocrrl.recordings.lerobot.video_pictures import VideoReader
-from tests.recordings.lerobot.recorded_dataset import FPS, encode, pictures
+from ocrrl.recordings.lerobot.video_images import VideoReader
+from tests.recordings.lerobot.recorded_dataset import FPS, encode, images
 
 COUNT = 30
 TIMES = np.arange(COUNT) / FPS
@@ -25,7 +25,7 @@ def frames_of(path):
 
 
 def read(reader, times):
-    return np.stack(list(reader.pictures("images.front", times)))
+    return np.stack(list(reader.images("images.front", times)))
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def read(reader, times):
 )
 def test_windows_of_a_video_are_read_in_any_order(tmp_path, codec, pixels, name, options):
     path = tmp_path / name
-    encode(path, pictures(COUNT), codec=codec, pixels=pixels, **options)
+    encode(path, images(COUNT), codec=codec, pixels=pixels, **options)
     whole, video = frames_of(path), reader(path)
     for start, stop in ((0, 10), (10, 20), (20, 30), (5, 9), (0, 30), (29, 30), (11, 12)):
         np.testing.assert_array_equal(read(video, TIMES[start:stop]), whole[start:stop])
@@ -50,7 +50,7 @@ def test_windows_of_a_video_are_read_in_any_order(tmp_path, codec, pixels, name,
 
 def test_windows_in_order_are_decoded_once(tmp_path, monkeypatch):
     path = tmp_path / "v.mp4"
-    encode(path, pictures(COUNT), g="30")
+    encode(path, images(COUNT), g="30")
     video, begun = reader(path), []
     monkeypatch.setattr(video, "_begin", lambda begin=video._begin: begun.append(1) or begin())
     for start in range(0, COUNT, 5):
@@ -59,14 +59,14 @@ def test_windows_in_order_are_decoded_once(tmp_path, monkeypatch):
 
 
 def test_a_video_that_begins_late_begins_with_its_first_episode(tmp_path):
-    encode(tmp_path / "v.mkv", pictures(COUNT), start=4)
+    encode(tmp_path / "v.mkv", images(COUNT), start=4)
     whole = frames_of(tmp_path / "v.mkv")
     np.testing.assert_array_equal(read(reader(tmp_path / "v.mkv"), TIMES), whole)
     np.testing.assert_array_equal(read(reader(tmp_path / "v.mkv", 0.2), TIMES[4:]), whole[: COUNT - 4])
 
 
 def test_a_rate_of_29_97_is_one(tmp_path):
-    encode(tmp_path / "v.mp4", pictures(COUNT), fps=Fraction(30000, 1001))
+    encode(tmp_path / "v.mp4", images(COUNT), fps=Fraction(30000, 1001))
     assert len(read(reader(tmp_path / "v.mp4", fps=29.97), np.arange(COUNT) / 29.97)) == COUNT
 
 
@@ -75,29 +75,29 @@ def test_a_rate_of_29_97_is_one(tmp_path):
     [
         (
             40,
-            r"images.front must be one picture for each row, got 2 .*\(the video runs at 40 frames a second, fps .* 20\)",
+            r"images.front must be one image for each row, got 2 .*\(the video runs at 40 frames a second, fps .* 20\)",
         ),
         (10, r"images.front must be .*\(the video runs at 10 frames a second, fps in meta/info.json says 20\)"),
     ],
 )
 def test_another_rate_is_refused_with_both(tmp_path, fps, message):
-    encode(tmp_path / "v.mp4", pictures(COUNT), fps=fps)
+    encode(tmp_path / "v.mp4", images(COUNT), fps=fps)
     with pytest.raises(EpisodeRejected, match=message):
         read(reader(tmp_path / "v.mp4"), TIMES[:14])
 
 
-def test_a_rate_that_drifts_is_refused_where_a_row_has_no_picture_of_its_own(tmp_path):
-    encode(tmp_path / "v.mp4", np.concatenate([pictures(COUNT)] * 30), fps=Fraction(30000, 1001))
+def test_a_rate_that_drifts_is_refused_where_a_row_has_no_image_of_its_own(tmp_path):
+    encode(tmp_path / "v.mp4", np.concatenate([images(COUNT)] * 30), fps=Fraction(30000, 1001))
     with pytest.raises(EpisodeRejected, match=r"runs at 29.97 frames a second, fps in meta/info.json says 30"):
         read(reader(tmp_path / "v.mp4", fps=30), np.arange(COUNT * 30) / 30)
 
 
 def test_frames_that_are_missing_hit_the_rows_that_they_belong_to(tmp_path):
-    encode(tmp_path / "v.mp4", pictures(20), g="4", bf="0")
+    encode(tmp_path / "v.mp4", images(20), g="4", bf="0")
     video = reader(tmp_path / "v.mp4")
     assert len(read(video, TIMES[:20])) == 20
     with pytest.raises(
-        EpisodeRejected, match=r"images.front must be a picture for each of 15 rows, got none for row 5"
+        EpisodeRejected, match=r"images.front must be an image for each of 15 rows, got none for row 5"
     ) as r:
         read(video, TIMES[15:])
     assert r.value.file == "v.mp4"
@@ -107,7 +107,7 @@ def test_frames_that_are_missing_hit_the_rows_that_they_belong_to(tmp_path):
 def test_damage_hits_the_rows_up_to_the_next_key_frame(tmp_path, codec, name):
     path = tmp_path / name
     options = {"g": "5", "bf": "0"} if codec == "h264" else {"level": "3", "slicecrc": "1"}
-    encode(path, pictures(COUNT), codec=codec, pixels="yuv444p", **options)
+    encode(path, images(COUNT), codec=codec, pixels="yuv444p", **options)
     whole = frames_of(path)
     with av.open(str(path)) as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]
@@ -133,13 +133,13 @@ def test_damage_hits_the_rows_up_to_the_next_key_frame(tmp_path, codec, name):
 )
 def test_what_is_no_8_bit_colour_is_named(tmp_path, codec, pixels, name, got):
     options = {"x265-params": "log-level=none"} if codec == "hevc" else {}
-    encode(tmp_path / name, pictures(8), codec=codec, pixels=pixels, **options)
+    encode(tmp_path / name, images(8), codec=codec, pixels=pixels, **options)
     with pytest.raises(EpisodeRejected, match=f"images.front must be 8 bit RGB, got {got}"):
         read(reader(tmp_path / name), TIMES[:8])
 
 
 def test_a_playlist_opens_nothing(tmp_path):
-    encode(tmp_path / "v.ts", pictures(8), codec="mpeg4")
+    encode(tmp_path / "v.ts", images(8), codec="mpeg4")
     playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile://{tmp_path}/v.ts\n#EXT-X-ENDLIST\n"
     (tmp_path / "v.mp4").write_text(playlist)
     (tmp_path / "w.mp4").write_text(f"ffconcat version 1.0\nfile '{tmp_path}/v.ts'\n")
@@ -159,7 +159,7 @@ def test_a_playlist_opens_nothing(tmp_path):
 )
 def test_a_file_that_is_no_whole_video_is_named(tmp_path, damage, message):
     path = tmp_path / "v.mp4"
-    encode(path, pictures(8))
+    encode(path, images(8))
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(EpisodeRejected, match=message) as refused:
         read(reader(path), TIMES[:2])
@@ -173,5 +173,5 @@ def test_a_file_of_sound_only_is_named(tmp_path):
         frame.sample_rate = 8000
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    with pytest.raises(EpisodeRejected, match="file must be a video, got a file without pictures"):
+    with pytest.raises(EpisodeRejected, match="file must be a video, got a file without images"):
         read(reader(tmp_path / "v.mp4"), TIMES[:2])

@@ -1,4 +1,4 @@
-"""Colour pictures come out pixel for pixel; what is no 8 bit RGB, or too large, is named before it is decoded."""
+"""Colour images come out pixel for pixel; what is no 8 bit RGB, or too large, is named before it is decoded."""
 
 import io
 import struct
@@ -10,14 +10,14 @@ from PIL import Image
 
 from ocrrl.episodes.episode_checks import EpisodeRejected
 from ocrrl.recordings.lerobot.dataset_files import DatasetFiles
-from ocrrl.recordings.lerobot.stored_pictures import decode_picture
+from ocrrl.recordings.lerobot.stored_images import decode_image
 from tests.recordings.lerobot.recorded_dataset import png
 
 COLOUR = np.random.default_rng(0).integers(0, 255, (24, 32, 3), dtype=np.uint8)
 
 
 def decode(cell, root):
-    return decode_picture(cell, "images.front", DatasetFiles(root, root), "row 3 of data.parquet")
+    return decode_image(cell, "images.front", DatasetFiles(root, root), "row 3 of data.parquet")
 
 
 def png_of(width, height, bits, kind, rows):
@@ -31,18 +31,18 @@ def png_of(width, height, bits, kind, rows):
 
 
 @pytest.mark.parametrize("form", [lambda raw: {"bytes": raw, "path": "frame.png"}, lambda raw: raw])
-def test_bytes_of_a_png_are_a_picture(tmp_path, form):
+def test_bytes_of_a_png_are_an_image(tmp_path, form):
     np.testing.assert_array_equal(decode(form(png(COLOUR)), tmp_path), COLOUR)
 
 
-def test_a_path_in_the_dataset_is_a_picture(tmp_path):
+def test_a_path_in_the_dataset_is_an_image(tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "images/a.png").write_bytes(png(COLOUR))
     for cell in ({"bytes": None, "path": "images/a.png"}, "images/a.png"):
         np.testing.assert_array_equal(decode(cell, tmp_path), COLOUR)
 
 
-def test_a_jpeg_is_a_picture_turned_as_its_camera_says(tmp_path):
+def test_a_jpeg_is_an_image_turned_as_its_camera_says(tmp_path):
     even = np.full((24, 32, 3), (200, 90, 30), np.uint8)
     assert np.abs(decode(png(even, "JPEG"), tmp_path).astype(int) - even).max() < 5
     turned, exif = io.BytesIO(), Image.Exif()
@@ -55,7 +55,7 @@ GREY = np.zeros((24, 32), np.uint8)
 
 
 @pytest.mark.parametrize(
-    ("picture", "got"),
+    ("image", "got"),
     [
         (Image.fromarray(GREY.astype(np.uint16)), r"16 bit with one channel \(depth\?\)"),
         (Image.fromarray(GREY), "8 bit with one channel"),
@@ -65,9 +65,9 @@ GREY = np.zeros((24, 32), np.uint8)
         (Image.fromarray(COLOUR).convert("P"), "a palette"),
     ],
 )
-def test_what_is_no_colour_is_named(tmp_path, picture, got):
+def test_what_is_no_colour_is_named(tmp_path, image, got):
     with pytest.raises(EpisodeRejected, match=f"images.front must be 8 bit RGB, got {got} in row 3 of data.parquet"):
-        decode(png(picture), tmp_path)
+        decode(png(image), tmp_path)
 
 
 def test_cmyk_and_16_bit_rgb_are_named(tmp_path):
@@ -78,31 +78,31 @@ def test_cmyk_and_16_bit_rgb_are_named(tmp_path):
         decode(deep, tmp_path)
 
 
-def test_a_small_file_of_a_huge_picture_is_refused_undecoded(tmp_path):
+def test_a_small_file_of_a_huge_image_is_refused_undecoded(tmp_path):
     bomb = png_of(47_000, 47_000, 8, 2, zlib.compress(b"\0" * 1000))
     with pytest.raises(EpisodeRejected, match=r"images.front must be .*pixels"):
         decode(bomb, tmp_path)
-    with pytest.raises(EpisodeRejected, match=r"must be pictures of at most 25,000,000 pixels, got 6000 x 5000"):
+    with pytest.raises(EpisodeRejected, match=r"must be images of at most 25,000,000 pixels, got 6000 x 5000"):
         decode(png_of(5000, 6000, 8, 2, b""), tmp_path)
 
 
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        (None, "images.front must be a PNG or JPEG picture in every row, got no picture in row 3 of data.parquet"),
-        ({"bytes": None, "path": None}, "got no picture"),
-        ({"bytes": b"", "path": ""}, "got str|a folder|no picture|PNG or JPEG"),
+        (None, "images.front must be a PNG or JPEG image in every row, got no image in row 3 of data.parquet"),
+        ({"bytes": None, "path": None}, "got no image"),
+        ({"bytes": b"", "path": ""}, "got str|a folder|no image|PNG or JPEG"),
         (7, "got int"),
         ("x" * 600, "or the path of one, got a text of 600 characters in row 3 of data.parquet"),
         ("a\x1b[2J", "or the path of one, got a text of 5 characters in row 3"),
-        (b"not a picture", "images.front must be PNG or JPEG pictures, got cannot identify"),
-        (png(COLOUR)[:200], "images.front must be PNG or JPEG pictures"),
-        (png(COLOUR)[:30] + b"\xff" * 20 + png(COLOUR)[50:], "images.front must be PNG or JPEG pictures"),
+        (b"not an image", "images.front must be PNG or JPEG images, got cannot identify"),
+        (png(COLOUR)[:200], "images.front must be PNG or JPEG images"),
+        (png(COLOUR)[:30] + b"\xff" * 20 + png(COLOUR)[50:], "images.front must be PNG or JPEG images"),
         ({"bytes": None, "path": "../../etc/passwd"}, "must be a readable file of the dataset"),
         ({"bytes": None, "path": "/etc/passwd"}, "must be a readable file of the dataset, got a place outside"),
         ({"bytes": None, "path": "gone.png"}, "must be a readable file of the dataset, got nothing"),
     ],
 )
-def test_what_is_no_picture_is_named(tmp_path, cell, message):
+def test_what_is_no_image_is_named(tmp_path, cell, message):
     with pytest.raises(EpisodeRejected, match=message):
         decode(cell, tmp_path)

@@ -11,8 +11,8 @@ from jaxtyping import UInt8
 from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements
 
 
-class PictureArrays:
-    """The arrays of one episode's pictures, made when their size is known and held to what memory may be used."""
+class ImageArrays:
+    """The arrays of one episode's images, made when their size is known and held to what memory may be used."""
 
     def __init__(self, expected: EpisodeRequirements, rows: int) -> None:
         self._expected, self._rows, self._bytes = expected, rows, 0.0
@@ -25,24 +25,24 @@ class PictureArrays:
         self._take("rows", sum(bytes_a_row.values()))
 
     def expect(self, camera: str, recorded: tuple[int, int]) -> None:
-        """Make room for pictures recorded at `recorded` (height, width)."""
+        """Make room for images recorded at `recorded` (height, width)."""
         if camera in self.recorded:
             return
-        fit = self._expected.pictures
+        fit = self._expected.images
         height, width = recorded if fit is None else fit.sizes[camera]
         self._take(f"images.{camera}", 3.0 * height * width)
         self.recorded[camera] = recorded
         self.images[camera] = np.zeros((self._rows, height, width, 3), np.uint8)
 
-    def put(self, camera: str, row: int, picture: UInt8[np.ndarray, "H W 3"]) -> None:
-        """Keep `picture` at the size that is asked for; raises `EpisodeRejected` where its own is not that of the others."""
-        size = picture.shape[:2]
+    def put(self, camera: str, row: int, image: UInt8[np.ndarray, "H W 3"]) -> None:
+        """Keep `image` at the size that is asked for; raises `EpisodeRejected` where its own is not that of the others."""
+        size = image.shape[:2]
         self.expect(camera, size)
         if size != self.recorded[camera]:
             got = f"{size[0]} x {size[1]} at row {row} after {self.recorded[camera][0]} x {self.recorded[camera][1]}"
-            raise EpisodeRejected(f"images.{camera}", "pictures of one size", got)
-        fit = self._expected.pictures
-        self.images[camera][row] = picture if fit is None else fit.fit(camera, picture)
+            raise EpisodeRejected(f"images.{camera}", "images of one size", got)
+        fit = self._expected.images
+        self.images[camera][row] = image if fit is None else fit.fit(camera, image)
 
     def _take(self, field: str, bytes_a_row: float) -> None:
         self._bytes += bytes_a_row * self._rows

@@ -7,14 +7,14 @@ from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements
 from ocrrl.episodes.hdf5_access import dataset_at, frames_at, hdf5_faults, shape_of
 
 
-def demo_pictures(
+def demo_images(
     demo: h5py.Group, paths: dict[str, str], expected: EpisodeRequirements
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """The pictures by camera, at the sizes that are asked for, and notes; raises `EpisodeRejected`.
+    """The images by camera, at the sizes that are asked for, and notes; raises `EpisodeRejected`.
 
     `paths` are the arrays by camera. Whatever is no uint8 RGB is refused; sizes are checked before anything is read.
     """
-    fit = expected.pictures
+    fit = expected.images
     cameras, notes = expected.cameras_among(paths, "mapping.images")
     images, room = {}, expected.max_bytes
     for camera in cameras:
@@ -42,7 +42,7 @@ def _kind(dtype: np.dtype) -> str:
 
 def _hint(dtype: np.dtype, shape: tuple[int, ...]) -> str:
     if dtype.kind in "OSV" or len(shape) < 3:
-        return " (compressed pictures? decode them to uint8 first)"
+        return " (compressed images? decode them to uint8 first)"
     hints = ["channels first"] if len(shape) == 4 and shape[1] in (1, 3, 4) and shape[3] not in (1, 3, 4) else []
     hints += ["0..1"] if dtype.kind == "f" else ["depth"] if dtype.itemsize > 1 or shape[-1] == 1 else []
     return f" ({', '.join(hints)}? write them as uint8 RGB, channels last)" if hints else ""
