@@ -10,6 +10,7 @@ Exit status 1 for any difference, or a file in one folder only. Of a report's pa
 import argparse
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ def _compared(before: Path, after: Path, place: PurePath, hashes: dict[str, str]
     if place.name in PRESENCE_ONLY:
         return Compared(place, False)
     kind = Compared(place, False).kind
-    renamed = Renamed(RENAMED_KEYS.get(kind, {}), hashes, confidence=kind.startswith("rollouts"))
+    renamed = Renamed(RENAMED_KEYS.get(re.sub(r"_\d+$", "", kind), {}), hashes, confidence=kind.startswith("rollouts"))
     return Compared(place, False, tuple(content_differences(before, after, renamed)))
 
 

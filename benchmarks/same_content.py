@@ -11,11 +11,17 @@ import numpy as np
 import yaml
 from safetensors import SafetensorError, safe_open
 
+from ocrrl.interface.renamed import RENAMED
 from ocrrl.lineage.old_layout import new_place
 
 CONFIDENCE = "object_confidence"
-RENAMED_KEYS: dict[str, dict[str, str | None]] = {"metrics/replay": {"kept": None}}
+RENAMED_KEYS: dict[str, Mapping[str, str | None]] = {
+    "metrics/replay": {"kept": None},
+    "residual": RENAMED["train_residual"],
+}
 """By kind of artifact, the old name of a key, a tensor or an array and its new one; None where it is no longer written."""
+FORMAT_VERSION = "format_version"
+"""May differ where keys have other names."""
 
 _PATH = re.compile(r"\bdata/[\w./-]+")
 
@@ -79,6 +85,8 @@ def _of_dicts(before: dict, after: dict, renamed: Renamed, place: str) -> Iterat
             yield f"{here}: missing"
             continue
         left.discard(name)
+        if name == FORMAT_VERSION and renamed.keys:
+            continue
         if not (renamed.confidence and name == CONFIDENCE and np.shape(value) == np.shape(after[name])):
             yield from _differences(value, after[name], renamed, here)
     for name in sorted(map(str, left)):

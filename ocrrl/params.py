@@ -6,7 +6,7 @@ from params.yaml (`ocrrl.params_graph`). A preset is a small file of overrides o
 
 import dataclasses
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib import resources
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from ocrrl.config_builder import ParamsError, build, listed, shown, typed
+from ocrrl.interface.renamed import RENAMED
 from ocrrl.params_graph import GRAPH_FILE, GRAPH_SECTIONS, Recordings, graph_sections, require_names, seeds_and_rounds
 from ocrrl.safe_yaml import read_yaml
 from ocrrl.tabletop.registry import register
@@ -60,6 +61,12 @@ class Params:
         known = ("tabletop_tasks", *CONFIGS, *MULTITASK_CONFIGS)
         if set(sections) & set(GRAPH_SECTIONS):
             raise ParamsError(f"{source} is of version 0.1; `ocrrl migrate` converts it, and the data")
+        if old := next(renamed_keys(sections), None):
+            place, name = old
+            raise ParamsError(
+                f"{source}: {place} is called {name} since version 0.2; rename it, or run `ocrrl migrate`, which renames it and "
+                "brings the data over"
+            )
         if unknown := [name for name in sections if name not in known]:
             raise ParamsError(f"{source}: sections must be among {', '.join(known)}, got {listed(unknown)}")
         try:
@@ -163,6 +170,16 @@ class Params:
         if not isinstance(entries[key], dict):
             raise ParamsError(f"{self._source}: {section}.{key} must be a mapping, got {shown(entries[key])}")
         return entries[key]
+
+
+def renamed_keys(sections: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each dotted key of `sections` that has another name since version 0.2, and that name."""
+    for section, names in RENAMED.items():
+        entries = sections.get(section)
+        for layer, values in entries.items() if isinstance(entries, Mapping) else ():
+            for key in values if isinstance(values, Mapping) else ():
+                if key in names:
+                    yield f"{section}.{layer}.{key}", names[key]
 
 
 def config_class(section: str) -> type:

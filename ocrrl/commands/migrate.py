@@ -16,14 +16,15 @@ import yaml
 from ocrrl import files
 from ocrrl.commands.params import write
 from ocrrl.interface.json_file import read_json_object
+from ocrrl.interface.renamed import current_names
 from ocrrl.layout import DATA
 from ocrrl.lineage.dvc_files import LOCK
 from ocrrl.lineage.old_layout import new_place, old_outs
 from ocrrl.lineage.places import here
 from ocrrl.lineage.run_record import RUNS_FILE, read_runs
 from ocrrl.migrate.new_lock import Migrated, migrated_lock
-from ocrrl.migrate.old_params import is_old, new_params
-from ocrrl.params import PARAMS_FILE, sections_in
+from ocrrl.migrate.old_params import is_old, new_params, repeats_values
+from ocrrl.params import PARAMS_FILE, renamed_keys, sections_in
 from ocrrl.params_graph import GRAPH_FILE, seeds_and_rounds
 from ocrrl.safe_yaml import read_yaml
 from ocrrl.stages.running import files_reserved
@@ -63,6 +64,7 @@ def migrate(dry: bool) -> None:
         steps.append(
             f"{PARAMS_FILE}: shared values and each tabletop task's own; graph.yaml: what dvc.yaml makes stages for"
         )
+        steps += [f"{PARAMS_FILE}: {old} -> {new}" for old, new in renamed_keys(sections)]
     if Path(LOCK).is_file():
         steps.append(f"{LOCK}: the same hashes at the new places")
     pending = moves or is_old(sections) or _lock_is_old()
@@ -86,10 +88,8 @@ def _migrate(moves: list[tuple[Path, Path]], sections: dict[str, Any]) -> None:
         measured = read_json_object(report)
         files.write_json(accepted, measured.pop("kept"))
         files.write_json(report, measured)
-    if is_old(sections):
-        params, counts = new_params(sections), seeds_and_rounds(sections)
-    else:  # written anew by hand before the data were moved
-        params, counts = sections, seeds_and_rounds(sections_in(GRAPH_FILE) if GRAPH_FILE.is_file() else {})
+    graph = sections if repeats_values(sections) else sections_in(GRAPH_FILE) if GRAPH_FILE.is_file() else {}
+    params, counts = new_params(sections) if is_old(sections) else sections, seeds_and_rounds(graph)
     if Path(LOCK).is_file():
         found = migrated_lock(Path(), params, counts)
         _append_runs(found)
@@ -99,12 +99,12 @@ def _migrate(moves: list[tuple[Path, Path]], sections: dict[str, Any]) -> None:
 
 
 def _lock_is_old() -> bool:
-    """Whether dvc.lock names a path of the old layout."""
+    """Whether dvc.lock names a path of the old layout, or a parameter by its old name."""
     stages = (read_yaml(Path(LOCK)) or {}).get("stages") or {} if Path(LOCK).is_file() else {}
-    return any(
-        here(entry["path"]) != entry["path"]
-        for stage in stages.values()
-        for entry in (*stage.get("deps", []), *stage.get("outs", []))
+    entries = [entry for stage in stages.values() for entry in (*stage.get("deps", []), *stage.get("outs", []))]
+    values = [value for stage in stages.values() for file in stage.get("params", {}).values() for value in file.items()]
+    return any(here(entry["path"]) != entry["path"] for entry in entries) or any(
+        current_names(name.partition(".")[0], value) != value for name, value in values
     )
 
 

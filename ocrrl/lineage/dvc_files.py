@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
+from ocrrl.interface.renamed import current_name
 from ocrrl.lineage.pipeline import command_of, load_yaml
 from ocrrl.lineage.revision import Revision
 
@@ -106,7 +107,7 @@ def flat_params(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str,
 
 def _params(entry: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {
-        name if file == "params.yaml" else f"{file}:{name}": value
+        current_name(name) if file == "params.yaml" else f"{file}:{name}": value
         for file, values in entry.items()
         for name, value in flat_params(values)
         if not (value == {} and name.count(".") == 1)  # a tabletop task without values of its own

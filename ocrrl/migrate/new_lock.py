@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from ocrrl import files
+from ocrrl.interface.renamed import current_names
 from ocrrl.layout import DATA
 from ocrrl.lineage.contents import Contents
 from ocrrl.lineage.dvc_files import LOCK
@@ -53,6 +54,8 @@ def migrated_lock(root: Path, params: Mapping[str, Any], counts: tuple[int, int]
     migrated, contents = Migrated(content), Contents(root)
     versions = json.loads((resources.files("ocrrl.migrate") / CODE_VERSIONS).read_text())
     for address, old in (content.get("stages") or {}).items():
+        for values in old.get("params", {}).values():
+            values |= {name: current_names(name.partition(".")[0], value) for name, value in values.items()}
         stage = stages.get(address)
         if stage is None or _is_new(old, stage):
             continue

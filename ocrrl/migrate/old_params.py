@@ -1,24 +1,42 @@
-"""Converts params.yaml of version 0.1, which repeats every value for every tabletop task."""
+"""Converts params.yaml of version 0.1, which repeats every value for every tabletop task and has other names of parameters."""
 
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from ocrrl.config_builder import ParamsError
-from ocrrl.params import CONFIGS, MULTITASK_CONFIGS, SHARED, Params
+from ocrrl.interface.renamed import RENAMED, current_names
+from ocrrl.params import CONFIGS, MULTITASK_CONFIGS, SHARED, Params, renamed_keys
 from ocrrl.params_graph import GRAPH_SECTIONS
 
 
 def is_old(sections: Mapping[str, Any]) -> bool:
-    """Whether `sections` are those of a params.yaml of version 0.1."""
+    """Whether `sections` are those of a params.yaml of version 0.1, or have its names."""
+    return repeats_values(sections) or any(renamed_keys(sections))
+
+
+def repeats_values(sections: Mapping[str, Any]) -> bool:
+    """Whether `sections` hold every value of every tabletop task, and what graph.yaml holds today."""
     return bool(set(sections) & set(GRAPH_SECTIONS))
 
 
 def new_params(sections: Mapping[str, Any]) -> dict[str, Any]:
     """The sections of a params.yaml of this version: the value of most tabletop tasks is shared, others are the task's own.
 
+    Of sections with shared values only the names are converted.
+
     ParamsError where `sections` lack a task or a section.
     """
+    old = repeats_values(sections)
+    sections = {
+        section: {layer: current_names(section, values) for layer, values in entries.items()}
+        if section in RENAMED and isinstance(entries, Mapping)
+        else entries
+        for section, entries in sections.items()
+    }
+    if not old:
+        Params(sections).check()
+        return sections
     new: dict[str, Any] = {"tabletop_tasks": sections["tabletop_tasks"]}
     for section in CONFIGS:
         entries = sections.get(section)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ocrrl.interface.renamed import current_names
 from ocrrl.layout import PUBLISHED_VLA, Layout
 from ocrrl.report import figures, tables
 from ocrrl.report.build_report import PAGE, RESULTS, data_blocks, retrained_blocks, success_blocks, svg
@@ -146,7 +147,7 @@ def train_residual(layout: Layout, variant: str) -> StagePage:
     _there(folder / "curve.json")
     measured = _measured(layout, residuals=(folder,))
     config = _json(folder / "config.json")
-    chosen, settings = config.get("selected") or {}, config.get("config", {})
+    chosen, settings = config.get("selected") or {}, current_names("train_residual", config.get("config", {}))
     at, stop = chosen.get("transitions"), settings.get("stop_at_success")
     ending = f" or {percent(stop)} validation success" if stop is not None else ""
     caption = "Success on validation states over training, and the size of the residual."

@@ -15,10 +15,12 @@ from ocrrl.interface.actions import ACTION_DIM
 from ocrrl.interface.json_file import read_json_object, said
 from ocrrl.interface.model_folder import require_model_folder
 from ocrrl.interface.observations import residual_observation_dim
+from ocrrl.interface.renamed import current_names
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.interface.weights_file import read_weights_file
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
+"""Version 3, of 0.1, differs in names alone (`interface.renamed`) and is read as well."""
 _MOST_EVERY = 1000  # control steps
 LAYER_NORM_EPSILON = 1e-5  # as in `networks`, which this file does not import: it would bring torch along
 
@@ -84,6 +86,8 @@ def load_residual(folder: Path, tabletop_task: TabletopTask) -> ResidualPolicy:
     require_model_folder(folder)
     where = folder / "config.json"
     config = read_json_object(where)
+    if config.get("format_version") == 3:
+        config = current_names("train_residual", config) | {"format_version": FORMAT_VERSION}
     expected = {
         "format_version": FORMAT_VERSION,
         "tabletop_task": tabletop_task.slug,

@@ -12,6 +12,7 @@ from dvc.repo import Repo
 from ocrrl import files
 from ocrrl.cli import main
 from ocrrl.commands import migrate as command
+from ocrrl.interface.renamed import RENAMED
 from ocrrl.lineage.hashes import files_under, path_hash
 from ocrrl.lineage.ignored import Ignored
 from ocrrl.lineage.pipeline import pipeline_stages
@@ -60,8 +61,15 @@ def old_place(path: str) -> str | None:
 
 def old_params() -> dict:
     """params.yaml of version 0.1 with the values of `PARAMS`."""
+
+    def old_names(section: str, values: dict) -> dict:
+        names = {new: old for old, new in RENAMED.get(section, {}).items()}
+        return {names.get(key, key): value for key, value in values.items()}
+
     sections = {
-        section: {task: values["shared"] | values[task] for task in TASKS} if section in CONFIGS else values
+        section: {task: old_names(section, values["shared"] | values[task]) for task in TASKS}
+        if section in CONFIGS
+        else values
         for section, values in PARAMS.items()
     }
     return sections | {"tasks": list(TASKS), "rounds": ["round0"], "residuals": GRAPH["residuals"]}
@@ -201,7 +209,9 @@ def test_the_lineage_of_the_retrained_vla_is_told_with_its_runs(project, capsys)
 def test_a_second_run_changes_nothing_and_dry_changes_nothing(project, capsys):
     before = files_in(project)
     assert main(["migrate", "--dry"]) == 0 and files_in(project) == before
-    assert "params.yaml: shared values" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "params.yaml: shared values" in said
+    assert "params.yaml: train_residual.cube_lift.batch -> batch_size" in said
     main(["migrate"])
     after = files_in(project)
     assert main(["migrate"]) == 0 and "nothing to migrate" in capsys.readouterr().out
@@ -259,6 +269,24 @@ def test_parameters_that_were_written_anew_first_keep_their_seeds_and_an_interru
     assert status(project) == set()
     lock = yaml.safe_load(Path("dvc.lock").read_text())
     assert lock["stages"]["train_residual@cube_lift-1"]["outs"][0]["path"] == "data/residual_1/round0/cube_lift"
+
+
+def test_names_alone_are_converted_where_values_are_shared_already(project, capsys):
+    main(["migrate"])
+    after = files_in(project)
+    for name in ("params.yaml", "dvc.lock"):
+        text = Path(name).read_text()
+        assert "actor_ema" in text and "image_fit" in text and "actor_averaging" not in text
+        Path(name).write_text(text.replace("actor_ema", "actor_averaging").replace("image_fit", "picture_fit"))
+    capsys.readouterr()
+    assert main(["finetune", "cube_lift", "--domain", "sim"]) == 1
+    said = capsys.readouterr().err
+    assert (
+        "params.yaml: ingest.shared.picture_fit is called image_fit since version 0.2" in said
+        and "`ocrrl migrate`" in said
+    )
+    assert main(["migrate"]) == 0
+    assert files_in(project) == after
 
 
 def test_two_places_of_one_thing_are_refused_and_nothing_is_moved(project, capsys):

@@ -1,5 +1,6 @@
 """The published policy: what it answers, and what it refuses to be."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -29,6 +30,17 @@ def test_a_saved_policy_loads_the_same_and_stays_within_its_scale(tmp_path):
     assert np.abs(loaded.residual(100 * states)).max() <= 0.01 + 1e-9
 
 
+def test_a_policy_of_version_3_is_read_under_the_names_that_it_has(tmp_path):
+    save_residual(tmp_path, some_policy(), TOY_TASK, {})
+    config = json.loads((tmp_path / "config.json").read_text())
+    config |= {"format_version": 3, "residual_every": config.pop("action_repeat")}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert load_residual(tmp_path, TOY_TASK).every == 4
+    (tmp_path / "config.json").write_text(json.dumps(config | {"format_version": 2}))
+    with pytest.raises(ValueError, match="format_version must be 4, got 2"):
+        load_residual(tmp_path, TOY_TASK)
+
+
 def test_another_tabletop_task_is_refused_by_name(tmp_path):
     save_residual(tmp_path, some_policy(), TOY_TASK, {})
     with pytest.raises(ValueError, match="tabletop_task must be 'stack_cube', got 'cube_lift'"):
@@ -51,8 +63,8 @@ def test_a_missing_file_is_named(tmp_path):
 DAMAGES = {
     "cut JSON": (cut("config.json"), r"config\.json must be JSON"),
     "JSON of a list": (content("config.json", b"[]"), r"config\.json must hold a JSON object, got \[\]"),
-    "no version": (in_json("config.json", "format_version", GONE), r"config\.json: format_version must be 3, got None"),
-    "a version as text": (in_json("config.json", "format_version", "3"), r"format_version must be 3, got '3'"),
+    "no version": (in_json("config.json", "format_version", GONE), r"config\.json: format_version must be 4, got None"),
+    "a version as text": (in_json("config.json", "format_version", "3"), r"format_version must be 4, got '3'"),
     "another action": (in_json("config.json", "action_dim", 6), r"config\.json: action_dim must be 7, got 6"),
     "no layer_norm": (
         in_json("config.json", "layer_norm", GONE),
