@@ -59,7 +59,7 @@ def prepare(folder: Path, seeds: int, transitions: int) -> None:
     run(folder, "ocrrl", "params", "--residual-seeds", str(seeds))
     params = yaml.safe_load((folder / "params.yaml").read_text())
     changes = {"total_timesteps": transitions, "gradient_steps": 3, "actor_hidden": 256, "critic_hidden": 256}
-    params["train_residual"]["cube_lift"] |= changes | {"batch": 256, "validation_every": transitions}
+    params["train_residual"]["cube_lift"] |= changes | {"batch_size": 256, "validation_every": transitions}
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     commit(folder, "seeds")
 

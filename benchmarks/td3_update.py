@@ -43,14 +43,14 @@ def our_update(
         layout.discount(rows)[:] = config.gamma**3
         buffer.add(rows)
     td3 = TD3(OBSERVATION_DIM, config, seed=0)
-    memory = BatchMemory(config.batch, layout.width, td3.device)
+    memory = BatchMemory(config.batch_size, layout.width, td3.device)
     if not recorded:
         td3._run = lambda batch, parts: td3._update(batch.to(td3.device, non_blocking=True), parts)
 
     def update() -> None:
         with memory.batch() as batch:
-            sample_mixed(online, offline, batch.numpy(), config.batch // 2, generator)
-            td3.update(batch, config.batch // 2)
+            sample_mixed(online, offline, batch.numpy(), config.batch_size // 2, generator)
+            td3.update(batch, config.batch_size // 2)
 
     return update
 

@@ -51,7 +51,7 @@ def test_the_paper_preset_is_table_5(tmp_path):
     config = Params.read(path).config("train_residual", "cube_lift")
     assert (config.actor_hidden, config.critic_hidden) == (512, 1024)
     assert (config.actor_lr, config.critic_lr) == (1e-5, 1e-4)
-    assert (config.gamma, config.batch, config.offline_fraction, config.n_step) == (0.99, 256, 0.5, 3)
+    assert (config.gamma, config.batch_size, config.offline_fraction, config.n_step) == (0.99, 256, 0.5, 3)
     assert (config.l2, config.tau, config.critic_warmup) == (0.0, 0.005, 1000)
     assert config.bc_coef == 0.0 and config.object_dropout == 0.0
     assert not (config.layer_norm or config.absorbing_success or config.clip_targets)

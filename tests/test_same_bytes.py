@@ -103,6 +103,17 @@ def test_renamed_paths_a_moved_list_and_a_report_are_no_difference(before, after
     assert "other episodes than `kept` in" in _found(before, after)["data/accepted/round0/cube_lift.json"][0]
 
 
+def test_renamed_settings_of_a_residual_are_no_difference_and_another_value_is(before, after):
+    old = {"config": {"batch": 256, "residual_every": 4}, "format_version": 3}
+    new = {"config": {"batch_size": 256, "action_repeat": 4}, "format_version": 4}
+    _write(before / "data/models/round0/cube_lift/residual_0/config.json", old)
+    place = "data/residual_0/round0/cube_lift/config.json"
+    _write(after / place, new)
+    assert not _found(before, after)
+    _write(after / place, new | {"config": {"batch_size": 128, "residual_every": 4}})
+    assert _found(before, after)[place] == ("/config/batch_size: 256 and 128",)
+
+
 def test_the_confidence_of_rollouts_may_change_and_nothing_else_of_them(before, after):
     file = _place(after, ROLLOUT)
     episode = replace(random_episode(), object_confidence=np.ones((12, 1)))

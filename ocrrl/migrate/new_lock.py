@@ -54,8 +54,8 @@ def migrated_lock(root: Path, params: Mapping[str, Any], counts: tuple[int, int]
     migrated, contents = Migrated(content), Contents(root)
     versions = json.loads((resources.files("ocrrl.migrate") / CODE_VERSIONS).read_text())
     for address, old in (content.get("stages") or {}).items():
-        for values in old.get("params", {}).values():
-            values |= {name: current_names(name.partition(".")[0], value) for name, value in values.items()}
+        for recorded in old.get("params", {}).values():
+            recorded |= {name: current_names(name.partition(".")[0], value) for name, value in recorded.items()}
         stage = stages.get(address)
         if stage is None or _is_new(old, stage):
             continue

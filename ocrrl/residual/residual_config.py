@@ -31,7 +31,7 @@ class ResidualConfig:
     """TD3 updates after each step of all environments."""
     learning_starts: int = 512
     """Transitions collected before the first update."""
-    batch: int = 256
+    batch_size: int = 256
     offline_fraction: float = 0.5
     action_repeat: int = 4
     """Control steps for which a residual is kept; the paper asks for one at each."""
@@ -90,7 +90,7 @@ class ResidualConfig:
 
     def __post_init__(self) -> None:
         for name in (
-            *("total_timesteps", "num_envs", "batch", "n_step", "actor_hidden", "critic_hidden", "policy_delay"),
+            *("total_timesteps", "num_envs", "batch_size", "n_step", "actor_hidden", "critic_hidden", "policy_delay"),
             *("action_repeat", "max_episode_steps"),
             *("validation_every", "validation_episodes"),
         ):

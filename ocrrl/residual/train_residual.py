@@ -99,7 +99,7 @@ class _Run:
         rows = config.total_timesteps + config.num_envs * config.n_step
         self.online = ReplayBuffer(rows, self.learner.layout.width)
         self.offline = ReplayBuffer(1, self.learner.layout.width)
-        self.batches = BatchMemory(config.batch, self.learner.layout.width, self.learner.device)
+        self.batches = BatchMemory(config.batch_size, self.learner.layout.width, self.learner.device)
 
         self.horizon = min(config.max_episode_steps, environment.tabletop_task.horizon)
         self.state = np.zeros((config.num_envs, dim), np.float32)
@@ -157,7 +157,7 @@ class _Run:
         """Line 16, `gradient_steps` times; batches mix demonstrations and own experience."""
         if len(self.online) < max(self.config.learning_starts, 1):
             return
-        offline_count = round(self.config.offline_fraction * self.config.batch) if len(self.offline) else 0
+        offline_count = round(self.config.offline_fraction * self.config.batch_size) if len(self.offline) else 0
         for _ in range(self.config.gradient_steps):
             with self.batches.batch() as batch:
                 sample_mixed(self.online, self.offline, batch.numpy(), offline_count, self.random["sampling"])

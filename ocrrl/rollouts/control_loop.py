@@ -144,7 +144,7 @@ def _run_batch(
 
 @contextmanager
 def _at_rest_after_an_error(environment: Environment) -> Iterator[None]:
-    """Whatever ends the loop, a variant does not go on to where it was last told to go."""
+    """Whatever ends the loop, an arm does not go on to where it was last told to go."""
     try:
         yield
     except BaseException as error:  # Ctrl-C too, which says nothing

@@ -30,7 +30,7 @@ from tests.untrained_models import write_untrained_models
 
 NUM_ENVS = 4
 QUICK = {
-    **{"total_timesteps": 240, "gradient_steps": 1, "learning_starts": 40, "batch": 16, "critic_warmup": 4},
+    **{"total_timesteps": 240, "gradient_steps": 1, "learning_starts": 40, "batch_size": 16, "critic_warmup": 4},
     **{"actor_hidden": 16, "critic_hidden": 16, "validation_every": 80, "validation_episodes": 6},
 }
 
@@ -144,7 +144,7 @@ def test_the_transitions_of_replay_are_read_from_their_folder(tmp_path):
 
 def test_what_cannot_be_trained_with_is_refused_by_name(tmp_path):
     with pytest.raises(
-        ValueError, match=r"train_residual.*transitions.* is no parameter; the parameters are .*total_tr"
+        ValueError, match=r"train_residual.*transitions.* is no parameter; the parameters are .*total_ti"
     ):
         trained(transitions=100)
     with pytest.raises(ValueError, match=r"gamma must be in \(0, 1\), got 1.5"):

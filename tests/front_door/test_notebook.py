@@ -21,7 +21,7 @@ TINY = {
     "NUM_ENVS": 2,
     "EPISODES": 2,
     "SETTINGS": {
-        **{"total_timesteps": 24, "learning_starts": 8, "critic_warmup": 2, "batch": 8},
+        **{"total_timesteps": 24, "learning_starts": 8, "critic_warmup": 2, "batch_size": 8},
         **{"validation_every": 16, "validation_episodes": 2},
     },
 }

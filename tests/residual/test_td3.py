@@ -137,7 +137,7 @@ def test_a_restored_learner_goes_on_exactly():
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("gamma", 1.0), ("tau", 0.0), ("batch", 0), ("offline_fraction", 1.1), ("residual_scale", (0.1, 0.0, 1.0)),
+    [("gamma", 1.0), ("tau", 0.0), ("batch_size", 0), ("offline_fraction", 1.1), ("residual_scale", (0.1, 0.0, 1.0)),
      ("exploration_std", (0.1,)), ("friction_scale", (1.2, 0.8)), ("latency_steps", (-1, 0)), ("l2", -1.0), ("dropout", 2.0),
      ("action_repeat", 0), ("shaping", 1.5), ("actor_ema", 0.0)],
 )  # fmt: skip

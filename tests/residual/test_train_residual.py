@@ -17,7 +17,7 @@ from ocrrl.residual.train_residual import train_residual
 from tests.residual.toy_environment import TOY_TASK, ToyBase, ToyEnvironment, demonstrations, success_rate
 
 SMALL = ResidualConfig(
-    total_timesteps=400, num_envs=4, gradient_steps=1, learning_starts=40, batch=16, actor_hidden=16,
+    total_timesteps=400, num_envs=4, gradient_steps=1, learning_starts=40, batch_size=16, actor_hidden=16,
     critic_hidden=16, critic_warmup=4, validation_every=100, action_repeat=2,
 )  # fmt: skip
 
@@ -199,7 +199,7 @@ def test_the_curve_holds_no_times(tmp_path):
 
 def test_it_learns_the_toy(tmp_path):
     config = ResidualConfig(
-        total_timesteps=24_000, validation_every=1_000, stop_at_success=0.95, batch=128, actor_hidden=64,
+        total_timesteps=24_000, validation_every=1_000, stop_at_success=0.95, batch_size=128, actor_hidden=64,
         critic_hidden=64, critic_warmup=400, exploration_std=(0.2, 0.1, 0.6), actor_ema=0.01,
     )  # fmt: skip
     policy, _ = train(tmp_path, config, validation=BlockingValidation(success_rate))
