@@ -16,7 +16,7 @@ from ocrrl.perception.calibration.calibration_check import (
 )
 from ocrrl.perception.calibration.charuco_board import CharucoBoard
 from ocrrl.perception.cameras.frames import first_frame
-from ocrrl.perception.cameras.realsense_openers import open_device
+from ocrrl.perception.cameras.realsense import open_device
 from ocrrl.robot.cell.cell_cameras import OpenFrameSets, open_camera, place_checks
 from ocrrl.robot.cell.cell_file import read_cell_file
 from ocrrl.robot.cell.checked_cell import check_calibration

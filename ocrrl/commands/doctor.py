@@ -17,7 +17,7 @@ from ocrrl.error_line import free_memory
 from ocrrl.layout import DATA
 from ocrrl.lineage.health import project_health
 from ocrrl.params import PARAMS_FILE, Params
-from ocrrl.perception.cameras.realsense_openers import connected_serials
+from ocrrl.perception.cameras.realsense import connected_serials
 from ocrrl.rendering_faults import what_to_change
 from ocrrl.robot.cell.cell_file import CellFile, read_cell_file
 from ocrrl.robot.cell.checked_cell import check_calibration

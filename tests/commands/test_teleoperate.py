@@ -14,10 +14,10 @@ from ocrrl.recordings.ingest import IngestConfig, ingest
 from ocrrl.robot.arm.fault import Fault
 from ocrrl.robot.operator.cell_operator import EndedByOperator
 from ocrrl.robot.safety.fault_log import FAULTS, FaultLog
-from ocrrl.robot.teleoperation.scripted import PlayedDevice
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from tests.full_disk import Full
 from tests.pipeline_copy import ROOT
+from tests.robot.teleoperation.played_device import PlayedDevice
 from tests.sessions.test_recording_session import FORWARD, ToyCell
 
 SCRIPTED = ("teleoperate", "cube_lift", "--device", "scripted", "--session", "monday", "--episodes", "1")

@@ -15,8 +15,7 @@ from ocrrl.perception.calibration.calibration_check import (
     refuse_complaints,
 )
 from ocrrl.perception.calibration.calibration_file import CameraCalibration
-from ocrrl.perception.cameras.realsense import FrameSets
-from ocrrl.perception.cameras.realsense_openers import open_device
+from ocrrl.perception.cameras.realsense import FrameSets, open_device
 from ocrrl.perception.cameras.realsense_reader import RealSenseReader
 from ocrrl.robot.cell.cell_file import CameraSection
 

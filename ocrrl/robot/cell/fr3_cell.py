@@ -12,7 +12,7 @@ from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.perception.calibration.calibration_file import CameraCalibration
 from ocrrl.perception.cameras.frames import first_frame
-from ocrrl.perception.cameras.realsense_openers import open_device
+from ocrrl.perception.cameras.realsense import open_device
 from ocrrl.robot.arm.arm import Arm
 from ocrrl.robot.arm.arm_section import ArmSection
 from ocrrl.robot.arm.franky_arm import FrankyArm

@@ -21,9 +21,9 @@ from ocrrl.robot.teleoperation.buttons import ButtonMap
 from ocrrl.robot.teleoperation.gamepad import Gamepad, open_gamepad
 from ocrrl.robot.teleoperation.keyboard import LabelledByKeys
 from ocrrl.robot.teleoperation.operator import TerminalOperator
-from ocrrl.robot.teleoperation.scripted import PlayedDevice
 from ocrrl.robot.teleoperation.spacemouse import SpaceMouse, open_spacemouse
 from tests.pipeline_copy import ROOT
+from tests.robot.teleoperation.played_device import PlayedDevice
 
 PLAIN = AxisConvention(dead_zone=0.0, exponent=1.0, translation_scale=1.0, rotation_scale=1.0)
 FULL = np.array([MAX_TRANSLATION_STEP] * 3 + [MAX_ROTATION_STEP] * 3)

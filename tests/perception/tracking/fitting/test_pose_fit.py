@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.tracking import fit_coefficients
 from ocrrl.interface import rotations
-from ocrrl.perception.tracking.confidence import FEATURES, confidence, features, fit_coefficients
+from ocrrl.perception.tracking.confidence import FEATURES, confidence, features
 from ocrrl.perception.tracking.fitting.hypotheses import levelled, turned_end_over_end
 from ocrrl.perception.tracking.fitting.pixels import BACKGROUND, OBJECT, OTHER, ROBOT, Pixels, Window
 from ocrrl.perception.tracking.fitting.pose_fit import (
