@@ -9,7 +9,6 @@ from pathlib import Path
 from ocrrl.interface.frames import Frame
 from ocrrl.perception.calibration.calibration_check import (
     BoardCheck,
-    CheckLimits,
     TableCheck,
     board_in_base,
     refuse_complaints,
@@ -46,7 +45,7 @@ def check_camera(
     checks = place_checks(frame, section, calibration)
     for check in checks:
         write(_table(check) if isinstance(check, TableCheck) else _board(check))
-    refuse_complaints(camera, checks, CheckLimits())
+    refuse_complaints(camera, checks)
     if section.check_board is None:
         write(_pose_to_note(frame, calibration.board, camera))
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from ocrrl.interface.frames import Frame
+from ocrrl.perception.calibration.calibration_file import CaptureSetup
 from ocrrl.perception.calibration.charuco_board import CharucoBoard
-from ocrrl.perception.calibration.view_folder import CaptureSetup, count_views, write_setup, write_view
+from ocrrl.perception.calibration.view_folder import count_views, write_setup, write_view
 from ocrrl.perception.cameras.frames import FrameSource, first_frame
 from ocrrl.perception.cameras.realsense import open_device
 from ocrrl.robot.arm.arm import ArmReader, ArmState

@@ -161,7 +161,7 @@ def _calibration(camera: str, file: CellFile, today: date) -> Finding:
         calibration = check_calibration(camera, file, today)
     except (ValueError, FileNotFoundError) as error:
         return Finding(subject, "cannot be used", str(error))
-    age, most = (today - calibration.made_on).days, int(file.max_calibration_age_days)
+    age, most = calibration.age(today), int(file.max_calibration_age_days)
     return Finding(subject, f"{age} days old, refused after {most}")
 
 

@@ -94,7 +94,7 @@ def _attributes(section: CameraSection, calibration: CameraCalibration | None) -
     if calibration is not None:
         found |= {
             "intrinsics": vars(calibration.intrinsics),
-            "pose": calibration.camera_pose.tolist(),
-            "calibrated_on": calibration.made_on.isoformat(),
+            "pose": list(calibration.camera_pose),
+            "calibrated_on": calibration.made_on,
         }
     return found
