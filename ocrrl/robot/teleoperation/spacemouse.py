@@ -14,7 +14,7 @@ from ocrrl.robot.teleoperation.axes import AxisConvention
 from ocrrl.robot.teleoperation.buttons import ButtonMap, Buttons
 from ocrrl.robot.teleoperation.device import DeviceReading
 
-BUTTONS = ButtonMap(gripper=0, discard=1)
+BUTTONS: ButtonMap = {0: "gripper", 1: "discard"}
 """Of a device with two buttons; success and failure are said with keys."""
 PAUSE = 0.2  # [s] without a reading, after which only what the hand does from then on moves the arm
 _REPORTS = 64  # at most so many a reading: a device sends a few in a control period
@@ -97,7 +97,7 @@ class SpaceMouse:
         return state
 
 
-def open_spacemouse(axes: AxisConvention | None = None, buttons: ButtonMap = BUTTONS) -> SpaceMouse:
+def open_spacemouse(axes: AxisConvention | None = None) -> SpaceMouse:
     """The SpaceMouse that is plugged in; RuntimeError says what is missing."""
     try:
         import pyspacemouse
@@ -108,4 +108,4 @@ def open_spacemouse(axes: AxisConvention | None = None, buttons: ButtonMap = BUT
             f"a SpaceMouse must be plugged in and readable, got: {error}; needed are `pip install pyspacemouse`, "
             "libhidapi-hidraw0 and a udev rule that lets you read /dev/hidraw*"
         ) from error
-    return SpaceMouse(mouse, axes, buttons)
+    return SpaceMouse(mouse, axes)
