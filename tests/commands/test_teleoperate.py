@@ -9,7 +9,7 @@ import pytest
 from ocrrl.cli import main
 from ocrrl.episodes import hdf5_in_memory
 from ocrrl.episodes.episode_store import read_episode
-from ocrrl.interface.abort import Abort
+from ocrrl.interface.protocols import Abort
 from ocrrl.recordings.ingest import IngestConfig, ingest
 from ocrrl.robot.arm.fault import Fault
 from ocrrl.robot.operator.cell_operator import EndedByOperator

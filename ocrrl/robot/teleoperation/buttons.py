@@ -5,6 +5,7 @@ from typing import Literal
 
 from ocrrl.robot.teleoperation.device import Event
 
+GRIPPER: Literal["gripper"] = "gripper"
 ButtonMap = Mapping[int, Event | Literal["gripper"]]
 """What a button, by its number on the device, says; `gripper` opens closed fingers and closes open ones."""
 
@@ -27,7 +28,8 @@ class Buttons:
         down = frozenset(number for number, is_down in enumerate(pressed) if is_down)
         newly = frozenset() if self._down is None else down - self._down
         self._down = down
-        said = [self._meaning[number] for number in newly if number in self._meaning]
-        if "gripper" in said:
+        said = {self._meaning[number] for number in newly if number in self._meaning}
+        if GRIPPER in said:
             self.opening = 1.0 - self.opening
-        return frozenset(event for event in said if event != "gripper")
+        events: set[Event] = {event for event in said if event != GRIPPER}
+        return frozenset(events)

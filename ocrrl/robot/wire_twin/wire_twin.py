@@ -10,9 +10,9 @@ import msgpack
 import numpy as np
 import zmq
 
-from ocrrl.interface.abort import Abort
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.frames import Intrinsics
+from ocrrl.interface.protocols import Abort
 from ocrrl.perception.cameras.realsense_reader import RealSenseReader
 from ocrrl.perception.cameras.software_camera import SoftwareCamera
 from ocrrl.robot.arm.arm import Arm

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from ocrrl.interface.abort import Abort
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.frames import Frame, Intrinsics
-from ocrrl.interface.protocols import PoseEstimate
+from ocrrl.interface.protocols import Abort, PoseEstimate
 from ocrrl.perception.tracking.asynchronous_tracker import PostureHistory
 from ocrrl.perception.tracking.pose_gate import PoseGate
 from ocrrl.robot.cell.arm_environment import ArmEnvironment

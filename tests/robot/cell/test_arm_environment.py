@@ -10,7 +10,7 @@ import pytest
 import zmq
 
 from ocrrl.episodes import hdf5_in_memory
-from ocrrl.interface.abort import Abort
+from ocrrl.interface.protocols import Abort
 from ocrrl.robot.cell.guarded_cell import NotFit
 from ocrrl.robot.operator.cell_operator import EndedByOperator
 from ocrrl.rollouts.control_loop import run_episodes
