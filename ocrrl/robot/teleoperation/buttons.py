@@ -1,20 +1,19 @@
 """Buttons that count once, when they are pressed."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from ocrrl.robot.teleoperation.device import Event
 
-GRIPPER: Literal["gripper"] = "gripper"
-ButtonMap = Mapping[int, Event | Literal["gripper"]]
-"""What a button, by its number on the device, says; `gripper` opens closed fingers and closes open ones."""
+GRIPPER = 0
+"""The button, by its number on the device, that opens closed fingers and closes open ones."""
 
 
 class Buttons:
     """Follows a device's buttons through one episode after the other."""
 
-    def __init__(self, meaning: ButtonMap) -> None:
-        self._meaning = meaning
+    def __init__(self, events: Mapping[int, Event]) -> None:
+        """`events` are what the other buttons say, by their numbers."""
+        self._events = events
         self.begin()
 
     def begin(self) -> None:
@@ -28,8 +27,6 @@ class Buttons:
         down = frozenset(number for number, is_down in enumerate(pressed) if is_down)
         newly = frozenset() if self._down is None else down - self._down
         self._down = down
-        said = {self._meaning[number] for number in newly if number in self._meaning}
-        if GRIPPER in said:
+        if GRIPPER in newly:
             self.opening = 1.0 - self.opening
-        events: set[Event] = {event for event in said if event != GRIPPER}
-        return frozenset(events)
+        return frozenset(self._events[number] for number in newly if number in self._events)

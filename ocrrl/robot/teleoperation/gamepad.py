@@ -7,18 +7,18 @@ pygame is imported when a pad is opened, without a window.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float
 
 from ocrrl.robot.teleoperation.axes import AxisConvention
-from ocrrl.robot.teleoperation.buttons import ButtonMap, Buttons
-from ocrrl.robot.teleoperation.device import DeviceReading
+from ocrrl.robot.teleoperation.buttons import Buttons
+from ocrrl.robot.teleoperation.device import DeviceReading, Event
 
-BUTTONS: ButtonMap = {0: "gripper", 3: "success", 2: "failure", 1: "discard", 7: "stop"}
-"""A, Y, X, B and Start."""
+BUTTONS: Mapping[int, Event] = {3: "success", 2: "failure", 1: "discard", 7: "stop"}
+"""Y, X, B and Start; A is `GRIPPER`."""
 LEFT_X, LEFT_Y, RIGHT_X, RIGHT_Y, HAT, DOWN_BUTTON, UP_BUTTON = 0, 1, 3, 4, 0, 4, 5
 """Where an Xbox pad's axes, hat and shoulder buttons are; another make has other numbers."""
 

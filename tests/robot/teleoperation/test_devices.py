@@ -124,7 +124,7 @@ class FakeMouse:
 @pytest.fixture
 def mouse():
     fake = FakeMouse()
-    device = SpaceMouse(fake, PLAIN, {0: "gripper", 1: "success"})
+    device = SpaceMouse(fake, PLAIN, {1: "success"})
     device.begin(0)
     device.read()
     return device, fake
@@ -168,7 +168,7 @@ def test_an_episode_begins_with_open_fingers_and_forgets_a_button_held_from_befo
 
 def test_a_hand_s_motion_from_while_nobody_read_moves_nothing_until_the_hand_does():
     fake, now = FakeMouse(), [0.0]
-    device = SpaceMouse(fake, PLAIN, {0: "gripper", 1: "success"}, lambda: now[0])
+    device = SpaceMouse(fake, PLAIN, {1: "success"}, lambda: now[0])
     for _ in range(3):
         fake.report(x=1.0)  # and the report that it was let go was dropped
     device.begin(0)
