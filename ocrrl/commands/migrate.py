@@ -93,7 +93,9 @@ def _migrate(moves: list[tuple[Path, Path]], sections: dict[str, Any]) -> None:
     if Path(LOCK).is_file():
         found = migrated_lock(Path(), params, counts)
         _append_runs(found)
-        lock = json.loads(json.dumps(found.lock))  # values that stages share, written out for each and not as YAML aliases
+        lock = json.loads(
+            json.dumps(found.lock)
+        )  # values that stages share, written out for each and not as YAML aliases
         files.write_bytes(Path(LOCK), yaml.safe_dump(lock, sort_keys=False, width=10_000).encode())
     if is_old(sections):
         write(params, None, PARAMS_FILE, *counts)
