@@ -13,6 +13,7 @@ from multiprocessing import get_context
 
 import numpy as np
 
+from benchmarks.image_poses import LATENCY_STEPS, ImagePoses
 from benchmarks.tracking_tables import errors
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
@@ -20,7 +21,6 @@ from ocrrl.layout import ROLLED_OUT_SEED, Layout
 from ocrrl.perception.tracking.confidence import NEAR_POSITION, NEAR_ROTATION
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.report.values import percent, points
-from ocrrl.robot.twin.image_poses import LATENCY_STEPS, ImagePoses
 from ocrrl.robot.twin.twin import TwinCell
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome

@@ -17,19 +17,20 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from jaxtyping import Bool, Float
 from tqdm import tqdm
 
+from benchmarks.tracking_overlay import draw_overlay
 from benchmarks.tracking_sequences import KINDS, Seen, sequence
 from benchmarks.tracking_tables import Row, error_table, errors, verdicts
 from ocrrl.interface import rotations
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
-from ocrrl.perception.tracking.confidence import FEATURES, NEAR_POSITION, NEAR_ROTATION, features, fit_coefficients
+from ocrrl.perception.tracking.confidence import FEATURES, NEAR_POSITION, NEAR_ROTATION, features
 from ocrrl.perception.tracking.fitting.pose_fit import Body
 from ocrrl.perception.tracking.fitting.registration import LEAST_PIXELS_TRACKED
 from ocrrl.perception.tracking.geometric_tracker import GeometricTracker
-from ocrrl.perception.tracking.overlay import draw_overlay
 from ocrrl.perception.tracking.verifier import PoseVerifier
 from ocrrl.tabletop.registry import shapes_of, slugs, tabletop_task
 
@@ -56,6 +57,31 @@ def rows_of(task: TabletopTask, kind: str, seed: int, frames: Iterable[Seen]) ->
                 )
             )  # fmt: skip
     return rows
+
+
+def fit_coefficients(
+    features: Float[np.ndarray, "n F"], near: Bool[np.ndarray, " n"], weight_decay: float = 1.0
+) -> Float[np.ndarray, " F"]:
+    """The coefficients under which poses that were `near` are likeliest: Newton's steps of a logistic regression.
+
+    ValueError where all or none were near: nothing can be told apart then.
+    """
+    if near.all() or not near.any():
+        raise ValueError(
+            f"coefficients need poses that were near and others that were not, got {near.sum()} of {len(near)}"
+        )
+    coefficients = np.zeros(features.shape[1])
+    decay = weight_decay * np.eye(features.shape[1])
+    decay[0, 0] = 0.0
+    for _ in range(50):
+        p = 1.0 / (1.0 + np.exp(-np.clip(features @ coefficients, -30.0, 30.0)))
+        gradient = features.T @ (near - p) - decay @ coefficients
+        curvature = (features * (p * (1.0 - p))[:, None]).T @ features + decay
+        step = np.linalg.solve(curvature, gradient)
+        coefficients = coefficients + step
+        if np.abs(step).max() < 1e-8:
+            break
+    return coefficients
 
 
 def coefficients_of(rows: list[Row], astray: list[tuple[np.ndarray, bool]]) -> str:

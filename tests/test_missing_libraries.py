@@ -12,7 +12,7 @@ TESTS = """
 import subprocess, sys, threading
 import pytest
 from ocrrl.cli import main
-from ocrrl.perception.cameras.realsense_openers import connected_serials
+from ocrrl.perception.cameras.realsense import connected_serials
 
 def renderer():
     import mujoco

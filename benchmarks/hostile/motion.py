@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.interface.tabletop_tasks import HOME_JOINTS
-from ocrrl.sim.arm_chain import arm_chain
+from ocrrl.sim.scene import arm_chain
 from ocrrl.tabletop.registry import tabletop_task
 from ocrrl.worlds import make_simulator
 

@@ -5,8 +5,14 @@ import time
 from pathlib import Path
 
 from ocrrl.interface.cells import cell_to_approve
-from ocrrl.robot.operator.approval import APPROVAL_FILE_VARIABLE, DEFAULT_MINUTES, Clock, NotApproved, issue
-from ocrrl.robot.operator.approval_token import write_token
+from ocrrl.robot.operator.approval import (
+    APPROVAL_FILE_VARIABLE,
+    DEFAULT_MINUTES,
+    Clock,
+    NotApproved,
+    issue,
+    write_token,
+)
 from ocrrl.robot.operator.operator_prompt import ask_operator, at_terminal
 from ocrrl.tabletop.registry import tabletop_task
 

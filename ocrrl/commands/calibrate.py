@@ -13,8 +13,7 @@ from ocrrl.interface.fr3_chain import FR3
 from ocrrl.perception.calibration.calibration_file import CameraCalibration, write_calibration
 from ocrrl.perception.calibration.charuco_board import CharucoBoard, print_board
 from ocrrl.perception.calibration.hand_eye import View, solve
-from ocrrl.perception.calibration.hand_eye_quality import QualityLimits, check_quality, measure_quality
-from ocrrl.perception.calibration.view_checks import check_views
+from ocrrl.perception.calibration.hand_eye_quality import QualityLimits, check_quality, check_views, measure_quality
 from ocrrl.perception.calibration.view_folder import read_setup, read_views
 from ocrrl.robot.operator.operator_prompt import ask_at_terminal
 
@@ -93,15 +92,11 @@ def calibrate_views(
     check_views([views[index] for index in answer.used], setup.intrinsics.width, setup.intrinsics.height)
     quality = measure_quality(answer, views, setup.board, setup.intrinsics, setup.mounting)
     calibration = CameraCalibration(
-        camera=setup.camera,
-        serial=setup.serial,
-        mounting=setup.mounting,
-        intrinsics=setup.intrinsics,
-        camera_pose=answer.camera_pose,
+        **vars(setup),
+        camera_pose=tuple(answer.camera_pose.tolist()),
         quality=quality,
         views=len(answer.used),
-        board=setup.board,
-        made_on=today,
+        made_on=today.isoformat(),
     )
     write(
         f"camera {camera} from {len(answer.used)} views: reprojection {quality.reprojection_rms_px:.2f} px, position within "

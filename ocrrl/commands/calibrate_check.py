@@ -9,14 +9,13 @@ from pathlib import Path
 from ocrrl.interface.frames import Frame
 from ocrrl.perception.calibration.calibration_check import (
     BoardCheck,
-    CheckLimits,
     TableCheck,
     board_in_base,
     refuse_complaints,
 )
 from ocrrl.perception.calibration.charuco_board import CharucoBoard
 from ocrrl.perception.cameras.frames import first_frame
-from ocrrl.perception.cameras.realsense_openers import open_device
+from ocrrl.perception.cameras.realsense import open_device
 from ocrrl.robot.cell.cell_cameras import OpenFrameSets, open_camera, place_checks
 from ocrrl.robot.cell.cell_file import read_cell_file
 from ocrrl.robot.cell.checked_cell import check_calibration
@@ -46,7 +45,7 @@ def check_camera(
     checks = place_checks(frame, section, calibration)
     for check in checks:
         write(_table(check) if isinstance(check, TableCheck) else _board(check))
-    refuse_complaints(camera, checks, CheckLimits())
+    refuse_complaints(camera, checks)
     if section.check_board is None:
         write(_pose_to_note(frame, calibration.board, camera))
 

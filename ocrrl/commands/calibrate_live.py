@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from ocrrl.interface.frames import Frame
+from ocrrl.perception.calibration.calibration_file import CaptureSetup
 from ocrrl.perception.calibration.charuco_board import CharucoBoard
-from ocrrl.perception.calibration.view_folder import CaptureSetup, count_views, write_setup, write_view
+from ocrrl.perception.calibration.view_folder import count_views, write_setup, write_view
 from ocrrl.perception.cameras.frames import FrameSource, first_frame
-from ocrrl.perception.cameras.realsense_openers import open_device
+from ocrrl.perception.cameras.realsense import open_device
 from ocrrl.robot.arm.arm import ArmReader, ArmState
-from ocrrl.robot.arm.arm_section import ArmSection
-from ocrrl.robot.arm.franky_reader import open_franky_reader
+from ocrrl.robot.arm.franky_reader import ArmSection, open_franky_reader
 from ocrrl.robot.cell.cell_cameras import OpenFrameSets, open_camera
 from ocrrl.robot.cell.cell_file import read_cell_file
 from ocrrl.robot.operator.operator_prompt import Ask

@@ -17,7 +17,7 @@ from ocrrl.error_line import free_memory
 from ocrrl.layout import DATA
 from ocrrl.lineage.health import project_health
 from ocrrl.params import PARAMS_FILE, Params
-from ocrrl.perception.cameras.realsense_openers import connected_serials
+from ocrrl.perception.cameras.realsense import connected_serials
 from ocrrl.rendering_faults import what_to_change
 from ocrrl.robot.cell.cell_file import CellFile, read_cell_file
 from ocrrl.robot.cell.checked_cell import check_calibration
@@ -161,7 +161,7 @@ def _calibration(camera: str, file: CellFile, today: date) -> Finding:
         calibration = check_calibration(camera, file, today)
     except (ValueError, FileNotFoundError) as error:
         return Finding(subject, "cannot be used", str(error))
-    age, most = (today - calibration.made_on).days, int(file.max_calibration_age_days)
+    age, most = calibration.age(today), int(file.max_calibration_age_days)
     return Finding(subject, f"{age} days old, refused after {most}")
 
 

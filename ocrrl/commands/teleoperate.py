@@ -23,7 +23,7 @@ from ocrrl.robot.operator.terminal_keys import TerminalKeys
 from ocrrl.robot.safety.fault_log import FAULTS, faults_told
 from ocrrl.robot.teleoperation.axes import AxisConvention
 from ocrrl.robot.teleoperation.device import TeleoperationDevice
-from ocrrl.robot.teleoperation.operator import Label, Operator, TerminalOperator
+from ocrrl.robot.teleoperation.operator import Label, LabelledByKeys, Operator, TerminalOperator
 from ocrrl.sessions.recording_session import SessionConfig, next_number, record_session
 from ocrrl.sessions.set_up_sheet import operator_beside
 from ocrrl.stages.running import files_reserved
@@ -128,8 +128,6 @@ def _script(task: TabletopTask, cell: RobotCell) -> TeleoperationDevice:
 
 
 def _device(name: str, axes: AxisConvention, keys: TerminalKeys) -> TeleoperationDevice:
-    from ocrrl.robot.teleoperation.keyboard import LabelledByKeys
-
     if name == "spacemouse":
         from ocrrl.robot.teleoperation.spacemouse import open_spacemouse
 

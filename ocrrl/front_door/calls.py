@@ -9,17 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float, Int
 from tqdm import tqdm
 
 from ocrrl.config_builder import build
 from ocrrl.datasets.transitions import ReplayEpisode
 from ocrrl.front_door.demonstrations import replayed_demonstrations
-from ocrrl.front_door.saved_policy import SavedPolicy, load_policy
 from ocrrl.interface.json_file import read_json_object, said
-from ocrrl.interface.protocols import Environment, Policy, Residual
+from ocrrl.interface.observations import Observation
+from ocrrl.interface.protocols import VLA, Capture, Environment, Policy, Residual
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.params import resolve
+from ocrrl.policies.checkpoint import load_vla
+from ocrrl.policies.chunked_policy import ChunkedPolicy
+from ocrrl.policies.compact_policy import CompactVLA
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.report.values import (
     PAIRED_COLUMNS,
@@ -47,6 +51,47 @@ if TYPE_CHECKING:
 __all__ = ["evaluate", "load_policy", "load_residual", "make_env", "train_residual"]
 
 
+class SavedPolicy:
+    """`interface.protocols.Policy` by the VLA in the folder `path`, for as many environments as it is asked to act in."""
+
+    def __init__(self, path: Path, vla: VLA, instruction: str | None) -> None:
+        """`instruction` is None where the environment's tabletop task is to decide."""
+        self.path, self.vla, self.instruction = path, vla, instruction
+        self._policy: ChunkedPolicy | None = None
+        self._num_envs = 0
+
+    def acting_in(self, env: Environment) -> ChunkedPolicy:
+        """A policy of its own for `env`, with the instruction of its tabletop task unless another was asked for."""
+        return ChunkedPolicy(self.vla, self.instruction or env.tabletop_task.instruction, env.num_envs)
+
+    def reset(self, ids: Int[np.ndarray, " n"]) -> None:
+        """Begin new episodes in the environments `ids`."""
+        self._for(ids).reset(ids)
+
+    def act(self, observation: Observation, ids: Int[np.ndarray, " n"], capture: Capture) -> Float[np.ndarray, "n 7"]:
+        """The actions for the environments `ids`; ValueError where the instruction is not known."""
+        return self._for(ids).act(observation, ids, capture)
+
+    def _for(self, ids: np.ndarray) -> ChunkedPolicy:
+        """The policy with room for the environments `ids`, those that it acts in already as they are."""
+        if self._policy is not None and (not len(ids) or ids.max() < self._num_envs):
+            return self._policy
+        instruction = self.instruction or _only_instruction(self.vla)
+        if instruction is None:
+            raise ValueError(
+                f"the policy of {self.path} must know its tabletop task to act by itself: load_policy(path, task='cube_lift')"
+            )
+        before, former = self._num_envs, self._policy
+        self._num_envs = int(ids.max()) + 1 if len(ids) else 1
+        self._policy = ChunkedPolicy(self.vla, instruction, self._num_envs)
+        if former is not None:
+            state = self._policy.get_state()
+            for name, value in former.get_state().items():
+                state[name][:before] = value
+            self._policy.set_state(state)
+        return self._policy
+
+
 def make_env(task: str, cell: str = "sim", num_envs: int = 16) -> "SimEnvironment | TwinCell":
     """`num_envs` copies of the tabletop task `task` (such as cube_lift) in `cell`: `sim`, to train in, or `twin`.
 
@@ -55,6 +100,17 @@ def make_env(task: str, cell: str = "sim", num_envs: int = 16) -> "SimEnvironmen
     if num_envs < 1:
         raise ValueError(f"num_envs must be at least 1, got {num_envs}")
     return make_environment(cell, task, num_envs)
+
+
+def load_policy(path: str | Path, task: str | None = None, device: str = "auto") -> SavedPolicy:
+    """The VLA in the LeRobot `pretrained_model/` folder `path`, as a policy on `device` (auto, cpu, cuda).
+
+    `train_residual` and `evaluate` give it the instruction of their environment's tabletop task. To act by itself it takes the
+    instruction of `task`, or the only one that the VLA was trained with. The folder's own code is never run.
+    Raises FileNotFoundError where there is no VLA, ValueError for one that is damaged or an unknown `task`.
+    """
+    path = Path(path)
+    return SavedPolicy(path, load_vla(path, device), None if task is None else tabletop_task(task).instruction)
 
 
 def load_residual(path: str | Path) -> ResidualPolicy:
@@ -134,6 +190,11 @@ def evaluate(env: Environment, base: Policy, residual: Residual, episodes: int =
     print(f"{env.tabletop_task.slug}, {cell_label(env.cell)}, {episodes} held-out initial states\n")
     print(markdown_table(rates), markdown_table(paired), sep="\n", end="")
     return measured
+
+
+def _only_instruction(vla: VLA) -> str | None:
+    known = list(vla.encoder.known) if isinstance(vla, CompactVLA) else []
+    return known[0] if len(known) == 1 else None
 
 
 def _acting(base: Policy, env: Environment) -> Policy:

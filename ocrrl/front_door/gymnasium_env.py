@@ -17,7 +17,6 @@ from gymnasium.vector.utils import batch_space
 from ocrrl.front_door.gymnasium_ids import register_ids
 from ocrrl.interface.actions import ACTION_HIGH, ACTION_LOW, CONTROL_HZ
 from ocrrl.interface.seeds import RANGES
-from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.worlds import make_environment
 
 RENDER_SIZE = 256  # pixels
@@ -196,18 +195,15 @@ def _action_space() -> spaces.Box:
 
 
 def _observation_space(environment: Any, pixels: bool) -> spaces.Dict:
-    task: TabletopTask = environment.tabletop_task
-    objects = len(task.objects)
-    shapes = {"gripper_pose": (7,), "commanded_pose": (7,), "joint_positions": (7,), "gripper_width": (1,)}
-    shapes |= {"object_poses": (objects, 7)}
+    observed = _row(_observed(environment, np.arange(1), pixels), 0)
+    images = observed.pop(PIXELS, {})
     described: dict[str, spaces.Space] = {
-        name: spaces.Box(-np.inf, np.inf, shape, np.float64) for name, shape in shapes.items()
+        name: spaces.Box(-np.inf, np.inf, value.shape, np.float64) for name, value in observed.items()
     }
-    described["object_confidence"] = spaces.Box(0.0, 1.0, (objects,), np.float64)
+    described["object_confidence"] = spaces.Box(0.0, 1.0, observed["object_confidence"].shape, np.float64)
     if pixels:
-        images = environment.capture(np.arange(1))
         described[PIXELS] = spaces.Dict(
-            {camera: spaces.Box(0, 255, frames.shape[1:], np.uint8) for camera, frames in images.items()}
+            {camera: spaces.Box(0, 255, image.shape, np.uint8) for camera, image in images.items()}
         )
     return spaces.Dict(described)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ocrrl.interface import rotations
-from ocrrl.interface.arrays import array_namespace
+from ocrrl.interface.rotations import array_namespace
 
 CONTROL_HZ = 20
 ACTION_DIM = 7
@@ -84,7 +84,7 @@ def advance_command(commanded_pose: np.ndarray, measured_pose: np.ndarray, actio
 
     quaternion = rotations.multiply(rotations.from_rotation_vector(action[..., 3:6]), commanded_pose[..., 3:])
     measured = measured_pose[..., 3:]
-    lag = rotations.to_rotation_vector(rotations.multiply(quaternion, rotations.conjugate(measured)))
+    lag = rotations.turn_between(measured, quaternion)
     angle = np.linalg.norm(lag, axis=-1, keepdims=True)
     lag = lag * np.minimum(1.0, ROTATION_LEASH / np.maximum(angle, 1e-9))
     quaternion = rotations.normalise(rotations.multiply(rotations.from_rotation_vector(lag), measured))

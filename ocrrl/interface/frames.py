@@ -22,7 +22,7 @@ class Intrinsics:
 
     def __post_init__(self) -> None:
         if self.width <= 0 or self.height <= 0 or not (self.fx > 0 and self.fy > 0):
-            raise ValueError(f"intrinsics must have a size and focal lengths above 0, got {self}")
+            raise ValueError(f"width, height, fx and fy must be above 0, got {self}")
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def read_json(path: Path, strict: bool = True, most_bytes: int = MAX_JSON_BYTES,
     try:
         text = path.read_bytes().decode("utf-8")
         if strict:
-            return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
+            return json.loads(text, object_pairs_hook=unique_keys, parse_constant=_refuse_constant, parse_float=_finite)
         return json.loads(text)
     except (ValueError, RecursionError) as error:  # a JSONDecodeError and a UnicodeDecodeError are ValueErrors
         why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
@@ -64,7 +64,8 @@ def said(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """For `json.loads`: a JSON object as a mapping; ValueError for a key that is given twice."""
     found = dict(pairs)
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]

@@ -55,9 +55,7 @@ class ArmKinematics:
         dq = Jᵀ(JJᵀ + λ²I)⁻¹ e + (I - J⁺J) k (q_home - q), clipped to the joint limits.
         """
         pose, jacobian = self.jacobian(q)
-        rotation_error = rotations.to_rotation_vector(
-            rotations.multiply(target_pose[:, 3:], rotations.conjugate(pose[:, 3:]))
-        )
+        rotation_error = rotations.turn_between(pose[:, 3:], target_pose[:, 3:])
         error = np.concatenate([target_pose[:, :3] - pose[:, :3], rotation_error], axis=-1)
         transposed = jacobian.transpose(0, 2, 1)
         homeward = NULLSPACE_GAIN * (np.asarray(HOME_JOINTS) - q)

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import MAX_ROTATION_STEP, MAX_TRANSLATION_STEP
-from ocrrl.interface.arrays import array_namespace
+from ocrrl.interface.rotations import array_namespace
 from ocrrl.interface.tabletop_tasks import TabletopTask
 
 Images = dict[str, np.ndarray]
@@ -125,14 +125,13 @@ def distance_features(distance: Float[np.ndarray, "..."]) -> Float[np.ndarray, "
 def robot_features(observation: Observation) -> Float[np.ndarray, "N 14"]:
     """Proprioception of order one: gripper pose and width, and where the command stands relative to it."""
     gripper, commanded = observation.gripper_pose, observation.commanded_pose
-    lag = rotations.to_rotation_vector(rotations.multiply(commanded[:, 3:], rotations.conjugate(gripper[:, 3:])))
     return np.concatenate(
         [
             (gripper[:, :3] - WORKSPACE_CENTRE) / POSITION_SCALE,
             rotations.nearest_sign(gripper[:, 3:], GRIPPER_DOWN),
             2.0 * observation.gripper_width[:, None] / MAX_GRIPPER_WIDTH - 1.0,
             (commanded[:, :3] - gripper[:, :3]) / MAX_TRANSLATION_STEP,
-            lag / MAX_ROTATION_STEP,
+            rotations.turn_between(gripper[:, 3:], commanded[:, 3:]) / MAX_ROTATION_STEP,
         ],
         axis=-1,
     )

@@ -1,22 +1,35 @@
-"""Protocols of policies, VLAs, pose trackers and environments.
+"""Protocols of policies, VLAs, pose trackers and environments; what a control step led to, and what ended an episode.
 
 Legend: N environments, n of them selected by ids (n,), O tracked objects, H actions in a chunk.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ocrrl.interface.abort import Abort
 from ocrrl.interface.frames import Frame
 from ocrrl.interface.observations import Images, Observation
 from ocrrl.interface.tabletop_tasks import TabletopTask
 
 Capture = Callable[[Int[np.ndarray, " n"]], Images]
 """Takes images of the environments `ids` now; called only when a policy needs them."""
+
+
+AbortedBy = Literal["operator", "arm", "fault"]
+"""`operator`: who stopped it, or said that it failed. `arm`: stopped by what it was made to do, as in a reflex, or because its
+commands ran out or were refused. `fault`: a camera, the tracker, the hand, the arm's connection, its clock or
+the operator's terminal failed, which says nothing of the policy."""
+
+
+@dataclass(frozen=True)
+class Abort:
+    """What ended an episode."""
+
+    by: AbortedBy
+    why: str
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,21 @@
 Legend: q (..., 4) unit quaternion wxyz; v (..., 3) vector; r (..., 3) rotation vector [rad]. Products are Hamilton's.
 """
 
+import sys
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from ocrrl.interface.arrays import array_namespace
-
 _TINY = 1e-12
+
+
+def array_namespace(array: Any) -> ModuleType:
+    """The module (`numpy` or `torch`) whose functions act on `array`; torch is never imported for a numpy array."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(array, torch.Tensor):
+        return torch
+    return np
 
 
 def multiply(a: Any, b: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ocrrl.interface.json_file import require_content, said
+from ocrrl.interface.json_file import require_content, said, unique_keys
 
 _MAX_HEADER = 100_000_000  # bytes, as the safetensors library has it
 _BYTES = {
@@ -104,19 +104,12 @@ def read_weights_file(path: Path) -> WeightsFile:
 
 def _json_header(path: Path, content: bytes) -> dict[str, Any]:
     try:
-        header = json.loads(content.decode("utf-8"), object_pairs_hook=_unique)
+        header = json.loads(content.decode("utf-8"), object_pairs_hook=unique_keys)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} must have a safetensors header of JSON, got {said(str(error))}; {_FETCH}") from error
     if not isinstance(header, dict):
         raise ValueError(f"{path} must have a safetensors header that is an object, got {said(header)}; {_FETCH}")
     return header
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("the same name twice")
-    return found
 
 
 def _stored(entry: Any, where: str) -> StoredTensor:

@@ -10,10 +10,9 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float, Int
 
-from ocrrl.interface.abort import Abort
 from ocrrl.interface.actions import ACTION_DIM, compose, limit
 from ocrrl.interface.observations import Images, Observation, residual_observation
-from ocrrl.interface.protocols import Capture, Environment, Policy, Residual, StepResult
+from ocrrl.interface.protocols import Abort, Capture, Environment, Policy, Residual, StepResult
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome, EpisodeTrace
 
 LOST_STEPS = 20

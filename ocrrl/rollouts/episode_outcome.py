@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from ocrrl.interface.abort import Abort
+from ocrrl.interface.protocols import Abort
 
 
 @dataclass(frozen=True)

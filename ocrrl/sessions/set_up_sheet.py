@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
+import numpy as np
 
 from ocrrl.files import write_bytes
 from ocrrl.interface.cells import Cell
@@ -31,7 +32,7 @@ class SetUpSheet:
         """
         seen = calibration.intrinsics
         fovy = math.degrees(2 * math.atan(seen.height / (2 * seen.fy)))
-        self._view = InitialStateView(scene, calibration.camera_pose, seen.width, seen.height, fovy)
+        self._view = InitialStateView(scene, np.array(calibration.camera_pose), seen.width, seen.height, fovy)
         self._camera, self._folder = calibration.camera, folder / FOLDER
 
     def __call__(self, seed: int) -> str:

@@ -13,10 +13,19 @@ from ocrrl.interface.actions import CONTROL_HZ, advance_command, gripper_opening
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.interface.observations import Images, Observation
 from ocrrl.interface.protocols import StepResult
-from ocrrl.sim.arm_chain import arm_chain
+from ocrrl.rendering_faults import rendering_named
 from ocrrl.sim.dynamics import Dynamics, DynamicsRange
-from ocrrl.sim.renderer import SceneRenderer
-from ocrrl.sim.scene import FINGER_TRAVEL, SUBSTEPS, Look, compile_scene, robot_and_table
+from ocrrl.sim.scene import (
+    ARM_GROUP,
+    COLLISION_GROUP,
+    FINGER_TRAVEL,
+    SUBSTEPS,
+    Look,
+    arm_chain,
+    compile_scene,
+    place,
+    robot_and_table,
+)
 from ocrrl.tabletop.parts.scene import SceneState, TabletopScene
 
 INITIAL_JOINT_JITTER = 0.02  # [rad], uniform, so that no two episodes start from quite the same arm
@@ -229,3 +238,40 @@ def _tint(model: mujoco.MjModel, bodies: tuple[str, ...], tint: tuple[float, flo
     """Multiply the colours of the geoms of `bodies` by `tint` (red, green, blue)."""
     of_objects = np.isin(model.geom_bodyid, [model.body(name).id for name in bodies])
     model.geom_rgba[of_objects, :3] *= np.asarray(tint)
+
+
+class SceneRenderer:
+    """Renders every camera of `model` at `size` x `size` pixels, off screen; belongs to the thread that made it."""
+
+    def __init__(self, model: mujoco.MjModel, size: int):
+        self._model, self._data = model, mujoco.MjData(model)
+        self.cameras = tuple(model.camera(i).name for i in range(model.ncam))
+        with rendering_named():
+            self._renderer = mujoco.Renderer(model, size, size)
+        scene = self._renderer.scene
+        scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False
+        scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
+        hand = model.body("hand").id
+        self._options = {name: _options(on_hand=model.camera(name).bodyid[0] == hand) for name in self.cameras}
+
+    def render(self, qpos: np.ndarray) -> Images:
+        """Images (n, size, size, 3) uint8 a camera, of the configurations `qpos` (n, nq)."""
+        size = self._renderer.height
+        images = {name: np.empty((len(qpos), size, size, 3), np.uint8) for name in self.cameras}
+        for row, configuration in enumerate(qpos):
+            place(self._model, self._data, configuration)
+            for name in self.cameras:
+                self._renderer.update_scene(self._data, name, self._options[name])
+                self._renderer.render(out=images[name][row])
+        return images
+
+    def close(self) -> None:
+        self._renderer.close()
+
+
+def _options(on_hand: bool) -> mujoco.MjvOption:
+    """What a camera draws; one on the hand never sees the arm, whose meshes cost most of an image."""
+    options = mujoco.MjvOption()
+    options.geomgroup[COLLISION_GROUP] = 0
+    options.geomgroup[ARM_GROUP] = not on_hand
+    return options

@@ -9,7 +9,7 @@ from ocrrl.interface import poses, rotations
 from ocrrl.interface.observations import MAX_GRIPPER_WIDTH
 from ocrrl.interface.tabletop_tasks import TrackedObject
 from ocrrl.rendering_faults import rendering_named
-from ocrrl.sim.scene import COLLISION_GROUP, Look, compile_scene, robot_and_table
+from ocrrl.sim.scene import COLLISION_GROUP, Look, compile_scene, place, robot_and_table
 from ocrrl.tabletop.parts.scene import TabletopScene
 
 LEGEND = "in base, cm: x away from the robot, y to its left, z up from the table; yaw in degrees, from x towards y"
@@ -57,10 +57,7 @@ class InitialStateView:
 
     def image(self, seed: int) -> UInt8[np.ndarray, "H W 3"]:
         """The initial state `seed`, RGB."""
-        self._data.qpos[:] = self._qpos(initial_object_poses(self._scene, seed))
-        mujoco.mj_kinematics(self._model, self._data)
-        mujoco.mj_comPos(self._model, self._data)
-        mujoco.mj_camlight(self._model, self._data)
+        place(self._model, self._data, self._qpos(initial_object_poses(self._scene, seed)))
         self._renderer.update_scene(self._data, CAMERA, self._options)
         return self._renderer.render()
 

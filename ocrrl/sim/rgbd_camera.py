@@ -12,7 +12,7 @@ import mujoco
 import numpy as np
 
 from ocrrl.rendering_faults import rendering_named
-from ocrrl.sim.scene import COLLISION_GROUP
+from ocrrl.sim.scene import COLLISION_GROUP, place
 
 WIDTH, HEIGHT = 640, 480
 FOVY = 42.0  # [deg] of a D435's colour stream at 640 x 480
@@ -131,10 +131,7 @@ class RgbdCamera:
 
     def _draw(self, qpos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         model, data = self._model, self._data
-        data.qpos[:] = qpos
-        mujoco.mj_kinematics(model, data)
-        mujoco.mj_comPos(model, data)
-        mujoco.mj_camlight(model, data)
+        place(model, data, qpos)
         everything = mujoco.mjtCatBit.mjCAT_ALL.value
         mujoco.mjv_updateScene(model, data, self._options, None, self._camera, everything, self._scene)
         for view in self._scene.camera:

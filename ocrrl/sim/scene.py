@@ -12,13 +12,16 @@ import franky_sim
 import mujoco
 import numpy as np
 
+from ocrrl.interface import rotations
 from ocrrl.interface.actions import CONTROL_HZ
-from ocrrl.sim.arm_chain import TCP_IN_HAND
+from ocrrl.interface.kinematics import Chain
 
 SUBSTEPS = 12
 TIMESTEP = 1.0 / CONTROL_HZ / SUBSTEPS  # [s]; timestep x substeps is exactly 1/control_hz
 ARM_JOINTS = tuple(f"fr3_joint{i}" for i in range(1, 8))
 FINGER_TRAVEL = 0.04  # [m], of one finger
+
+TCP_IN_HAND = (0.0, 0.0, 0.1034)  # [m], between the fingertips (Franka Hand manual)
 
 ARM_DAMPING_SCALE = 0.2  # the stock servo damping lets grasped objects slide when targets are ramped
 GRIPPER_STIFFNESS = 2000.0  # [N/m]; the stock gripper squeezes a 4 cm object with only 2 N
@@ -200,3 +203,26 @@ def compile_scene(spec: mujoco.MjSpec) -> mujoco.MjModel:
     spec.visual.quality.shadowsize = 0
     spec.visual.map.znear = 0.01
     return spec.compile()
+
+
+def arm_chain(model: mujoco.MjModel) -> Chain:
+    """The arm from its base to the gripper frame between the fingertips, so that scene and kinematics agree."""
+    bodies = [model.body(f"fr3_link{i}").id for i in range(1, 8)]
+    hand = model.body("hand").id
+    hand_quaternion = rotations.normalise(model.body_quat[hand].astype(float))
+    tcp = model.body_pos[hand] + rotations.rotate(hand_quaternion, np.asarray(TCP_IN_HAND))
+    joints = [model.joint(name).id for name in ARM_JOINTS]
+    return Chain(
+        link_positions=model.body_pos[bodies].copy(),
+        link_quaternions=model.body_quat[bodies].copy(),
+        gripper_pose=np.concatenate([tcp, hand_quaternion]),
+        joint_limits=model.jnt_range[joints].copy(),
+    )
+
+
+def place(model: mujoco.MjModel, data: mujoco.MjData, qpos: np.ndarray) -> None:
+    """Bring bodies, cameras and lights to the configuration `qpos` (nq,), to be drawn."""
+    data.qpos[:] = qpos
+    mujoco.mj_kinematics(model, data)
+    mujoco.mj_comPos(model, data)
+    mujoco.mj_camlight(model, data)

@@ -82,7 +82,7 @@ class ScriptedTeleoperator:
         goal, commanded = plan[0], self._environment.commanded_pose[env]
         action = np.empty(ACTION_DIM)
         away = goal.pose[:3] - commanded[:3]
-        turn = rotations.to_rotation_vector(rotations.multiply(goal.pose[3:], rotations.conjugate(commanded[3:])))
+        turn = rotations.turn_between(commanded[3:], goal.pose[3:])
         if self._pause[env] > 0:
             self._pause[env] -= 1
             action[:6] = 0.0

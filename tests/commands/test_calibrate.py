@@ -8,8 +8,8 @@ from ocrrl.cli import main
 from ocrrl.commands.calibrate import calibrate_views
 from ocrrl.interface import rigid
 from ocrrl.interface.tabletop_tasks import HOME_JOINTS
-from ocrrl.perception.calibration.calibration_file import read_calibration
-from ocrrl.perception.calibration.view_folder import CaptureSetup, read_views, write_setup, write_view
+from ocrrl.perception.calibration.calibration_file import CaptureSetup, read_calibration
+from ocrrl.perception.calibration.view_folder import read_views, write_setup, write_view
 from tests.perception.calibration.synthetic_views import BOARD, D435, SyntheticCell
 
 SETUP = CaptureSetup("front", "0123", "fixed", D435, BOARD)
@@ -43,7 +43,7 @@ def test_a_folder_of_views_becomes_a_calibration(taken, cell, tmp_path, capsys):
     assert "view_019: left out, it does not fit the others" in said
     assert "camera front from 18 views: reprojection 0." in said and f"{out}: written" in said
     calibration = read_calibration(out)
-    metres, radians = rigid.distance(calibration.camera_pose, cell.camera_pose)
+    metres, radians = rigid.distance(np.array(calibration.camera_pose), cell.camera_pose)
     assert metres < 0.001 and np.rad2deg(radians) < 0.1
     assert calibration.views == 18 and calibration.serial == "0123" and calibration.mounting == "fixed"
 
@@ -87,7 +87,7 @@ def test_a_folder_that_is_none_or_damaged_is_named(taken, tmp_path):
     with pytest.raises(ValueError, match="got nothing that can be read"):
         list(read_views(tmp_path, D435))
     path.write_text('{"joint_positions": [1, 2]}')
-    with pytest.raises(ValueError, match=r"view_000\.json: joint_positions must be 7 numbers, got \[1, 2\]"):
+    with pytest.raises(ValueError, match=r"view_000\.json: joint_positions must be a list of 7 numbers, got \[1, 2\]"):
         list(read_views(tmp_path, D435))
 
 

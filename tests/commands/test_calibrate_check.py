@@ -71,7 +71,7 @@ def test_the_board_s_pose_is_said_and_noted_it_is_checked(tmp_path, check):
 
 def test_where_the_table_disagrees_no_pose_is_given_away(tmp_path, check):
     write_cell_file(tmp_path)
-    write_front_calibration(tmp_path, TODAY, camera_pose=TURNED)
+    write_front_calibration(tmp_path, TODAY, camera_pose=tuple(TURNED))
     with pytest.raises(
         RuntimeError, match="camera front is not where its calibration says: the table must be within 5 mm"
     ):

@@ -12,8 +12,9 @@ from ocrrl.commands.calibrate_live import capture_views, take_views
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.frames import Frame
 from ocrrl.interface.tabletop_tasks import HOME_JOINTS
+from ocrrl.perception.calibration.calibration_file import CaptureSetup
 from ocrrl.perception.calibration.charuco_board import CharucoBoard
-from ocrrl.perception.calibration.view_folder import CaptureSetup, read_setup, read_views
+from ocrrl.perception.calibration.view_folder import read_setup, read_views
 from ocrrl.perception.cameras.realsense_reader import ReaderLimits, RealSenseReader
 from ocrrl.perception.cameras.software_camera import SoftwareCamera
 from ocrrl.robot.arm.arm import ArmState

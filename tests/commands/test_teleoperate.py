@@ -9,15 +9,15 @@ import pytest
 from ocrrl.cli import main
 from ocrrl.episodes import hdf5_in_memory
 from ocrrl.episodes.episode_store import read_episode
-from ocrrl.interface.abort import Abort
+from ocrrl.interface.protocols import Abort
 from ocrrl.recordings.ingest import IngestConfig, ingest
 from ocrrl.robot.arm.fault import Fault
 from ocrrl.robot.operator.cell_operator import EndedByOperator
 from ocrrl.robot.safety.fault_log import FAULTS, FaultLog
-from ocrrl.robot.teleoperation.scripted import PlayedDevice
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from tests.full_disk import Full
 from tests.pipeline_copy import ROOT
+from tests.robot.teleoperation.played_device import PlayedDevice
 from tests.sessions.test_recording_session import FORWARD, ToyCell
 
 SCRIPTED = ("teleoperate", "cube_lift", "--device", "scripted", "--session", "monday", "--episodes", "1")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ocrrl.interface.abort import Abort
+from ocrrl.interface.protocols import Abort
 from ocrrl.robot.arm.fault import Fault
 from ocrrl.robot.safety.fault_log import FAULTS, FaultLog
 from ocrrl.robot.twin.twin import TwinCell

@@ -17,13 +17,14 @@ from ocrrl.episodes.episode_store import read_episode
 from ocrrl.episodes.validation import validate_episode_file
 from ocrrl.recordings.ingest import IngestConfig, ingest
 from ocrrl.robot.operator.approval import NotApproved
-from ocrrl.robot.teleoperation.scripted import DemonstratorDevice, PlayedDevice
+from ocrrl.robot.teleoperation.scripted import DemonstratorDevice
 from ocrrl.sessions.recording_session import SessionConfig, keep_interrupted, next_number, record_session
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from ocrrl.worlds import make_teleoperator, make_twin
 from tests.episodes.toy_environment import ToyDemonstrator, ToyEnvironment
 from tests.full_disk import Full
 from tests.pipeline_copy import ROOT
+from tests.robot.teleoperation.played_device import PlayedDevice
 
 FORWARD = np.array([0.01, 0, 0, 0, 0, 0.02, 1.0])
 

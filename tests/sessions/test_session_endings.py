@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from ocrrl.interface.abort import Abort
-from ocrrl.robot.teleoperation.scripted import PlayedDevice
+from ocrrl.interface.protocols import Abort
 from ocrrl.sessions.recording_session import SessionConfig, record_session
+from tests.robot.teleoperation.played_device import PlayedDevice
 from tests.sessions.test_recording_session import FORWARD, ScriptedOperator, ToyCell, files, session
 
 

@@ -6,44 +6,46 @@ What disagrees is refused, never corrected: a camera that was knocked needs a pe
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from ocrrl.interface import rigid
 from ocrrl.interface.frames import Frame
 from ocrrl.perception.calibration.charuco_board import CharucoBoard
-from ocrrl.perception.calibration.plane import MIN_POINTS, fit_plane
+
+MOST_HEIGHT_MM, MOST_TILT_DEG = 5.0, 1.0
+"""Of the table over z = 0, at the middle of its area; of its tilt."""
+LEAST_TABLE_SHARE = 0.4
+"""Of the area's depth points at least must be of one plane, or it is not the table that is seen."""
+MOST_BOARD_MM, MOST_BOARD_DEG = 5.0, 1.5
+MOST_DEPTH_ERROR = 0.01
+"""|scale - 1|; one percent is 7 mm at 0.7 m."""
+AREA_LOW, AREA_HIGH, AREA_REACH = (0.30, -0.25), (0.70, 0.25), 0.08
+"""Where there is table, in base [m]; points up to the reach over and under it are looked at."""
+HYPOTHESES = 200  # for a plane
+TOLERANCE = 0.008
+"""A point so near to the plane is of it [m]: about two standard deviations of a D435's depth at 0.7 m."""
+MIN_POINTS, MAX_POINTS = 200, 5000
 
 
 @dataclass(frozen=True)
-class CheckLimits:
-    """How far what is seen may be from where it should be."""
+class Plane:
+    """The points p with `normal` · p = `offset`; in the frame of the points."""
 
-    height_mm: float = 5.0
-    """Of the table over z = 0, at the middle of `TableArea`."""
-    tilt_deg: float = 1.0
-    table_share: float = 0.4
-    """Of the area's depth points at least must be of one plane, or it is not the table that is seen."""
-    board_mm: float = 5.0
-    board_deg: float = 1.5
-    depth_scale: float = 0.01
-    """|scale - 1|; one percent is 7 mm at 0.7 m."""
+    normal: Float[np.ndarray, " 3"]
+    """Of unit length; its z is not negative."""
+    offset: float
+    """[m]"""
+    inliers: float
+    """Share of the points within `TOLERANCE` of it."""
 
-    def __post_init__(self) -> None:
-        for name, limit in vars(self).items():
-            if not limit > 0:
-                raise ValueError(f"a calibration check's {name} must be above 0, got {limit}")
+    @property
+    def tilt(self) -> float:
+        """Between its normal and the z axis [rad]."""
+        return float(np.arctan2(np.linalg.norm(self.normal[:2]), self.normal[2]))
 
-
-@dataclass(frozen=True)
-class TableArea:
-    """Where there is table, in base [m]; points up to `reach` over and under it are looked at."""
-
-    low: tuple[float, float] = (0.30, -0.25)
-    high: tuple[float, float] = (0.70, 0.25)
-    reach: float = 0.08
-
-    def __post_init__(self) -> None:
-        if not all(low < high for low, high in zip(self.low, self.high, strict=True)) or not self.reach > 0:
-            raise ValueError(f"a table's area must have low < high in x and y, and a reach above 0 m, got {self}")
+    def height_at(self, x: float, y: float) -> float:
+        """Its z above (x, y) [m]."""
+        return float((self.offset - self.normal[:2] @ [x, y]) / self.normal[2])
 
 
 @dataclass(frozen=True)
@@ -57,20 +59,20 @@ class TableCheck:
     distance_ratio: float
     """Distance from the camera to the plane that is seen over that to z = 0: the depth scale, if the calibration is right."""
 
-    def complaints(self, limits: CheckLimits) -> list[str]:
-        if self.table_share < limits.table_share:
+    def complaints(self) -> list[str]:
+        if self.table_share < LEAST_TABLE_SHARE:
             return [
-                f"one plane must hold at least {limits.table_share:.0%} of what is seen in the table's area, got "
+                f"one plane must hold at least {LEAST_TABLE_SHARE:.0%} of what is seen in the table's area, got "
                 f"{self.table_share:.0%}: clear the table, or the camera looks elsewhere"
             ]
         found = []
-        if abs(self.height_mm) > limits.height_mm:
+        if abs(self.height_mm) > MOST_HEIGHT_MM:
             found.append(
-                f"the table must be within {limits.height_mm:g} mm of z = 0, got {self.height_mm:+.1f} mm (or depth that is "
+                f"the table must be within {MOST_HEIGHT_MM:g} mm of z = 0, got {self.height_mm:+.1f} mm (or depth that is "
                 f"{100 * (self.distance_ratio - 1):+.1f} % wrong)"
             )
-        if self.tilt_deg > limits.tilt_deg:
-            found.append(f"the table must be level within {limits.tilt_deg:g} deg, got {self.tilt_deg:.1f} deg")
+        if self.tilt_deg > MOST_TILT_DEG:
+            found.append(f"the table must be level within {MOST_TILT_DEG:g} deg, got {self.tilt_deg:.1f} deg")
         return found
 
 
@@ -84,35 +86,65 @@ class BoardCheck:
     depth_scale: float | None
     """Depth over the distance that the board's size in the image tells, which needs no depth; None without depth on it."""
 
-    def complaints(self, limits: CheckLimits) -> list[str]:
+    def complaints(self) -> list[str]:
         found = []
-        if self.position_mm > limits.board_mm:
-            found.append(f"the board must be within {limits.board_mm:g} mm of its place, got {self.position_mm:.1f} mm")
-        if self.rotation_deg > limits.board_deg:
-            found.append(f"the board must be turned at most {limits.board_deg:g} deg, got {self.rotation_deg:.1f} deg")
-        if self.depth_scale is not None and abs(self.depth_scale - 1) > limits.depth_scale:
+        if self.position_mm > MOST_BOARD_MM:
+            found.append(f"the board must be within {MOST_BOARD_MM:g} mm of its place, got {self.position_mm:.1f} mm")
+        if self.rotation_deg > MOST_BOARD_DEG:
+            found.append(f"the board must be turned at most {MOST_BOARD_DEG:g} deg, got {self.rotation_deg:.1f} deg")
+        if self.depth_scale is not None and abs(self.depth_scale - 1) > MOST_DEPTH_ERROR:
             found.append(
-                f"depth must be right within {100 * limits.depth_scale:g} %, got {100 * (self.depth_scale - 1):+.1f} % (the "
+                f"depth must be right within {100 * MOST_DEPTH_ERROR:g} %, got {100 * (self.depth_scale - 1):+.1f} % (the "
                 "camera's depth needs calibrating: RealSense Viewer, On-Chip Calibration)"
             )
         return found
 
 
-def check_table(frame: Frame, area: TableArea) -> TableCheck:
+def fit_plane(points: Float[np.ndarray, "N 3"], generator: np.random.Generator | None = None) -> Plane:
+    """The plane with the most of `points`, by RANSAC (Fischler and Bolles 1981), then least squares over its own.
+
+    The same points give the same plane unless a `generator` is given. Raises ValueError for fewer than `MIN_POINTS` points.
+    """
+    if len(points) < MIN_POINTS:
+        raise ValueError(f"a plane must be fitted to at least {MIN_POINTS} points, got {len(points)}")
+    generator = generator or np.random.default_rng(0)
+    points = np.asarray(points, float)
+    if len(points) > MAX_POINTS:
+        points = points[generator.choice(len(points), MAX_POINTS, replace=False)]
+    corners = points[generator.integers(len(points), size=(HYPOTHESES, 3))]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    lengths = np.linalg.norm(normals, axis=-1)
+    real = lengths > 1e-9
+    normals = normals[real] / lengths[real, None]
+    offsets = (normals * corners[real, 0]).sum(axis=-1)
+    counts = (np.abs(points @ normals.T - offsets) < TOLERANCE).sum(axis=0)
+    normal, offset = normals[counts.argmax()], offsets[counts.argmax()]
+    for _ in range(3):
+        near = np.abs(points @ normal - offset) < TOLERANCE
+        centre = points[near].mean(axis=0)
+        normal = np.linalg.svd(points[near] - centre, full_matrices=False)[2][-1]
+        offset = float(normal @ centre)
+    near = np.abs(points @ normal - offset) < TOLERANCE
+    if normal[2] < 0:
+        normal, offset = -normal, -offset
+    return Plane(normal, float(offset), float(near.mean()))
+
+
+def check_table(frame: Frame) -> TableCheck:
     """The plane that `frame`'s depth shows where the table is. RuntimeError if depth shows next to nothing there."""
     points = _points_in_base(frame)
-    inside = ((points[:, :2] > area.low) & (points[:, :2] < area.high)).all(axis=1) & (
-        np.abs(points[:, 2]) < area.reach
+    inside = ((points[:, :2] > AREA_LOW) & (points[:, :2] < AREA_HIGH)).all(axis=1) & (
+        np.abs(points[:, 2]) < AREA_REACH
     )
     if inside.sum() < MIN_POINTS:
         raise RuntimeError(
-            f"the table must be seen by depth from x, y {area.low} to {area.high} m, got {inside.sum()} points there: free the "
+            f"the table must be seen by depth from x, y {AREA_LOW} to {AREA_HIGH} m, got {inside.sum()} points there: free the "
             "camera's sight, or calibrate it again (docs/calibrate.md)"
         )
     plane = fit_plane(points[inside])
     camera = frame.camera_pose[:3]
     return TableCheck(
-        height_mm=1000 * plane.height_at(*np.mean([area.low, area.high], axis=0)),
+        height_mm=1000 * plane.height_at(*np.mean([AREA_LOW, AREA_HIGH], axis=0)),
         tilt_deg=float(np.rad2deg(plane.tilt)),
         table_share=plane.inliers,
         distance_ratio=float((plane.normal @ camera - plane.offset) / camera[2]),
@@ -149,9 +181,9 @@ def check_board(frame: Frame, board: CharucoBoard, expected_pose: np.ndarray) ->
     )
 
 
-def refuse_complaints(camera: str, checks: list[TableCheck | BoardCheck], limits: CheckLimits) -> None:
-    """RuntimeError with everything that `checks` found beyond `limits`."""
-    complaints = [complaint for check in checks for complaint in check.complaints(limits)]
+def refuse_complaints(camera: str, checks: list[TableCheck | BoardCheck]) -> None:
+    """RuntimeError with everything that `checks` found wrong."""
+    complaints = [complaint for check in checks for complaint in check.complaints()]
     if complaints:
         raise RuntimeError(
             f"camera {camera} is not where its calibration says: {'; '.join(complaints)}. Look whether it, the table or the "

@@ -41,15 +41,15 @@ class CharucoBoard:
 
     def __post_init__(self) -> None:
         if self.columns < 3 or self.rows < 3:
-            raise ValueError(f"a board must have at least 3x3 squares, got {self.columns}x{self.rows}")
+            raise ValueError(f"columns and rows must be at least 3 squares, got {self.columns}x{self.rows}")
         if not 0 < self.marker < self.square:
-            raise ValueError(f"a board's marker must be in (0, square {self.square:g}) m, got {self.marker:g}")
+            raise ValueError(f"marker must be in (0, square {self.square:g}) m, got {self.marker:g}")
         if self.dictionary not in DICTIONARIES:
-            raise ValueError(f"a board's dictionary must be one of {', '.join(DICTIONARIES)}, got {self.dictionary!r}")
+            raise ValueError(f"dictionary must be one of {', '.join(DICTIONARIES)}, got {self.dictionary!r}")
         markers = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, self.dictionary))
         needed = self.columns * self.rows // 2
         if needed > len(markers.bytesList):
-            raise ValueError(f"a board's dictionary must have {needed} markers, {self.dictionary} has fewer")
+            raise ValueError(f"dictionary must have {needed} markers, {self.dictionary} has fewer")
         board = cv2.aruco.CharucoBoard((self.columns, self.rows), self.square, self.marker, markers)
         object.__setattr__(self, "_board", board)
 

@@ -12,7 +12,7 @@ A closed form (robot-world and hand-eye: Shah 2013, Li et al. 2010) starts it, l
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
@@ -23,8 +23,8 @@ from ocrrl.interface import rigid, rotations
 from ocrrl.interface.frames import Intrinsics
 from ocrrl.perception.calibration.charuco_board import CharucoBoard, Corners
 
-type Mounting = Literal["fixed", "wrist"]
-MOUNTINGS: tuple[Mounting, ...] = ("fixed", "wrist")
+Mounting = Literal["fixed", "wrist"]
+MOUNTINGS: tuple[Mounting, ...] = get_args(Mounting)
 
 PIXEL_SCALE = 1.0
 """Of the robust loss [pixels]: corners are found to 0.1 to 0.3 pixels, further off they count less."""
@@ -119,7 +119,7 @@ def measurements(
 def solve(views: Sequence[View], board: CharucoBoard, intrinsics: Intrinsics, mounting: Mounting) -> HandEye:
     """The camera's and the board's pose from `views`, without those that do not fit the others.
 
-    `view_checks.check_views` says whether views are enough and differ enough; here that is taken for granted.
+    `hand_eye_quality.check_views` says whether views are enough and differ enough; here that is taken for granted.
     """
     measured = measurements(views, board, intrinsics, mounting)
     starts = _closed_forms(measured, [board.pose(view.corners, intrinsics) for view in views])

@@ -10,16 +10,8 @@ from jaxtyping import Float, UInt8
 
 from ocrrl.files import write_bytes, write_json
 from ocrrl.interface.frames import Intrinsics
-from ocrrl.perception.calibration.calibration_file import (
-    board_content,
-    check_version,
-    read_board,
-    read_intrinsics,
-    read_mounting,
-)
-from ocrrl.perception.calibration.charuco_board import CharucoBoard
-from ocrrl.perception.calibration.hand_eye import Mounting
-from ocrrl.perception.calibration.json_fields import JsonFields
+from ocrrl.perception.calibration.calibration_file import CaptureSetup
+from ocrrl.perception.calibration.json_dataclass import read_dataclass, write_dataclass
 
 FORMAT_VERSION = 1
 SETUP = "capture.json"
@@ -27,14 +19,10 @@ REMEDY = "docs/calibrate.md says what a folder of views holds"
 
 
 @dataclass(frozen=True)
-class CaptureSetup:
-    """With what the views of a folder were taken."""
+class Joints:
+    """What the JSON file of a view holds: joint positions [rad]."""
 
-    camera: str
-    serial: str
-    mounting: Mounting
-    intrinsics: Intrinsics
-    board: CharucoBoard
+    joint_positions: tuple[float, float, float, float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -54,31 +42,12 @@ def write_setup(folder: Path, setup: CaptureSetup) -> None:
             f"{folder} must hold views taken with one camera, mounting and board, got {setup} beside {read_setup(folder)}: "
             "take these views into another folder"
         )
-    write_json(
-        folder / SETUP,
-        {
-            "format_version": FORMAT_VERSION,
-            "camera": setup.camera,
-            "serial": setup.serial,
-            "mounting": setup.mounting,
-            "intrinsics": vars(setup.intrinsics),
-            "board": board_content(setup.board),
-        },
-    )
+    write_dataclass(folder / SETUP, setup, FORMAT_VERSION)
 
 
 def read_setup(folder: Path) -> CaptureSetup:
     """What the views in `folder` were taken with. FileNotFoundError, or ValueError that names the wrong field."""
-    content = JsonFields.read(folder / SETUP, REMEDY)
-    content.only("format_version", "camera", "serial", "mounting", "intrinsics", "board")
-    check_version(content, FORMAT_VERSION)
-    return CaptureSetup(
-        camera=content.text("camera"),
-        serial=content.text("serial"),
-        mounting=read_mounting(content),
-        intrinsics=read_intrinsics(content),
-        board=read_board(content),
-    )
+    return read_dataclass(folder / SETUP, CaptureSetup, FORMAT_VERSION, REMEDY)
 
 
 def count_views(folder: Path) -> int:
@@ -100,7 +69,7 @@ def write_view(folder: Path, colour: np.ndarray, joint_positions: np.ndarray) ->
 def read_views(folder: Path, intrinsics: Intrinsics) -> Iterator[SavedView]:
     """The views in `folder`, one after the other. Raises ValueError for one that is not as it must be, by name."""
     for path in _view_files(folder):
-        joints = JsonFields.read(path, REMEDY).only("joint_positions").numbers("joint_positions", 7)
+        joints = np.array(read_dataclass(path, Joints, None, REMEDY).joint_positions)
         image = cv2.imread(str(path.with_suffix(".png")), cv2.IMREAD_COLOR)
         wanted = (intrinsics.height, intrinsics.width, 3)
         if image is None or image.shape != wanted:

@@ -1,6 +1,6 @@
 """Reads a RealSense camera in a thread that keeps the newest paired and aligned frame.
 
-It reads whatever gives framesets: a camera, a recording (`realsense_openers.py`), a software device (`software_camera.py`).
+It reads whatever gives framesets: a camera (`realsense.py`), a software device (`software_camera.py`).
 """
 
 import threading

@@ -6,7 +6,7 @@
 from math import erf, sqrt
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from ocrrl.perception.tracking.fitting.pose_fit import Body, Fit
 
@@ -59,28 +59,3 @@ def probability(features: Float[np.ndarray, " F"]) -> float:
 def confidence(body: Body, fit: Fit) -> float:
     """The probability for a fit; 0 where the same pose further along explains the image better."""
     return probability(features(body, fit)) if fit.lead >= 0.0 else 0.0
-
-
-def fit_coefficients(
-    features: Float[np.ndarray, "n F"], near: Bool[np.ndarray, " n"], weight_decay: float = 1.0
-) -> Float[np.ndarray, " F"]:
-    """The coefficients under which poses that were `near` are likeliest: Newton's steps of a logistic regression.
-
-    ValueError where all or none were near: nothing can be told apart then.
-    """
-    if near.all() or not near.any():
-        raise ValueError(
-            f"coefficients need poses that were near and others that were not, got {near.sum()} of {len(near)}"
-        )
-    coefficients = np.zeros(features.shape[1])
-    decay = weight_decay * np.eye(features.shape[1])
-    decay[0, 0] = 0.0
-    for _ in range(50):
-        p = 1.0 / (1.0 + np.exp(-np.clip(features @ coefficients, -30.0, 30.0)))
-        gradient = features.T @ (near - p) - decay @ coefficients
-        curvature = (features * (p * (1.0 - p))[:, None]).T @ features + decay
-        step = np.linalg.solve(curvature, gradient)
-        coefficients = coefficients + step
-        if np.abs(step).max() < 1e-8:
-            break
-    return coefficients

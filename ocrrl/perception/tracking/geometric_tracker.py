@@ -2,7 +2,8 @@
 
 A frame registers the objects: regions of an object's colour over the table, poses in which it may lie there, each refined and
 held against the image. Then every object is followed from where its motion, or the hand that holds it, brings it;
-objects and robot explain each other's pixels; one that is doubtful is looked for again.
+objects and robot explain each other's pixels; one that is doubtful is looked for again. A sliding part and its holder look alike: they
+are fitted together until the part is found.
 """
 
 import numpy as np
@@ -14,17 +15,21 @@ from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
 from ocrrl.interface.protocols import PoseEstimate, RobotPosture
 from ocrrl.interface.tabletop_tasks import TabletopTask, TrackedObject
 from ocrrl.perception.tracking.confidence import confidence, features, probability
-from ocrrl.perception.tracking.fitting.drawer_slide import Found, open_holder, opening_of
+from ocrrl.perception.tracking.fitting.drawer_slide import (
+    Found,
+    Range,
+    find_in_place,
+    open_holder,
+    open_place,
+    opening_of,
+)
 from ocrrl.perception.tracking.fitting.gauss_newton import NARROW
 from ocrrl.perception.tracking.fitting.hypotheses import between_pads, levelled
 from ocrrl.perception.tracking.fitting.pixels import NOMINAL_SPREAD, ColourModel, tint_of
 from ocrrl.perception.tracking.fitting.pose_fit import Body, Fit, fit, with_lead
 from ocrrl.perception.tracking.fitting.registration import find, learned_colour, plausible
-from ocrrl.perception.tracking.fitting.table_plane import TablePlane, find_table
-from ocrrl.perception.tracking.frame_checks import require_frame
-from ocrrl.perception.tracking.part_tracking import find_part, find_with_holder
-from ocrrl.perception.tracking.track_state import Scene, Start, Track, in_hand, near_robot, scene_of
-from ocrrl.perception.tracking.track_views import TrackViews
+from ocrrl.perception.tracking.fitting.table_plane import TablePlane
+from ocrrl.perception.tracking.track_state import Scene, Start, Track, TrackViews, in_hand, near_robot, scene_of
 from ocrrl.tabletop.registry import shapes_of
 
 AT_REST = (0.002, 0.02)  # [m], [rad] a frame by which an object moves that nothing touches
@@ -40,6 +45,9 @@ PLAIN = 0.93  # inlier and explained shares from which on no other start is trie
 CLOSED = 0.003  # [m] of opening
 JUMP, JUMP_A_FRAME = 0.03, 0.012  # [m]
 RETRY, LOST = 3, 0.25  # frames between searches for what is lost; confidence under which it is no longer followed
+SHIFTS = (-0.045, -0.03, -0.015, 0.0, 0.015)  # [m] by which a part that is out may have pulled its holder
+PUSHED, SLACK = 0.05, 0.006  # [m] a frame by which a part slides that the robot touches, or that nothing does
+LEAST_LEAD_UNTOUCHED = 3000.0  # [pixels] of a part that moved though the robot was not near
 
 
 class GeometricTracker:
@@ -67,10 +75,8 @@ class GeometricTracker:
 
     def track(self, frame: Frame, robot: RobotPosture) -> PoseEstimate:
         """The objects in `frame`. ValueError where it is no RGB-D frame, RuntimeError where its table is out of place."""
-        require_frame(frame, robot)
-        if self._table is None:
-            self._table = find_table(frame)
         scene = scene_of(frame, robot, self._table, self._kinematics)
+        self._table = scene.table
         views = TrackViews(scene, self._tracks)
         for track in self._tracks.values():
             if track.body.shape.slide is None:
@@ -133,13 +139,13 @@ class GeometricTracker:
     def _update_part(self, part: Track, holder: Track, views: TrackViews) -> None:
         """A part that slides in its holder, and the holder anew when the part is found first."""
         new, search, found = not part.found, part.lost_frames % RETRY == 0, None
-        if holder.seen and new and search and (both := find_with_holder(part, holder, views)) is not None:
+        if holder.seen and new and search and (both := _find_with_holder(part, holder, views)) is not None:
             part.place, fitted = both
             self._take(holder, fitted)
         near = near_robot(part, views.scene)
         part.touched = near if part.seen else part.touched or near
         if holder.seen and part.place is not None:
-            found = find_part(part, holder, views, search)
+            found = _find_part(part, holder, views, search)
         if found is None:
             self._lose(part, views.scene)
             if new:
@@ -150,7 +156,7 @@ class GeometricTracker:
         self._take_part(part, holder, found)
         if new and (fitted := views.refit(holder, holder.position)) is not None:
             self._take(holder, views.best_of_neighbours(holder, fitted))
-            if (again := find_part(part, holder, views, search=False)) is not None:
+            if (again := _find_part(part, holder, views, search=False)) is not None:
                 self._take_part(part, holder, again)
 
     def _take_part(self, part: Track, holder: Track, found: Found) -> None:
@@ -198,7 +204,7 @@ class GeometricTracker:
         """The object anywhere in the frame; an object that was lost, only as far away as it can have got."""
         scene = views.scene
         others = [other.placed for other in self._tracks.values() if other is not track and other.found]
-        found = find(track.body, scene.frame, scene.table, track.colour, scene.capsules, others, again=track.found)
+        found = find(track.body, scene, track.colour, others, again=track.found)
         if found is None:
             return None
         jump = np.linalg.norm(found.position - track.position)
@@ -235,3 +241,44 @@ class GeometricTracker:
 
 def _wider(spread: tuple[float, float], by: tuple[float, float]) -> tuple[float, float]:
     return float(np.hypot(spread[0], by[0])), float(np.hypot(spread[1], by[1]))
+
+
+def _find_with_holder(part: Track, holder: Track, views: TrackViews) -> tuple[int, Fit] | None:
+    """The place of a part that is out, and the pose of its holder, that together have the most evidence; None without either.
+
+    Before the part is known, its pixels pull the holder along the slide.
+    """
+    slide = part.body.shape.slide
+    assert slide is not None
+    candidates = []
+    for shift in SHIFTS:
+        moved = views.refit(holder, holder.position + shift * (holder.rotation @ np.asarray(slide.axis)))
+        if moved is None:
+            continue
+        view = views.along_slide(part, (holder.body, moved.rotation, moved.position))
+        if (out := open_place(part.body, slide, part.colour, view, None)) is not None:
+            candidates.append((moved.agreement.evidence + out.evidence, out.place, moved))
+    if not candidates:
+        return None
+    _, place, moved = max(candidates, key=lambda candidate: candidate[0])
+    return place, moved
+
+
+def _find_part(part: Track, holder: Track, views: TrackViews, search: bool) -> Found | None:
+    """The part where it was, or where what touches it can have moved it, or else anywhere on its slide.
+
+    `search`: a part that is lost is also looked for in other places.
+    """
+    slide, place = part.body.shape.slide, part.place
+    assert slide is not None and place is not None
+    view, ranges = views.along_slide(part, holder.placed), [Range(0.0, slide.travel)]
+    if part.found:
+        opening = opening_of(slide, holder.placed, place, part.position)
+        if not part.touched:
+            anywhere = Range(0.0, slide.travel, LEAST_LEAD_UNTOUCHED)
+            ranges = [Range(opening - SLACK, opening + SLACK), anywhere]
+        elif part.seen:
+            ranges.insert(0, Range(opening - PUSHED, opening + PUSHED))
+    if not part.seen and search and (other := open_place(part.body, slide, part.colour, view, place)) is not None:
+        place = other.place
+    return find_in_place(part.body, slide, part.colour, view, place, ranges)

@@ -17,13 +17,11 @@ from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
 from ocrrl.interface.protocols import RobotPosture
 from ocrrl.perception.tracking.confidence import NEAR_POSITION, NEAR_ROTATION, confidence
 from ocrrl.perception.tracking.fitting.drawer_slide import Range, SlideView, find_in_place, nearest_place, opening_of
-from ocrrl.perception.tracking.fitting.object_pixels import Placed, pixels_about
+from ocrrl.perception.tracking.fitting.object_pixels import Placed, Sight, pixels_about, sight_of
 from ocrrl.perception.tracking.fitting.pixels import NOMINAL_SPREAD, ColourModel, tint_of
 from ocrrl.perception.tracking.fitting.pose_fit import FAST, Body, Fit, fit, with_lead
 from ocrrl.perception.tracking.fitting.registration import learned_colour, plausible, stands_test
-from ocrrl.perception.tracking.fitting.robot_mask import robot_capsules
-from ocrrl.perception.tracking.fitting.table_plane import TablePlane, find_table
-from ocrrl.perception.tracking.frame_checks import require_frame
+from ocrrl.perception.tracking.fitting.table_plane import TablePlane
 from ocrrl.tabletop.parts.object_shapes import ObjectShape
 
 SPREAD, TURN_SPREAD = 0.02, 0.20  # [m], [rad] by which a pose may be off and still be refined
@@ -80,37 +78,26 @@ class PoseVerifier:
 
         Those that are not `known` are None too; pixels on the `explaining` objects are theirs. All are both if None.
         """
-        require_frame(frame, robot)
         if np.shape(poses) != (len(self._bodies), 7) or not np.isfinite(poses).all():
             raise ValueError(f"poses must be finite, {(len(self._bodies), 7)}: one an object; got {poses}")
-        if self._table is None:
-            self._table = find_table(frame)
-        capsules = robot_capsules(self._kinematics, robot)
+        sight = sight_of(frame, robot, self._table, self._kinematics)
+        self._table = sight.table
         placed = [(body, *_matrix_and_position(pose)) for body, pose in zip(self._bodies, poses, strict=True)]
         everything = np.ones(len(placed), bool)
         explaining, known = (everything if chosen is None else chosen for chosen in (explaining, known))
         others = [other for other, explains in zip(placed, explaining, strict=True) if explains]
         return [
-            self._refine(index, frame, capsules, placed[index], others, self._table) if known[index] else None
-            for index in range(len(placed))
+            self._refine(index, sight, placed[index], others) if known[index] else None for index in range(len(placed))
         ]
 
-    def _refine(
-        self,
-        index: int,
-        frame: Frame,
-        capsules: np.ndarray,
-        placed: Placed,
-        objects: list[Placed],
-        table: TablePlane,
-    ) -> Fit | None:
+    def _refine(self, index: int, sight: Sight, placed: Placed, objects: list[Placed]) -> Fit | None:
         body, rotation, position = placed
         others = [other for other in objects if other[0] is not body]
         slide = body.shape.slide
         if slide is not None:
             holder = next((other for other in others if other[0] is self._holder_of(body)), None)
             if holder is not None:
-                slide_view = SlideView(frame, table, capsules, holder, [o for o in others if o is not holder])
+                slide_view = SlideView(sight, holder, [o for o in others if o is not holder])
                 place = nearest_place(slide, holder, position)
                 opening = opening_of(slide, holder, place, position)
                 near = Range(opening - NEAR_POSITION, opening + NEAR_POSITION)
@@ -118,7 +105,7 @@ class PoseVerifier:
                 return None if part is None else part.fit
         parts = [other for other in others if self._holder_of(other[0]) is body]
         others = [other for other in others if self._holder_of(other[0]) is not body]
-        view = pixels_about(frame, table, capsules, placed, self._colours[index], others, parts)
+        view = pixels_about(sight, placed, self._colours[index], others, parts)
         if view is None:
             return None
         pixels, code = view

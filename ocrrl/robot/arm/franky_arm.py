@@ -15,8 +15,7 @@ import numpy as np
 from ocrrl.interface import rotations
 from ocrrl.interface.fr3_chain import HAND_YAW, TCP
 from ocrrl.robot.arm.arm import READY, Applied, ArmCommand, ArmState
-from ocrrl.robot.arm.arm_section import ArmSection
-from ocrrl.robot.arm.franky_reader import FrankyReader, connect, measured
+from ocrrl.robot.arm.franky_reader import ArmSection, FrankyReader, connect, measured
 from ocrrl.robot.arm.gripper_thread import GripperThread
 
 TRANSLATIONAL_STIFFNESS = 2000.0  # [N/m]; franky damps 1 kg critically: the arm follows 45 ms behind

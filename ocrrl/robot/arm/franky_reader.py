@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from ocrrl.config_builder import shown
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.robot.arm.arm import READY, ArmState
-from ocrrl.robot.arm.arm_section import ArmSection
 
+COLLISION_CEILINGS = {"collision_torque": 40.0, "collision_force": 60.0}
+"""[Nm], [N]: what no cell file may go beyond, twice what franky sets by itself."""
 NEXT_STEP = {
     "Reflex": "it touched something or was asked too much: look at the arm; it recovers when the next episode begins",
     "UserStopped": "release the external activation device, or unlock it in Desk",
@@ -25,6 +27,32 @@ NO_CONNECTION = (
     "robot {host} cannot be reached: {error}. Is it switched on, are the brakes open, is FCI activated in Desk, and is its "
     "address right in the cell file?"
 )
+
+
+@dataclass(frozen=True)
+class ArmSection:
+    """A cell file's section on the arm and its hand; docs/cell_file.md explains every key."""
+
+    host: str
+    """Address of the robot's control box."""
+    enforce_realtime: bool = True
+    """False without a real-time kernel; the robot then stops more often for want of commands."""
+    collision_torque: float = 20.0
+    """[Nm] about any joint from which on the robot itself stops for a collision (a reflex)."""
+    collision_force: float = 30.0
+    """[N, Nm] at the hand, likewise."""
+
+    def __post_init__(self) -> None:
+        require_one_word("host", self.host, "the robot's address")
+        for name, most in COLLISION_CEILINGS.items():
+            if not 0 < getattr(self, name) <= most:
+                raise ValueError(f"{name} must be above 0 and at most {most:g}, got {getattr(self, name)}")
+
+
+def require_one_word(name: str, text: str, meaning: str) -> None:
+    """ValueError unless `text` is one printable word."""
+    if not text or not text.isprintable() or text.split() != [text]:
+        raise ValueError(f"{name} must be {meaning}, one word, got {shown(text)}")
 
 
 @dataclass(frozen=True)

@@ -2,38 +2,49 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-
-import numpy as np
 
 from ocrrl.interface.fr3_chain import FR3
-from ocrrl.interface.protocols import PoseTracker
+from ocrrl.interface.frames import Frame
+from ocrrl.interface.kinematics import ArmKinematics
+from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
+from ocrrl.interface.protocols import PoseTracker, RobotPosture
 from ocrrl.interface.tabletop_tasks import TabletopTask
-from ocrrl.perception.cameras.camera_view import CameraView, view_of
-from ocrrl.perception.cameras.frames import FrameSource
 from ocrrl.perception.tracking.asynchronous_tracker import AsynchronousTracker, PostureHistory
+from ocrrl.perception.tracking.geometric_tracker import GeometricTracker
 from ocrrl.perception.tracking.pose_gate import PoseGate, PoseGateConfig
 from ocrrl.robot.arm.arm import Arm
 from ocrrl.robot.arm.fault import Fault
 from ocrrl.robot.cell.arm_environment import ArmEnvironment
-from ocrrl.robot.cell.cell_file import CameraSection, CellFile
+from ocrrl.robot.cell.cell_file import CellFile, TrackingSection
 from ocrrl.robot.cell.cell_images import CellCamera
 from ocrrl.robot.cell.closing import Closable
 from ocrrl.robot.operator.cell_operator import CellOperator
 from ocrrl.robot.safety.safety_gate import SafetyGate
 from ocrrl.robot.safety.watchdog import Watchdog
-
-IMAGE_SIZE = 64
-"""[pixels] of what a VLA sees, as in the twin and the training simulator."""
+from ocrrl.tabletop.registry import shapes_of
 
 
-@dataclass(frozen=True)
-class OpenedCamera:
-    """A camera that is being read."""
+def make_tracker(task: TabletopTask, section: TrackingSection, kinematics: ArmKinematics) -> PoseTracker:
+    """The tracker of `section` for the objects of `task`.
 
-    frames: FrameSource
-    calibration: Mapping[str, object]
-    """For an episode's attributes."""
+    The remote one is told where to register objects by SAM 2's masks at the places where the geometric one finds them,
+    and each of its poses is held against the image (docs/foundation_pose.md).
+    """
+    if section.estimator == "geometric":
+        return GeometricTracker(task, kinematics)
+    from ocrrl.perception.remote.client import RemoteTracker, RemoteTrackerConfig
+    from ocrrl.perception.remote.sam2_masks import load_sam2, pixel_of
+    from ocrrl.perception.tracking.verifier import PoseVerifier
+
+    finder = GeometricTracker(task, kinematics)
+    verifier = PoseVerifier(shapes_of(task), kinematics)
+
+    def point_of(frame: Frame, index: int, robot: RobotPosture) -> tuple[float, float] | None:
+        finder.reset()
+        found = finder.track(frame, robot)
+        return pixel_of(frame, found.poses[index, :3]) if found.confidence[index] >= CONFIDENCE_THRESHOLD else None
+
+    return RemoteTracker(task, load_sam2(point_of), verifier.verify, RemoteTrackerConfig(section.address))
 
 
 def assemble(
@@ -41,7 +52,7 @@ def assemble(
     task: TabletopTask,
     file: CellFile,
     arm: Arm,
-    cameras: Mapping[str, OpenedCamera],
+    cameras: Mapping[str, CellCamera],
     tracker: PoseTracker,
     operator: CellOperator,
     on_fault: Callable[[Fault], None],
@@ -70,10 +81,7 @@ def assemble(
             cell=name,
             task=task,
             arm=gate,
-            cameras={
-                key: CellCamera(camera.frames, _image(file.cameras[key]), camera.calibration)
-                for key, camera in cameras.items()
-            },
+            cameras=cameras,
             tracker=follower,
             postures=postures,
             poses=PoseGate(gates),
@@ -83,8 +91,3 @@ def assemble(
         )
         begun.pop_all()  # from here on the environment closes them
         return environment
-
-
-def _image(section: CameraSection) -> Callable[[np.ndarray], np.ndarray]:
-    view = CameraView(section.view_left, section.view_top, section.view_size, IMAGE_SIZE)
-    return lambda colour: view_of(colour, view)

@@ -10,10 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from ocrrl.interface.abort import Abort
 from ocrrl.interface.actions import CONTROL_HZ, limit
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD, Images, Observation
-from ocrrl.interface.protocols import RobotPosture, StepResult
+from ocrrl.interface.protocols import Abort, RobotPosture, StepResult
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.perception.tracking.asynchronous_tracker import AsynchronousTracker, PostureHistory
 from ocrrl.perception.tracking.pose_gate import PoseGate

@@ -7,16 +7,13 @@ import numpy as np
 from ocrrl.interface.frames import Frame
 from ocrrl.perception.calibration.calibration_check import (
     BoardCheck,
-    CheckLimits,
-    TableArea,
     TableCheck,
     check_board,
     check_table,
     refuse_complaints,
 )
 from ocrrl.perception.calibration.calibration_file import CameraCalibration
-from ocrrl.perception.cameras.realsense import FrameSets
-from ocrrl.perception.cameras.realsense_openers import open_device
+from ocrrl.perception.cameras.realsense import FrameSets, open_device
 from ocrrl.perception.cameras.realsense_reader import RealSenseReader
 from ocrrl.robot.cell.cell_file import CameraSection
 
@@ -34,7 +31,7 @@ def open_camera(
     frame_sets = open_frame_sets(
         section.serial, section.width, section.height, section.frames_per_second, section.depth
     )
-    pose = calibration.camera_pose if calibration and calibration.mounting == "fixed" else None
+    pose = np.array(calibration.camera_pose) if calibration and calibration.mounting == "fixed" else None
     return RealSenseReader(frame_sets, clock, pose)
 
 
@@ -46,12 +43,12 @@ def require_place(name: str, frame: Frame, section: CameraSection, calibration: 
     """
     calibration.check_intrinsics(frame.intrinsics)
     if calibration.mounting == "fixed" and section.depth:
-        refuse_complaints(name, place_checks(frame, section, calibration), CheckLimits())
+        refuse_complaints(name, place_checks(frame, section, calibration))
 
 
 def place_checks(frame: Frame, section: CameraSection, calibration: CameraCalibration) -> list[TableCheck | BoardCheck]:
     """The table's check, and the board's where `section` says that one lies there. RuntimeError for what is not seen."""
-    checks: list[TableCheck | BoardCheck] = [check_table(frame, TableArea())]
+    checks: list[TableCheck | BoardCheck] = [check_table(frame)]
     if section.check_board is not None:
         lies = np.array(section.check_board, float)
         lies[3:] /= np.linalg.norm(lies[3:])  # it was written with a few digits

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from ocrrl.config_builder import ParamsError, build, shown
-from ocrrl.robot.arm.arm_section import ArmSection, require_one_word
+from ocrrl.robot.arm.franky_reader import ArmSection, require_one_word
+from ocrrl.robot.cell.cell_images import IMAGE_SIZE, CameraView
 from ocrrl.robot.safety.safety_limits import SafetyLimits
 from ocrrl.safe_yaml import read_yaml
 
@@ -46,6 +47,11 @@ class CameraSection:
     on_hand: bool = False
     check_board: tuple[float, ...] | None = None
     """Where a printed board lies for good, its pose (7,) in base, [m] and wxyz: looked at whenever the cell is opened."""
+
+    @property
+    def view(self) -> CameraView:
+        """What the VLA sees."""
+        return CameraView(self.view_left, self.view_top, self.view_size, IMAGE_SIZE)
 
     def __post_init__(self) -> None:
         require_one_word("serial", self.serial, "the camera's serial number")

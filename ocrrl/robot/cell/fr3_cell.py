@@ -12,16 +12,16 @@ from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.perception.calibration.calibration_file import CameraCalibration
 from ocrrl.perception.cameras.frames import first_frame
-from ocrrl.perception.cameras.realsense_openers import open_device
+from ocrrl.perception.cameras.realsense import open_device
 from ocrrl.robot.arm.arm import Arm
-from ocrrl.robot.arm.arm_section import ArmSection
 from ocrrl.robot.arm.franky_arm import FrankyArm
-from ocrrl.robot.cell.arm_cell import OpenedCamera, assemble
+from ocrrl.robot.arm.franky_reader import ArmSection
+from ocrrl.robot.cell.arm_cell import assemble, make_tracker
 from ocrrl.robot.cell.arm_environment import ArmEnvironment
 from ocrrl.robot.cell.cell_cameras import OpenFrameSets, open_camera, require_place
 from ocrrl.robot.cell.cell_file import CameraSection
+from ocrrl.robot.cell.cell_images import CellCamera
 from ocrrl.robot.cell.checked_cell import CheckedCell
-from ocrrl.robot.cell.trackers import make_tracker
 from ocrrl.robot.operator.cell_operator import CellOperator
 from ocrrl.robot.safety.fault_log import FAULTS, FaultLog
 
@@ -33,7 +33,7 @@ class Hardware:
     """What is connected: nothing of it has moved."""
 
     arm: Arm
-    cameras: dict[str, OpenedCamera]
+    cameras: dict[str, CellCamera]
 
 
 def open_fr3_cell(
@@ -82,7 +82,7 @@ def open_hardware(
     for name, section in file.cameras.items():
         reader = open_camera(section, calibrations.get(name), arm.now, open_frame_sets)
         opened.callback(reader.close)
-        cameras[name] = OpenedCamera(reader, _attributes(section, calibrations.get(name)))
+        cameras[name] = CellCamera(reader, section.view, _attributes(section, calibrations.get(name)))
     for name, calibration in calibrations.items():
         require_place(name, first_frame(cameras[name].frames), file.cameras[name], calibration)
     return Hardware(arm, cameras)
@@ -94,7 +94,7 @@ def _attributes(section: CameraSection, calibration: CameraCalibration | None) -
     if calibration is not None:
         found |= {
             "intrinsics": vars(calibration.intrinsics),
-            "pose": calibration.camera_pose.tolist(),
-            "calibrated_on": calibration.made_on.isoformat(),
+            "pose": list(calibration.camera_pose),
+            "calibrated_on": calibration.made_on,
         }
     return found

@@ -4,9 +4,7 @@
 with them; docs/lerobot_robot.md has the commands. Nothing else of the library imports it.
 """
 
-from ocrrl.robot.lerobot_robot.config_fr3_robot import FR3RobotConfig, ImageConfig
-from ocrrl.robot.lerobot_robot.config_ocrrl_device import OcrrlDeviceConfig
-from ocrrl.robot.lerobot_robot.fr3_robot import FR3Robot
-from ocrrl.robot.lerobot_robot.ocrrl_device import OcrrlDevice
+from ocrrl.robot.lerobot_robot.fr3_robot import FR3Robot, FR3RobotConfig, ImageConfig
+from ocrrl.robot.lerobot_robot.ocrrl_device import OcrrlDevice, OcrrlDeviceConfig
 
 __all__ = ["FR3Robot", "FR3RobotConfig", "ImageConfig", "OcrrlDevice", "OcrrlDeviceConfig"]

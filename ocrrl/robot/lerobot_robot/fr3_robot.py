@@ -8,11 +8,13 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 from lerobot.lerobot_types import RobotAction, RobotObservation
+from lerobot.robots.config import RobotConfig
 from lerobot.robots.robot import Robot
 from lerobot.utils.decorators import check_if_already_connected, check_if_not_connected
 
@@ -22,13 +24,13 @@ from ocrrl.interface.cells import cell_named
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.interface.observations import GRIPPER_DOWN, PROPRIOCEPTION_NAMES
+from ocrrl.layout import WORK
 from ocrrl.perception.cameras.frames import FrameSource, first_frame
 from ocrrl.robot.arm.arm import Arm, ArmState
 from ocrrl.robot.arm.fault import Fault
 from ocrrl.robot.cell.checked_cell import check_hardware
 from ocrrl.robot.cell.closing import Closable, close_all
 from ocrrl.robot.cell.fr3_cell import open_hardware
-from ocrrl.robot.lerobot_robot.config_fr3_robot import FR3RobotConfig
 from ocrrl.robot.lerobot_robot.stop_key import StopKey
 from ocrrl.robot.open_cell import logs_of, reserved
 from ocrrl.robot.operator.approval import Approval, NotApproved, begin_episode
@@ -44,8 +46,42 @@ JOINT_NAMES = tuple(f"joint_{k}" for k in range(1, 8))
 STATE_NAMES = (*PROPRIOCEPTION_NAMES, *JOINT_NAMES)
 """[m], wxyz, [m], [rad]; the first eight are what a VLA of ours is given."""
 TIME_TO_LIVE = 3.0 / CONTROL_HZ  # [s] of a command
+CALIBRATION = WORK / "lerobot_calibration"
+"""LeRobot makes this folder and puts nothing of ours in it; its default is in the user's home."""
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass
+class ImageConfig:
+    """The images of one of the cell's cameras, in pixels."""
+
+    width: int
+    height: int
+    fps: int = CONTROL_HZ
+
+
+@RobotConfig.register_subclass("fr3")
+@dataclass(kw_only=True)
+class FR3RobotConfig(RobotConfig):
+    """What `FR3Robot` is made from; LeRobot finds that class by this one's name."""
+
+    cell: Path
+    """The cell's file."""
+    cameras: dict[str, ImageConfig] = field(default_factory=dict)
+    """By the cell's own camera names; the sizes must be the cameras'."""
+    tabletop_task: str = "cube_lift"
+    session: str = "lerobot"
+    episodes: int = 50
+    """What an operator approves: motion for this tabletop task, in a session of this name, so many episodes at most."""
+    longest_pause: float = 120.0
+    """For which the arm holds and waits [s], while LeRobot saves an episode; after that it is stopped for good."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.longest_pause > 0:
+            raise ValueError(f"longest_pause must be above 0 s, got {self.longest_pause}")
+        self.calibration_dir = self.calibration_dir or CALIBRATION
 
 
 @dataclass(frozen=True)

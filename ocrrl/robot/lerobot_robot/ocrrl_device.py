@@ -4,16 +4,38 @@ How an episode went is said with LeRobot's own keys; what the device's buttons s
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from lerobot.lerobot_types import RobotAction
+from lerobot.teleoperators.config import TeleoperatorConfig
 from lerobot.teleoperators.teleoperator import Teleoperator
 from lerobot.utils.decorators import check_if_already_connected, check_if_not_connected
 
 from ocrrl.interface.actions import ACTION_NAMES
-from ocrrl.robot.lerobot_robot.config_ocrrl_device import OcrrlDeviceConfig
+from ocrrl.robot.lerobot_robot.fr3_robot import CALIBRATION
 from ocrrl.robot.teleoperation.axes import AxisConvention
 from ocrrl.robot.teleoperation.device import TeleoperationDevice
+
+DEVICES = ("spacemouse", "gamepad")
+
+
+@TeleoperatorConfig.register_subclass("ocrrl_device")
+@dataclass(kw_only=True)
+class OcrrlDeviceConfig(TeleoperatorConfig):
+    """What `OcrrlDevice` is made from; LeRobot finds that class by this one's name."""
+
+    device: str = "spacemouse"
+    operator_heading: float = 0.0
+    """As in `ocrrl.robot.teleoperation.axes.AxisConvention` [rad]."""
+    translation_scale: float = 0.6
+    rotation_scale: float = 0.6
+
+    def __post_init__(self) -> None:
+        if self.device not in DEVICES:
+            raise ValueError(f"device must be one of {', '.join(DEVICES)}, got {self.device!r}")
+        self.calibration_dir = self.calibration_dir or CALIBRATION
+
 
 OpenDevice = Callable[[OcrrlDeviceConfig], TeleoperationDevice]
 

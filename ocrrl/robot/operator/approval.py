@@ -2,7 +2,8 @@
 
 It travels as a token, `<payload>.<signature>` in URL-safe base64: the approval as JSON, and its HMAC-SHA256 by the key
 `.work/approval.key`. A token is worth motion until it expires: it is in no log and no message, and in no file but one that its owner
-alone can read; its nonce is.
+alone can read; its nonce is. The environment names that file and does not hold the token: a process's environment can be read in
+/proc for as long as the process lives.
 This guards against accidents, not against somebody who can read the key. Times are seconds since 1970, UTC.
 """
 
@@ -13,7 +14,8 @@ import hmac
 import json
 import os
 import secrets
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, MutableMapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +31,7 @@ APPROVAL_VARIABLE = "OCRRL_APPROVAL"
 APPROVAL_FILE_VARIABLE = "OCRRL_APPROVAL_FILE"
 DEFAULT_MINUTES = 15.0
 LONGEST_MINUTES = 8 * 60.0
+LONGEST_TOKEN = 8192  # bytes
 _KEY_BYTES = 32
 _PURPOSE = b"ocrrl approval 1\n"  # signed along, so that a signature by this key means nothing elsewhere
 
@@ -134,6 +137,39 @@ def begin_episode(approval: Approval, clock: Clock, folder: Path = WORK) -> None
             f"the {approval.episodes} episodes that {approval.operator} approved must suffice, "
             f"got one more to begin{remedy}"
         )
+
+
+def take_token(environment: MutableMapping[str, str] = os.environ) -> str | None:
+    """The token that the environment hands over, None where it does not; taken out, so that no child process is given it.
+
+    NotApproved where the file that is named is not one that its owner alone can read.
+    """
+    token, name = (environment.pop(variable, None) for variable in (APPROVAL_VARIABLE, APPROVAL_FILE_VARIABLE))
+    return token if name is None else read_token(Path(name))
+
+
+def write_token(path: Path, token: str) -> None:
+    """Write `token` to `path`, a new file that its owner alone can read; ValueError where something is there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    except FileExistsError:
+        raise ValueError(f"{path} must not be there before the token is written, got a file; remove it") from None
+    with os.fdopen(descriptor, "w") as file:
+        file.write(token + "\n")
+
+
+def read_token(path: Path) -> str:
+    """The token in `path`; NotApproved unless it is a file of this user that nobody else can read."""
+    required = f"{APPROVAL_FILE_VARIABLE} must name a file that `ocrrl approve --out FILE` wrote"
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+            facts = os.fstat(file.fileno())
+            if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_mode & 0o077:
+                raise NotApproved(f"{required}, got {path}, which is not yours alone; `chmod 600` it or approve again")
+            return file.read(LONGEST_TOKEN).decode("ascii", "replace").strip()
+    except OSError as error:
+        raise NotApproved(f"{required}, got {path}: {error.strerror}") from None
 
 
 def approve_command(cell: str, session: str, tabletop_task: str, episodes: int | str = "N") -> str:

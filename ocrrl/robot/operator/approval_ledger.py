@@ -5,7 +5,6 @@ One file an approval, `approvals/<nonce>.json`, written when the approval is iss
 machine's clock does.
 """
 
-import json
 import math
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from ocrrl import files
 from ocrrl.file_lock import locked
+from ocrrl.interface.json_file import read_json
 
 CLOCK_SLACK = 60.0  # [s] by which a clock may be set back, as those that keep time by the network do
 REMEDY = "find out who changed it, remove it and approve again"
@@ -75,28 +75,18 @@ def _ledger(folder: Path, nonce: str) -> dict[str, Any]:
 
 def _fields(path: Path, name: str, kind: type[int] | type[float]) -> dict[str, Any]:
     """The mapping in `path`, whose `name` is a number of `kind` from 0 on; LedgerFault where it is anything else."""
+    if not path.exists():
+        raise FileNotFoundError(path)
     try:
-        content = json.loads(path.read_text(), parse_constant=_refuse, object_pairs_hook=_each_once)
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, RecursionError) as error:
-        raise LedgerFault(f"{path} must be a readable file of JSON, got: {error}; {REMEDY}") from error
+        content = read_json(path, remedy=REMEDY)
+    except (OSError, ValueError) as error:
+        raise LedgerFault(str(error)) from error
     value = content.get(name) if isinstance(content, dict) else None
     allowed = (int,) if kind is int else (int, float)
     if isinstance(value, bool) or not isinstance(value, allowed) or not 0 <= value < math.inf:
         got = f"{name} {value!r}" if isinstance(content, dict) else type(content).__name__
         raise LedgerFault(f"{path} must hold {name}, a number of at least 0, got {got[:80]}; {REMEDY}")
     return content
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is no number")
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(fields := dict(pairs)) < len(pairs):
-        raise ValueError("a key is given twice")
-    return fields
 
 
 def _only_writer(folder: Path) -> AbstractContextManager[None]:

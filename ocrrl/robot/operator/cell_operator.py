@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from ocrrl.interface.abort import Abort
+from ocrrl.interface.protocols import Abort
 
 
 class EndedByOperator(RuntimeError):

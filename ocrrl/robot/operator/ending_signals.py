@@ -5,45 +5,43 @@ By themselves they would end the process at once, and leave stopping the arm to 
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
-@contextmanager
-def interrupted_by_signals() -> Iterator[None]:
+def interrupted_by_signals() -> AbstractContextManager[None]:
     """Raises KeyboardInterrupt in the main thread at the first of `ENDING`; later ones do not break into what it does then.
 
     Does nothing in another thread, which gets no signals.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, _interrupt) for number in ENDING}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return _handled(ENDING, _interrupt)
 
 
 @contextmanager
 def signals_held_back() -> Iterator[None]:
-    """What must not be broken off is not: Ctrl-C and `ENDING` count when it is done. Nothing in another thread than the main one."""
+    """Delays SIGINT and `ENDING` until the block has finished; does nothing in another thread than the main one."""
+    came: list[int] = []
+    try:
+        with _handled((signal.SIGINT, *ENDING), lambda number, frame: came.append(number)):
+            yield
+    finally:
+        for number in came[:1]:
+            signal.raise_signal(number)
+
+
+@contextmanager
+def _handled(numbers: Sequence[int], handler: Callable[[int, object], object]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[int] = []
-    held = (signal.SIGINT, *ENDING)
-    before = {number: signal.signal(number, lambda number, frame: came.append(number)) for number in held}
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for number in came[:1]:
-            signal.raise_signal(number)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ocrrl.interface.abort import Abort
+from ocrrl.interface.protocols import Abort
 from ocrrl.robot.operator.cell_operator import EndedByOperator
 from ocrrl.robot.operator.operator_prompt import Ask, ask_at_terminal
 from ocrrl.robot.operator.terminal_keys import CLOSED, TerminalKeys

@@ -4,8 +4,7 @@ import sys
 from collections.abc import Callable
 
 from ocrrl.interface.cells import Cell, cell_named
-from ocrrl.robot.operator.approval import Approval, Clock, NotApproved, check, issue
-from ocrrl.robot.operator.approval_token import take_token
+from ocrrl.robot.operator.approval import Approval, Clock, NotApproved, check, issue, take_token
 
 Ask = Callable[[str], str]
 """A question to its answer; an empty answer where nobody answers."""

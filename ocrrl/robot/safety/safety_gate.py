@@ -19,9 +19,8 @@ from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.robot.arm.arm import READY, Applied, Arm, ArmCommand, ArmState
 from ocrrl.robot.arm.fault import Cause, Fault
-from ocrrl.robot.safety.pulled_back import within_limits
 from ocrrl.robot.safety.safety_limits import SafetyLimits
-from ocrrl.robot.safety.unsafe_targets import joint_limit, off_target, unsafe_target
+from ocrrl.robot.safety.unsafe_targets import joint_limit, off_target, unsafe_target, within_limits
 
 
 class SafetyGate:

@@ -6,8 +6,6 @@ from typing import Literal, Protocol
 import numpy as np
 from jaxtyping import Float
 
-from ocrrl.interface.actions import ACTION_DIM
-
 Event = Literal["success", "failure", "discard", "stop"]
 """The tabletop task is solved; it failed; the episode is worth nothing; the session is over."""
 
@@ -43,10 +41,3 @@ class TeleoperationDevice(Protocol):
     def close(self) -> None:
         """Let go of the device."""
         ...
-
-
-def at_rest(opening: float) -> Float[np.ndarray, " 7"]:
-    """The action that moves nothing and keeps the fingers at `opening`."""
-    motion = np.zeros(ACTION_DIM)
-    motion[6] = opening
-    return motion

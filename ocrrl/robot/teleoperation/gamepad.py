@@ -7,46 +7,20 @@ pygame is imported when a pad is opened, without a window.
 """
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float
 
 from ocrrl.robot.teleoperation.axes import AxisConvention
-from ocrrl.robot.teleoperation.buttons import ButtonMap, Buttons
-from ocrrl.robot.teleoperation.device import DeviceReading
+from ocrrl.robot.teleoperation.buttons import Buttons
+from ocrrl.robot.teleoperation.device import DeviceReading, Event
 
-BUTTONS = ButtonMap(gripper=0, success=3, failure=2, discard=1, stop=7)
-"""A, Y, X, B and Start."""
-
-
-@dataclass(frozen=True)
-class PadLayout:
-    """Where a pad's axes, hat and shoulder buttons are; another make has other numbers."""
-
-    left_x: int = 0
-    left_y: int = 1
-    right_x: int = 3
-    right_y: int = 4
-    hat: int = 0
-    down_button: int = 4
-    up_button: int = 5
-
-    def deflections(self, pad: "Pad") -> Float[np.ndarray, " 6"]:
-        """Forward, left, up, roll, pitch, yaw in [-1, 1]."""
-        up = float(pad.get_button(self.up_button)) - float(pad.get_button(self.down_button))
-        return np.array(
-            [
-                -pad.get_axis(self.left_y),
-                -pad.get_axis(self.left_x),
-                up,
-                pad.get_hat(self.hat)[0],
-                -pad.get_axis(self.right_y),
-                -pad.get_axis(self.right_x),
-            ]
-        )
+BUTTONS: Mapping[int, Event] = {3: "success", 2: "failure", 1: "discard", 7: "stop"}
+"""Y, X, B and Start; A is `GRIPPER`."""
+LEFT_X, LEFT_Y, RIGHT_X, RIGHT_Y, HAT, DOWN_BUTTON, UP_BUTTON = 0, 1, 3, 4, 0, 4, 5
+"""Where an Xbox pad's axes, hat and shoulder buttons are; another make has other numbers."""
 
 
 class Pad(Protocol):
@@ -74,16 +48,9 @@ class PadEvents(Protocol):
 class Gamepad:
     """`TeleoperationDevice` over an open pad."""
 
-    def __init__(
-        self,
-        pad: Pad,
-        unplugged: PadEvents,
-        axes: AxisConvention | None = None,
-        buttons: ButtonMap = BUTTONS,
-        layout: PadLayout | None = None,
-    ) -> None:
-        self._pad, self._unplugged, self._layout = pad, unplugged, layout or PadLayout()
-        self._axes, self._buttons = axes or AxisConvention(), Buttons(buttons)
+    def __init__(self, pad: Pad, unplugged: PadEvents, axes: AxisConvention | None = None) -> None:
+        self._pad, self._unplugged = pad, unplugged
+        self._axes, self._buttons = axes or AxisConvention(), Buttons(BUTTONS)
         self._id, self._lost = pad.get_instance_id(), False
 
     def begin(self, seed: int) -> None:
@@ -95,7 +62,7 @@ class Gamepad:
         if self._lost:
             raise RuntimeError("the gamepad must stay plugged in, it was unplugged; plug it in and start again")
         events = self._buttons.update([self._pad.get_button(k) for k in range(self._pad.get_numbuttons())])
-        return DeviceReading(self._axes.motion(self._layout.deflections(self._pad), self._buttons.opening), events)
+        return DeviceReading(self._axes.motion(self._deflections(), self._buttons.opening), events)
 
     def end(self) -> None:
         pass
@@ -103,8 +70,15 @@ class Gamepad:
     def close(self) -> None:
         self._pad.quit()
 
+    def _deflections(self) -> Float[np.ndarray, " 6"]:
+        """Forward, left, up, roll, pitch, yaw in [-1, 1]."""
+        pad = self._pad
+        up = float(pad.get_button(UP_BUTTON)) - float(pad.get_button(DOWN_BUTTON))
+        forward, left, roll = -pad.get_axis(LEFT_Y), -pad.get_axis(LEFT_X), pad.get_hat(HAT)[0]
+        return np.array([forward, left, up, roll, -pad.get_axis(RIGHT_Y), -pad.get_axis(RIGHT_X)])
 
-def open_gamepad(axes: AxisConvention | None = None, buttons: ButtonMap = BUTTONS) -> Gamepad:
+
+def open_gamepad(axes: AxisConvention | None = None) -> Gamepad:
     """The first gamepad that is plugged in; RuntimeError says what is missing."""
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pads are read through the event queue, which wants a screen
     os.environ.setdefault("SDL_JOYSTICK_ALLOW_BACKGROUND_EVENTS", "1")
@@ -124,4 +98,4 @@ def open_gamepad(axes: AxisConvention | None = None, buttons: ButtonMap = BUTTON
     def unplugged() -> list[int]:
         return [event.instance_id for event in pygame.event.get() if event.type == pygame.JOYDEVICEREMOVED]
 
-    return Gamepad(pygame.joystick.Joystick(0), unplugged, axes, buttons)
+    return Gamepad(pygame.joystick.Joystick(0), unplugged, axes)

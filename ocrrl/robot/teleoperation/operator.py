@@ -1,12 +1,16 @@
-"""Questions of a recording session to the operator."""
+"""The operator of a recording session at the terminal: questions before and after an episode, keys during it."""
 
 from typing import Literal, Protocol
 
+from ocrrl.robot.operator.operator_at_terminal import FAILURE, STOP_KEYS, SUCCESS
 from ocrrl.robot.operator.operator_prompt import Ask, ask_at_terminal
+from ocrrl.robot.operator.terminal_keys import CLOSED, TerminalKeys
+from ocrrl.robot.teleoperation.device import DeviceReading, Event, TeleoperationDevice
 
 Label = Literal["success", "failure", "discard"]
 SILENCES = 3  # an Enter that slipped throws no demonstration away, and a terminal that is gone is not asked for ever
 _ANSWERS: dict[str, Label] = {"s": "success", "f": "failure", "d": "discard"}
+KEYS: dict[str, Event] = {SUCCESS: "success", FAILURE: "failure", "d": "discard", **dict.fromkeys(STOP_KEYS, "stop")}
 
 
 class Operator(Protocol):
@@ -47,3 +51,33 @@ class TerminalOperator:
                 return _ANSWERS[answer]
             silent = 0 if answer else silent + 1
         return None
+
+
+class LabelledByKeys:
+    """`TeleoperationDevice`: the motion and events of another, and the events of the keys `KEYS`."""
+
+    def __init__(self, device: TeleoperationDevice, keys: TerminalKeys) -> None:
+        self._device, self._keys = device, keys
+        self._said: frozenset[str] = frozenset()
+
+    def begin(self, seed: int) -> None:
+        self._device.begin(seed)
+        self._keys.begin()
+        self._said = frozenset()
+
+    def read(self) -> DeviceReading:
+        reading = self._device.read()
+        newly = self._keys.pressed - self._said
+        self._said |= newly
+        if CLOSED in newly:
+            raise RuntimeError("the terminal must stay open during an episode, it was closed")
+        said: frozenset[Event] = frozenset(KEYS[key] for key in newly if key in KEYS)
+        return DeviceReading(reading.motion, reading.events | said)
+
+    def end(self) -> None:
+        self._keys.end()
+        self._device.end()
+
+    def close(self) -> None:
+        self.end()
+        self._device.close()

@@ -1,6 +1,6 @@
-"""Scripted devices for tests and twins: one plays actions, one lets a scripted demonstrator act."""
+"""A scripted demonstrator as a teleoperation device, for twins."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -8,34 +8,10 @@ from ocrrl.interface.actions import limit
 from ocrrl.interface.observations import Observation
 from ocrrl.interface.protocols import Capture, Policy
 from ocrrl.robot.cell.arm_environment import ArmEnvironment
-from ocrrl.robot.teleoperation.device import DeviceReading, Event, at_rest
+from ocrrl.robot.teleoperation.device import DeviceReading
 from ocrrl.tabletop.parts.scene import SceneState
 
 _ONLY = np.array([0])  # the one arm of a cell
-
-
-class PlayedDevice:
-    """Plays `actions` (T, 7) in every episode, then says `ending` and rests."""
-
-    def __init__(self, actions: Sequence[np.ndarray], ending: Event = "success") -> None:
-        self._actions, self._next = [np.asarray(action, float) for action in actions], 0
-        self._ending: frozenset[Event] = frozenset({ending})
-
-    def begin(self, seed: int) -> None:
-        self._next = 0
-
-    def read(self) -> DeviceReading:
-        if self._next >= len(self._actions):
-            opening = self._actions[-1][6] if self._actions else 1.0
-            return DeviceReading(at_rest(opening), self._ending)
-        self._next += 1
-        return DeviceReading(self._actions[self._next - 1])
-
-    def end(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
 
 
 class DemonstratorDevice:

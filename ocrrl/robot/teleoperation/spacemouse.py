@@ -5,17 +5,17 @@ pyspacemouse is imported when a device is opened; on Linux it needs libhidapi-hi
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 
 from ocrrl.robot.teleoperation.axes import AxisConvention
-from ocrrl.robot.teleoperation.buttons import ButtonMap, Buttons
-from ocrrl.robot.teleoperation.device import DeviceReading
+from ocrrl.robot.teleoperation.buttons import Buttons
+from ocrrl.robot.teleoperation.device import DeviceReading, Event
 
-BUTTONS = ButtonMap(gripper=0, discard=1)
-"""Of a device with two buttons; success and failure are said with keys."""
+BUTTONS: Mapping[int, Event] = {1: "discard"}
+"""Of a device with two buttons, the other of which is `GRIPPER`; success and failure are said with keys."""
 PAUSE = 0.2  # [s] without a reading, after which only what the hand does from then on moves the arm
 _REPORTS = 64  # at most so many a reading: a device sends a few in a control period
 
@@ -50,7 +50,7 @@ class SpaceMouse:
         self,
         mouse: Mouse,
         axes: AxisConvention | None = None,
-        buttons: ButtonMap = BUTTONS,
+        buttons: Mapping[int, Event] = BUTTONS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`clock` [s] tells how long nobody has read."""
@@ -97,7 +97,7 @@ class SpaceMouse:
         return state
 
 
-def open_spacemouse(axes: AxisConvention | None = None, buttons: ButtonMap = BUTTONS) -> SpaceMouse:
+def open_spacemouse(axes: AxisConvention | None = None) -> SpaceMouse:
     """The SpaceMouse that is plugged in; RuntimeError says what is missing."""
     try:
         import pyspacemouse
@@ -108,4 +108,4 @@ def open_spacemouse(axes: AxisConvention | None = None, buttons: ButtonMap = BUT
             f"a SpaceMouse must be plugged in and readable, got: {error}; needed are `pip install pyspacemouse`, "
             "libhidapi-hidraw0 and a udev rule that lets you read /dev/hidraw*"
         ) from error
-    return SpaceMouse(mouse, axes, buttons)
+    return SpaceMouse(mouse, axes)

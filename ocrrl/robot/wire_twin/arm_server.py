@@ -11,7 +11,7 @@ import msgpack
 import zmq
 from franky_sim import LocalHostnames, SimulationServer
 
-from ocrrl.robot.wire_twin.parent import add_parent_argument, end_with
+from ocrrl.robot.wire_twin.processes import add_parent_argument, end_with
 from ocrrl.robot.wire_twin.scene_simulator import SceneSimulator, scene_at
 
 LOOPBACK = "tcp://127.0.0.1"

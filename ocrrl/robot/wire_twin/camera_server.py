@@ -15,7 +15,7 @@ import zmq
 
 from ocrrl.robot.twin.twin import TWIN_LOOK
 from ocrrl.robot.wire_twin.arm_server import LOOPBACK
-from ocrrl.robot.wire_twin.parent import add_parent_argument, end_with
+from ocrrl.robot.wire_twin.processes import add_parent_argument, end_with
 from ocrrl.robot.wire_twin.scene_simulator import scene_at, wire_twin_model
 from ocrrl.sim.rgbd_camera import FOVY, RgbdCamera
 

@@ -1,15 +1,18 @@
-"""Starts the wire twin's two processes with a cell and ends them with it."""
+"""Starts the wire twin's two processes with a cell and ends them with it, also when the cell's own process was killed."""
 
+import argparse
 import json
 import os
 import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+PERIOD = 0.5  # [s] between two looks at the parent
 PATIENCE = 60.0  # [s] of wall time for a process to say where it listens
 
 
@@ -65,3 +68,20 @@ class ServerProcess:
             if not self.running:
                 raise TimeoutError(f"it ended with code {self._process.returncode}")
         raise TimeoutError("it said nothing")
+
+
+def add_parent_argument(parser: argparse.ArgumentParser) -> None:
+    """`--parent`: the process whose end is this one's."""
+    parser.add_argument("--parent", type=int, help="process id; when it is no longer the parent, this one ends")
+
+
+def end_with(parent: int | None) -> None:
+    """Watch `parent`, where one was named, in a thread."""
+    if parent is not None:
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(PERIOD)
+    os._exit(0)

@@ -1,27 +1,29 @@
 """The wire twin as a cell: starts its processes and connects the real drivers to them."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import msgpack
 import numpy as np
+import zmq
 
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.frames import Intrinsics
+from ocrrl.interface.protocols import Abort
 from ocrrl.perception.cameras.realsense_reader import RealSenseReader
 from ocrrl.perception.cameras.software_camera import SoftwareCamera
 from ocrrl.robot.arm.arm import Arm
 from ocrrl.robot.arm.franky_arm import FrankyArm
-from ocrrl.robot.cell.arm_cell import OpenedCamera, assemble
+from ocrrl.robot.cell.arm_cell import assemble, make_tracker
 from ocrrl.robot.cell.arm_environment import ArmEnvironment
 from ocrrl.robot.cell.cell_file import CameraSection, CellFile
-from ocrrl.robot.cell.trackers import make_tracker
+from ocrrl.robot.cell.cell_images import CellCamera
 from ocrrl.robot.safety.fault_log import FAULTS, FaultLog
-from ocrrl.robot.wire_twin.image_feed import ImageFeed
 from ocrrl.robot.wire_twin.processes import ServerProcess
 from ocrrl.robot.wire_twin.scene_simulator import scene_path
-from ocrrl.robot.wire_twin.twin_operator import TwinOperator
 from ocrrl.tabletop.parts.scene import TabletopScene
 
 NAME = "wire_twin"
@@ -29,6 +31,8 @@ CELL_FILE = Path("cells/wire_twin.yaml")
 SPEED = 0.4
 """Of its clock beside the wall's: one machine simulates the arm, renders the cameras and runs the VLA, which a real cell has
 hardware for; at full speed on two cores images and actions come too late."""
+IMAGE_WAIT = 100  # [ms] for an image, before looking whether the feed was closed
+TABLE_WAIT = 30_000  # [ms] for the arm server's answer
 
 
 def open_wire_twin(
@@ -57,7 +61,8 @@ def open_wire_twin(
             pose = None if section.on_hand else np.array(stands[name]["pose"])
             reader = RealSenseReader(devices[name], arm.now, pose)
             opened.callback(reader.close)
-            cameras[name] = OpenedCamera(reader, {"serial": section.serial, "on_hand": section.on_hand} | stands[name])
+            attributes = {"serial": section.serial, "on_hand": section.on_hand} | stands[name]
+            cameras[name] = CellCamera(reader, section.view, attributes)
         feed = ImageFeed(camera_server.told["images"], devices)
         opened.callback(feed.close)
         operator = TwinOperator(arm_server.told["state"], arm_server.told["table"])
@@ -88,3 +93,83 @@ def _device(section: CameraSection, stands: dict) -> SoftwareCamera:
     return SoftwareCamera(
         Intrinsics(*stands["intrinsics"]), section.frames_per_second, section.serial, has_depth=section.depth
     )
+
+
+class ImageFeed:
+    """A thread that pushes each image published at `address` into the software camera of its name, as USB does for real ones."""
+
+    def __init__(self, address: str, cameras: Mapping[str, SoftwareCamera]) -> None:
+        """Begin at once; `cameras` by the names that images come under."""
+        self._cameras = cameras
+        self._socket = zmq.Context.instance().socket(zmq.SUB)
+        self._socket.setsockopt(zmq.RCVHWM, 4)
+        self._socket.setsockopt(zmq.SUBSCRIBE, b"")
+        self._socket.connect(address)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="images", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._over.set()
+        self._thread.join()
+        self._socket.close(linger=0)
+
+    def _follow(self) -> None:
+        while not self._over.is_set():
+            if not self._socket.poll(IMAGE_WAIT):
+                continue
+            name, packed = self._socket.recv_multipart()
+            image = msgpack.unpackb(packed)
+            height, width = image["height"], image["width"]
+            colour = np.frombuffer(image["colour"], np.uint8).reshape(height, width, 3)
+            depth = np.frombuffer(image["depth"], np.float32).reshape(height, width)
+            self._cameras[name.decode()].push(colour, depth, image["time"])
+
+
+class TwinOperator:
+    """A `robot.operator.cell_operator.CellOperator`; asks nobody, since no robot moves.
+
+    It sets the table by a message and labels success from the simulator's true state.
+    """
+
+    def __init__(self, state: str, table: str) -> None:
+        """`state` and `table` are the arm server's addresses."""
+        context = zmq.Context.instance()
+        self._state, self._table = context.socket(zmq.SUB), context.socket(zmq.REQ)
+        self._state.setsockopt(zmq.CONFLATE, 1)
+        self._state.setsockopt(zmq.SUBSCRIBE, b"")
+        self._state.connect(state)
+        self._table.setsockopt(zmq.LINGER, 0)
+        self._table.connect(table)
+        self._solved = False
+
+    def clear(self) -> None:
+        pass
+
+    def set_up(self, seed: int) -> None:
+        self._table.send(msgpack.packb({"seed": seed}))
+        if not self._table.poll(TABLE_WAIT):
+            raise RuntimeError(f"the wire twin's arm server must answer within {TABLE_WAIT / 1000:g} s, it does not")
+        self._table.recv()
+        self._solved = False
+
+    def enabled(self) -> bool:
+        return True
+
+    def solved(self) -> bool:
+        if self._state.poll(0):
+            self._solved = bool(msgpack.unpackb(self._state.recv())["solved"])
+        return self._solved
+
+    def said_solved(self) -> bool:
+        return False  # it sees and says nothing: what it sees must last
+
+    def ended(self) -> Abort | None:
+        return None
+
+    def stopped_arm(self, fault: str) -> bool:
+        return False
+
+    def close(self) -> None:
+        self._state.close(linger=0)
+        self._table.close(linger=0)

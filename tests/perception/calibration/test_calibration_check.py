@@ -8,8 +8,6 @@ from ocrrl.interface import rotations
 from ocrrl.interface.frames import Frame
 from ocrrl.perception.calibration.calibration_check import (
     BoardCheck,
-    CheckLimits,
-    TableArea,
     board_in_base,
     check_board,
     check_table,
@@ -17,8 +15,6 @@ from ocrrl.perception.calibration.calibration_check import (
 )
 from tests.perception.calibration.synthetic_views import BOARD
 from tests.perception.calibration.table_with_board import ON_TABLE, frame_of
-
-LIMITS, AREA = CheckLimits(), TableArea()
 
 
 def off(x_mm=0.0, y_mm=0.0, z_mm=0.0, degrees=0.0, axis=(1.0, 0.0, 0.0)) -> np.ndarray:
@@ -28,7 +24,7 @@ def off(x_mm=0.0, y_mm=0.0, z_mm=0.0, degrees=0.0, axis=(1.0, 0.0, 0.0)) -> np.n
 
 def complaints(frame: Frame) -> str:
     try:
-        refuse_complaints("front", [check_table(frame, AREA), check_board(frame, BOARD, ON_TABLE)], LIMITS)
+        refuse_complaints("front", [check_table(frame), check_board(frame, BOARD, ON_TABLE)])
     except RuntimeError as error:
         return str(error)
     return ""
@@ -38,7 +34,7 @@ def complaints(frame: Frame) -> str:
 def test_the_right_calibration_passes(seed):
     frame = frame_of(seed=seed)
     assert complaints(frame) == ""
-    table, board = check_table(frame, AREA), check_board(frame, BOARD, ON_TABLE)
+    table, board = check_table(frame), check_board(frame, BOARD, ON_TABLE)
     assert abs(table.height_mm) < 1 and table.tilt_deg < 0.3 and table.table_share > 0.9
     assert board.position_mm < 2 and board.rotation_deg < 0.7
     assert board.depth_scale is not None and abs(board.depth_scale - 1) < 0.006
@@ -67,23 +63,23 @@ def test_depth_that_is_2_percent_wrong_is_refused_and_told_from_a_camera_that_mo
     said = complaints(frame)
     assert "depth must be right within 1 %" in said and "table must be within 5 mm" in said
     assert "the board must be within" not in said  # seen by colour alone, it is where it should be
-    assert np.isclose(check_table(frame, AREA).distance_ratio, scale, atol=0.003)
+    assert np.isclose(check_table(frame).distance_ratio, scale, atol=0.003)
 
 
 def test_things_on_the_table_do_not_matter_until_they_hide_it():
     frame = frame_of()
     things = frame.depth.copy()
     things[150:350, 200:400] -= 0.05
-    assert check_table(replace(frame, depth=things), AREA).complaints(LIMITS) == []
+    assert check_table(replace(frame, depth=things)).complaints() == []
     rough = frame.depth + np.random.default_rng(0).uniform(-0.1, 0.1, frame.depth.shape).astype(np.float32)
-    found = check_table(replace(frame, depth=rough), AREA).complaints(LIMITS)
+    found = check_table(replace(frame, depth=rough)).complaints()
     assert len(found) == 1 and "one plane must hold at least 40%" in found[0]
 
 
 def test_a_table_or_board_that_is_not_seen_is_said():
     frame = frame_of()
     with pytest.raises(RuntimeError, match=r"table must be seen by depth from x, y .* got 0 points there"):
-        check_table(replace(frame, depth=np.zeros_like(frame.depth)), AREA)
+        check_table(replace(frame, depth=np.zeros_like(frame.depth)))
     with pytest.raises(RuntimeError, match=r"the board \(7 x 5\) must be seen by the camera"):
         board_in_base(replace(frame, colour=np.zeros_like(frame.colour)), BOARD)
 
@@ -91,12 +87,5 @@ def test_a_table_or_board_that_is_not_seen_is_said():
 def test_without_depth_on_the_board_its_place_is_checked_alone():
     frame = frame_of()
     check = check_board(replace(frame, depth=np.zeros_like(frame.depth)), BOARD, ON_TABLE)
-    assert check.depth_scale is None and check.complaints(LIMITS) == []
-    assert BoardCheck(6.0, 0.0, None).complaints(LIMITS) == ["the board must be within 5 mm of its place, got 6.0 mm"]
-
-
-def test_limits_and_areas_that_are_none_are_refused():
-    with pytest.raises(ValueError, match="check's tilt_deg must be above 0, got 0"):
-        CheckLimits(tilt_deg=0.0)
-    with pytest.raises(ValueError, match="must have low < high in x and y"):
-        TableArea(low=(0.8, -0.25))
+    assert check.depth_scale is None and check.complaints() == []
+    assert BoardCheck(6.0, 0.0, None).complaints() == ["the board must be within 5 mm of its place, got 6.0 mm"]

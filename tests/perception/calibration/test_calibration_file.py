@@ -3,7 +3,6 @@ import random
 from dataclasses import replace
 from datetime import date
 
-import numpy as np
 import pytest
 
 from ocrrl.perception.calibration.calibration_file import CameraCalibration, read_calibration, write_calibration
@@ -19,45 +18,43 @@ CALIBRATION = CameraCalibration(
     serial="0123",
     mounting="fixed",
     intrinsics=D435,
-    camera_pose=np.array([1.0, 0.1, 0.6, 0.5, 0.5, -0.5, -0.5]),
+    camera_pose=(1.0, 0.1, 0.6, 0.5, 0.5, -0.5, -0.5),
     quality=Quality(0.21, 0.6, 0.05, 1.4, 0.1, 0.3),
     views=20,
     board=BOARD,
-    made_on=date(2026, 11, 2),
+    made_on="2026-11-02",
 )
 
 
 def test_a_calibration_reads_back_as_it_was_written(tmp_path):
     path = tmp_path / "front.json"
     write_calibration(path, CALIBRATION)
-    got = read_calibration(path)
-    assert np.array_equal(got.camera_pose, CALIBRATION.camera_pose)
-    assert vars(got) | {"camera_pose": None} == vars(CALIBRATION) | {"camera_pose": None}
+    assert read_calibration(path) == CALIBRATION
 
 
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [
         ("format_version", 2, "format_version must be 1, got 2"),
-        ("format_version", None, "format_version must be a whole number, got None"),
+        ("format_version", None, "format_version must be 1, got None"),
         ("camera", "", "camera must be a text that is not empty, got ''"),
-        ("serial", 123, "serial must be a text that is not empty, got 123"),
+        ("serial", 123, "serial must be text, got 123"),
         ("mounting", "ceiling", "mounting must be one of fixed, wrist, got 'ceiling'"),
-        ("intrinsics", [1, 2], r"intrinsics must be an object, got \[1, 2\]"),
-        ("intrinsics.fx", "600", r"intrinsics\.fx must be a number, got '600'"),
-        ("intrinsics.fx", -1.0, r"intrinsics must be a camera's \(intrinsics must have a size"),
+        ("intrinsics", [1, 2], r"intrinsics must be a mapping of width, height, .*, got \[1, 2\]"),
+        ("intrinsics.fx", "600", r"intrinsics\.fx must be 600.0, got '600'"),
+        ("intrinsics.fx", -1.0, r"intrinsics\.width, height, fx and fy must be above 0"),
         ("intrinsics.width", 640.5, r"intrinsics\.width must be a whole number, got 640.5"),
-        ("intrinsics.k1", 0.1, r"intrinsics\.k1 must be one of width, height, fx, fy, cx, cy, got 'k1'"),
-        ("camera_pose", [0.0] * 6, "camera_pose must be 7 numbers"),
-        ("camera_pose", [0.0] * 6 + [None], "camera_pose must be 7 numbers"),
-        ("camera_pose", [0.0] * 7, "camera_pose must end with a unit quaternion wxyz"),
+        ("intrinsics.k1", 0.1, r"intrinsics\.k1 is no parameter; the parameters are width, height, fx, fy, cx, cy"),
+        ("camera_pose", [0.0] * 6, "camera_pose must be a position and a unit quaternion wxyz"),
+        ("camera_pose", [0.0] * 6 + [None], r"camera_pose\[6\] must be a number, got None"),
+        ("camera_pose", [0.0] * 7, "camera_pose must be a position and a unit quaternion wxyz"),
         ("quality.held_out_mm", True, r"quality\.held_out_mm must be a number, got True"),
-        ("quality.held_out_mm", -1.0, "quality must hold figures of at least 0"),
+        ("quality.held_out_mm", -1.0, r"quality\.held_out_mm must be a number of at least 0"),
         ("views", 0, "views must be at least 1, got 0"),
-        ("board.rows", 2, r"board must be a board \(a board must have at least 3x3 squares, got 7x2\)"),
-        ("board.square", float("nan"), r"board\.square must be a number, got nan"),
+        ("board.rows", 2, r"board\.columns and rows must be at least 3 squares, got 7x2"),
+        ("board.square", float("nan"), r"board\.square must be a finite number, got nan"),
         ("made_on", "yesterday", "made_on must be a date such as 2026-11-30, got 'yesterday'"),
-        ("notes", "x", "notes must be one of format_version, camera, serial"),
+        ("notes", "x", "notes is no parameter; the parameters are camera, serial"),
     ],
 )
 def test_a_field_that_is_wrong_is_named_with_what_to_do(tmp_path, field, value, said):
@@ -71,14 +68,15 @@ def test_a_field_that_is_wrong_is_named_with_what_to_do(tmp_path, field, value, 
         read_calibration(path)
 
 
-@pytest.mark.parametrize("field", ["format_version", "camera_pose", "quality", "made_on", "board"])
+@pytest.mark.parametrize("field", ["format_version", "camera_pose", "quality", "made_on", "board", "board.rows"])
 def test_a_field_that_is_missing_is_named(tmp_path, field):
     path = tmp_path / "front.json"
     write_calibration(path, CALIBRATION)
     content = json.loads(path.read_text())
-    del content[field]
+    section, _, name = field.rpartition(".")
+    del (content[section] if section else content)[name]
     path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=rf"front\.json: {field} must be there"):
+    with pytest.raises(ValueError, match=rf"front\.json: {field} must be (there|given|1, got None)"):
         read_calibration(path)
 
 
@@ -87,7 +85,7 @@ def test_what_is_no_calibration_is_refused(tmp_path):
         FileNotFoundError, match=r"none\.json must be a file, got nothing there; make it by `ocrrl calibrate views"
     ):
         read_calibration(tmp_path / "none.json")
-    for text, said in (("{", "must be JSON"), ("[]", r"must be an object, got \[\]")):
+    for text, said in (("{", "must be JSON"), ("[]", r"must be a mapping of camera, .*, got \[\]")):
         (tmp_path / "bad.json").write_text(text)
         with pytest.raises(ValueError, match=rf"bad\.json {said}|bad\.json: {said}"):
             read_calibration(tmp_path / "bad.json")
@@ -125,8 +123,8 @@ def test_a_camera_with_other_intrinsics_is_refused():
     ("wrong", "said"),
     [
         ({"mounting": "ceiling"}, "mounting must be one of fixed, wrist, got 'ceiling'"),
-        ({"views": 0}, "at least 1 view, got 0"),
-        ({"camera_pose": np.zeros(7)}, "a position and a unit quaternion"),
+        ({"views": 0}, "views must be at least 1, got 0"),
+        ({"camera_pose": (0.0,) * 7}, "a position and a unit quaternion"),
     ],
 )
 def test_a_calibration_that_is_none_is_refused(wrong, said):

@@ -66,7 +66,7 @@ def test_a_board_is_printed_to_an_image_or_a_page(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"columns": 2}, "at least 3x3 squares, got 2x5"),
+        ({"columns": 2}, "at least 3 squares, got 2x5"),
         ({"marker": 0.04}, r"marker must be in \(0, square 0.038\) m, got 0.04"),
         ({"dictionary": "DICT_9X9"}, "dictionary must be one of DICT_4X4_50, .*got 'DICT_9X9'"),
         ({"columns": 20, "rows": 20}, "dictionary must have 200 markers, DICT_4X4_50 has fewer"),

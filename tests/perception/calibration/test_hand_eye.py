@@ -6,8 +6,13 @@ import pytest
 from ocrrl.interface import rigid, rotations
 from ocrrl.perception.calibration.charuco_board import CharucoBoard
 from ocrrl.perception.calibration.hand_eye import MOUNTINGS, View, solve
-from ocrrl.perception.calibration.hand_eye_quality import QualityLimits, check_quality, measure_quality
-from ocrrl.perception.calibration.view_checks import check_views, orientation_spread
+from ocrrl.perception.calibration.hand_eye_quality import (
+    QualityLimits,
+    check_quality,
+    check_views,
+    measure_quality,
+    orientation_spread,
+)
 from tests.perception.calibration.synthetic_views import BOARD, D435, SyntheticCell
 
 

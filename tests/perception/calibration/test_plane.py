@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ocrrl.perception.calibration.plane import fit_plane
+from ocrrl.perception.calibration.calibration_check import fit_plane
 
 
 def scattered(count: int, generator: np.random.Generator) -> np.ndarray:

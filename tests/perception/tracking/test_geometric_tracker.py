@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.tracking_overlay import draw_overlay
 from benchmarks.tracking_sequences import sequence
 from benchmarks.tracking_tables import errors
 from ocrrl.interface import rotations
@@ -13,7 +14,6 @@ from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.observations import CONFIDENCE_THRESHOLD
 from ocrrl.interface.protocols import PoseEstimate
 from ocrrl.perception.tracking.geometric_tracker import GeometricTracker
-from ocrrl.perception.tracking.overlay import draw_overlay
 from ocrrl.perception.tracking.verifier import PoseVerifier
 from ocrrl.tabletop.registry import shapes_of, slugs, tabletop_task
 from tests.perception.tracking.scenes import Studio, covered

@@ -12,7 +12,7 @@ from ocrrl.interface import rotations
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.tabletop_tasks import HOME_JOINTS
 from ocrrl.robot.arm.arm import READY, ArmCommand
-from ocrrl.robot.arm.arm_section import ArmSection
+from ocrrl.robot.arm.franky_reader import ArmSection
 from ocrrl.robot.arm.gripper_thread import GripperThread
 from ocrrl.robot.safety.safety_gate import SafetyGate
 from ocrrl.robot.safety.safety_limits import SafetyLimits

@@ -7,8 +7,7 @@ import pytest
 
 from ocrrl.interface.tabletop_tasks import HOME_JOINTS
 from ocrrl.robot.arm.arm import READY
-from ocrrl.robot.arm.arm_section import ArmSection
-from ocrrl.robot.arm.franky_reader import open_franky_reader
+from ocrrl.robot.arm.franky_reader import ArmSection, open_franky_reader
 from tests.robot.cell.scripted_arm import HOME
 from tests.robot.cell.watched_robot import RobotMode, WatchedFranky
 

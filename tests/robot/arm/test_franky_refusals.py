@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ocrrl.interface.fr3_chain import HAND_YAW, TCP
-from ocrrl.robot.arm.arm_section import ArmSection
+from ocrrl.robot.arm.franky_reader import ArmSection
 
 franky = pytest.importorskip("franky")
 OUR_HAND = SimpleNamespace(

@@ -11,7 +11,7 @@ import pytest
 
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.robot.arm.arm import READY, ArmCommand
-from ocrrl.robot.arm.arm_section import ArmSection
+from ocrrl.robot.arm.franky_reader import ArmSection
 from ocrrl.robot.safety.safety_gate import SafetyGate
 from ocrrl.robot.safety.safety_limits import SafetyLimits
 from ocrrl.robot.safety.watchdog import Watchdog

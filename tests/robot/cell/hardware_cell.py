@@ -30,10 +30,10 @@ def write_front_calibration(folder: Path, made_on: date, **changed: object) -> N
         "serial": SERIAL,
         "mounting": "fixed",
         "intrinsics": D435,
-        "camera_pose": CAMERA,
+        "camera_pose": tuple(CAMERA),
         "quality": Quality(0.21, 0.6, 0.05, 1.4, 0.1, 0.3),
         "views": 20,
         "board": BOARD,
-        "made_on": made_on,
+        "made_on": made_on.isoformat(),
     }
     write_calibration(folder / "cells" / "front.json", CameraCalibration(**right | changed))

@@ -2,14 +2,13 @@
 
 import numpy as np
 
-from ocrrl.interface.abort import Abort
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.frames import Frame, Intrinsics
-from ocrrl.interface.protocols import PoseEstimate
+from ocrrl.interface.protocols import Abort, PoseEstimate
 from ocrrl.perception.tracking.asynchronous_tracker import PostureHistory
 from ocrrl.perception.tracking.pose_gate import PoseGate
 from ocrrl.robot.cell.arm_environment import ArmEnvironment
-from ocrrl.robot.cell.cell_images import CellCamera
+from ocrrl.robot.cell.cell_images import CameraView, CellCamera
 from ocrrl.robot.safety.safety_gate import SafetyGate
 from ocrrl.robot.safety.safety_limits import SafetyLimits
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
@@ -102,7 +101,7 @@ class ScriptedCell:
         self.sleep = self.arm.pass_time
         self.camera, self.tracker = ScriptedCamera(self.arm), ScriptedTracker(self.arm)
         self.gate = SafetyGate(self.inspector, SafetyLimits(**limits), FR3, self.operator.enabled)
-        front = CellCamera(self.camera, lambda colour: colour[:48, :48], {"serial": "scripted"})
+        front = CellCamera(self.camera, CameraView(0, 0, 48, 48), {"serial": "scripted"})
         self.environment = ArmEnvironment(
             cell="scripted",
             task=CUBE_LIFT,

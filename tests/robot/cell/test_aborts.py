@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ocrrl.interface.abort import Abort
+from ocrrl.interface.protocols import Abort
 from tests.robot.cell.scripted_cell import ScriptedCell
 from tests.robot.cell.test_arm_environment import ONE, broken_arm, broken_camera
 

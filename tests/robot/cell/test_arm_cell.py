@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from ocrrl.robot.cell import arm_cell
-from ocrrl.robot.cell.arm_cell import OpenedCamera, assemble
+from ocrrl.robot.cell.arm_cell import assemble
 from ocrrl.robot.cell.cell_file import read_cell_file
+from ocrrl.robot.cell.cell_images import CellCamera
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from tests.pipeline_copy import ROOT
 from tests.robot.cell.scripted_arm import ScriptedArm
@@ -34,7 +35,9 @@ class Parts:
     def __init__(self):
         self.arm, self.tracker, self.operator = ScriptedArm(), Tracker(), ScriptedOperator()
         self.file = read_cell_file(ROOT / Path("cells/fr3.yaml"))
-        self.cameras = {name: OpenedCamera(ScriptedCamera(self.arm), {}) for name in self.file.cameras}
+        self.cameras = {
+            name: CellCamera(ScriptedCamera(self.arm), section.view, {}) for name, section in self.file.cameras.items()
+        }
 
     def assemble(self):
         return assemble(

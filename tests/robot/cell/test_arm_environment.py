@@ -10,10 +10,9 @@ import pytest
 import zmq
 
 from ocrrl.episodes import hdf5_in_memory
-from ocrrl.interface.abort import Abort
+from ocrrl.interface.protocols import Abort
 from ocrrl.robot.cell.guarded_cell import NotFit
 from ocrrl.robot.operator.cell_operator import EndedByOperator
-from ocrrl.robot.teleoperation.scripted import PlayedDevice
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder
 from ocrrl.sessions.recording_session import SessionConfig, record_session
@@ -21,6 +20,7 @@ from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from tests.full_disk import Full
 from tests.robot.cell.scripted_arm import HOME
 from tests.robot.cell.scripted_cell import OBJECT, ScriptedCell
+from tests.robot.teleoperation.played_device import PlayedDevice
 from tests.sessions.test_recording_session import ScriptedOperator
 
 ONE = np.array([0])

@@ -5,12 +5,12 @@ import numpy as np
 from ocrrl.episodes.episode_store import read_episode, write_episode
 from ocrrl.interface.actions import CONTROL_HZ, advance_command
 from ocrrl.robot.arm.arm import Applied
-from ocrrl.robot.teleoperation.scripted import PlayedDevice
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder
 from ocrrl.sessions.recording_session import SessionConfig, record_session
 from tests.robot.cell.scripted_cell import ScriptedCell
 from tests.robot.cell.test_arm_environment import ONE, Base
+from tests.robot.teleoperation.played_device import PlayedDevice
 
 ASKED = np.array([0.015, 0.0, -0.005, 0.0, 0.0, 0.03, 1.0])
 

@@ -6,8 +6,8 @@ from ocrrl.interface.fr3_chain import FR3
 from ocrrl.perception.remote import sam2_masks
 from ocrrl.perception.remote.client import RemoteTracker
 from ocrrl.perception.tracking.geometric_tracker import GeometricTracker
+from ocrrl.robot.cell.arm_cell import make_tracker
 from ocrrl.robot.cell.cell_file import TrackingSection
-from ocrrl.robot.cell.trackers import make_tracker
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 
 

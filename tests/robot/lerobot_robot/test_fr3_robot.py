@@ -13,9 +13,9 @@ from ocrrl.robot import lerobot_robot
 from ocrrl.robot.lerobot_robot.fr3_robot import OpenedCell
 from ocrrl.robot.operator.approval import NotApproved
 from ocrrl.robot.safety.safety_limits import SafetyLimits
-from ocrrl.robot.teleoperation.scripted import PlayedDevice
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from tests.robot.cell.scripted_arm import HOME, ScriptedArm
+from tests.robot.teleoperation.played_device import PlayedDevice
 
 HEIGHT, WIDTH = 48, 64
 

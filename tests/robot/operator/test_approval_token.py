@@ -7,8 +7,7 @@ import time
 import pytest
 
 from ocrrl.cli import main
-from ocrrl.robot.operator.approval import NotApproved, check
-from ocrrl.robot.operator.approval_token import read_token, take_token, write_token
+from ocrrl.robot.operator.approval import NotApproved, check, read_token, take_token, write_token
 
 
 def test_a_token_is_taken_from_the_file_that_the_environment_names_and_no_child_is_told(tmp_path):

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from ocrrl.interface.abort import Abort
+from ocrrl.interface.protocols import Abort
 from ocrrl.robot.operator.cell_operator import EndedByOperator
 from ocrrl.robot.operator.operator_at_terminal import OperatorAtTerminal
 from ocrrl.robot.operator.operator_prompt import ask_at_terminal

@@ -9,8 +9,8 @@ import pytest
 from ocrrl.interface import rotations
 from ocrrl.interface.fr3_chain import FR3, JOINT_LIMITS
 from ocrrl.interface.tabletop_tasks import HOME_JOINTS
-from ocrrl.robot.safety.pulled_back import pulled_towards
 from ocrrl.robot.safety.safety_limits import SafetyLimits
+from ocrrl.robot.safety.unsafe_targets import pulled_towards
 from tests.robot.cell.scripted_arm import HOME
 from tests.robot.safety.gate_rig import PERIOD, Rig
 

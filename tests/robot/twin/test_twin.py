@@ -94,7 +94,7 @@ def test_latency_shows_where_the_object_was():
 
 
 def test_poses_from_its_own_images_are_near_the_truth_and_late():
-    from ocrrl.robot.twin.image_poses import ImagePoses
+    from benchmarks.image_poses import ImagePoses
 
     twin = TwinCell(CubeLift(), 1, make_poses=lambda world: ImagePoses(CUBE_LIFT, world))
     ids = np.array([0])

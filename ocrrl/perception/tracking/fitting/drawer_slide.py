@@ -13,24 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from ocrrl.interface.frames import Frame
-from ocrrl.perception.tracking.fitting.object_pixels import Placed
-from ocrrl.perception.tracking.fitting.pixels import OBJECT, OTHER, ColourModel, Pixels, pixels_of, window_of
-from ocrrl.perception.tracking.fitting.pose_fit import (
-    APART,
-    EXPLAINED_WITHIN,
-    FAST,
-    Body,
-    Fit,
-    agreement,
-    fit,
-    mark_other,
-    with_lead,
-)
-from ocrrl.perception.tracking.fitting.registration import classify_for, plausible
+from ocrrl.perception.tracking.fitting.object_pixels import EXPLAINED_WITHIN, Placed, Sight, coded_pixels
+from ocrrl.perception.tracking.fitting.pixels import OBJECT, OTHER, ColourModel, Pixels, window_of
+from ocrrl.perception.tracking.fitting.pose_fit import APART, FAST, Body, Fit, agreement, fit, with_lead
+from ocrrl.perception.tracking.fitting.registration import plausible
 from ocrrl.perception.tracking.fitting.render_and_compare import Agreement, cast
 from ocrrl.perception.tracking.fitting.signed_distance import signed_distances
-from ocrrl.perception.tracking.fitting.table_plane import TablePlane
 from ocrrl.tabletop.parts.object_shapes import Box, ObjectShape, Slide
 
 COARSE_PIXELS, FINE_PIXELS = 500, 2000  # of a window: to look along the slide, to refine
@@ -67,9 +55,7 @@ class OpenPlace(NamedTuple):
 class SlideView(NamedTuple):
     """What the search for a part needs to know of a frame."""
 
-    frame: Frame
-    table: TablePlane
-    capsules: np.ndarray
+    sight: Sight
     holder: Placed
     others: list[Placed]
     """Objects other than part and holder that explain pixels."""
@@ -249,17 +235,14 @@ def _pixels(
     holder, rotation, position = view.holder
     low, high = _swept_box(body.shape, place)
     corners = np.array([[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])])
-    window = window_of(view.frame, position + corners @ rotation.T, MARGIN, most)
+    window = window_of(view.sight.frame, position + corners @ rotation.T, MARGIN, most)
     if window is None:
         return None
-    pixels = pixels_of(view.frame, window, view.table.depth_scale)
-    code = classify_for(body, pixels, colour, view.table, view.capsules)
+    pixels, code = coded_pixels(view.sight, window, body, colour, view.others)
     points = (pixels.points() - position) @ rotation
     inside = ((points > low - ACROSS) & (points < high + ACROSS)).all(1)
     on_holder = np.abs(signed_distances(holder.rows, points)) < EXPLAINED_WITHIN
     code[on_holder & ~inside & (pixels.depth > 0) & (code <= OBJECT)] = OTHER
-    for other in view.others:
-        mark_other(pixels, code, None, other)
     return pixels, code
 
 

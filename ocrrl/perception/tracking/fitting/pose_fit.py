@@ -7,15 +7,14 @@ from jaxtyping import Float
 from scipy.spatial import ConvexHull
 
 from ocrrl.perception.tracking.fitting.gauss_newton import NARROW, refine
-from ocrrl.perception.tracking.fitting.pixels import OBJECT, OTHER, Pixels, tint_of
+from ocrrl.perception.tracking.fitting.pixels import Pixels, tint_of
 from ocrrl.perception.tracking.fitting.render_and_compare import Agreement, compare
-from ocrrl.perception.tracking.fitting.signed_distance import primitive_rows, rays_within, signed_distances
+from ocrrl.perception.tracking.fitting.signed_distance import primitive_rows
 from ocrrl.tabletop.parts.object_shapes import Box, ObjectShape
 
 TRACKING_WIDTH, TRACKING_ITERATIONS = 0.020, 5  # [m]
 LARGE = 0.04  # [m], inner radius from which on kernels widen with the object
 COLOURED = 0.2  # tint from which on an object is unlike the robot's white and black
-EXPLAINED_WITHIN = 0.008  # [m] of another object's surface, where a point is that object's
 APART = 0.020  # [m]: twice what is near, so that the better of two poses this far apart is the nearer one
 FAST = 1e-5  # [m, rad], the prior of a freedom that is held
 
@@ -159,40 +158,3 @@ def with_lead(body: Body, pixels: Pixels, code: np.ndarray, found: Fit) -> Fit:
     shifts = [sign * APART * (found.rotation @ way) for way in body.ways for sign in (-1.0, 1.0)]
     others = [agreement(body, pixels, code, found.rotation, found.position + shift).evidence for shift in shifts]
     return replace(found, lead=found.agreement.evidence - max(others, default=-np.inf))
-
-
-def mark_other(
-    pixels: Pixels,
-    code: np.ndarray,
-    own: tuple[Body, np.ndarray, np.ndarray] | None,
-    other: tuple[Body, np.ndarray, np.ndarray],
-) -> None:
-    """Write OTHER into the `code` of the points that lie on another body, of the object's colour only if that is nearer.
-
-    `own` and `other` are bodies with their rotations and positions; `own` is None where it is not known yet.
-    """
-    body, rotation, position = other
-    points = pixels.points()
-    near = (pixels.depth > 0) & (((points - position) ** 2).sum(-1) < (body.radius + EXPLAINED_WITHIN) ** 2)
-    rows = np.flatnonzero(near)
-    if len(rows) == 0:
-        return
-    distance = np.abs(signed_distances(body.rows, (points[rows] - position) @ rotation))
-    mine = np.zeros(len(rows))
-    if own is not None:
-        mine = np.abs(signed_distances(own[0].rows, (points[rows] - own[2]) @ own[1]))
-    theirs = (distance < EXPLAINED_WITHIN) & ((code[rows] != OBJECT) | (distance < mine - 0.003))
-    code[rows[theirs & (code[rows] <= OBJECT)]] = OTHER
-
-
-def mark_part(pixels: Pixels, code: np.ndarray, part: tuple[Body, np.ndarray, np.ndarray]) -> None:
-    """Write OTHER into the `code` of all that shows a part of the object, whatever its colour, also where no depth was measured."""
-    body, rotation, position = part
-    distance = signed_distances(body.rows, (pixels.points() - position) @ rotation)
-    origin = (pixels.camera - position) @ rotation
-    holes = pixels.depth <= 0
-    distance[holes] = np.inf
-    passing = np.flatnonzero(holes & (code <= OBJECT))
-    theirs = distance < EXPLAINED_WITHIN
-    theirs[passing] = rays_within(body.solid, body.radius, origin, pixels.rays[passing] @ rotation, EXPLAINED_WITHIN)
-    code[theirs & (code <= OBJECT)] = OTHER

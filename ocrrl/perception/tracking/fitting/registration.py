@@ -2,22 +2,12 @@
 
 import numpy as np
 
-from ocrrl.interface.frames import Frame
 from ocrrl.perception.tracking.fitting.gauss_newton import WIDE
 from ocrrl.perception.tracking.fitting.hypotheses import poses_near, regions, turned_end_over_end
-from ocrrl.perception.tracking.fitting.pixels import (
-    OBJECT,
-    ColourModel,
-    Pixels,
-    classify,
-    pixels_of,
-    whole_window,
-    window_around,
-)
-from ocrrl.perception.tracking.fitting.pose_fit import Body, Fit, fit, mark_other
+from ocrrl.perception.tracking.fitting.object_pixels import Placed, Sight, coded_pixels
+from ocrrl.perception.tracking.fitting.pixels import OBJECT, ColourModel, Pixels, whole_window, window_around
+from ocrrl.perception.tracking.fitting.pose_fit import Body, Fit, fit
 from ocrrl.perception.tracking.fitting.render_and_compare import cast
-from ocrrl.perception.tracking.fitting.robot_mask import mark_robot
-from ocrrl.perception.tracking.fitting.table_plane import TablePlane
 
 SEARCH_STEP = 3  # [pixels] between those in which regions are looked for
 COARSE_PIXELS, FINE_PIXELS = 400, 1800  # of a window
@@ -41,27 +31,15 @@ SPREAD, TURN_SPREAD = 0.05, 0.6  # [m], [rad] of a hypothesis
 LEARNED_SPREAD, MOST_LEARNED = np.array([0.03, 0.045, 0.10]), np.array([0.06, 0.09, 0.16])  # of a tint that was seen
 
 
-def find(
-    body: Body,
-    frame: Frame,
-    table: TablePlane,
-    colour: ColourModel,
-    capsules: np.ndarray,
-    others: list[tuple[Body, np.ndarray, np.ndarray]],
-    again: bool,
-) -> Fit | None:
-    """The best pose of the body in `frame` that stands the test; None where there is none.
+def find(body: Body, sight: Sight, colour: ColourModel, others: list[Placed], again: bool) -> Fit | None:
+    """The best pose of the body in a frame that stands the test; None where there is none.
 
-    `capsules` are the robot's, `others` bodies with rotation and position that are found already; `again`: it was seen
-    before, so that it may be in the air.
+    `others` are found already; `again`: it was seen before, so that it may be in the air.
     """
-    everything = pixels_of(frame, whole_window(frame, SEARCH_STEP), table.depth_scale)
-    code = classify_for(body, everything, colour, table, capsules)
-    for other in others:
-        mark_other(everything, code, None, other)
+    everything, code = coded_pixels(sight, whole_window(sight.frame, SEARCH_STEP), body, colour, others)
     best: Fit | None = None
     for middle in regions(everything, code, body.radius, LEAST_REGION * body.least_area):
-        candidate = _best_near(body, frame, table, colour, capsules, others, middle, again)
+        candidate = _best_near(body, sight, colour, others, middle, again)
         if candidate is None or not stands_test(body, candidate, again):
             continue
         if best is None or _merit(candidate) > _merit(best):
@@ -114,15 +92,6 @@ def _merit(found: Fit) -> float:
     return found.agreement.score - FEW_PIXELS / max(found.agreement.agree, 1.0)
 
 
-def classify_for(
-    body: Body, pixels: Pixels, colour: ColourModel, table: TablePlane, capsules: np.ndarray
-) -> np.ndarray:
-    """What each pixel (n,) shows by its colour, or the robot."""
-    code = classify(pixels, colour, table.colour)
-    mark_robot(pixels, code, capsules, trust_colour=body.coloured and colour.seen)
-    return code
-
-
 def learned_colour(body: Body, pixels: Pixels, code: np.ndarray, found: Fit, nominal: ColourModel) -> ColourModel:
     """The colour that the found object has in this light."""
     hits = cast(body.rows, body.radius, found.rotation, found.position, pixels.camera, pixels.rays)
@@ -134,43 +103,25 @@ def learned_colour(body: Body, pixels: Pixels, code: np.ndarray, found: Fit, nom
 
 
 def _best_near(
-    body: Body,
-    frame: Frame,
-    table: TablePlane,
-    colour: ColourModel,
-    capsules: np.ndarray,
-    others: list[tuple[Body, np.ndarray, np.ndarray]],
-    middle: np.ndarray,
-    again: bool,
+    body: Body, sight: Sight, colour: ColourModel, others: list[Placed], middle: np.ndarray, again: bool
 ) -> Fit | None:
     """The best pose whose visible surface is about `middle`: all hypotheses coarsely, the best ones finely."""
-    views = []
+    views: list[tuple[Pixels, np.ndarray]] = []
     for most in (COARSE_PIXELS, FINE_PIXELS):
-        window = window_around(frame, middle, body.radius, MARGIN, most)
+        window = window_around(sight.frame, middle, body.radius, MARGIN, most)
         if window is None:
             return None
-        pixels = pixels_of(frame, window, table.depth_scale)
-        code = classify_for(body, pixels, colour, table, capsules)
-        for other in others:
-            mark_other(pixels, code, None, other)
-        views.append((pixels, code))
+        views.append(coded_pixels(sight, window, body, colour, others))
     prior = body.prior(max(SPREAD, body.inner_radius), TURN_SPREAD)
     coarse_widths, fine_widths = body.widths(WIDE, COARSE_ITERATIONS), body.widths(WIDE, FINE_ITERATIONS)
-    camera = frame.camera_pose[:3]
-    pixels, code = views[0]
-    coarse = [
-        fit(body, pixels, code, rotation, position, coarse_widths, prior, rests=not again)
-        for rotation, position in poses_near(body, middle, camera, again)
-    ]
+    seen, seen_finely = views[0], views[1]
+    hypotheses = poses_near(body, middle, sight.frame.camera_pose[:3], again)
+    coarse = [fit(body, *seen, *start, coarse_widths, prior, rests=not again) for start in hypotheses]
     coarse.sort(key=lambda candidate: -candidate.agreement.score)
     starts = [(candidate.rotation, candidate.position) for candidate in coarse[:REFINED]]
     if body.shape.ends == "differ":
         starts += [turned_end_over_end(body, rotation, position) for rotation, position in starts]
-    pixels, code = views[1]
-    fine = [
-        fit(body, pixels, code, rotation, position, fine_widths, prior, rests=not again)
-        for rotation, position in starts
-    ]
+    fine = [fit(body, *seen_finely, *start, fine_widths, prior, rests=not again) for start in starts]
     best = max(fine, key=lambda candidate: candidate.agreement.score)
     again_near = body.widths(NARROWER, FINE_ITERATIONS)
-    return fit(body, pixels, code, best.rotation, best.position, again_near, prior, rests=not again)
+    return fit(body, *seen_finely, best.rotation, best.position, again_near, prior, rests=not again)

@@ -31,8 +31,6 @@ class Agreement(NamedTuple):
     """Sum over the pixels that agree in depth, of (error / tolerance) squared, each at most 1."""
     with_depth: float
     """How many of those there are."""
-    colour_alone: float
-    """Pixels without depth that agree in colour (part of `agree`)."""
 
     @property
     def visible(self) -> float:
@@ -53,11 +51,6 @@ class Agreement(NamedTuple):
     def explained(self) -> float:
         """Share of the pixels of its colour around it that the pose explains."""
         return self.agree / max(self.agree + self.unexplained, 1.0)
-
-    @property
-    def hidden(self) -> float:
-        """Share of the predicted pixels that something nearer covers."""
-        return self.covered / max(self.predicted, 1.0)
 
     @property
     def misfit(self) -> float:
@@ -109,7 +102,7 @@ def _hit(rows, radius, origin, dx, dy, dz):
 @compiled
 def _compare(rows, radius, rotation, position, camera, rays, depth, code, step):
     predicted, agree, through, covered, unknown, unexplained = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    squared_error, with_depth, colour_alone = 0.0, 0.0, 0.0
+    squared_error, with_depth = 0.0, 0.0
     origin = rotation.T @ (camera - position)
     for i in range(len(depth)):
         dx, dy, dz = turn_back(rotation, rays[i, 0], rays[i, 1], rays[i, 2])
@@ -145,7 +138,6 @@ def _compare(rows, radius, rotation, position, camera, rays, depth, code, step):
                 with_depth += weight
         elif code[i] == OBJECT:
             agree += 1.0
-            colour_alone += 1.0
         elif code[i] == BACKGROUND:
             through += 1.0
         elif code[i] == UNKNOWN:
@@ -155,5 +147,5 @@ def _compare(rows, radius, rotation, position, camera, rays, depth, code, step):
     a = float(step * step)
     return (
         a * predicted, a * agree, a * through, a * covered, a * unknown, a * unexplained, a * squared_error,
-        a * with_depth, a * colour_alone,
+        a * with_depth,
     )  # fmt: skip

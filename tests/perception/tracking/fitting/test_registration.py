@@ -7,6 +7,7 @@ import pytest
 
 from ocrrl.interface import rotations
 from ocrrl.interface.fr3_chain import FR3
+from ocrrl.perception.tracking.fitting.object_pixels import Sight
 from ocrrl.perception.tracking.fitting.pixels import NOMINAL_SPREAD, ColourModel, tint_of
 from ocrrl.perception.tracking.fitting.pose_fit import Body
 from ocrrl.perception.tracking.fitting.registration import find
@@ -25,7 +26,7 @@ def found(studio, shape, pose, hide=None):
     shot = studio.shoot(np.array([pose]))
     frame = shot.frame if hide is None else covered(shot.frame, hide, 20)
     table, colour = find_table(frame), ColourModel(tint_of(shape.colour), NOMINAL_SPREAD)
-    return find(Body(shape), frame, table, colour, robot_capsules(FR3, shot.robot), [], again=False)
+    return find(Body(shape), Sight(frame, table, robot_capsules(FR3, shot.robot)), colour, [], again=False)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ocrrl.perception.cameras.camera_view import CameraView, view_of
+from ocrrl.robot.cell.cell_images import CameraView, view_of
 
 
 def test_each_pixel_is_the_mean_of_its_area():
