@@ -81,13 +81,13 @@ class RecordingReader:
             from ocrrl.recordings.robomimic.robomimic_mapping import RobomimicMapping
 
             mapping = RobomimicMapping.from_params(self._mapping)
-            yield from robomimic_episodes(self._folder, self._task, mapping, among=[container], split=self._split)
+            yield from robomimic_episodes(container, self._folder, self._task, mapping, self._split)
         elif self._format == "lerobot":
             from ocrrl.recordings.lerobot.lerobot_format import lerobot_episodes
             from ocrrl.recordings.lerobot.lerobot_mapping import LeRobotMapping
 
             mapping = LeRobotMapping.from_params(self._mapping)
-            yield from lerobot_episodes(self._folder, self._task, mapping, self._split, among=[container])
+            yield from lerobot_episodes(container, self._folder, self._task, mapping, self._split)
         else:
             name = name_in(container, self._folder)
             yield SourceEpisode(name, name, container, partial(_read_own, container, self._folder))

@@ -6,7 +6,8 @@ Legend: T recorded rows of an episode; poses (T, 7) are position [m] and wxyz qu
 import numpy as np
 from jaxtyping import Float
 
-from ocrrl.episodes.episode_checks import MAX_WIDTH, EpisodeRejected
+from ocrrl.episodes.episode_checks import MAX_WIDTH, EpisodeRejected, EpisodeRequirements, check_episode
+from ocrrl.episodes.image_checks import check_images
 from ocrrl.episodes.motion_checks import check_speeds
 from ocrrl.episodes.pose_agreement import apart, inverse, mean_rotation, product
 from ocrrl.episodes.source_episode import Reading
@@ -29,6 +30,20 @@ ABSOLUTE = 0.05
 """[m] within which `steps` that lie so near the recorded positions are poses."""
 _SNAP = np.radians(10.0)  # commands run ahead of the measured pose
 _LONGEST_SHOWN = 80  # characters of an instruction
+
+
+def checked_reading(
+    raw: RawEpisode,
+    task: TabletopTask,
+    mapping: ForeignMapping,
+    expected: EpisodeRequirements,
+    success: bool | None = None,
+) -> Reading:
+    """As `reading_of`, its numbers and images checked; raises `EpisodeRejected`."""
+    reading = reading_of(raw, task, mapping, success)
+    check_episode(reading.episode, expected)
+    notes = check_images(reading.episode.images, reading.episode.gripper_pose, expected.still_cameras)
+    return Reading(reading.episode, tuple(dict.fromkeys((*reading.notes, *notes))))
 
 
 def reading_of(raw: RawEpisode, task: TabletopTask, mapping: ForeignMapping, success: bool | None = None) -> Reading:

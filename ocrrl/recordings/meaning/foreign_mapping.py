@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 from jaxtyping import Float
 
+from ocrrl.config_builder import build
 from ocrrl.episodes.episode_checks import QUATERNION_TOLERANCE
 from ocrrl.episodes.validation import CAMERA_NAME
 from ocrrl.recordings.meaning.field_selection import Selection, check_selection, key_of, one_by_one, parts_of
@@ -142,6 +144,11 @@ class ForeignMapping:
                     raise ValueError(
                         f"{name} must be declared for actions: {source} and only then, got {getattr(self, name)!r}"
                     )
+
+    @classmethod
+    def from_params(cls, mapping: Mapping[str, object]) -> Self:
+        """From the `mapping` section of params.yaml; ValueError names unknown, missing and wrong values."""
+        return build(cls, mapping, "mapping", complete=False)
 
     @property
     def rotation_selection(self) -> Selection | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements, check_episode
+from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements
 from ocrrl.episodes.episode_store import episode_paths
 from ocrrl.episodes.hdf5_access import (
     array_at,
@@ -25,12 +25,12 @@ from ocrrl.episodes.hdf5_access import (
     shape_of,
     shown,
 )
-from ocrrl.episodes.image_checks import check_images
 from ocrrl.episodes.source_episode import Reading, SourceEpisode, refused
 from ocrrl.episodes.validation import check_location
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.tabletop_tasks import TabletopTask
-from ocrrl.recordings.meaning.episode_meaning import reading_of
+from ocrrl.recordings.folder import name_in
+from ocrrl.recordings.meaning.episode_meaning import checked_reading
 from ocrrl.recordings.meaning.raw_episode import RawEpisode
 from ocrrl.recordings.meaning.source_names import distinct_names
 from ocrrl.recordings.robomimic.robomimic_attributes import FileAttributes, demos_of_split, demos_order, file_attributes
@@ -45,33 +45,28 @@ RATE_TOLERANCE = 0.01
 
 
 def robomimic_episodes(
-    folder: Path,
-    task: TabletopTask,
-    mapping: RobomimicMapping,
-    among: Sequence[Path] | None = None,
-    split: str = "",
+    path: Path, folder: Path, task: TabletopTask, mapping: RobomimicMapping, split: str = ""
 ) -> Iterator[SourceEpisode]:
-    """Every demonstration of every HDF5 file under `folder`, or of the files `among`, in the order of file name and number.
+    """Every demonstration of the HDF5 file `path` in `folder`, in the order of their numbers.
 
-    Where a file has masks and `split` names one, the others of its demonstrations are left out, and said.
+    Where the file has masks and `split` names one, the others of its demonstrations are left out, and said.
     """
-    files = sorted({*episode_paths(folder), *(among or ())})
-    stems = dict(zip(files, distinct_names(_stems(files, folder)), strict=True))
-    for path in files if among is None else among:
-        name = path.relative_to(folder).as_posix()
-        try:
-            check_location(path, folder)
-            with open_hdf5(path) as file:
-                demos, attributes = _demos(file), file_attributes(file)
-                chosen, said = demos_of_split(file, split, demos)
-                attributes = replace(attributes, notes=attributes.notes + said)
-        except EpisodeRejected as reason:
-            yield refused(name, path, reason)
-            continue
-        for demo, part in zip(demos, _demo_names(demos), strict=True):
-            load = partial(_load, path, demo, attributes, task, mapping)
-            left_out = "" if demo in chosen else f"not in split {split}"
-            yield SourceEpisode(f"{stems[path]}-{part}.h5", f"{name}:{demo}", path, load, left_out)
+    files = sorted({path, *episode_paths(folder)})
+    stem = dict(zip(files, distinct_names(_stems(files, folder)), strict=True))[path]
+    name = name_in(path, folder)
+    try:
+        check_location(path, folder)
+        with open_hdf5(path) as file:
+            demos, attributes = _demos(file), file_attributes(file)
+            chosen, said = demos_of_split(file, split, demos)
+            attributes = replace(attributes, notes=attributes.notes + said)
+    except EpisodeRejected as reason:
+        yield refused(name, path, reason)
+        return
+    for demo, part in zip(demos, _demo_names(demos), strict=True):
+        load = partial(_load, path, demo, attributes, task, mapping)
+        left_out = "" if demo in chosen else f"not in split {split}"
+        yield SourceEpisode(f"{stem}-{part}.h5", f"{name}:{demo}", path, load, left_out)
 
 
 def _stems(files: Sequence[Path], folder: Path) -> list[str]:
@@ -121,11 +116,9 @@ def _load(
         )
     with open_hdf5(path) as file:
         group = group_at(file, f"data/{demo}")
-        raw, success, notes = _read(group, attributes, mapping, hz, expected)
-    reading = reading_of(raw, task, mapping, success)
-    check_episode(reading.episode, expected)
-    image_notes = check_images(reading.episode.images, reading.episode.gripper_pose, expected.still_cameras)
-    return Reading(reading.episode, (*attributes.notes, *rate_notes, *notes, *reading.notes, *image_notes))
+        raw, success = _read(group, attributes, mapping, hz, expected)
+    raw = replace(raw, notes=(*attributes.notes, *rate_notes, *raw.notes))
+    return checked_reading(raw, task, mapping, expected, success)
 
 
 def _rate(attributes: FileAttributes, mapping: RobomimicMapping) -> tuple[float, tuple[str, ...]]:
@@ -152,8 +145,8 @@ def _read(
     mapping: RobomimicMapping,
     hz: float,
     expected: EpisodeRequirements,
-) -> tuple[RawEpisode, bool | None, tuple[str, ...]]:
-    """The numbers and images of a demonstration, what it says of its success (None: nothing), and notes."""
+) -> tuple[RawEpisode, bool | None]:
+    """The numbers and images of a demonstration, and what it says of its success (None: nothing)."""
     steps = _steps(demo, mapping)
     if not _holds(demo, "obs"):
         has_states = _holds(demo, "states")
@@ -173,8 +166,7 @@ def _read(
     columns = {key: _numbers(demo, path, expected.max_bytes) for key, path in paths.items()}
     images, notes = demo_images(demo, datasets, expected)
     success, success_notes = (None, ()) if mapping.success is not None else _success(demo, steps, expected)
-    instruction = attributes.instruction
-    return RawEpisode(columns, {}, images, instruction, hz), success, (*notes, *success_notes)
+    return RawEpisode(columns, {}, images, attributes.instruction, hz, (*notes, *success_notes)), success
 
 
 def _steps(demo: h5py.Group, mapping: RobomimicMapping) -> int:

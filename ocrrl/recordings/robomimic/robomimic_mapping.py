@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Float
 
-from ocrrl.config_builder import build
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.recordings.meaning.field_selection import Selection
@@ -68,11 +67,6 @@ class RobomimicMapping(ForeignMapping):
         check_pose("gripper_rotation", (0.0, 0.0, 0.0, *self.gripper_rotation))
         if self.gripper_rotation != UNTURNED and self.tool_in_gripper != NOWHERE:
             raise ValueError("gripper_rotation must be left out where tool_in_gripper is declared, got both")
-
-    @classmethod
-    def from_params(cls, mapping: Mapping[str, object]) -> "RobomimicMapping":
-        """From the `mapping` section of params.yaml; ValueError names unknown, missing and wrong values."""
-        return build(cls, mapping, "mapping", complete=False)
 
     @property
     def rotation_selection(self) -> Selection | None:
