@@ -155,11 +155,8 @@ def _check_shapes(episode: Episode, expected: EpisodeRequirements) -> None:
 
 def _check_numbers(episode: Episode) -> None:
     for name, values in vars(episode).items():
-        if isinstance(values, np.ndarray) and not np.isfinite(values).all():
-            row = int(np.argwhere(~np.isfinite(values))[0, 0])
-            raise EpisodeRejected(
-                name, "finite", f"{values[row].flat[np.argmin(np.isfinite(values[row]))]} at step {row}"
-            )
+        if isinstance(values, np.ndarray):
+            check_finite(name, values)
     poses = {"gripper_pose": episode.gripper_pose, "commanded_pose": episode.commanded_pose}
     if episode.object_poses is not None and episode.object_confidence is not None:
         meant = (episode.object_confidence > 0) | episode.observation().visible()  # a lost object's pose means nothing
@@ -171,10 +168,7 @@ def _check_numbers(episode: Episode) -> None:
         raise EpisodeRejected("object_visible", "0 or 1", "another number")
     for name, pose in poses.items():
         pose = pose.reshape(-1, 7)
-        norm = np.linalg.norm(pose[:, 3:], axis=-1)
-        worst = int(np.abs(norm - 1).argmax()) if len(norm) else 0
-        if len(norm) and abs(norm[worst] - 1) > QUATERNION_TOLERANCE:
-            raise EpisodeRejected(name, "of unit quaternions (wxyz)", f"a norm of {norm[worst]:.4f} at step {worst}")
+        check_unit_quaternions(name, pose[:, 3:])
         furthest = np.abs(pose[:, :3]).max(initial=0)
         if furthest > MAX_DISTANCE:
             raise EpisodeRejected(
@@ -187,6 +181,23 @@ def _check_numbers(episode: Episode) -> None:
             _check_range(name, asked, -MAX_ASKED, MAX_ASKED, "in the units of actions", "not an action")
     _check_range("gripper_width", episode.gripper_width, -0.01, MAX_WIDTH, "in metres", "millimetres?")
     _check_range("joint_positions", episode.joint_positions, -MAX_JOINT, MAX_JOINT, "in radians", "degrees?")
+
+
+def check_finite(field: str, values: np.ndarray) -> None:
+    """Raise `EpisodeRejected` for `field` where `values` (T, ...) are not finite."""
+    if len(wrong := np.argwhere(~np.isfinite(values))):
+        raise EpisodeRejected(field, "finite", f"{values[tuple(wrong[0])]} at step {wrong[0, 0]}")
+
+
+def check_unit_quaternions(field: str, quaternions: np.ndarray, order: str = "wxyz") -> None:
+    """Raise `EpisodeRejected` for `field` where one of `quaternions` (T, 4) is not of length 1."""
+    norms = np.linalg.norm(quaternions, axis=-1)
+    worst = int(np.abs(norms - 1).argmax()) if len(norms) else 0
+    if len(norms) and abs(norms[worst] - 1) > QUATERNION_TOLERANCE:
+        zero = " (all zeros: the row was written before there was a pose)" if norms[worst] < 1e-6 else ""
+        raise EpisodeRejected(
+            field, f"of unit quaternions ({order})", f"a norm of {norms[worst]:.4f} at step {worst}{zero}"
+        )
 
 
 def _check_range(name: str, values: np.ndarray, low: float, high: float, unit: str, otherwise: str) -> None:

@@ -153,7 +153,7 @@ def test_broken_robomimic_files_are_refused_by_name(robomimic, tmp_path):
         "lost key.hdf5:demo_0": "obs/object must be there, got nothing",
         "short.hdf5:demo_0": "images.front must be",
         "linked.hdf5:demo_0": "obs/object must be data in the file itself, got a link",
-        "nan.hdf5:demo_0": "joint_positions must be finite, got NaN or infinity at step 3",
+        "nan.hdf5:demo_0": "joint_positions must be finite, got nan at step 3",
         "tilted.hdf5:demo_0": "gripper_pose must be of unit quaternions, got a norm of 0.2000 at step 3",
     }
     assert set(summary.rejected) == set(reasons)

@@ -22,7 +22,7 @@ from ocrrl.recordings.lerobot.stored_images import decode_image
 from ocrrl.recordings.lerobot.tasks import instruction_of, read_tasks
 from ocrrl.recordings.lerobot.video_images import VideoReader
 from ocrrl.recordings.lerobot.window_owners import settle_owners
-from ocrrl.recordings.meaning.raw_episode import RawEpisode
+from ocrrl.recordings.meaning.episode_meaning import RawEpisode
 
 _DATA_V3 = "data/*/*.parquet"
 _ROWS_AND_VIDEO = 0.5  # of a row's duration that its own timestamp may differ from frame_index / fps beside a video

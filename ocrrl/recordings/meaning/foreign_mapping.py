@@ -12,9 +12,7 @@ from ocrrl.episodes.episode_checks import QUATERNION_TOLERANCE
 from ocrrl.episodes.validation import CAMERA_NAME
 from ocrrl.recordings.meaning.field_selection import Selection, check_selection, key_of, one_by_one, parts_of
 from ocrrl.recordings.meaning.gripper_command import GripperDeclaration
-from ocrrl.recordings.meaning.pose_declaration import NOWHERE, Numbers, PoseDeclaration
-from ocrrl.recordings.meaning.pose_explanations import Spelling
-from ocrrl.recordings.meaning.rotation_forms import check_rotation_form
+from ocrrl.recordings.meaning.rotation_forms import NOWHERE, Numbers, PoseDeclaration, check_rotation_form
 
 UNKNOWN = "???"
 """Stands in a suggested mapping where only a person knows the value."""
@@ -187,11 +185,7 @@ class ForeignMapping:
     def pose_declaration(self) -> PoseDeclaration:
         """What is declared of the recorded poses."""
         return PoseDeclaration(
-            rotation_form=self.rotation_form,
-            rotation_inverse=self.rotation_inverse,
-            position_scale=self.position_scale,
-            base_pose=self.base_pose,
-            tool_in_gripper=self.tool_in_gripper,
+            self.rotation_form, self.rotation_inverse, self.position_scale, self.base_pose, self.tool_in_gripper
         )
 
     def command_declaration(self) -> PoseDeclaration:
@@ -206,19 +200,15 @@ class ForeignMapping:
     def gripper_declaration(self) -> GripperDeclaration:
         """What is declared of the gripper."""
         return GripperDeclaration(
-            self.gripper_closed,
-            self.gripper_open,
-            usual=(0.0, 1.0),
-            strict=False,
-            scaled=self.gripper_width_scale != 1.0,
-            scale=self.gripper_width_scale,
+            self.gripper_closed, self.gripper_open, usual=(0.0, 1.0), strict=False, scale=self.gripper_width_scale
         )
 
-    def spelling(self) -> Spelling:
-        """How this mapping says something."""
-        return Spelling(rotation=lambda form: f"rotation_form: {form}", joints=self._joint_line)
+    def rotation_line(self, form: str) -> str:
+        """The line that declares the rotation to be in `form`."""
+        return f"rotation_form: {form}"
 
-    def _joint_line(self, order: Sequence[int]) -> str:
+    def joint_line(self, order: Sequence[int]) -> str:
+        """The line that takes the joints in `order`."""
         single = one_by_one(self.joint_positions) if self.joint_positions is not None else None
         if single is None and isinstance(self.joint_positions, str):
             single = [f"{self.joint_positions}[{k}]" for k in range(7)]

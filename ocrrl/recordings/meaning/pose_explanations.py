@@ -15,8 +15,7 @@ from ocrrl.episodes.episode_checks import MAX_DISTANCE, MAX_JOINT, EpisodeReject
 from ocrrl.episodes.pose_agreement import Apart, Poses, Transform, apart, inverse, product
 from ocrrl.interface import rotations
 from ocrrl.interface.fr3_chain import FR3
-from ocrrl.recordings.meaning.pose_declaration import NOWHERE, PoseDeclaration
-from ocrrl.recordings.meaning.rotation_forms import forms_of_width
+from ocrrl.recordings.meaning.rotation_forms import NOWHERE, PoseDeclaration, forms_of_width
 from ocrrl.recordings.meaning.transform_words import base_line, describe_turn, rounded, tool_line
 
 POSITION_AGREES, ROTATION_AGREES = 0.01, np.radians(2.0)  # [m], [rad]: of the median row
@@ -40,6 +39,10 @@ class Recorded:
     declared: PoseDeclaration
     joint_scale: float
     """Radians that one unit of `joints` stands for."""
+    rotation_line: Callable[[str], str]
+    """The mapping's line that declares a form of rotation."""
+    joint_line: Callable[[Sequence[int]], str]
+    """The mapping's line that takes the joints in this order."""
 
     def poses(self) -> Poses:
         """The declared gripper poses; raises `EpisodeRejected`."""
@@ -63,16 +66,6 @@ class Explanation:
     lines: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Spelling:
-    """How a format's mapping says something."""
-
-    rotation: Callable[[str], str]
-    """The line that declares a form of rotation."""
-    joints: Callable[[Sequence[int]], str]
-    """The line that takes the joints in this order."""
-
-
 def agrees(distance: Apart) -> bool:
     """Whether poses that are so far apart are the same, but for the errors of sensors and clocks."""
     return (
@@ -83,10 +76,10 @@ def agrees(distance: Apart) -> bool:
     )
 
 
-def explain(recorded: Recorded, spelling: Spelling) -> Explanation | None:
+def explain(recorded: Recorded) -> Explanation | None:
     """The simplest explanation that makes poses and joints agree, or None."""
     recorded = recorded.some_rows()
-    readings = list(_other_readings(recorded, spelling))
+    readings = list(_other_readings(recorded))
     for explanation, other in readings:
         if agrees(apart(other.poses(), other.joint_poses())):
             return explanation
@@ -96,16 +89,16 @@ def explain(recorded: Recorded, spelling: Spelling) -> Explanation | None:
         if (offset := _constant_offset(other, both_sides)) is not None:
             causes = " and ".join(cause for cause in (explanation.cause, offset.cause) if cause)
             return Explanation(causes, explanation.lines + offset.lines)
-    return _joints_in_another_order(recorded, spelling)
+    return _joints_in_another_order(recorded)
 
 
-def _other_readings(recorded: Recorded, spelling: Spelling) -> Iterator[tuple[Explanation, Recorded]]:
+def _other_readings(recorded: Recorded) -> Iterator[tuple[Explanation, Recorded]]:
     """The same numbers read otherwise, the likeliest mistakes first."""
     declared = recorded.declared
     turns = [
         (
             Explanation(
-                f"rotation is {_spoken(form)}, not {_spoken(declared.rotation_form)}", (spelling.rotation(form),)
+                f"rotation is {_spoken(form)}, not {_spoken(declared.rotation_form)}", (recorded.rotation_line(form),)
             ),
             form,
             False,
@@ -216,7 +209,7 @@ def _of_base(base: Transform, declared: PoseDeclaration) -> tuple[str, tuple[str
     return f"the robot's base is not the poses' origin, but {describe_turn(base)}", (f"{base_line(whole)}{instead}",)
 
 
-def _joints_in_another_order(recorded: Recorded, spelling: Spelling) -> Explanation | None:
+def _joints_in_another_order(recorded: Recorded) -> Explanation | None:
     poses, joints = recorded.poses(), recorded.joint_scale * recorded.joints
     orders = np.array([range(6, -1, -1), *permutations(range(7))])
     for row in (0, len(poses) // 2, len(poses) - 1):
@@ -227,7 +220,7 @@ def _joints_in_another_order(recorded: Recorded, spelling: Spelling) -> Explanat
         orders = orders[near]
     for order in orders:
         if agrees(apart(poses, FR3.gripper_pose(joints[:, order]))):
-            return Explanation("joint_positions are in another order", (spelling.joints(order.tolist()),))
+            return Explanation("joint_positions are in another order", (recorded.joint_line(order.tolist()),))
     return None
 
 

@@ -30,8 +30,7 @@ from ocrrl.episodes.validation import check_location
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.recordings.folder import name_in
-from ocrrl.recordings.meaning.episode_meaning import checked_reading
-from ocrrl.recordings.meaning.raw_episode import RawEpisode
+from ocrrl.recordings.meaning.episode_meaning import RawEpisode, checked_reading
 from ocrrl.recordings.meaning.source_names import distinct_names
 from ocrrl.recordings.robomimic.robomimic_attributes import FileAttributes, demos_of_split, demos_order, file_attributes
 from ocrrl.recordings.robomimic.robomimic_images import demo_images
