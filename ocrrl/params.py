@@ -24,7 +24,7 @@ PRESETS = ("default", "smoke", "paper")
 
 CONFIGS = {
     "record": "ocrrl.rollouts.record:RecordConfig",
-    "ingest": "ocrrl.recordings.ingest:IngestConfig",
+    "ingest": "ocrrl.recordings.ingest_config:IngestConfig",
     "replay": "ocrrl.replay.replay:ReplayConfig",
     "finetune": "ocrrl.policies.finetune:FinetuneConfig",
     "train_residual": "ocrrl.residual.residual_config:ResidualConfig",
@@ -103,8 +103,6 @@ class Params:
             require_names(graph, str(path))
         except ValueError as error:
             raise ParamsError(f"{error}; {GRAPH_NEXT}") from error
-        for section, kind in GRAPH_SECTIONS.items():
-            typed(graph.get(section), kind, f"{path}: {section}")
         try:
             expected = graph_sections(self.tabletop_tasks, *seeds_and_rounds(graph))
         except ValueError as error:

@@ -15,7 +15,7 @@ from ocrrl.tabletop.registry import slugs, tabletop_task
 def check_recordings(options: argparse.Namespace) -> int:
     """Print the check of `options.check`; the exit code is 0 if every recording can be read."""
     from ocrrl.recordings.check_folder import check_folder, kinds_in
-    from ocrrl.recordings.unforeseen import UnforeseenLog
+    from ocrrl.recordings.expendable import UnforeseenLog
 
     folder = options.check
     params = Params.read() if PARAMS_FILE.is_file() else None

@@ -13,9 +13,9 @@ from ocrrl.interface.episode import Episode
 from ocrrl.layout import WORK
 from ocrrl.params import PARAMS_FILE, Params
 from ocrrl.recordings.check_folder import FolderKinds, kinds_in, suggest_for
+from ocrrl.recordings.expendable import UnforeseenLog
 from ocrrl.recordings.meaning.foreign_mapping import UNKNOWN
 from ocrrl.recordings.read_all import Kept, Refused, read_all
-from ocrrl.recordings.unforeseen import UnforeseenLog
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,7 +3,7 @@
 Legend: T control steps, O tracked objects; positions [m] and wxyz quaternions, robot base frame.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,7 @@ MAX_SEED = 2**53
 QUATERNION_TOLERANCE = 1e-3
 STEP_ROUNDING = 1e-6
 """[m], [rad] by which a step may be beyond its limit."""
+_MEASURED = ("gripper_pose", "commanded_pose", "joint_positions", "gripper_width", "timestamps")
 
 
 class EpisodeRejected(ValueError):
@@ -81,7 +82,7 @@ class EpisodeRequirements:
 def check_episode(episode: Episode, expected: EpisodeRequirements) -> None:
     """Raise `EpisodeRejected` for the first thing wrong with `episode`."""
     _check_attributes(episode, expected)
-    _check_shapes(episode, expected)
+    _check_arrays(episode, expected)
     _check_numbers(episode)
     _check_timing(episode)
     check_actions(episode.action)
@@ -113,41 +114,44 @@ def _check_attributes(episode: Episode, expected: EpisodeRequirements) -> None:
         raise EpisodeRejected("object_names", ", ".join(objects), ", ".join(attributes.object_names) or "none")
 
 
-def _check_shapes(episode: Episode, expected: EpisodeRequirements) -> None:
-    steps = len(episode.action)
-    if steps == 0:
+def check_shapes(shapes: Mapping[str, tuple[int, ...]], objects: int | None = None) -> None:
+    """Raise `EpisodeRejected` for the first of `shapes`, by array or `images/<camera>`, that is wrong.
+
+    `objects` is how many are tracked; None where that is not known yet.
+    """
+    action = shapes["action"]
+    if len(action) != 2 or action[1] != 7:
+        raise EpisodeRejected("action", "of shape (T, 7)", f"{action}")
+    if (steps := action[0]) == 0:
         raise EpisodeRejected("action", "at least one step", "zero steps (a zero-length episode)")
-    objects = len(episode.attributes.object_names)
-    shapes = {
-        "action": (steps, 7),
-        "gripper_pose": (steps, 7),
-        "commanded_pose": (steps, 7),
-        "joint_positions": (steps, 7),
-        "gripper_width": (steps,),
-        "timestamps": (steps,),
-        "object_poses": (steps, objects, 7),
-        "object_confidence": (steps, objects),
-        "object_visible": (steps, objects),
-        "base_action": (steps, 7),
-        "residual": (steps, 7),
-    }
+    others = {shapes[name][:1] for name in shapes if name in _MEASURED}
+    if len(others) == 1 and others.isdisjoint({(steps,), ()}):
+        raise EpisodeRejected("action", f"{others.pop()[0]} rows, as the other arrays have", f"{steps}")
+    tracked = {"object_poses": (objects, 7), "object_confidence": (objects,), "object_visible": (objects,)}
     for name, shape in shapes.items():
-        values = getattr(episode, name)
-        if values is not None and values.shape != shape:
-            raise EpisodeRejected(name, f"of shape {shape}", f"{values.shape}")
+        if name.startswith("images/"):
+            if len(shape) != 4 or shape[3] != 3 or 0 in shape[1:]:
+                raise EpisodeRejected(name, "of shape (T, height, width, 3)", f"{shape}")
+            if shape[0] != steps:
+                raise EpisodeRejected(name, f"{steps} images, one an action", f"{shape[0]}")
+            continue
+        required = (steps, *(() if name in ("gripper_width", "timestamps") else tracked.get(name, (7,))))
+        if len(shape) != len(required) or any(n not in (None, m) for n, m in zip(required, shape, strict=True)):
+            raise EpisodeRejected(name, f"of shape {required}".replace("None", "objects"), f"{shape}")
+
+
+def _check_arrays(episode: Episode, expected: EpisodeRequirements) -> None:
+    arrays = {name: values for name, values in vars(episode).items() if isinstance(values, np.ndarray)}
+    arrays |= {f"images/{camera}": frames for camera, frames in episode.images.items()}
+    check_shapes({name: values.shape for name, values in arrays.items()}, len(episode.attributes.object_names))
     for name, other in (("object_poses", "object_confidence"), ("base_action", "residual")):
         for present, absent in ((name, other), (other, name)):
-            if getattr(episode, present) is not None and getattr(episode, absent) is None:
+            if present in arrays and absent not in arrays:
                 raise EpisodeRejected(absent, f"there where {present} is", "nothing")
     if episode.object_visible is not None and episode.object_poses is None:
         raise EpisodeRejected("object_poses", "there where object_visible is", "nothing")
     if not episode.images:
         raise EpisodeRejected("images", "at least one camera", "none")
-    for camera, frames in episode.images.items():
-        if frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape[1:]:
-            raise EpisodeRejected(f"images/{camera}", "of shape (T, height, width, 3)", f"{frames.shape}")
-        if len(frames) != steps:
-            raise EpisodeRejected(f"images/{camera}", f"{steps} images, one an action", f"{len(frames)}")
     shapes = {camera: frames.shape[1:] for camera, frames in sorted(episode.images.items())}
     if expected.image_shapes is not None and shapes != expected.image_shapes:
         raise EpisodeRejected("images", f"{expected.image_shapes} like the other recordings'", f"{shapes}")

@@ -14,7 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements, check_episode
+from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements, check_episode, check_shapes
 from ocrrl.episodes.episode_store import JSON_ATTRIBUTES, OPTIONAL_ARRAYS, REQUIRED_ARRAYS, episode_in
 from ocrrl.episodes.hdf5_access import (
     attribute_value,
@@ -213,7 +213,7 @@ def _checked_members(file: h5py.File, expected: EpisodeRequirements) -> dict[str
     _check_size(datasets, expected.max_bytes, expected.images)
     known = (*REQUIRED_ARRAYS, *OPTIONAL_ARRAYS, *(f"images/{camera}" for camera in sorted(cameras)))
     shapes = {name: shape_of(datasets[name], name) for name in known if name in datasets}
-    _check_shapes(shapes)
+    check_shapes(shapes)
     return shapes
 
 
@@ -223,33 +223,6 @@ def _members(group: h5py.Group, what: str) -> list[str]:
         if count <= MAX_MEMBERS:
             return [str(member) for member in group]
     raise EpisodeRejected(what, f"at most {MAX_MEMBERS}", f"{count}")
-
-
-def _check_shapes(shapes: dict[str, tuple[int, ...]]) -> None:
-    """The rows of every array, and how many numbers each has, before any is read."""
-    action = shapes["action"]
-    steps = action[0] if action else 0
-    if len(action) != 2 or action[1] != 7:
-        raise EpisodeRejected("action", "of shape (T, 7)", f"{action}")
-    if steps == 0:
-        raise EpisodeRejected("action", "at least one step", "zero steps (a zero-length episode)")
-    others = {shapes[name][:1] for name in REQUIRED_ARRAYS if name != "action"}
-    if len(others) == 1 and others.isdisjoint({(steps,), ()}):
-        raise EpisodeRejected("action", f"{others.pop()[0]} rows, as the other arrays have", f"{steps}")
-    for name, shape in shapes.items():
-        if name.startswith("images/"):
-            if len(shape) != 4 or shape[3] != 3 or 0 in shape[1:]:
-                raise EpisodeRejected(name, "of shape (T, height, width, 3)", f"{shape}")
-            if shape[0] != steps:
-                raise EpisodeRejected(name, f"{steps} images, one an action", f"{shape[0]}")
-        elif name in ("object_poses", "object_confidence", "object_visible"):
-            if len(shape) != (3 if name == "object_poses" else 2) or shape[0] != steps:
-                required = f"({steps}, objects, 7)" if name == "object_poses" else f"({steps}, objects)"
-                raise EpisodeRejected(name, f"of shape {required}", f"{shape}")
-        else:
-            required = (steps,) if name in ("gripper_width", "timestamps") else (steps, 7)
-            if shape != required:
-                raise EpisodeRejected(name, f"of shape {required}", f"{shape}")
 
 
 def _check_size(datasets: dict[str, h5py.Dataset], max_bytes: int, fit: ImageFit | None) -> None:

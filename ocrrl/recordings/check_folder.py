@@ -10,7 +10,7 @@ import numpy as np
 from ocrrl.episodes.episode_checks import EpisodeRejected
 from ocrrl.interface.episode import Episode
 from ocrrl.interface.tabletop_tasks import TabletopTask
-from ocrrl.recordings.expendable import Expendable, ProcessEnded, UnforeseenError
+from ocrrl.recordings.expendable import Expendable, ProcessEnded, UnforeseenError, UnforeseenLog
 from ocrrl.recordings.explorer import FolderExplorer
 from ocrrl.recordings.folder import look_through, name_in
 from ocrrl.recordings.ingest_config import IngestConfig
@@ -18,7 +18,6 @@ from ocrrl.recordings.read_all import Kept, read_all
 from ocrrl.recordings.suggestion.dataset_fields import DatasetFields
 from ocrrl.recordings.suggestion.suggest_mapping import Suggestion
 from ocrrl.recordings.summary import IngestSummary, SummaryInProgress
-from ocrrl.recordings.unforeseen import UnforeseenLog
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,10 @@ from ocrrl.episodes.ingested import sha256_of
 from ocrrl.interface.episode import Episode
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import WORK
+from ocrrl.recordings.expendable import UnforeseenLog
 from ocrrl.recordings.ingest_config import IngestConfig
 from ocrrl.recordings.read_all import Kept, read_all
 from ocrrl.recordings.summary import IngestSummary, SummaryInProgress
-from ocrrl.recordings.unforeseen import UnforeseenLog
-
-__all__ = ["IngestConfig", "IngestSummary", "ingest"]
 
 _NOTHING = "no .h5, .hdf5 or LeRobotDataset; ocrrl ingest --check lists what is there"
 

@@ -9,11 +9,10 @@ from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements
 from ocrrl.episodes.image_fit import ImageFit
 from ocrrl.episodes.source_episode import Reading
 from ocrrl.interface.tabletop_tasks import TabletopTask
-from ocrrl.recordings.expendable import Expendable, ProcessEnded, UnforeseenError
+from ocrrl.recordings.expendable import Expendable, ProcessEnded, UnforeseenError, UnforeseenLog
 from ocrrl.recordings.folder import FolderContents, look_through, name_in
 from ocrrl.recordings.ingest_config import IngestConfig
 from ocrrl.recordings.reader import Found, Glance, RecordingReader
-from ocrrl.recordings.unforeseen import UnforeseenLog
 
 CPU_SECONDS = 8.0
 """Processor time for reading one recording, and `CPU_SECONDS_PER_GB` more."""

@@ -15,7 +15,8 @@ import pytest
 from ocrrl.episodes import hdf5_in_memory
 from ocrrl.episodes.episode_store import read_episode
 from ocrrl.episodes.validation import validate_episode_file
-from ocrrl.recordings.ingest import IngestConfig, ingest
+from ocrrl.recordings.ingest import ingest
+from ocrrl.recordings.ingest_config import IngestConfig
 from ocrrl.robot.operator.approval import NotApproved
 from ocrrl.robot.teleoperation.scripted import DemonstratorDevice, PlayedDevice
 from ocrrl.sessions.recording_session import SessionConfig, keep_interrupted, next_number, record_session

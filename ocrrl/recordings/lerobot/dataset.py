@@ -12,16 +12,14 @@ from jaxtyping import Float
 
 from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements
 from ocrrl.recordings.lerobot.dataset_files import DatasetFiles
-from ocrrl.recordings.lerobot.dataset_info import IMAGE_DTYPES, DatasetInfo, Feature, read_info
-from ocrrl.recordings.lerobot.episode_list import ListedEpisode, list_episodes
+from ocrrl.recordings.lerobot.dataset_info import IMAGE_DTYPES, INFO, DatasetInfo, Feature, read_info
+from ocrrl.recordings.lerobot.episode_list import ListedEpisode, list_episodes, settle_owners
 from ocrrl.recordings.lerobot.image_arrays import ImageArrays
 from ocrrl.recordings.lerobot.parquet_rows import RowReader, numbers
-from ocrrl.recordings.lerobot.path_templates import INFO
 from ocrrl.recordings.lerobot.row_index import RowIndex, Segment, check_rows, index_rows
 from ocrrl.recordings.lerobot.stored_images import decode_image
 from ocrrl.recordings.lerobot.tasks import instruction_of, read_tasks
 from ocrrl.recordings.lerobot.video_images import VideoReader
-from ocrrl.recordings.lerobot.window_owners import settle_owners
 from ocrrl.recordings.meaning.episode_meaning import RawEpisode
 
 _DATA_V3 = "data/*/*.parquet"

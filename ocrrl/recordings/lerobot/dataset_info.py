@@ -2,15 +2,16 @@
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ocrrl.episodes.episode_checks import EpisodeRejected
 from ocrrl.recordings.lerobot.dataset_files import DatasetFiles
-from ocrrl.recordings.lerobot.path_templates import INFO, PathTemplate
 
+INFO = "meta/info.json"
 IMAGE_DTYPES = ("video", "image")
 _LARGEST = 64 * 2**20  # bytes of a metadata file in JSON
 _DEEPEST = 4  # lists within lists of names
@@ -30,6 +31,7 @@ _PATHS = {
         "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4",
     ),
 }
+_FIELD = re.compile(r"\{([a-z_]+)(?::0?([0-9])?d)?\}")
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,34 @@ class Feature:
     names: list[str] | None
     """Of its numbers, in order; None where the dataset gives none, or not one for each."""
     is_depth: bool
+
+
+@dataclass(frozen=True)
+class PathTemplate:
+    """A path such as `data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet`, to be filled with numbers and keys only."""
+
+    name: str
+    """Its key in info.json."""
+    text: str
+
+    def __post_init__(self) -> None:
+        plain = _FIELD.sub("", self.text)
+        if any(brace in plain for brace in "{}"):
+            raise EpisodeRejected(self.name, "a path with {name} or {name:03d}", repr(self.text[:120]), INFO)
+
+    def filled(self, **values: int | str) -> str:
+        """The path with `values` in it; raises `EpisodeRejected` for an unknown name and for a path out of the dataset."""
+
+        def value(field: re.Match) -> str:
+            if field[1] not in values:
+                raise EpisodeRejected(self.name, f"a path of {', '.join(values)}", f"{{{field[1]}}}", INFO)
+            return str(values[field[1]]).zfill(int(field[2] or 0))
+
+        path = _FIELD.sub(value, self.text)
+        parts = PurePosixPath(path)
+        if parts.is_absolute() or ".." in parts.parts or not path.isprintable():
+            raise EpisodeRejected(self.name, "inside the dataset", repr(path[:120]), INFO)
+        return path
 
 
 @dataclass(frozen=True)

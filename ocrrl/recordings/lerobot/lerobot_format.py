@@ -11,8 +11,8 @@ from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.recordings.folder import look_through, name_in
 from ocrrl.recordings.lerobot.dataset import ForeignDataset, open_dataset
 from ocrrl.recordings.lerobot.dataset_files import DatasetFiles
+from ocrrl.recordings.lerobot.dataset_info import INFO
 from ocrrl.recordings.lerobot.lerobot_mapping import LeRobotMapping
-from ocrrl.recordings.lerobot.path_templates import INFO
 from ocrrl.recordings.meaning.episode_meaning import checked_reading
 from ocrrl.recordings.meaning.source_names import distinct_names
 

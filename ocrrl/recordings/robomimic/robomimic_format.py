@@ -19,6 +19,7 @@ from ocrrl.episodes.hdf5_access import (
     check_declared,
     dataset_at,
     declared_bytes,
+    frames_at,
     group_at,
     hdf5_faults,
     open_hdf5,
@@ -33,7 +34,6 @@ from ocrrl.recordings.folder import name_in
 from ocrrl.recordings.meaning.episode_meaning import RawEpisode, checked_reading
 from ocrrl.recordings.meaning.source_names import distinct_names
 from ocrrl.recordings.robomimic.robomimic_attributes import FileAttributes, demos_of_split, demos_order, file_attributes
-from ocrrl.recordings.robomimic.robomimic_images import demo_images
 from ocrrl.recordings.robomimic.robomimic_mapping import USUAL_COMMAND, RobomimicMapping
 
 MAX_STEPS = 100_000
@@ -163,7 +163,7 @@ def _read(
         limit = f"of at most {expected.max_bytes / 1e9:g} GB (max_episode_gb)"
         raise EpisodeRejected("obs", limit, f"{declared / 1e9:.3g} GB of numbers declared")
     columns = {key: _numbers(demo, path, expected.max_bytes) for key, path in paths.items()}
-    images, notes = demo_images(demo, datasets, expected)
+    images, notes = _images(demo, datasets, expected)
     success, success_notes = (None, ()) if mapping.success is not None else _success(demo, steps, expected)
     return RawEpisode(columns, {}, images, attributes.instruction, hz, (*notes, *success_notes)), success
 
@@ -228,6 +228,47 @@ def _numbers(demo: h5py.Group, path: str, max_bytes: int) -> np.ndarray:
     check_declared(dataset, path, max_bytes)
     with hdf5_faults(path):
         return np.asarray(dataset[...]).astype(np.uint8)
+
+
+def _images(
+    demo: h5py.Group, paths: dict[str, str], expected: EpisodeRequirements
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """The images by camera, at the sizes that are asked for, and notes; raises `EpisodeRejected`.
+
+    `paths` are the arrays by camera. Whatever is no uint8 RGB is refused; sizes are checked before anything is read.
+    """
+    fit = expected.images
+    cameras, notes = expected.cameras_among(paths, "mapping.images")
+    images, room = {}, expected.max_bytes
+    for camera in cameras:
+        path = paths[camera]
+        dataset = dataset_at(demo, path)
+        shape = shape_of(dataset, path)
+        with hdf5_faults(path):
+            dtype = dataset.dtype
+        if dtype != np.uint8 or len(shape) != 4 or shape[3] != 3:
+            raise EpisodeRejected(
+                f"images.{camera}",
+                "uint8 of shape (T, height, width, 3)",
+                f"{_kind(dtype)} {shape}{_hint(dtype, shape)}",
+            )
+        images[camera] = frames_at(demo, path, room, fit, camera)
+        room -= images[camera].nbytes
+        if fit is not None and (note := fit.describe(camera, (shape[1], shape[2]))):
+            notes += (note,)
+    return images, notes
+
+
+def _kind(dtype: np.dtype) -> str:
+    return "bytes of variable length" if dtype.kind == "O" else str(dtype)
+
+
+def _hint(dtype: np.dtype, shape: tuple[int, ...]) -> str:
+    if dtype.kind in "OSV" or len(shape) < 3:
+        return " (compressed images? decode them to uint8 first)"
+    hints = ["channels first"] if len(shape) == 4 and shape[1] in (1, 3, 4) and shape[3] not in (1, 3, 4) else []
+    hints += ["0..1"] if dtype.kind == "f" else ["depth"] if dtype.itemsize > 1 or shape[-1] == 1 else []
+    return f" ({', '.join(hints)}? write them as uint8 RGB, channels last)" if hints else ""
 
 
 def _success(demo: h5py.Group, steps: int, expected: EpisodeRequirements) -> tuple[bool | None, tuple[str, ...]]:
