@@ -6,6 +6,7 @@ from params.yaml (`ocrrl.params_graph`). A preset is a small file of overrides o
 
 import dataclasses
 import importlib
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import resources
@@ -190,7 +191,7 @@ def resolve(
             for overrides in [entries.get(key, {}) for key in keys] if keys else [entries]:
                 values |= overrides
         where = ".".join((f"preset {preset}: {section}", *keys[-1:]))
-        return _plain(dataclasses.asdict(build(config_class(section), values, where, complete=False)))
+        return json.loads(json.dumps(dataclasses.asdict(build(config_class(section), values, where, complete=False))))
 
     for section in CONFIGS:
         shared = sections.setdefault(section, {})[SHARED] = values_of(section, (SHARED,))
@@ -230,11 +231,3 @@ def sections_in(path: Path) -> dict[str, Any]:
 
 def _preset(name: str) -> dict[str, Any]:
     return yaml.safe_load((resources.files("ocrrl") / "presets" / f"{name}.yaml").read_text()) or {}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value

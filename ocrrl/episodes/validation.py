@@ -6,8 +6,7 @@ anything large is read.
 
 import json
 import re
-from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from math import prod
 from pathlib import Path
 
@@ -33,6 +32,7 @@ from ocrrl.episodes.hdf5_access import (
 from ocrrl.episodes.image_fit import ImageFit
 from ocrrl.episodes.motion_checks import check_motion
 from ocrrl.episodes.source_episode import Reading
+from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.episode import FORMAT_VERSION, Episode, EpisodeAttributes
 
 CAMERA_NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
@@ -40,6 +40,7 @@ MAX_MEMBERS = 100
 """Arrays of a file, cameras of an episode."""
 MAX_TEXT = 1000  # characters of an instruction, an operator, a cell
 MAX_JSON = 1_000_000  # characters of a calibration
+_SOUND = EpisodeRequirements()
 _ATTRIBUTE_KINDS = {
     "tabletop_task": (str, "text"),
     "instruction": (str, "text"),
@@ -55,13 +56,19 @@ _ATTRIBUTE_KINDS = {
 }
 
 
-def validate_episode_file(path: Path, folder: Path) -> None:
-    """Raise `EpisodeRejected` unless `path`, which lies in `folder`, holds a sound episode."""
-    read_valid_episode(path, folder, EpisodeRequirements())
+@dataclass(frozen=True)
+class Glance:
+    """What a file of our format declares of itself."""
+
+    cell: str
+    images: tuple[tuple[str, tuple[int, ...]], ...]
+    """Camera and (H, W, 3), sorted."""
+    size: int
+    """Bytes of all its arrays."""
 
 
-def read_valid_episode(path: Path, folder: Path, expected: EpisodeRequirements) -> Episode:
-    """The episode in `path`, or `EpisodeRejected`: `<file>: <field> must be <required>, got <got>`."""
+def read_valid_episode(path: Path, folder: Path, expected: EpisodeRequirements = _SOUND) -> Episode:
+    """The episode in `path`, which lies in `folder`, or `EpisodeRejected`: `<file>: <field> must be <required>, got <got>`."""
     return read_own_recording(path, folder, expected).episode
 
 
@@ -82,23 +89,27 @@ def read_own_recording(path: Path, folder: Path, expected: EpisodeRequirements) 
     return Reading(episode, notes)
 
 
-def glance_at_recording(
-    path: Path, folder: Path, expected: EpisodeRequirements, judge: Callable[[dict[str, object]], bool]
-) -> tuple[str, dict[str, tuple[int, ...]], int]:
-    """What `path` declares: its cell, the shape of each camera's images and the bytes of all arrays; no array is read.
+def glance_at_recording(path: Path, folder: Path, expected: EpisodeRequirements) -> Glance:
+    """What `path` declares; no array is read.
 
-    Raises `EpisodeRejected` for a file that cannot be opened, whose declarations are wrong, or whose attributes `judge` refuses.
+    Raises `EpisodeRejected` for a file that cannot be opened, whose declarations are wrong, or that cannot be accepted as far
+    as its attributes but for the cell go.
     """
     check_location(path, folder)
     with open_hdf5(path) as file:
         attributes = _checked_attributes(file)
-        if not judge(attributes):
+        task = expected.tabletop_task
+        if (
+            (task is not None and attributes["tabletop_task"] != task.slug)
+            or (expected.success is not None and attributes["success"] != expected.success)
+            or attributes["control_hz"] != CONTROL_HZ
+        ):
             raise EpisodeRejected("attributes", "those of an episode that is asked for", "others")
         shapes = _checked_members(file, expected)
     size = 8 * sum(prod(shape) for name, shape in shapes.items() if not name.startswith("images/"))
     images = {name.removeprefix("images/"): shape[1:] for name, shape in shapes.items() if name.startswith("images/")}
     size += sum(shapes["action"][0] * prod(shape) for shape in images.values())
-    return str(attributes["cell"]), images, size
+    return Glance(str(attributes["cell"]), tuple(sorted(images.items())), size)
 
 
 def check_location(path: Path, folder: Path) -> None:

@@ -95,63 +95,42 @@ def explain(recorded: Recorded) -> Explanation | None:
 def _other_readings(recorded: Recorded) -> Iterator[tuple[Explanation, Recorded]]:
     """The same numbers read otherwise, the likeliest mistakes first."""
     declared = recorded.declared
-    turns = [
-        (
-            Explanation(
-                f"rotation is {_spoken(form)}, not {_spoken(declared.rotation_form)}", (recorded.rotation_line(form),)
-            ),
-            form,
-            False,
-        )
-        for form in forms_of_width(recorded.rotation.shape[1])
-        if form != declared.rotation_form
-    ]
-    turns.append(
-        (
-            Explanation("rotation is the inverse (the quaternion's conjugate)", ("rotation_inverse: true",)),
-            declared.rotation_form,
-            True,
-        )
-    )
+    found: list[tuple[Explanation, Recorded]] = []
+
+    def read_with(cause: str, line: str, **declares: object) -> None:
+        found.append((Explanation(cause, (line,)), replace(recorded, declared=replace(declared, **declares))))
+
+    for form in forms_of_width(recorded.rotation.shape[1]):
+        if form != declared.rotation_form:
+            cause = f"rotation is {_spoken(form)}, not {_spoken(declared.rotation_form)}"
+            read_with(cause, recorded.rotation_line(form), rotation_form=form)
+    cause = "rotation is the inverse (the quaternion's conjugate)"
+    read_with(cause, "rotation_inverse: true", rotation_inverse=not declared.rotation_inverse)
     in_metres = np.abs(declared.position_scale * recorded.position).max() <= MAX_DISTANCE
     lengths = [] if in_metres else [(scale, unit) for scale, unit in SCALES.items() if scale != declared.position_scale]
-    largest = np.abs(recorded.joints).max()
-    angle = IN_DEGREES if largest > MAX_JOINT else 1.0
-    found = [
-        (explanation, replace(recorded, declared=_turned(declared, form, flip))) for explanation, form, flip in turns
-    ]
-    found += [
-        (
-            Explanation(f"position is in {unit}", (f"position_scale: {scale:g}",)),
-            replace(recorded, declared=replace(declared, position_scale=scale)),
-        )
-        for scale, unit in lengths
-    ]
+    for scale, unit in lengths:
+        read_with(f"position is in {unit}", f"position_scale: {scale:g}", position_scale=scale)
+    angle = IN_DEGREES if np.abs(recorded.joints).max() > MAX_JOINT else 1.0
     if angle != recorded.joint_scale:
         unit = "degrees" if angle == IN_DEGREES else "radians"
         cause = Explanation(f"joint_positions are in {unit}", (f"joint_scale: {angle:.7g}",))
         found.append((cause, replace(recorded, joint_scale=angle)))
-    for explanation, other in found:
-        try:
-            other.poses()
-        except EpisodeRejected:
-            continue
-        yield explanation, other
+    yield from (reading for reading in found if _is_readable(reading[1]))
     # Two of the mistakes at once: the units of positions together with another reading.
     for explanation, other in found:
-        for scale, unit in lengths:
+        for scale, unit in lengths if other.declared.position_scale == declared.position_scale else ():
             both = replace(other, declared=replace(other.declared, position_scale=scale))
-            try:
-                both.poses()
-            except EpisodeRejected:
-                continue
-            if other.declared.position_scale == declared.position_scale:
+            if _is_readable(both):
                 lines = (*explanation.lines, f"position_scale: {scale:g}")
                 yield Explanation(f"{explanation.cause} and position is in {unit}", lines), both
 
 
-def _turned(declared: PoseDeclaration, form: str, flip: bool) -> PoseDeclaration:
-    return replace(declared, rotation_form=form, rotation_inverse=declared.rotation_inverse != flip)
+def _is_readable(recorded: Recorded) -> bool:
+    try:
+        recorded.poses()
+    except EpisodeRejected:
+        return False
+    return True
 
 
 def _spoken(form: str) -> str:

@@ -6,7 +6,7 @@ numbers cannot tell is marked `???`, for a person to fill in.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import yaml
 
@@ -190,13 +190,7 @@ def _sides(fields: DatasetFields) -> tuple[DatasetFields, DatasetFields]:
     """What was measured, and what was commanded."""
     actions = {key: f for key, f in fields.numbers.items() if key.split(".")[0] in ("action", "actions")}
     others = {key: f for key, f in fields.numbers.items() if key not in actions and not key.startswith("next.")}
-    return _only(fields, others), _only(fields, actions or others)
-
-
-def _only(fields: DatasetFields, numbers: Mapping) -> DatasetFields:
-    return DatasetFields(
-        fields.source_format, fields.version, fields.recorded_hz, fields.instruction, fields.images, numbers
-    )
+    return replace(fields, numbers=others), replace(fields, numbers=actions or others)
 
 
 def _add_objects(suggestion: Suggestion, fields: DatasetFields, task: TabletopTask) -> None:
