@@ -84,7 +84,7 @@ def check_episode(episode: Episode, expected: EpisodeRequirements) -> None:
     _check_attributes(episode, expected)
     _check_arrays(episode, expected)
     _check_numbers(episode)
-    _check_timing(episode)
+    check_times("timestamps", episode.timestamps, "control_hz", episode.attributes.control_hz)
     check_actions(episode.action)
 
 
@@ -210,26 +210,26 @@ def _check_range(name: str, values: np.ndarray, low: float, high: float, unit: s
         raise EpisodeRejected(name, f"{unit}, in [{low:.2f}, {high:.2f}]", f"{outside[0]:g} ({otherwise})")
 
 
-def _check_timing(episode: Episode) -> None:
-    period = 1.0 / episode.attributes.control_hz
-    if abs(episode.timestamps[0]) > period:
-        raise EpisodeRejected("timestamps", "seconds from 0 at the first step", f"{episode.timestamps[0]:g}")
-    durations = np.diff(episode.timestamps)
+def check_times(field: str, times: np.ndarray, rate: str, hz: float, slack: float = 0.0, file: str = "episode") -> None:
+    """Raise `EpisodeRejected` for `field` of `file` unless `times` (T,) [s] begin at 0 and follow each other at `hz`.
+
+    `rate` is what the recording calls `hz`; `slack` [s] is the rounding of `times`.
+    """
+    period = 1.0 / hz
+    if abs(times[0]) > period + slack:
+        raise EpisodeRejected(field, "seconds from 0 at the first row", f"{times[0]:g}", file)
+    durations = np.diff(times)
     if not len(durations):
         return
-    if (durations <= 0).any():
-        step = int(np.argmax(durations <= 0))
-        raise EpisodeRejected("timestamps", "increasing", f"{durations[step]:g} s from step {step} to {step + 1}")
-    irregular = np.abs(durations - period) > STEP_TOLERANCE * period
-    if irregular.any():
-        step = int(np.argmax(irregular))
-        low, high = (1 - STEP_TOLERANCE) * period, (1 + STEP_TOLERANCE) * period
-        raise EpisodeRejected(
-            "timestamps", f"{low:g} to {high:g} s apart", f"{durations[step]:g} s from step {step} to {step + 1}"
-        )
-    rate = 1.0 / durations.mean()
-    if abs(rate * period - 1.0) > RATE_TOLERANCE:
-        raise EpisodeRejected("timestamps", f"at {episode.attributes.control_hz:g} Hz on average", f"{rate:.3g} Hz")
+    wrong = (durations <= 0) | (np.abs(durations - period) > STEP_TOLERANCE * period + slack)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        required = f"{(1 - STEP_TOLERANCE) * period:.4g} to {(1 + STEP_TOLERANCE) * period:.4g} s apart ({rate} {hz:g})"
+        got = f"{durations[row]:.4g} s from row {row} to {row + 1} (rows lost, or another rate?)"
+        raise EpisodeRejected(field, required, got, file)
+    mean = 1.0 / float(durations.mean())
+    if abs(mean * period - 1.0) > RATE_TOLERANCE:
+        raise EpisodeRejected(field, f"at {hz:g} Hz ({rate}) on average", f"{mean:.4g} Hz", file)
 
 
 def check_actions(action: np.ndarray) -> None:

@@ -73,15 +73,15 @@ BROKEN = {
     ),
     "time going backwards": (
         edited("timestamps", at_step(5, (), 0.1)),
-        r"timestamps must be increasing, got -0.1 s from step 4 to 5",
+        r"timestamps must be 0.025 to 0.075 s apart \(control_hz 20\), got -0.1 s from row 4 to 5",
     ),
     "irregular rate": (
         edited("timestamps", lambda v: v + 0.04 * (np.arange(len(v)) >= 6)),
-        r"timestamps must be 0.025 to 0.075 s apart, got 0.09 s from step 5 to 6",
+        r"timestamps must be 0.025 to 0.075 s apart \(control_hz 20\), got 0.09 s from row 5 to 6",
     ),
     "wrong rate on average": (
         edited("timestamps", lambda v: v * 1.3),
-        r"timestamps must be at 20 Hz on average, got 15.4 Hz",
+        r"timestamps must be at 20 Hz \(control_hz\) on average, got 15.38 Hz",
     ),
     "wrong control rate": (attribute("control_hz", 10.0), r"control_hz must be 20, got 10"),
     "image count": (

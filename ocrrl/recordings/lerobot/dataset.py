@@ -14,10 +14,9 @@ from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements
 from ocrrl.recordings.lerobot.dataset_files import DatasetFiles
 from ocrrl.recordings.lerobot.dataset_info import IMAGE_DTYPES, INFO, DatasetInfo, Feature, read_info
 from ocrrl.recordings.lerobot.episode_list import ListedEpisode, list_episodes, settle_owners
-from ocrrl.recordings.lerobot.image_arrays import ImageArrays
 from ocrrl.recordings.lerobot.parquet_rows import RowReader, numbers
 from ocrrl.recordings.lerobot.row_index import RowIndex, Segment, check_rows, index_rows
-from ocrrl.recordings.lerobot.stored_images import decode_image
+from ocrrl.recordings.lerobot.stored_images import ImageArrays, decode_image
 from ocrrl.recordings.lerobot.tasks import instruction_of, read_tasks
 from ocrrl.recordings.lerobot.video_images import VideoReader
 from ocrrl.recordings.meaning.episode_meaning import RawEpisode
@@ -88,7 +87,7 @@ class ForeignDataset:
         )
 
     def _read_rows(
-        self, segments: list[Segment], stored: Mapping[str, str], filling: "ImageArrays"
+        self, segments: list[Segment], stored: Mapping[str, str], filling: ImageArrays
     ) -> dict[str, Float[np.ndarray, "n d"]]:
         """The numbers of the episode; the images among its rows go into `filling`."""
         parts: dict[str, list[np.ndarray]] = {key: [] for key in self.columns}
@@ -129,7 +128,7 @@ class ForeignDataset:
         return batch.column(key)
 
     def _read_video(
-        self, episode: ListedEpisode, camera: str, key: str, rows: np.ndarray, filling: "ImageArrays"
+        self, episode: ListedEpisode, camera: str, key: str, rows: np.ndarray, filling: ImageArrays
     ) -> None:
         window = episode.videos[key]
         if isinstance(window, EpisodeRejected):

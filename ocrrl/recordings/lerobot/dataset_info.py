@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeGuard
 
 from ocrrl.episodes.episode_checks import EpisodeRejected
 from ocrrl.recordings.lerobot.dataset_files import DatasetFiles
@@ -173,10 +174,10 @@ def _major(version: object, files: DatasetFiles) -> int:
 
 
 def _fps(value: object) -> float:
-    if not _is_number(value) or not _FPS[0] <= float(value) <= _FPS[1]:  # type: ignore[arg-type]
+    if not is_number(value) or not _FPS[0] <= float(value) <= _FPS[1]:
         required = f"a number of frames per second from {_FPS[0]:g} to {_FPS[1]:g}"
         raise EpisodeRejected("fps", required, _shown(value), INFO)
-    return float(value)  # type: ignore[arg-type]
+    return float(value)
 
 
 def _feature(key: str, value: object) -> Feature:
@@ -250,9 +251,9 @@ def _range(field: str, text: object) -> tuple[int, int]:
 
 
 def _count(name: str, value: object, least: int) -> int:
-    if not _is_number(value) or float(value) != math.floor(float(value)) or not least <= value < 2**53:  # type: ignore
+    if not is_number(value) or float(value) != math.floor(float(value)) or not least <= value < 2**53:
         raise EpisodeRejected(name, f"a whole number from {least} on", _shown(value), INFO)
-    return int(value)  # type: ignore[arg-type]
+    return int(value)
 
 
 def _text(name: str, value: object) -> str:
@@ -261,7 +262,8 @@ def _text(name: str, value: object) -> str:
     return value
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether `value` of JSON is a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return abs(value) < 2**63 and math.isfinite(value)

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from ocrrl.episodes.episode_checks import EpisodeRejected
 from ocrrl.recordings.lerobot.dataset_files import DatasetFiles
-from ocrrl.recordings.lerobot.dataset_info import DatasetInfo, parse_json, read_json_lines
+from ocrrl.recordings.lerobot.dataset_info import DatasetInfo, is_number, parse_json, read_json_lines
 from ocrrl.recordings.lerobot.parquet_rows import one_line, open_parquet, read_columns
 
 _EPISODES_V3 = "meta/episodes/*/*.parquet"
@@ -179,20 +179,18 @@ def _rows_v21(files: DatasetFiles, listed: EpisodeList) -> Iterator[tuple[str, d
 def _whole(name: str, row: Mapping[str, object], where: str, least: int = 0) -> int:
     """A whole number, also as a float such as 0.0, which pandas makes of it."""
     value = row.get(name)
-    is_whole = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not is_whole or value != math.floor(value) or not least <= value < _LARGEST:  # type: ignore[operator,arg-type]
+    if not is_number(value) or value != math.floor(value) or not least <= value < _LARGEST:
         got = "nothing" if value is None else f"{value!r:.60}"
         raise EpisodeRejected(name, f"a whole number from {least} on", got + _of_episode(name, row), where)
-    return int(value)  # type: ignore[arg-type]
+    return int(value)
 
 
 def _seconds(name: str, row: Mapping[str, object], where: str) -> float:
     value = row.get(name)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not is_number or not -1e-6 <= value < 1e7:  # type: ignore[operator]
+    if not is_number(value) or not -1e-6 <= value < 1e7:
         got = "nothing" if value is None else f"{value!r:.60}"
         raise EpisodeRejected(name, "a time in seconds from 0 on", got + _of_episode(name, row), where)
-    return max(0.0, float(value))  # type: ignore[arg-type]
+    return max(0.0, float(value))
 
 
 def _of_episode(name: str, row: Mapping[str, object]) -> str:

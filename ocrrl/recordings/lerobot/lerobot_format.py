@@ -8,13 +8,12 @@ from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements
 from ocrrl.episodes.source_episode import Reading, SourceEpisode, refused
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.tabletop_tasks import TabletopTask
-from ocrrl.recordings.folder import look_through, name_in
+from ocrrl.recordings.folder import distinct_names, look_through, name_in
 from ocrrl.recordings.lerobot.dataset import ForeignDataset, open_dataset
 from ocrrl.recordings.lerobot.dataset_files import DatasetFiles
 from ocrrl.recordings.lerobot.dataset_info import INFO
 from ocrrl.recordings.lerobot.lerobot_mapping import LeRobotMapping
 from ocrrl.recordings.meaning.episode_meaning import checked_reading
-from ocrrl.recordings.meaning.source_names import distinct_names
 
 
 def outside_split(split: str, splits: Mapping[str, tuple[int, int]], numbers: Sequence[int]) -> dict[int, str]:

@@ -115,10 +115,9 @@ class ForeignMapping:
         for name in ("object_rotation_form", "command_rotation_form"):
             if getattr(self, name) is not None:
                 check_rotation_form(name, getattr(self, name))
-        check_pose("base_pose", self.base_pose)
-        check_pose("tool_in_gripper", self.tool_in_gripper)
-        if self.command_tool_in_gripper is not None:
-            check_pose("command_tool_in_gripper", self.command_tool_in_gripper)
+        for name in ("base_pose", "tool_in_gripper", "command_tool_in_gripper"):
+            if getattr(self, name) is not None:
+                check_pose(name, getattr(self, name))
         if (self.position is None) != (self.rotation_selection is None):
             absent = "position" if self.position is None else "rotation"
             raise ValueError(

@@ -3,7 +3,6 @@
 Legend: T rows; a pose is position [m] and wxyz quaternion.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,9 +18,7 @@ MATRIX_TOLERANCE = 0.02
 """By which a rotation matrix's columns may differ from unit length and from right angles."""
 LARGEST_ANGLE = 4 * np.pi
 """[rad] of a rotation vector or an Euler angle; beyond, it is in degrees or no angle."""
-_EULER = re.compile(r"euler_([xyz]{3}|[XYZ]{3})(_degrees)?")
 _SEQUENCES = ("xyz", "xzy", "yxz", "yzx", "zxy", "zyx", "xyx", "xzx", "yxy", "yzy", "zxz", "zyz")
-EULER_FORMS = tuple(f"euler_{order}{unit}" for unit in ("", "_degrees") for s in _SEQUENCES for order in (s, s.upper()))
 
 
 def check_rotation_form(name: str, form: str) -> None:
@@ -86,17 +83,9 @@ def _check_matrices(field: str, values: np.ndarray, form: str, quaternions: np.n
         )
 
 
-def _from_columns(columns: np.ndarray) -> np.ndarray:
-    """The first two columns (T, 3) each, one after the other (T, 6), made orthonormal (Zhou et al. 2019, Eq. 15)."""
-    return _from_pair(columns[:, :3], columns[:, 3:], axis=-1)
-
-
-def _from_rows(rows: np.ndarray) -> np.ndarray:
-    """The first two ROWS, as PyTorch3D's `matrix_to_rotation_6d` writes them."""
-    return _from_pair(rows[:, :3], rows[:, 3:], axis=-2)
-
-
-def _from_pair(first: np.ndarray, second: np.ndarray, axis: int) -> np.ndarray:
+def _from_pair(numbers: np.ndarray, axis: int) -> np.ndarray:
+    """Two columns, or rows, of a matrix (T, 6), one after the other, made orthonormal (Zhou et al. 2019, Eq. 15)."""
+    first, second = numbers[:, :3], numbers[:, 3:]
     a = _unit(first)
     b = _unit(second - (a * second).sum(axis=-1, keepdims=True) * a)
     return rotations.from_matrix(np.stack([a, b, np.cross(a, b)], axis=axis))
@@ -104,11 +93,6 @@ def _from_pair(first: np.ndarray, second: np.ndarray, axis: int) -> np.ndarray:
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
-
-
-def _from_matrix(values: np.ndarray) -> np.ndarray:
-    """Nine numbers, row after row."""
-    return rotations.from_matrix(values.reshape(-1, 3, 3))
 
 
 def _from_euler(order: str, unit: float, angles: np.ndarray) -> np.ndarray:
@@ -121,20 +105,20 @@ def _from_euler(order: str, unit: float, angles: np.ndarray) -> np.ndarray:
     return quaternion
 
 
-def _of_euler(form: str) -> Callable[[np.ndarray], np.ndarray]:
-    order, degrees = _EULER.fullmatch(form).groups()  # type: ignore[union-attr]
-    return partial(_from_euler, order, np.pi / 180 if degrees else 1.0)
-
-
 _FORMS: dict[str, tuple[int, Callable[[np.ndarray], np.ndarray]]] = {
     "quaternion_wxyz": (4, np.asarray),
     "quaternion_xyzw": (4, lambda values: np.roll(values, 1, axis=-1)),
     "rotation_vector": (3, rotations.from_rotation_vector),
     "rotation_vector_degrees": (3, lambda values: rotations.from_rotation_vector(np.radians(values))),
-    "rotation_6d": (6, _from_columns),
-    "rotation_6d_rows": (6, _from_rows),
-    "matrix": (9, _from_matrix),
-} | {form: (3, _of_euler(form)) for form in EULER_FORMS}
+    "rotation_6d": (6, partial(_from_pair, axis=-1)),
+    "rotation_6d_rows": (6, partial(_from_pair, axis=-2)),  # as PyTorch3D's `matrix_to_rotation_6d` writes them
+    "matrix": (9, lambda values: rotations.from_matrix(values.reshape(-1, 3, 3))),  # row after row
+} | {
+    f"euler_{order}{ending}": (3, partial(_from_euler, order, unit))
+    for ending, unit in (("", 1.0), ("_degrees", np.pi / 180))
+    for sequence in _SEQUENCES
+    for order in (sequence, sequence.upper())
+}
 
 Numbers = tuple[float, ...]
 NOWHERE: Numbers = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)

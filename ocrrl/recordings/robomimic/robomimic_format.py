@@ -30,9 +30,8 @@ from ocrrl.episodes.source_episode import Reading, SourceEpisode, refused
 from ocrrl.episodes.validation import check_location
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.tabletop_tasks import TabletopTask
-from ocrrl.recordings.folder import name_in
+from ocrrl.recordings.folder import distinct_names, name_in
 from ocrrl.recordings.meaning.episode_meaning import RawEpisode, checked_reading
-from ocrrl.recordings.meaning.source_names import distinct_names
 from ocrrl.recordings.robomimic.robomimic_attributes import FileAttributes, demos_of_split, demos_order, file_attributes
 from ocrrl.recordings.robomimic.robomimic_mapping import USUAL_COMMAND, RobomimicMapping
 
