@@ -66,7 +66,8 @@ def build(config: type, values: Any, where: str, complete: bool = True, places: 
             raise ParamsError(
                 f"{_at(places.get(key, where), key)} is no parameter; the parameters are {', '.join(fields)}{_nearest(key, fields)}"
             )
-    needed = [name for name, field in fields.items() if complete or _has_no_default(field)]
+    absent = dataclasses.MISSING
+    needed = [name for name, f in fields.items() if complete or f.default is f.default_factory is absent]
     if missing := [name for name in needed if name not in values]:
         next_step = "; `ocrrl params --preset default` writes every parameter" if complete else ""
         raise ParamsError(f"{_at(where, missing[0])} must be given{next_step}")
@@ -252,10 +253,6 @@ def _described(hint: Any, several: bool = False) -> str:
     if isinstance(origin, type) and dataclasses.is_dataclass(origin):
         return f"{'mappings' if several else 'a mapping'} of {', '.join(f.name for f in dataclasses.fields(origin))}"
     return _KINDS.get(origin, ("a value", "values"))[several]
-
-
-def _has_no_default(field: dataclasses.Field) -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _at(where: str, key: Any) -> str:

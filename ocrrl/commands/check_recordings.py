@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from ocrrl.interface.cameras import CAMERA_SIZES
@@ -110,7 +111,7 @@ def _document(check, later: list[str]) -> dict:
         "rejected": [{"source": name, "reason": reason} for name, reason in sorted(summary.rejected.items())],
         "left_out": [{"source": name, "reason": reason} for name, reason in sorted(summary.left_out.items())],
         "notes": [*summary.notes, *later],
-        "episode": None if check.episode is None else check.episode.document(),
+        "episode": None if check.episode is None else asdict(check.episode),
         "fields": None if check.fields is None else [field.describe() for field in check.fields.numbers.values()],
         "suggestion": None
         if check.suggestion is None

@@ -74,7 +74,7 @@ def read_valid_episode(path: Path, folder: Path, expected: EpisodeRequirements =
 
 def read_own_recording(path: Path, folder: Path, expected: EpisodeRequirements) -> Reading:
     """The episode in `path` with what was done to its images; raises as `read_valid_episode`."""
-    name = _name_in(path, folder)
+    name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
     try:
         check_location(path, folder)
         with open_hdf5(path) as file:
@@ -128,10 +128,6 @@ def check_location(path: Path, folder: Path) -> None:
         raise EpisodeRejected(
             "path", "a file", "a pipe, socket or device" if path.exists() and kind[0] == "n" else kind
         )
-
-
-def _name_in(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
 
 def _checked_attributes(file: h5py.File) -> dict[str, object]:

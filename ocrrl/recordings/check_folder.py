@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,10 +53,6 @@ class EpisodeSummary:
             f"  cameras: {cameras}",
         ]
         return rows + [f"  {name}: {low:.3f} to {high:.3f}" for name, (low, high) in self.ranges.items()]
-
-    def document(self) -> dict:
-        """The summary as JSON values."""
-        return asdict(self)
 
 
 def summary_of(origin: str, episode: Episode) -> EpisodeSummary:

@@ -98,13 +98,12 @@ class Expendable[T]:
         process = self._process
         if process is None:
             raise RuntimeError("a call must have begun before its result is asked for")
+        seconds = max(_WALL_LEAST, _WALL_PER_CPU * self._cpu_seconds)
         try:
-            kind, *content = process.answer(max(_WALL_LEAST, _WALL_PER_CPU * self._cpu_seconds))
+            kind, *content = process.answer(seconds)
         except TimeoutError:
             self._end()
-            raise ProcessEnded(
-                f"took longer than {max(_WALL_LEAST, _WALL_PER_CPU * self._cpu_seconds):.0f} s"
-            ) from None
+            raise ProcessEnded(f"took longer than {seconds:.0f} s") from None
         except _Gone as gone:
             self._end()
             raise ProcessEnded(self._how_it_ended(gone.code)) from None

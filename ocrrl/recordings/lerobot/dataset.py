@@ -76,10 +76,10 @@ class ForeignDataset:
         self._check_swapped(cameras, filling.recorded)
         for camera, size in filling.recorded.items():
             notes += self._size_notes(camera, self.info.features[cameras[camera]], size, expected)
-        names = {key: self._names(key, values.shape[1]) for key, values in columns.items()}
+        named = {key: self.info.features[key].names for key in columns}
         return RawEpisode(
             columns=columns,
-            names={key: given for key, given in names.items() if given is not None},
+            names={key: names for key, names in named.items() if names and len(names) == columns[key].shape[1]},
             images=images,
             instruction=instruction,
             fps=self.info.fps,
@@ -182,10 +182,6 @@ class ForeignDataset:
         if expected.images and (said := expected.images.describe(camera, size)):
             notes.append(said)
         return tuple(notes)
-
-    def _names(self, key: str, width: int) -> list[str] | None:
-        names = self.info.features[key].names
-        return names if names is not None and len(names) == width else None
 
 
 def open_dataset(

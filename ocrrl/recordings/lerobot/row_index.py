@@ -5,6 +5,7 @@ Legend: F rows of all data files, in the files' order; n rows of an episode.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -50,15 +51,13 @@ class RowIndex:
     first_rows: list[int] = field(default_factory=list)
     """Of each file in `columns`."""
 
-    def __post_init__(self) -> None:
-        self._order: np.ndarray | None = None
+    @cached_property
+    def _order(self) -> Int[np.ndarray, " F"]:
+        return np.argsort(self.columns["episode_index"], kind="stable")
 
     def rows_of(self, number: int) -> Int[np.ndarray, " n"]:
         """Where the rows of episode `number` are in `columns`, in the files' order."""
-        if self._order is None:
-            self._order = np.argsort(self.columns["episode_index"], kind="stable")
-            self._sorted = self.columns["episode_index"][self._order]
-        start, stop = np.searchsorted(self._sorted, [number, number + 0.5])
+        start, stop = np.searchsorted(self.columns["episode_index"], [number, number + 0.5], sorter=self._order)
         return self._order[start:stop]
 
     def segments(self, rows: Int[np.ndarray, " n"]) -> list[Segment]:

@@ -223,18 +223,14 @@ def _instruction(declared: str | None, recorded: str | None, task: TabletopTask)
     """
     if declared is not None:
         return declared, ()
-    if not recorded or not recorded.strip() or _same(recorded, task.instruction):
+    recorded = recorded or ""
+    one, other = (" ".join(words.lower().split()).rstrip(".!") for words in (recorded, task.instruction))
+    if not recorded.strip() or one == other:  # but for capitals, spaces and a full stop
         return task.instruction, ()
     return task.instruction, (
         f"instruction: the dataset says {_quoted(recorded)}, taken as {_quoted(task.instruction)};"
         " mapping.instruction keeps another",
     )
-
-
-def _same(first: str, second: str) -> bool:
-    """But for capitals, spaces and a full stop."""
-    one, other = (" ".join(words.lower().split()).rstrip(".!") for words in (first, second))
-    return one == other
 
 
 def _quoted(text: str) -> str:

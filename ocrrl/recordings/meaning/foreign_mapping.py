@@ -216,6 +216,17 @@ class ForeignMapping:
         return f"joint_positions: [{', '.join(single[k] for k in order)}]"
 
 
+def open_keys(mapping: Mapping[str, object]) -> list[str]:
+    """The keys of `mapping` whose value nobody has filled in, `images.front` for one within another."""
+    found = []
+    for key, value in mapping.items():
+        if isinstance(value, Mapping):
+            found += [f"{key}.{inner}" for inner in open_keys(value)]
+        elif UNKNOWN in (value if isinstance(value, list | tuple) else (value,)):
+            found.append(key)
+    return found
+
+
 def check_pose(name: str, pose: Numbers) -> None:
     """Raise ValueError unless `pose` is a position and a wxyz unit quaternion."""
     if len(pose) != 7:

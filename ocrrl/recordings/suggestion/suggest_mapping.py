@@ -13,7 +13,7 @@ import yaml
 from ocrrl.episodes.episode_checks import EpisodeRejected
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.printable import one_line
-from ocrrl.recordings.meaning.foreign_mapping import UNKNOWN
+from ocrrl.recordings.meaning.foreign_mapping import UNKNOWN, open_keys
 from ocrrl.recordings.suggestion.column_roles import (
     gripper_command,
     gripper_width,
@@ -58,7 +58,7 @@ class Suggestion:
 
     def open_keys(self) -> set[str]:
         """The keys that only a person can fill in."""
-        return {key for key, value in self.mapping.items() if UNKNOWN in (value, *_inner(value))}
+        return {key.split(".")[0] for key in open_keys(self.mapping)}
 
     def lines(self, task: str) -> list[str]:
         """Lines of YAML for params.yaml."""
@@ -208,9 +208,3 @@ def _add_objects(suggestion: Suggestion, fields: DatasetFields, task: TabletopTa
     wanted = ", ".join(f"{name}: key[0:7]" for name in names)
     also = "" if has_joints else " and joint_positions"
     suggestion.remarks.append(f"object_poses: {{{wanted}}}{also}: not found; without them replay drops every episode")
-
-
-def _inner(value: object) -> list[object]:
-    if isinstance(value, Mapping):
-        return [part for inner in value.values() for part in (inner if isinstance(inner, list) else [inner])]
-    return list(value) if isinstance(value, list) else [value]
