@@ -24,7 +24,7 @@ from ocrrl.episodes.hdf5_access import (
     frames_at,
     group_at,
     hdf5_faults,
-    is_group,
+    is_own,
     open_hdf5,
     shape_of,
     shown,
@@ -157,9 +157,9 @@ def _checked_attributes(file: h5py.File) -> dict[str, object]:
 
 def _whose(file: h5py.File) -> str:
     """What a file that is not of our format is, as far as its groups tell."""
-    if is_group(file, "data"):
+    if is_own(file, "data", h5py.Group):
         return " (robomimic's? then ingest.<task>.source_format: robomimic, in a folder of its own)"
-    if is_group(file, "observations"):
+    if is_own(file, "observations", h5py.Group):
         return " (ALOHA's or ACT's, which ingest does not read: make it a LeRobotDataset)"
     return ""
 
@@ -205,7 +205,7 @@ def _checked_members(file: h5py.File, expected: EpisodeRequirements) -> dict[str
     cameras = _members(group_at(file, "images"), "images")
     ours = (*REQUIRED_ARRAYS, *OPTIONAL_ARRAYS)
     others = [name for name in _members(file, "arrays") if name != "images"]
-    datasets = {name: dataset_at(file, name) for name in others if name in ours or not is_group(file, name)}
+    datasets = {name: dataset_at(file, name) for name in others if name in ours or not is_own(file, name, h5py.Group)}
     for name, dataset in datasets.items():
         check_numbers(dataset, shown(name))
     for camera in cameras:

@@ -15,7 +15,7 @@ import pytest
 
 from ocrrl.cli import main
 from ocrrl.episodes.episode_store import episode_files, read_episode, write_episode
-from ocrrl.file_lock import locked
+from ocrrl.files import locked
 from ocrrl.interface.seeds import RANGES
 from ocrrl.layout import Layout
 from ocrrl.recordings.ingest import ingest

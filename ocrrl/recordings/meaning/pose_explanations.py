@@ -155,17 +155,17 @@ def _constant_offset(recorded: Recorded, both_sides: bool) -> Explanation | None
         base_does = not tool_does
     declared = recorded.declared
     if tool_does:
-        return Explanation(*_of_tool(tool, declared))
+        return _of_tool(tool, declared)
     if base_does:
-        return Explanation(*_of_base(base, declared))
+        return _of_base(base, declared)
     turn = base[3:]
     for left_turn in (*_YAWS, turn) if both_sides else ():
         left, right = map(rounded, pose_agreement.on_both_sides(poses, joints, left_turn))
         if np.linalg.norm(right[:3]) <= LONGEST_TOOL and _explains(
             apart(poses, product(product(left, joints), right)), before
         ):
-            (base_cause, base_lines), (tool_cause, tool_lines) = _of_base(left, declared), _of_tool(right, declared)
-            return Explanation(f"{base_cause} and {tool_cause}", base_lines + tool_lines)
+            base_turn, tool_turn = _of_base(left, declared), _of_tool(right, declared)
+            return Explanation(f"{base_turn.cause} and {tool_turn.cause}", base_turn.lines + tool_turn.lines)
     return None
 
 
@@ -176,16 +176,16 @@ def _explains(after: Apart, before: Apart) -> bool:
     return agrees(after) and positions and turns
 
 
-def _of_tool(tool: Transform, declared: PoseDeclaration) -> tuple[str, tuple[str, ...]]:
-    whole = product(tool, np.array(declared.tool_in_gripper))
-    instead = "" if declared.tool_in_gripper == NOWHERE else " in place of the declared one"
-    return f"the recorded tool is not our gripper frame, but {describe_turn(tool)}", (f"{tool_line(whole)}{instead}",)
+def _of_tool(tool: Transform, declared: PoseDeclaration) -> Explanation:
+    line, instead = tool_line(product(tool, np.array(declared.tool_in_gripper))), declared.tool_in_gripper != NOWHERE
+    cause = f"the recorded tool is not our gripper frame, but {describe_turn(tool)}"
+    return Explanation(cause, (line + " in place of the declared one" * instead,))
 
 
-def _of_base(base: Transform, declared: PoseDeclaration) -> tuple[str, tuple[str, ...]]:
-    whole = product(np.array(declared.base_pose), base)
-    instead = "" if declared.base_pose == NOWHERE else " in place of the declared one"
-    return f"the robot's base is not the poses' origin, but {describe_turn(base)}", (f"{base_line(whole)}{instead}",)
+def _of_base(base: Transform, declared: PoseDeclaration) -> Explanation:
+    line, instead = base_line(product(np.array(declared.base_pose), base)), declared.base_pose != NOWHERE
+    cause = f"the robot's base is not the poses' origin, but {describe_turn(base)}"
+    return Explanation(cause, (line + " in place of the declared one" * instead,))
 
 
 def _joints_in_another_order(recorded: Recorded) -> Explanation | None:

@@ -22,6 +22,7 @@ from ocrrl.episodes.hdf5_access import (
     frames_at,
     group_at,
     hdf5_faults,
+    is_own,
     open_hdf5,
     shape_of,
     shown,
@@ -83,16 +84,10 @@ def _demos(file: h5py.File) -> list[str]:
     """The groups under `data`; EpisodeRejected where there is none."""
     data = group_at(file, "data")
     with hdf5_faults("data"):
-        demos = [str(name) for name in data if not _is_array(data, str(name))]
+        demos = [str(name) for name in data if not is_own(data, str(name), h5py.Dataset)]
     if not demos:
         raise EpisodeRejected("data", "at least one demonstration", "none")
     return sorted(demos, key=demos_order)
-
-
-def _is_array(group: h5py.Group, name: str) -> bool:
-    """Whether `name` is a dataset of the file's own, which no demonstration is; a link is not followed."""
-    link = group.get(name, getlink=True)
-    return isinstance(link, h5py.HardLink) and group.get(name, getclass=True) is h5py.Dataset
 
 
 def _load(
