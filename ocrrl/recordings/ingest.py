@@ -42,9 +42,7 @@ def ingest(
     if not folder.is_dir():
         step = f"`dvc repro record@{tabletop_task.slug}` makes the twin's, `ocrrl params --episodes` names your own"
         raise FileNotFoundError(f"the folder of recordings must exist, got {folder}; {step}")
-    work = out_normalised.with_name(f".{out_normalised.name}.partial")
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
+    work = files.fresh_folder(out_normalised.with_name(f".{out_normalised.name}.partial"))
     described: dict[str, SidecarEpisode] = {}
     origins: dict[str, str] = {}
     hashes: dict[Path, str] = {}
