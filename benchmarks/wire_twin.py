@@ -22,7 +22,8 @@ from ocrrl.episodes.episode_store import write_episode
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import ROLLED_OUT_SEED, WORK, Layout
-from ocrrl.recordings.ingest import IngestConfig, ingest
+from ocrrl.recordings.ingest import ingest
+from ocrrl.recordings.ingest_config import IngestConfig
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.robot.arm.arm import Applied, ArmCommand
 from ocrrl.robot.cell.arm_environment import TIME_TO_LIVE, ArmEnvironment

@@ -10,7 +10,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from enum import Enum
 from pathlib import Path
@@ -30,6 +30,15 @@ _DECIMAL = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 _LONGEST_NUMBER = 400  # characters; a float has at most 309 digits before its point
 _LISTS = (tuple, list, Sequence)
 _MAPPINGS = (dict, Mapping)
+_KINDS = {
+    str: ("text", "texts"),
+    int: ("a whole number", "whole numbers"),
+    float: ("a number", "numbers"),
+    bool: ("true or false", "true or false"),
+    types.NoneType: ("null", "nulls"),
+    Path: ("a path", "paths"),
+}
+"""What one value and several values of a type are called."""
 
 
 class ParamsError(ValueError):
@@ -57,24 +66,20 @@ def build(config: type, values: Any, where: str, complete: bool = True, places: 
             raise ParamsError(
                 f"{_at(places.get(key, where), key)} is no parameter; the parameters are {', '.join(fields)}{_nearest(key, fields)}"
             )
-    needed = [name for name, field in fields.items() if complete or _has_no_default(field)]
+    absent = dataclasses.MISSING
+    needed = [name for name, f in fields.items() if complete or f.default is f.default_factory is absent]
     if missing := [name for name in needed if name not in values]:
         next_step = "; `ocrrl params --preset default` writes every parameter" if complete else ""
         raise ParamsError(f"{_at(where, missing[0])} must be given{next_step}")
     hints = typing.get_type_hints(config)
     arguments = {
-        key: _typed(value, hints[key], _at(places.get(key, where), key), complete) for key, value in values.items()
+        key: typed(value, hints[key], _at(places.get(key, where), key), complete) for key, value in values.items()
     }
     try:
         return config(**arguments)
     except ValueError as error:
         name = re.split(r"\W", str(error), maxsplit=1)[0]
         raise ParamsError(f"{_before_a_name(places.get(name, where))}{error}") from error
-
-
-def typed(value: Any, hint: Any, where: str) -> Any:
-    """`value` as one of the type `hint`. Raises ParamsError that begins with `where`."""
-    return _typed(value, hint, where, complete=False)
 
 
 def shown(value: Any) -> str:
@@ -100,7 +105,8 @@ def listed(names: Iterable[Any]) -> str:
     return ", ".join(map(_name, names[:MOST_LISTED])) + more
 
 
-def _typed(value: Any, hint: Any, where: str, complete: bool) -> Any:
+def typed(value: Any, hint: Any, where: str, complete: bool = False) -> Any:
+    """`value` as one of the type `hint`; `complete` as in `build`. Raises ParamsError that begins with `where`."""
     origin = typing.get_origin(hint) or hint
     if origin in (types.UnionType, typing.Union):
         return _one_of_several(value, hint, where, complete)
@@ -118,34 +124,42 @@ def _typed(value: Any, hint: Any, where: str, complete: bool) -> Any:
     if isinstance(origin, type) and dataclasses.is_dataclass(origin):
         return value if isinstance(value, origin) else build(origin, value, where, complete)
     if isinstance(origin, type) and issubclass(origin, Enum):
-        return _typed(value, typing.Literal[tuple(origin.__members__)], where, complete) and origin[value]
-    if origin not in _PLAIN:
+        return typed(value, typing.Literal[tuple(origin.__members__)], where, complete) and origin[value]
+    if origin is int:
+        return _whole_number(value, where)
+    if origin is float:
+        return _number(value, where)
+    if origin in (str, Path):
+        return origin(_text(value, where))
+    if origin not in (bool, types.NoneType):
         raise TypeError(f"{where}: fields of a parameter file must be of a type that YAML has, got {hint}")
-    return _PLAIN[origin](value, hint, where)
+    if not isinstance(value, origin):
+        raise _wrong(value, hint, where)
+    return value
 
 
-def _text(value: Any, hint: Any, where: str) -> str:
+def _text(value: Any, where: str) -> str:
     if isinstance(value, str):
         return value
     quotes = "; write it in quotes to make it text" if isinstance(value, bool | int | float | date) else ""
     raise ParamsError(f"{where} must be text, got {shown(value)}{quotes}")
 
 
-def _whole_number(value: Any, hint: Any, where: str) -> int:
+def _whole_number(value: Any, where: str) -> int:
     number = _read_number(value)
     if isinstance(number, float) and number.is_integer():
         number = int(number)
     if not isinstance(number, int):
-        raise _wrong(value, hint, where)
+        raise _wrong(value, int, where)
     if abs(number) > LARGEST_WHOLE_NUMBER:
         raise ParamsError(f"{where} must be a whole number within +-{LARGEST_WHOLE_NUMBER}, got {shown(value)}")
     return number
 
 
-def _number(value: Any, hint: Any, where: str) -> float:
+def _number(value: Any, where: str) -> float:
     number = _read_number(value)
     if number is None:
-        raise _wrong(value, hint, where)
+        raise _wrong(value, float, where)
     try:
         number = float(number)
     except OverflowError:
@@ -155,31 +169,6 @@ def _number(value: Any, hint: Any, where: str) -> float:
     if abs(number) > LARGEST_NUMBER:
         raise ParamsError(f"{where} must be a number within +-{LARGEST_NUMBER:g}, got {shown(value)}")
     return number
-
-
-def _path(value: Any, hint: Any, where: str) -> Path:
-    return Path(_text(value, hint, where))
-
-
-def _truth(value: Any, hint: Any, where: str) -> bool:
-    if not isinstance(value, bool):
-        raise _wrong(value, hint, where)
-    return value
-
-
-def _nothing(value: Any, hint: Any, where: str) -> None:
-    if value is not None:
-        raise _wrong(value, hint, where)
-
-
-_PLAIN: dict[Any, Callable[[Any, Any, str], Any]] = {
-    str: _text,
-    int: _whole_number,
-    float: _number,
-    bool: _truth,
-    type(None): _nothing,
-    Path: _path,
-}
 
 
 def _read_number(value: Any) -> int | float | None:
@@ -199,7 +188,7 @@ def _list(value: Any, hint: Any, where: str, complete: bool) -> Any:
         inner = (inner[0],) * len(value)
     if len(value) != len(inner):
         raise _wrong(value, hint, where)
-    items = [_typed(v, h, f"{where}[{n}]", complete) for n, (v, h) in enumerate(zip(value, inner, strict=True))]
+    items = [typed(v, h, f"{where}[{n}]", complete) for n, (v, h) in enumerate(zip(value, inner, strict=True))]
     return items if origin is list else tuple(items)
 
 
@@ -207,8 +196,8 @@ def _mapping(value: Any, hint: Any, where: str, complete: bool) -> dict:
     key_hint, item_hint = typing.get_args(hint) or (str, Any)
     if not isinstance(value, Mapping):
         raise _wrong(value, hint, where)
-    keys = {key: _typed(key, key_hint, f"{where}'s key {_name(key)}", complete) for key in value}
-    return {keys[key]: _typed(item, item_hint, _at(where, key), complete) for key, item in value.items()}
+    keys = {key: typed(key, key_hint, f"{where}'s key {_name(key)}", complete) for key in value}
+    return {keys[key]: typed(item, item_hint, _at(where, key), complete) for key, item in value.items()}
 
 
 def _any(value: Any, where: str) -> Any:
@@ -218,7 +207,7 @@ def _any(value: Any, where: str) -> Any:
     if isinstance(value, list | tuple):
         return [_any(item, f"{where}[{number}]") for number, item in enumerate(value)]
     if isinstance(value, float | int) and not isinstance(value, bool):
-        return (_whole_number if isinstance(value, int) else _number)(value, type(value), where)
+        return (_whole_number if isinstance(value, int) else _number)(value, where)
     if value is not None and not isinstance(value, str | bool):
         raise ParamsError(f"{where} must be text, a number, true, false, null, a list or a mapping, got {shown(value)}")
     return value
@@ -228,11 +217,11 @@ def _one_of_several(value: Any, hint: Any, where: str, complete: bool) -> Any:
     members = typing.get_args(hint)
     for member in members:
         if type(value) is member:
-            return _typed(value, member, where, complete)
+            return typed(value, member, where, complete)
     inner = None
     for member in members:
         try:
-            return _typed(value, member, where, complete)
+            return typed(value, member, where, complete)
         except ParamsError as error:
             if len(members) == 1 + (type(None) in members) and member is not type(None):
                 raise
@@ -263,19 +252,7 @@ def _described(hint: Any, several: bool = False) -> str:
         )
     if isinstance(origin, type) and dataclasses.is_dataclass(origin):
         return f"{'mappings' if several else 'a mapping'} of {', '.join(f.name for f in dataclasses.fields(origin))}"
-    one, more = {
-        str: ("text", "texts"),
-        int: ("a whole number", "whole numbers"),
-        float: ("a number", "numbers"),
-        bool: ("true or false", "true or false"),
-        type(None): ("null", "nulls"),
-        Path: ("a path", "paths"),
-    }.get(origin, ("a value", "values"))
-    return more if several else one
-
-
-def _has_no_default(field: dataclasses.Field) -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    return _KINDS.get(origin, ("a value", "values"))[several]
 
 
 def _at(where: str, key: Any) -> str:

@@ -12,9 +12,9 @@ import resource
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from types import CodeType
 
 from ocrrl.printable import printable
 
@@ -73,8 +73,9 @@ def is_ours(error: BaseException) -> bool:
         trace = trace.tb_next
     if trace is None:
         return False
-    code = trace.tb_frame.f_code
-    return code.co_filename.startswith(_OURS) and _is_raise(code, trace.tb_lasti)
+    code, instruction = trace.tb_frame.f_code, trace.tb_lasti
+    is_raise = 0 <= instruction < len(code.co_code) and code.co_code[instruction] == _RAISE
+    return is_raise and code.co_filename.startswith(_OURS)
 
 
 def carry_traceback(error: BaseException) -> BaseException:
@@ -125,10 +126,10 @@ def free_memory() -> float | None:
 def write_log(error: BaseException) -> Path | None:
     """The file that now holds the traceback: under `.work/` in a project, else in the folder for temporary files; or None."""
     now = datetime.now(UTC)
-    text = f"{now.isoformat()} {' '.join(map(repr, sys.argv))} in {Path.cwd() if _has_folder() else 'a folder that is gone'}\n"
+    text = f"{now.isoformat()} {' '.join(map(repr, sys.argv))} in {_if_there(Path.cwd) or 'a folder that is gone'}\n"
     text += f"Python {sys.version}\n\n{''.join(traceback.format_exception(error))}"
     places = [LOGS] if Path("dvc.yaml").is_file() else []
-    for folder in (*places, Path(tempfile.gettempdir()) if _has_temporary_folder() else Path()):
+    for folder in (*places, _if_there(tempfile.gettempdir) or Path()):
         path = folder / f"ocrrl-{now:%Y%m%d-%H%M%S}-{os.getpid()}.log"
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -145,10 +146,6 @@ def _where(error: BaseException) -> str:
         traceback.print_exception(error)
         return "no log could be written, the traceback is above"
     return f"traceback in {path}"
-
-
-def _is_raise(code: CodeType, instruction: int) -> bool:
-    return 0 <= instruction < len(code.co_code) and code.co_code[instruction] == _RAISE
 
 
 def _about_file(error: OSError) -> str:
@@ -168,20 +165,12 @@ def _about_file(error: OSError) -> str:
     }.get(error.errno or 0, f"{file}: {error.strerror or error}")
 
 
-def _has_folder() -> bool:
+def _if_there(folder: Callable[[], str | Path]) -> Path | None:
+    """What `folder` gives; None where it finds none, as where the working folder was removed."""
     try:
-        Path.cwd()
+        return Path(folder())
     except FileNotFoundError:
-        return False
-    return True
-
-
-def _has_temporary_folder() -> bool:
-    try:
-        tempfile.gettempdir()
-    except FileNotFoundError:
-        return False
-    return True
+        return None
 
 
 def _shortened(text: str) -> str:

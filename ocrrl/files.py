@@ -1,12 +1,14 @@
-"""Atomic, reproducible writing of files and folders."""
+"""Atomic, reproducible writing of files and folders; a lock for one process at a time."""
 
 import errno
+import fcntl
 import hashlib
 import json
 import math
 import os
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +152,21 @@ def fresh_folder(folder: Path) -> Path:
     remove(folder)
     folder.mkdir(parents=True)
     return folder
+
+
+@contextmanager
+def locked(path: Path, busy: str = "") -> Iterator[None]:
+    """Hold the lock file `path` for the body; wait for it, or with `busy` raise RuntimeError(busy) where it is held.
+
+    The system releases it when the process ends.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+        except BlockingIOError as error:
+            raise RuntimeError(busy) from error
+        yield
 
 
 def fingerprint(*parts: Any) -> str:

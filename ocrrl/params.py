@@ -6,6 +6,7 @@ from params.yaml (`ocrrl.params_graph`). A preset is a small file of overrides o
 
 import dataclasses
 import importlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib import resources
@@ -25,7 +26,7 @@ PRESETS = ("default", "smoke", "paper")
 
 CONFIGS = {
     "record": "ocrrl.rollouts.record:RecordConfig",
-    "ingest": "ocrrl.recordings.ingest:IngestConfig",
+    "ingest": "ocrrl.recordings.ingest_config:IngestConfig",
     "replay": "ocrrl.replay.replay:ReplayConfig",
     "finetune": "ocrrl.policies.finetune:FinetuneConfig",
     "train_residual": "ocrrl.residual.residual_config:ResidualConfig",
@@ -110,8 +111,6 @@ class Params:
             require_names(graph, str(path))
         except ValueError as error:
             raise ParamsError(f"{error}; {GRAPH_NEXT}") from error
-        for section, kind in GRAPH_SECTIONS.items():
-            typed(graph.get(section), kind, f"{path}: {section}")
         try:
             expected = graph_sections(self.tabletop_tasks, *seeds_and_rounds(graph))
         except ValueError as error:
@@ -209,7 +208,7 @@ def resolve(
             for overrides in [entries.get(key, {}) for key in keys] if keys else [entries]:
                 values |= overrides
         where = ".".join((f"preset {preset}: {section}", *keys[-1:]))
-        return _plain(dataclasses.asdict(build(config_class(section), values, where, complete=False)))
+        return json.loads(json.dumps(dataclasses.asdict(build(config_class(section), values, where, complete=False))))
 
     for section in CONFIGS:
         shared = sections.setdefault(section, {})[SHARED] = values_of(section, (SHARED,))
@@ -249,11 +248,3 @@ def sections_in(path: Path) -> dict[str, Any]:
 
 def _preset(name: str) -> dict[str, Any]:
     return yaml.safe_load((resources.files("ocrrl") / "presets" / f"{name}.yaml").read_text()) or {}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value

@@ -34,57 +34,17 @@ class Recordings:
                     raise ValueError(f"{name} must be a path, got {shown(folder)}")
 
 
-@dataclass(frozen=True)
-class Demonstrations:
-    """An entry of `demonstrations`: what the stages of the first round read, by tabletop task."""
-
-    episodes: str
-    code: str
-    """The tabletop task's own file."""
-
-
-@dataclass(frozen=True)
-class Loop(Demonstrations):
-    """An entry of `loops`: one tabletop task in one round."""
-
-    task: str
-    round: str
-    rollouts_folder: str
-    """The folder with the task's own `rollouts`; a file of code where there are none, since DVC needs a path."""
-
-
-@dataclass(frozen=True)
-class Residual:
-    """An entry of `residuals`: one training."""
-
-    task: str
-    round: str
-    seed: int
-    code: str
-
-
-@dataclass(frozen=True)
-class LaterLoop:
-    """An entry of `later_loops`: one tabletop task in a round after the first."""
-
-    task: str
-    round: str
-    previous: str
-    code: str
-
-
-GRAPH_SECTIONS: dict[str, Any] = {
-    "tasks": list[str],
-    "demonstrations": Mapping[str, Demonstrations],
-    "loops": Mapping[str, Loop],
-    "residuals": Mapping[str, Residual],
-    "rounds": list[str],
-    "later_loops": Mapping[str, LaterLoop],
-    "later_rounds": list[str],
-    "last_round": str,
-    "own_tasks": str,
-}
-"""The sections of graph.yaml and their types."""
+GRAPH_SECTIONS = (
+    "tasks",
+    "demonstrations",
+    "loops",
+    "residuals",
+    "rounds",
+    "later_loops",
+    "later_rounds",
+    "last_round",
+    "own_tasks",
+)
 PATHS = ("episodes", "rollouts", "rollouts_folder", "code", "own_tasks", "module")
 """The keys whose values are no names: DVC puts them into dependencies, not into commands."""
 MOST_OF_EACH = 1000
@@ -93,6 +53,9 @@ MOST_OF_EACH = 1000
 
 def graph_sections(tabletop_tasks: Mapping[str, Recordings], residual_seeds: int, rounds: int) -> dict[str, Any]:
     """`GRAPH_SECTIONS` for the section `tabletop_tasks` of params.yaml. Keys name the stages; round 0's bear no round.
+
+    A loop is one tabletop task in one round: `code` is the task's own file, `rollouts_folder` the folder with its own
+    `rollouts`, a file of code where there are none, since DVC needs a path. A residual is one training.
 
     Raises ValueError for fewer than one seed or round, and for more than `MOST_OF_EACH`.
     """
@@ -171,7 +134,7 @@ def require_names(content: Any, source: str) -> None:
 
 
 def _require_names(where: str, value: Any, key: str, seen: set[int]) -> None:
-    if isinstance(value, dict | list):
+    if isinstance(value, dict | list) and key != "seed":
         if id(value) in seen:
             return
         seen.add(id(value))

@@ -132,7 +132,7 @@ def test_a_wrong_value_is_refused_by_its_full_name(sections, change, message, tm
         (lambda g: g["loops"].pop("cube_lift"), r"loops must be what follows from"),
         (lambda g: g.update(mine=1), r"mine must be a name"),
         (lambda g: g.update(mine="x"), r"mine must be what follows from"),
-        (lambda g: g.pop("residuals"), r"residuals must be a mapping"),
+        (lambda g: g.pop("residuals"), r"residuals must be what follows from"),
         (lambda g: g["residuals"]["cube_lift-0"].update(seed=2.5), r"seed must be a whole number"),
     ],
 )

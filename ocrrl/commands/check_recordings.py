@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from ocrrl.interface.cameras import CAMERA_SIZES
@@ -15,7 +16,7 @@ from ocrrl.tabletop.registry import slugs, tabletop_task
 def check_recordings(options: argparse.Namespace) -> int:
     """Print the check of `options.check`; the exit code is 0 if every recording can be read."""
     from ocrrl.recordings.check_folder import check_folder, kinds_in
-    from ocrrl.recordings.unforeseen import UnforeseenLog
+    from ocrrl.recordings.expendable import UnforeseenLog
 
     folder = options.check
     params = Params.read() if PARAMS_FILE.is_file() else None
@@ -110,7 +111,7 @@ def _document(check, later: list[str]) -> dict:
         "rejected": [{"source": name, "reason": reason} for name, reason in sorted(summary.rejected.items())],
         "left_out": [{"source": name, "reason": reason} for name, reason in sorted(summary.left_out.items())],
         "notes": [*summary.notes, *later],
-        "episode": None if check.episode is None else check.episode.document(),
+        "episode": None if check.episode is None else asdict(check.episode),
         "fields": None if check.fields is None else [field.describe() for field in check.fields.numbers.values()],
         "suggestion": None
         if check.suggestion is None

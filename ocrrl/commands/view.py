@@ -6,16 +6,16 @@ from pathlib import Path
 
 from ocrrl.commands.check_recordings import choose_task, declared_config
 from ocrrl.episodes.episode_store import read_episode
-from ocrrl.episodes.validation import validate_episode_file
+from ocrrl.episodes.validation import read_valid_episode
 from ocrrl.interface.actions import ACTION_NAMES
 from ocrrl.interface.cameras import CAMERA_SIZES
 from ocrrl.interface.episode import Episode
 from ocrrl.layout import WORK
 from ocrrl.params import PARAMS_FILE, Params
 from ocrrl.recordings.check_folder import FolderKinds, kinds_in, suggest_for
+from ocrrl.recordings.expendable import UnforeseenLog
 from ocrrl.recordings.meaning.foreign_mapping import UNKNOWN
 from ocrrl.recordings.read_all import Kept, Refused, read_all
-from ocrrl.recordings.unforeseen import UnforeseenLog
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +80,7 @@ def view_episode(path: Path, save: Path | None = None) -> None:
 
     Raises EpisodeRejected for what is no sound episode, RuntimeError with the remedy where Rerun is not installed.
     """
-    validate_episode_file(path, path.parent)
+    read_valid_episode(path, path.parent)
     show_episode(read_episode(path), save)
 
 

@@ -51,9 +51,7 @@ def write_lerobot_dataset(
     nothing else: every `observation*` key is fed to a VLA. The dataset is built beside `out` and appears whole,
     replacing what was there. Raises ValueError if there is no episode, or if one's cameras differ from the first one's.
     """
-    work = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
+    work = files.fresh_folder(out.with_name(f".{out.name}.partial"))
     dataset = None
     try:
         for source, episode in episodes:

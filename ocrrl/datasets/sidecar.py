@@ -98,12 +98,3 @@ def read_sidecar(dataset: Path) -> list[SidecarEpisode]:
     """
     entries = json.loads((dataset / FOLDER / "episodes.json").read_text())
     return [SidecarEpisode(**entry) for entry in entries]
-
-
-def read_privileged_rows(dataset: Path) -> dict[str, np.ndarray]:
-    """The privileged rows of all frames, NaN where absent.
-
-    `object_poses` (F, O, 7), `object_confidence` (F, O), `base_action` (F, 7), `residual` (F, 7).
-    """
-    with np.load(dataset / FOLDER / "object_poses.npz", allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}

@@ -3,7 +3,7 @@
 Legend: T control steps, O tracked objects; positions [m] and wxyz quaternions, robot base frame.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,7 @@ MAX_SEED = 2**53
 QUATERNION_TOLERANCE = 1e-3
 STEP_ROUNDING = 1e-6
 """[m], [rad] by which a step may be beyond its limit."""
+_MEASURED = ("gripper_pose", "commanded_pose", "joint_positions", "gripper_width", "timestamps")
 
 
 class EpisodeRejected(ValueError):
@@ -81,9 +82,9 @@ class EpisodeRequirements:
 def check_episode(episode: Episode, expected: EpisodeRequirements) -> None:
     """Raise `EpisodeRejected` for the first thing wrong with `episode`."""
     _check_attributes(episode, expected)
-    _check_shapes(episode, expected)
+    _check_arrays(episode, expected)
     _check_numbers(episode)
-    _check_timing(episode)
+    check_times("timestamps", episode.timestamps, "control_hz", episode.attributes.control_hz)
     check_actions(episode.action)
 
 
@@ -113,41 +114,44 @@ def _check_attributes(episode: Episode, expected: EpisodeRequirements) -> None:
         raise EpisodeRejected("object_names", ", ".join(objects), ", ".join(attributes.object_names) or "none")
 
 
-def _check_shapes(episode: Episode, expected: EpisodeRequirements) -> None:
-    steps = len(episode.action)
-    if steps == 0:
+def check_shapes(shapes: Mapping[str, tuple[int, ...]], objects: int | None = None) -> None:
+    """Raise `EpisodeRejected` for the first of `shapes`, by array or `images/<camera>`, that is wrong.
+
+    `objects` is how many are tracked; None where that is not known yet.
+    """
+    action = shapes["action"]
+    if len(action) != 2 or action[1] != 7:
+        raise EpisodeRejected("action", "of shape (T, 7)", f"{action}")
+    if (steps := action[0]) == 0:
         raise EpisodeRejected("action", "at least one step", "zero steps (a zero-length episode)")
-    objects = len(episode.attributes.object_names)
-    shapes = {
-        "action": (steps, 7),
-        "gripper_pose": (steps, 7),
-        "commanded_pose": (steps, 7),
-        "joint_positions": (steps, 7),
-        "gripper_width": (steps,),
-        "timestamps": (steps,),
-        "object_poses": (steps, objects, 7),
-        "object_confidence": (steps, objects),
-        "object_visible": (steps, objects),
-        "base_action": (steps, 7),
-        "residual": (steps, 7),
-    }
+    others = {shapes[name][:1] for name in shapes if name in _MEASURED}
+    if len(others) == 1 and others.isdisjoint({(steps,), ()}):
+        raise EpisodeRejected("action", f"{others.pop()[0]} rows, as the other arrays have", f"{steps}")
+    tracked = {"object_poses": (objects, 7), "object_confidence": (objects,), "object_visible": (objects,)}
     for name, shape in shapes.items():
-        values = getattr(episode, name)
-        if values is not None and values.shape != shape:
-            raise EpisodeRejected(name, f"of shape {shape}", f"{values.shape}")
+        if name.startswith("images/"):
+            if len(shape) != 4 or shape[3] != 3 or 0 in shape[1:]:
+                raise EpisodeRejected(name, "of shape (T, height, width, 3)", f"{shape}")
+            if shape[0] != steps:
+                raise EpisodeRejected(name, f"{steps} images, one an action", f"{shape[0]}")
+            continue
+        required = (steps, *(() if name in ("gripper_width", "timestamps") else tracked.get(name, (7,))))
+        if len(shape) != len(required) or any(n not in (None, m) for n, m in zip(required, shape, strict=True)):
+            raise EpisodeRejected(name, f"of shape {required}".replace("None", "objects"), f"{shape}")
+
+
+def _check_arrays(episode: Episode, expected: EpisodeRequirements) -> None:
+    arrays = {name: values for name, values in vars(episode).items() if isinstance(values, np.ndarray)}
+    arrays |= {f"images/{camera}": frames for camera, frames in episode.images.items()}
+    check_shapes({name: values.shape for name, values in arrays.items()}, len(episode.attributes.object_names))
     for name, other in (("object_poses", "object_confidence"), ("base_action", "residual")):
         for present, absent in ((name, other), (other, name)):
-            if getattr(episode, present) is not None and getattr(episode, absent) is None:
+            if present in arrays and absent not in arrays:
                 raise EpisodeRejected(absent, f"there where {present} is", "nothing")
     if episode.object_visible is not None and episode.object_poses is None:
         raise EpisodeRejected("object_poses", "there where object_visible is", "nothing")
     if not episode.images:
         raise EpisodeRejected("images", "at least one camera", "none")
-    for camera, frames in episode.images.items():
-        if frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape[1:]:
-            raise EpisodeRejected(f"images/{camera}", "of shape (T, height, width, 3)", f"{frames.shape}")
-        if len(frames) != steps:
-            raise EpisodeRejected(f"images/{camera}", f"{steps} images, one an action", f"{len(frames)}")
     shapes = {camera: frames.shape[1:] for camera, frames in sorted(episode.images.items())}
     if expected.image_shapes is not None and shapes != expected.image_shapes:
         raise EpisodeRejected("images", f"{expected.image_shapes} like the other recordings'", f"{shapes}")
@@ -155,11 +159,8 @@ def _check_shapes(episode: Episode, expected: EpisodeRequirements) -> None:
 
 def _check_numbers(episode: Episode) -> None:
     for name, values in vars(episode).items():
-        if isinstance(values, np.ndarray) and not np.isfinite(values).all():
-            row = int(np.argwhere(~np.isfinite(values))[0, 0])
-            raise EpisodeRejected(
-                name, "finite", f"{values[row].flat[np.argmin(np.isfinite(values[row]))]} at step {row}"
-            )
+        if isinstance(values, np.ndarray):
+            check_finite(name, values)
     poses = {"gripper_pose": episode.gripper_pose, "commanded_pose": episode.commanded_pose}
     if episode.object_poses is not None and episode.object_confidence is not None:
         meant = (episode.object_confidence > 0) | episode.observation().visible()  # a lost object's pose means nothing
@@ -171,10 +172,7 @@ def _check_numbers(episode: Episode) -> None:
         raise EpisodeRejected("object_visible", "0 or 1", "another number")
     for name, pose in poses.items():
         pose = pose.reshape(-1, 7)
-        norm = np.linalg.norm(pose[:, 3:], axis=-1)
-        worst = int(np.abs(norm - 1).argmax()) if len(norm) else 0
-        if len(norm) and abs(norm[worst] - 1) > QUATERNION_TOLERANCE:
-            raise EpisodeRejected(name, "of unit quaternions (wxyz)", f"a norm of {norm[worst]:.4f} at step {worst}")
+        check_unit_quaternions(name, pose[:, 3:])
         furthest = np.abs(pose[:, :3]).max(initial=0)
         if furthest > MAX_DISTANCE:
             raise EpisodeRejected(
@@ -189,32 +187,49 @@ def _check_numbers(episode: Episode) -> None:
     _check_range("joint_positions", episode.joint_positions, -MAX_JOINT, MAX_JOINT, "in radians", "degrees?")
 
 
+def check_finite(field: str, values: np.ndarray) -> None:
+    """Raise `EpisodeRejected` for `field` where `values` (T, ...) are not finite."""
+    if len(wrong := np.argwhere(~np.isfinite(values))):
+        raise EpisodeRejected(field, "finite", f"{values[tuple(wrong[0])]} at step {wrong[0, 0]}")
+
+
+def check_unit_quaternions(field: str, quaternions: np.ndarray, order: str = "wxyz") -> None:
+    """Raise `EpisodeRejected` for `field` where one of `quaternions` (T, 4) is not of length 1."""
+    norms = np.linalg.norm(quaternions, axis=-1)
+    worst = int(np.abs(norms - 1).argmax()) if len(norms) else 0
+    if len(norms) and abs(norms[worst] - 1) > QUATERNION_TOLERANCE:
+        zero = " (all zeros: the row was written before there was a pose)" if norms[worst] < 1e-6 else ""
+        raise EpisodeRejected(
+            field, f"of unit quaternions ({order})", f"a norm of {norms[worst]:.4f} at step {worst}{zero}"
+        )
+
+
 def _check_range(name: str, values: np.ndarray, low: float, high: float, unit: str, otherwise: str) -> None:
     outside = values[(values < low) | (values > high)]
     if len(outside):
         raise EpisodeRejected(name, f"{unit}, in [{low:.2f}, {high:.2f}]", f"{outside[0]:g} ({otherwise})")
 
 
-def _check_timing(episode: Episode) -> None:
-    period = 1.0 / episode.attributes.control_hz
-    if abs(episode.timestamps[0]) > period:
-        raise EpisodeRejected("timestamps", "seconds from 0 at the first step", f"{episode.timestamps[0]:g}")
-    durations = np.diff(episode.timestamps)
+def check_times(field: str, times: np.ndarray, rate: str, hz: float, slack: float = 0.0, file: str = "episode") -> None:
+    """Raise `EpisodeRejected` for `field` of `file` unless `times` (T,) [s] begin at 0 and follow each other at `hz`.
+
+    `rate` is what the recording calls `hz`; `slack` [s] is the rounding of `times`.
+    """
+    period = 1.0 / hz
+    if abs(times[0]) > period + slack:
+        raise EpisodeRejected(field, "seconds from 0 at the first row", f"{times[0]:g}", file)
+    durations = np.diff(times)
     if not len(durations):
         return
-    if (durations <= 0).any():
-        step = int(np.argmax(durations <= 0))
-        raise EpisodeRejected("timestamps", "increasing", f"{durations[step]:g} s from step {step} to {step + 1}")
-    irregular = np.abs(durations - period) > STEP_TOLERANCE * period
-    if irregular.any():
-        step = int(np.argmax(irregular))
-        low, high = (1 - STEP_TOLERANCE) * period, (1 + STEP_TOLERANCE) * period
-        raise EpisodeRejected(
-            "timestamps", f"{low:g} to {high:g} s apart", f"{durations[step]:g} s from step {step} to {step + 1}"
-        )
-    rate = 1.0 / durations.mean()
-    if abs(rate * period - 1.0) > RATE_TOLERANCE:
-        raise EpisodeRejected("timestamps", f"at {episode.attributes.control_hz:g} Hz on average", f"{rate:.3g} Hz")
+    wrong = (durations <= 0) | (np.abs(durations - period) > STEP_TOLERANCE * period + slack)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        required = f"{(1 - STEP_TOLERANCE) * period:.4g} to {(1 + STEP_TOLERANCE) * period:.4g} s apart ({rate} {hz:g})"
+        got = f"{durations[row]:.4g} s from row {row} to {row + 1} (rows lost, or another rate?)"
+        raise EpisodeRejected(field, required, got, file)
+    mean = 1.0 / float(durations.mean())
+    if abs(mean * period - 1.0) > RATE_TOLERANCE:
+        raise EpisodeRejected(field, f"at {hz:g} Hz ({rate}) on average", f"{mean:.4g} Hz", file)
 
 
 def check_actions(action: np.ndarray) -> None:

@@ -38,14 +38,11 @@ class EpisodeRecorder:
         `images` and `observation` hold those n, as they were before `action` (n, 7); a rollout adds `base_action` and
         `residual` (n, 7).
         """
+        arrays = observation.arrays() | {"action": action}
+        arrays |= {} if base_action is None else {"base_action": base_action}
+        arrays |= {} if residual is None else {"residual": residual}
         for row, env in enumerate(ids):
-            values = {name: np.array(rows[row], np.float64) for name, rows in observation.arrays().items()}
-            values["action"] = np.array(action[row], np.float64)
-            if base_action is not None:
-                values["base_action"] = np.array(base_action[row], np.float64)
-            if residual is not None:
-                values["residual"] = np.array(residual[row], np.float64)
-            self._rows[env].append(values)
+            self._rows[env].append({name: np.array(rows[row], np.float64) for name, rows in arrays.items()})
             self._images[env].append({camera: np.array(frames[row]) for camera, frames in images.items()})
 
     def length(self, env: int) -> int:

@@ -198,11 +198,11 @@ def frames_at(
     return fitted
 
 
-def is_group(group: h5py.Group, name: str) -> bool:
-    """Whether the member `name` is a group of the file itself; a link is none."""
+def is_own(group: h5py.Group, name: str, kind: type[h5py.Group | h5py.Dataset]) -> bool:
+    """Whether the member `name` is a group or a dataset, as `kind` says, of the file itself; a link is none."""
     with hdf5_faults(name):
         link = group.get(name, getlink=True)
-        return isinstance(link, h5py.HardLink) and group.get(name, getclass=True) is h5py.Group
+        return isinstance(link, h5py.HardLink) and group.get(name, getclass=True) is kind
 
 
 def attribute_value(file: h5py.File, name: str) -> object:

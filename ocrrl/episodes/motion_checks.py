@@ -9,7 +9,7 @@ Legend: T control steps, O tracked objects; poses are position [m] and wxyz quat
 import numpy as np
 
 from ocrrl.episodes.episode_checks import EpisodeRejected
-from ocrrl.episodes.pose_agreement import Apart, apart, on_the_left, on_the_right, product
+from ocrrl.episodes.pose_agreement import Apart, apart, between, on_the_left, on_the_right, product
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import ROTATION_LEASH, TRANSLATION_LEASH, advance_command
 from ocrrl.interface.episode import Episode
@@ -45,15 +45,11 @@ def _check_pose_of_joints(episode: Episode) -> None:
     is_commanded = np.allclose(poses, episode.commanded_pose, rtol=0.0, atol=1e-6)
     if is_commanded and (distance.position_most > LAG or distance.rotation_most > ROTATION_LAG):
         raise _elsewhere(distance.position_most, distance.rotation_most, " (commanded_pose in its place?)")
-    far = np.linalg.norm(poses[:, :3] - joints[:, :3], axis=-1) > ROW_POSITION
-    far |= rotations.angle_between(poses[:, 3:], joints[:, 3:]) > ROW_ROTATION
+    off, turned = between(poses, joints)
+    far = (off > ROW_POSITION) | (turned > ROW_ROTATION)
     if far.any():
         step = int(far.argmax())
-        distance, angle = (
-            np.linalg.norm(poses[step, :3] - joints[step, :3]),
-            rotations.angle_between(poses[:, 3:], joints[:, 3:]),
-        )
-        raise _elsewhere(float(distance), float(angle[step]), f" at step {step}")
+        raise _elsewhere(float(off[step]), float(turned[step]), f" at step {step}")
 
 
 def _elsewhere(distance: float, angle: float, where: str) -> EpisodeRejected:
@@ -86,7 +82,7 @@ def _cause(poses: np.ndarray, joints: np.ndarray) -> str:
 def _check_commands(episode: Episode) -> None:
     """`Episode`'s law of actions: a row's action takes its commanded pose to the next row's, but where it is no motion."""
     commanded, measured, action = episode.commanded_pose, episode.gripper_pose, episode.action
-    lag, turn = _between(commanded, measured)
+    lag, turn = between(commanded, measured)
     loose = (lag > 3 * TRANSLATION_LEASH) | (turn > 3 * ROTATION_LEASH)
     if loose.any():
         step = int(loose.argmax())
@@ -98,11 +94,10 @@ def _check_commands(episode: Episode) -> None:
     if len(action) < 2:
         return
     leashed = advance_command(commanded[:-1], measured[:-1], action[:-1])
-    whole = advance_command(
-        commanded[:-1], commanded[:-1], action[:-1]
-    )  # the arm may have moved since the row was taken
-    off, turned = _between(leashed, commanded[1:])
-    off_whole, turned_whole = _between(whole, commanded[1:])
+    # The arm may have moved since the row was taken.
+    whole = advance_command(commanded[:-1], commanded[:-1], action[:-1])
+    off, turned = between(leashed, commanded[1:])
+    off_whole, turned_whole = between(whole, commanded[1:])
     broken = (off > COMMAND_TOLERANCE) | (turned > COMMAND_ROTATION_TOLERANCE)
     broken &= (off_whole > COMMAND_TOLERANCE) | (turned_whole > COMMAND_ROTATION_TOLERANCE)
     broken &= action[:-1, :6].any(axis=-1)
@@ -113,12 +108,6 @@ def _check_commands(episode: Episode) -> None:
             "where action takes it from the row before",
             f"{off[step]:.3g} m and {turned[step]:.3g} rad from there after step {step}",
         )
-
-
-def _between(poses: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distances [m] and angles [rad], row by row."""
-    distance = np.linalg.norm(poses[:, :3] - others[:, :3], axis=-1)
-    return distance, rotations.angle_between(poses[:, 3:], others[:, 3:])
 
 
 def check_speeds(episode: Episode) -> None:

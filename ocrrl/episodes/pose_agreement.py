@@ -30,11 +30,15 @@ class Apart:
     rotation_most: float
 
 
+def between(poses: Poses, others: Poses) -> tuple[Float[np.ndarray, " T"], Float[np.ndarray, " T"]]:
+    """Distances [m] and angles [rad], row by row."""
+    distance = np.linalg.norm(poses[:, :3] - others[:, :3], axis=-1)
+    return distance, rotations.angle_between(poses[:, 3:], others[:, 3:])
+
+
 def apart(poses: Poses, others: Poses) -> Apart:
     """How far `poses` lie from `others`."""
-    distance = np.linalg.norm(poses[:, :3] - others[:, :3], axis=-1)
-    angle = rotations.angle_between(poses[:, 3:], others[:, 3:])
-    return Apart(*(float(np.quantile(values, share)) for values in (distance, angle) for share in (0.5, MOST)))
+    return Apart(*(float(np.quantile(off, share)) for off in between(poses, others) for share in (0.5, MOST)))
 
 
 def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:

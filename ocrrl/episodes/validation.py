@@ -6,15 +6,14 @@ anything large is read.
 
 import json
 import re
-from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from math import prod
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements, check_episode
+from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements, check_episode, check_shapes
 from ocrrl.episodes.episode_store import JSON_ATTRIBUTES, OPTIONAL_ARRAYS, REQUIRED_ARRAYS, episode_in
 from ocrrl.episodes.hdf5_access import (
     attribute_value,
@@ -25,7 +24,7 @@ from ocrrl.episodes.hdf5_access import (
     frames_at,
     group_at,
     hdf5_faults,
-    is_group,
+    is_own,
     open_hdf5,
     shape_of,
     shown,
@@ -33,6 +32,7 @@ from ocrrl.episodes.hdf5_access import (
 from ocrrl.episodes.image_fit import ImageFit
 from ocrrl.episodes.motion_checks import check_motion
 from ocrrl.episodes.source_episode import Reading
+from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.episode import FORMAT_VERSION, Episode, EpisodeAttributes
 
 CAMERA_NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
@@ -40,6 +40,7 @@ MAX_MEMBERS = 100
 """Arrays of a file, cameras of an episode."""
 MAX_TEXT = 1000  # characters of an instruction, an operator, a cell
 MAX_JSON = 1_000_000  # characters of a calibration
+_SOUND = EpisodeRequirements()
 _ATTRIBUTE_KINDS = {
     "tabletop_task": (str, "text"),
     "instruction": (str, "text"),
@@ -55,19 +56,25 @@ _ATTRIBUTE_KINDS = {
 }
 
 
-def validate_episode_file(path: Path, folder: Path) -> None:
-    """Raise `EpisodeRejected` unless `path`, which lies in `folder`, holds a sound episode."""
-    read_valid_episode(path, folder, EpisodeRequirements())
+@dataclass(frozen=True)
+class Glance:
+    """What a file of our format declares of itself."""
+
+    cell: str
+    images: tuple[tuple[str, tuple[int, ...]], ...]
+    """Camera and (H, W, 3), sorted."""
+    size: int
+    """Bytes of all its arrays."""
 
 
-def read_valid_episode(path: Path, folder: Path, expected: EpisodeRequirements) -> Episode:
-    """The episode in `path`, or `EpisodeRejected`: `<file>: <field> must be <required>, got <got>`."""
+def read_valid_episode(path: Path, folder: Path, expected: EpisodeRequirements = _SOUND) -> Episode:
+    """The episode in `path`, which lies in `folder`, or `EpisodeRejected`: `<file>: <field> must be <required>, got <got>`."""
     return read_own_recording(path, folder, expected).episode
 
 
 def read_own_recording(path: Path, folder: Path, expected: EpisodeRequirements) -> Reading:
     """The episode in `path` with what was done to its images; raises as `read_valid_episode`."""
-    name = _name_in(path, folder)
+    name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
     try:
         check_location(path, folder)
         with open_hdf5(path) as file:
@@ -82,23 +89,27 @@ def read_own_recording(path: Path, folder: Path, expected: EpisodeRequirements) 
     return Reading(episode, notes)
 
 
-def glance_at_recording(
-    path: Path, folder: Path, expected: EpisodeRequirements, judge: Callable[[dict[str, object]], bool]
-) -> tuple[str, dict[str, tuple[int, ...]], int]:
-    """What `path` declares: its cell, the shape of each camera's images and the bytes of all arrays; no array is read.
+def glance_at_recording(path: Path, folder: Path, expected: EpisodeRequirements) -> Glance:
+    """What `path` declares; no array is read.
 
-    Raises `EpisodeRejected` for a file that cannot be opened, whose declarations are wrong, or whose attributes `judge` refuses.
+    Raises `EpisodeRejected` for a file that cannot be opened, whose declarations are wrong, or that cannot be accepted as far
+    as its attributes but for the cell go.
     """
     check_location(path, folder)
     with open_hdf5(path) as file:
         attributes = _checked_attributes(file)
-        if not judge(attributes):
+        task = expected.tabletop_task
+        if (
+            (task is not None and attributes["tabletop_task"] != task.slug)
+            or (expected.success is not None and attributes["success"] != expected.success)
+            or attributes["control_hz"] != CONTROL_HZ
+        ):
             raise EpisodeRejected("attributes", "those of an episode that is asked for", "others")
         shapes = _checked_members(file, expected)
     size = 8 * sum(prod(shape) for name, shape in shapes.items() if not name.startswith("images/"))
     images = {name.removeprefix("images/"): shape[1:] for name, shape in shapes.items() if name.startswith("images/")}
     size += sum(shapes["action"][0] * prod(shape) for shape in images.values())
-    return str(attributes["cell"]), images, size
+    return Glance(str(attributes["cell"]), tuple(sorted(images.items())), size)
 
 
 def check_location(path: Path, folder: Path) -> None:
@@ -117,10 +128,6 @@ def check_location(path: Path, folder: Path) -> None:
         raise EpisodeRejected(
             "path", "a file", "a pipe, socket or device" if path.exists() and kind[0] == "n" else kind
         )
-
-
-def _name_in(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
 
 def _checked_attributes(file: h5py.File) -> dict[str, object]:
@@ -150,9 +157,9 @@ def _checked_attributes(file: h5py.File) -> dict[str, object]:
 
 def _whose(file: h5py.File) -> str:
     """What a file that is not of our format is, as far as its groups tell."""
-    if is_group(file, "data"):
+    if is_own(file, "data", h5py.Group):
         return " (robomimic's? then ingest.<task>.source_format: robomimic, in a folder of its own)"
-    if is_group(file, "observations"):
+    if is_own(file, "observations", h5py.Group):
         return " (ALOHA's or ACT's, which ingest does not read: make it a LeRobotDataset)"
     return ""
 
@@ -198,7 +205,7 @@ def _checked_members(file: h5py.File, expected: EpisodeRequirements) -> dict[str
     cameras = _members(group_at(file, "images"), "images")
     ours = (*REQUIRED_ARRAYS, *OPTIONAL_ARRAYS)
     others = [name for name in _members(file, "arrays") if name != "images"]
-    datasets = {name: dataset_at(file, name) for name in others if name in ours or not is_group(file, name)}
+    datasets = {name: dataset_at(file, name) for name in others if name in ours or not is_own(file, name, h5py.Group)}
     for name, dataset in datasets.items():
         check_numbers(dataset, shown(name))
     for camera in cameras:
@@ -213,7 +220,7 @@ def _checked_members(file: h5py.File, expected: EpisodeRequirements) -> dict[str
     _check_size(datasets, expected.max_bytes, expected.images)
     known = (*REQUIRED_ARRAYS, *OPTIONAL_ARRAYS, *(f"images/{camera}" for camera in sorted(cameras)))
     shapes = {name: shape_of(datasets[name], name) for name in known if name in datasets}
-    _check_shapes(shapes)
+    check_shapes(shapes)
     return shapes
 
 
@@ -223,33 +230,6 @@ def _members(group: h5py.Group, what: str) -> list[str]:
         if count <= MAX_MEMBERS:
             return [str(member) for member in group]
     raise EpisodeRejected(what, f"at most {MAX_MEMBERS}", f"{count}")
-
-
-def _check_shapes(shapes: dict[str, tuple[int, ...]]) -> None:
-    """The rows of every array, and how many numbers each has, before any is read."""
-    action = shapes["action"]
-    steps = action[0] if action else 0
-    if len(action) != 2 or action[1] != 7:
-        raise EpisodeRejected("action", "of shape (T, 7)", f"{action}")
-    if steps == 0:
-        raise EpisodeRejected("action", "at least one step", "zero steps (a zero-length episode)")
-    others = {shapes[name][:1] for name in REQUIRED_ARRAYS if name != "action"}
-    if len(others) == 1 and others.isdisjoint({(steps,), ()}):
-        raise EpisodeRejected("action", f"{others.pop()[0]} rows, as the other arrays have", f"{steps}")
-    for name, shape in shapes.items():
-        if name.startswith("images/"):
-            if len(shape) != 4 or shape[3] != 3 or 0 in shape[1:]:
-                raise EpisodeRejected(name, "of shape (T, height, width, 3)", f"{shape}")
-            if shape[0] != steps:
-                raise EpisodeRejected(name, f"{steps} images, one an action", f"{shape[0]}")
-        elif name in ("object_poses", "object_confidence", "object_visible"):
-            if len(shape) != (3 if name == "object_poses" else 2) or shape[0] != steps:
-                required = f"({steps}, objects, 7)" if name == "object_poses" else f"({steps}, objects)"
-                raise EpisodeRejected(name, f"of shape {required}", f"{shape}")
-        else:
-            required = (steps,) if name in ("gripper_width", "timestamps") else (steps, 7)
-            if shape != required:
-                raise EpisodeRejected(name, f"of shape {required}", f"{shape}")
 
 
 def _check_size(datasets: dict[str, h5py.Dataset], max_bytes: int, fit: ImageFit | None) -> None:

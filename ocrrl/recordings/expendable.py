@@ -43,6 +43,23 @@ class UnforeseenError(Exception):
         self.trace = trace
 
 
+class UnforeseenLog:
+    """The file of tracebacks of our own bugs in one run; it is there only when there was one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._begun = False
+
+    def note(self, origin: str, error: UnforeseenError) -> str:
+        """Keep the traceback; returns the line for the report."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a" if self._begun else "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(f"{origin}\n{error.trace}\n")
+        self._begun = True
+        first = str(error).splitlines()[0][:200]
+        return f"unforeseen {first}; traceback in {self.path}"
+
+
 class Expendable[T]:
     """An object that lives in a process of its own: `call` its methods, or `begin` one and take its `result` later.
 
@@ -81,13 +98,12 @@ class Expendable[T]:
         process = self._process
         if process is None:
             raise RuntimeError("a call must have begun before its result is asked for")
+        seconds = max(_WALL_LEAST, _WALL_PER_CPU * self._cpu_seconds)
         try:
-            kind, *content = process.answer(max(_WALL_LEAST, _WALL_PER_CPU * self._cpu_seconds))
+            kind, *content = process.answer(seconds)
         except TimeoutError:
             self._end()
-            raise ProcessEnded(
-                f"took longer than {max(_WALL_LEAST, _WALL_PER_CPU * self._cpu_seconds):.0f} s"
-            ) from None
+            raise ProcessEnded(f"took longer than {seconds:.0f} s") from None
         except _Gone as gone:
             self._end()
             raise ProcessEnded(self._how_it_ended(gone.code)) from None

@@ -15,12 +15,10 @@ from ocrrl.episodes.ingested import sha256_of
 from ocrrl.interface.episode import Episode
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import WORK
+from ocrrl.recordings.expendable import UnforeseenLog
 from ocrrl.recordings.ingest_config import IngestConfig
 from ocrrl.recordings.read_all import Kept, read_all
 from ocrrl.recordings.summary import IngestSummary, SummaryInProgress
-from ocrrl.recordings.unforeseen import UnforeseenLog
-
-__all__ = ["IngestConfig", "IngestSummary", "ingest"]
 
 _NOTHING = "no .h5, .hdf5 or LeRobotDataset; ocrrl ingest --check lists what is there"
 
@@ -44,9 +42,7 @@ def ingest(
     if not folder.is_dir():
         step = f"`dvc repro record@{tabletop_task.slug}` makes the twin's, `ocrrl params --episodes` names your own"
         raise FileNotFoundError(f"the folder of recordings must exist, got {folder}; {step}")
-    work = out_normalised.with_name(f".{out_normalised.name}.partial")
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
+    work = files.fresh_folder(out_normalised.with_name(f".{out_normalised.name}.partial"))
     described: dict[str, SidecarEpisode] = {}
     origins: dict[str, str] = {}
     hashes: dict[Path, str] = {}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from ocrrl.episodes.image_fit import FITS
 from ocrrl.recordings.lerobot.lerobot_mapping import LeRobotMapping
-from ocrrl.recordings.meaning.foreign_mapping import UNKNOWN
+from ocrrl.recordings.meaning.foreign_mapping import UNKNOWN, open_keys
 from ocrrl.recordings.reader import SOURCE_FORMATS
 from ocrrl.recordings.robomimic.robomimic_mapping import RobomimicMapping
 
@@ -48,22 +48,9 @@ class IngestConfig:
                 raise ValueError(f"{name} must be names, got {list(getattr(self, name))!r}")
         if self.source_format == "ocrrl" and self.mapping:
             raise ValueError(f"mapping must be empty for source_format ocrrl, got {', '.join(sorted(self.mapping))}")
-        if open_keys := _open_keys(self.mapping):
-            raise ValueError(
-                f"mapping.{open_keys[0]} must be filled in, got {UNKNOWN}, which only a person can replace"
-            )
+        if unfilled := open_keys(self.mapping):
+            raise ValueError(f"mapping.{unfilled[0]} must be filled in, got {UNKNOWN}, which only a person can replace")
         if self.source_format == "robomimic":
             RobomimicMapping.from_params(self.mapping)
         if self.source_format == "lerobot":
             LeRobotMapping.from_params(self.mapping)
-
-
-def _open_keys(mapping: Mapping[str, object]) -> list[str]:
-    """The keys whose value nobody has filled in, `images.front` for one within another."""
-    found = []
-    for key, value in mapping.items():
-        if isinstance(value, Mapping):
-            found += [f"{key}.{inner}" for inner in _open_keys(value)]
-        elif value == UNKNOWN:
-            found.append(key)
-    return found

@@ -2,18 +2,18 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements
 from ocrrl.episodes.image_fit import ImageFit
 from ocrrl.episodes.source_episode import Reading
+from ocrrl.episodes.validation import Glance
 from ocrrl.interface.tabletop_tasks import TabletopTask
-from ocrrl.recordings.expendable import Expendable, ProcessEnded, UnforeseenError
+from ocrrl.recordings.expendable import Expendable, ProcessEnded, UnforeseenError, UnforeseenLog
 from ocrrl.recordings.folder import FolderContents, look_through, name_in
 from ocrrl.recordings.ingest_config import IngestConfig
-from ocrrl.recordings.reader import Found, Glance, RecordingReader
-from ocrrl.recordings.unforeseen import UnforeseenLog
+from ocrrl.recordings.reader import Found, RecordingReader
 
 CPU_SECONDS = 8.0
 """Processor time for reading one recording, and `CPU_SECONDS_PER_GB` more."""
@@ -78,29 +78,25 @@ def read_all(
             yield from _Readings(process, folder, contents.recordings, config, log).outcomes(task, cameras, episode)
 
 
+@dataclass
 class _Readings:
-    def __init__(
-        self,
-        process: Expendable[RecordingReader],
-        folder: Path,
-        containers: list[Path],
-        config: IngestConfig,
-        log: UnforeseenLog,
-    ) -> None:
-        self._process, self._folder, self._containers = process, folder, containers
-        self._config, self._log = config, log
-        self._gone: dict[Path, Refused] = {}
-        """Files that ended the process, or met a bug, when they were first looked at."""
-        self._sizes: dict[Path, int] = {}
-        """Bytes of a recording, by container: declared, or the container's share on disk."""
-        self._sources: set[str] = set()
-        self._hashes: dict[str, tuple[Path, str]] = {}
-        """Container and origin of each recording that was kept, by the hash of its rows."""
+    process: Expendable[RecordingReader]
+    folder: Path
+    containers: list[Path]
+    config: IngestConfig
+    log: UnforeseenLog
+    gone: dict[Path, Refused] = field(default_factory=dict)
+    """Files that ended the process, or met a bug, when they were first looked at."""
+    sizes: dict[Path, int] = field(default_factory=dict)
+    """Bytes of a recording, by container: declared, or the container's share on disk."""
+    sources: set[str] = field(default_factory=set)
+    hashes: dict[str, tuple[Path, str]] = field(default_factory=dict)
+    """Container and origin of each recording that was kept, by the hash of its rows."""
 
     def outcomes(
         self, task: TabletopTask, cameras: Mapping[str, tuple[int, int]] | None, episode: str | None
     ) -> Iterator[Outcome]:
-        config = self._config
+        config = self.config
         expected = EpisodeRequirements(
             tabletop_task=task,
             success=config.require_success or None,
@@ -128,20 +124,20 @@ class _Readings:
 
     def _found(self) -> Iterator[Found | Refused | LeftOut]:
         """The recordings of every container; each is looked into when the one before has been read."""
-        for container in self._containers:
-            if container in self._gone:
-                yield self._gone[container]
+        for container in self.containers:
+            if container in self.gone:
+                yield self.gone[container]
                 continue
-            name = name_in(container, self._folder)
+            name = name_in(container, self.folder)
             try:
                 on_disk = _bytes_on_disk(container)
-                episodes = self._process.call("find", container, cpu_seconds=self._seconds(on_disk))
+                episodes = self.process.call("find", container, cpu_seconds=self._seconds(on_disk))
             except (EpisodeRejected, ProcessEnded, UnforeseenError) as error:
                 yield self._refusal(name, error)
                 continue
             if not episodes:
                 yield Refused(name, "episodes must be at least one, got none")
-            self._sizes.setdefault(container, on_disk // max(1, len(episodes)))
+            self.sizes.setdefault(container, on_disk // max(1, len(episodes)))
             yield from (LeftOut(e.origin, e.left_out) if e.left_out else e for e in episodes)
 
     def _begin_next(
@@ -151,54 +147,54 @@ class _Readings:
         others: list[Outcome] = []
         for item in found:
             if isinstance(item, Found):
-                seconds = self._seconds(self._sizes[item.container])
-                self._process.begin("read", item.container, item.index, expected, cpu_seconds=seconds)
+                seconds = self._seconds(self.sizes[item.container])
+                self.process.begin("read", item.container, item.index, expected, cpu_seconds=seconds)
                 return item, others
             others.append(item)
         return None, others
 
     def _collect(self, found: Found, expected: EpisodeRequirements) -> Kept | Refused:
         try:
-            reading, rows = self._process.result()
+            reading, rows = self.process.result()
         except (EpisodeRejected, ProcessEnded, UnforeseenError) as error:
             return self._refusal(found.origin, error)
         shapes = {name: frames.shape[1:] for name, frames in sorted(reading.episode.images.items())}
         if expected.image_shapes is not None and shapes != expected.image_shapes:
             return Refused(found.origin, f"images must be {expected.image_shapes} like the others', got {shapes}")
-        if rows in self._hashes:
-            container, origin = self._hashes[rows]
+        if rows in self.hashes:
+            container, origin = self.hashes[rows]
             if container != found.container:
                 return Refused(found.origin, f"rows and images must be its own, got those of {origin}")
             reading = replace(reading, notes=(*reading.notes, "the same rows and images as another of its file"))
-        self._hashes.setdefault(rows, (found.container, found.origin))
+        self.hashes.setdefault(rows, (found.container, found.origin))
         return Kept(self._own_name(found), found.origin, found.path, reading)
 
     def _own_name(self, found: Found) -> str:
         """The source name, another one where it has been given."""
         name, number = found.source, 2
-        while name in self._sources:
+        while name in self.sources:
             name, number = f"{found.source.removesuffix('.h5')}-{number}.h5", number + 1
-        self._sources.add(name)
+        self.sources.add(name)
         return name
 
     def _refusal(self, origin: str, error: Exception) -> Refused:
         if isinstance(error, EpisodeRejected):
             return Refused(origin, error.reason)
         if isinstance(error, UnforeseenError):
-            return Refused(origin, self._log.note(origin, error), unforeseen=True)
+            return Refused(origin, self.log.note(origin, error), unforeseen=True)
         return Refused(origin, f"reading it {error}")
 
     def _glances(self, expected: EpisodeRequirements) -> dict[Path, Glance]:
         """What every file declares that may be accepted."""
         glances = {}
-        for path in self._containers:
+        for path in self.containers:
             try:
-                glances[path] = self._process.call("glance", path, expected, cpu_seconds=CPU_SECONDS)
-                self._sizes[path] = glances[path].size
+                glances[path] = self.process.call("glance", path, expected, cpu_seconds=CPU_SECONDS)
+                self.sizes[path] = glances[path].size
             except EpisodeRejected:  # reading it says why
                 pass
             except (ProcessEnded, UnforeseenError) as error:
-                self._gone[path] = self._refusal(name_in(path, self._folder), error)
+                self.gone[path] = self._refusal(name_in(path, self.folder), error)
         return glances
 
     def _agreed(
@@ -215,23 +211,23 @@ class _Readings:
             expected = replace(expected, image_shapes=None if shapes is None else dict(shapes))
         return expected
 
-    def _most[V](self, values: Mapping[Path, V], field: str, remedy: str) -> V | None:
+    def _most[V](self, values: Mapping[Path, V], name: str, remedy: str) -> V | None:
         """The value that most files have, None where there is none; on a tie all files are refused."""
         counts = Counter(values.values()).most_common()
         if len(counts) > 1 and counts[0][1] == counts[1][1]:
             tied = " and ".join(sorted(_text(value) for value, count in counts if count == counts[0][1]))
             for path, value in values.items():
                 reason = (
-                    f"{field} must be one for all, got {_text(value)}, where {counts[0][1]} recordings each have {tied}"
+                    f"{name} must be one for all, got {_text(value)}, where {counts[0][1]} recordings each have {tied}"
                 )
-                refused = Refused(name_in(path, self._folder), f"{reason}: {remedy}")
-                self._gone.setdefault(path, refused)
+                refused = Refused(name_in(path, self.folder), f"{reason}: {remedy}")
+                self.gone.setdefault(path, refused)
             return None
         return counts[0][0] if counts else None
 
     def _seconds(self, size: int) -> float:
         """Processor time for what is of `size` bytes."""
-        return CPU_SECONDS + CPU_SECONDS_PER_GB[self._config.source_format] * size / 1e9
+        return CPU_SECONDS + CPU_SECONDS_PER_GB[self.config.source_format] * size / 1e9
 
 
 def _one_of(found: Iterator[Found | Refused | LeftOut], episode: str) -> Iterator[Found | Refused | LeftOut]:

@@ -11,8 +11,7 @@ import numpy as np
 from ocrrl.episodes.episode_checks import EpisodeRequirements
 from ocrrl.episodes.image_checks import check_images
 from ocrrl.episodes.source_episode import Reading, SourceEpisode
-from ocrrl.episodes.validation import glance_at_recording, read_own_recording
-from ocrrl.interface.actions import CONTROL_HZ
+from ocrrl.episodes.validation import Glance, glance_at_recording, read_own_recording
 from ocrrl.interface.episode import Episode
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.recordings.folder import name_in
@@ -34,17 +33,6 @@ class Found:
     left_out: str
 
 
-@dataclass(frozen=True)
-class Glance:
-    """What a file of our format declares of itself."""
-
-    cell: str
-    images: tuple[tuple[str, tuple[int, ...]], ...]
-    """Camera and (H, W, 3), sorted."""
-    size: int
-    """Bytes of all its arrays."""
-
-
 class RecordingReader:
     """The recordings of `folder` in one format, a container (file or dataset) at a time."""
 
@@ -62,8 +50,7 @@ class RecordingReader:
 
     def glance(self, path: Path, expected: EpisodeRequirements) -> Glance:
         """What `path` declares. Raises `EpisodeRejected` for what cannot be accepted as far as its attributes go."""
-        cell, images, size = glance_at_recording(path, self._folder, expected, partial(_asked_for, expected))
-        return Glance(cell, tuple(sorted(images.items())), size)
+        return glance_at_recording(path, self._folder, expected)
 
     def read(self, container: Path, index: int, expected: EpisodeRequirements) -> tuple[Reading, str]:
         """The recording, and a hash of its rows and images. Raises `EpisodeRejected`."""
@@ -81,13 +68,13 @@ class RecordingReader:
             from ocrrl.recordings.robomimic.robomimic_mapping import RobomimicMapping
 
             mapping = RobomimicMapping.from_params(self._mapping)
-            yield from robomimic_episodes(self._folder, self._task, mapping, among=[container], split=self._split)
+            yield from robomimic_episodes(container, self._folder, self._task, mapping, self._split)
         elif self._format == "lerobot":
             from ocrrl.recordings.lerobot.lerobot_format import lerobot_episodes
             from ocrrl.recordings.lerobot.lerobot_mapping import LeRobotMapping
 
             mapping = LeRobotMapping.from_params(self._mapping)
-            yield from lerobot_episodes(self._folder, self._task, mapping, self._split, among=[container])
+            yield from lerobot_episodes(container, self._folder, self._task, mapping, self._split)
         else:
             name = name_in(container, self._folder)
             yield SourceEpisode(name, name, container, partial(_read_own, container, self._folder))
@@ -108,13 +95,3 @@ def hash_of_rows(episode: Episode) -> str:
         digest.update(repr(values.shape).encode())
         digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()
-
-
-def _asked_for(expected: EpisodeRequirements, attributes: Mapping[str, object]) -> bool:
-    """Whether attributes are those of an episode that could be accepted, but for its cell."""
-    task = expected.tabletop_task
-    return (
-        (task is None or attributes["tabletop_task"] == task.slug)
-        and (expected.success is None or attributes["success"] == expected.success)
-        and attributes["control_hz"] == CONTROL_HZ
-    )

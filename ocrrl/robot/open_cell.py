@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ocrrl.file_lock import locked
+from ocrrl.files import locked
 from ocrrl.interface.cells import Cell, cell_named
 from ocrrl.layout import WORK
 from ocrrl.robot.operator.approval import Approval, Clock, NotApproved

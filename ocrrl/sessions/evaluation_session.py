@@ -1,6 +1,6 @@
 """Which episodes of an evaluation session count, and which initial states run again.
 
-An episode counts, as a success or a failure, unless a technical fault ended it (`interface.abort`): a lost camera says nothing
+An episode counts, as a success or a failure, unless a technical fault ended it (`interface.protocols.Abort`): a lost camera says nothing
 of the policy. One that the operator stopped or called failed is a failure, and so is one in which the arm was stopped
 by what it was made to do. After a fault the same variant is run from the same initial state again when the session goes on, and so
 it is after an error or Ctrl-C that broke an episode off; after `ATTEMPTS` of these the pair is left out, both variants of

@@ -16,7 +16,7 @@ import numpy as np
 
 from ocrrl import files
 from ocrrl.episodes.episode_store import EpisodeWriter
-from ocrrl.file_lock import locked
+from ocrrl.files import locked
 from ocrrl.interface.episode import EpisodeAttributes
 from ocrrl.robot.cell.guarded_cell import RobotCell
 from ocrrl.robot.operator.cell_operator import EndedByOperator

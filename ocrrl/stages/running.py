@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from ocrrl.file_lock import locked
+from ocrrl.files import locked
 from ocrrl.layout import WORK
 
 FOLDER = WORK / "running"

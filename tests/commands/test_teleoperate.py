@@ -10,7 +10,8 @@ from ocrrl.cli import main
 from ocrrl.episodes import hdf5_in_memory
 from ocrrl.episodes.episode_store import read_episode
 from ocrrl.interface.protocols import Abort
-from ocrrl.recordings.ingest import IngestConfig, ingest
+from ocrrl.recordings.ingest import ingest
+from ocrrl.recordings.ingest_config import IngestConfig
 from ocrrl.robot.arm.fault import Fault
 from ocrrl.robot.operator.cell_operator import EndedByOperator
 from ocrrl.robot.safety.fault_log import FAULTS, FaultLog

@@ -10,9 +10,9 @@ from ocrrl.cli import main
 from ocrrl.datasets.lerobot_writer import write_lerobot_dataset
 from ocrrl.episodes.episode_store import write_episode
 from ocrrl.recordings.check_folder import check_folder, kinds_in
+from ocrrl.recordings.expendable import UnforeseenLog
 from ocrrl.recordings.ingest_config import IngestConfig
 from ocrrl.recordings.lerobot.lerobot_mapping import LeRobotMapping
-from ocrrl.recordings.unforeseen import UnforeseenLog
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from tests.episodes.toy_episodes import contents, demonstrated
 from tests.recordings.meaning.moving_arm import closing_command, closing_width, moving_joints, moving_poses

@@ -14,7 +14,8 @@ from ocrrl.datasets.sidecar import read_sidecar
 from ocrrl.episodes.episode_store import read_episode
 from ocrrl.episodes.ingested import ingested_episodes
 from ocrrl.interface import rotations
-from ocrrl.recordings.ingest import IngestConfig, ingest
+from ocrrl.recordings.ingest import ingest
+from ocrrl.recordings.ingest_config import IngestConfig
 from ocrrl.replay.replay import ReplayConfig, replay_episodes
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from tests.episodes.toy_environment import ToyEnvironment
@@ -153,8 +154,8 @@ def test_broken_robomimic_files_are_refused_by_name(robomimic, tmp_path):
         "lost key.hdf5:demo_0": "obs/object must be there, got nothing",
         "short.hdf5:demo_0": "images.front must be",
         "linked.hdf5:demo_0": "obs/object must be data in the file itself, got a link",
-        "nan.hdf5:demo_0": "joint_positions must be finite, got NaN or infinity at step 3",
-        "tilted.hdf5:demo_0": "gripper_pose must be of unit quaternions, got a norm of 0.2000 at step 3",
+        "nan.hdf5:demo_0": "joint_positions must be finite, got nan at step 3",
+        "tilted.hdf5:demo_0": "gripper_pose must be of unit quaternions (xyzw), got a norm of 0.2000 at step 3",
     }
     assert set(summary.rejected) == set(reasons)
     for source, reason in reasons.items():

@@ -9,7 +9,8 @@ from ocrrl.datasets.frames.decoded_frames import decode_dataset
 from ocrrl.datasets.sidecar import read_sidecar
 from ocrrl.episodes.episode_store import write_episode
 from ocrrl.episodes.ingested import ingested_episodes, sha256_of
-from ocrrl.recordings.ingest import IngestConfig, ingest
+from ocrrl.recordings.ingest import ingest
+from ocrrl.recordings.ingest_config import IngestConfig
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from tests.episodes.toy_episodes import assert_same_episode, contents, demonstrated, random_episode
 

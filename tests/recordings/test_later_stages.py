@@ -1,6 +1,6 @@
 import pytest
 
-from ocrrl.recordings.ingest import IngestConfig
+from ocrrl.recordings.ingest_config import IngestConfig
 from ocrrl.recordings.later_stages import EpisodeFacts, what_later_stages_say, why_not_mixed
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 

@@ -12,9 +12,10 @@ import pytest
 from ocrrl.episodes.episode_store import read_episode, write_episode
 from ocrrl.recordings import read_all as module
 from ocrrl.recordings import reader
-from ocrrl.recordings.ingest import IngestConfig, ingest
+from ocrrl.recordings.expendable import UnforeseenLog
+from ocrrl.recordings.ingest import ingest
+from ocrrl.recordings.ingest_config import IngestConfig
 from ocrrl.recordings.read_all import Kept, LeftOut, Refused, read_all
-from ocrrl.recordings.unforeseen import UnforeseenLog
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from tests.episodes.toy_episodes import demonstrated
 from tests.recordings.damaged_files import damage

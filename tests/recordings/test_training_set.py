@@ -10,7 +10,8 @@ from ocrrl.datasets.sidecar import read_sidecar
 from ocrrl.episodes.episode_checks import EpisodeRejected
 from ocrrl.episodes.episode_store import episode_files, read_episode, write_episode
 from ocrrl.layout import Layout
-from ocrrl.recordings.ingest import IngestConfig, ingest
+from ocrrl.recordings.ingest import ingest
+from ocrrl.recordings.ingest_config import IngestConfig
 from ocrrl.recordings.training_set import TrainingSetConfig, build_training_set, session_rollouts
 from ocrrl.sessions.session_folder import SessionFolder
 from ocrrl.stages.training_set import build

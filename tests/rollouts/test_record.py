@@ -3,7 +3,7 @@ import pytest
 
 from ocrrl.episodes.episode_recorder import EpisodeRecorder
 from ocrrl.episodes.episode_store import episode_paths, read_episode
-from ocrrl.episodes.validation import validate_episode_file
+from ocrrl.episodes.validation import read_valid_episode
 from ocrrl.rollouts.record import RecordConfig, record_episodes
 from tests.episodes.toy_environment import ToyDemonstrator, ToyEnvironment
 from tests.episodes.toy_episodes import contents
@@ -21,7 +21,7 @@ def test_successes_are_recorded_and_attempts_counted(tmp_path):
     assert [episode.attributes.seed for episode in episodes] == [0, 2, 3, 5, 6]
     assert [path.name for path in episode_paths(tmp_path)] == [f"episode_{k:06d}.h5" for k in range(5)]
     for path in episode_paths(tmp_path):
-        validate_episode_file(path, tmp_path)
+        read_valid_episode(path, tmp_path)
 
 
 def test_an_episode_holds_what_was_seen_before_each_action(tmp_path):

@@ -15,10 +15,11 @@ import pytest
 
 from ocrrl.cli import main
 from ocrrl.episodes.episode_store import episode_files, read_episode, write_episode
-from ocrrl.file_lock import locked
+from ocrrl.files import locked
 from ocrrl.interface.seeds import RANGES
 from ocrrl.layout import Layout
-from ocrrl.recordings.ingest import IngestConfig, ingest
+from ocrrl.recordings.ingest import ingest
+from ocrrl.recordings.ingest_config import IngestConfig
 from ocrrl.recordings.training_set import TrainingSetConfig, build_training_set
 from ocrrl.robot.operator.approval import NotApproved, check, issue
 from ocrrl.robot.operator.approval_ledger import episodes_begun

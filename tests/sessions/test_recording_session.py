@@ -14,8 +14,9 @@ import pytest
 
 from ocrrl.episodes import hdf5_in_memory
 from ocrrl.episodes.episode_store import read_episode
-from ocrrl.episodes.validation import validate_episode_file
-from ocrrl.recordings.ingest import IngestConfig, ingest
+from ocrrl.episodes.validation import read_valid_episode
+from ocrrl.recordings.ingest import ingest
+from ocrrl.recordings.ingest_config import IngestConfig
 from ocrrl.robot.operator.approval import NotApproved
 from ocrrl.robot.teleoperation.scripted import DemonstratorDevice
 from ocrrl.sessions.recording_session import SessionConfig, keep_interrupted, next_number, record_session
@@ -119,7 +120,7 @@ def test_rows_are_what_was_seen_before_each_action_that_was_taken(tmp_path):
     attributes = episode.attributes
     assert (attributes.operator, attributes.cell, attributes.success, attributes.seed) == ("Ada", "toy", True, 7)
     assert attributes.calibration == {"front": {"fovy": 30.0}} and attributes.object_names == ("cuboid",)
-    validate_episode_file(tmp_path / "successes" / "episode_000000.h5", tmp_path)
+    read_valid_episode(tmp_path / "successes" / "episode_000000.h5", tmp_path)
 
 
 def test_each_ending_goes_where_it_belongs_and_a_discarded_episode_is_done_again(tmp_path):
@@ -210,7 +211,7 @@ def test_a_disk_that_is_full_in_mid_episode_stops_the_arm_and_costs_that_episode
     assert full.value.errno == errno.ENOSPC
     assert cell.rests == 3 and cell.faults == [str(full.value)] and device.log[-1] == "end"
     assert files(tmp_path) == ["interrupted/episode_000001.h5", "successes/episode_000000.h5"]
-    validate_episode_file(tmp_path / "successes/episode_000000.h5", tmp_path)
+    read_valid_episode(tmp_path / "successes/episode_000000.h5", tmp_path)
     with h5py.File(tmp_path / "interrupted/episode_000001.h5") as file:
         assert len(file["action"]) == 21 and file["images/front"][20].any()
 
@@ -324,7 +325,7 @@ def test_kill_9_in_mid_episode_loses_that_episode_only_and_leaves_its_rows_reada
     killed = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert files(tmp_path) == [".episode_000001.h5.partial", "successes/episode_000000.h5"]
-    validate_episode_file(tmp_path / "successes/episode_000000.h5", tmp_path)
+    read_valid_episode(tmp_path / "successes/episode_000000.h5", tmp_path)
     (kept,) = keep_interrupted(tmp_path)
     with h5py.File(kept) as file:
         assert 21 <= len(file["action"]) <= 30, "handed over every second"

@@ -48,14 +48,6 @@ def cached_frames(
     return found
 
 
-class _LockedFile(FrameFile):
-    """A frame file whose folder is not removed as long as somebody holds this object."""
-
-    def __init__(self, path: Path, shape: tuple[int, ...], lock: IO) -> None:
-        super().__init__(path, shape)
-        self._lock = lock
-
-
 def _opened(folder: Path, cameras: Sequence[str]) -> dict[str, Frames] | None:
     """The frames in `folder`; None where it is not there, or is not what was written: then it is removed."""
     if not folder.is_dir() or (lock := _locked(folder, fcntl.LOCK_SH)) is None:
@@ -65,7 +57,7 @@ def _opened(folder: Path, cameras: Sequence[str]) -> dict[str, Frames] | None:
         listed = json.loads((folder / _LIST).read_text())["cameras"]
         for camera in cameras:
             name, shape = listed[camera]
-            opened[camera] = _LockedFile(folder / name, tuple(shape), lock)
+            opened[camera] = FrameFile(folder / name, tuple(shape), lock)
     except (OSError, ValueError, KeyError, TypeError) as error:
         opened.clear()
         lock.close()

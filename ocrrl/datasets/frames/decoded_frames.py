@@ -5,7 +5,7 @@ Legend: F frames of all episodes in order, E episodes, S numbers of state, A of 
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -101,15 +101,14 @@ def keep_episodes(dataset: DecodedDataset, episodes: Sequence[int]) -> DecodedDa
     """The episodes with the numbers `episodes`, renumbered from 0 in the dataset's order."""
     kept = np.array(sorted(episodes), dtype=dataset.episode_index.dtype)
     rows = np.isin(dataset.episode_index, kept)
-    return DecodedDataset(
+    return replace(
+        dataset,
         images={camera: ChosenFrames(frames, np.flatnonzero(rows)) for camera, frames in dataset.images.items()},
         state=dataset.state[rows],
         action=dataset.action[rows],
         episode_index=np.searchsorted(kept, dataset.episode_index[rows]),
         tasks=tuple(dataset.tasks[number] for number in kept),
-        fps=dataset.fps,
         timestamp=dataset.timestamp[rows],
-        names=dataset.names,
         columns={key: values[rows] for key, values in dataset.columns.items()},
     )
 

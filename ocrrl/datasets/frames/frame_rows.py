@@ -6,7 +6,7 @@ Legend: F frames, n frames that are asked for.
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 import numpy as np
 from jaxtyping import UInt8
@@ -33,8 +33,12 @@ class FrameFile:
     open, so that it can be read to the end though another process removes it.
     """
 
-    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
-        """`shape` is (F, H, W, 3). ValueError where the file has not the bytes of that many frames."""
+    def __init__(self, path: Path, shape: tuple[int, ...], lock: IO | None = None) -> None:
+        """`shape` is (F, H, W, 3); `lock` stays open as long as this object lives.
+
+        ValueError where the file has not the bytes of that many frames.
+        """
+        self._lock = lock
         self.path, self.shape = path, tuple(shape)
         self._file = path.open("rb", buffering=0)
         self._numbers = np.arange(self.shape[0])

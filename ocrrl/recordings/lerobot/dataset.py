@@ -12,17 +12,14 @@ from jaxtyping import Float
 
 from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements
 from ocrrl.recordings.lerobot.dataset_files import DatasetFiles
-from ocrrl.recordings.lerobot.dataset_info import IMAGE_DTYPES, DatasetInfo, Feature, read_info
-from ocrrl.recordings.lerobot.episode_list import ListedEpisode, list_episodes
-from ocrrl.recordings.lerobot.image_arrays import ImageArrays
+from ocrrl.recordings.lerobot.dataset_info import IMAGE_DTYPES, INFO, DatasetInfo, Feature, read_info
+from ocrrl.recordings.lerobot.episode_list import ListedEpisode, list_episodes, settle_owners
 from ocrrl.recordings.lerobot.parquet_rows import RowReader, numbers
-from ocrrl.recordings.lerobot.path_templates import INFO
 from ocrrl.recordings.lerobot.row_index import RowIndex, Segment, check_rows, index_rows
-from ocrrl.recordings.lerobot.stored_images import decode_image
+from ocrrl.recordings.lerobot.stored_images import ImageArrays, decode_image
 from ocrrl.recordings.lerobot.tasks import instruction_of, read_tasks
 from ocrrl.recordings.lerobot.video_images import VideoReader
-from ocrrl.recordings.lerobot.window_owners import settle_owners
-from ocrrl.recordings.meaning.raw_episode import RawEpisode
+from ocrrl.recordings.meaning.episode_meaning import RawEpisode
 
 _DATA_V3 = "data/*/*.parquet"
 _ROWS_AND_VIDEO = 0.5  # of a row's duration that its own timestamp may differ from frame_index / fps beside a video
@@ -79,10 +76,10 @@ class ForeignDataset:
         self._check_swapped(cameras, filling.recorded)
         for camera, size in filling.recorded.items():
             notes += self._size_notes(camera, self.info.features[cameras[camera]], size, expected)
-        names = {key: self._names(key, values.shape[1]) for key, values in columns.items()}
+        named = {key: self.info.features[key].names for key in columns}
         return RawEpisode(
             columns=columns,
-            names={key: given for key, given in names.items() if given is not None},
+            names={key: names for key, names in named.items() if names and len(names) == columns[key].shape[1]},
             images=images,
             instruction=instruction,
             fps=self.info.fps,
@@ -90,7 +87,7 @@ class ForeignDataset:
         )
 
     def _read_rows(
-        self, segments: list[Segment], stored: Mapping[str, str], filling: "ImageArrays"
+        self, segments: list[Segment], stored: Mapping[str, str], filling: ImageArrays
     ) -> dict[str, Float[np.ndarray, "n d"]]:
         """The numbers of the episode; the images among its rows go into `filling`."""
         parts: dict[str, list[np.ndarray]] = {key: [] for key in self.columns}
@@ -131,7 +128,7 @@ class ForeignDataset:
         return batch.column(key)
 
     def _read_video(
-        self, episode: ListedEpisode, camera: str, key: str, rows: np.ndarray, filling: "ImageArrays"
+        self, episode: ListedEpisode, camera: str, key: str, rows: np.ndarray, filling: ImageArrays
     ) -> None:
         window = episode.videos[key]
         if isinstance(window, EpisodeRejected):
@@ -185,10 +182,6 @@ class ForeignDataset:
         if expected.images and (said := expected.images.describe(camera, size)):
             notes.append(said)
         return tuple(notes)
-
-    def _names(self, key: str, width: int) -> list[str] | None:
-        names = self.info.features[key].names
-        return names if names is not None and len(names) == width else None
 
 
 def open_dataset(

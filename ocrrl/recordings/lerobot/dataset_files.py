@@ -1,5 +1,6 @@
 """Checks each file of a foreign dataset before a library opens it."""
 
+import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -54,12 +55,7 @@ class DatasetFiles:
 
     def has(self, relative: str) -> bool:
         """Whether there is anything at `relative`, be it a link that leads nowhere."""
-        path = self.root / relative
-        try:
-            path.lstat()
-        except (OSError, ValueError):
-            return False
-        return True
+        return os.path.lexists(self.root / relative)
 
     def listed(self, pattern: str) -> Iterator[str]:
         """The relative paths that match `pattern`, in order, whatever they are; macOS's `._` companions are not."""

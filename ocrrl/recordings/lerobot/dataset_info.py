@@ -2,15 +2,17 @@
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import TypeGuard
 
 from ocrrl.episodes.episode_checks import EpisodeRejected
 from ocrrl.recordings.lerobot.dataset_files import DatasetFiles
-from ocrrl.recordings.lerobot.path_templates import INFO, PathTemplate
 
+INFO = "meta/info.json"
 IMAGE_DTYPES = ("video", "image")
 _LARGEST = 64 * 2**20  # bytes of a metadata file in JSON
 _DEEPEST = 4  # lists within lists of names
@@ -30,6 +32,7 @@ _PATHS = {
         "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4",
     ),
 }
+_FIELD = re.compile(r"\{([a-z_]+)(?::0?([0-9])?d)?\}")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,34 @@ class Feature:
     names: list[str] | None
     """Of its numbers, in order; None where the dataset gives none, or not one for each."""
     is_depth: bool
+
+
+@dataclass(frozen=True)
+class PathTemplate:
+    """A path such as `data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet`, to be filled with numbers and keys only."""
+
+    name: str
+    """Its key in info.json."""
+    text: str
+
+    def __post_init__(self) -> None:
+        plain = _FIELD.sub("", self.text)
+        if any(brace in plain for brace in "{}"):
+            raise EpisodeRejected(self.name, "a path with {name} or {name:03d}", repr(self.text[:120]), INFO)
+
+    def filled(self, **values: int | str) -> str:
+        """The path with `values` in it; raises `EpisodeRejected` for an unknown name and for a path out of the dataset."""
+
+        def value(field: re.Match) -> str:
+            if field[1] not in values:
+                raise EpisodeRejected(self.name, f"a path of {', '.join(values)}", f"{{{field[1]}}}", INFO)
+            return str(values[field[1]]).zfill(int(field[2] or 0))
+
+        path = _FIELD.sub(value, self.text)
+        parts = PurePosixPath(path)
+        if parts.is_absolute() or ".." in parts.parts or not path.isprintable():
+            raise EpisodeRejected(self.name, "inside the dataset", repr(path[:120]), INFO)
+        return path
 
 
 @dataclass(frozen=True)
@@ -143,10 +174,10 @@ def _major(version: object, files: DatasetFiles) -> int:
 
 
 def _fps(value: object) -> float:
-    if not _is_number(value) or not _FPS[0] <= float(value) <= _FPS[1]:  # type: ignore[arg-type]
+    if not is_number(value) or not _FPS[0] <= float(value) <= _FPS[1]:
         required = f"a number of frames per second from {_FPS[0]:g} to {_FPS[1]:g}"
         raise EpisodeRejected("fps", required, _shown(value), INFO)
-    return float(value)  # type: ignore[arg-type]
+    return float(value)
 
 
 def _feature(key: str, value: object) -> Feature:
@@ -220,9 +251,9 @@ def _range(field: str, text: object) -> tuple[int, int]:
 
 
 def _count(name: str, value: object, least: int) -> int:
-    if not _is_number(value) or float(value) != math.floor(float(value)) or not least <= value < 2**53:  # type: ignore
+    if not is_number(value) or float(value) != math.floor(float(value)) or not least <= value < 2**53:
         raise EpisodeRejected(name, f"a whole number from {least} on", _shown(value), INFO)
-    return int(value)  # type: ignore[arg-type]
+    return int(value)
 
 
 def _text(name: str, value: object) -> str:
@@ -231,7 +262,8 @@ def _text(name: str, value: object) -> str:
     return value
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether `value` of JSON is a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return abs(value) < 2**63 and math.isfinite(value)

@@ -1,7 +1,8 @@
 """The episodes that a dataset lists: `meta/episodes/*/*.parquet` of v3, `meta/episodes.jsonl` of v2.1."""
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -9,13 +10,14 @@ import pyarrow.parquet as pq
 
 from ocrrl.episodes.episode_checks import EpisodeRejected
 from ocrrl.recordings.lerobot.dataset_files import DatasetFiles
-from ocrrl.recordings.lerobot.dataset_info import DatasetInfo, parse_json, read_json_lines
+from ocrrl.recordings.lerobot.dataset_info import DatasetInfo, is_number, parse_json, read_json_lines
 from ocrrl.recordings.lerobot.parquet_rows import one_line, open_parquet, read_columns
 
 _EPISODES_V3 = "meta/episodes/*/*.parquet"
 EPISODES_V21 = "meta/episodes.jsonl"
 _MAX_EPISODES = 1_000_000
 _LARGEST = 2**31
+_SHARED = 0.5  # of a frame's duration that windows may overlap by rounding
 
 
 @dataclass(frozen=True)
@@ -177,21 +179,71 @@ def _rows_v21(files: DatasetFiles, listed: EpisodeList) -> Iterator[tuple[str, d
 def _whole(name: str, row: Mapping[str, object], where: str, least: int = 0) -> int:
     """A whole number, also as a float such as 0.0, which pandas makes of it."""
     value = row.get(name)
-    is_whole = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not is_whole or value != math.floor(value) or not least <= value < _LARGEST:  # type: ignore[operator,arg-type]
+    if not is_number(value) or value != math.floor(value) or not least <= value < _LARGEST:
         got = "nothing" if value is None else f"{value!r:.60}"
         raise EpisodeRejected(name, f"a whole number from {least} on", got + _of_episode(name, row), where)
-    return int(value)  # type: ignore[arg-type]
+    return int(value)
 
 
 def _seconds(name: str, row: Mapping[str, object], where: str) -> float:
     value = row.get(name)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not is_number or not -1e-6 <= value < 1e7:  # type: ignore[operator]
+    if not is_number(value) or not -1e-6 <= value < 1e7:
         got = "nothing" if value is None else f"{value!r:.60}"
         raise EpisodeRejected(name, "a time in seconds from 0 on", got + _of_episode(name, row), where)
-    return max(0.0, float(value))  # type: ignore[arg-type]
+    return max(0.0, float(value))
 
 
 def _of_episode(name: str, row: Mapping[str, object]) -> str:
     return "" if name == "episode_index" else f" for episode {row.get('episode_index')}"
+
+
+type _Claim = tuple[float, float, ListedEpisode]
+"""Start and duration of an episode's window in a video [s], and the episode."""
+
+
+def settle_owners(
+    episodes: Mapping[int, ListedEpisode], fps: float, frame_count: Callable[[str], int]
+) -> dict[str, float]:
+    """Put a refusal in place of each window that is not provably its episode's; when each file's first window begins.
+
+    LeRobot appends episode after episode. Where a file holds as many frames as all the episodes that claim it have
+    rows, those that lie where their predecessors end are right, and the others wrong. Else nobody can say which of two
+    that overlap is right. `frame_count` gives a file's frames, 0 where it cannot say.
+    """
+    claims: dict[tuple[str, str], list[_Claim]] = defaultdict(list)
+    first: dict[str, float] = {}
+    for number in sorted(episodes):
+        for key, window in episodes[number].videos.items():
+            if isinstance(window, VideoWindow):
+                claims[window.file, key].append((window.start, episodes[number].length / fps, episodes[number]))
+                first[window.file] = min(window.start, first.get(window.file, window.start))
+    for (file, key), windows in claims.items():
+        _settle_file(file, key, windows, fps, frame_count)
+    return first
+
+
+def _settle_file(file: str, key: str, windows: list[_Claim], fps: float, frame_count: Callable[[str], int]) -> None:
+    rivals: dict[int, int] = {}
+    last_stop, last = -1.0, None
+    for start, duration, episode in sorted(windows, key=lambda window: (window[0], window[2].number)):
+        if last is not None and start < last_stop - _SHARED / fps:
+            rivals.setdefault(last.number, episode.number)
+            rivals[episode.number] = last.number
+        if start + duration > last_stop:
+            last_stop, last = start + duration, episode
+    if not rivals:
+        return
+    in_place = set()
+    if frame_count(file) == sum(episode.length for _, _, episode in windows):
+        place = 0
+        for start, _, episode in windows:
+            if abs(start * fps - place) < _SHARED:
+                in_place.add(episode.number)
+            place += episode.length
+    for start, duration, episode in windows:
+        if episode.number in rivals and episode.number not in in_place:
+            got = (
+                f"frames of episode {rivals[episode.number]} ({start:g} to {start + duration:g} s; a merge gone wrong?)"
+            )
+            required = f"where frames of its own begin in {file}"
+            episode.videos[key] = EpisodeRejected(f"videos/{key}/from_timestamp", required, got, "meta/episodes")

@@ -1,14 +1,8 @@
-"""The mapping of a LeRobotDataset, and the episode that it makes."""
+"""The mapping of a LeRobotDataset."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ocrrl.config_builder import build
-from ocrrl.episodes.source_episode import Reading
-from ocrrl.interface.tabletop_tasks import TabletopTask
-from ocrrl.recordings.meaning.episode_meaning import reading_of
 from ocrrl.recordings.meaning.foreign_mapping import ForeignMapping
-from ocrrl.recordings.meaning.raw_episode import RawEpisode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +19,3 @@ class LeRobotMapping(ForeignMapping):
         super().__post_init__()
         if (self.actions == "deltas") != (self.steps is not None):
             raise ValueError(f"steps must be declared for actions: deltas and only then, got {self.steps!r}")
-
-    @classmethod
-    def from_params(cls, mapping: Mapping[str, object]) -> "LeRobotMapping":
-        """From the `mapping` section of params.yaml; ValueError names unknown, missing and wrong values."""
-        return build(cls, mapping, "mapping", complete=False)
-
-
-def episode_of(raw: RawEpisode, task: TabletopTask, mapping: LeRobotMapping) -> Reading:
-    """The episode that `mapping` finds in `raw`; raises `EpisodeRejected`."""
-    return reading_of(raw, task, mapping)

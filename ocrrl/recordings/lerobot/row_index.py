@@ -5,13 +5,14 @@ Legend: F rows of all data files, in the files' order; n rows of an episode.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float, Int
 
-from ocrrl.episodes.episode_checks import RATE_TOLERANCE, STEP_TOLERANCE, EpisodeRejected
+from ocrrl.episodes.episode_checks import EpisodeRejected, check_times
 from ocrrl.recordings.lerobot.dataset_files import DatasetFiles
 from ocrrl.recordings.lerobot.episode_list import ListedEpisode
 from ocrrl.recordings.lerobot.parquet_rows import (
@@ -50,15 +51,13 @@ class RowIndex:
     first_rows: list[int] = field(default_factory=list)
     """Of each file in `columns`."""
 
-    def __post_init__(self) -> None:
-        self._order: np.ndarray | None = None
+    @cached_property
+    def _order(self) -> Int[np.ndarray, " F"]:
+        return np.argsort(self.columns["episode_index"], kind="stable")
 
     def rows_of(self, number: int) -> Int[np.ndarray, " n"]:
         """Where the rows of episode `number` are in `columns`, in the files' order."""
-        if self._order is None:
-            self._order = np.argsort(self.columns["episode_index"], kind="stable")
-            self._sorted = self.columns["episode_index"][self._order]
-        start, stop = np.searchsorted(self._sorted, [number, number + 0.5])
+        start, stop = np.searchsorted(self.columns["episode_index"], [number, number + 0.5], sorter=self._order)
         return self._order[start:stop]
 
     def segments(self, rows: Int[np.ndarray, " n"]) -> list[Segment]:
@@ -179,19 +178,5 @@ def _check_times(times: np.ndarray, fps: float, file: str) -> None:
         row = int(np.argmin(np.isfinite(times)))
         got = "nothing" if np.isnan(times).all() else f"{times[row]:g}"
         raise EpisodeRejected("timestamp", "a number of seconds in every row", f"{got} at row {row}", file)
-    period = 1.0 / fps
-    if abs(times[0]) > period + _TIME_ROUNDING:
-        raise EpisodeRejected("timestamp", "seconds from 0 at the episode's first row", f"{times[0]:g}", file)
-    steps = np.diff(times)
-    if not len(steps):
-        return
     slack = _TIME_ROUNDING + float(np.spacing(np.float32(np.abs(times).max())))
-    wrong = (steps <= 0) | (np.abs(steps - period) > STEP_TOLERANCE * period + slack)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        low, high = (1 - STEP_TOLERANCE) * period, (1 + STEP_TOLERANCE) * period
-        got = f"{steps[row]:.4g} s from row {row} to {row + 1} (frames lost, or another rate?)"
-        raise EpisodeRejected("timestamp", f"{low:.4g} to {high:.4g} s apart (fps {fps:g})", got, file)
-    rate = 1.0 / float(steps.mean())
-    if abs(rate * period - 1.0) > RATE_TOLERANCE:
-        raise EpisodeRejected("timestamp", f"at {fps:g} rows a second (fps) on average", f"{rate:.4g}", file)
+    check_times("timestamp", times, "fps", fps, slack, file)

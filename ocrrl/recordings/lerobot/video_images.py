@@ -53,7 +53,9 @@ class VideoReader:
 
     def close(self) -> None:
         """Close the file; a later reading opens it again."""
-        self._reopen()
+        if self._container is not None:
+            self._container.close()
+        self._container = None
 
     def frame_count(self) -> int:
         """By the file's own account; 0 where it gives none."""
@@ -62,7 +64,8 @@ class VideoReader:
     def size(self, field: str) -> tuple[int, int]:
         """Height and width of its images; raises `EpisodeRejected` for `field` where they cannot be used."""
         stream = self._opened().streams.video[0]
-        self._check_size(field, stream.height, stream.width)
+        if not 0 < stream.height * stream.width <= MAX_PIXELS:
+            raise self._refused(field, f"images of 1 to {MAX_PIXELS:,} pixels", f"{stream.height} x {stream.width}")
         return stream.height, stream.width
 
     def images(self, field: str, times: Float[np.ndarray, " n"]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
@@ -93,7 +96,7 @@ class VideoReader:
         """Go on to the frame nearest to `time`; how many lie between it and the frame before."""
         steps = 0
         while self._ahead and (self._current is None or abs(self._ahead.time - time) < abs(self._current.time - time)):
-            self._current, self._ahead = self._ahead, self._following()
+            self._current, self._ahead = self._ahead, next(self._frames, None)
             steps += 1
         return max(0, steps - 1)
 
@@ -110,21 +113,17 @@ class VideoReader:
             try:
                 container.seek(int(start / stream.time_base), stream=stream, backward=True)
             except av.error.FFmpegError:
-                self._reopen()
-            self._begin()
+                self.close()
         else:
-            self._reopen()
-            self._begin()
+            self.close()
+        self._begin()
         if self._ahead and self._ahead.time > time - 0.5 / self._fps and start > 0:
-            self._reopen()  # the file's index led too far
+            self.close()  # the file's index led too far
             self._begin()
 
     def _begin(self) -> None:
         self._frames = self._decoded()
-        self._current, self._ahead = None, self._following()
-
-    def _following(self) -> _Decoded | None:
-        return next(self._frames, None)
+        self._current, self._ahead = None, next(self._frames, None)
 
     def _decoded(self) -> Iterator[_Decoded]:
         """The frames from here on; those that may rest on a damaged packet are marked, up to the next key frame."""
@@ -164,11 +163,6 @@ class VideoReader:
             self._current = self._ahead = None
         return self._container
 
-    def _reopen(self) -> None:
-        if self._container is not None:
-            self._container.close()
-        self._container = None
-
     def _open(self) -> InputContainer:
         path = self._files.find(self.relative, "the video was never written, or not copied")
         av.logging.set_level(av.logging.FATAL)
@@ -196,10 +190,6 @@ class VideoReader:
             raise self._refused(field, "of one size", got)
         if got := _not_colour(frame.format):
             raise self._refused(field, "8 bit RGB", got)
-
-    def _check_size(self, field: str, height: int, width: int) -> None:
-        if not 0 < height * width <= MAX_PIXELS:
-            raise self._refused(field, f"images of 1 to {MAX_PIXELS:,} pixels", f"{height} x {width}")
 
     def _refused(self, field: str, required: str, got: str) -> EpisodeRejected:
         rate = self._opened().streams.video[0].average_rate

@@ -1,12 +1,16 @@
 """Makes an episode from a recording's numbers, field by field, by a mapping.
 
-Legend: T recorded rows of an episode; poses (T, 7) are position [m] and wxyz quaternion, robot base frame.
+Legend: T recorded rows of an episode, F images of a camera (they may disagree until that is checked); poses
+(T, 7) are position [m] and wxyz quaternion, robot base frame.
 """
 
-import numpy as np
-from jaxtyping import Float
+from dataclasses import dataclass
 
-from ocrrl.episodes.episode_checks import MAX_WIDTH, EpisodeRejected
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from ocrrl.episodes.episode_checks import MAX_WIDTH, EpisodeRejected, EpisodeRequirements, check_episode, check_finite
+from ocrrl.episodes.image_checks import check_images
 from ocrrl.episodes.motion_checks import check_speeds
 from ocrrl.episodes.pose_agreement import apart, inverse, mean_rotation, product
 from ocrrl.episodes.source_episode import Reading
@@ -19,16 +23,45 @@ from ocrrl.recordings.meaning.foreign_mapping import ForeignMapping
 from ocrrl.recordings.meaning.foreign_rows import ForeignRows, episode_from_rows
 from ocrrl.recordings.meaning.gripper_command import commanded_opening
 from ocrrl.recordings.meaning.kinematic_witness import hold_to_joints, poses_of_joints
-from ocrrl.recordings.meaning.pose_declaration import PoseDeclaration
 from ocrrl.recordings.meaning.pose_explanations import Recorded
-from ocrrl.recordings.meaning.raw_episode import RawEpisode
-from ocrrl.recordings.meaning.rotation_forms import rotation_width
+from ocrrl.recordings.meaning.rotation_forms import PoseDeclaration, rotation_width
 from ocrrl.recordings.meaning.transform_words import describe_turn, is_neat, rounded, tool_line
 
 ABSOLUTE = 0.05
 """[m] within which `steps` that lie so near the recorded positions are poses."""
 _SNAP = np.radians(10.0)  # commands run ahead of the measured pose
 _LONGEST_SHOWN = 80  # characters of an instruction
+
+
+@dataclass(frozen=True)
+class RawEpisode:
+    """The rows of one episode, in order, at the recording's own rate."""
+
+    columns: dict[str, Float[np.ndarray, "T d"]]
+    """Every feature that the mapping names, by its key."""
+    names: dict[str, list[str]]
+    """The names of each feature's numbers, where the dataset gives them."""
+    images: dict[str, UInt8[np.ndarray, "F h w 3"]]
+    """RGB by OUR camera name, brought to the size that was asked for as they were decoded."""
+    instruction: str | None
+    """None where the dataset has none."""
+    fps: float
+    notes: tuple[str, ...] = ()
+    """What was done in reading it that a person should know."""
+
+
+def checked_reading(
+    raw: RawEpisode,
+    task: TabletopTask,
+    mapping: ForeignMapping,
+    expected: EpisodeRequirements,
+    success: bool | None = None,
+) -> Reading:
+    """As `reading_of`, its numbers and images checked; raises `EpisodeRejected`."""
+    reading = reading_of(raw, task, mapping, success)
+    check_episode(reading.episode, expected)
+    notes = check_images(reading.episode.images, reading.episode.gripper_pose, expected.still_cameras)
+    return Reading(reading.episode, tuple(dict.fromkeys((*reading.notes, *notes))))
 
 
 def reading_of(raw: RawEpisode, task: TabletopTask, mapping: ForeignMapping, success: bool | None = None) -> Reading:
@@ -116,14 +149,15 @@ def _gripper_pose(numbers: _Numbers, hz: float) -> tuple[np.ndarray, tuple[str, 
         return poses_of_joints(joints, mapping.joint_scale), ("gripper_pose: by forward kinematics of an FR3's joints",)
     declared = mapping.pose_declaration()
     position = numbers.of("position", 3)
-    if not (finite := np.isfinite(position).all(axis=-1)).all():
-        raise EpisodeRejected("gripper_pose", "finite", f"NaN or infinity at step {int(np.argmin(finite))}")
+    check_finite("gripper_pose", position)
     rotation = numbers.of("rotation", rotation_width(declared.rotation_form))
     poses = declared.gripper_poses(position, rotation)
     if joints is None:
         return poses, ()
-    recorded = Recorded(position, rotation, joints, declared, mapping.joint_scale)
-    return poses, hold_to_joints(recorded, mapping.spelling(), hz, replayed=bool(mapping.object_poses))
+    recorded = Recorded(
+        position, rotation, joints, declared, mapping.joint_scale, mapping.rotation_line, mapping.joint_line
+    )
+    return poses, hold_to_joints(recorded, hz, replayed=bool(mapping.object_poses))
 
 
 def _steps(numbers: _Numbers, hz: float) -> np.ndarray | None:
@@ -189,18 +223,14 @@ def _instruction(declared: str | None, recorded: str | None, task: TabletopTask)
     """
     if declared is not None:
         return declared, ()
-    if not recorded or not recorded.strip() or _same(recorded, task.instruction):
+    recorded = recorded or ""
+    one, other = (" ".join(words.lower().split()).rstrip(".!") for words in (recorded, task.instruction))
+    if not recorded.strip() or one == other:  # but for capitals, spaces and a full stop
         return task.instruction, ()
     return task.instruction, (
         f"instruction: the dataset says {_quoted(recorded)}, taken as {_quoted(task.instruction)};"
         " mapping.instruction keeps another",
     )
-
-
-def _same(first: str, second: str) -> bool:
-    """But for capitals, spaces and a full stop."""
-    one, other = (" ".join(words.lower().split()).rstrip(".!") for words in (first, second))
-    return one == other
 
 
 def _quoted(text: str) -> str:
@@ -214,10 +244,7 @@ def measured_width(values: Float[np.ndarray, "T n"], scale: float, at_zero: floa
         raise EpisodeRejected("gripper_width", "1 number, or 2 fingers' positions", f"{values.shape[1]}")
     raw = values[:, 0] if values.shape[1] == 1 else np.abs(values).sum(axis=-1)
     width = at_zero + scale * raw
-    if not np.isfinite(width).all():
-        raise EpisodeRejected(
-            "gripper_width", "finite", f"NaN or infinity at step {int(np.argmin(np.isfinite(width)))}"
-        )
+    check_finite("gripper_width", width)
     low, high = float(width.min(initial=0.0)), float(width.max(initial=0.0))
     if low < -0.01 or high > MAX_WIDTH:
         got = high if high > MAX_WIDTH else low

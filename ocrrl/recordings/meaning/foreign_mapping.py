@@ -2,17 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 from jaxtyping import Float
 
+from ocrrl.config_builder import build
 from ocrrl.episodes.episode_checks import QUATERNION_TOLERANCE
 from ocrrl.episodes.validation import CAMERA_NAME
 from ocrrl.recordings.meaning.field_selection import Selection, check_selection, key_of, one_by_one, parts_of
 from ocrrl.recordings.meaning.gripper_command import GripperDeclaration
-from ocrrl.recordings.meaning.pose_declaration import NOWHERE, Numbers, PoseDeclaration
-from ocrrl.recordings.meaning.pose_explanations import Spelling
-from ocrrl.recordings.meaning.rotation_forms import check_rotation_form
+from ocrrl.recordings.meaning.rotation_forms import NOWHERE, Numbers, PoseDeclaration, check_rotation_form
 
 UNKNOWN = "???"
 """Stands in a suggested mapping where only a person knows the value."""
@@ -115,10 +115,9 @@ class ForeignMapping:
         for name in ("object_rotation_form", "command_rotation_form"):
             if getattr(self, name) is not None:
                 check_rotation_form(name, getattr(self, name))
-        check_pose("base_pose", self.base_pose)
-        check_pose("tool_in_gripper", self.tool_in_gripper)
-        if self.command_tool_in_gripper is not None:
-            check_pose("command_tool_in_gripper", self.command_tool_in_gripper)
+        for name in ("base_pose", "tool_in_gripper", "command_tool_in_gripper"):
+            if getattr(self, name) is not None:
+                check_pose(name, getattr(self, name))
         if (self.position is None) != (self.rotation_selection is None):
             absent = "position" if self.position is None else "rotation"
             raise ValueError(
@@ -142,6 +141,11 @@ class ForeignMapping:
                     raise ValueError(
                         f"{name} must be declared for actions: {source} and only then, got {getattr(self, name)!r}"
                     )
+
+    @classmethod
+    def from_params(cls, mapping: Mapping[str, object]) -> Self:
+        """From the `mapping` section of params.yaml; ValueError names unknown, missing and wrong values."""
+        return build(cls, mapping, "mapping", complete=False)
 
     @property
     def rotation_selection(self) -> Selection | None:
@@ -180,11 +184,7 @@ class ForeignMapping:
     def pose_declaration(self) -> PoseDeclaration:
         """What is declared of the recorded poses."""
         return PoseDeclaration(
-            rotation_form=self.rotation_form,
-            rotation_inverse=self.rotation_inverse,
-            position_scale=self.position_scale,
-            base_pose=self.base_pose,
-            tool_in_gripper=self.tool_in_gripper,
+            self.rotation_form, self.rotation_inverse, self.position_scale, self.base_pose, self.tool_in_gripper
         )
 
     def command_declaration(self) -> PoseDeclaration:
@@ -199,25 +199,32 @@ class ForeignMapping:
     def gripper_declaration(self) -> GripperDeclaration:
         """What is declared of the gripper."""
         return GripperDeclaration(
-            self.gripper_closed,
-            self.gripper_open,
-            usual=(0.0, 1.0),
-            strict=False,
-            scaled=self.gripper_width_scale != 1.0,
-            scale=self.gripper_width_scale,
+            self.gripper_closed, self.gripper_open, usual=(0.0, 1.0), strict=False, scale=self.gripper_width_scale
         )
 
-    def spelling(self) -> Spelling:
-        """How this mapping says something."""
-        return Spelling(rotation=lambda form: f"rotation_form: {form}", joints=self._joint_line)
+    def rotation_line(self, form: str) -> str:
+        """The line that declares the rotation to be in `form`."""
+        return f"rotation_form: {form}"
 
-    def _joint_line(self, order: Sequence[int]) -> str:
+    def joint_line(self, order: Sequence[int]) -> str:
+        """The line that takes the joints in `order`."""
         single = one_by_one(self.joint_positions) if self.joint_positions is not None else None
         if single is None and isinstance(self.joint_positions, str):
             single = [f"{self.joint_positions}[{k}]" for k in range(7)]
         if single is None:
             return f"joint_positions in the order {', '.join(str(k + 1) for k in order)} of what it selects"
         return f"joint_positions: [{', '.join(single[k] for k in order)}]"
+
+
+def open_keys(mapping: Mapping[str, object]) -> list[str]:
+    """The keys of `mapping` whose value nobody has filled in, `images.front` for one within another."""
+    found = []
+    for key, value in mapping.items():
+        if isinstance(value, Mapping):
+            found += [f"{key}.{inner}" for inner in open_keys(value)]
+        elif UNKNOWN in (value if isinstance(value, list | tuple) else (value,)):
+            found.append(key)
+    return found
 
 
 def check_pose(name: str, pose: Numbers) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from ocrrl.episodes.episode_checks import EpisodeRejected
+from ocrrl.episodes.episode_checks import EpisodeRejected, check_finite
 from ocrrl.interface.observations import MAX_GRIPPER_WIDTH
 
 OVERSHOOT = 0.02
@@ -45,9 +45,13 @@ class GripperDeclaration:
     """Closed and open as the format has them where nothing is declared."""
     strict: bool
     """Whether the format itself says so: then nothing is found from the numbers."""
-    scaled: bool = False
-    """Whether the width is a share that was scaled, so that its direction is as doubtful as the command's."""
     scale: float = 1.0
+    """Metres that one unit of the width stands for."""
+
+    @property
+    def scaled(self) -> bool:
+        """Whether the width is a share that was scaled, so that its direction is as doubtful as the command's."""
+        return self.scale != 1.0
 
     @property
     def declared(self) -> bool:
@@ -68,9 +72,7 @@ def commanded_opening(
     command: Float[np.ndarray, " T"], width: Float[np.ndarray, " T"], declaration: GripperDeclaration, hz: float
 ) -> tuple[Float[np.ndarray, " T"], tuple[str, ...]]:
     """The opening in [0, 1] that `command` asks for, rows at `hz`, and notes; raises `EpisodeRejected`."""
-    if not np.isfinite(command).all():
-        step = int(np.argmin(np.isfinite(command)))
-        raise EpisodeRejected("gripper_command", "finite", f"NaN or infinity at step {step}")
+    check_finite("gripper_command", command)
     agreement = _agreement(command, width, hz)
     closed, opened = declaration.ends
     notes: tuple[str, ...] = ()

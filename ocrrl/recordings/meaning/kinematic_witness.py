@@ -21,7 +21,6 @@ from ocrrl.recordings.meaning.pose_explanations import (
     IN_DEGREES,
     Explanation,
     Recorded,
-    Spelling,
     agrees,
     explain,
     offset_turned_back,
@@ -68,7 +67,7 @@ def poses_of_joints(
     return FR3.gripper_pose(q)
 
 
-def hold_to_joints(recorded: Recorded, spelling: Spelling, hz: float, replayed: bool) -> tuple[str, ...]:
+def hold_to_joints(recorded: Recorded, hz: float, replayed: bool) -> tuple[str, ...]:
     """Notes on how the declared poses and the joints, rows at `hz`, agree.
 
     Raises `EpisodeRejected` with the lines to add where a wrong line explains why they do not, and, if the episode is to
@@ -88,7 +87,7 @@ def hold_to_joints(recorded: Recorded, spelling: Spelling, hz: float, replayed: 
         raise EpisodeRejected("gripper_pose", "moving as joint_positions do", "the same position in every row")
     if (lag := _lag(poses, joints, hz)) is not None:
         return (f"gripper_pose: {abs(lag):.2f} s {'ahead of' if lag > 0 else 'behind'} joint_positions",)
-    explanation = explain(recorded, spelling) or _rough_explanation(recorded, spelling, distance)
+    explanation = explain(recorded) or _rough_explanation(recorded, distance)
     if explanation is not None:
         raise EpisodeRejected(
             "gripper_pose",
@@ -123,12 +122,12 @@ def _lag(poses: np.ndarray, joints: np.ndarray, hz: float) -> float | None:
     return min(found)[1] if found else None
 
 
-def _rough_explanation(recorded: Recorded, spelling: Spelling, distance: Apart) -> Explanation | None:
+def _rough_explanation(recorded: Recorded, distance: Apart) -> Explanation | None:
     """What even joints that are not quite the arm's tell: a tool turned far, a base far away."""
     recorded = recorded.some_rows()
     poses, joints = recorded.poses(), recorded.joint_poses()
     if distance.rotation > ROUGH_ROTATION:
-        return next(_rough_turns(recorded, spelling, poses, joints, distance), None)
+        return next(_rough_turns(recorded, poses, joints, distance), None)
     offset = np.median(poses[:, :3] - joints[:, :3], axis=0)
     remaining = np.quantile(np.linalg.norm(poses[:, :3] - joints[:, :3] - offset, axis=-1), 0.9)
     if np.linalg.norm(offset) > max(FAR, SYSTEMATIC * remaining):
@@ -140,9 +139,7 @@ def _rough_explanation(recorded: Recorded, spelling: Spelling, distance: Apart) 
     return None
 
 
-def _rough_turns(
-    recorded: Recorded, spelling: Spelling, poses: np.ndarray, joints: np.ndarray, distance: Apart
-) -> Iterator[Explanation]:
+def _rough_turns(recorded: Recorded, poses: np.ndarray, joints: np.ndarray, distance: Apart) -> Iterator[Explanation]:
     tool = rounded(offset_turned_back(poses, joints), snap_turn=np.radians(8.0))
     turned = [
         (form, replace(recorded.declared, rotation_form=form))
@@ -155,7 +152,9 @@ def _rough_turns(
         except EpisodeRejected:
             continue
         if rotation <= ROUGH_ROTATION:
-            yield Explanation(f"rotation is {form}, not {recorded.declared.rotation_form}", (spelling.rotation(form),))
+            yield Explanation(
+                f"rotation is {form}, not {recorded.declared.rotation_form}", (recorded.rotation_line(form),)
+            )
     base = np.concatenate([np.zeros(3), on_the_left(poses, joints)[3:]])
     by_base = apart(poses, product(base, joints))
     base = rounded(base, snap_turn=np.radians(8.0))

@@ -15,8 +15,7 @@ from ocrrl.episodes.episode_checks import MAX_DISTANCE, MAX_JOINT, EpisodeReject
 from ocrrl.episodes.pose_agreement import Apart, Poses, Transform, apart, inverse, product
 from ocrrl.interface import rotations
 from ocrrl.interface.fr3_chain import FR3
-from ocrrl.recordings.meaning.pose_declaration import NOWHERE, PoseDeclaration
-from ocrrl.recordings.meaning.rotation_forms import forms_of_width
+from ocrrl.recordings.meaning.rotation_forms import NOWHERE, PoseDeclaration, forms_of_width
 from ocrrl.recordings.meaning.transform_words import base_line, describe_turn, rounded, tool_line
 
 POSITION_AGREES, ROTATION_AGREES = 0.01, np.radians(2.0)  # [m], [rad]: of the median row
@@ -40,6 +39,10 @@ class Recorded:
     declared: PoseDeclaration
     joint_scale: float
     """Radians that one unit of `joints` stands for."""
+    rotation_line: Callable[[str], str]
+    """The mapping's line that declares a form of rotation."""
+    joint_line: Callable[[Sequence[int]], str]
+    """The mapping's line that takes the joints in this order."""
 
     def poses(self) -> Poses:
         """The declared gripper poses; raises `EpisodeRejected`."""
@@ -63,16 +66,6 @@ class Explanation:
     lines: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Spelling:
-    """How a format's mapping says something."""
-
-    rotation: Callable[[str], str]
-    """The line that declares a form of rotation."""
-    joints: Callable[[Sequence[int]], str]
-    """The line that takes the joints in this order."""
-
-
 def agrees(distance: Apart) -> bool:
     """Whether poses that are so far apart are the same, but for the errors of sensors and clocks."""
     return (
@@ -83,10 +76,10 @@ def agrees(distance: Apart) -> bool:
     )
 
 
-def explain(recorded: Recorded, spelling: Spelling) -> Explanation | None:
+def explain(recorded: Recorded) -> Explanation | None:
     """The simplest explanation that makes poses and joints agree, or None."""
     recorded = recorded.some_rows()
-    readings = list(_other_readings(recorded, spelling))
+    readings = list(_other_readings(recorded))
     for explanation, other in readings:
         if agrees(apart(other.poses(), other.joint_poses())):
             return explanation
@@ -96,69 +89,48 @@ def explain(recorded: Recorded, spelling: Spelling) -> Explanation | None:
         if (offset := _constant_offset(other, both_sides)) is not None:
             causes = " and ".join(cause for cause in (explanation.cause, offset.cause) if cause)
             return Explanation(causes, explanation.lines + offset.lines)
-    return _joints_in_another_order(recorded, spelling)
+    return _joints_in_another_order(recorded)
 
 
-def _other_readings(recorded: Recorded, spelling: Spelling) -> Iterator[tuple[Explanation, Recorded]]:
+def _other_readings(recorded: Recorded) -> Iterator[tuple[Explanation, Recorded]]:
     """The same numbers read otherwise, the likeliest mistakes first."""
     declared = recorded.declared
-    turns = [
-        (
-            Explanation(
-                f"rotation is {_spoken(form)}, not {_spoken(declared.rotation_form)}", (spelling.rotation(form),)
-            ),
-            form,
-            False,
-        )
-        for form in forms_of_width(recorded.rotation.shape[1])
-        if form != declared.rotation_form
-    ]
-    turns.append(
-        (
-            Explanation("rotation is the inverse (the quaternion's conjugate)", ("rotation_inverse: true",)),
-            declared.rotation_form,
-            True,
-        )
-    )
+    found: list[tuple[Explanation, Recorded]] = []
+
+    def read_with(cause: str, line: str, **declares: object) -> None:
+        found.append((Explanation(cause, (line,)), replace(recorded, declared=replace(declared, **declares))))
+
+    for form in forms_of_width(recorded.rotation.shape[1]):
+        if form != declared.rotation_form:
+            cause = f"rotation is {_spoken(form)}, not {_spoken(declared.rotation_form)}"
+            read_with(cause, recorded.rotation_line(form), rotation_form=form)
+    cause = "rotation is the inverse (the quaternion's conjugate)"
+    read_with(cause, "rotation_inverse: true", rotation_inverse=not declared.rotation_inverse)
     in_metres = np.abs(declared.position_scale * recorded.position).max() <= MAX_DISTANCE
     lengths = [] if in_metres else [(scale, unit) for scale, unit in SCALES.items() if scale != declared.position_scale]
-    largest = np.abs(recorded.joints).max()
-    angle = IN_DEGREES if largest > MAX_JOINT else 1.0
-    found = [
-        (explanation, replace(recorded, declared=_turned(declared, form, flip))) for explanation, form, flip in turns
-    ]
-    found += [
-        (
-            Explanation(f"position is in {unit}", (f"position_scale: {scale:g}",)),
-            replace(recorded, declared=replace(declared, position_scale=scale)),
-        )
-        for scale, unit in lengths
-    ]
+    for scale, unit in lengths:
+        read_with(f"position is in {unit}", f"position_scale: {scale:g}", position_scale=scale)
+    angle = IN_DEGREES if np.abs(recorded.joints).max() > MAX_JOINT else 1.0
     if angle != recorded.joint_scale:
         unit = "degrees" if angle == IN_DEGREES else "radians"
         cause = Explanation(f"joint_positions are in {unit}", (f"joint_scale: {angle:.7g}",))
         found.append((cause, replace(recorded, joint_scale=angle)))
-    for explanation, other in found:
-        try:
-            other.poses()
-        except EpisodeRejected:
-            continue
-        yield explanation, other
+    yield from (reading for reading in found if _is_readable(reading[1]))
     # Two of the mistakes at once: the units of positions together with another reading.
     for explanation, other in found:
-        for scale, unit in lengths:
+        for scale, unit in lengths if other.declared.position_scale == declared.position_scale else ():
             both = replace(other, declared=replace(other.declared, position_scale=scale))
-            try:
-                both.poses()
-            except EpisodeRejected:
-                continue
-            if other.declared.position_scale == declared.position_scale:
+            if _is_readable(both):
                 lines = (*explanation.lines, f"position_scale: {scale:g}")
                 yield Explanation(f"{explanation.cause} and position is in {unit}", lines), both
 
 
-def _turned(declared: PoseDeclaration, form: str, flip: bool) -> PoseDeclaration:
-    return replace(declared, rotation_form=form, rotation_inverse=declared.rotation_inverse != flip)
+def _is_readable(recorded: Recorded) -> bool:
+    try:
+        recorded.poses()
+    except EpisodeRejected:
+        return False
+    return True
 
 
 def _spoken(form: str) -> str:
@@ -183,17 +155,17 @@ def _constant_offset(recorded: Recorded, both_sides: bool) -> Explanation | None
         base_does = not tool_does
     declared = recorded.declared
     if tool_does:
-        return Explanation(*_of_tool(tool, declared))
+        return _of_tool(tool, declared)
     if base_does:
-        return Explanation(*_of_base(base, declared))
+        return _of_base(base, declared)
     turn = base[3:]
     for left_turn in (*_YAWS, turn) if both_sides else ():
         left, right = map(rounded, pose_agreement.on_both_sides(poses, joints, left_turn))
         if np.linalg.norm(right[:3]) <= LONGEST_TOOL and _explains(
             apart(poses, product(product(left, joints), right)), before
         ):
-            (base_cause, base_lines), (tool_cause, tool_lines) = _of_base(left, declared), _of_tool(right, declared)
-            return Explanation(f"{base_cause} and {tool_cause}", base_lines + tool_lines)
+            base_turn, tool_turn = _of_base(left, declared), _of_tool(right, declared)
+            return Explanation(f"{base_turn.cause} and {tool_turn.cause}", base_turn.lines + tool_turn.lines)
     return None
 
 
@@ -204,19 +176,19 @@ def _explains(after: Apart, before: Apart) -> bool:
     return agrees(after) and positions and turns
 
 
-def _of_tool(tool: Transform, declared: PoseDeclaration) -> tuple[str, tuple[str, ...]]:
-    whole = product(tool, np.array(declared.tool_in_gripper))
-    instead = "" if declared.tool_in_gripper == NOWHERE else " in place of the declared one"
-    return f"the recorded tool is not our gripper frame, but {describe_turn(tool)}", (f"{tool_line(whole)}{instead}",)
+def _of_tool(tool: Transform, declared: PoseDeclaration) -> Explanation:
+    line, instead = tool_line(product(tool, np.array(declared.tool_in_gripper))), declared.tool_in_gripper != NOWHERE
+    cause = f"the recorded tool is not our gripper frame, but {describe_turn(tool)}"
+    return Explanation(cause, (line + " in place of the declared one" * instead,))
 
 
-def _of_base(base: Transform, declared: PoseDeclaration) -> tuple[str, tuple[str, ...]]:
-    whole = product(np.array(declared.base_pose), base)
-    instead = "" if declared.base_pose == NOWHERE else " in place of the declared one"
-    return f"the robot's base is not the poses' origin, but {describe_turn(base)}", (f"{base_line(whole)}{instead}",)
+def _of_base(base: Transform, declared: PoseDeclaration) -> Explanation:
+    line, instead = base_line(product(np.array(declared.base_pose), base)), declared.base_pose != NOWHERE
+    cause = f"the robot's base is not the poses' origin, but {describe_turn(base)}"
+    return Explanation(cause, (line + " in place of the declared one" * instead,))
 
 
-def _joints_in_another_order(recorded: Recorded, spelling: Spelling) -> Explanation | None:
+def _joints_in_another_order(recorded: Recorded) -> Explanation | None:
     poses, joints = recorded.poses(), recorded.joint_scale * recorded.joints
     orders = np.array([range(6, -1, -1), *permutations(range(7))])
     for row in (0, len(poses) // 2, len(poses) - 1):
@@ -227,7 +199,7 @@ def _joints_in_another_order(recorded: Recorded, spelling: Spelling) -> Explanat
         orders = orders[near]
     for order in orders:
         if agrees(apart(poses, FR3.gripper_pose(joints[:, order]))):
-            return Explanation("joint_positions are in another order", (spelling.joints(order.tolist()),))
+            return Explanation("joint_positions are in another order", (recorded.joint_line(order.tolist()),))
     return None
 
 

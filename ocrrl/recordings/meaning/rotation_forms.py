@@ -1,25 +1,24 @@
-"""Converts each form of recorded rotation to wxyz quaternions.
+"""Converts each form of recorded rotation to wxyz quaternions, and recorded poses to our frames.
 
-Legend: T rows.
+Legend: T rows; a pose is position [m] and wxyz quaternion.
 """
 
-import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from jaxtyping import Float
 
-from ocrrl.episodes.episode_checks import QUATERNION_TOLERANCE, EpisodeRejected
+from ocrrl.episodes.episode_checks import EpisodeRejected, check_finite, check_unit_quaternions
+from ocrrl.episodes.pose_agreement import inverse, product
 from ocrrl.interface import rotations
 
 MATRIX_TOLERANCE = 0.02
 """By which a rotation matrix's columns may differ from unit length and from right angles."""
 LARGEST_ANGLE = 4 * np.pi
 """[rad] of a rotation vector or an Euler angle; beyond, it is in degrees or no angle."""
-_EULER = re.compile(r"euler_([xyz]{3}|[XYZ]{3})(_degrees)?")
 _SEQUENCES = ("xyz", "xzy", "yxz", "yzx", "zxy", "zyx", "xyx", "xzx", "yxy", "yzy", "zxz", "zyz")
-EULER_FORMS = tuple(f"euler_{order}{unit}" for unit in ("", "_degrees") for s in _SEQUENCES for order in (s, s.upper()))
 
 
 def check_rotation_form(name: str, form: str) -> None:
@@ -48,24 +47,15 @@ def to_quaternions(field: str, values: Float[np.ndarray, "T n"], form: str) -> F
     Raises `EpisodeRejected` for `field`: numbers that are not finite, quaternions or matrices that are no rotation,
     angles in degrees where radians are due.
     """
-    finite = np.isfinite(values).all(axis=-1)
-    if not finite.all():
-        raise EpisodeRejected(field, "finite", f"NaN or infinity at step {int(np.argmin(finite))}")
+    check_finite(field, values)
     if form.startswith("quaternion"):
-        _check_norms(field, np.linalg.norm(values, axis=-1))
+        check_unit_quaternions(field, values, form.removeprefix("quaternion_"))
     elif form.startswith(("rotation_vector", "euler")) and not form.endswith("_degrees"):
         _check_radians(field, values, form)
     quaternions = _FORMS[form][1](values)
     if form.startswith(("rotation_6d", "matrix")):
         _check_matrices(field, values, form, quaternions)
     return quaternions
-
-
-def _check_norms(field: str, norms: np.ndarray) -> None:
-    worst = int(np.abs(norms - 1).argmax()) if len(norms) else 0
-    if len(norms) and abs(norms[worst] - 1) > QUATERNION_TOLERANCE:
-        zero = " (all zeros: the row was written before there was a pose)" if norms[worst] < 1e-6 else ""
-        raise EpisodeRejected(field, "of unit quaternions", f"a norm of {norms[worst]:.4f} at step {worst}{zero}")
 
 
 def _check_radians(field: str, values: np.ndarray, form: str) -> None:
@@ -93,17 +83,9 @@ def _check_matrices(field: str, values: np.ndarray, form: str, quaternions: np.n
         )
 
 
-def _from_columns(columns: np.ndarray) -> np.ndarray:
-    """The first two columns (T, 3) each, one after the other (T, 6), made orthonormal (Zhou et al. 2019, Eq. 15)."""
-    return _from_pair(columns[:, :3], columns[:, 3:], axis=-1)
-
-
-def _from_rows(rows: np.ndarray) -> np.ndarray:
-    """The first two ROWS, as PyTorch3D's `matrix_to_rotation_6d` writes them."""
-    return _from_pair(rows[:, :3], rows[:, 3:], axis=-2)
-
-
-def _from_pair(first: np.ndarray, second: np.ndarray, axis: int) -> np.ndarray:
+def _from_pair(numbers: np.ndarray, axis: int) -> np.ndarray:
+    """Two columns, or rows, of a matrix (T, 6), one after the other, made orthonormal (Zhou et al. 2019, Eq. 15)."""
+    first, second = numbers[:, :3], numbers[:, 3:]
     a = _unit(first)
     b = _unit(second - (a * second).sum(axis=-1, keepdims=True) * a)
     return rotations.from_matrix(np.stack([a, b, np.cross(a, b)], axis=axis))
@@ -111,11 +93,6 @@ def _from_pair(first: np.ndarray, second: np.ndarray, axis: int) -> np.ndarray:
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
-
-
-def _from_matrix(values: np.ndarray) -> np.ndarray:
-    """Nine numbers, row after row."""
-    return rotations.from_matrix(values.reshape(-1, 3, 3))
 
 
 def _from_euler(order: str, unit: float, angles: np.ndarray) -> np.ndarray:
@@ -128,17 +105,65 @@ def _from_euler(order: str, unit: float, angles: np.ndarray) -> np.ndarray:
     return quaternion
 
 
-def _of_euler(form: str) -> Callable[[np.ndarray], np.ndarray]:
-    order, degrees = _EULER.fullmatch(form).groups()  # type: ignore[union-attr]
-    return partial(_from_euler, order, np.pi / 180 if degrees else 1.0)
-
-
 _FORMS: dict[str, tuple[int, Callable[[np.ndarray], np.ndarray]]] = {
     "quaternion_wxyz": (4, np.asarray),
     "quaternion_xyzw": (4, lambda values: np.roll(values, 1, axis=-1)),
     "rotation_vector": (3, rotations.from_rotation_vector),
     "rotation_vector_degrees": (3, lambda values: rotations.from_rotation_vector(np.radians(values))),
-    "rotation_6d": (6, _from_columns),
-    "rotation_6d_rows": (6, _from_rows),
-    "matrix": (9, _from_matrix),
-} | {form: (3, _of_euler(form)) for form in EULER_FORMS}
+    "rotation_6d": (6, partial(_from_pair, axis=-1)),
+    "rotation_6d_rows": (6, partial(_from_pair, axis=-2)),  # as PyTorch3D's `matrix_to_rotation_6d` writes them
+    "matrix": (9, lambda values: rotations.from_matrix(values.reshape(-1, 3, 3))),  # row after row
+} | {
+    f"euler_{order}{ending}": (3, partial(_from_euler, order, unit))
+    for ending, unit in (("", 1.0), ("_degrees", np.pi / 180))
+    for sequence in _SEQUENCES
+    for order in (sequence, sequence.upper())
+}
+
+Numbers = tuple[float, ...]
+NOWHERE: Numbers = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class PoseDeclaration:
+    """What a mapping declares of the recorded poses; the fields bear the mapping's names."""
+
+    rotation_form: str
+    rotation_inverse: bool = False
+    position_scale: float = 1.0
+    base_pose: Numbers = NOWHERE
+    tool_in_gripper: Numbers = NOWHERE
+
+    def gripper_poses(
+        self, position: Float[np.ndarray, "T 3"], rotation: Float[np.ndarray, "T n"], field: str = "gripper_pose"
+    ) -> Float[np.ndarray, "T 7"]:
+        """Our gripper frame in the robot's base frame, of recorded tool poses; raises `EpisodeRejected`."""
+        poses = self.recorded_poses(field, position, rotation)
+        if self.tool_in_gripper != NOWHERE:
+            poses = product(poses, inverse(np.array(self.tool_in_gripper)))
+        return self._in_base(poses)
+
+    def object_poses(
+        self, name: str, numbers: Float[np.ndarray, "T n"], form: str | None = None
+    ) -> Float[np.ndarray, "T 7"]:
+        """An object's poses in the robot's base frame, of recorded positions and rotations in `form`."""
+        field = f"object_poses.{name}"
+        position = self.position_scale * numbers[:, :3]
+        return self._in_base(
+            np.concatenate([position, to_quaternions(field, numbers[:, 3:], form or self.rotation_form)], axis=-1)
+        )
+
+    def recorded_poses(self, field: str, position: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+        """The poses (T, 7) as they were recorded, in the recording's frames."""
+        quaternions = to_quaternions(field, rotation, self.rotation_form)
+        if self.rotation_inverse:
+            quaternions = rotations.conjugate(quaternions)
+        return np.concatenate([self.position_scale * position, quaternions], axis=-1)
+
+    def _in_base(self, poses: np.ndarray) -> np.ndarray:
+        if self.base_pose == NOWHERE:
+            return poses
+        base = np.array(self.base_pose)
+        to_base = np.broadcast_to(rotations.conjugate(base[3:]), (len(poses), 4))
+        position = rotations.rotate(to_base, poses[:, :3] - base[:3])
+        return np.concatenate([position, rotations.multiply(to_base, poses[:, 3:])], axis=-1)

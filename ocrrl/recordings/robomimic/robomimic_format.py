@@ -12,29 +12,28 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements, check_episode
+from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements
 from ocrrl.episodes.episode_store import episode_paths
 from ocrrl.episodes.hdf5_access import (
     array_at,
     check_declared,
     dataset_at,
     declared_bytes,
+    frames_at,
     group_at,
     hdf5_faults,
+    is_own,
     open_hdf5,
     shape_of,
     shown,
 )
-from ocrrl.episodes.image_checks import check_images
 from ocrrl.episodes.source_episode import Reading, SourceEpisode, refused
 from ocrrl.episodes.validation import check_location
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.tabletop_tasks import TabletopTask
-from ocrrl.recordings.meaning.episode_meaning import reading_of
-from ocrrl.recordings.meaning.raw_episode import RawEpisode
-from ocrrl.recordings.meaning.source_names import distinct_names
+from ocrrl.recordings.folder import distinct_names, name_in
+from ocrrl.recordings.meaning.episode_meaning import RawEpisode, checked_reading
 from ocrrl.recordings.robomimic.robomimic_attributes import FileAttributes, demos_of_split, demos_order, file_attributes
-from ocrrl.recordings.robomimic.robomimic_images import demo_images
 from ocrrl.recordings.robomimic.robomimic_mapping import USUAL_COMMAND, RobomimicMapping
 
 MAX_STEPS = 100_000
@@ -45,33 +44,28 @@ RATE_TOLERANCE = 0.01
 
 
 def robomimic_episodes(
-    folder: Path,
-    task: TabletopTask,
-    mapping: RobomimicMapping,
-    among: Sequence[Path] | None = None,
-    split: str = "",
+    path: Path, folder: Path, task: TabletopTask, mapping: RobomimicMapping, split: str = ""
 ) -> Iterator[SourceEpisode]:
-    """Every demonstration of every HDF5 file under `folder`, or of the files `among`, in the order of file name and number.
+    """Every demonstration of the HDF5 file `path` in `folder`, in the order of their numbers.
 
-    Where a file has masks and `split` names one, the others of its demonstrations are left out, and said.
+    Where the file has masks and `split` names one, the others of its demonstrations are left out, and said.
     """
-    files = sorted({*episode_paths(folder), *(among or ())})
-    stems = dict(zip(files, distinct_names(_stems(files, folder)), strict=True))
-    for path in files if among is None else among:
-        name = path.relative_to(folder).as_posix()
-        try:
-            check_location(path, folder)
-            with open_hdf5(path) as file:
-                demos, attributes = _demos(file), file_attributes(file)
-                chosen, said = demos_of_split(file, split, demos)
-                attributes = replace(attributes, notes=attributes.notes + said)
-        except EpisodeRejected as reason:
-            yield refused(name, path, reason)
-            continue
-        for demo, part in zip(demos, _demo_names(demos), strict=True):
-            load = partial(_load, path, demo, attributes, task, mapping)
-            left_out = "" if demo in chosen else f"not in split {split}"
-            yield SourceEpisode(f"{stems[path]}-{part}.h5", f"{name}:{demo}", path, load, left_out)
+    files = sorted({path, *episode_paths(folder)})
+    stem = dict(zip(files, distinct_names(_stems(files, folder)), strict=True))[path]
+    name = name_in(path, folder)
+    try:
+        check_location(path, folder)
+        with open_hdf5(path) as file:
+            demos, attributes = _demos(file), file_attributes(file)
+            chosen, said = demos_of_split(file, split, demos)
+            attributes = replace(attributes, notes=attributes.notes + said)
+    except EpisodeRejected as reason:
+        yield refused(name, path, reason)
+        return
+    for demo, part in zip(demos, _demo_names(demos), strict=True):
+        load = partial(_load, path, demo, attributes, task, mapping)
+        left_out = "" if demo in chosen else f"not in split {split}"
+        yield SourceEpisode(f"{stem}-{part}.h5", f"{name}:{demo}", path, load, left_out)
 
 
 def _stems(files: Sequence[Path], folder: Path) -> list[str]:
@@ -90,16 +84,10 @@ def _demos(file: h5py.File) -> list[str]:
     """The groups under `data`; EpisodeRejected where there is none."""
     data = group_at(file, "data")
     with hdf5_faults("data"):
-        demos = [str(name) for name in data if not _is_array(data, str(name))]
+        demos = [str(name) for name in data if not is_own(data, str(name), h5py.Dataset)]
     if not demos:
         raise EpisodeRejected("data", "at least one demonstration", "none")
     return sorted(demos, key=demos_order)
-
-
-def _is_array(group: h5py.Group, name: str) -> bool:
-    """Whether `name` is a dataset of the file's own, which no demonstration is; a link is not followed."""
-    link = group.get(name, getlink=True)
-    return isinstance(link, h5py.HardLink) and group.get(name, getclass=True) is h5py.Dataset
 
 
 def _load(
@@ -121,11 +109,9 @@ def _load(
         )
     with open_hdf5(path) as file:
         group = group_at(file, f"data/{demo}")
-        raw, success, notes = _read(group, attributes, mapping, hz, expected)
-    reading = reading_of(raw, task, mapping, success)
-    check_episode(reading.episode, expected)
-    image_notes = check_images(reading.episode.images, reading.episode.gripper_pose, expected.still_cameras)
-    return Reading(reading.episode, (*attributes.notes, *rate_notes, *notes, *reading.notes, *image_notes))
+        raw, success = _read(group, attributes, mapping, hz, expected)
+    raw = replace(raw, notes=(*attributes.notes, *rate_notes, *raw.notes))
+    return checked_reading(raw, task, mapping, expected, success)
 
 
 def _rate(attributes: FileAttributes, mapping: RobomimicMapping) -> tuple[float, tuple[str, ...]]:
@@ -152,8 +138,8 @@ def _read(
     mapping: RobomimicMapping,
     hz: float,
     expected: EpisodeRequirements,
-) -> tuple[RawEpisode, bool | None, tuple[str, ...]]:
-    """The numbers and images of a demonstration, what it says of its success (None: nothing), and notes."""
+) -> tuple[RawEpisode, bool | None]:
+    """The numbers and images of a demonstration, and what it says of its success (None: nothing)."""
     steps = _steps(demo, mapping)
     if not _holds(demo, "obs"):
         has_states = _holds(demo, "states")
@@ -171,10 +157,9 @@ def _read(
         limit = f"of at most {expected.max_bytes / 1e9:g} GB (max_episode_gb)"
         raise EpisodeRejected("obs", limit, f"{declared / 1e9:.3g} GB of numbers declared")
     columns = {key: _numbers(demo, path, expected.max_bytes) for key, path in paths.items()}
-    images, notes = demo_images(demo, datasets, expected)
+    images, notes = _images(demo, datasets, expected)
     success, success_notes = (None, ()) if mapping.success is not None else _success(demo, steps, expected)
-    instruction = attributes.instruction
-    return RawEpisode(columns, {}, images, instruction, hz), success, (*notes, *success_notes)
+    return RawEpisode(columns, {}, images, attributes.instruction, hz, (*notes, *success_notes)), success
 
 
 def _steps(demo: h5py.Group, mapping: RobomimicMapping) -> int:
@@ -237,6 +222,47 @@ def _numbers(demo: h5py.Group, path: str, max_bytes: int) -> np.ndarray:
     check_declared(dataset, path, max_bytes)
     with hdf5_faults(path):
         return np.asarray(dataset[...]).astype(np.uint8)
+
+
+def _images(
+    demo: h5py.Group, paths: dict[str, str], expected: EpisodeRequirements
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """The images by camera, at the sizes that are asked for, and notes; raises `EpisodeRejected`.
+
+    `paths` are the arrays by camera. Whatever is no uint8 RGB is refused; sizes are checked before anything is read.
+    """
+    fit = expected.images
+    cameras, notes = expected.cameras_among(paths, "mapping.images")
+    images, room = {}, expected.max_bytes
+    for camera in cameras:
+        path = paths[camera]
+        dataset = dataset_at(demo, path)
+        shape = shape_of(dataset, path)
+        with hdf5_faults(path):
+            dtype = dataset.dtype
+        if dtype != np.uint8 or len(shape) != 4 or shape[3] != 3:
+            raise EpisodeRejected(
+                f"images.{camera}",
+                "uint8 of shape (T, height, width, 3)",
+                f"{_kind(dtype)} {shape}{_hint(dtype, shape)}",
+            )
+        images[camera] = frames_at(demo, path, room, fit, camera)
+        room -= images[camera].nbytes
+        if fit is not None and (note := fit.describe(camera, (shape[1], shape[2]))):
+            notes += (note,)
+    return images, notes
+
+
+def _kind(dtype: np.dtype) -> str:
+    return "bytes of variable length" if dtype.kind == "O" else str(dtype)
+
+
+def _hint(dtype: np.dtype, shape: tuple[int, ...]) -> str:
+    if dtype.kind in "OSV" or len(shape) < 3:
+        return " (compressed images? decode them to uint8 first)"
+    hints = ["channels first"] if len(shape) == 4 and shape[1] in (1, 3, 4) and shape[3] not in (1, 3, 4) else []
+    hints += ["0..1"] if dtype.kind == "f" else ["depth"] if dtype.itemsize > 1 or shape[-1] == 1 else []
+    return f" ({', '.join(hints)}? write them as uint8 RGB, channels last)" if hints else ""
 
 
 def _success(demo: h5py.Group, steps: int, expected: EpisodeRequirements) -> tuple[bool | None, tuple[str, ...]]:

@@ -9,14 +9,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Float
 
-from ocrrl.config_builder import build
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.recordings.meaning.field_selection import Selection
 from ocrrl.recordings.meaning.foreign_mapping import ForeignMapping, check_pose
 from ocrrl.recordings.meaning.gripper_command import GripperDeclaration
-from ocrrl.recordings.meaning.pose_declaration import NOWHERE, Numbers, PoseDeclaration
-from ocrrl.recordings.meaning.pose_explanations import Spelling
+from ocrrl.recordings.meaning.rotation_forms import NOWHERE, Numbers, PoseDeclaration
 
 QUATERNION_ORDERS = ("xyzw", "wxyz")
 USUAL_COMMAND = "actions[6]"
@@ -69,11 +67,6 @@ class RobomimicMapping(ForeignMapping):
         if self.gripper_rotation != UNTURNED and self.tool_in_gripper != NOWHERE:
             raise ValueError("gripper_rotation must be left out where tool_in_gripper is declared, got both")
 
-    @classmethod
-    def from_params(cls, mapping: Mapping[str, object]) -> "RobomimicMapping":
-        """From the `mapping` section of params.yaml; ValueError names unknown, missing and wrong values."""
-        return build(cls, mapping, "mapping", complete=False)
-
     @property
     def rotation_selection(self) -> Selection | None:
         """Where the gripper's rotation is."""
@@ -102,11 +95,7 @@ class RobomimicMapping(ForeignMapping):
         """What is declared of the gripper: robosuite's own command where nothing is."""
         return replace(super().gripper_declaration(), usual=(1.0, -1.0), strict=True)
 
-    def spelling(self) -> Spelling:
-        """How this mapping says something."""
-
-        def rotation_line(form: str) -> str:
-            order = form.removeprefix("quaternion_")
-            return f"quaternion_order: {order}" if order in QUATERNION_ORDERS else f"rotation_form: {form}"
-
-        return replace(super().spelling(), rotation=rotation_line)
+    def rotation_line(self, form: str) -> str:
+        """The line that declares the rotation to be in `form`."""
+        order = form.removeprefix("quaternion_")
+        return f"quaternion_order: {order}" if order in QUATERNION_ORDERS else super().rotation_line(form)

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ocrrl.episodes.episode_checks import EpisodeRejected
+from ocrrl.recordings.meaning.gripper_command import RANGES
 from ocrrl.recordings.meaning.kinematic_witness import poses_of_joints
 from ocrrl.recordings.meaning.rotation_forms import rotation_width
 from ocrrl.recordings.suggestion.dataset_fields import (
@@ -27,7 +28,6 @@ _JOINT = re.compile(r"joint|(^|[._])(q|j)_?\d$", re.IGNORECASE)
 _NO_JOINT = re.compile(r"(^|[._ ])[rq]?[xyzw]$|roll|pitch|yaw|grip|finger|width", re.IGNORECASE)
 _GRIPPER = re.compile(r"grip|finger|width|jaw|opening", re.IGNORECASE)
 _UPRIGHT = 0.1  # of a quaternion's parts that tilt
-_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 100.0), (0.0, 255.0))
 
 
 @dataclass(frozen=True)
@@ -183,4 +183,4 @@ def _range(values: np.ndarray) -> tuple[float, float]:
     low, high = float(values.min()), float(values.max())
     if low >= 0 and 0.005 < high <= 0.12:
         return 0.0, 0.04 if high <= 0.0405 else 0.08
-    return next(((a, b) for a, b in _RANGES if a - 0.02 * (b - a) <= low and high <= b + 0.02 * (b - a)), (low, high))
+    return next(((a, b) for a, b, _ in RANGES if a - 0.02 * (b - a) <= low and high <= b + 0.02 * (b - a)), (low, high))

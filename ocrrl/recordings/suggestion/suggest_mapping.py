@@ -6,14 +6,14 @@ numbers cannot tell is marked `???`, for a person to fill in.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import yaml
 
 from ocrrl.episodes.episode_checks import EpisodeRejected
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.printable import one_line
-from ocrrl.recordings.meaning.foreign_mapping import UNKNOWN
+from ocrrl.recordings.meaning.foreign_mapping import UNKNOWN, open_keys
 from ocrrl.recordings.suggestion.column_roles import (
     gripper_command,
     gripper_width,
@@ -58,7 +58,7 @@ class Suggestion:
 
     def open_keys(self) -> set[str]:
         """The keys that only a person can fill in."""
-        return {key for key, value in self.mapping.items() if UNKNOWN in (value, *_inner(value))}
+        return {key.split(".")[0] for key in open_keys(self.mapping)}
 
     def lines(self, task: str) -> list[str]:
         """Lines of YAML for params.yaml."""
@@ -190,13 +190,7 @@ def _sides(fields: DatasetFields) -> tuple[DatasetFields, DatasetFields]:
     """What was measured, and what was commanded."""
     actions = {key: f for key, f in fields.numbers.items() if key.split(".")[0] in ("action", "actions")}
     others = {key: f for key, f in fields.numbers.items() if key not in actions and not key.startswith("next.")}
-    return _only(fields, others), _only(fields, actions or others)
-
-
-def _only(fields: DatasetFields, numbers: Mapping) -> DatasetFields:
-    return DatasetFields(
-        fields.source_format, fields.version, fields.recorded_hz, fields.instruction, fields.images, numbers
-    )
+    return replace(fields, numbers=others), replace(fields, numbers=actions or others)
 
 
 def _add_objects(suggestion: Suggestion, fields: DatasetFields, task: TabletopTask) -> None:
@@ -214,9 +208,3 @@ def _add_objects(suggestion: Suggestion, fields: DatasetFields, task: TabletopTa
     wanted = ", ".join(f"{name}: key[0:7]" for name in names)
     also = "" if has_joints else " and joint_positions"
     suggestion.remarks.append(f"object_poses: {{{wanted}}}{also}: not found; without them replay drops every episode")
-
-
-def _inner(value: object) -> list[object]:
-    if isinstance(value, Mapping):
-        return [part for inner in value.values() for part in (inner if isinstance(inner, list) else [inner])]
-    return list(value) if isinstance(value, list) else [value]

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ocrrl.file_lock import locked
+from ocrrl.files import locked
 from ocrrl.interface.names import require_name
 from ocrrl.layout import OLDER_SESSION, WORK
 from ocrrl.robot.operator.approval_ledger import LedgerFault, count_episode, episodes_begun, latest_time, open_ledger

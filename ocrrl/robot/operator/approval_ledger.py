@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ocrrl import files
-from ocrrl.file_lock import locked
+from ocrrl.files import locked
 from ocrrl.interface.json_file import read_json
 
 CLOCK_SLACK = 60.0  # [s] by which a clock may be set back, as those that keep time by the network do

@@ -200,7 +200,7 @@ FRONT = "videos__observation.images.front__"
         (
             edited_rows(timestamp=lambda t: np.r_[t[:12], t[12:22] * 1.2, t[22:]]),
             1,
-            "timestamp must be at 20 rows a second",
+            r"timestamp must be at 20 Hz \(fps\) on average",
         ),
         (
             edited_rows(timestamp=lambda t: np.r_[t[:12], t[12:22] * 0, t[22:]]),

@@ -3,7 +3,7 @@
 import pytest
 
 from ocrrl.episodes.episode_checks import EpisodeRejected
-from ocrrl.recordings.lerobot.path_templates import PathTemplate
+from ocrrl.recordings.lerobot.dataset_info import PathTemplate
 
 
 def test_numbers_are_filled_in():

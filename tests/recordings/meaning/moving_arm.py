@@ -4,7 +4,7 @@ import numpy as np
 
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.tabletop_tasks import HOME_JOINTS
-from ocrrl.recordings.meaning.raw_episode import RawEpisode
+from ocrrl.recordings.meaning.episode_meaning import RawEpisode
 
 ROWS = 60
 

@@ -7,7 +7,8 @@ from scipy.spatial.transform import Rotation
 from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements, check_episode
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import CONTROL_HZ
-from ocrrl.recordings.lerobot.lerobot_mapping import LeRobotMapping, episode_of
+from ocrrl.recordings.lerobot.lerobot_mapping import LeRobotMapping
+from ocrrl.recordings.meaning.episode_meaning import reading_of
 from ocrrl.recordings.robomimic.robomimic_mapping import RobomimicMapping
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from tests.recordings.meaning.moving_arm import ROWS, closing_command, moving_joints, moving_poses, raw_episode
@@ -26,7 +27,7 @@ CUBE = np.tile([0.5, 0.1, 0.02, *rotations.from_rotation_vector(np.array([0.1, 0
 
 
 def reading(change=None, hz=20.0, rows=ROWS, **columns):
-    found = episode_of(
+    found = reading_of(
         raw_episode(rows, hz, **columns), CUBE_LIFT, LeRobotMapping.from_params(MAPPING | (change or {}))
     )
     check_episode(found.episode, EpisodeRequirements(tabletop_task=CUBE_LIFT))
@@ -232,10 +233,10 @@ def test_a_robomimic_mapping_that_means_nothing_is_refused(change, message):
 def test_the_task_s_own_words_are_taken_and_others_said():
     raw = raw_episode()
     for words, notes in (("Take the block", 1), (CUBE_LIFT.instruction.upper() + ".", 0), (None, 0), ("\x1b[31m", 1)):
-        said = episode_of(
+        said = reading_of(
             raw.__class__(**vars(raw) | {"instruction": words}), CUBE_LIFT, LeRobotMapping.from_params(MAPPING)
         )
         assert said.episode.attributes.instruction == CUBE_LIFT.instruction
         assert len(said.notes) == notes and all(note.isprintable() for note in said.notes)
     kept = LeRobotMapping.from_params(MAPPING | {"instruction": "take it"})
-    assert episode_of(raw, CUBE_LIFT, kept).episode.attributes.instruction == "take it"
+    assert reading_of(raw, CUBE_LIFT, kept).episode.attributes.instruction == "take it"

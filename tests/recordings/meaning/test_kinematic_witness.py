@@ -10,7 +10,8 @@ from ocrrl.episodes import pose_agreement
 from ocrrl.episodes.episode_checks import EpisodeRejected
 from ocrrl.interface import rotations
 from ocrrl.interface.fr3_chain import FR3
-from ocrrl.recordings.lerobot.lerobot_mapping import LeRobotMapping, episode_of
+from ocrrl.recordings.lerobot.lerobot_mapping import LeRobotMapping
+from ocrrl.recordings.meaning.episode_meaning import reading_of
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from tests.recordings.meaning.moving_arm import ROWS, moving_joints, moving_poses, raw_episode
 
@@ -39,7 +40,7 @@ def turned(pose=lambda p: p, joints=lambda q: q):
 
 
 def reading(mapping, **columns):
-    return episode_of(raw_episode(**columns), CUBE_LIFT, LeRobotMapping.from_params(mapping))
+    return reading_of(raw_episode(**columns), CUBE_LIFT, LeRobotMapping.from_params(mapping))
 
 
 def euler(poses):

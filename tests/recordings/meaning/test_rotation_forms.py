@@ -6,7 +6,7 @@ from scipy.spatial.transform import Rotation
 
 from ocrrl.episodes.episode_checks import EpisodeRejected
 from ocrrl.interface import rotations
-from ocrrl.recordings.meaning.rotation_forms import EULER_FORMS, check_rotation_form, rotation_width, to_quaternions
+from ocrrl.recordings.meaning.rotation_forms import check_rotation_form, forms_of_width, rotation_width, to_quaternions
 
 TURNS = Rotation.random(50, np.random.default_rng(0))
 WXYZ = np.roll(TURNS.as_quat(), 1, axis=-1)
@@ -37,7 +37,7 @@ def test_a_form_is_read_as_scipy_writes_it(form, values):
 
 
 def test_there_is_a_form_for_every_order_of_axes():
-    assert len(EULER_FORMS) == 48
+    assert len([form for form in forms_of_width(3) if form.startswith("euler")]) == 48
     with pytest.raises(
         ValueError, match=r"rotation_form must be one of quaternion_wxyz, .*euler_xyz and other orders.*got 'euler'"
     ):
@@ -50,9 +50,9 @@ def test_there_is_a_form_for_every_order_of_axes():
         (
             "quaternion_wxyz",
             [[1, 0, 0, 0], [0, 0, 0, 0]],
-            "unit quaternions, got a norm of 0.0000 at step 1 .all zeros",
+            r"unit quaternions \(wxyz\), got a norm of 0.0000 at step 1 .all zeros",
         ),
-        ("quaternion_xyzw", [[0, 0, 0, 2]], "unit quaternions, got a norm of 2.0000 at step 0"),
+        ("quaternion_xyzw", [[0, 0, 0, 2]], r"unit quaternions \(xyzw\), got a norm of 2.0000 at step 0"),
         (
             "rotation_vector",
             [[0, 0, 0], [0, 180.0, 0]],
@@ -62,7 +62,7 @@ def test_there_is_a_form_for_every_order_of_axes():
         ("rotation_6d", [[1, 0, 0, 1, 0, 0]], "rotations for rotation_6d: unit vectors at right angles"),
         ("rotation_6d", [[0, 0, 0, 0, 0, 0]], "rotations for rotation_6d"),
         ("matrix", [[1, 0, 0, 0, 1, 0, 0, 0, -1]], "rotations for matrix"),
-        ("matrix", [[1, 0, 0, 0, 1, 0, 0, 0, np.nan]], "finite, got NaN or infinity at step 0"),
+        ("matrix", [[1, 0, 0, 0, 1, 0, 0, 0, np.nan]], "finite, got nan at step 0"),
     ],
 )
 def test_numbers_that_are_no_rotation_are_refused(form, values, message):

@@ -9,6 +9,7 @@ import pytest
 
 from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements
 from ocrrl.episodes.image_fit import ImageFit
+from ocrrl.recordings.folder import look_through
 from ocrrl.recordings.robomimic.robomimic_format import robomimic_episodes
 from ocrrl.recordings.robomimic.robomimic_mapping import RobomimicMapping
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
@@ -47,7 +48,9 @@ def write(path, names=("demo_0",), env=None, edit=None, mask=None, hz=20.0):
 
 
 def found(folder, split="", **mapping):
-    return list(robomimic_episodes(folder, CUBE_LIFT, RobomimicMapping.from_params(PLAIN | mapping), split=split))
+    files = look_through(folder, lerobot=False).recordings
+    declared = RobomimicMapping.from_params(PLAIN | mapping)
+    return [each for path in files for each in robomimic_episodes(path, folder, CUBE_LIFT, declared, split)]
 
 
 def read(folder, expected=None, **mapping):
@@ -278,7 +281,7 @@ def test_every_demonstration_has_a_name_of_its_own_whichever_files_are_asked_for
     assert len({episode.source for episode in episodes}) == len(episodes) == 20
     assert [e.origin.split(":")[1] for e in episodes[:4]] == ["de-mo", "de_mo", "demo_2", "demo_10"]
     mapping = RobomimicMapping.from_params(PLAIN)
-    alone = [e for path in sorted(tmp_path.iterdir()) for e in robomimic_episodes(tmp_path, CUBE_LIFT, mapping, [path])]
+    alone = [e for path in sorted(tmp_path.iterdir()) for e in robomimic_episodes(path, tmp_path, CUBE_LIFT, mapping)]
     assert {e.origin: e.source for e in alone} == {e.origin: e.source for e in episodes}
 
 

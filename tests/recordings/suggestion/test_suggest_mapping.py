@@ -6,7 +6,7 @@ import yaml
 
 from ocrrl.episodes.episode_checks import EpisodeRejected
 from ocrrl.interface import rotations
-from ocrrl.recordings.ingest import IngestConfig
+from ocrrl.recordings.ingest_config import IngestConfig
 from ocrrl.recordings.suggestion.dataset_fields import DatasetFields, NumericField
 from ocrrl.recordings.suggestion.suggest_mapping import correct, suggest_mapping
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT

@@ -8,7 +8,8 @@ from ocrrl.episodes.episode_store import read_episode
 from ocrrl.interface.actions import ACTION_NAMES, CONTROL_HZ, MAX_TRANSLATION_STEP
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.frames import Frame, Intrinsics
-from ocrrl.recordings.ingest import IngestConfig, ingest
+from ocrrl.recordings.ingest import ingest
+from ocrrl.recordings.ingest_config import IngestConfig
 from ocrrl.robot import lerobot_robot
 from ocrrl.robot.lerobot_robot.fr3_robot import OpenedCell
 from ocrrl.robot.operator.approval import NotApproved

@@ -11,7 +11,8 @@ import pytest
 from ocrrl.episodes.episode_store import read_episode, write_episode
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import MAX_ROTATION_STEP, MAX_TRANSLATION_STEP
-from ocrrl.recordings.ingest import IngestConfig, ingest
+from ocrrl.recordings.ingest import ingest
+from ocrrl.recordings.ingest_config import IngestConfig
 from ocrrl.robot.cell.cell_file import read_cell_file
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from ocrrl.recordings.meaning.source_names import distinct_names
+from ocrrl.recordings.folder import distinct_names
 
 
 def test_names_that_differ_stay_as_they_are():

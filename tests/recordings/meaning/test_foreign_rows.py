@@ -4,7 +4,7 @@ import pytest
 from ocrrl.episodes.episode_checks import EpisodeRejected
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import advance_command
-from ocrrl.recordings.meaning.pose_steps import (
+from ocrrl.recordings.meaning.foreign_rows import (
     actions_from_poses,
     actions_towards,
     interpolate_poses,

@@ -1,6 +1,6 @@
 import numpy as np
 
-from ocrrl.recordings.camera_places import CameraPlaces
+from ocrrl.recordings.summary import CameraPlaces
 
 
 def scene(seed, dimmed=0):

@@ -3,8 +3,7 @@
 import pytest
 
 from ocrrl.episodes.episode_checks import EpisodeRejected
-from ocrrl.recordings.lerobot.episode_list import ListedEpisode, VideoWindow
-from ocrrl.recordings.lerobot.window_owners import settle_owners
+from ocrrl.recordings.lerobot.episode_list import ListedEpisode, VideoWindow, settle_owners
 
 FPS = 10
 KEY = "observation.images.front"
