@@ -6,6 +6,7 @@ from jaxtyping import Float
 
 from ocrrl.interface.actions import limit
 from ocrrl.interface.observations import Images
+from ocrrl.policies import image_tensors
 from ocrrl.policies.compact_checkpoint import CompactCheckpoint
 from ocrrl.policies.normalisation import EPSILON
 

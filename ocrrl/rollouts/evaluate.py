@@ -18,7 +18,7 @@ from ocrrl.rollouts.episode_outcome import EpisodeOutcome, EpisodeTrace
 from ocrrl.rollouts.repeat import repeat_episodes
 from ocrrl.rollouts.residual_alignment import alignment_by_base
 from ocrrl.rollouts.statistics import paired_counts, rate_difference, steps_difference, success_summary
-from ocrrl.rollouts.video_recorder import Frames, write_videos
+from ocrrl.rollouts.video_recorder import Frames, VideoRecorder, write_videos
 
 VARIANTS = ("base", "residual")
 
