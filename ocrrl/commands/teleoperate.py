@@ -24,10 +24,10 @@ from ocrrl.robot.safety.fault_log import FAULTS, faults_told
 from ocrrl.robot.teleoperation.axes import AxisConvention
 from ocrrl.robot.teleoperation.device import TeleoperationDevice
 from ocrrl.robot.teleoperation.operator import Label, Operator, TerminalOperator
+from ocrrl.rollouts.rollout_recorder import package_versions
 from ocrrl.sessions.recording_session import SessionConfig, next_number, record_session
 from ocrrl.sessions.set_up_sheet import operator_beside
 from ocrrl.stages.running import files_reserved
-from ocrrl.stages.versions import package_versions
 from ocrrl.tabletop.registry import tabletop_task
 from ocrrl.worlds import make_scene, make_teleoperator
 

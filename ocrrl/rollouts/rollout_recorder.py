@@ -1,6 +1,7 @@
 """Records chosen episodes of the control loop as episodes of the dataset format, with base action and residual."""
 
 from collections.abc import Collection, Mapping
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -95,3 +96,8 @@ class RolloutRecorder:
             versions=self._versions,
             object_names=tuple(tracked.name for tracked in task.objects),
         )
+
+
+def package_versions() -> dict[str, str]:
+    """Library versions by package name, for the attributes of a recording."""
+    return {name: version(name) for name in ("ocrrl", "mujoco", "numpy", "franky-sim")}

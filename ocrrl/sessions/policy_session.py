@@ -31,11 +31,10 @@ from ocrrl.robot.safety.fault_log import FAULTS, faults_told
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.evaluate import VARIANTS, PairedEvaluation, write_evaluation
 from ocrrl.rollouts.rollout import OPERATOR
-from ocrrl.rollouts.rollout_recorder import RolloutRecorder
+from ocrrl.rollouts.rollout_recorder import RolloutRecorder, package_versions
 from ocrrl.sessions.evaluation_session import counts, of_plan, pairs, to_run, told
 from ocrrl.sessions.session_folder import SessionFolder
 from ocrrl.stages.running import files_reserved
-from ocrrl.stages.versions import package_versions
 from ocrrl.tabletop.registry import tabletop_task
 from ocrrl.worlds import make_scene
 
