@@ -1,7 +1,6 @@
 """Runs a stage on another machine's worker; the result returns through DVC's remote and run-cache."""
 
 import json
-import subprocess
 import time
 from pathlib import Path
 from typing import cast
@@ -15,7 +14,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
 
 from tasks.artifacts import show_results
-from tasks.child_process import environment
+from tasks.child_process import ask
 from tasks.clone import CloneDiffers, head, modified
 from tasks.failures import StageFailed, explain
 from tasks.graph import Stage
@@ -96,7 +95,7 @@ def keep_run_record(worker_run: object, workspace: Path) -> None:
 
 def _dvc(workspace: Path, *arguments: str) -> None:
     command = ["dvc", "--wait-for-lock", *arguments]
-    done = subprocess.run(command, cwd=workspace, env=environment({}), capture_output=True, text=True)
+    done = ask(command, workspace)
     if done.returncode:
         raise StageFailed(
             f"`{' '.join(command)}` failed: {done.stderr.strip()[-1500:]}\n"
