@@ -6,7 +6,7 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,7 +15,10 @@ from ocrrl.commands.slots import gpu_missing, robot_missing
 from ocrrl.commands.surroundings_findings import Finding, surroundings
 from ocrrl.error_line import free_memory
 from ocrrl.layout import DATA
-from ocrrl.lineage.health import project_health
+from ocrrl.lineage.contents import broken_lists, cache_folder
+from ocrrl.lineage.dvc_files import LOCK, read_dvc_files
+from ocrrl.lineage.pipeline import pipeline_stages
+from ocrrl.lineage.revision import Revision, git_refusal
 from ocrrl.params import PARAMS_FILE, Params
 from ocrrl.perception.cameras.realsense_openers import connected_serials
 from ocrrl.rendering_faults import what_to_change
@@ -185,3 +188,28 @@ def _plugged_in(camera: str, file: CellFile, serials: Callable[[], Sequence[str]
         return Finding(subject, f"{serial}, connected")
     there = ", ".join(connected) or "no RealSense camera"
     return Finding(subject, f"{serial} is not connected, {there} is", "plug it in, or correct its serial number")
+
+
+def project_health(root: Path) -> Iterator[tuple[str, str, str]]:
+    """Subject, what was found, and the remedy, empty where all is well; nothing outside a project with a dvc.yaml."""
+    if not (root / "dvc.yaml").is_file():
+        return
+    refusal = git_refusal(root)
+    lost = "until then DVC stops, and runs and sessions are recorded without a revision"
+    yield "git", refusal or "answers", refusal and lost
+    fault = ""
+    try:
+        revision = Revision(root)
+        read_dvc_files(revision, {out for stage in pipeline_stages(revision.read).values() for out in stage.outs})
+    except (ValueError, OSError) as error:
+        fault = str(error)
+    yield LOCK, "wrong" if fault else "valid", fault
+    broken = list(broken_lists(cache_folder(root)))
+    found = (
+        f"{len(broken)} lists of files are broken: {', '.join(map(str, broken))}" if broken else "its lists are whole"
+    )
+    yield (
+        "dvc cache",
+        found,
+        "delete them, then `dvc fetch` or `dvc commit -f <stage>` brings them back" if broken else "",
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ocrrl.lineage.hashes import (
     FOLDER_SUFFIX,
+    Ignored,
     bytes_md5,
     file_md5,
     is_folder_hash,
@@ -14,7 +15,6 @@ from ocrrl.lineage.hashes import (
     manifest_of,
     read_manifest,
 )
-from ocrrl.lineage.ignored import Ignored
 
 
 class Contents:

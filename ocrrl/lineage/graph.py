@@ -5,6 +5,7 @@ artifact ──made_by──► stage ──data──► artifacts          an 
                             ──params─► values
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -85,6 +86,13 @@ class Tree:
                 if child.key not in seen:
                     seen.add(child.key)
                     waiting.append(child)
+
+    @property
+    def tabletop_tasks(self) -> list[str]:
+        """`finetune@cube_lift-sim` and `finetune@round1-cube_lift-sim` are about cube_lift; the longest names first."""
+        items = (address.partition("@")[2].split("-") for address in self.stages)
+        firsts = (next((part for part in item if part and not re.fullmatch(r"round\d+", part)), "") for item in items)
+        return sorted({task for task in firsts if task}, key=lambda task: (-len(task), task))
 
     def stages_in_order(self) -> list[Stage]:
         """The stages, each after those whose outs it read."""

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from ocrrl.lineage.graph import Artifact
 from ocrrl.lineage.lineage import Lineage
-from ocrrl.lineage.tabletop_tasks import tabletop_tasks_of
 from ocrrl.lineage.wording import short, size_and_files
 from ocrrl.printable import one_line
 
@@ -21,7 +20,7 @@ def lineage_mermaid(lineage: Lineage) -> str:
     """
     tree = lineage.tree
     shown = [a for a in tree.artifacts.values() if (a.kind != "metrics" and a.files != 0) or a is tree.top]
-    tasks = tabletop_tasks_of(tree.stages)
+    tasks = tree.tabletop_tasks
     names: list[Callable[[Artifact], str]] = [
         lambda artifact: f"{artifact.path} {artifact.hash}",
         lambda artifact: _starred(artifact.path, tasks),

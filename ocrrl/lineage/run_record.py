@@ -19,11 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from ocrrl.layout import DATA
-from ocrrl.lineage.hashes import path_hash
-from ocrrl.lineage.ignored import Ignored
+from ocrrl.lineage.hashes import Ignored, path_hash
 from ocrrl.lineage.pipeline import PipelineStage, pipeline_stages, stage_of_command
-from ocrrl.lineage.repository import git, git_refusal
-from ocrrl.lineage.revision import Revision
+from ocrrl.lineage.revision import Revision, git, git_refusal
 
 RUNS_FILE = DATA / "runs.jsonl"
 FINISHED = "finished"

@@ -18,9 +18,8 @@ from ocrrl.layout import DATA
 from ocrrl.lineage.contents import Contents
 from ocrrl.lineage.dvc_files import LOCK
 from ocrrl.lineage.hashes import bytes_md5, manifest_hash
-from ocrrl.lineage.old_layout import new_place
 from ocrrl.lineage.pipeline import PipelineStage, pipeline_stages
-from ocrrl.lineage.places import here
+from ocrrl.lineage.places import here, new_place
 from ocrrl.lineage.revision import Revision
 from ocrrl.params import CONFIGS, PARAMS_FILE, SHARED, Params
 from ocrrl.params_graph import GRAPH_FILE, graph_sections
@@ -73,8 +72,7 @@ def migrated_lock(root: Path, params: Mapping[str, Any], counts: tuple[int, int]
 
 def code_entries(root: Path, stages: Mapping[str, PipelineStage]) -> dict[str, Entry]:
     """The code that `stages` of the project in `root` depend on, as dvc.lock records it; what `code_versions.json` keeps."""
-    from ocrrl.lineage.hashes import files_under, path_hash
-    from ocrrl.lineage.ignored import Ignored
+    from ocrrl.lineage.hashes import Ignored, files_under, path_hash
 
     ignored, found = Ignored.of_project(root), {}
     for path in sorted({dep for stage in stages.values() for dep in stage.deps if not _is_data(dep)}):

@@ -1,6 +1,6 @@
 import shutil
 
-from ocrrl.lineage.health import project_health
+from ocrrl.commands.doctor import project_health
 
 MODEL = "data/models/vla_retrained"
 
