@@ -7,9 +7,8 @@ from jaxtyping import Float, Int
 
 from ocrrl.interface.observations import Observation
 from ocrrl.interface.protocols import VLA, Capture, Environment
-from ocrrl.policies.checkpoint import load_vla
+from ocrrl.policies.checkpoint import CompactVLA, load_vla
 from ocrrl.policies.chunked_policy import ChunkedPolicy
-from ocrrl.policies.compact_policy import CompactVLA
 from ocrrl.tabletop.registry import tabletop_task
 
 

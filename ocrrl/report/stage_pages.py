@@ -1,19 +1,21 @@
 """Results of each stage as a headline and blocks of a page, from the stage's own files."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
+
+import h5py
 
 from ocrrl.layout import PUBLISHED_VLA, Layout
 from ocrrl.report import figures, tables
 from ocrrl.report.build_report import PAGE, RESULTS, data_blocks, retrained_blocks, success_blocks, svg
 from ocrrl.report.inputs import Measured, ReportInputs, TaskInputs, read_inputs
-from ocrrl.report.key_frames import first_episode, recordings_tables
 from ocrrl.report.page import Block, Figure
-from ocrrl.report.strips import strips
+from ocrrl.report.strips import first_episode, strips
 from ocrrl.report.table import Table
 from ocrrl.report.values import (
     NONE,
@@ -23,6 +25,7 @@ from ocrrl.report.values import (
     number,
     percent,
     points,
+    seconds,
     success_columns,
 )
 from ocrrl.rollouts.statistics import average_difference
@@ -46,11 +49,30 @@ class StagePage:
 
 def record(layout: Layout, variant: str) -> StagePage:
     folder = layout.recorded_episodes
-    found, unreadable = recordings_tables(_there(folder))
+    found, unreadable = _recordings(_there(folder))
     count = sum(int(row[1]) for row in found.rows)
     extra = f", {len(unreadable.rows)} unreadable" if unreadable.rows else ""
     blocks = [found, *([unreadable] if unreadable.rows else []), *first_episode(folder, "The first recording")]
     return StagePage(f"{count} episodes recorded{extra}", blocks)
+
+
+def _recordings(folder: Path) -> tuple[Table, Table]:
+    """The episode files in `folder` by cell, and those that cannot be read, with the reason."""
+    cells: dict[str, list[tuple[int, bool]]] = defaultdict(list)
+    unreadable = []
+    for path in sorted(folder.glob("*.h5")):
+        try:
+            with h5py.File(path) as file:
+                steps, success = len(file["action"]), file.attrs.get("success")  # type: ignore[arg-type]
+                cells[str(file.attrs.get("cell", ""))].append((steps, bool(success)))
+        except (OSError, KeyError) as error:
+            unreadable.append((path.name, str(error)))
+    rows = []
+    for cell, found in cells.items():
+        lengths = (seconds(f(steps for steps, _ in found)) for f in (min, median, max))
+        rows.append((cell_label(cell), str(len(found)), str(sum(success for _, success in found)), *lengths))
+    header = ("cell", "episodes", "successes", "shortest", "median", "longest")
+    return Table(header, rows), Table(("episode", "reason"), unreadable, 2, title="Unreadable")
 
 
 def ingest(layout: Layout, variant: str) -> StagePage:

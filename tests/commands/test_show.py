@@ -122,9 +122,9 @@ def folder(tmp_path_factory):
         write(TASK.retrained_evaluation, {"tabletop_tasks": {"cube_lift": {"twin": variants}}})
         write(LATER.promotion, {"promoted": False, "before": SUMMARY, "retrained": SUMMARY, "difference": difference})
         write(PUBLISHED_VLA / "config.json", {})
-        report.run(None, None, TASK, None)
+        report.run(None, None, TASK)
         slugs = [type("Task", (), {"slug": slug}) for slug in ("cube_lift", "stack_cube")]
-        report_multitask.run(slugs, None, TOGETHER, None)
+        report_multitask.run(slugs, None, TOGETHER)
     return here
 
 

@@ -5,8 +5,7 @@ import pytest
 from PIL import Image
 
 from ocrrl.report.build_report import build_report
-from ocrrl.report.strips import CELL, GAP, HEAD, LABELS, MOMENTS, filmstrip
-from ocrrl.report.videos import Clip
+from ocrrl.report.strips import CELL, GAP, HEAD, LABELS, MOMENTS, Clip, filmstrip
 from ocrrl.stages.report_multitask import read_round
 
 
