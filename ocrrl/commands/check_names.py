@@ -20,10 +20,6 @@ from ocrrl.params_graph import GRAPH_FILE
 from ocrrl.safe_yaml import read_yaml
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """None."""
-
-
 def run(options: argparse.Namespace) -> int:
     check_names()
     return 0

@@ -1,7 +1,7 @@
 """`rollout`: successful episodes of base + residual, or of the base alone, for retraining (Sec. 3.4)."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,6 @@ def collect_rollouts(
     repeatable: bool = True,
     calibration: Mapping | None = None,
     versions: Mapping[str, str] | None = None,
-    progress: Callable[[int, int], None] = lambda recorded, attempts: None,
 ) -> RolloutSummary:
     """Collect `config.successes` successful episodes into `out` as `episode_000000.h5` and on, one attempt a seed.
 
@@ -77,9 +76,13 @@ def collect_rollouts(
     while recorded < config.successes and len(attempts) < len(seeds):
         batch = seeds[len(attempts) : len(attempts) + environment.num_envs]
         recorder = RolloutRecorder(environment, OPERATOR, calibration, versions)
-        missing = config.successes - recorded
-        run = _run_successes_twice if repeatable else _run_once
-        for outcome in run(environment, base, residual, batch, recorder, missing):
+        if repeatable:
+            missing = config.successes - recorded
+            outcomes = _run_successes_twice(environment, base, residual, batch, recorder, missing)
+        else:
+            recorder.seeds = set(batch)
+            outcomes = run_episodes(environment, base, residual, batch, recorder)
+        for outcome in outcomes:
             episode = None
             if outcome.success and recorded < config.successes:
                 episode = f"episode_{recorded:06d}.h5"
@@ -89,21 +92,9 @@ def collect_rollouts(
                 {"seed": outcome.seed, "success": outcome.success, "steps": outcome.steps, "episode": episode}
             )
         files.write_json(work / ATTEMPTS_FILE, {"cell": environment.cell, "attempts": attempts})
-        progress(recorded, len(attempts))
     files.publish(work, out)
-    return RolloutSummary(environment.cell, config.successes, recorded, _summary(attempts))
-
-
-def _run_once(
-    environment: Environment,
-    base: Policy,
-    residual: Residual | None,
-    seeds: list[int],
-    recorder: RolloutRecorder,
-    missing: int,
-) -> list[EpisodeOutcome]:
-    recorder.seeds = set(seeds)
-    return run_episodes(environment, base, residual, seeds, recorder)
+    outcomes = [EpisodeOutcome(a["seed"], a["success"], a["steps"], 0.0) for a in attempts]
+    return RolloutSummary(environment.cell, config.successes, recorded, success_summary(outcomes))
 
 
 def _run_successes_twice(
@@ -138,7 +129,3 @@ def _finished_attempts(work: Path, seeds: list[int]) -> list[dict[str, Any]]:
     if [attempt["seed"] for attempt in attempts] != seeds[: len(attempts)]:
         raise ValueError(f"{work} must hold attempts of these seeds, got attempts of others; delete it")
     return attempts
-
-
-def _summary(attempts: list[dict[str, Any]]) -> SuccessSummary:
-    return success_summary([EpisodeOutcome(a["seed"], a["success"], a["steps"], 0.0) for a in attempts])
