@@ -80,7 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def collect(workspace: Path, keep_commits: int, dry: bool, yes: bool) -> int:
     """Plan with DVC's lock held, ask without it, plan again and drop what both plans drop."""
-    shown = locked_plan(workspace, keep_commits)
+    with Repo(str(workspace)) as repo, _lock(repo):
+        shown = plan(repo, keep_commits)
     print(table(shown, keep_commits))
     if not shown.to_drop:
         print("Nothing to drop.")
@@ -99,12 +100,6 @@ def collect(workspace: Path, keep_commits: int, dry: bool, yes: bool) -> int:
     return 0
 
 
-def locked_plan(workspace: Path, keep_commits: int) -> Plan:
-    """`plan` with DVC's lock held meanwhile."""
-    with Repo(str(workspace)) as repo, _lock(repo):
-        return plan(repo, keep_commits)
-
-
 def plan(repo: Repo, keep_commits: int) -> Plan:
     """What a collection would do. The caller holds DVC's lock.
 
@@ -115,9 +110,10 @@ def plan(repo: Repo, keep_commits: int) -> Plan:
     cache = Path(repo.cache.local_cache_dir)
     if not cache.is_relative_to(root / ".dvc"):
         raise ValueError(f"the cache must be the project's own, in .dvc, got {cache}: other projects may use it too")
-    if running := [path for path in _experiment_folders(root) if (path / "dvc.yaml").exists()]:
+    experiments = root / ".dvc" / "tmp" / "exps"
+    if running := [*experiments.glob("standalone/*/dvc.yaml"), *experiments.glob("tmp*/dvc.yaml")]:
         raise RuntimeError(
-            f"no experiment may run in a folder of its own, got {running[0]}: wait for it (`dvc queue status`), or "
+            f"no experiment may run in a folder of its own, got {running[0].parent}: wait for it (`dvc queue status`), or "
             "remove the folder if the experiment was killed"
         )
     _require_whole_lists(objects)
@@ -175,11 +171,6 @@ def _lock(repo: Repo):
     except LockError:
         file = Path(repo.tmp_dir or "", "lock")
         raise RuntimeError(f"another DVC command holds {file}: {holder(file)}; try again when it has ended") from None
-
-
-def _experiment_folders(root: Path) -> list[Path]:
-    folder = root / ".dvc" / "tmp" / "exps"
-    return [*folder.glob("standalone/*"), *folder.glob("tmp*")]
 
 
 def _sizes(objects: Path) -> dict[str, int]:

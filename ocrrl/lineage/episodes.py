@@ -65,12 +65,6 @@ class Episodes:
     files: tuple[EpisodeFile, ...]
     unknown: tuple[str, ...]
 
-    def of_kind(self, *kinds: str) -> list[EpisodeFile]:
-        return [episode for episode in self.files if episode.kind in kinds]
-
-    def folder_of(self, folder: str) -> list[EpisodeFile]:
-        return [episode for episode in self.files if episode.file.startswith(f"{folder}/")]
-
 
 @dataclass
 class _Row:

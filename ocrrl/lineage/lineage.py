@@ -59,21 +59,16 @@ def trace(project: Project, path: str) -> Lineage:
 
 def lineage_text(lineage: Lineage, every_rollout: bool = False) -> str:
     """The whole page; rollouts are counted by folder unless `every_rollout`."""
-    lines = [f"In {lineage.revision}:", *tree_lines(lineage.tree), ""]
+    lines = [f"In {lineage.revision}:", *_branch(lineage.tree, lineage.tree.top, "", "", set(), set()), ""]
     lines += _versions(lineage.tree)
     lines += episode_lines(lineage.episodes, every_rollout)
     lines += [f"Not known: {note}" for note in lineage.unknown]
     return "\n".join(lines).rstrip()
 
 
-def tree_lines(tree: Tree) -> list[str]:
-    """The tree; an artifact or a stage that was described before is only named."""
-    return list(_branch(tree, tree.top, "", "", set(), set()))
-
-
 def episode_lines(episodes: Episodes, every_rollout: bool) -> list[str]:
     """Every demonstration, a row each, and the rollouts by folder or a row each."""
-    demonstrations = episodes.of_kind(DEMONSTRATION)
+    demonstrations = [episode for episode in episodes.files if episode.kind == DEMONSTRATION]
     rollouts = [episode for episode in episodes.files if episode.kind != DEMONSTRATION]
     lines = [f"Demonstrations: {_counts(demonstrations)}", *_rows(demonstrations), ""] if demonstrations else []
     if rollouts:
@@ -90,6 +85,7 @@ def episode_lines(episodes: Episodes, every_rollout: bool) -> list[str]:
 def _branch(
     tree: Tree, artifact: Artifact, first: str, others: str, artifacts: set[tuple[str, str]], stages: set[str]
 ) -> Iterator[str]:
+    """The tree; an artifact or a stage that was described before is only named."""
     head = f"{first}{artifact.path}  {artifact.kind} {short(artifact.hash)}"
     if artifact.key in artifacts:
         yield f"{head}, see above"

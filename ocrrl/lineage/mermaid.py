@@ -51,7 +51,7 @@ def _label(lineage: Lineage, group: str, inside: list[Artifact]) -> str:
         return f"{_quoted(group)}<br/>{len(inside)} of kind {inside[0].kind}"
     artifact = inside[0]
     lines = [_quoted(artifact.path), f"{artifact.kind} {short(artifact.hash)}"]
-    episodes = lineage.episodes.folder_of(artifact.path)
+    episodes = [episode for episode in lineage.episodes.files if episode.file.startswith(f"{artifact.path}/")]
     if episodes:
         status = Counter(episode.status for episode in episodes)
         lines.append(f"{len(episodes)} episodes: " + ", ".join(f"{count} {name}" for name, count in status.items()))

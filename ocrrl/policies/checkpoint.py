@@ -86,13 +86,8 @@ class CompactVLA:
         self.network = checkpoint.network.eval().to(device)
         self.encoder = checkpoint.encoder
         self.device = device
-        statistics = checkpoint.normalisation
-        self._state_mean, self._state_std = (
-            torch.from_numpy(value).to(device) for value in (statistics.state_mean, statistics.state_std)
-        )
-        self._action_mean, self._action_std = (
-            torch.from_numpy(value).to(device) for value in (statistics.action_mean, statistics.action_std)
-        )
+        tensors = checkpoint.normalisation.tensors(device)
+        self._state_mean, self._state_std, self._action_mean, self._action_std = tensors
 
     def predict_chunk(
         self, images: Images, proprioception: Float[np.ndarray, "n 8"], instruction: str

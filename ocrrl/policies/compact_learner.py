@@ -29,12 +29,9 @@ class CompactLearner:
         self.module = checkpoint.network.to(device).train()
         self.chunk_size = checkpoint.network.architecture.chunk_size
         embeddings = np.stack([checkpoint.encoder.embed(instruction) for instruction in data.tasks])
-        statistics = checkpoint.normalisation
         self._embeddings = torch.from_numpy(embeddings).to(device)
-        self._state_mean, self._state_std, self._action_mean, self._action_std = (
-            torch.from_numpy(value).to(device)
-            for value in (statistics.state_mean, statistics.state_std, statistics.action_mean, statistics.action_std)
-        )
+        tensors = checkpoint.normalisation.tensors(device)
+        self._state_mean, self._state_std, self._action_mean, self._action_std = tensors
 
     @classmethod
     def fresh(cls, data: DecodedDataset, policy: Mapping[str, Any], language: str, device: str) -> "CompactLearner":

@@ -39,6 +39,11 @@ class Normalisation:
             action_std=floored(action.std(0, dtype=np.float64), ACTION_STD_FLOOR),
         )
 
+    def tensors(self, device: str) -> tuple[torch.Tensor, ...]:
+        """Mean and deviation of the state, mean and deviation of the action, on `device`."""
+        values = (self.state_mean, self.state_std, self.action_mean, self.action_std)
+        return tuple(torch.from_numpy(value).to(device) for value in values)
+
 
 def floored(std: np.ndarray, floor: np.ndarray) -> np.ndarray:
     """`std` raised to `floor` where it is less; as it is where the shapes differ (another robot's state)."""

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from ocrrl.report.build_report import build_report
-from ocrrl.report.strips import CELL, SPACE, HEAD, LABELS, MOMENTS, Clip, filmstrip
+from ocrrl.report.strips import CELL, HEAD, LABELS, MOMENTS, SPACE, Clip, filmstrip
 from ocrrl.stages.report_multitask import read_round
 
 
