@@ -11,7 +11,7 @@ import numpy as np
 import yaml
 from safetensors import SafetensorError, safe_open
 
-from ocrrl.lineage.places import new_place
+from ocrrl.lineage.reading.places import new_place
 
 CONFIDENCE = "object_confidence"
 RENAMED_KEYS: dict[str, dict[str, str | None]] = {"metrics/replay": {"kept": None}}

@@ -15,10 +15,10 @@ from ocrrl.commands.slots import gpu_missing, robot_missing
 from ocrrl.commands.surroundings_findings import Finding, surroundings
 from ocrrl.error_line import free_memory
 from ocrrl.layout import DATA
-from ocrrl.lineage.contents import broken_lists, cache_folder
-from ocrrl.lineage.dvc_files import LOCK, read_dvc_files
-from ocrrl.lineage.pipeline import pipeline_stages
-from ocrrl.lineage.revision import Revision, git_refusal
+from ocrrl.lineage.reading.contents import broken_lists, cache_folder
+from ocrrl.lineage.reading.dvc_files import LOCK, read_dvc_files
+from ocrrl.lineage.reading.pipeline import pipeline_stages
+from ocrrl.lineage.reading.revision import Revision, git_refusal
 from ocrrl.params import PARAMS_FILE, Params
 from ocrrl.perception.cameras.realsense_openers import connected_serials
 from ocrrl.rendering_faults import what_to_change

@@ -8,12 +8,12 @@ from typing import Any
 
 from ocrrl.lineage.difference import Difference, compare
 from ocrrl.lineage.difference_text import difference_text
-from ocrrl.lineage.dvc_files import TrackedPath
 from ocrrl.lineage.graph import Stage
 from ocrrl.lineage.lineage import Lineage, lineage, lineage_text, trace
 from ocrrl.lineage.mermaid import lineage_mermaid
 from ocrrl.lineage.project import Project, find_project
-from ocrrl.lineage.revision import Revision
+from ocrrl.lineage.reading.dvc_files import TrackedPath
+from ocrrl.lineage.reading.revision import Revision
 from ocrrl.lineage.verify import verify, verify_text
 
 FORMAT = 1

@@ -131,9 +131,7 @@ def _device(name: str, axes: AxisConvention, keys: TerminalKeys) -> Teleoperatio
     from ocrrl.robot.teleoperation.keyboard import LabelledByKeys
 
     if name == "spacemouse":
-        from ocrrl.robot.teleoperation.spacemouse import open_spacemouse
-
-        return LabelledByKeys(open_spacemouse(axes), keys)
-    from ocrrl.robot.teleoperation.gamepad import open_gamepad
-
-    return LabelledByKeys(open_gamepad(axes), keys)
+        from ocrrl.robot.teleoperation.spacemouse import open_spacemouse as open_device
+    else:
+        from ocrrl.robot.teleoperation.gamepad import open_gamepad as open_device
+    return LabelledByKeys(open_device(axes), keys)

@@ -4,11 +4,11 @@ import json
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from ocrrl.lineage.contents import Contents
-from ocrrl.lineage.dvc_files import TrackedPath
 from ocrrl.lineage.graph import Artifact, Tree
-from ocrrl.lineage.hashes import is_folder_hash
-from ocrrl.lineage.places import place_of
+from ocrrl.lineage.reading.contents import Contents
+from ocrrl.lineage.reading.dvc_files import TrackedPath
+from ocrrl.lineage.reading.hashes import is_folder_hash
+from ocrrl.lineage.reading.places import place_of
 
 DATASETS = ("dataset", "training set")
 MODELS = ("VLA", "residual", "model")

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ocrrl.lineage.contents import Contents
-from ocrrl.lineage.dvc_files import TrackedPath
 from ocrrl.lineage.graph import Stage
-from ocrrl.lineage.hashes import is_folder_hash
 from ocrrl.lineage.lineage import Lineage
-from ocrrl.lineage.revision import Revision
+from ocrrl.lineage.reading.contents import Contents
+from ocrrl.lineage.reading.dvc_files import TrackedPath
+from ocrrl.lineage.reading.hashes import is_folder_hash
+from ocrrl.lineage.reading.revision import Revision
 
 SHARED = "shared"
 """Key of the values of all tabletop tasks in a section of params.yaml."""

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ocrrl.layout import DATA
-from ocrrl.lineage.contents import Contents
-from ocrrl.lineage.dvc_files import DvcFile, DvcFiles, LockedStage, TrackedPath
-from ocrrl.lineage.hashes import manifest_hash
-from ocrrl.lineage.places import here, place_of
+from ocrrl.lineage.reading.contents import Contents
+from ocrrl.lineage.reading.dvc_files import DvcFile, DvcFiles, LockedStage, TrackedPath
+from ocrrl.lineage.reading.hashes import manifest_hash
+from ocrrl.lineage.reading.places import here, place_of
 from ocrrl.lineage.run_record import FINISHED, RunRecord
 
 

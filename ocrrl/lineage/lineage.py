@@ -11,7 +11,7 @@ from ocrrl.lineage.datasets import MODELS, trained_on
 from ocrrl.lineage.episodes import DEMONSTRATION, EpisodeFile, Episodes, episodes_of
 from ocrrl.lineage.graph import Artifact, Stage, Tree
 from ocrrl.lineage.project import Project, find_project
-from ocrrl.lineage.revision import Revision
+from ocrrl.lineage.reading.revision import Revision
 from ocrrl.lineage.wording import human_size, params_by_section, run_text, short, size_and_files, table, value_text
 
 
@@ -128,9 +128,8 @@ def _versions(tree: Tree) -> list[str]:
     usual = next(versions for versions in runs.values() if str(sorted(versions.items(), key=str)) == common)
     lines = ["Libraries: " + ", ".join(f"{name} {version}" for name, version in usual.items() if version)]
     for address, versions in runs.items():
-        other = [
-            f"{name} {versions.get(name)}" for name in {*usual, *versions} if versions.get(name) != usual.get(name)
-        ]
+        differ = (name for name in {*usual, *versions} if versions.get(name) != usual.get(name))
+        other = [f"{name} {versions.get(name)}" for name in differ]
         lines += [f"  but {address}: {', '.join(sorted(other))}"] if other else []
     return [*lines, ""]
 

@@ -49,9 +49,8 @@ def _of_one_task(measured: Measured) -> list[str]:
     sentences = []
     (task,) = measured.tasks
     for cell, entry in task.main_cells.items():
-        where = {"sim": "In the simulator where the residual was trained"}.get(cell, f"In the {cell_label(cell)}")
-        if cell != "sim":
-            where += ", which it had never seen in training"
+        elsewhere = f"In the {cell_label(cell)}, which it had never seen in training"
+        where = "In the simulator where the residual was trained" if cell == "sim" else elsewhere
         sentences.append(
             f"{where}, the base VLA alone solved {_of(entry['base'])} and base + residual {_of(entry['residual'])} "
             "from the same initial states."
@@ -127,7 +126,12 @@ def _of_the_average(measured: Measured) -> list[Target]:
     """Over all tabletop tasks; a later round starts from VLAs that are good already."""
     of_twin = measured.residual_averages.get("twin") if measured.covers_all_tasks else None
     of_round = [
-        _by_task("sim: every base in 10 to 70%", measured, _sim_rate("base"), lambda rate: 0.10 <= rate <= 0.70),
+        _by_task(
+            "sim: every base in 10 to 70%",
+            measured,
+            lambda task: task.rate("sim", "base"),
+            lambda rate: 0.10 <= rate <= 0.70,
+        ),
         _difference(
             "twin: five-task average at least 30 points above the bases'", of_twin, lambda d: d["difference"] >= 0.30
         ),
@@ -140,7 +144,7 @@ def _of_the_average(measured: Measured) -> list[Target]:
         _by_task(
             f"sim: base + residual at least {percent(LEAST_IN_SIM_ELSEWHERE)} on {', '.join(HARD_TASKS)}",
             measured,
-            _sim_rate("residual"),
+            lambda task: task.rate("sim", "residual"),
             lambda rate: rate >= LEAST_IN_SIM_ELSEWHERE,
             only=HARD_TASKS,
         ),
@@ -250,10 +254,6 @@ def _by_task(
     return Target(text, shown, (True if complete else None) if all(map(reached, known)) else False)
 
 
-def _sim_rate(variant: str) -> Callable[[MeasuredTask], float | None]:
-    return lambda task: task.rate("sim", variant)
-
-
 def _average(text: str, measured: Measured, cell: str, least: float, aim: float) -> Target:
     found = measured.average(cell, "residual") if measured.covers_all_tasks else None
 
@@ -288,8 +288,7 @@ def _shorter(measured: Measured, cell: str) -> Target:
     """Judged by the interval of the difference over the initial states that both solved, of the first residual seed."""
 
     def upper_end(task: MeasuredTask) -> float | None:
-        steps = (task.evaluations[0].get(cell, {}) if task.evaluations else {}).get("steps_difference") or {}
-        return steps.get("high")
+        return (task.main.get(cell, {}).get("steps_difference") or {}).get("high")
 
     return _by_task(
         f"{cell}: successes shorter with the residual in every task (upper end of the 95% interval)",

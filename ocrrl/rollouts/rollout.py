@@ -1,7 +1,7 @@
 """`rollout`: successful episodes of base + residual, or of the base alone, for retraining (Sec. 3.4)."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ def collect_rollouts(
     repeatable: bool = True,
     calibration: Mapping | None = None,
     versions: Mapping[str, str] | None = None,
+    progress: Callable[[int, int], None] = lambda recorded, attempts: None,
 ) -> RolloutSummary:
     """Collect `config.successes` successful episodes into `out` as `episode_000000.h5` and on, one attempt a seed.
 
@@ -92,6 +93,7 @@ def collect_rollouts(
                 {"seed": outcome.seed, "success": outcome.success, "steps": outcome.steps, "episode": episode}
             )
         files.write_json(work / ATTEMPTS_FILE, {"cell": environment.cell, "attempts": attempts})
+        progress(recorded, len(attempts))
     files.publish(work, out)
     outcomes = [EpisodeOutcome(a["seed"], a["success"], a["steps"], 0.0) for a in attempts]
     return RolloutSummary(environment.cell, config.successes, recorded, success_summary(outcomes))

@@ -18,7 +18,7 @@ from ocrrl.interface.protocols import Policy, Residual
 from ocrrl.interface.seeds import SEEDS_PER_RANGE, initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
-from ocrrl.lineage.revision import git, git_refusal
+from ocrrl.lineage.reading.revision import git, git_refusal
 from ocrrl.params import PARAMS_FILE, Params
 from ocrrl.robot.cell.closing import closed_told, unclosed_told
 from ocrrl.robot.cell.guarded_cell import NotFit, RobotCell

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ocrrl.layout import DATA, MULTITASK, ROUND, Layout
-from ocrrl.lineage.places import require_new_layout
+from ocrrl.lineage.reading.places import require_new_layout
 from ocrrl.lineage.run_record import Run, declared_stages, recorded_run, stage_that_runs
 from ocrrl.params import Params
 from ocrrl.stages.outputs import prepared

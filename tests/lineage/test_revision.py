@@ -2,8 +2,8 @@ import subprocess
 
 import pytest
 
-from ocrrl.lineage import revision
-from ocrrl.lineage.revision import Revision, git, git_refusal
+from ocrrl.lineage.reading import revision
+from ocrrl.lineage.reading.revision import Revision, git, git_refusal
 from ocrrl.lineage.run_record import read_runs, recorded_run
 
 

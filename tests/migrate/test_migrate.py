@@ -12,8 +12,8 @@ from dvc.repo import Repo
 from ocrrl import files
 from ocrrl.cli import main
 from ocrrl.commands import migrate as command
-from ocrrl.lineage.hashes import Ignored, files_under, path_hash
-from ocrrl.lineage.pipeline import pipeline_stages
+from ocrrl.lineage.reading.hashes import Ignored, files_under, path_hash
+from ocrrl.lineage.reading.pipeline import pipeline_stages
 from ocrrl.migrate import new_lock
 from ocrrl.migrate.new_lock import code_entries
 from ocrrl.params import CONFIGS, Params, resolve

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ocrrl.lineage.hashes import (
+from ocrrl.lineage.reading.hashes import (
     FOLDER_SUFFIX,
     Ignored,
     bytes_md5,

@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
-from ocrrl.lineage.pipeline import command_of, load_yaml
-from ocrrl.lineage.revision import Revision
+from ocrrl.lineage.reading.pipeline import command_of, load_yaml
+from ocrrl.lineage.reading.revision import Revision
 
 LOCK = "dvc.lock"
 

@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from ocrrl.lineage.hashes import Ignored
+from ocrrl.lineage.reading.hashes import Ignored
 
 
 def git(root: Path, *arguments: str) -> str | None:
