@@ -22,7 +22,7 @@ from dvc.lock import LockError
 from dvc.repo import Repo
 from scmrepo.exceptions import SCMError
 
-from tasks.dvc_graph import holder
+from tasks.dvc_graph import holder, with_causes
 from tasks.markdown import printable
 from tasks.one_line import in_one_line
 from tasks.recorded_outputs import Output, recorded_outputs
@@ -70,11 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ValueError(f"--keep-commits must be 1 or more, got {options.keep_commits}")
         return collect(Path.cwd(), options.keep_commits, options.dry, options.yes)
     except (DvcException, SCMError, ValueError, RuntimeError, OSError) as error:
-        causes: list[BaseException] = [error]
-        while (cause := causes[-1].__cause__) is not None:
-            causes.append(cause)
-        said = ": ".join(filter(None, map(str, causes)))
-        print(f"Stopped, no episode was touched: {printable(' '.join(said.split()))}", file=sys.stderr)
+        said = " ".join(with_causes(error).split())
+        print(f"Stopped, no episode was touched: {printable(said)}", file=sys.stderr)
         return 1
 
 

@@ -136,19 +136,21 @@ def check_out(workspace: Path, revision: str) -> None:
 
 def head(workspace: Path) -> str:
     """The commit that is checked out; CloneDiffers where there is no git."""
-    done = _git(workspace, "rev-parse", "HEAD")
-    if done.returncode:
-        raise CloneDiffers(f"{workspace} must be a git clone: workers run commits, got: {done.stderr.strip()}")
-    return done.stdout.strip()
+    return _of_clone(workspace, "rev-parse", "HEAD").strip()
 
 
 def modified(workspace: Path) -> list[str]:
     """Tracked files that differ from the commit, and untracked ones that git does not ignore; not dvc.lock and records."""
-    done = _git(workspace, "status", "--porcelain", "--untracked-files=all")
+    files = [line[3:] for line in _of_clone(workspace, "status", "--porcelain", "--untracked-files=all").splitlines()]
+    return [name for name in files if name not in ("dvc.lock", "data/runs.jsonl") and "/.gitignore" not in name]
+
+
+def _of_clone(workspace: Path, *arguments: str) -> str:
+    """What git prints for `arguments`; CloneDiffers where it refuses."""
+    done = _git(workspace, *arguments)
     if done.returncode:
         raise CloneDiffers(f"{workspace} must be a git clone: workers run commits, got: {done.stderr.strip()}")
-    files = [line[3:] for line in done.stdout.splitlines()]
-    return [name for name in files if name not in ("dvc.lock", "data/runs.jsonl") and "/.gitignore" not in name]
+    return done.stdout
 
 
 def _git(workspace: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
