@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from ocrrl import migrate
-from ocrrl.lineage.pipeline import pipeline_stages
+from ocrrl.lineage.reading.pipeline import pipeline_stages
 from ocrrl.migrate.new_lock import CODE_VERSIONS, code_entries
 from ocrrl.params import Params, resolve
 from ocrrl.params_graph import graph_sections

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.table1 import require_evaluations
 from ocrrl import files
 from ocrrl.layout import MULTITASK, ROLLED_OUT_SEED, ROUND, Layout
-from ocrrl.lineage.repository import git
+from ocrrl.lineage.reading.revision import git
 from ocrrl.lineage.run_record import TimingRow, timing_rows
 from ocrrl.report.inputs import Measured, MeasuredTask, read_inputs
 from ocrrl.report.json_reader import Json

@@ -3,7 +3,7 @@
     python -m benchmarks.same_bytes BEFORE AFTER
 
 Both are project folders in which the same preset ran, BEFORE with older code. A file of BEFORE is looked for in AFTER in its
-old place and in its new one (`ocrrl.lineage.old_layout`). Where bytes differ, contents are compared (`benchmarks.same_content`).
+old place and in its new one (`ocrrl.lineage.reading.places`). Where bytes differ, contents are compared (`benchmarks.same_content`).
 Exit status 1 for any difference, or a file in one folder only. Of a report's page and its text only the presence is compared.
 """
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from benchmarks.same_content import RENAMED_KEYS, Renamed, content_differences
-from ocrrl.lineage.old_layout import new_place
+from ocrrl.lineage.reading.places import new_place
 from ocrrl.report.table import Table, markdown_table
 
 NOT_DATA = {".gitignore", ".gitkeep", "runs.jsonl"}

@@ -12,7 +12,7 @@ import yaml
 from safetensors import SafetensorError, safe_open
 
 from ocrrl.interface.renamed import RENAMED
-from ocrrl.lineage.old_layout import new_place
+from ocrrl.lineage.reading.places import new_place
 
 CONFIDENCE = "object_confidence"
 RENAMED_KEYS: dict[str, Mapping[str, str | None]] = {

@@ -4,7 +4,6 @@ A sub-flow of its own, since Prefect pauses a whole flow. The operator presses R
 fills in the form; `ocrrl` then signs the token without which it moves no hardware.
 """
 
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from prefect.flow_runs import pause_flow_run
 from prefect.input import RunInput
 from pydantic import Field, SecretStr
 
-from tasks.child_process import environment
+from tasks.child_process import ask
 from tasks.graph import Selection, read_graph
 from tasks.run_session import Session, new_session_name, run_session
 
@@ -76,7 +75,7 @@ def sign(given: Approval, cell: str, session: str, task: str, episodes: int) -> 
     command = ["ocrrl", "approve", "--cell", cell, "--session", session, "--task", task, "--cell-clear"]
     command += ["--episodes", str(given.episodes), f"--operator={given.operator.strip()}"]
     command += ["--minutes", f"{given.minutes:g}"]
-    done = subprocess.run(command, cwd=Path.cwd(), env=environment({}), capture_output=True, text=True)
+    done = ask(command, Path.cwd())
     if done.returncode:
         raise NotApproved(done.stderr.strip())
     return Approved(SecretStr(done.stdout.strip()), given.episodes)

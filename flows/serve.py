@@ -6,17 +6,15 @@ at PREFECT_API_URL is used in place of a new one.
 
 import argparse
 import os
+import signal
 import sys
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from flows.access import PROFILES, SHADOWING, auth_string, known_as, private_log, profile_variables, write_profile
-from flows.admission import require_admission
-from flows.deployments import deploy
-from flows.not_up import require_home, why_not_up
-from flows.server import answers, api_url, end_by_signals, server_command
-from flows.set_up import prepare_server
+from flows.server import answers, api_url, require_admission, require_home, server_command, why_not_up
+from flows.set_up import deploy, prepare_server
 from tasks.child_process import Child, started
 from tasks.one_line import in_one_line
 
@@ -86,6 +84,15 @@ def wait_until_up(url: str, children: dict[str, Child]) -> bool:
             return False
         time.sleep(0.3)
     return True
+
+
+def end_by_signals() -> None:
+    """Make Ctrl-C, SIGTERM and a closed terminal end this process by KeyboardInterrupt, so that its children end too.
+
+    A shell has its background jobs ignore SIGINT, hence this one is set as well.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
 
 
 def _what_next(url: str) -> str:

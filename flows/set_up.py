@@ -1,9 +1,11 @@
-"""Sets up a Prefect server: work pool, slots, and the automation that marks runs without a heartbeat as crashed."""
+"""Sets up a Prefect server: work pools, slots, the automation that marks runs without a heartbeat as crashed, deployments."""
 
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.objects import StateType
@@ -12,8 +14,12 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger, Pos
 from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
+from flows.access import profile_variables
+from tasks.child_process import ask
 from tasks.graph import SLOTS
 
+WRITTEN = Path(".work") / "serve" / "prefect.yaml"
+WHOLE_LOOP = "flows/self_improve.py:self_improve"
 ZOMBIES = "Runs without a heartbeat have crashed"
 WHAT_NEXT = "After kill -9 or a power cut, run the deployment again: finished stages are not repeated."
 HEARTBEATS_MISSED = timedelta(seconds=90)  # three of those that prefect.toml asks for
@@ -24,6 +30,34 @@ FIXED_JOB = {
     "job_configuration": {"labels": {}, "name": None, "stream_output": True},
     "variables": {"type": "object", "properties": {}, "additionalProperties": False},
 }
+
+
+def deploy(workspace: Path) -> None:
+    """Write every deployment to the server. SystemExit with what Prefect says where it fails."""
+    file = workspace / WRITTEN
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(yaml.safe_dump(with_tabletop_tasks(workspace), sort_keys=False))
+    command = ["prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(WRITTEN)]
+    done = ask(command, workspace, profile_variables(workspace))
+    if done.returncode:
+        raise SystemExit(f"serve: `{' '.join(command[2:])}` failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+
+
+def with_tabletop_tasks(workspace: Path) -> dict[str, Any]:
+    """prefect.yaml of `workspace`, the loop's deployment repeated for each tabletop task of its params.yaml."""
+    settings = yaml.safe_load((workspace / "prefect.yaml").read_text())
+    tasks = yaml.safe_load((workspace / "params.yaml").read_text()).get("tabletop_tasks") or {}
+    (whole,) = (deployment for deployment in settings["deployments"] if deployment["entrypoint"] == WHOLE_LOOP)
+    settings["deployments"] += [
+        whole
+        | {
+            "name": task.replace("_", "-"),
+            "description": f"The whole loop for {task.replace('_', ' ').title()}",
+            "parameters": {"tasks": [task]},
+        }
+        for task in tasks
+    ]
+    return settings
 
 
 def prepare_server(pool: str) -> None:

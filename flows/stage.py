@@ -7,9 +7,8 @@ from pathlib import Path
 
 from prefect import flow
 
-from tasks.clone import check_out
 from tasks.graph import Selection, read_graph
-from tasks.remote_stage import offer_run_record, push_result
+from tasks.remote_stage import check_out, offer_run_record, push_result
 from tasks.run_stage import run_stage
 
 

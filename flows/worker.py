@@ -1,20 +1,18 @@
 """`make worker SLOT=gpu`: a worker for one slot in this clone, for a coordinator on another machine."""
 
 import argparse
-import json
 import socket
-import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 from flows.access import auth_string, private_log, profile_variables, write_profile
-from flows.admission import require_admission
-from flows.serve import LOGS
-from flows.server import answers, api_url, end_by_signals
-from tasks.child_process import environment, run_child
+from flows.serve import LOGS, end_by_signals
+from flows.server import answers, api_url, require_admission
+from tasks.child_process import run_child
 from tasks.graph import SLOTS
 from tasks.one_line import in_one_line
+from tasks.run_stage import slots_here
 
 
 def main() -> None:
@@ -30,8 +28,7 @@ def main() -> None:
         )
     auth = auth_string(make=False)
     require_admission(url, auth)
-    found = subprocess.run(["ocrrl", "slots"], env=environment({}), capture_output=True, text=True, check=True)
-    slots = json.loads(found.stdout)
+    slots = slots_here(Path.cwd())
     if not slots[options.slot]:
         print(
             f"This machine has no {options.slot} ({slots['reasons'][options.slot]}): stages that ask for it are refused here."

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ocrrl.front_door.calls import load_residual as load_residual
     from ocrrl.front_door.calls import make_env as make_env
     from ocrrl.front_door.calls import train_residual as train_residual
-    from ocrrl.lineage.printable_lineage import lineage as lineage
+    from ocrrl.lineage.lineage import lineage as lineage
 else:
 
     def __getattr__(name):

@@ -102,8 +102,8 @@ def _parser(command: str) -> argparse.ArgumentParser:
         stages.add_arguments(commands.add_parser(name, help=purpose, description=purpose), name)
     for name, purpose in COMMANDS.items():
         arguments = commands.add_parser(name, help=purpose)
-        if name == command:
-            importlib.import_module(f"ocrrl.commands.{name}").add_arguments(arguments)
+        if name == command and hasattr(module := importlib.import_module(f"ocrrl.commands.{name}"), "add_arguments"):
+            module.add_arguments(arguments)
     return parser
 
 

@@ -17,15 +17,16 @@ from uuid import UUID
 from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 
-from tasks.child_process import Outcome, environment
+from tasks.child_process import Outcome, ask
 from tasks.failures import explain
 from tasks.graph import Stage
-from tasks.lineage_tree import lineage_tree
 from tasks.markdown import code, fitting, inline_code, paragraphs, shown_as_text, unbroken
 
 CHILD_TIMEOUT = 120.0  # seconds
 UPDATE_EVERY = 5.0  # seconds
 LINE = 68  # characters of a failed stage's log
+BOX = re.compile(r'^\s*(\w+)\["(.*)"\]$', re.MULTILINE)
+ARROW = re.compile(r'^\s*(\w+) -->\|"(.*)"\| (\w+)$', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -120,17 +121,14 @@ def lineage_page(stage: Stage, workspace: Path) -> Results | None:
 
 def _child(command: Sequence[str], workspace: Path) -> str:
     """What `command` prints; raises RuntimeError with the last line it said."""
-    silent, variables = subprocess.DEVNULL, environment({})
     try:
-        done = subprocess.run(
-            command, cwd=workspace, env=variables, stdin=silent, capture_output=True, timeout=CHILD_TIMEOUT
-        )
+        done = ask(command, workspace, timeout=CHILD_TIMEOUT)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RuntimeError(f"{command[0]}: {error}") from error
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
+        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise RuntimeError(f"`{' '.join(command[:2])}` failed: {said[-1][:600]}")
-    return done.stdout.decode(errors="replace")
+    return done.stdout
 
 
 def show_failure(stage: Stage, outcome: Outcome) -> None:
@@ -167,3 +165,39 @@ def key(stage: Stage, what: str) -> str:
 def as_key(*parts: str) -> str:
     """What Prefect takes as a key: lower case letters, digits and dashes."""
     return re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
+
+
+def lineage_tree(flowchart: str) -> str:
+    """What nothing else was made from on top, below each what it was made from and by which stage; told once each."""
+    boxes = {name: _words(label) for name, label in BOX.findall(flowchart)}
+    made_from: dict[str, list[tuple[str, str]]] = {}
+    for source, stage, made in ARROW.findall(flowchart):
+        made_from.setdefault(made, []).append((_words(stage), source))
+    sources = {source for found in made_from.values() for _, source in found}
+    told: set[str] = set()
+    lines = []
+
+    def tell(box: str, first: str, rest: str) -> None:
+        text = boxes.get(box, box)
+        again = box in told and box in made_from
+        lines.append(f"{first}{text.partition('  ')[0]}, see above" if again else first + text)
+        if again:
+            return
+        told.add(box)
+        below = made_from.get(box, [])
+        for k, (stage, source) in enumerate(below):
+            last = k == len(below) - 1
+            tell(source, f"{rest}{'└' if last else '├'}─ {stage}: ", rest + ("   " if last else "│  "))
+
+    for box in [box for box in boxes if box not in sources] or list(boxes)[
+        :1
+    ]:  # rounds that share a box may go in circles
+        tell(box, "", "")
+    return "\n".join(lines)
+
+
+def _words(label: str) -> str:
+    text = label.replace("<br/>", "  ")
+    for sign, name in (('"', "quot"), ("<", "lt"), (">", "gt"), ("`", "96"), ("#", "35")):
+        text = text.replace(f"#{name};", sign)
+    return text

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +83,24 @@ def stop_children() -> None:
         child.stop()
 
 
-def environment(variables: dict[str, str]) -> dict[str, str]:
+def ask(
+    command: Sequence[str], workspace: Path, variables: Mapping[str, str] | None = None, timeout: float | None = None
+) -> subprocess.CompletedProcess[str]:
+    """What a short `command` says in `workspace`, in the environment of a stage. Raises as `subprocess.run` does."""
+    ours, silent = environment(variables or {}), subprocess.DEVNULL
+    return subprocess.run(
+        command,
+        cwd=workspace,
+        env=ours,
+        stdin=silent,
+        capture_output=True,
+        timeout=timeout,
+        text=True,
+        errors="replace",
+    )
+
+
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
     """This process's environment for a child that runs `dvc` or `ocrrl`: those of this Python, one thread a process.
 
     A user id without a name, as a container's may be, gets one: DVC and torch ask for it.
@@ -101,7 +118,7 @@ def environment(variables: dict[str, str]) -> dict[str, str]:
     except (KeyError, OSError):
         ours |= {"USER": f"uid{os.getuid()}", "LOGNAME": f"uid{os.getuid()}"}
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return inherited | ours | variables
+    return inherited | ours | dict(variables)
 
 
 class Child:

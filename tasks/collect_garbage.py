@@ -22,7 +22,7 @@ from dvc.lock import LockError
 from dvc.repo import Repo
 from scmrepo.exceptions import SCMError
 
-from tasks.dvc_graph import holder
+from tasks.dvc_graph import holder, with_causes
 from tasks.markdown import printable
 from tasks.one_line import in_one_line
 from tasks.recorded_outputs import Output, recorded_outputs
@@ -70,17 +70,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ValueError(f"--keep-commits must be 1 or more, got {options.keep_commits}")
         return collect(Path.cwd(), options.keep_commits, options.dry, options.yes)
     except (DvcException, SCMError, ValueError, RuntimeError, OSError) as error:
-        causes: list[BaseException] = [error]
-        while (cause := causes[-1].__cause__) is not None:
-            causes.append(cause)
-        said = ": ".join(filter(None, map(str, causes)))
-        print(f"Stopped, no episode was touched: {printable(' '.join(said.split()))}", file=sys.stderr)
+        said = " ".join(with_causes(error).split())
+        print(f"Stopped, no episode was touched: {printable(said)}", file=sys.stderr)
         return 1
 
 
 def collect(workspace: Path, keep_commits: int, dry: bool, yes: bool) -> int:
     """Plan with DVC's lock held, ask without it, plan again and drop what both plans drop."""
-    shown = locked_plan(workspace, keep_commits)
+    with Repo(str(workspace)) as repo, _lock(repo):
+        shown = plan(repo, keep_commits)
     print(table(shown, keep_commits))
     if not shown.to_drop:
         print("Nothing to drop.")
@@ -99,12 +97,6 @@ def collect(workspace: Path, keep_commits: int, dry: bool, yes: bool) -> int:
     return 0
 
 
-def locked_plan(workspace: Path, keep_commits: int) -> Plan:
-    """`plan` with DVC's lock held meanwhile."""
-    with Repo(str(workspace)) as repo, _lock(repo):
-        return plan(repo, keep_commits)
-
-
 def plan(repo: Repo, keep_commits: int) -> Plan:
     """What a collection would do. The caller holds DVC's lock.
 
@@ -115,9 +107,10 @@ def plan(repo: Repo, keep_commits: int) -> Plan:
     cache = Path(repo.cache.local_cache_dir)
     if not cache.is_relative_to(root / ".dvc"):
         raise ValueError(f"the cache must be the project's own, in .dvc, got {cache}: other projects may use it too")
-    if running := [path for path in _experiment_folders(root) if (path / "dvc.yaml").exists()]:
+    experiments = root / ".dvc" / "tmp" / "exps"
+    if running := [*experiments.glob("standalone/*/dvc.yaml"), *experiments.glob("tmp*/dvc.yaml")]:
         raise RuntimeError(
-            f"no experiment may run in a folder of its own, got {running[0]}: wait for it (`dvc queue status`), or "
+            f"no experiment may run in a folder of its own, got {running[0].parent}: wait for it (`dvc queue status`), or "
             "remove the folder if the experiment was killed"
         )
     _require_whole_lists(objects)
@@ -175,11 +168,6 @@ def _lock(repo: Repo):
     except LockError:
         file = Path(repo.tmp_dir or "", "lock")
         raise RuntimeError(f"another DVC command holds {file}: {holder(file)}; try again when it has ended") from None
-
-
-def _experiment_folders(root: Path) -> list[Path]:
-    folder = root / ".dvc" / "tmp" / "exps"
-    return [*folder.glob("standalone/*"), *folder.glob("tmp*")]
 
 
 def _sizes(objects: Path) -> dict[str, int]:

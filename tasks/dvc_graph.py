@@ -21,20 +21,13 @@ from ruamel.yaml.constructor import DuplicateKeyError
 
 def main() -> int:
     workspace = Path.cwd()
-    notes: list[str] = []
     try:
-        if note := set_aside_damaged_lock_file(workspace):
-            notes.append(note)
-        if note := release_locks_of_the_dead(workspace):
-            notes.append(note)
+        notes = list(filter(None, (set_aside_damaged_lock_file(workspace), release_locks_of_the_dead(workspace))))
         wait_for_other_commands(workspace)
         with contextlib.redirect_stdout(sys.stderr):  # DVC's own words belong to the log
             answer = {"stages": stages(workspace), "notes": notes}
     except DvcException as error:
-        causes = [str(error)]
-        while (error := error.__cause__) is not None:  # type: ignore[assignment]
-            causes.append(str(error))
-        print(": ".join(cause for cause in causes if cause), file=sys.stderr)
+        print(with_causes(error), file=sys.stderr)
         return 1
     json.dump(answer, sys.stdout)
     return 0
@@ -131,6 +124,15 @@ def wait_for_other_commands(workspace: Path) -> None:
         print(f"waiting for another DVC command to end: {holder(file)}", file=sys.stderr, flush=True)
     with make_lock(str(file), tmp_dir=str(folder), wait=True):
         return
+
+
+def with_causes(error: BaseException | None) -> str:
+    """What `error` says, and each error that it came from."""
+    said = []
+    while error is not None:
+        said.append(str(error))
+        error = error.__cause__
+    return ": ".join(filter(None, said))
 
 
 def holder(lock_file: Path) -> str:

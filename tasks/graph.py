@@ -2,14 +2,13 @@
 
 import json
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tasks.child_process import environment
+from tasks.child_process import ask
 
 DVC_GRAPH = Path(__file__).with_name("dvc_graph.py")
 SLOTS = ("cpu", "gpu", "robot")
@@ -143,7 +142,7 @@ def read_graph(workspace: Path) -> Graph:
     names that a shell or a path could misread.
     """
     refuse_unsafe_names(workspace)
-    done = _asked([sys.executable, "-I", str(DVC_GRAPH)], workspace)
+    done = ask([sys.executable, "-I", str(DVC_GRAPH)], workspace)
     if done.returncode:
         raise RuntimeError(f"{workspace / 'dvc.yaml'} could not be read by DVC: {done.stderr.strip()[-2000:]}")
     answer = json.loads(done.stdout)
@@ -154,15 +153,9 @@ def refuse_unsafe_names(workspace: Path) -> None:
     """RuntimeError with the message of `ocrrl check_names` where params.yaml holds a name that is none."""
     if not (workspace / "params.yaml").exists():
         return
-    done = _asked(NAMES_CHECK, workspace)
+    done = ask(NAMES_CHECK, workspace)
     if done.returncode:
         raise RuntimeError(f"nothing was run: {done.stderr.strip()[-2000:]}")
-
-
-def _asked(command: Sequence[str], workspace: Path) -> subprocess.CompletedProcess[str]:
-    """What `command` says in `workspace`, in the environment of a stage."""
-    silent = subprocess.DEVNULL
-    return subprocess.run(command, cwd=workspace, env=environment({}), stdin=silent, capture_output=True, text=True)
 
 
 def in_order(stages: Sequence[Stage]) -> list[Stage]:
@@ -181,7 +174,7 @@ def _stage(row: dict[str, Any]) -> Stage:
     meta = row["meta"]
     return Stage(
         name=row["name"],
-        command=_command(row["command"]),
+        command=row["command"][-1] if isinstance(row["command"], list) else row["command"],  # its own stands last
         upstream=tuple(row["upstream"]),
         outputs=tuple(row["outputs"]),
         parameters=tuple(row["parameters"]),
@@ -191,11 +184,6 @@ def _stage(row: dict[str, Any]) -> Stage:
         retries=int(meta.get("retries", 0)),
         timeout=meta.get("timeout"),
     )
-
-
-def _command(cmd: str | list[str]) -> str:
-    """The stage's own command, the last where dvc.yaml lists several."""
-    return cmd[-1] if isinstance(cmd, list) else cmd
 
 
 def _reasons(changes: list[Any]) -> list[str]:

@@ -1,6 +1,7 @@
 """Runs a stage on another machine's worker; the result returns through DVC's remote and run-cache."""
 
 import json
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -15,8 +16,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
 
 from tasks.artifacts import show_results
-from tasks.child_process import environment
-from tasks.clone import CloneDiffers, head, modified
+from tasks.child_process import ask
 from tasks.failures import StageFailed, explain
 from tasks.graph import Stage
 from tasks.run_stage import StageRun, how_it_ran, repro
@@ -24,6 +24,7 @@ from tasks.run_stage import StageRun, how_it_ran, repro
 RUN_RECORD = Path("data") / "runs.jsonl"
 RECORD_KEY = "run-record"
 POLL = 2.0  # seconds
+COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 
 def push_inputs(workspace: Path) -> str:
@@ -96,9 +97,61 @@ def keep_run_record(worker_run: object, workspace: Path) -> None:
 
 def _dvc(workspace: Path, *arguments: str) -> None:
     command = ["dvc", "--wait-for-lock", *arguments]
-    done = subprocess.run(command, cwd=workspace, env=environment({}), capture_output=True, text=True)
+    done = ask(command, workspace)
     if done.returncode:
         raise StageFailed(
             f"`{' '.join(command)}` failed: {done.stderr.strip()[-1500:]}\n"
             "Workers and coordinator share a default DVC remote: `dvc remote add --default NAME URL` (docs/scale_out.md)"
         )
+
+
+class CloneDiffers(RuntimeError):
+    """The clone cannot be brought to the commit asked for without losing something."""
+
+
+def check_out(workspace: Path, revision: str) -> None:
+    """Bring the clone to `revision`, fetching it where needed.
+
+    dvc.lock is DVC's own and is overwritten (the run-cache has what it recorded). Any other change of a tracked file is
+    left alone, and refused with its name.
+    """
+    if not COMMIT.fullmatch(revision):
+        raise CloneDiffers(f"revision must be a git commit, 40 hexadecimal digits, got {revision[:80]!r}")
+    if changed := modified(workspace):
+        raise CloneDiffers(
+            f"{workspace}: a worker's clone must be as committed, got changes in {', '.join(changed)}; "
+            "commit and push them, or `git stash`"
+        )
+    if head(workspace) == revision:
+        return
+    if _git(workspace, "cat-file", "-e", f"{revision}^{{commit}}").returncode:
+        _git(workspace, "fetch", "--quiet", "--all")
+    done = _git(workspace, "checkout", "--quiet", "--force", "--detach", revision)
+    if done.returncode:
+        raise CloneDiffers(
+            f"{workspace}: commit {revision} must be there or in its git remote, got: {done.stderr.strip()}; "
+            "push it from where the flow was started"
+        )
+
+
+def head(workspace: Path) -> str:
+    """The commit that is checked out; CloneDiffers where there is no git."""
+    return _of_clone(workspace, "rev-parse", "HEAD").strip()
+
+
+def modified(workspace: Path) -> list[str]:
+    """Tracked files that differ from the commit, and untracked ones that git does not ignore; not dvc.lock and records."""
+    files = [line[3:] for line in _of_clone(workspace, "status", "--porcelain", "--untracked-files=all").splitlines()]
+    return [name for name in files if name not in ("dvc.lock", "data/runs.jsonl") and "/.gitignore" not in name]
+
+
+def _of_clone(workspace: Path, *arguments: str) -> str:
+    """What git prints for `arguments`; CloneDiffers where it refuses."""
+    done = _git(workspace, *arguments)
+    if done.returncode:
+        raise CloneDiffers(f"{workspace} must be a git clone: workers run commits, got: {done.stderr.strip()}")
+    return done.stdout
+
+
+def _git(workspace: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", *arguments], cwd=workspace, capture_output=True, text=True, check=False)

@@ -1,7 +1,6 @@
 """The Prefect task of a session that needs an operator's approval."""
 
 import os
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.concurrency.sync import concurrency
 from pydantic import SecretStr
 
-from tasks.child_process import environment, run_child
+from tasks.child_process import ask, run_child
 from tasks.failures import StageFailed
 from tasks.run_stage import LEASE, LOGS, run_variables
 
@@ -78,7 +77,6 @@ def handed_over(approval: SecretStr, workspace: Path) -> Iterator[Path]:
 
 def track(folder: Path, workspace: Path) -> None:
     """`dvc add` the session: its episodes are in the cache from now on."""
-    command = ["dvc", "--wait-for-lock", "add", str(folder)]
-    done = subprocess.run(command, cwd=workspace, env=environment({}), capture_output=True, text=True)
+    done = ask(["dvc", "--wait-for-lock", "add", str(folder)], workspace)
     if done.returncode:
         raise StageFailed(f"{folder} was recorded, and `dvc add` failed; run it by hand:\n{done.stderr.strip()}")

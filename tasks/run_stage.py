@@ -1,22 +1,24 @@
 """The Prefect task of a stage: `dvc repro -s` as a child process."""
 
+import json
 import os
 import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import yaml
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.concurrency.sync import concurrency
 from prefect.runtime import deployment, flow_run
 
 from tasks.artifacts import Progress, show_failure, show_results
-from tasks.child_process import Outcome, run_child
+from tasks.child_process import Outcome, ask, run_child
 from tasks.failures import StageFailed, explain, is_busy, worth_another_try
 from tasks.graph import Stage
-from tasks.hardware import refuse_without
 
 LOGS = Path(".work") / "flow_logs"
 LEASE = 60.0  # seconds after which the slot of a killed run comes back; the server takes no less
@@ -120,3 +122,43 @@ def how_it_ran(outcome: Outcome) -> str:
     if "Running stage" in text:
         return "ran"
     return "restored" if "is cached" in text or "Checking out" in text else "unchanged"
+
+
+class HardwareMissing(RuntimeError):
+    """The worker's machine lacks what the stage was told to use."""
+
+
+def refuse_without(stage: Stage, workspace: Path) -> None:
+    """Raise HardwareMissing where params.yaml asks `stage` for a device that this machine does not have.
+
+    A stage of slot `gpu` with `device: cpu`, and a twin, need no hardware.
+    """
+    if not asks_for_cuda(stage, workspace):
+        return
+    slots = slots_here(workspace)
+    if not slots["gpu"]:
+        raise HardwareMissing(
+            f"{stage.title} asks for `device: cuda` in params.yaml, and this worker's machine has no GPU "
+            f"({slots.get('reasons', {}).get('gpu', 'none found')}): start a worker of pool `gpu` on a machine that has one, "
+            "or set `device: cpu`"
+        )
+
+
+def slots_here(workspace: Path) -> dict[str, Any]:
+    """What `ocrrl slots` says of this machine."""
+    done = ask(["ocrrl", "slots"], workspace)
+    done.check_returncode()
+    return json.loads(done.stdout)
+
+
+def asks_for_cuda(stage: Stage, workspace: Path) -> bool:
+    """Whether params.yaml says `device: cuda` for `stage`; a tabletop task's own value comes before the shared one."""
+    params = yaml.safe_load((workspace / "params.yaml").read_text())
+    device = ""
+    for name in sorted(stage.parameters, key=lambda name: not name.endswith(".shared")):
+        section = params
+        for key in name.split("."):
+            section = section.get(key, {}) if isinstance(section, dict) else {}
+        if isinstance(section, dict):
+            device = str(section.get("device", device))
+    return device.startswith("cuda")

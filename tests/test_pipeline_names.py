@@ -10,7 +10,7 @@ import yaml
 from ocrrl.cli import _parser
 from ocrrl.commands.stages import MULTITASK_STAGES, STAGES
 from ocrrl.layout import MULTITASK, PUBLISHED_VLA, Layout
-from ocrrl.lineage.pipeline import PipelineStage, pipeline_stages
+from ocrrl.lineage.reading.pipeline import PipelineStage, pipeline_stages
 from ocrrl.params import CONFIGS, MULTITASK_CONFIGS
 from ocrrl.params_graph import Recordings, graph_sections
 from ocrrl.tabletop.registry import slugs

@@ -16,7 +16,7 @@ from benchmarks import same_bytes
 from benchmarks.same_bytes import compare_projects, table_of
 from ocrrl.episodes.episode_store import write_episode
 from ocrrl.episodes.ingested import sha256_of
-from ocrrl.lineage.old_layout import new_place
+from ocrrl.lineage.reading.places import new_place
 from tests.episodes.toy_episodes import random_episode
 
 VLA = "data/models/round0/cube_lift/vla_sim"

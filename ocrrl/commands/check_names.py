@@ -14,14 +14,10 @@ from ruamel.yaml import YAML, YAMLError
 
 from ocrrl.interface.names import shown
 from ocrrl.layout import DATA
-from ocrrl.lineage.old_layout import require_new_layout
+from ocrrl.lineage.reading.places import require_new_layout
 from ocrrl.params import PARAMS_FILE, Params, ParamsError
 from ocrrl.params_graph import GRAPH_FILE
 from ocrrl.safe_yaml import read_yaml
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """None."""
 
 
 def run(options: argparse.Namespace) -> int:

@@ -58,8 +58,9 @@ def declared_config(params: Params | None, task: TabletopTask):
     """The parameters of `ingest` for `task`, the defaults where params.yaml has none."""
     from ocrrl.recordings.ingest_config import IngestConfig
 
-    has_task = params is not None and task.slug in params.tasks()
-    return params.config("ingest", task.slug) if params is not None and has_task else IngestConfig()
+    if params is not None and task.slug in params.tasks():
+        return params.config("ingest", task.slug)
+    return IngestConfig()
 
 
 def _later(check, params: Params | None) -> list[str]:
@@ -77,11 +78,8 @@ def _later(check, params: Params | None) -> list[str]:
 
 def _lines(check, later: list[str], why: str) -> list[str]:
     kinds = ", ".join(f"{count} x {kind}" for kind, count in check.kinds.counts.items()) or "no recordings"
-    mixed = (
-        " (mixed: ingest reads one format at a time)"
-        if len({k[0] for k in check.kinds.containers.values()}) > 1
-        else ""
-    )
+    several = len({kind[0] for kind in check.kinds.containers.values()}) > 1
+    mixed = " (mixed: ingest reads one format at a time)" if several else ""
     lines = [f"{check.folder}: {kinds}{mixed}; checked as {check.task.slug} ({why})"]
     if check.suggestion is not None:
         lines.append("mapping: none in params.yaml for this format; a suggested one is at the end")

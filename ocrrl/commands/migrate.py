@@ -18,9 +18,8 @@ from ocrrl.commands.params import write
 from ocrrl.interface.json_file import read_json_object
 from ocrrl.interface.renamed import current_names
 from ocrrl.layout import DATA
-from ocrrl.lineage.dvc_files import LOCK
-from ocrrl.lineage.old_layout import new_place, old_outs
-from ocrrl.lineage.places import here
+from ocrrl.lineage.reading.dvc_files import LOCK
+from ocrrl.lineage.reading.places import here, new_place, old_outs
 from ocrrl.lineage.run_record import RUNS_FILE, read_runs
 from ocrrl.migrate.new_lock import Migrated, migrated_lock
 from ocrrl.migrate.old_params import is_old, new_params, repeats_values

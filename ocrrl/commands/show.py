@@ -3,9 +3,9 @@
 import argparse
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from ocrrl.commands.stages import MULTITASK_STAGES
 from ocrrl.layout import MULTITASK, ROLLED_OUT_SEED, ROUND, Layout
 from ocrrl.report.page import Block, Figure, markdown
 from ocrrl.report.stage_pages import PAGES, StagePage
@@ -13,7 +13,6 @@ from ocrrl.report.table import Table
 from ocrrl.report.verdicts import TWIN_STATEMENT
 from ocrrl.tabletop.registry import slugs, tabletop_task
 
-OF_ALL_TASKS = ("retrain_multitask", "evaluate_multitask", "finetune_multitask", "publish", "report_multitask")
 OF_A_SEED = ("train_residual", "evaluate")
 DOMAINS = ("sim", "real")
 
@@ -42,17 +41,20 @@ class Shown:
     layout: Layout
     variant: str = ""
 
+    def __post_init__(self) -> None:
+        self.layout.round_number  # noqa: B018  raises for what is no round
+
     @property
     def title(self) -> str:
         """`train_residual · cube_lift · seed 0 · round0`."""
         variant = f"seed {self.variant}" if self.stage in OF_A_SEED else self.variant
-        task = "" if self.stage in OF_ALL_TASKS else self.layout.tabletop_task
+        task = "" if self.stage in MULTITASK_STAGES else self.layout.tabletop_task
         return " · ".join(filter(None, (self.stage, task, variant, self.layout.round)))
 
     @property
     def address(self) -> str:
         """As dvc.yaml calls the stage: items of round 0 bear no round."""
-        if self.stage in OF_ALL_TASKS:
+        if self.stage in MULTITASK_STAGES:
             return self.stage if self.stage == "publish" else f"{self.stage}@{self.layout.round}"
         later = "" if self.layout.round == ROUND else self.layout.round
         return f"{self.stage}@{'-'.join(filter(None, (later, self.layout.tabletop_task, self.variant)))}"
@@ -87,10 +89,8 @@ def _shown(what: str, round_name: str) -> list[Shown]:
             f"what to show must be a stage ({', '.join(PAGES)}), one with its tabletop task as in evaluate@cube_lift, or a "
             f"tabletop task alone ({', '.join(slugs())}), got {what!r}"
         )
-    if stage in OF_ALL_TASKS:
-        layout = Layout(MULTITASK, item or round_name)
-        layout.round_number  # noqa: B018  raises for what is no round
-        return [Shown(stage, layout)]
+    if stage in MULTITASK_STAGES:
+        return [Shown(stage, Layout(MULTITASK, item or round_name))]
     if not item:
         return [_of_task(stage, slug, "", round_name) for slug in slugs()]
     later, slug, variant = re.fullmatch(r"(?:(round\d+)-)?([^-]*)-?(.*)", item, re.DOTALL).groups()  # type: ignore[union-attr]
@@ -98,8 +98,7 @@ def _shown(what: str, round_name: str) -> list[Shown]:
 
 
 def _of_task(stage: str, slug: str, variant: str, round_name: str) -> Shown:
-    layout = Layout(tabletop_task(slug).slug, round_name)
-    layout.round_number  # noqa: B018  raises for what is no round
+    slug = tabletop_task(slug).slug
     if stage in OF_A_SEED:
         variant = variant or str(ROLLED_OUT_SEED)
         if not re.fullmatch(r"[0-9]{1,9}", variant):
@@ -109,7 +108,7 @@ def _of_task(stage: str, slug: str, variant: str, round_name: str) -> Shown:
     elif variant and (stage != "finetune" or variant not in DOMAINS):
         valid = f"{stage}@{slug}" + (f", {stage}@{slug}-sim, {stage}@{slug}-real" if stage == "finetune" else "")
         raise ValueError(f"{stage} of {slug} must be one of {valid}, got {f'{stage}@{slug}-{variant}'!r}")
-    return Shown(stage, layout, variant)
+    return Shown(stage, Layout(slug, round_name), variant)
 
 
 def _page(shown: Shown) -> StagePage:
@@ -143,7 +142,9 @@ def _drawn(block: Block) -> Block:
 
 
 def _fields(shown: Shown, page: StagePage) -> dict[str, object]:
-    task = None if shown.stage in OF_ALL_TASKS else shown.layout.tabletop_task
+    task = None if shown.stage in MULTITASK_STAGES else shown.layout.tabletop_task
+    texts = ([block] if isinstance(block, str) else block for block in page.blocks if isinstance(block, str | list))
+    paragraphs = [text for block in texts for text in block]
     return {
         "stage": shown.stage,
         "tabletop_task": task,
@@ -151,19 +152,9 @@ def _fields(shown: Shown, page: StagePage) -> dict[str, object]:
         "variant": shown.variant or None,
         "headline": page.headline,
         "tables": [
-            {"title": block.title, "header": block.header, "rows": block.rows, "note": block.note}
+            {name: getattr(block, name) for name in ("title", "header", "rows", "note")}
             for block in page.blocks
             if isinstance(block, Table)
         ],
-        "text": list(_paragraphs(page)),
+        "text": [*paragraphs, *([page.report] if page.report else [])],
     }
-
-
-def _paragraphs(page: StagePage) -> Iterator[str]:
-    for block in page.blocks:
-        if isinstance(block, str):
-            yield block
-        elif isinstance(block, list):
-            yield from block
-    if page.report:
-        yield page.report

@@ -10,10 +10,6 @@ GPU_DEVICES = ("nvidia[0-9]*", "dxg")  # of Linux, and of Linux under Windows
 ROBOT_MODULE = "franky"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """None."""
-
-
 def run(options: argparse.Namespace) -> int:
     print(json.dumps(slots(), indent=2))
     return 0

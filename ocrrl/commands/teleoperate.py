@@ -24,10 +24,10 @@ from ocrrl.robot.safety.fault_log import FAULTS, faults_told
 from ocrrl.robot.teleoperation.axes import AxisConvention
 from ocrrl.robot.teleoperation.device import TeleoperationDevice
 from ocrrl.robot.teleoperation.operator import Label, LabelledByKeys, Operator, TerminalOperator
+from ocrrl.rollouts.rollout_recorder import package_versions
 from ocrrl.sessions.recording_session import SessionConfig, next_number, record_session
 from ocrrl.sessions.set_up_sheet import operator_beside
 from ocrrl.stages.running import files_reserved
-from ocrrl.stages.versions import package_versions
 from ocrrl.tabletop.registry import tabletop_task
 from ocrrl.worlds import make_scene, make_teleoperator
 
@@ -129,9 +129,7 @@ def _script(task: TabletopTask, cell: RobotCell) -> TeleoperationDevice:
 
 def _device(name: str, axes: AxisConvention, keys: TerminalKeys) -> TeleoperationDevice:
     if name == "spacemouse":
-        from ocrrl.robot.teleoperation.spacemouse import open_spacemouse
-
-        return LabelledByKeys(open_spacemouse(axes), keys)
-    from ocrrl.robot.teleoperation.gamepad import open_gamepad
-
-    return LabelledByKeys(open_gamepad(axes), keys)
+        from ocrrl.robot.teleoperation.spacemouse import open_spacemouse as open_device
+    else:
+        from ocrrl.robot.teleoperation.gamepad import open_gamepad as open_device
+    return LabelledByKeys(open_device(axes), keys)

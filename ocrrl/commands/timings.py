@@ -5,10 +5,6 @@ import argparse
 from ocrrl.lineage.run_record import timings_table
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """None."""
-
-
 def run(options: argparse.Namespace) -> int:
     print(timings_table())
     return 0

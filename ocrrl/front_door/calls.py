@@ -21,9 +21,8 @@ from ocrrl.interface.protocols import VLA, Capture, Environment, Policy, Residua
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.params import resolve
-from ocrrl.policies.checkpoint import load_vla
+from ocrrl.policies.checkpoint import CompactVLA, load_vla
 from ocrrl.policies.chunked_policy import ChunkedPolicy
-from ocrrl.policies.compact_policy import CompactVLA
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.report.values import (
     PAIRED_COLUMNS,

@@ -6,15 +6,15 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ocrrl.lineage.printable_lineage import PrintableLineage
+    from ocrrl.lineage.lineage import Lineage
 
 
 class _CallablePackage(ModuleType):
     """This package, which `ocrrl.lineage(path)` can call: importing it gives the name `ocrrl.lineage` to the package."""
 
-    def __call__(self, path: str | PathLike[str], revision: str | None = None) -> "PrintableLineage":
-        """`printable_lineage.lineage`."""
-        from ocrrl.lineage.printable_lineage import lineage
+    def __call__(self, path: str | PathLike[str], revision: str | None = None) -> "Lineage":
+        """`lineage.lineage`."""
+        from ocrrl.lineage.lineage import lineage
 
         return lineage(path, revision)
 

@@ -1,15 +1,14 @@
 """The datasets of a lineage: episodes in each sidecar, and the models trained on each dataset."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from ocrrl.lineage.contents import Contents
-from ocrrl.lineage.dvc_files import TrackedPath
 from ocrrl.lineage.graph import Artifact, Tree
-from ocrrl.lineage.hashes import is_folder_hash
-from ocrrl.lineage.places import place_of
+from ocrrl.lineage.reading.contents import Contents
+from ocrrl.lineage.reading.dvc_files import TrackedPath
+from ocrrl.lineage.reading.hashes import is_folder_hash
+from ocrrl.lineage.reading.places import place_of
 
 DATASETS = ("dataset", "training set")
 MODELS = ("VLA", "residual", "model")
@@ -105,26 +104,19 @@ def _out_of(tree: Tree, artifact: Artifact) -> Artifact | TrackedPath:
 
 
 def _dataset(tree: Tree, artifact: Artifact, contents: Contents, is_below: bool) -> Dataset:
-    manifest = contents.manifest(artifact.path, artifact.hash)
-    if manifest is None:
-        return Dataset(
-            artifact, is_below, None, f"its files are not known here; `dvc fetch {artifact.path}` would bring them"
-        )
-    if _SIDECAR not in manifest:
-        return Dataset(artifact, is_below, None, f"it has no {_SIDECAR}, so its episodes are not known")
+    manifest, why = contents.manifest(artifact.path, artifact.hash), ""
     rows = read_json_in(contents, artifact, _SIDECAR)
-    if not isinstance(rows, list):
-        return Dataset(
-            artifact, is_below, None, f"its {_SIDECAR} is not here; `dvc fetch {artifact.path}` would bring it"
-        )
-    listed = _listed(rows)
+    if manifest is None:
+        why = f"its files are not known here; `dvc fetch {artifact.path}` would bring them"
+    elif _SIDECAR not in manifest:
+        why = f"it has no {_SIDECAR}, so its episodes are not known"
+    elif not isinstance(rows, list):
+        why = f"its {_SIDECAR} is not here; `dvc fetch {artifact.path}` would bring it"
+    if why:
+        return Dataset(artifact, is_below, None, why)
+    names = [field.name for field in fields(Listed)]
+    listed = [Listed(**{name: row.get(name) for name in names}) for row in rows]
     maker = tree.stages.get(artifact.made_by or "")
     if maker and maker.name == "replay":  # its sidecar describes the simulated view: not the cell that was recorded in
         listed = [replace(episode, cell=None, length=None) for episode in listed]
     return Dataset(artifact, is_below, tuple(listed))
-
-
-def _listed(rows: Sequence[dict[str, Any]]) -> list[Listed]:
-    names = [field.name for field in fields(Listed)]
-    listed: list[dict[str, Any]] = [{name: row.get(name) for name in names} for row in rows]
-    return [Listed(**row) for row in listed]

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ocrrl.lineage.contents import Contents
-from ocrrl.lineage.dvc_files import TrackedPath
-from ocrrl.lineage.graph import Artifact, Stage
-from ocrrl.lineage.hashes import is_folder_hash
+from ocrrl.lineage.graph import Stage
 from ocrrl.lineage.lineage import Lineage
-from ocrrl.lineage.revision import Revision
+from ocrrl.lineage.reading.contents import Contents
+from ocrrl.lineage.reading.dvc_files import TrackedPath
+from ocrrl.lineage.reading.hashes import is_folder_hash
+from ocrrl.lineage.reading.revision import Revision
 
 SHARED = "shared"
 """Key of the values of all tabletop tasks in a section of params.yaml."""
@@ -96,20 +96,18 @@ class Difference:
 
 def compare(old: Lineage, new: Lineage) -> Difference:
     """What is different in `new`, both lineages of the same path."""
-    revisions = old.revision, new.revision
     removed = [stage for stage in old.tree.stages_in_order() if stage.address not in new.tree.stages]
     ordered = [*removed, *new.tree.stages_in_order()]
     changes = [
         _stage_change(old, new, old.tree.stages.get(stage.address), new.tree.stages.get(stage.address))
         for stage in ordered
     ]
-    before, after = old.tree.top, new.tree.top
-    top = None
+    before, after, top = old.tree.top, new.tree.top, None
     if before.hash != after.hash and not (before.made_by and after.made_by):
         top = _path_change(new.project.contents, before.path, before.hash, after.hash)
     return Difference(
         path=after.path,
-        revisions=revisions,
+        revisions=(old.revision, new.revision),
         before=before.hash,
         after=after.hash,
         top_files=top,
@@ -129,7 +127,8 @@ def _stage_change(old: Lineage, new: Lineage, before: Stage | None, after: Stage
         _code_change(old.revision, new.revision, path, *hashes) for path, hashes in _changed(before.code, after.code)
     )
     made = {artifact.path for tree in (old.tree, new.tree) for artifact in tree.artifacts.values() if artifact.made_by}
-    inputs = [path for path, _ in _changed(_tracked(before.data), _tracked(after.data)) if path in made]
+    read = (tuple(TrackedPath(*key) for key in stage.data) for stage in (before, after))
+    inputs = [path for path, _ in _changed(*read) if path in made]
     outs = tuple(_path_change(contents, path, *hashes) for path, hashes in _changed(before.outs, after.outs))
     change = StageChange(
         address=known.address,
@@ -142,11 +141,7 @@ def _stage_change(old: Lineage, new: Lineage, before: Stage | None, after: Stage
         outs=outs,
         versions=_value_changes(before.run.versions, after.run.versions) if before.run and after.run else None,
     )
-    return change if change.is_cause or change.inputs or change.outs else _same(change)
-
-
-def _same(change: StageChange) -> StageChange:
-    return StageChange(change.address, "same", None, (), (), (), (), (), None)
+    return change if change.is_cause or change.inputs or change.outs else replace(change, state="same")
 
 
 def _sources(old: Lineage, new: Lineage, before: Stage | None, after: Stage | None) -> tuple[PathChange, ...]:
@@ -155,30 +150,21 @@ def _sources(old: Lineage, new: Lineage, before: Stage | None, after: Stage | No
         {path: tree.artifacts[path, value] for path, value in (stage.data if stage else ())}
         for tree, stage in ((old.tree, before), (new.tree, after))
     )
-
-    def made_here(artifact: Artifact | None) -> bool:
-        return artifact is None or artifact.made_by is None
-
     changes = []
     for path in sorted({*olds, *news}):
-        one, two = olds.get(path), news.get(path)
-        if made_here(one) and made_here(two) and (one and one.hash) != (two and two.hash):
-            contents = new.project.contents
-            changes.append(_path_change(contents, path, one.hash if one else None, two.hash if two else None))
+        found = [artifacts.get(path) for artifacts in (olds, news)]
+        one, two = (artifact and artifact.hash for artifact in found)
+        if one != two and not any(artifact and artifact.made_by for artifact in found):
+            changes.append(_path_change(new.project.contents, path, one, two))
     return tuple(changes)
-
-
-def _tracked(keys: tuple[tuple[str, str], ...]) -> tuple[TrackedPath, ...]:
-    return tuple(TrackedPath(path, value) for path, value in keys)
 
 
 def _changed(
     before: tuple[TrackedPath, ...], after: tuple[TrackedPath, ...]
 ) -> list[tuple[str, tuple[str | None, str | None]]]:
     olds, news = ({tracked.path: tracked.hash for tracked in paths} for paths in (before, after))
-    return [
-        (path, (olds.get(path), news.get(path))) for path in sorted({*olds, *news}) if olds.get(path) != news.get(path)
-    ]
+    names = sorted({*olds, *news})
+    return [(path, (olds.get(path), news.get(path))) for path in names if olds.get(path) != news.get(path)]
 
 
 def _value_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[ValueChange, ...]:
@@ -220,12 +206,8 @@ def _path_change(contents: Contents, path: str, before: str | None, after: str |
     if set(old) | set(new) <= {""}:
         return PathChange(path, before, after)
     names = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
-    return PathChange(
-        path,
-        before,
-        after,
-        tuple(PathChange(f"{path}/{name}".rstrip("/"), old.get(name), new.get(name)) for name in names),
-    )
+    files = (PathChange(f"{path}/{name}".rstrip("/"), old.get(name), new.get(name)) for name in names)
+    return PathChange(path, before, after, tuple(files))
 
 
 def _code_change(old: Revision, new: Revision, path: str, before: str | None, after: str | None) -> PathChange:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from ocrrl.lineage.difference import Difference, PathChange, StageChange, ValueChange
-from ocrrl.lineage.places import place_of
+from ocrrl.lineage.reading.places import place_of
 from ocrrl.lineage.wording import short, value_text
 
 

@@ -7,7 +7,6 @@ The folders' manifests give files and hashes, the datasets' sidecars operator, c
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ocrrl.lineage.contents import Contents
 from ocrrl.lineage.datasets import (
     MODELS,
     Dataset,
@@ -19,8 +18,9 @@ from ocrrl.lineage.datasets import (
     trained_on,
 )
 from ocrrl.lineage.graph import Artifact, Stage, Tree
-from ocrrl.lineage.hashes import is_folder_hash
-from ocrrl.lineage.places import place_of
+from ocrrl.lineage.reading.contents import Contents
+from ocrrl.lineage.reading.hashes import is_folder_hash
+from ocrrl.lineage.reading.places import place_of
 
 DEMONSTRATION = "demonstration"
 _EPISODE_FOLDERS = ("episodes", "rollouts", "session")
@@ -64,12 +64,6 @@ class Episodes:
 
     files: tuple[EpisodeFile, ...]
     unknown: tuple[str, ...]
-
-    def of_kind(self, *kinds: str) -> list[EpisodeFile]:
-        return [episode for episode in self.files if episode.kind in kinds]
-
-    def folder_of(self, folder: str) -> list[EpisodeFile]:
-        return [episode for episode in self.files if episode.file.startswith(f"{folder}/")]
 
 
 @dataclass
@@ -171,10 +165,8 @@ def _join(tree: Tree, dataset: Dataset, rows: _Rows) -> dict[str, _Row]:
 def _matching(listed: Listed, folders: dict[str, dict[str, _Row]]) -> Iterator[_Row]:
     for path, files in folders.items():
         # Rollouts are listed with their folder's name, demonstrations by the file's name alone.
-        name = (
-            listed.source if listed.kind == DEMONSTRATION else listed.source.removeprefix(f"{place_of(path).source}/")
-        )
         is_demonstration = listed.kind == DEMONSTRATION
+        name = listed.source if is_demonstration else listed.source.removeprefix(f"{place_of(path).source}/")
         named = is_demonstration or name != listed.source
         if named and name in files and is_demonstration == (files[name].kind == DEMONSTRATION):
             yield files[name]

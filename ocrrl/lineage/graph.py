@@ -5,15 +5,16 @@ artifact ──made_by──► stage ──data──► artifacts          an 
                             ──params─► values
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from ocrrl.layout import DATA
-from ocrrl.lineage.contents import Contents
-from ocrrl.lineage.dvc_files import DvcFile, DvcFiles, LockedStage, TrackedPath
-from ocrrl.lineage.hashes import manifest_hash
-from ocrrl.lineage.places import here, place_of
+from ocrrl.lineage.reading.contents import Contents
+from ocrrl.lineage.reading.dvc_files import DvcFile, DvcFiles, LockedStage, TrackedPath
+from ocrrl.lineage.reading.hashes import manifest_hash
+from ocrrl.lineage.reading.places import here, place_of
 from ocrrl.lineage.run_record import FINISHED, RunRecord
 
 
@@ -85,6 +86,13 @@ class Tree:
                 if child.key not in seen:
                     seen.add(child.key)
                     waiting.append(child)
+
+    @property
+    def tabletop_tasks(self) -> list[str]:
+        """`finetune@cube_lift-sim` and `finetune@round1-cube_lift-sim` are about cube_lift; the longest names first."""
+        items = (address.partition("@")[2].split("-") for address in self.stages)
+        firsts = (next((part for part in item if part and not re.fullmatch(r"round\d+", part)), "") for item in items)
+        return sorted({task for task in firsts if task}, key=lambda task: (-len(task), task))
 
     def stages_in_order(self) -> list[Stage]:
         """The stages, each after those whose outs it read."""

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from ocrrl.lineage.graph import Artifact
 from ocrrl.lineage.lineage import Lineage
-from ocrrl.lineage.tabletop_tasks import tabletop_tasks_of
 from ocrrl.lineage.wording import short, size_and_files
 from ocrrl.printable import one_line
 
@@ -21,7 +20,7 @@ def lineage_mermaid(lineage: Lineage) -> str:
     """
     tree = lineage.tree
     shown = [a for a in tree.artifacts.values() if (a.kind != "metrics" and a.files != 0) or a is tree.top]
-    tasks = tabletop_tasks_of(tree.stages)
+    tasks = tree.tabletop_tasks
     names: list[Callable[[Artifact], str]] = [
         lambda artifact: f"{artifact.path} {artifact.hash}",
         lambda artifact: _starred(artifact.path, tasks),
@@ -52,7 +51,7 @@ def _label(lineage: Lineage, group: str, inside: list[Artifact]) -> str:
         return f"{_quoted(group)}<br/>{len(inside)} of kind {inside[0].kind}"
     artifact = inside[0]
     lines = [_quoted(artifact.path), f"{artifact.kind} {short(artifact.hash)}"]
-    episodes = lineage.episodes.folder_of(artifact.path)
+    episodes = [episode for episode in lineage.episodes.files if episode.file.startswith(f"{artifact.path}/")]
     if episodes:
         status = Counter(episode.status for episode in episodes)
         lines.append(f"{len(episodes)} episodes: " + ", ".join(f"{count} {name}" for name, count in status.items()))

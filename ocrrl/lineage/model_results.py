@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ocrrl.lineage.datasets import MODELS, read_json
-from ocrrl.lineage.dvc_files import LockedStage, TrackedPath
 from ocrrl.lineage.graph import data_deps
-from ocrrl.lineage.places import Place, place_of
 from ocrrl.lineage.project import Project
+from ocrrl.lineage.reading.dvc_files import LockedStage, TrackedPath
+from ocrrl.lineage.reading.places import Place, place_of
 
 _RETRAINED = ("evaluate_retrained", "evaluate_multitask")
 _STAGES = ("evaluate", *_RETRAINED)
@@ -76,12 +76,9 @@ def results_of(project: Project, path: str, value: str) -> Results:
             elif out.path.endswith(".json"):
                 missing.append(f"{out.path} is not here; `dvc fetch {out.path}` would bring it")
     if not evaluations and not missing:
-        readers = [
-            stage.address
-            for stage in project.pipeline.values()
-            if stage.address.partition("@")[0] in _STAGES and same & set(stage.deps)
-        ]
-        how = f"; `dvc repro {readers[0]}` evaluates it" if readers else ""
+        stages = (stage for stage in project.pipeline.values() if stage.address.partition("@")[0] in _STAGES)
+        reader = next((stage.address for stage in stages if same & set(stage.deps)), None)
+        how = f"; `dvc repro {reader}` evaluates it" if reader else ""
         missing.append(f"No stage has evaluated this model{how}")
     return Results(tuple(evaluations), tuple(missing))
 
@@ -92,12 +89,7 @@ def _evaluation(
     if stage.address.partition("@")[0] in _RETRAINED:
         evaluated = Counter(place_of(dep.path).round for dep in models).most_common(1)[0][0]
         cells = [
-            (
-                task,
-                cell,
-                by_variant,
-                {variant for dep in these if (variant := _retraining_variant(place_of(dep.path), evaluated, task))},
-            )
+            (task, cell, by_variant, {_retraining_variant(place_of(dep.path), evaluated, task) for dep in these} - {""})
             for task, by_cell in content.get("tabletop_tasks", {}).items()
             for cell, by_variant in by_cell.items()
         ]
@@ -108,12 +100,15 @@ def _evaluation(
             for cell, by_variant in content.items()
             if isinstance(by_variant, dict) and "base" in by_variant
         ]
-    return Evaluation(
-        out.path,
-        stage.address,
-        tuple(row for task, cell, by_variant, own in cells for row in _rows(task, cell, by_variant, own)),
-        tuple(row for _, cell, by_variant, _ in cells for row in _differences(cell, by_variant)),
+    needed = {"successes", "episodes", "success_rate", "wilson_low", "wilson_high"}
+    rows = (
+        Result(task, cell, variant, variant in own, row)
+        for task, cell, by_variant, own in cells
+        for variant, row in by_variant.items()
+        if isinstance(row, dict) and needed <= set(row)
     )
+    differences = (row for _, cell, by_variant, _ in cells for row in _differences(cell, by_variant))
+    return Evaluation(out.path, stage.address, tuple(rows), tuple(differences))
 
 
 def _retraining_variant(place: Place, evaluated: str, tabletop_task: str) -> str:
@@ -134,18 +129,9 @@ def _variants_of(place: Place, cell: str) -> tuple[str, ...]:
     return ("base", "residual") if (place.variant == "sim") == (cell == "sim") else ()
 
 
-def _rows(task: str, cell: str, by_variant: dict[str, Any], own: set[str]) -> list[Result]:
-    return [
-        Result(task, cell, variant, variant in own, row)
-        for variant, row in by_variant.items()
-        if isinstance(row, dict) and {"successes", "episodes", "success_rate", "wilson_low", "wilson_high"} <= set(row)
-    ]
-
-
 def _differences(cell: str, by_variant: dict[str, Any]) -> list[PairedDifference]:
-    pairs = [
-        ("retrained", variant, row.get("success_rate")) for variant, row in by_variant.get("differences", {}).items()
-    ]
+    rates = by_variant.get("differences", {})
+    pairs = [("retrained", variant, row.get("success_rate")) for variant, row in rates.items()]
     pairs.append(("residual", "base", by_variant.get("difference")))
     return [
         PairedDifference(cell, first, second, rate)

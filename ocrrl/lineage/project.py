@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from ocrrl.lineage.contents import Contents
-from ocrrl.lineage.dvc_files import LOCK, DvcFiles, LockedStage, TrackedPath, read_dvc_files
 from ocrrl.lineage.graph import Tree, build_tree
-from ocrrl.lineage.hashes import is_folder_hash, manifest_hash
-from ocrrl.lineage.pipeline import PipelineStage, pipeline_stages
-from ocrrl.lineage.revision import Revision
+from ocrrl.lineage.reading.contents import Contents
+from ocrrl.lineage.reading.dvc_files import LOCK, DvcFiles, LockedStage, TrackedPath, read_dvc_files
+from ocrrl.lineage.reading.hashes import is_folder_hash, manifest_hash
+from ocrrl.lineage.reading.pipeline import PipelineStage, pipeline_stages
+from ocrrl.lineage.reading.revision import Revision
 from ocrrl.lineage.run_record import RUNS_FILE, RunRecord, read_runs
 
 

@@ -19,11 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from ocrrl.layout import DATA
-from ocrrl.lineage.hashes import path_hash
-from ocrrl.lineage.ignored import Ignored
-from ocrrl.lineage.pipeline import PipelineStage, pipeline_stages, stage_of_command
-from ocrrl.lineage.repository import git, git_refusal
-from ocrrl.lineage.revision import Revision
+from ocrrl.lineage.reading.hashes import Ignored, path_hash
+from ocrrl.lineage.reading.pipeline import PipelineStage, pipeline_stages, stage_of_command
+from ocrrl.lineage.reading.revision import Revision, git, git_refusal
 
 RUNS_FILE = DATA / "runs.jsonl"
 FINISHED = "finished"
@@ -77,7 +75,7 @@ def recorded_run(options: Mapping[str, Any], label: str, root: Path = Path()) ->
     `label` is the address where dvc.yaml has no such command. A record that cannot be written is said on stderr: it
     never makes a stage fail.
     """
-    started, wall, cpu = datetime.now(UTC), time.perf_counter(), _cpu_seconds()
+    started, wall, cpu = datetime.now(UTC), time.perf_counter(), _usage()[0]
     stage = stage_that_runs(options, label, root)
     head = git(root, "rev-parse", "HEAD")
     changed = None if head is None else git(root, "diff", "--name-only", "--relative", "-z", "HEAD", "--", *_WATCHED)
@@ -100,8 +98,8 @@ def recorded_run(options: Mapping[str, Any], label: str, root: Path = Path()) ->
                     stage=stage.address,
                     started=started.isoformat(timespec="seconds"),
                     wall_s=round(time.perf_counter() - wall, 2),
-                    cpu_s=round(_cpu_seconds() - cpu, 2),
-                    peak_mb=round(_peak_megabytes()),
+                    cpu_s=round(_usage()[0] - cpu, 2),
+                    peak_mb=round(_usage()[1]),
                     outcome=outcome,
                     revision=head and head.strip(),
                     modified=None if changed is None else [name for name in changed.split("\0") if name],
@@ -217,10 +215,7 @@ def _versions() -> dict[str, str | None]:
     return found
 
 
-def _cpu_seconds() -> float:
+def _usage() -> tuple[float, float]:
+    """Seconds of CPU, and megabytes of the largest process, of this process and those it waited for."""
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
-
-
-def _peak_megabytes() -> float:
-    return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
+    return sum(each.ru_utime + each.ru_stime for each in usages), max(each.ru_maxrss for each in usages) / 1024

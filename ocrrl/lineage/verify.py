@@ -4,9 +4,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ocrrl.lineage.contents import Contents
 from ocrrl.lineage.graph import Artifact, Tree
-from ocrrl.lineage.hashes import file_md5, is_folder_hash, manifest_hash, manifest_of
+from ocrrl.lineage.reading.contents import Contents
+from ocrrl.lineage.reading.hashes import file_md5, is_folder_hash, manifest_hash, manifest_of
 from ocrrl.lineage.wording import short
 
 

@@ -16,13 +16,12 @@ import yaml
 from ocrrl import files
 from ocrrl.interface.renamed import current_names
 from ocrrl.layout import DATA
-from ocrrl.lineage.contents import Contents
-from ocrrl.lineage.dvc_files import LOCK
-from ocrrl.lineage.hashes import bytes_md5, manifest_hash
-from ocrrl.lineage.old_layout import new_place
-from ocrrl.lineage.pipeline import PipelineStage, pipeline_stages
-from ocrrl.lineage.places import here
-from ocrrl.lineage.revision import Revision
+from ocrrl.lineage.reading.contents import Contents
+from ocrrl.lineage.reading.dvc_files import LOCK
+from ocrrl.lineage.reading.hashes import bytes_md5, manifest_hash
+from ocrrl.lineage.reading.pipeline import PipelineStage, pipeline_stages
+from ocrrl.lineage.reading.places import here, new_place
+from ocrrl.lineage.reading.revision import Revision
 from ocrrl.params import CONFIGS, PARAMS_FILE, SHARED, Params
 from ocrrl.params_graph import GRAPH_FILE, graph_sections
 from ocrrl.safe_yaml import read_yaml
@@ -76,8 +75,7 @@ def migrated_lock(root: Path, params: Mapping[str, Any], counts: tuple[int, int]
 
 def code_entries(root: Path, stages: Mapping[str, PipelineStage]) -> dict[str, Entry]:
     """The code that `stages` of the project in `root` depend on, as dvc.lock records it; what `code_versions.json` keeps."""
-    from ocrrl.lineage.hashes import files_under, path_hash
-    from ocrrl.lineage.ignored import Ignored
+    from ocrrl.lineage.reading.hashes import Ignored, files_under, path_hash
 
     ignored, found = Ignored.of_project(root), {}
     for path in sorted({dep for stage in stages.values() for dep in stage.deps if not _is_data(dep)}):

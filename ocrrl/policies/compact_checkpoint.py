@@ -33,17 +33,8 @@ STATE_KEY = "observation.state"
 ACTION_KEY = "action"
 _SIZES = ("chunk_size", "n_action_steps", "channels", "keypoints", "camera_features", "hidden")
 _CONFIG_FIELDS = (
-    *(
-        "type",
-        "input_features",
-        "output_features",
-        "normalization_mapping",
-        "n_obs_steps",
-        "device",
-        "use_amp",
-        "use_peft",
-    ),
-    *("push_to_hub", "repo_id", "private", "tags", "license", "pretrained_path", "pretrained_revision"),
+    *("type", "input_features", "output_features", "normalization_mapping", "n_obs_steps", "device", "use_amp"),
+    *("use_peft", "push_to_hub", "repo_id", "private", "tags", "license", "pretrained_path", "pretrained_revision"),
     *_SIZES,
     *("image_shift", "language", "optimizer_lr", "optimizer_weight_decay"),
 )
@@ -57,6 +48,8 @@ _STEPS = {
     "unnormalizer_processor": ("eps", "features", "norm_map"),
 }
 """The steps of a compact VLA's pipelines, each with its settings."""
+_STATISTICS: tuple[str, ...] = (f"{STATE_KEY}.mean", f"{STATE_KEY}.std", f"{ACTION_KEY}.mean", f"{ACTION_KEY}.std")
+"""In the order of `Normalisation`."""
 _NORMALISATION_MODES = {"VISUAL": "IDENTITY", "STATE": "MEAN_STD", "ACTION": "MEAN_STD"}
 
 
@@ -182,12 +175,7 @@ def _config(architecture: CompactArchitecture) -> dict:
 
 
 def _statistics(normalisation: Normalisation) -> dict[str, torch.Tensor]:
-    return {
-        f"{STATE_KEY}.mean": torch.from_numpy(normalisation.state_mean),
-        f"{STATE_KEY}.std": torch.from_numpy(normalisation.state_std),
-        f"{ACTION_KEY}.mean": torch.from_numpy(normalisation.action_mean),
-        f"{ACTION_KEY}.std": torch.from_numpy(normalisation.action_std),
-    }
+    return dict(zip(_STATISTICS, normalisation.tensors("cpu"), strict=True))
 
 
 def _save_pipeline(folder: Path, name: str, steps: list[tuple[str, dict, dict[str, torch.Tensor]]]) -> None:
@@ -257,20 +245,14 @@ def _read_normalisation(step: SavedStep, features: Mapping[str, Mapping]) -> Nor
     for name, value in (("eps", EPSILON), ("norm_map", _NORMALISATION_MODES), ("features", features)):
         if step.config.get(name) != value:
             raise ValueError(f"{step.where}.config.{name} must be {value}, got {said(step.config.get(name))}")
-    sizes = {STATE_KEY: PROPRIOCEPTION_DIM, ACTION_KEY: ACTION_DIM}
-    shapes = {f"{key}.{kind}": (size,) for key, size in sizes.items() for kind in ("mean", "std")}
+    shapes = dict(zip(_STATISTICS, [(PROPRIOCEPTION_DIM,)] * 2 + [(ACTION_DIM,)] * 2, strict=True))
     values = _tensors(step, shapes, others=True)  # `lerobot-train` keeps every statistic of its dataset
-    for key in sizes:
+    for key in (STATE_KEY, ACTION_KEY):
         if not (values[f"{key}.std"] > 0).all():
             raise ValueError(
                 f"{step.where}: {key}.std in its state_file must be above 0, got {values[f'{key}.std'].min()}"
             )
-    return Normalisation(
-        state_mean=values[f"{STATE_KEY}.mean"],
-        state_std=values[f"{STATE_KEY}.std"],
-        action_mean=values[f"{ACTION_KEY}.mean"],
-        action_std=values[f"{ACTION_KEY}.std"],
-    )
+    return Normalisation(*(values[name] for name in _STATISTICS))
 
 
 def _read_encoder(step: SavedStep) -> InstructionEncoder:

@@ -12,13 +12,12 @@ from torch import Tensor
 
 from ocrrl.config_builder import build, listed
 from ocrrl.datasets.frames.decoded_frames import DecodedDataset
-from ocrrl.policies import image_tensors
 from ocrrl.policies.checkpoint import policy_type
 from ocrrl.policies.chunk_batches import ChunkBatch
 from ocrrl.policies.compact_checkpoint import POLICY_TYPE, CompactCheckpoint, load_compact, save_compact
 from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork
 from ocrrl.policies.language import InstructionEncoder
-from ocrrl.policies.normalisation import EPSILON, Normalisation
+from ocrrl.policies.normalisation import EPSILON, Normalisation, centred_images
 
 
 class CompactLearner:
@@ -30,12 +29,9 @@ class CompactLearner:
         self.module = checkpoint.network.to(device).train()
         self.chunk_size = checkpoint.network.architecture.chunk_size
         embeddings = np.stack([checkpoint.encoder.embed(instruction) for instruction in data.tasks])
-        statistics = checkpoint.normalisation
         self._embeddings = torch.from_numpy(embeddings).to(device)
-        self._state_mean, self._state_std, self._action_mean, self._action_std = (
-            torch.from_numpy(value).to(device)
-            for value in (statistics.state_mean, statistics.state_std, statistics.action_mean, statistics.action_std)
-        )
+        tensors = checkpoint.normalisation.tensors(device)
+        self._state_mean, self._state_std, self._action_mean, self._action_std = tensors
 
     @classmethod
     def fresh(cls, data: DecodedDataset, policy: Mapping[str, Any], language: str, device: str) -> "CompactLearner":
@@ -71,8 +67,7 @@ class CompactLearner:
     def loss(self, batch: ChunkBatch) -> Float[Tensor, ""]:
         """Mean absolute error of the standardised actions that are within the episode."""
         images = {
-            camera: image_tensors.centred(batch.images[camera], self._device)
-            for camera in self.module.architecture.cameras
+            camera: centred_images(batch.images[camera], self._device) for camera in self.module.architecture.cameras
         }
         state, action, is_pad, episode = (
             torch.from_numpy(value).to(self._device)

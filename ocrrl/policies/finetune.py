@@ -23,9 +23,8 @@ from ocrrl.layout import DECODED_FRAMES
 from ocrrl.policies.chunk_batches import ChunkBatch, ChunkSampler
 from ocrrl.policies.compact_checkpoint import POLICY_TYPE
 from ocrrl.policies.compact_learner import CompactLearner, compact_sizes
-from ocrrl.policies.convergence import require_converging
 from ocrrl.policies.language import LANGUAGES
-from ocrrl.policies.training_state import load_state, save_state
+from ocrrl.policies.training_state import load_state, require_converging, save_state
 
 REAL_EPISODES = ("replayed", "all")
 _GRADIENT_NORM = 10.0  # LeRobot's own limit for its policies

@@ -1,6 +1,7 @@
 """Fine-tuning of any other LeRobot policy: LeRobot makes it and its processors, our loop trains it."""
 
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ocrrl.datasets.frames.decoded_frames import DecodedDataset
-from ocrrl.policies import image_tensors
 from ocrrl.policies.checkpoint import policy_type
 from ocrrl.policies.chunk_batches import ChunkBatch
 from ocrrl.policies.compact_checkpoint import ACTION_KEY, IMAGE_PREFIX, STATE_KEY
@@ -29,9 +29,12 @@ from ocrrl.policies.lerobot_vla import (
     typed_field,
     without_backbone_download,
 )
-from ocrrl.policies.pretrained_folder import pretrained_folder
+from ocrrl.policies.normalisation import unit_images
 
 _QUANTILES = {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.\-]*/[\w.\-]+")
+_FETCHED = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
+_CODE = ("*.py",)
 
 
 class LeRobotLearner:
@@ -65,9 +68,7 @@ class LeRobotLearner:
 
     def loss(self, batch: ChunkBatch) -> Float[Tensor, ""]:
         """The policy's own training loss; its noise comes from torch's generator, which the loop seeds at each step."""
-        inputs: dict[str, Any] = {
-            IMAGE_PREFIX + camera: image_tensors.unit(batch.images[camera]) for camera in self._cameras
-        }
+        inputs: dict[str, Any] = {IMAGE_PREFIX + camera: unit_images(batch.images[camera]) for camera in self._cameras}
         inputs[STATE_KEY] = torch.from_numpy(batch.state)
         inputs[ACTION_KEY] = torch.from_numpy(batch.action)
         inputs["action_is_pad"] = torch.from_numpy(batch.is_pad)
@@ -144,3 +145,32 @@ def _statistics(rows: np.ndarray) -> dict[str, np.ndarray]:
         "count": np.array([len(rows)]),
         **{name: np.quantile(rows, q, axis=0).astype(np.float32) for name, q in _QUANTILES.items()},
     }
+
+
+def pretrained_folder(name: object, revision: str | None = None, allow_remote_code: bool = False) -> Path:
+    """The folder that `policy.pretrained_path` means; files that can run as code are fetched only if that is allowed.
+
+    Raises ValueError for what is no text, FileNotFoundError where neither this machine nor the hub has it.
+    """
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"policy.pretrained_path must be a folder or a name on the Hugging Face hub, got {name!r}")
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.exists() or not _HUB_NAME.fullmatch(name):
+        raise FileNotFoundError(
+            f"policy.pretrained_path must be the folder of a checkpoint, or ORG/NAME on the Hugging Face hub, got {name!r}, "
+            f"which is {'a file' if folder.exists() else 'not there'}"
+        )
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+
+    patterns = [*_FETCHED, *(_CODE if allow_remote_code else ())]
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+    except (EntryNotFoundError, HfHubHTTPError, HFValidationError, OfflineModeIsEnabled) as error:
+        why = " ".join(str(error).split())[:200]
+        raise FileNotFoundError(
+            f"policy.pretrained_path must be the folder of a checkpoint, or ORG/NAME on the Hugging Face hub, got {name!r}: no "
+            f"such folder here, and the hub says: {why}"
+        ) from error

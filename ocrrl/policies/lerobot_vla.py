@@ -12,10 +12,10 @@ from jaxtyping import Float
 from ocrrl.config_builder import listed, typed
 from ocrrl.interface.actions import ACTION_DIM, limit
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM, Images
-from ocrrl.policies import image_tensors
 from ocrrl.policies.compact_checkpoint import ACTION_KEY, IMAGE_PREFIX, STATE_KEY
 from ocrrl.policies.lerobot_checkpoint import require_lerobot_checkpoint
 from ocrrl.policies.lerobot_loading import lerobot_errors, load_weights, remote_code
+from ocrrl.policies.normalisation import unit_images
 
 _NOISE_SEED = 0
 
@@ -42,7 +42,7 @@ class LeRobotVLA:
         missing = [camera for camera in self._cameras if camera not in images]
         if missing:
             raise ValueError(f"images must hold the cameras {', '.join(self._cameras)}, got {', '.join(images)}")
-        batch: dict[str, Any] = {IMAGE_PREFIX + camera: image_tensors.unit(images[camera]) for camera in self._cameras}
+        batch: dict[str, Any] = {IMAGE_PREFIX + camera: unit_images(images[camera]) for camera in self._cameras}
         batch[STATE_KEY] = torch.from_numpy(np.array(proprioception, np.float32))
         batch["task"] = [instruction] * len(proprioception)
         with torch.random.fork_rng(), torch.inference_mode():

@@ -1,9 +1,13 @@
-"""Standardised proprioception and actions, (x - mean) / std per dimension; statistics travel in the checkpoint."""
+"""Inputs as networks take them: images as floats; state and actions standardised, (x - mean) / std per dimension.
+
+Statistics travel in the checkpoint.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, UInt8
 
 from ocrrl.interface.actions import ACTION_HIGH
 
@@ -35,8 +39,25 @@ class Normalisation:
             action_std=floored(action.std(0, dtype=np.float64), ACTION_STD_FLOOR),
         )
 
+    def tensors(self, device: str) -> tuple[torch.Tensor, ...]:
+        """Mean and deviation of the state, mean and deviation of the action, on `device`."""
+        values = (self.state_mean, self.state_std, self.action_mean, self.action_std)
+        return tuple(torch.from_numpy(value).to(device) for value in values)
+
 
 def floored(std: np.ndarray, floor: np.ndarray) -> np.ndarray:
     """`std` raised to `floor` where it is less; as it is where the shapes differ (another robot's state)."""
     std = np.asarray(std, np.float32)
     return np.maximum(std, floor) if std.shape == floor.shape else std
+
+
+def centred_images(
+    images: UInt8[np.ndarray, "n height width 3"], device: str
+) -> Float[torch.Tensor, "n 3 height width"]:
+    """In [-0.5, 0.5] on `device`, for the compact network: channels first, but stored channels last, which is fast on a CPU."""
+    return (torch.from_numpy(images).to(device).permute(0, 3, 1, 2) - 127.5).mul_(1.0 / 255.0)
+
+
+def unit_images(images: UInt8[np.ndarray, "n height width 3"]) -> Float[torch.Tensor, "n 3 height width"]:
+    """In [0, 1], stored likewise, as LeRobot's datasets give them to a policy's preprocessor."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2) / 255.0

@@ -1,9 +1,11 @@
-"""Checkpoint of fine-tuning: weights, optimiser and losses in one file, for exact resume.
+"""Checkpoint of fine-tuning: weights, optimiser and losses in one file, for exact resume; what ends a diverged one.
 
 There is no generator state in it: every draw is a function of (seed, step).
 """
 
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import safetensors.torch
@@ -82,3 +84,19 @@ def _require_state(path: Path, run: str, module: nn.Module) -> tuple[list[float]
 
 def _trained(module: nn.Module) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
+
+
+def require_converging(module: nn.Module, losses: Sequence[float], remedy: str) -> None:
+    """RuntimeError naming the step, and `remedy`, once a loss or a weight is NaN or infinite; `losses` of all steps so far."""
+    step = next((number for number, loss in enumerate(losses, start=1) if not math.isfinite(loss)), None)
+    if step is not None:
+        before = f" (the step before: {losses[step - 2]:.4g})" if step > 1 else ""
+        raise RuntimeError(
+            f"the training's loss must stay finite, got {losses[step - 1]} at step {step}{before}; {remedy}. Nothing was published"
+        )
+    for name, value in module.state_dict().items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise RuntimeError(
+                f"the training's weights must stay finite, got NaN or infinity in {name} after step {len(losses)} (loss "
+                f"{losses[-1]:.4g}); {remedy}. Nothing was published"
+            )

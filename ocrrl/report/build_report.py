@@ -8,10 +8,8 @@ from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.report import figures, residual_figures, tables, verdicts
 from ocrrl.report.inputs import RETRAINED_CELL, RETRAINED_VARIANTS, Measured, MeasuredTask, Video
 from ocrrl.report.page import Block, Figure, Page, Section, markdown, page_html, page_markdown
-from ocrrl.report.strips import strips
-from ocrrl.report.targets import target_table
+from ocrrl.report.strips import clips_of, encode_video, side_by_side, strips
 from ocrrl.report.values import VARIANT_LABELS, cell_label, percent
-from ocrrl.report.videos import clips_of, encode_video, side_by_side
 from ocrrl.tabletop.registry import slugs, tabletop_task
 
 PAGE, RESULTS, SUCCESS = "index.html", "results.md", "success.json"
@@ -218,7 +216,7 @@ def data_blocks(measured: Measured) -> list[Block]:
 
 def _limits(measured: Measured) -> list[Block]:
     blocks: list[Block] = [
-        target_table(verdicts.targets(measured)),
+        verdicts.target_table(verdicts.targets(measured)),
         [verdicts.TWIN_STATEMENT, *verdicts.shortfalls(measured)],
     ]
     return [*blocks, "Missing from this report:", measured.missing] if measured.missing else blocks

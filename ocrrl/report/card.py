@@ -19,7 +19,6 @@ from ocrrl.lineage.lineage import Lineage, trace
 from ocrrl.lineage.mermaid import lineage_mermaid
 from ocrrl.lineage.model_results import Results, results_of
 from ocrrl.lineage.project import find_project
-from ocrrl.lineage.tabletop_tasks import tabletop_tasks_of
 from ocrrl.lineage.wording import params_by_section, run_text, value_text
 from ocrrl.printable import code_span, markdown_text, one_line
 from ocrrl.report.table import Table, markdown_table
@@ -75,7 +74,7 @@ def model_card(lineage: Lineage, results: Results) -> str:
 
 
 def _front_matter(lineage: Lineage, cells: list[str]) -> str:
-    top, tasks = lineage.tree.top, tabletop_tasks_of(lineage.tree.stages)
+    top, tasks = lineage.tree.top, lineage.tree.tabletop_tasks
     residual = top.kind == "residual"
     tags = ["robotics", "residual-policy" if residual else "vision-language-action", *_policy_type(lineage), *tasks]
     values: dict[str, Any] = {
@@ -102,7 +101,7 @@ def _shown(value: Any) -> Any:
 
 def _what_it_is(lineage: Lineage, cells: list[str]) -> Iterator[str]:
     top = lineage.tree.top
-    tasks = markdown_text(", ".join(sorted(tabletop_tasks_of(lineage.tree.stages)))) or "a tabletop task"
+    tasks = markdown_text(", ".join(sorted(lineage.tree.tabletop_tasks))) or "a tabletop task"
     if top.kind == "residual":
         yield f"A residual policy of {tasks}: a small correction to a VLA's action, from object poses and proprioception."
         yield "It was trained with TD3 in simulation alone and is no policy without its VLA.\n"

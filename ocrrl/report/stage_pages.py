@@ -1,20 +1,23 @@
 """Results of each stage as a headline and blocks of a page, from the stage's own files."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
+
+import h5py
 
 from ocrrl.interface.renamed import current_names
 from ocrrl.layout import PUBLISHED_VLA, Layout
 from ocrrl.report import figures, tables
 from ocrrl.report.build_report import PAGE, RESULTS, data_blocks, retrained_blocks, success_blocks, svg
 from ocrrl.report.inputs import Measured, ReportInputs, TaskInputs, read_inputs
-from ocrrl.report.key_frames import first_episode, recordings_tables
 from ocrrl.report.page import Block, Figure
-from ocrrl.report.strips import strips
+from ocrrl.report.strips import first_episode, strips
 from ocrrl.report.table import Table
 from ocrrl.report.values import (
     NONE,
@@ -24,6 +27,7 @@ from ocrrl.report.values import (
     number,
     percent,
     points,
+    seconds,
     success_columns,
 )
 from ocrrl.rollouts.statistics import average_difference
@@ -47,11 +51,30 @@ class StagePage:
 
 def record(layout: Layout, variant: str) -> StagePage:
     folder = layout.recorded_episodes
-    found, unreadable = recordings_tables(_there(folder))
+    found, unreadable = _recordings(_there(folder))
     count = sum(int(row[1]) for row in found.rows)
     extra = f", {len(unreadable.rows)} unreadable" if unreadable.rows else ""
     blocks = [found, *([unreadable] if unreadable.rows else []), *first_episode(folder, "The first recording")]
     return StagePage(f"{count} episodes recorded{extra}", blocks)
+
+
+def _recordings(folder: Path) -> tuple[Table, Table]:
+    """The episode files in `folder` by cell, and those that cannot be read, with the reason."""
+    cells: dict[str, list[tuple[int, bool]]] = defaultdict(list)
+    unreadable = []
+    for path in sorted(folder.glob("*.h5")):
+        try:
+            with h5py.File(path) as file:
+                steps, success = len(file["action"]), file.attrs.get("success")  # type: ignore[arg-type]
+                cells[str(file.attrs.get("cell", ""))].append((steps, bool(success)))
+        except (OSError, KeyError) as error:
+            unreadable.append((path.name, str(error)))
+    rows = []
+    for cell, found in cells.items():
+        lengths = (seconds(f(steps for steps, _ in found)) for f in (min, median, max))
+        rows.append((cell_label(cell), str(len(found)), str(sum(success for _, success in found)), *lengths))
+    header = ("cell", "episodes", "successes", "shortest", "median", "longest")
+    return Table(header, rows), Table(("episode", "reason"), unreadable, 2, title="Unreadable")
 
 
 def ingest(layout: Layout, variant: str) -> StagePage:
@@ -82,20 +105,17 @@ def replay(layout: Layout, variant: str) -> StagePage:
     )
 
 
-def _rollout(policy: str, name: str) -> Callable[[Layout, str], StagePage]:
-    def page(layout: Layout, variant: str) -> StagePage:
-        path = _there(layout.rollout_report(policy))
-        attempts = _json(path)[policy]["attempts"]
-        return StagePage(
-            f"{attempts['successes']} of {attempts['episodes']} attempts succeeded with {name}",
-            [
-                *data_blocks(_measured(layout, rollout_reports=(path,))),
-                "Only successful episodes are kept.",
-                *first_episode(layout.rollouts(policy), f"The first rollout of {name}"),
-            ],
-        )
-
-    return page
+def rollout(policy: str, name: str, layout: Layout, variant: str) -> StagePage:
+    path = _there(layout.rollout_report(policy))
+    attempts = _json(path)[policy]["attempts"]
+    return StagePage(
+        f"{attempts['successes']} of {attempts['episodes']} attempts succeeded with {name}",
+        [
+            *data_blocks(_measured(layout, rollout_reports=(path,))),
+            "Only successful episodes are kept.",
+            *first_episode(layout.rollouts(policy), f"The first rollout of {name}"),
+        ],
+    )
 
 
 def training_set(layout: Layout, variant: str) -> StagePage:
@@ -115,31 +135,27 @@ def training_set(layout: Layout, variant: str) -> StagePage:
     return StagePage("; ".join(news), [Table(("training set", "of", "cell", "episodes", "steps"), rows, 3)])
 
 
-def _trained(*vlas: str) -> Callable[[Layout, str], StagePage]:
+def trained(vlas: Sequence[str], layout: Layout, variant: str) -> StagePage:
     """Of a stage that trains the VLAs of these names, or of the one that the variant names."""
-
-    def page(layout: Layout, variant: str) -> StagePage:
-        names = [variant] if variant else vlas
-        trainings = {name: _json(layout.vla(name) / "training.json") for name in names}
-        rows = []
-        for name, training in trainings.items():
-            losses = [point["loss"] for point in training["loss"] if point["loss"] is not None] or [None]
-            counts = (number(training.get(what)) for what in ("steps", "episodes", "frames"))
-            rows.append((VARIANT_LABELS.get(name, f"{name} VLA"), *counts, number(losses[0], 3), number(losses[-1], 3)))
-        one = trainings[names[0]]
-        note = (
-            f"Policy type {one.get('policy', {}).get('type', 'unknown')}, batch size {one.get('batch_size')}, highest learning "
-            f"rate {one.get('learning_rate')}, seed {one.get('seed')}. The loss is averaged over hundredths of the run."
-        )
-        table = Table(("VLA", "steps", "episodes", "frames", "first loss", "final loss"), rows, note=note)
-        more = f", and {len(rows) - 1} more" if len(rows) > 1 else ""
-        name, steps, *_, first, last = rows[0]
-        return StagePage(
-            f"loss {first} → {last} in {steps} steps: {name}{more}",
-            [svg(figures.loss_figure, trainings, "Loss over optimiser steps."), table],
-        )
-
-    return page
+    names = [variant] if variant else vlas
+    trainings = {name: _json(layout.vla(name) / "training.json") for name in names}
+    rows = []
+    for name, training in trainings.items():
+        losses = [point["loss"] for point in training["loss"] if point["loss"] is not None] or [None]
+        counts = (number(training.get(what)) for what in ("steps", "episodes", "frames"))
+        rows.append((VARIANT_LABELS.get(name, f"{name} VLA"), *counts, number(losses[0], 3), number(losses[-1], 3)))
+    one = trainings[names[0]]
+    note = (
+        f"Policy type {one.get('policy', {}).get('type', 'unknown')}, batch size {one.get('batch_size')}, highest learning "
+        f"rate {one.get('learning_rate')}, seed {one.get('seed')}. The loss is averaged over hundredths of the run."
+    )
+    table = Table(("VLA", "steps", "episodes", "frames", "first loss", "final loss"), rows, note=note)
+    more = f", and {len(rows) - 1} more" if len(rows) > 1 else ""
+    name, steps, *_, first, last = rows[0]
+    return StagePage(
+        f"loss {first} → {last} in {steps} steps: {name}{more}",
+        [svg(figures.loss_figure, trainings, "Loss over optimiser steps."), table],
+    )
 
 
 def train_residual(layout: Layout, variant: str) -> StagePage:
@@ -224,20 +240,20 @@ PAGES: dict[str, Callable[[Layout, str], StagePage]] = {
     "record": record,
     "ingest": ingest,
     "replay": replay,
-    "finetune": _trained("sim", "real"),
+    "finetune": partial(trained, ("sim", "real")),
     "train_residual": train_residual,
     "evaluate": evaluate,
-    "rollout": _rollout("corrected", "base + residual"),
-    "rollout_base": _rollout("base", "the base alone"),
+    "rollout": partial(rollout, "corrected", "base + residual"),
+    "rollout_base": partial(rollout, "base", "the base alone"),
     "training_set": training_set,
-    "retrain": _trained(*RETRAINED_VLAS),
+    "retrain": partial(trained, RETRAINED_VLAS),
     "evaluate_retrained": evaluate_retrained,
     "report": report,
     "replay_rollouts": replay,
     "promote": promote,
-    "retrain_multitask": _trained(*RETRAINED_VLAS),
+    "retrain_multitask": partial(trained, RETRAINED_VLAS),
     "evaluate_multitask": evaluate_retrained,
-    "finetune_multitask": _trained("sim"),
+    "finetune_multitask": partial(trained, ("sim",)),
     "publish": publish,
     "report_multitask": report,
 }

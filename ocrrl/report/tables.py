@@ -91,10 +91,8 @@ def success_table(measured: Measured) -> Table:
         paper = TABLE_1.get(task.tabletop_task)
         for cell, seed, entry in task.by_cell:
             for variant in VARIANTS:
-                theirs, of_seed = (
-                    paper.describe(cell, variant) if paper else NONE,
-                    seed if variant == "residual" else NONE,
-                )
+                theirs = paper.describe(cell, variant) if paper else NONE
+                of_seed = seed if variant == "residual" else NONE
                 ours = success_columns(entry[variant])
                 rows.append((task.tabletop_task, cell_label(cell), VARIANT_LABELS[variant], of_seed, *ours, theirs))
     unique = list(dict.fromkeys(rows))  # the base is the same beside every residual seed
@@ -175,10 +173,8 @@ def retrained_table(measured: Measured) -> Table:
                 )
     if rows and not measured.alone:
         for variant in RETRAINED_VARIANTS:
-            rate, difference = (
-                percent(measured.retrained_average(variant)),
-                points(measured.retrained_averages.get(variant)),
-            )
+            rate = percent(measured.retrained_average(variant))
+            difference = points(measured.retrained_averages.get(variant))
             named = (_average_label(measured), cell_label(RETRAINED_CELL), VARIANT_LABELS[variant])
             rows.append((*named, NONE, rate, NONE, NONE, difference, NONE, NONE))
     measures = (*SUCCESS_COLUMNS, "retrained minus this", "McNemar p", "its length minus this one's")

@@ -1,21 +1,14 @@
 """Sentences of a report: the summary, the targets, and what is below a target or the paper."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from ocrrl.interface.cells import TWINS
 from ocrrl.report.inputs import CELLS, RETRAINED_CELL, Measured, MeasuredTask
 from ocrrl.report.json_reader import Json
 from ocrrl.report.paper_results import TABLE_1, TRIALS
+from ocrrl.report.table import Table
 from ocrrl.report.tables import replay_success
-from ocrrl.report.targets import (
-    NOTHING,
-    Target,
-    above_zero,
-    difference_target,
-    gain_target,
-    not_below_zero,
-    rate_target,
-)
 from ocrrl.report.values import NONE, STEPS_PER_SECOND, cell_label, percent, points
 
 TWIN_STATEMENT = "Every number marked twin comes from a simulated stand-in for the lab, not from a robot."
@@ -23,12 +16,24 @@ NO_ROBOT = "Nothing here was measured on a robot; the paper's main claim is abou
 LEAST_IN_SIM = {"cube_lift": 0.95, "close_drawer": 0.86}
 LEAST_IN_SIM_ELSEWHERE = 0.73
 """Success that base + residual should reach in simulation."""
+NOTHING = "nothing"
+STATES = {True: "reached", False: "MISSED", None: "not measured"}
 HARD_TASKS = tuple(slug for slug in TABLE_1 if slug not in LEAST_IN_SIM)
 
 
-def twin_statement(cells: Iterable[str]) -> list[str]:
-    """The sentence that must stand beside numbers of a twin; none where `cells` are of no twin."""
-    return [TWIN_STATEMENT] if any(cell in TWINS for cell in cells) else []
+@dataclass(frozen=True)
+class Target:
+    """`text` says what should be reached, `measured` what was; `reached` is None when it was not measured."""
+
+    text: str
+    measured: str
+    reached: bool | None
+
+
+def target_table(targets: Sequence[Target]) -> Table:
+    """A row for each of `targets`."""
+    rows = [(target.text, target.measured, STATES[target.reached]) for target in targets]
+    return Table(("target", "measured", "state"), rows, text_columns=3)
 
 
 def summary_sentences(measured: Measured) -> list[str]:
@@ -36,16 +41,16 @@ def summary_sentences(measured: Measured) -> list[str]:
     sentences = _of_one_task(measured) if measured.alone else _of_several_tasks(measured)
     cells = {cell for task in measured.tasks for cell in task.main_cells}
     cells |= {cell for found in measured.retrained.values() for cell in found}
-    return [*(sentences or ["Nothing has been evaluated yet."]), *twin_statement(cells)]
+    statement = [TWIN_STATEMENT] if any(cell in TWINS for cell in cells) else []
+    return [*(sentences or ["Nothing has been evaluated yet."]), *statement]
 
 
 def _of_one_task(measured: Measured) -> list[str]:
     sentences = []
     (task,) = measured.tasks
     for cell, entry in task.main_cells.items():
-        where = {"sim": "In the simulator where the residual was trained"}.get(cell, f"In the {cell_label(cell)}")
-        if cell != "sim":
-            where += ", which it had never seen in training"
+        elsewhere = f"In the {cell_label(cell)}, which it had never seen in training"
+        where = "In the simulator where the residual was trained" if cell == "sim" else elsewhere
         sentences.append(
             f"{where}, the base VLA alone solved {_of(entry['base'])} and base + residual {_of(entry['residual'])} "
             "from the same initial states."
@@ -90,8 +95,8 @@ def _of_a_task(task: MeasuredTask) -> list[Target]:
     return [
         _rate("sim: base succeeds in 10 to 70%", sim, "base", 0.10, 0.70),
         _rate(f"sim: base + residual in at least {percent(least)}", sim, "residual", least),
-        difference_target(f"sim: {not_below}", (sim or {}).get("difference"), not_below_zero),
-        difference_target(f"twin: {not_below}", (twin or {}).get("difference"), not_below_zero),
+        _difference(f"sim: {not_below}", (sim or {}).get("difference"), _not_below_zero),
+        _difference(f"twin: {not_below}", (twin or {}).get("difference"), _not_below_zero),
     ]
 
 
@@ -102,56 +107,59 @@ def _of_cube_lift(task: MeasuredTask, measured: Measured) -> list[Target]:
         differences.get(variant, {}).get("success_rate")
         for variant in ("before", "demonstrations_only", "base_rollouts")
     )
+    gain = twin["residual"]["success_rate"] - twin["base"]["success_rate"] if twin else None
     return [
         _rate("sim: base succeeds in 15 to 60%", sim, "base", 0.15, 0.60),
         _rate("sim: base + residual in at least 95%", sim, "residual", LEAST_IN_SIM["cube_lift"]),
         _every_seed(task),
         _rate("twin, zero-shot: base + residual in at least 85%", twin, "residual", 0.85),
-        gain_target(
-            "twin: at least 30 points above its base", _of_variant(twin, "base"), _of_variant(twin, "residual"), 0.30
+        _judged(
+            "twin: at least 30 points above its base", gain, lambda g: f"{100 * g:+.0f} points", lambda g: g >= 0.30
         ),
-        difference_target("retrained VLA better than before (95% interval above 0)", before, above_zero),
-        difference_target("retrained VLA better than demonstrations only", demonstrations, above_zero),
-        difference_target(
-            "retrained VLA not below the base-rollouts variant", base_rollouts, lambda found: found["difference"] >= 0
-        ),
+        _difference("retrained VLA better than before (95% interval above 0)", before, _above_zero),
+        _difference("retrained VLA better than demonstrations only", demonstrations, _above_zero),
+        _difference("retrained VLA not below the base-rollouts variant", base_rollouts, lambda d: d["difference"] >= 0),
     ]
 
 
 def _of_the_average(measured: Measured) -> list[Target]:
     """Over all tabletop tasks; a later round starts from VLAs that are good already."""
-    of_round = _of_the_first_round(measured) if measured.round == 0 else _of_a_later_round(measured)
+    of_twin = measured.residual_averages.get("twin") if measured.covers_all_tasks else None
+    of_round = [
+        _by_task(
+            "sim: every base in 10 to 70%",
+            measured,
+            lambda task: task.rate("sim", "base"),
+            lambda rate: 0.10 <= rate <= 0.70,
+        ),
+        _difference(
+            "twin: five-task average at least 30 points above the bases'", of_twin, lambda d: d["difference"] >= 0.30
+        ),
+        _retrained("at least 15 points above the VLAs before", measured, "before", lambda d: d["difference"] >= 0.15),
+    ]
+    if measured.round > 0:
+        of_round = [_retrained("not below the round before's (95% interval)", measured, "before", _not_below_zero)]
     return [
         _average("sim: five-task average of base + residual at least 86%", measured, "sim", 0.86, aim=0.95),
         _by_task(
             f"sim: base + residual at least {percent(LEAST_IN_SIM_ELSEWHERE)} on {', '.join(HARD_TASKS)}",
             measured,
-            _sim_rate("residual"),
+            lambda task: task.rate("sim", "residual"),
             lambda rate: rate >= LEAST_IN_SIM_ELSEWHERE,
             only=HARD_TASKS,
         ),
         *(_no_harm(measured, cell) for cell in CELLS),
         _average("twin: five-task average of base + residual at least 76%", measured, "twin", 0.76, aim=0.85),
-        _retrained("above the variant demonstrations only (95% interval)", measured, "demonstrations_only", above_zero),
-        _retrained("above the variant base rollouts (95% interval)", measured, "base_rollouts", above_zero),
+        _retrained(
+            "above the variant demonstrations only (95% interval)", measured, "demonstrations_only", _above_zero
+        ),
+        _retrained("above the variant base rollouts (95% interval)", measured, "base_rollouts", _above_zero),
         *(_shorter(measured, cell) for cell in CELLS),
         _by_task(
             "replay in simulation: every task at least 80% success", measured, replay_success, lambda r: r >= 0.80
         ),
         *of_round,
     ]
-
-
-def _of_the_first_round(measured: Measured) -> list[Target]:
-    return [
-        _by_task("sim: every base in 10 to 70%", measured, _sim_rate("base"), lambda rate: 0.10 <= rate <= 0.70),
-        _gain(measured),
-        _retrained("at least 15 points above the VLAs before", measured, "before", lambda d: d["difference"] >= 0.15),
-    ]
-
-
-def _of_a_later_round(measured: Measured) -> list[Target]:
-    return [_retrained("not below the round before's (95% interval)", measured, "before", not_below_zero)]
 
 
 def shortfalls(measured: Measured) -> list[str]:
@@ -195,12 +203,28 @@ def _of(summary: Json) -> str:
     return f"{summary['successes']} of {summary['episodes']} ({percent(summary['success_rate'])})"
 
 
-def _of_variant(cell: Json | None, variant: str) -> float | None:
-    return cell[variant]["success_rate"] if cell else None
+def _judged[V](text: str, value: V | None, show: Callable[[V], str], reached: Callable[[V], bool]) -> Target:
+    """A target on `value`, None where that was not measured."""
+    return Target(text, NOTHING, None) if value is None else Target(text, show(value), reached(value))
+
+
+def _difference(text: str, difference: Json | None, reached: Callable[[Json], bool]) -> Target:
+    """On a difference of success rates with its interval."""
+    return _judged(text, difference or None, points, reached)
+
+
+def _above_zero(difference: Json) -> bool:
+    """Whether the whole interval is above zero."""
+    return difference["low"] > 0
+
+
+def _not_below_zero(difference: Json) -> bool:
+    """Whether the interval reaches up to zero: not significantly below it."""
+    return difference["high"] >= 0
 
 
 def _rate(text: str, cell: Json | None, variant: str, least: float, most: float = 1.0) -> Target:
-    return rate_target(text, _of_variant(cell, variant), lambda rate: least <= rate <= most)
+    return _judged(text, cell[variant]["success_rate"] if cell else None, percent, lambda rate: least <= rate <= most)
 
 
 def _every_seed(task: MeasuredTask) -> Target:
@@ -227,34 +251,21 @@ def _by_task(
     if not known:
         return Target(text, NOTHING, None)
     complete = len(known) == len(values) and (only is not None or measured.covers_all_tasks)
-    if not all(map(reached, known)):
-        return Target(text, shown, False)
-    return Target(text, shown, True if complete else None)
-
-
-def _sim_rate(variant: str) -> Callable[[MeasuredTask], float | None]:
-    return lambda task: task.rate("sim", variant)
+    return Target(text, shown, (True if complete else None) if all(map(reached, known)) else False)
 
 
 def _average(text: str, measured: Measured, cell: str, least: float, aim: float) -> Target:
     found = measured.average(cell, "residual") if measured.covers_all_tasks else None
-    if found is None:
-        return Target(text, NOTHING, None)
-    rate, _ = found
-    note = f"{percent(aim)}, the aim, {'reached' if rate >= aim else 'missed'}"
-    return Target(text, f"{100 * rate:.1f}%; {note}", rate >= least)
 
+    def show(rate: float) -> str:
+        return f"{100 * rate:.1f}%; {percent(aim)}, the aim, {'reached' if rate >= aim else 'missed'}"
 
-def _gain(measured: Measured) -> Target:
-    found = measured.residual_averages.get("twin") if measured.covers_all_tasks else None
-    return difference_target(
-        "twin: five-task average at least 30 points above the bases'", found, lambda d: d["difference"] >= 0.30
-    )
+    return _judged(text, found[0] if found else None, show, lambda rate: rate >= least)
 
 
 def _retrained(text: str, measured: Measured, variant: str, reached: Callable[[Json], bool]) -> Target:
     found = measured.retrained_averages.get(variant) if measured.covers_all_tasks else None
-    return difference_target(f"twin: multi-task VLA's five-task average {text}", found, reached)
+    return _difference(f"twin: multi-task VLA's five-task average {text}", found, reached)
 
 
 def _no_harm(measured: Measured, cell: str) -> Target:
@@ -268,7 +279,7 @@ def _no_harm(measured: Measured, cell: str) -> Target:
         f"{cell}: no task significantly below its base (upper end of the paired 95% interval)",
         measured,
         least_upper_end,
-        lambda high: not_below_zero({"high": high}),
+        lambda high: _not_below_zero({"high": high}),
         show=lambda high: f"{100 * high:+.0f} points",
     )
 
@@ -277,8 +288,7 @@ def _shorter(measured: Measured, cell: str) -> Target:
     """Judged by the interval of the difference over the initial states that both solved, of the first residual seed."""
 
     def upper_end(task: MeasuredTask) -> float | None:
-        steps = (task.evaluations[0].get(cell, {}) if task.evaluations else {}).get("steps_difference") or {}
-        return steps.get("high")
+        return (task.main.get(cell, {}).get("steps_difference") or {}).get("high")
 
     return _by_task(
         f"{cell}: successes shorter with the residual in every task (upper end of the 95% interval)",

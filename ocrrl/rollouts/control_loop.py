@@ -24,7 +24,6 @@ class EpisodeObserver(Protocol):
 
     def begin(self, ids: Int[np.ndarray, " n"], seeds: list[int]) -> None:
         """Episodes begin in the environments `ids`."""
-        ...
 
     def before_step(
         self,
@@ -36,15 +35,12 @@ class EpisodeObserver(Protocol):
         action: Float[np.ndarray, "n 7"],
     ) -> None:
         """`action` is about to be given to the environment; images that the base policy took now are not taken again."""
-        ...
 
     def after_step(self, ids: Int[np.ndarray, " n"], result: StepResult) -> None:
         """What the step led to; an environment whose success is true has ended its episode."""
-        ...
 
     def end(self, outcomes: list[EpisodeOutcome]) -> None:
         """All episodes begun have ended, in success or at the horizon; `outcomes` in the order of `begin`."""
-        ...
 
 
 def run_episodes(

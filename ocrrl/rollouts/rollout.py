@@ -77,9 +77,13 @@ def collect_rollouts(
     while recorded < config.successes and len(attempts) < len(seeds):
         batch = seeds[len(attempts) : len(attempts) + environment.num_envs]
         recorder = RolloutRecorder(environment, OPERATOR, calibration, versions)
-        missing = config.successes - recorded
-        run = _run_successes_twice if repeatable else _run_once
-        for outcome in run(environment, base, residual, batch, recorder, missing):
+        if repeatable:
+            missing = config.successes - recorded
+            outcomes = _run_successes_twice(environment, base, residual, batch, recorder, missing)
+        else:
+            recorder.seeds = set(batch)
+            outcomes = run_episodes(environment, base, residual, batch, recorder)
+        for outcome in outcomes:
             episode = None
             if outcome.success and recorded < config.successes:
                 episode = f"episode_{recorded:06d}.h5"
@@ -91,19 +95,8 @@ def collect_rollouts(
         files.write_json(work / ATTEMPTS_FILE, {"cell": environment.cell, "attempts": attempts})
         progress(recorded, len(attempts))
     files.publish(work, out)
-    return RolloutSummary(environment.cell, config.successes, recorded, _summary(attempts))
-
-
-def _run_once(
-    environment: Environment,
-    base: Policy,
-    residual: Residual | None,
-    seeds: list[int],
-    recorder: RolloutRecorder,
-    missing: int,
-) -> list[EpisodeOutcome]:
-    recorder.seeds = set(seeds)
-    return run_episodes(environment, base, residual, seeds, recorder)
+    outcomes = [EpisodeOutcome(a["seed"], a["success"], a["steps"], 0.0) for a in attempts]
+    return RolloutSummary(environment.cell, config.successes, recorded, success_summary(outcomes))
 
 
 def _run_successes_twice(
@@ -138,7 +131,3 @@ def _finished_attempts(work: Path, seeds: list[int]) -> list[dict[str, Any]]:
     if [attempt["seed"] for attempt in attempts] != seeds[: len(attempts)]:
         raise ValueError(f"{work} must hold attempts of these seeds, got attempts of others; delete it")
     return attempts
-
-
-def _summary(attempts: list[dict[str, Any]]) -> SuccessSummary:
-    return success_summary([EpisodeOutcome(a["seed"], a["success"], a["steps"], 0.0) for a in attempts])

@@ -1,6 +1,7 @@
 """Records chosen episodes of the control loop as episodes of the dataset format, with base action and residual."""
 
 from collections.abc import Collection, Mapping
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ class RolloutRecorder:
         self.seeds: Collection[int] = ()
         self.episodes: dict[int, Episode] = {}
         self._environment, self._operator = environment, operator
-        self._calibration, self._versions = dict(calibration or {}), dict(versions or {})
+        self._calibration, self._versions = calibration or {}, versions or {}
         self._rows, self._folder = EpisodeRecorder(environment.num_envs), folder
         self._demonstrated = demonstrated
         self._running: dict[int, int] = {}
@@ -83,15 +84,28 @@ class RolloutRecorder:
         return np.array([row for row, env in enumerate(ids) if int(env) in self._running], int)
 
     def _attributes(self, outcome: EpisodeOutcome) -> EpisodeAttributes:
-        task = self._environment.tabletop_task
-        return EpisodeAttributes(
-            tabletop_task=task.slug,
-            instruction=task.instruction,
-            operator=self._operator,
-            cell=self._environment.cell,
-            success=outcome.success,
-            seed=outcome.seed,
-            calibration=self._calibration,
-            versions=self._versions,
-            object_names=tuple(tracked.name for tracked in task.objects),
-        )
+        calibration, versions, seed = self._calibration, self._versions, outcome.seed
+        return episode_attributes(self._environment, self._operator, outcome.success, seed, calibration, versions)
+
+
+def episode_attributes(
+    environment: Environment, operator: str, success: bool, seed: int, calibration: Mapping, versions: Mapping[str, str]
+) -> EpisodeAttributes:
+    """Of an episode that was recorded in `environment`."""
+    task = environment.tabletop_task
+    return EpisodeAttributes(
+        tabletop_task=task.slug,
+        instruction=task.instruction,
+        operator=operator,
+        cell=environment.cell,
+        success=success,
+        seed=seed,
+        calibration=dict(calibration),
+        versions=dict(versions),
+        object_names=tuple(tracked.name for tracked in task.objects),
+    )
+
+
+def package_versions() -> dict[str, str]:
+    """Library versions by package name, for the attributes of a recording."""
+    return {name: version(name) for name in ("ocrrl", "mujoco", "numpy", "franky-sim")}

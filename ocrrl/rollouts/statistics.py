@@ -166,30 +166,22 @@ def steps_difference(first: Sequence[EpisodeOutcome], second: Sequence[EpisodeOu
     lengths = np.array(
         [(a.steps, b.steps) for a, b in zip(first, second, strict=True) if a.success and b.success], float
     ).reshape(-1, 2)
-    if len(lengths) == 0:
-        return {
-            "pairs": 0,
-            "mean_first": None,
-            "mean_second": None,
-            "difference": None,
-            "low": None,
-            "high": None,
-            "relative": None,
-        }
-    mean_first, mean_second = lengths.mean(axis=0)
-    low = high = None
+    mean_first = mean_second = difference = low = high = None
+    if len(lengths):
+        mean_first, mean_second = (float(mean) for mean in lengths.mean(axis=0))
+        difference = mean_second - mean_first
     if len(lengths) > 1:
         drawn = np.random.default_rng(_BOOTSTRAP_SEED).integers(len(lengths), size=(_RESAMPLES, len(lengths)))
         means = (lengths[:, 1] - lengths[:, 0])[drawn].mean(axis=1)
         low, high = (float(limit) for limit in np.quantile(means, [0.025, 0.975]))
     return {
         "pairs": len(lengths),
-        "mean_first": float(mean_first),
-        "mean_second": float(mean_second),
-        "difference": float(mean_second - mean_first),
+        "mean_first": mean_first,
+        "mean_second": mean_second,
+        "difference": difference,
         "low": low,
         "high": high,
-        "relative": float((mean_second - mean_first) / mean_first),
+        "relative": difference / mean_first if mean_first and difference is not None else None,
     }
 
 

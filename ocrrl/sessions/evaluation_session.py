@@ -1,10 +1,10 @@
 """Which episodes of an evaluation session count, and which initial states run again.
 
-An episode counts, as a success or a failure, unless a technical fault ended it (`interface.protocols.Abort`): a lost camera says nothing
-of the policy. One that the operator stopped or called failed is a failure, and so is one in which the arm was stopped
-by what it was made to do. After a fault the same variant is run from the same initial state again when the session goes on, and so
-it is after an error or Ctrl-C that broke an episode off; after `ATTEMPTS` of these the pair is left out, both variants of
-it, and the evaluation says so: nothing is repeated until it succeeds.
+An episode counts, as a success or a failure, unless a technical fault ended it (`interface.protocols.Abort`): a lost camera
+says nothing of the policy. An episode that the operator stopped or called failed is a failure, and so is one in which the arm
+stopped because of its commands. After a fault the same variant runs from the same initial state again when the session
+continues, as after an error or Ctrl-C that interrupted an episode. After `ATTEMPTS` of these the pair is left out, both
+variants of it, and the evaluation says so: nothing is repeated until it succeeds.
 """
 
 from collections import defaultdict

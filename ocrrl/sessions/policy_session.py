@@ -18,7 +18,7 @@ from ocrrl.interface.protocols import Policy, Residual
 from ocrrl.interface.seeds import SEEDS_PER_RANGE, initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
-from ocrrl.lineage.repository import git, git_refusal
+from ocrrl.lineage.reading.revision import git, git_refusal
 from ocrrl.params import PARAMS_FILE, Params
 from ocrrl.robot.cell.closing import closed_told, unclosed_told
 from ocrrl.robot.cell.guarded_cell import NotFit, RobotCell
@@ -31,11 +31,10 @@ from ocrrl.robot.safety.fault_log import FAULTS, faults_told
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.evaluate import VARIANTS, PairedEvaluation, write_evaluation
 from ocrrl.rollouts.rollout import OPERATOR
-from ocrrl.rollouts.rollout_recorder import RolloutRecorder
+from ocrrl.rollouts.rollout_recorder import RolloutRecorder, package_versions
 from ocrrl.sessions.evaluation_session import counts, of_plan, pairs, to_run, told
 from ocrrl.sessions.session_folder import SessionFolder
 from ocrrl.stages.running import files_reserved
-from ocrrl.stages.versions import package_versions
 from ocrrl.tabletop.registry import tabletop_task
 from ocrrl.worlds import make_scene
 

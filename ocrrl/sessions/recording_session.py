@@ -22,6 +22,7 @@ from ocrrl.robot.cell.guarded_cell import RobotCell
 from ocrrl.robot.operator.cell_operator import EndedByOperator
 from ocrrl.robot.teleoperation.device import DeviceReading, Event, TeleoperationDevice
 from ocrrl.robot.teleoperation.operator import Label, Operator
+from ocrrl.rollouts.rollout_recorder import episode_attributes
 
 SUCCESSES, FAILURES, INTERRUPTED = "successes", "failures", "interrupted"
 _NUMBERS_BYTES = 2000  # of a control step beside its images, at most
@@ -175,7 +176,8 @@ class _Session:
                 label = "discard"
                 writer.discard()
             else:
-                writer.finish(self._attributes(label, seed), path=self._path(label, name))
+                path = self._folder / (SUCCESSES if label == "success" else FAILURES) / name
+                writer.finish(self._attributes(label == "success", seed), path=path)
         self._written[label].append(name)
         self._told(f"{name}: {label} after {rows} steps")
         return label
@@ -225,22 +227,9 @@ class _Session:
         except RuntimeError as error:
             raise _CutShort(str(error)) from error
 
-    def _path(self, label: Label, name: str) -> Path:
-        return self._folder / (SUCCESSES if label == "success" else FAILURES) / name
-
-    def _attributes(self, label: Label, seed: int) -> EpisodeAttributes:
-        task = self._cell.tabletop_task
-        return EpisodeAttributes(
-            tabletop_task=task.slug,
-            instruction=task.instruction,
-            operator=self._operator.name,
-            cell=self._cell.cell,
-            success=label == "success",
-            seed=seed,
-            calibration=dict(self._cell.calibration()),
-            versions=self._versions,
-            object_names=tuple(tracked.name for tracked in task.objects),
-        )
+    def _attributes(self, success: bool, seed: int) -> EpisodeAttributes:
+        calibration = self._cell.calibration()
+        return episode_attributes(self._cell, self._operator.name, success, seed, calibration, self._versions)
 
 
 def _said(reading: DeviceReading) -> Event | None:

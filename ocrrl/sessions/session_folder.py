@@ -14,7 +14,7 @@ from ocrrl import files
 from ocrrl.episodes.episode_store import read_episode, write_episode
 from ocrrl.interface.episode import Episode
 from ocrrl.interface.protocols import Abort, AbortedBy
-from ocrrl.lineage.old_layout import new_place
+from ocrrl.lineage.reading.places import new_place
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome, EpisodeTrace
 
 SCHEMA = 1

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ocrrl.layout import DATA, MULTITASK, ROUND, Layout
-from ocrrl.lineage.old_layout import require_new_layout
+from ocrrl.lineage.reading.places import require_new_layout
 from ocrrl.lineage.run_record import Run, declared_stages, recorded_run, stage_that_runs
 from ocrrl.params import Params
 from ocrrl.stages.outputs import prepared
@@ -21,13 +21,13 @@ from ocrrl.tabletop.registry import tabletop_task
 def run_stage(options: argparse.Namespace) -> int:
     """Run the stage that `options.command` names on one tabletop task; the exit code."""
     task = tabletop_task(options.tabletop_task)
-    variants = (getattr(options, name, None) for name in ("domain", "seed"))
-    layout = Layout(task.slug, options.round)
-    label = "-".join([task.slug, *(str(variant) for variant in variants if variant is not None)])
+    given = {name: getattr(options, name, None) for name in ("domain", "seed")}
+    variant = {name: value for name, value in given.items() if value is not None}
+    layout, label = Layout(task.slug, options.round), "-".join([task.slug, *map(str, variant.values())])
     stage = importlib.import_module(f"ocrrl.stages.{options.command}")
     params = Params.read()  # before anything is written: the folder may be no project
     with _begun(options, f"{options.command}@{label}") as recorded:
-        recorded.exit_code = stage.run(task, params, layout, options) or 0
+        recorded.exit_code = stage.run(task, params, layout, **variant) or 0
     return recorded.exit_code
 
 
@@ -37,7 +37,7 @@ def run_multitask_stage(options: argparse.Namespace) -> int:
     params = Params.read()
     with _begun(options, options.command) as recorded:
         tasks = [tabletop_task(slug) for slug in params.tasks()]
-        recorded.exit_code = stage.run(tasks, params, layout, options) or 0
+        recorded.exit_code = stage.run(tasks, params, layout) or 0
     return recorded.exit_code
 
 

@@ -1,7 +1,5 @@
 """`evaluate`: base and base + residual from the same held-out initial states, in the simulator and in the twin cell."""
 
-import argparse
-
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
@@ -15,18 +13,18 @@ VLA_OF_CELL = {"sim": "sim", "twin": "real"}
 VIDEO_SIZE = 160  # pixels
 
 
-def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
+def run(task: TabletopTask, params: Params, layout: Layout, seed: int) -> None:
     from ocrrl.policies.checkpoint import expected_policies
 
     config, expected = params.config("evaluate", task.slug), expected_policies(params, task.slug)
-    calls = [(task.slug, layout, options.seed, cell, config, expected) for cell in VLA_OF_CELL]
+    calls = [(task.slug, layout, seed, cell, config, expected) for cell in VLA_OF_CELL]
     evaluations = side_by_side(evaluate_cell, calls)
     write_evaluation(
-        layout.evaluation(options.seed),
-        layout.evaluation_episodes(options.seed),
+        layout.evaluation(seed),
+        layout.evaluation_episodes(seed),
         task.slug,
         layout.round_number,
-        options.seed,
+        seed,
         evaluations,
         config.traces,
     )

@@ -1,7 +1,5 @@
 """`evaluate_multitask`: one VLA on every tabletop task, with the VLAs before and the control variants (Fig. 6c, d)."""
 
-import argparse
-
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
 from ocrrl.params import Params
@@ -10,7 +8,7 @@ from ocrrl.stages.evaluate_retrained import CELL, VLA_OF_VARIANT, evaluate_varia
 from ocrrl.stages.processes import side_by_side
 
 
-def run(tasks: list[TabletopTask], params: Params, layout: Layout, options: argparse.Namespace) -> None:
+def run(tasks: list[TabletopTask], params: Params, layout: Layout) -> None:
     """The variant `before` is each tabletop task's own VLA; the others are trained on all of them."""
     from ocrrl.policies.checkpoint import expected_policies
 

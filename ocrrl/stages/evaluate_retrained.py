@@ -1,7 +1,5 @@
 """`evaluate_retrained`: the retrained VLA, the one before and the control variants, from the same initial states."""
 
-import argparse
-
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
@@ -22,7 +20,7 @@ VLA_OF_VARIANT = {
 CELL = "twin"
 
 
-def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
+def run(task: TabletopTask, params: Params, layout: Layout) -> None:
     from ocrrl.policies.checkpoint import expected_policies
 
     config, expected = params.config("evaluate_retrained", task.slug), expected_policies(params, task.slug)

@@ -1,6 +1,5 @@
 """`finetune`: trains the VLA of one domain on its LeRobotDataset."""
 
-import argparse
 import json
 
 from ocrrl import files
@@ -9,12 +8,11 @@ from ocrrl.layout import Layout
 from ocrrl.params import Params
 
 
-def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
+def run(task: TabletopTask, params: Params, layout: Layout, domain: str) -> None:
     from ocrrl.policies.finetune import TrainingData
     from ocrrl.policies.finetune import finetune as train
 
     config = params.config("finetune", task.slug)
-    domain = options.domain
     paired = domain == "real" and config.real_episodes == "replayed"
     inputs = files.fingerprint(files.code_fingerprint(), config, layout.dataset(domain))
     kept = json.loads(layout.accepted_replays.read_text()) if paired else None

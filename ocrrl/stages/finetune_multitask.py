@@ -1,14 +1,12 @@
 """`finetune_multitask`: trains the simulator's counterpart of the retrained VLA, for the next residual."""
 
-import argparse
-
 from ocrrl import files
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
 from ocrrl.params import Params
 
 
-def run(tasks: list[TabletopTask], params: Params, layout: Layout, options: argparse.Namespace) -> None:
+def run(tasks: list[TabletopTask], params: Params, layout: Layout) -> None:
     """The same episodes as simulation shows them: demonstrations, and the rollouts that the round before collected."""
     from ocrrl.policies.finetune import TrainingData, finetune
 

@@ -1,6 +1,5 @@
 """`ingest`: converts recordings of any format to the real LeRobotDataset and names the bad ones."""
 
-import argparse
 from contextlib import suppress
 
 from tqdm import tqdm
@@ -11,7 +10,7 @@ from ocrrl.layout import Layout
 from ocrrl.params import Params, ParamsError
 
 
-def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> int:
+def run(task: TabletopTask, params: Params, layout: Layout) -> int:
     from ocrrl.recordings.ingest import ingest as ingest_folder
     from ocrrl.recordings.later_stages import why_not_mixed
 

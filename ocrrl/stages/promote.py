@@ -4,7 +4,6 @@ A retrained VLA that does not solve more validation states than the one before i
 simulator neither: the pair stays a pair.
 """
 
-import argparse
 import shutil
 
 from ocrrl import files
@@ -16,7 +15,7 @@ from ocrrl.stages.evaluate_retrained import evaluate_variant
 from ocrrl.stages.processes import side_by_side
 
 
-def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
+def run(task: TabletopTask, params: Params, layout: Layout) -> None:
     from ocrrl.policies.checkpoint import expected_policies
 
     config, expected = params.config("promote", task.slug), expected_policies(params, task.slug)

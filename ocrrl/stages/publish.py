@@ -1,6 +1,5 @@
 """`publish`: copies the last multi-task VLA to a path that is the same in all rounds."""
 
-import argparse
 import shutil
 
 from ocrrl import files
@@ -9,7 +8,7 @@ from ocrrl.layout import PUBLISHED_VLA, Layout
 from ocrrl.params import Params
 
 
-def run(tasks: list[TabletopTask], params: Params, layout: Layout, options: argparse.Namespace) -> None:
+def run(tasks: list[TabletopTask], params: Params, layout: Layout) -> None:
     work = files.fresh_folder(layout.work("publish"))
     shutil.copytree(layout.vla("retrained"), work / "vla")
     files.publish(work / "vla", PUBLISHED_VLA)

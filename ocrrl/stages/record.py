@@ -1,7 +1,5 @@
 """`record`: scripted teleoperation in the twin, one episode file per demonstration."""
 
-import argparse
-
 from tqdm import tqdm
 
 from ocrrl import files
@@ -9,11 +7,11 @@ from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
 from ocrrl.params import Params
-from ocrrl.stages.versions import package_versions
+from ocrrl.rollouts.rollout_recorder import package_versions
 from ocrrl.worlds import make_teleoperator, make_twin
 
 
-def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
+def run(task: TabletopTask, params: Params, layout: Layout) -> None:
     from ocrrl.rollouts.record import record_episodes
 
     config = params.config("record", task.slug)

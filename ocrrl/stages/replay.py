@@ -1,6 +1,5 @@
 """`replay`: runs ingested actions in the training simulator; writes the sim LeRobotDataset and transitions."""
 
-import argparse
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from ocrrl.interface.episode import Episode
 
 
-def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
+def run(task: TabletopTask, params: Params, layout: Layout) -> None:
     from ocrrl.episodes.ingested import ingested_episodes
 
     folder = params.episodes_folder(task.slug)

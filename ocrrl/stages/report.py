@@ -1,7 +1,5 @@
 """`report`: one page of tables, figures and videos of a tabletop task, and its tables in Markdown."""
 
-import argparse
-
 from ocrrl import files
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
@@ -10,7 +8,7 @@ from ocrrl.report.build_report import PAGE, build_report
 from ocrrl.report.inputs import ReportInputs, TaskInputs, read_inputs
 
 
-def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
+def run(task: TabletopTask, params: Params, layout: Layout) -> None:
     work = files.fresh_folder(layout.work("report"))
     build_report(read_inputs(report_inputs(layout)), work, "ocrrl report")
     files.publish(work, layout.report)

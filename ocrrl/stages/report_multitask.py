@@ -1,6 +1,5 @@
 """`report_multitask`: all tabletop tasks and the multi-task VLA on one page, and the result tables in Markdown."""
 
-import argparse
 from collections.abc import Sequence
 
 from ocrrl import files
@@ -12,7 +11,7 @@ from ocrrl.report.inputs import Measured, ReportInputs, TaskInputs, read_inputs
 from ocrrl.rollouts.statistics import average_difference
 
 
-def run(tasks: list[TabletopTask], params: Params, layout: Layout, options: argparse.Namespace) -> None:
+def run(tasks: list[TabletopTask], params: Params, layout: Layout) -> None:
     """Of the residual that is rolled out alone, since dvc.yaml names its files; `benchmarks.table1` takes every seed."""
     work = files.fresh_folder(layout.work("report_multitask"))
     measured = read_round([task.slug for task in tasks], layout.round, [ROLLED_OUT_SEED])

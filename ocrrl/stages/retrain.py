@@ -1,6 +1,5 @@
 """`retrain`: trains the real VLA from the same weights with equal optimiser steps on three training sets."""
 
-import argparse
 import json
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from ocrrl.stages.processes import side_by_side
 VARIANTS = ("retrained", "demonstrations_only", "base_rollouts")
 
 
-def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
+def run(task: TabletopTask, params: Params, layout: Layout) -> None:
     config = params.config("retrain", task.slug)
     inputs = files.fingerprint(
         files.code_fingerprint(), config, layout.vla("real"), *(dataset(layout, variant) for variant in VARIANTS)

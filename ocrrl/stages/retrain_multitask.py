@@ -1,7 +1,5 @@
 """`retrain_multitask`: trains one VLA for every tabletop task, and two control variants with equal steps."""
 
-import argparse
-
 from ocrrl import files
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
@@ -9,7 +7,7 @@ from ocrrl.params import Params
 from ocrrl.stages.retrain import VARIANTS, dataset, train_variants
 
 
-def run(tasks: list[TabletopTask], params: Params, layout: Layout, options: argparse.Namespace) -> None:
+def run(tasks: list[TabletopTask], params: Params, layout: Layout) -> None:
     config = params.multitask_config("retrain_multitask")
     parts = [Layout(task.slug, layout.round) for task in tasks]
     inputs = files.fingerprint(

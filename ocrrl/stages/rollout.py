@@ -1,7 +1,5 @@
 """`rollout`: collects successful episodes of base + residual in the twin."""
 
-import argparse
-
 from ocrrl import files
 from ocrrl.interface.protocols import Residual
 from ocrrl.interface.seeds import initial_state_seeds
@@ -9,11 +7,11 @@ from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
 from ocrrl.params import Params
 from ocrrl.rollouts.rollout import RolloutConfig, collect_rollouts, rollout_metrics
-from ocrrl.stages.versions import package_versions
+from ocrrl.rollouts.rollout_recorder import package_versions
 from ocrrl.worlds import make_twin
 
 
-def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
+def run(task: TabletopTask, params: Params, layout: Layout) -> None:
     from ocrrl.policies.checkpoint import expected_policies
     from ocrrl.residual.residual_policy import load_residual
 

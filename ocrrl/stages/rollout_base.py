@@ -1,7 +1,5 @@
 """`rollout_base`: collects successful episodes of the real VLA alone in the twin, for the control variant."""
 
-import argparse
-
 from ocrrl import files
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
@@ -9,7 +7,7 @@ from ocrrl.params import Params
 from ocrrl.stages.rollout import collect
 
 
-def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
+def run(task: TabletopTask, params: Params, layout: Layout) -> None:
     from ocrrl.policies.checkpoint import expected_policies
 
     config = params.config("rollout_base", task.slug)

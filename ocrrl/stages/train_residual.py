@@ -1,6 +1,5 @@
 """`train_residual`: Algorithm 1 on the frozen sim VLA, with validation in a background process."""
 
-import argparse
 import shutil
 from functools import cache, partial
 from typing import TYPE_CHECKING
@@ -27,7 +26,7 @@ Expected = tuple[tuple[str, bool], ...]
 """`checkpoint.expected_policies` as pairs, which a cache takes."""
 
 
-def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
+def run(task: TabletopTask, params: Params, layout: Layout, seed: int) -> None:
     from ocrrl.datasets.transitions import read_replay_transitions
     from ocrrl.policies.checkpoint import expected_policies
     from ocrrl.residual.residual_config import RANDOMISED
@@ -36,10 +35,10 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
     config = params.config("train_residual", task.slug)
     expected = tuple(sorted(expected_policies(params, task.slug).items()))
     inputs = files.fingerprint(files.code_fingerprint(), config, layout.vla("sim"), layout.replay_transitions)
-    work = layout.work(f"train_residual-{options.seed}-{inputs}")
+    work = layout.work(f"train_residual-{seed}-{inputs}")
     with (
         BackgroundProcess(partial(success_rate, task.slug, layout, config, expected)) as validation,
-        tqdm(total=config.total_timesteps, desc=f"train_residual seed {options.seed}", unit="transition") as bar,
+        tqdm(total=config.total_timesteps, desc=f"train_residual seed {seed}", unit="transition") as bar,
     ):
 
         def progress(transitions: int, point: dict | None) -> None:
@@ -52,8 +51,8 @@ def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Na
             _base(task.slug, layout, expected, config.device, config.num_envs),
             read_replay_transitions(layout.replay_transitions),
             work,
-            layout.residual(options.seed),
-            options.seed,
+            layout.residual(seed),
+            seed,
             validation,
             progress,
         )

@@ -1,6 +1,5 @@
 """`training_set`: demonstrations with corrected rollouts, and with equally many base rollouts as a control."""
 
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +10,7 @@ from ocrrl.layout import Layout
 from ocrrl.params import Params
 
 
-def run(task: TabletopTask, params: Params, layout: Layout, options: argparse.Namespace) -> None:
+def run(task: TabletopTask, params: Params, layout: Layout) -> None:
     build(task, params, layout, [Path(folder) for folder in params.tabletop_tasks[task.slug].rollouts])
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from ocrrl.cli import main
-from ocrrl.commands.calibrate_check import check_camera
+from ocrrl.commands.calibrate import check_camera
 from ocrrl.interface import rigid
 from ocrrl.perception.cameras.software_camera import SoftwareCamera
 from tests.perception.calibration.synthetic_views import D435

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ocrrl.commands.calibrate_live import capture_views, take_views
+from ocrrl.commands.calibrate import capture_views, take_views
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.frames import Frame
 from ocrrl.interface.tabletop_tasks import HOME_JOINTS

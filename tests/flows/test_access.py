@@ -10,8 +10,8 @@ import pytest
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker
 
 from flows.access import PROFILES, auth_string, make_private, private_log, profile_variables, write_profile
-from flows.admission import require_admission
 from flows.prefect_server import OwnPagesOnly
+from flows.server import require_admission
 from flows.set_up import FIXED_JOB
 
 OWN = ["http://127.0.0.1:4200", "http://localhost:4200"]

@@ -10,7 +10,7 @@ from prefect import Flow
 
 from flows import evaluate, parts, rollout
 from flows.access import PROFILES
-from flows.deployments import with_tabletop_tasks
+from flows.set_up import with_tabletop_tasks
 from ocrrl.commands.stages import MULTITASK_STAGES, STAGES
 from tasks.graph import Selection
 from tests.pipeline_copy import ROOT

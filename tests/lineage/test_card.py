@@ -12,7 +12,7 @@ from ocrrl.lineage.mermaid import _quoted
 from ocrrl.lineage.model_results import results_of
 from ocrrl.lineage.project import find_project
 from ocrrl.report import card as card_module
-from tasks.lineage_tree import lineage_tree
+from tasks.artifacts import lineage_tree
 
 MODEL = "data/models/vla_retrained"
 

@@ -79,7 +79,7 @@ def test_the_same_bytes_from_other_inputs_are_said_too(own, capsys):
 
 
 def test_added_and_removed_demonstrations_are_told_apart(own, capsys):
-    from ocrrl.lineage.hashes import manifest_bytes, manifest_hash
+    from ocrrl.lineage.reading.hashes import manifest_bytes, manifest_hash
 
     manifest = {"episode_000001.h5": "1" * 32, "episode_000009.h5": "9" * 32}
     value = manifest_hash(manifest)

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from ocrrl.lineage.contents import Contents
-from ocrrl.lineage.dvc_files import DvcFile, DvcFiles, LockedStage, TrackedPath
 from ocrrl.lineage.episodes import episodes_of
 from ocrrl.lineage.graph import build_tree
-from ocrrl.lineage.hashes import bytes_md5, manifest_bytes, manifest_hash
+from ocrrl.lineage.reading.contents import Contents
+from ocrrl.lineage.reading.dvc_files import DvcFile, DvcFiles, LockedStage, TrackedPath
+from ocrrl.lineage.reading.hashes import bytes_md5, manifest_bytes, manifest_hash
 
 LAB, NORMALISED = "data/episodes/cube_lift/lab", "data/normalised/round0/cube_lift"
 DATASET, MODEL = "data/dataset_real/round0/cube_lift", "data/vla_real/round0/cube_lift"

@@ -2,8 +2,7 @@
 
 import pytest
 
-from ocrrl.lineage.hashes import manifest_bytes, manifest_hash, manifest_of, path_hash, read_manifest
-from ocrrl.lineage.ignored import Ignored
+from ocrrl.lineage.reading.hashes import Ignored, manifest_bytes, manifest_hash, manifest_of, path_hash, read_manifest
 
 
 @pytest.mark.parametrize("name", ["plain", "unicode", "empty", "single.bin"])

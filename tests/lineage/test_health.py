@@ -1,12 +1,12 @@
 import shutil
 
-from ocrrl.lineage.health import project_health
+from ocrrl.commands.doctor import project_health
 
 MODEL = "data/models/vla_retrained"
 
 
 def health(root):
-    return {subject: (found, remedy) for subject, found, remedy in project_health(root)}
+    return {finding.subject: (finding.found, finding.remedy) for finding in project_health(root)}
 
 
 def test_a_project_in_order_needs_nothing(at):

@@ -103,11 +103,11 @@ def test_the_image_is_a_small_flowchart_with_quoted_labels_and_arrows_between_it
 
 
 def test_many_tabletop_tasks_share_boxes(tmp_path):
-    from ocrrl.lineage.contents import Contents
-    from ocrrl.lineage.dvc_files import DvcFiles, LockedStage, TrackedPath
     from ocrrl.lineage.episodes import Episodes
     from ocrrl.lineage.graph import build_tree
     from ocrrl.lineage.mermaid import MOST_NODES, lineage_mermaid
+    from ocrrl.lineage.reading.contents import Contents
+    from ocrrl.lineage.reading.dvc_files import DvcFiles, LockedStage, TrackedPath
 
     stages = {}
     tasks = [f"task_{letter}" for letter in "abcdefghij"]

@@ -3,7 +3,7 @@
 import pytest
 
 from ocrrl.lineage.model_results import _retraining_variant
-from ocrrl.lineage.places import place_of
+from ocrrl.lineage.reading.places import place_of
 
 
 @pytest.mark.parametrize(

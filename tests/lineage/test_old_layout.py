@@ -2,7 +2,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from ocrrl.lineage.old_layout import new_place
+from ocrrl.lineage.reading.places import new_place
 
 MOVED = {
     "data/episodes/cube_lift/normalised": "data/normalised/round0/cube_lift",

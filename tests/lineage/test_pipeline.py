@@ -2,8 +2,8 @@
 
 import pytest
 
-from ocrrl.lineage.pipeline import pipeline_stages, stage_of_command
-from ocrrl.lineage.revision import Revision
+from ocrrl.lineage.reading.pipeline import pipeline_stages, stage_of_command
+from ocrrl.lineage.reading.revision import Revision
 
 
 @pytest.mark.parametrize(("name", "folder"), [("toy", "project"), ("ours", "ours")])

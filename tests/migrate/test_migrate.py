@@ -13,9 +13,8 @@ from ocrrl import files
 from ocrrl.cli import main
 from ocrrl.commands import migrate as command
 from ocrrl.interface.renamed import RENAMED
-from ocrrl.lineage.hashes import files_under, path_hash
-from ocrrl.lineage.ignored import Ignored
-from ocrrl.lineage.pipeline import pipeline_stages
+from ocrrl.lineage.reading.hashes import Ignored, files_under, path_hash
+from ocrrl.lineage.reading.pipeline import pipeline_stages
 from ocrrl.migrate import new_lock
 from ocrrl.migrate.new_lock import code_entries
 from ocrrl.params import CONFIGS, Params, resolve

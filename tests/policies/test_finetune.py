@@ -10,8 +10,8 @@ from ocrrl.datasets.frames.decoded_frames import decode_dataset, join_datasets
 from ocrrl.policies import finetune as finetune_module
 from ocrrl.policies.checkpoint import load_vla
 from ocrrl.policies.compact_learner import CompactLearner
-from ocrrl.policies.convergence import require_converging
 from ocrrl.policies.finetune import FinetuneConfig, TrainingData, finetune, one_cycle
+from ocrrl.policies.training_state import require_converging
 from tests.policies.lerobot_dots import write_dots
 from tests.policies.synthetic import INSTRUCTION, dot_dataset, dot_frames
 

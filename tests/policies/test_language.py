@@ -2,8 +2,14 @@ import numpy as np
 import pytest
 
 from ocrrl.policies import language
-from ocrrl.policies.language import HASH, SENTENCE, InstructionEncoder, hashed_ngrams
-from ocrrl.policies.sentence_model import embed_sentence, sentence_model_folder
+from ocrrl.policies.language import (
+    HASH,
+    SENTENCE,
+    InstructionEncoder,
+    embed_sentence,
+    hashed_ngrams,
+    sentence_model_folder,
+)
 
 INSTRUCTION = "grasp the wooden cuboid and lift it"
 needs_sentence_model = pytest.mark.skipif(

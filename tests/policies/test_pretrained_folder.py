@@ -2,7 +2,7 @@
 
 import pytest
 
-from ocrrl.policies.pretrained_folder import pretrained_folder
+from ocrrl.policies.lerobot_learner import pretrained_folder
 
 
 def test_a_folder_here_is_taken(tmp_path):

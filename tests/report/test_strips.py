@@ -5,8 +5,7 @@ import pytest
 from PIL import Image
 
 from ocrrl.report.build_report import build_report
-from ocrrl.report.strips import CELL, GAP, HEAD, LABELS, MOMENTS, filmstrip
-from ocrrl.report.videos import Clip
+from ocrrl.report.strips import CELL, HEAD, LABELS, MOMENTS, SPACE, Clip, filmstrip
 from ocrrl.stages.report_multitask import read_round
 
 
@@ -19,8 +18,8 @@ def clip(steps, success, label="base VLA"):
 def reds(jpeg):
     """Brightness of red in the middle of each moment, 255 where nothing is shown; a row a video."""
     image = np.asarray(Image.open(io.BytesIO(jpeg)))
-    rows = HEAD + CELL // 2 + (CELL + GAP) * np.arange((image.shape[0] - HEAD) // (CELL + GAP))
-    columns = LABELS + CELL // 2 + (CELL + GAP) * np.arange(MOMENTS)
+    rows = HEAD + CELL // 2 + (CELL + SPACE) * np.arange((image.shape[0] - HEAD) // (CELL + SPACE))
+    columns = LABELS + CELL // 2 + (CELL + SPACE) * np.arange(MOMENTS)
     shown = image[np.ix_(rows, columns)].astype(int)
     return np.where(shown[:, :, 1] > 200, 255, shown[:, :, 0])
 

@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 
-from ocrrl.report.videos import BAND, GAP, LAST_FRAME_HELD, PANEL, Clip, encode_video, side_by_side
+from ocrrl.report.strips import BAND, GAP, LAST_FRAME_HELD, PANEL, Clip, encode_video, side_by_side
 
 
 def clip(steps, success, shade=90):

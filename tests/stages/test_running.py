@@ -158,7 +158,7 @@ def project(folder, monkeypatch, parameters):
         shutil.copy(path, folder)
     ran = []
     for name in ("ingest", "record", "finetune", "retrain_multitask"):
-        stage = types.SimpleNamespace(run=lambda *arguments, name=name: ran.append(name))
+        stage = types.SimpleNamespace(run=lambda *parts, name=name, **variant: ran.append(name))
         monkeypatch.setitem(sys.modules, f"ocrrl.stages.{name}", stage)
     return ran
 

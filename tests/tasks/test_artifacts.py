@@ -7,12 +7,11 @@ import pytest
 from ocrrl.commands.show import show
 from ocrrl.layout import Layout
 from tasks import artifacts
-from tasks.artifacts import Results, lineage_page, results_page
+from tasks.artifacts import Results, lineage_page, lineage_tree, results_page
 from tasks.child_process import Outcome
-from tasks.flow_summary import Ending, summary_page
 from tasks.graph import Stage
-from tasks.lineage_tree import lineage_tree
 from tasks.markdown import cell, code, duration, fitting, inline_code, shown_as_text, table, unbroken
+from tasks.run_graph import Ending, summary_page
 from tests.report.synthetic_round import write_synthetic_tasks
 
 NO_BREAK = "\N{NO-BREAK SPACE}"

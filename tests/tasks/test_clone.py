@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from tasks.clone import CloneDiffers, check_out, head
+from tasks.remote_stage import CloneDiffers, check_out, head
 from tasks.run_stage import file_name
 
 

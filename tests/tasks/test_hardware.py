@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from tasks.graph import Stage
-from tasks.hardware import asks_for_cuda
+from tasks.run_stage import asks_for_cuda
 
 
 @pytest.mark.parametrize(

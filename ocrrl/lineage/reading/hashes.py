@@ -7,12 +7,30 @@ A manifest is the JSON list of the folder's files, `[{"md5": ..., "relpath": ...
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from ocrrl.lineage.ignored import Ignored
+from pathspec import GitIgnoreSpec
 
+_BY_DEFAULT = (".hg/", ".git/", ".git", ".dvc/")  # DVC's own
 FOLDER_SUFFIX = ".dir"
+
+
+class Ignored:
+    """Whether a path of the project is ignored: the patterns of .dvcignore, by the library that DVC asks too."""
+
+    def __init__(self, patterns: Iterable[str] = ()):
+        self._spec = GitIgnoreSpec.from_lines((*_BY_DEFAULT, *patterns))
+
+    @classmethod
+    def of_project(cls, root: Path) -> "Ignored":
+        """The patterns of `root/.dvcignore`, none where there is no such file."""
+        path = root / ".dvcignore"
+        return cls(path.read_text().splitlines() if path.is_file() else ())
+
+    def __call__(self, path: str, is_folder: bool = False) -> bool:
+        """Whether `path` (relative to the project, with slashes) or a folder above it is ignored."""
+        return self._spec.match_file(f"{path}/" if is_folder else path)
 
 
 def is_folder_hash(value: str) -> bool:

@@ -2,9 +2,8 @@ import subprocess
 
 import pytest
 
-from ocrrl.lineage import repository
-from ocrrl.lineage.repository import git, git_refusal
-from ocrrl.lineage.revision import Revision
+from ocrrl.lineage.reading import revision
+from ocrrl.lineage.reading.revision import Revision, git, git_refusal
 from ocrrl.lineage.run_record import read_runs, recorded_run
 
 
@@ -40,7 +39,7 @@ def test_a_machine_without_git_is_said(tmp_path, monkeypatch):
     def missing(*_, **__):
         raise FileNotFoundError("git")
 
-    monkeypatch.setattr(repository.subprocess, "run", missing)
+    monkeypatch.setattr(revision.subprocess, "run", missing)
     assert git_refusal(tmp_path) == "git is not installed: `apt-get install git`"
 
 

@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ocrrl.interface.renamed import current_name
-from ocrrl.lineage.pipeline import command_of, load_yaml
-from ocrrl.lineage.revision import Revision
+from ocrrl.lineage.reading.pipeline import command_of, load_yaml
+from ocrrl.lineage.reading.revision import Revision
 
 LOCK = "dvc.lock"
 
@@ -116,11 +116,8 @@ def _params(entry: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 def _tracked(entry: dict[str, Any], folder: str = ".") -> TrackedPath:
     path = posixpath.normpath(posixpath.join(folder, entry["path"]))
-    return TrackedPath(path, entry.get("md5") or _other_hash(entry), entry.get("size"), entry.get("nfiles"))
-
-
-def _other_hash(entry: dict[str, Any]) -> str:
-    return next((str(entry[name]) for name in ("checksum", "etag", "version_id") if name in entry), "")
+    other = next((str(entry[name]) for name in ("checksum", "etag", "version_id") if name in entry), "")
+    return TrackedPath(path, entry.get("md5") or other, entry.get("size"), entry.get("nfiles"))
 
 
 def _dvc_file(path: str, text: str) -> DvcFile:

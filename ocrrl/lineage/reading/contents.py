@@ -5,8 +5,9 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ocrrl.lineage.hashes import (
+from ocrrl.lineage.reading.hashes import (
     FOLDER_SUFFIX,
+    Ignored,
     bytes_md5,
     file_md5,
     is_folder_hash,
@@ -14,7 +15,6 @@ from ocrrl.lineage.hashes import (
     manifest_of,
     read_manifest,
 )
-from ocrrl.lineage.ignored import Ignored
 
 
 class Contents:
@@ -53,7 +53,8 @@ class Contents:
     def manifest(self, path: str, value: str) -> dict[str, str] | None:
         """MD5 by relative path of the folder that had the hash `value`; None where neither place has it any more."""
         if value not in self._manifests:
-            self._manifests[value] = self._find_manifest(path, value)
+            content = self._cached_bytes(value)
+            self._manifests[value] = read_manifest(content) if content is not None else self._here(path, value)
         return self._manifests[value]
 
     def joined_manifest(self, folder: str, parts: Mapping[str, str]) -> dict[str, str] | None:
@@ -80,10 +81,7 @@ class Contents:
         except OSError:
             return None
 
-    def _find_manifest(self, path: str, value: str) -> dict[str, str] | None:
-        content = self._cached_bytes(value)
-        if content is not None:
-            return read_manifest(content)
+    def _here(self, path: str, value: str) -> dict[str, str] | None:
         folder = self.root / path
         found = manifest_of(folder, self.root, self.ignored) if folder.is_dir() else {}
         return found if manifest_hash(found) == value else None

@@ -4,7 +4,7 @@ import pytest
 
 import ocrrl
 from ocrrl.cli import main
-from ocrrl.lineage.printable_lineage import lineage
+from ocrrl.lineage.lineage import lineage
 
 MODEL = "data/vla_retrained/round0/cube_lift"
 

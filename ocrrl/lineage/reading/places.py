@@ -1,7 +1,10 @@
-"""Maps paths of the old layout of `data/` (`round/task_kind`) to the new one (`kind/round/task`)."""
+"""The kind of artifact at a path of `data/`, in the current layout and that of version 0.1."""
 
 import re
-from pathlib import Path, PurePath
+from dataclasses import dataclass
+from pathlib import Path, PurePath, PurePosixPath
+
+from ocrrl.layout import DATA, MULTITASK
 
 _OLD_OUTS = (
     *("datasets/round*/*", "episodes/*/normalised", "evaluations/round*/*", "metrics/round*/*/*", "models/round*/*/*"),
@@ -31,6 +34,22 @@ _MOVES = tuple(
         ),
     )
 )
+_KINDS = {
+    "episodes": "episodes",
+    "normalised": "episodes",
+    "dataset": "dataset",
+    "transitions": "transitions",
+    "accepted": "accepted replays",
+    "vla": "VLA",
+    "residual": "residual",
+    "models": "model",
+    "rollouts": "rollouts",
+    "sessions": "session",
+    "training_set": "training set",
+    "metrics": "metrics",
+    "evaluation": "evaluation",
+    "reports": "report",
+}
 
 
 def new_place[P: PurePath](path: P) -> P:
@@ -61,3 +80,37 @@ def require_new_layout(data: Path) -> None:
         raise ValueError(
             f"{found[0]} must lie at {new_place(found[0])} in this version; `ocrrl migrate` brings the folder over"
         )
+
+
+@dataclass(frozen=True)
+class Place:
+    """The parts of a path `data/<kind>_<variant>/<round>/<tabletop task>`, each empty where the path has none."""
+
+    kind: str
+    """What it is: VLA, residual, dataset, episodes, ...; "data" where the layout has no place for it."""
+    variant: str = ""
+    """Which of its kind: `real` of a dataset, `retrained` of a VLA, the seed of a residual."""
+    round: str = ""
+    tabletop_task: str = ""
+
+    @property
+    def source(self) -> str:
+        """How datasets name a folder of rollouts in their episodes' sources: `cube_lift_corrected`."""
+        return f"{self.tabletop_task}_{self.variant}"
+
+
+def here(path: str) -> str:
+    """Where what lay at `path` in version 0.1 lies now; `path` where that is the same."""
+    return str(new_place(PurePosixPath(path)))
+
+
+def place_of(path: str) -> Place:
+    """The place that `path`, relative to the project, has in the layout."""
+    parts = PurePosixPath(here(path)).parts
+    if len(parts) < 2 or parts[0] != DATA.name:
+        return Place("data")
+    if parts[1] == "models" and len(parts) > 2:  # published: data/models/vla_retrained
+        parts = (parts[0], parts[2], "", MULTITASK)
+    name = next((name for name in _KINDS if parts[1] == name or parts[1].startswith(f"{name}_")), "")
+    kind = _KINDS.get(name, "model" if path.startswith(f"{DATA.name}/models/") else "data")
+    return Place(kind, parts[1].removeprefix(name).removeprefix("_"), *parts[2:4])
