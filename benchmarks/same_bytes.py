@@ -46,7 +46,7 @@ class Compared:
 def compare_projects(before: Path, after: Path) -> list[Compared]:
     """Every file below data/ of the projects `before` and `after`, sorted; ValueError where one holds none."""
     old, new = _artifacts(before), _artifacts(after)
-    pairs = {path: path if path in new else new_place(path) for path in old}
+    pairs = {path: path if path in new else _place(path) for path in old}
     found = [(path, place) for path, place in pairs.items() if place in new]
     hashes = {
         _sha256(before / path): _sha256(after / place)
@@ -63,6 +63,11 @@ def compare_projects(before: Path, after: Path) -> list[Compared]:
         elif not any(path.match(pattern) for pattern in ONLY_IN_AFTER):
             compared.append(Compared(new_place(path), False, ("only in AFTER",)))
     return sorted(compared, key=lambda item: item.path)
+
+
+def _place(path: PurePath) -> PurePath:
+    """Where the file that version 0.1 had at `path` is today."""
+    return new_place(PurePath(*("videos" if part == "films" else part for part in path.parts)))
 
 
 def _compared(before: Path, after: Path, place: PurePath, hashes: dict[str, str]) -> Compared:
