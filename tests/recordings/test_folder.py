@@ -23,6 +23,7 @@ def folder(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (root / "link").symlink_to(tmp_path / "elsewhere")
     (root / "inner").symlink_to(root / "b")
+    (root / "gone").symlink_to(root / "nowhere")
     return root
 
 
@@ -57,6 +58,7 @@ def test_everything_else_has_a_reason_but_papers(folder):
         "store.zarr": "a Zarr store, which ingest does not read",
         "odd.xyz": "no recording: ingest reads .h5, .hdf5 and LeRobotDatasets",
         "empty": "an empty folder",
+        "gone": "nothing that can be read",
         "file-000.mp4": "a pipe, socket or device",
         "lerobot": "a LeRobotDataset, which source_format lerobot reads",
         "half": "a LeRobotDataset, which source_format lerobot reads",
