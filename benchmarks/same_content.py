@@ -22,6 +22,8 @@ RENAMED_KEYS: dict[str, Mapping[str, str | None]] = {
 """By kind of artifact, the old name of a key, a tensor or an array and its new one; None where it is no longer written."""
 FORMAT_VERSION = "format_version"
 """May differ where keys have other names."""
+RELEASE = "ocrrl"
+"""Key of this software's own version among those that an episode was recorded with: it differs between releases."""
 
 _PATH = re.compile(r"\bdata/[\w./-]+")
 
@@ -85,7 +87,7 @@ def _of_dicts(before: dict, after: dict, renamed: Renamed, place: str) -> Iterat
             yield f"{here}: missing"
             continue
         left.discard(name)
-        if name == FORMAT_VERSION and renamed.keys:
+        if name == RELEASE or (name == FORMAT_VERSION and renamed.keys):
             continue
         if not (renamed.confidence and name == CONFIDENCE and np.shape(value) == np.shape(after[name])):
             yield from _differences(value, after[name], renamed, here)

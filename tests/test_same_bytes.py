@@ -127,6 +127,18 @@ def test_the_confidence_of_rollouts_may_change_and_nothing_else_of_them(before, 
     )
 
 
+def test_an_episode_names_the_release_that_recorded_it_and_that_may_differ(before, after):
+    file, episode = _place(after, ROLLOUT), random_episode()
+    versions = episode.attributes.versions
+    write_episode(file, replace(episode, attributes=replace(episode.attributes, versions=versions | {"ocrrl": "9.0"})))
+    _write(_place(after, SIDECAR), [{"source": "e0.h5", "sha256": sha256_of(file)}])
+    assert not _found(before, after)
+    write_episode(file, replace(episode, attributes=replace(episode.attributes, versions=versions | {"numpy": "9.0"})))
+    assert _found(before, after)["data/rollouts_corrected/round0/cube_lift/episode_000000.h5"] == (
+        "/@versions/numpy: new",
+    )
+
+
 def test_a_hash_of_another_file_is_found(before, after):
     _write(_place(after, SIDECAR), [{"source": "e0.h5", "sha256": "0" * 64}])
     (found,) = _found(before, after).values()
