@@ -16,6 +16,7 @@ from ocrrl.policies.compact_checkpoint import ACTION_KEY, IMAGE_PREFIX, STATE_KE
 from ocrrl.policies.lerobot_checkpoint import require_lerobot_checkpoint
 from ocrrl.policies.lerobot_loading import lerobot_errors, load_weights, remote_code
 from ocrrl.policies.normalisation import unit_images
+from ocrrl.policies.shared_noise import SharedNoise
 
 _NOISE_SEED = 0
 
@@ -23,8 +24,8 @@ _NOISE_SEED = 0
 class LeRobotVLA:
     """`interface.protocols.VLA` by a LeRobot policy with its pre- and postprocessor.
 
-    A policy that samples (flow matching, diffusion) draws the same noise at every call, so that it is a function of its
-    inputs: a residual is trained on a base that does not change under it, and a run can be repeated.
+    A policy that samples (flow matching, diffusion) draws the same noise at every call and for every robot of a batch, so that it
+    is a function of its inputs: a residual is trained on a base that does not change under it, and a run can be repeated.
     """
 
     def __init__(self, policy, preprocessor, postprocessor):
@@ -45,7 +46,7 @@ class LeRobotVLA:
         batch: dict[str, Any] = {IMAGE_PREFIX + camera: unit_images(images[camera]) for camera in self._cameras}
         batch[STATE_KEY] = torch.from_numpy(np.array(proprioception, np.float32))
         batch["task"] = [instruction] * len(proprioception)
-        with torch.random.fork_rng(), torch.inference_mode():
+        with torch.random.fork_rng(), torch.inference_mode(), SharedNoise(len(proprioception)):
             torch.manual_seed(_NOISE_SEED)
             self._policy.reset()
             chunk = self._policy.predict_action_chunk(self._preprocessor(batch))[:, : self.chunk_size]

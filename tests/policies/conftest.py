@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from ocrrl.policies import finetune
@@ -9,3 +11,13 @@ def decoded_frames(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(finetune, "DECODED_FRAMES", tmp_path_factory.mktemp("decoded"))
         yield
+
+
+@pytest.fixture
+def hub_cache(tmp_path_factory, monkeypatch) -> Path:
+    """An empty cache of the hub in place of this user's; `cached_repository` makes a repository in it."""
+    from huggingface_hub import constants
+
+    cache = tmp_path_factory.mktemp("hub")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    return cache
