@@ -11,7 +11,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -79,7 +79,7 @@ class FaultyPolicy:
         self.visible: list[bool] = []
         self._step = 0
 
-    def reset(self, ids: np.ndarray) -> None:
+    def reset(self, ids: np.ndarray, seeds: Sequence[int]) -> None:
         self._step = 0
 
     def act(self, observation, ids: np.ndarray, capture) -> np.ndarray:

@@ -105,7 +105,7 @@ def sequence(slug: str, kind: str, seed: int) -> Iterator[Seen]:
     stage, task = _Stage(slug, seed), tabletop_task(slug)
     world, camera = stage.world, RgbdCamera(stage.model, "front")
     teleoperator = make_teleoperator(slug, world)
-    teleoperator.reset(IDS)
+    teleoperator.reset(IDS, world.seeds)
     bodies = [Body(shape) for shape in shapes_of(task).values()]
     beside = (
         _places(generator, world.true_state().object_poses[0], bodies, stage.distractors) if kind in KINDS[2:] else []

@@ -59,7 +59,7 @@ def test_hovering_does_not_pay_more_than_finishing(own_module):
     teleoperator, scene = make_teleoperator("push_puck", world), world.scene
     ids, seeds = np.arange(n), list(range(n))
     world.reset(ids, seeds)
-    teleoperator.reset(ids)
+    teleoperator.reset(ids, seeds)
     rewards, crossed, solved = [], [], np.zeros(n, bool)
     for _ in range(80):
         acting = ids[~solved]

@@ -63,9 +63,9 @@ class SavedPolicy:
         """A policy of its own for `env`, with the instruction of its tabletop task unless another was asked for."""
         return ChunkedPolicy(self.vla, self.instruction or env.tabletop_task.instruction, env.num_envs)
 
-    def reset(self, ids: Int[np.ndarray, " n"]) -> None:
-        """Begin new episodes in the environments `ids`."""
-        self._for(ids).reset(ids)
+    def reset(self, ids: Int[np.ndarray, " n"], seeds: Sequence[int]) -> None:
+        """Begin new episodes in the environments `ids`, from the initial states that `seeds` stand for."""
+        self._for(ids).reset(ids, seeds)
 
     def act(self, observation: Observation, ids: Int[np.ndarray, " n"], capture: Capture) -> Float[np.ndarray, "n 7"]:
         """The actions for the environments `ids`; ValueError where the instruction is not known."""

@@ -3,7 +3,7 @@
 Legend: N environments, n of them selected by ids (n,), O tracked objects, H actions in a chunk.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -90,8 +90,8 @@ class VLA(Protocol):
 class Policy(Protocol):
     """Acts in N environments, one action a control step; may keep state per environment (an action chunk)."""
 
-    def reset(self, ids: Int[np.ndarray, " n"]) -> None:
-        """Begin new episodes in the environments `ids`."""
+    def reset(self, ids: Int[np.ndarray, " n"], seeds: Sequence[int]) -> None:
+        """Begin new episodes in the environments `ids`, from the initial states that `seeds` stand for."""
         ...
 
     def act(self, observation: Observation, ids: Int[np.ndarray, " n"], capture: Capture) -> Float[np.ndarray, "n 7"]:

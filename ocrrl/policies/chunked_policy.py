@@ -1,48 +1,86 @@
-"""A VLA as a policy: queries a chunk every few steps and replays it in between (Sec. 3.1)."""
+"""A VLA as a policy: asks for a chunk every few steps and acts from it in between (Sec. 3.1).
+
+A slow VLA's chunk is used from d control steps after its observation on, at the index of that step: what it says of the steps
+before is past. Legend: s control steps from one question to the next, H actions in a chunk, t the episode's step.
+"""
+
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from ocrrl.interface.actions import ACTION_DIM
-from ocrrl.interface.observations import Observation
+from ocrrl.interface.observations import MAX_GRIPPER_WIDTH, Observation
 from ocrrl.interface.protocols import VLA, Capture
+from ocrrl.policies.chunk_delay import ChunkDelay
+
+NO_DELAY = ChunkDelay()
 
 
 class ChunkedPolicy:
-    """`interface.protocols.Policy`: at step t of an episode an environment gets action t mod n of its latest chunk.
+    """`interface.protocols.Policy`: at step t an environment acts from the chunk that it asked for at s * floor((t - d) / s).
 
-    Environments keep their own step and chunk; those whose t mod n is 0 are asked for together, in one batch, and only
-    they are photographed.
+    Until its first chunk is there (t < d) it holds: no motion, the opening as it is. Environments keep their own step, d and
+    chunks; those whose t mod s is 0 are asked for together, in one batch, and only they are photographed.
     """
 
-    def __init__(self, vla: VLA, instruction: str, num_envs: int, replan_every: int | None = None):
-        """`replan_every` is by default the VLA's own `n_action_steps`; ValueError unless in [1, `vla.chunk_size`]."""
+    def __init__(
+        self, vla: VLA, instruction: str, num_envs: int, replan_every: int | None = None, delay: ChunkDelay = NO_DELAY
+    ):
+        """`replan_every` is s, by default the VLA's own `n_action_steps`; ValueError where a chunk does not last (`require_lasts`)."""
         self.replan_every = vla.n_action_steps if replan_every is None else replan_every
-        if not 1 <= self.replan_every <= vla.chunk_size:
-            raise ValueError(f"replan_every must be in [1, {vla.chunk_size}], the VLA's chunk size, got {replan_every}")
-        self.vla = vla
-        self.instruction = instruction
-        self._chunks = np.zeros((num_envs, self.replan_every, ACTION_DIM), np.float32)
+        require_lasts(vla.chunk_size, self.replan_every, delay.largest)
+        self.vla, self.instruction, self.delay = vla, instruction, delay
+        # Two chunks an environment: the one asked for last, and the one before, which serves until that is there.
+        self._chunks = np.zeros((num_envs, 2, self.replan_every + delay.largest, ACTION_DIM), np.float32)
         self._steps = np.zeros(num_envs, np.int64)
+        self._late = np.zeros(num_envs, np.int64)
 
-    def reset(self, ids: Int[np.ndarray, " n"]) -> None:
-        """Begin new episodes in the environments `ids`: their next action comes from a new chunk."""
+    def reset(self, ids: Int[np.ndarray, " n"], seeds: Sequence[int]) -> None:
+        """Begin new episodes in the environments `ids`: their next action comes from a new chunk, d by `seeds`."""
         self._steps[ids] = 0
+        self._late[ids] = self.delay.of_episodes(seeds)
 
     def act(self, observation: Observation, ids: Int[np.ndarray, " n"], capture: Capture) -> Float[np.ndarray, "n 7"]:
         """The actions for environments `ids`, float32; `observation` holds those n, in that order."""
-        index = self._steps[ids] % self.replan_every
-        due = index == 0
+        steps, late = self._steps[ids], self._late[ids]
+        due = steps % self.replan_every == 0
         if due.any():
             chunk = self.vla.predict_chunk(capture(ids[due]), observation.proprioception()[due], self.instruction)
-            self._chunks[ids[due]] = chunk[:, : self.replan_every]
+            place = steps[due] // self.replan_every % 2
+            self._chunks[ids[due], place] = chunk[:, : self._chunks.shape[2]]
+        since = np.maximum(steps - late, 0)
+        asked = since // self.replan_every * self.replan_every
+        action = self._chunks[ids, asked // self.replan_every % 2, steps - asked]
+        waiting = steps < late
+        if waiting.any():
+            action[waiting] = held(observation)[waiting]
         self._steps[ids] += 1
-        return self._chunks[ids, index]
+        return action
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """The chunks in progress and where each environment is in its own."""
-        return {"chunks": self._chunks.copy(), "steps": self._steps.copy()}
+        """The chunks in progress, and where each environment is in its own."""
+        return {"chunks": self._chunks.copy(), "steps": self._steps.copy(), "late": self._late.copy()}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Go on from a state that `get_state` gave."""
-        self._chunks[:], self._steps[:] = state["chunks"], state["steps"]
+        self._chunks[:], self._steps[:], self._late[:] = state["chunks"], state["steps"], state["late"]
+
+
+def require_lasts(chunk_size: int, replan_every: int, delay: int) -> None:
+    """ValueError unless chunks of H actions, asked for every s steps and `delay` late, leave no step without an action."""
+    if not 1 <= replan_every <= chunk_size:
+        raise ValueError(f"replan_every must be in [1, {chunk_size}], the VLA's chunk size, got {replan_every}")
+    if delay > replan_every or replan_every + delay > chunk_size:
+        most = min(replan_every, chunk_size - replan_every)
+        raise ValueError(
+            f"a chunk of {chunk_size} actions, asked for every {replan_every} steps, lasts for a delay of at most {most} control "
+            f"steps, got {delay}: lower n_action_steps, train the VLA with longer chunks, or serve it faster"
+        )
+
+
+def held(observation: Observation) -> Float[np.ndarray, "n 7"]:
+    """The actions that keep each arm where it is and its fingers as they are, float32."""
+    action = np.zeros((len(observation.gripper_width), ACTION_DIM), np.float32)
+    action[:, 6] = np.clip(observation.gripper_width / MAX_GRIPPER_WIDTH, 0.0, 1.0)
+    return action

@@ -38,6 +38,7 @@ def offline_transitions(
     rows = [np.zeros((0, TransitionRow(dim).width), np.float32)]
     for first in range(0, len(replay_episodes), config.num_envs):
         group = replay_episodes[first : first + config.num_envs]
+        base.reset(np.arange(len(group)), range(first, first + len(group)))
         states, base_actions = _seen(group, base, augmentation, generator, task)
         for i, episode in enumerate(group):
             rows += _decisions(episode, states[i], base_actions[i], config)
@@ -55,7 +56,6 @@ def _seen(
     lengths = np.array([_steps_to_success(episode) for episode in episodes])
     states = np.zeros((len(episodes), lengths.max() + 1, residual_observation_dim(task)), np.float32)
     base_actions = np.zeros((*states.shape[:2], ACTION_DIM), np.float32)
-    base.reset(np.arange(len(episodes)))
     for t in range(states.shape[1]):
         ids = np.flatnonzero(lengths >= t)
         observation = _rows_at(episodes, ids, t)

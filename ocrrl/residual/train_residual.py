@@ -227,8 +227,8 @@ class _Run:
             return
         seeds = RANGES["train"]
         drawn = self.random["initial_states"].integers(seeds.start, seeds.stop, len(ids))
-        self.environment.reset(ids, [int(seed) for seed in drawn])
-        self.base.reset(ids)
+        self.environment.reset(ids, drawn.tolist())
+        self.base.reset(ids, drawn.tolist())
         self.steps[ids], self.episode_return[ids], self.potential[ids] = 0, 0.0, np.nan
         self.stopwatch.lap("environment")
         self.state[ids], self.base_action[ids] = self._perceive(ids)

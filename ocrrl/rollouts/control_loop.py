@@ -83,7 +83,7 @@ def _run_batch(
     traces = _Traces(len(seeds)) if keep_traces else None
 
     environment.reset(running, seeds)
-    base.reset(running)
+    base.reset(running, seeds)
     if observer:
         observer.begin(running, seeds)
     kept = np.zeros((len(seeds), ACTION_DIM), np.float32)

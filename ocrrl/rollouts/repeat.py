@@ -48,7 +48,7 @@ class _RecordedActions:
         self._traces, self._step = traces, -1
         self._acting = np.arange(len(traces))
 
-    def reset(self, ids: np.ndarray) -> None:
+    def reset(self, ids: np.ndarray, seeds: Sequence[int]) -> None:
         self._step = -1
 
     def act(self, observation: Observation, ids: np.ndarray, capture: Capture) -> np.ndarray:

@@ -1,5 +1,6 @@
 """A scripted teleoperator: steers towards waypoints as a person does, with tremor and pauses."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -32,11 +33,6 @@ class TrueStateEnvironment(Protocol):
     num_envs: int
 
     @property
-    def seeds(self) -> list[int]:
-        """Of the N initial states."""
-        ...
-
-    @property
     def commanded_pose(self) -> np.ndarray:
         """Commanded gripper poses (N, 7)."""
         ...
@@ -56,11 +52,11 @@ class ScriptedTeleoperator:
         self._tremor = np.zeros((n, 6))
         self._bump, self._bump_steps = np.zeros((n, 6)), np.zeros(n, int)
 
-    def reset(self, ids: np.ndarray) -> None:
-        """Plan new episodes in the environments `ids`, with the tremor and pauses that their seeds stand for."""
+    def reset(self, ids: np.ndarray, seeds: Sequence[int]) -> None:
+        """Plan new episodes in the environments `ids`, with the tremor and pauses that `seeds` stand for."""
         state = self._environment.true_state()
-        for env in ids:
-            generator = np.random.default_rng([self._environment.seeds[env], 1])
+        for env, seed in zip(ids, seeds, strict=True):
+            generator = np.random.default_rng([seed, 1])
             self._generators[env] = generator
             self._plans[env] = self._plan(state, env, generator)
             self._speed[env] = generator.uniform(*SPEED)

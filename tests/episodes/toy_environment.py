@@ -95,7 +95,7 @@ class ToyDemonstrator:
     def __init__(self, environment: ToyEnvironment, clumsy: tuple[int, ...] = ()) -> None:
         self._environment, self._clumsy = environment, clumsy
 
-    def reset(self, ids): ...
+    def reset(self, ids, seeds): ...
 
     def act(self, observation, ids, capture):
         offset = observation.object_poses[:, 0, :3] - observation.gripper_pose[:, :3]

@@ -42,7 +42,7 @@ class OtherCell(ToyEnvironment):
 class Forgetful:
     """A base policy without a state that could be saved."""
 
-    def reset(self, ids): ...
+    def reset(self, ids, seeds): ...
 
     def act(self, observation, ids, capture):
         return np.zeros((len(ids), 7), np.float32)
@@ -242,7 +242,7 @@ def test_a_saved_vla_takes_the_instruction_of_its_environment_or_the_one_that_wa
     with pytest.raises(
         ValueError, match=r"cube_lift must know its tabletop task to act by itself: load_policy\(path, task="
     ):
-        policy.reset(np.arange(1))
+        policy.reset(np.arange(1), [0])
     with pytest.raises(ValueError, match="tabletop task must be one of cube_lift"):
         ocrrl.load_policy(models["vla_real"], task="lift")
     with pytest.raises(FileNotFoundError, match="none must be a LeRobot pretrained_model folder"):

@@ -59,7 +59,7 @@ def test_success_terminates_an_episode():
     env.reset(seed=FIRST_HELD_OUT)
     inner = env._environment
     demonstrator = make_teleoperator("cube_lift", inner)
-    demonstrator.reset(np.arange(1))
+    demonstrator.reset(np.arange(1), [FIRST_HELD_OUT])
     terminated = truncated = False
     while not (terminated or truncated):
         _, reward, terminated, truncated, info = env.step(
@@ -111,7 +111,7 @@ def test_only_the_environment_that_ended_begins_anew():
     _, info = envs.reset(seed=[FIRST_HELD_OUT, FIRST_HELD_OUT + 1])
     inner, first = envs._environment, np.array([0])
     demonstrator = make_teleoperator("cube_lift", inner)
-    demonstrator.reset(first)
+    demonstrator.reset(first, [FIRST_HELD_OUT])
     still = np.array([0.0] * 6 + [1.0])
     terminated = np.array([False, False])
     while not terminated.any():

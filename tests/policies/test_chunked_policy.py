@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from ocrrl.interface.observations import Observation
+from ocrrl.policies.chunk_delay import ChunkDelay, measured_delay
 from ocrrl.policies.chunked_policy import ChunkedPolicy
 
 
@@ -59,7 +60,7 @@ def test_environments_out_of_step_are_asked_and_photographed_only_when_due():
 
     policy.act(observation(np.zeros(2)), np.array([0, 2]), photograph)
     policy.act(observation(np.array([7.0, 8.0])), np.array([1, 2]), photograph)
-    policy.reset(np.array([0]))
+    policy.reset(np.array([0]), [0])
     actions = policy.act(observation(np.array([30.0, 20.0, 10.0])), np.array([2, 1, 0]), photograph)
     assert photographed == [[0, 2], [1], [0]]
     assert np.array_equal(actions[:, 0], [0.0, 7.0, 10.0])
@@ -79,9 +80,9 @@ def test_a_batch_acts_as_its_environments_would_one_by_one():
             one = alone[i].act(observation(x[k : k + 1]), np.array([0]), capture)
             assert np.array_equal(actions[k, columns], one[0, columns])
         again = np.flatnonzero(generator.random(4) < 0.1)
-        together.reset(again)
+        together.reset(again, again)
         for i in again:
-            alone[i].reset(np.array([0]))
+            alone[i].reset(np.array([0]), [i])
 
 
 def test_served_actions_are_copies():
@@ -96,3 +97,82 @@ def test_replanning_outside_the_chunk_is_refused(replan_every):
         ValueError, match=rf"replan_every must be in \[1, 4\], the VLA's chunk size, got {replan_every}"
     ):
         ChunkedPolicy(CountingVLA(), "lift it", num_envs=1, replan_every=replan_every)
+
+
+def delayed(ticks: int, vla: object, num_envs: int = 1, **options) -> ChunkedPolicy:
+    """A policy whose chunks are all `ticks` late."""
+    policy = ChunkedPolicy(vla, "lift it", num_envs, delay=ChunkDelay((0.0,) * ticks + (1.0,)), **options)
+    policy.reset(np.arange(num_envs), range(num_envs))
+    return policy
+
+
+class LongVLA(CountingVLA):
+    chunk_size = 16
+
+    def predict_chunk(self, images, proprioception, instruction):
+        chunk = np.zeros((len(proprioception), 16, 7), np.float32)
+        chunk[:, :, 0] = proprioception[:, :1]
+        chunk[:, :, 2] = np.arange(16)
+        return chunk
+
+
+@pytest.mark.parametrize("d", range(5))
+def test_a_late_chunk_is_used_from_its_own_index_on_and_before_the_first_one_the_arm_holds(d):
+    policy = delayed(d, LongVLA())
+    seen = [policy.act(observation(np.array([float(t)])), np.arange(1), capture)[0] for t in range(20)]
+    for t, action in enumerate(seen):
+        if t < d:
+            assert not action.any(), "nothing moves, and closed fingers stay closed"
+            continue
+        asked = (t - d) // 4 * 4
+        assert (action[0], action[2]) == (asked, t - asked)
+
+
+def test_until_the_first_chunk_the_fingers_stay_as_they_are():
+    policy, seen = delayed(2, LongVLA()), observation(np.zeros(1))
+    for width, opening in ((0.08, 1.0), (0.02, 0.25), (0.09, 1.0)):
+        seen.gripper_width[:] = width
+        policy.reset(np.arange(1), [0])
+        np.testing.assert_allclose(policy.act(seen, np.arange(1), capture), [[0, 0, 0, 0, 0, 0, opening]])
+
+
+def test_d_is_the_episode_s_own_and_the_same_for_the_same_seed():
+    delay = ChunkDelay((0.25, 0.0, 0.75))
+    drawn = delay.of_episodes(range(2000))
+    assert set(drawn.tolist()) == {0, 2} and abs((drawn == 2).mean() - 0.75) < 0.03
+    assert delay.of_episodes([5, 7]).tolist() == [drawn[5], drawn[7]]
+    policy = ChunkedPolicy(LongVLA(), "lift it", 2, delay=delay)
+    slow, quick = int(np.flatnonzero(drawn == 2)[0]), int(np.flatnonzero(drawn == 0)[0])
+    policy.reset(np.arange(2), [slow, quick])
+    first = policy.act(observation(np.array([5.0, 5.0])), np.arange(2), capture)
+    assert first[:, 0].tolist() == [0.0, 5.0]
+
+
+def test_a_run_goes_on_from_its_state_in_the_middle_of_a_late_chunk():
+    policy = delayed(3, LongVLA(), 2)
+    for t in range(6):
+        policy.act(observation(np.array([t, -t], float)), np.arange(2), capture)
+    again = ChunkedPolicy(LongVLA(), "lift it", 2, delay=policy.delay)
+    again.set_state(policy.get_state())
+    for t in range(6, 20):
+        seen = observation(np.array([t, -t], float))
+        np.testing.assert_array_equal(policy.act(seen, np.arange(2), capture), again.act(seen, np.arange(2), capture))
+
+
+@pytest.mark.parametrize(("replan_every", "ticks", "most"), [(8, 9, 8), (14, 3, 2), (2, 3, 2)])
+def test_a_chunk_that_would_not_last_is_refused_with_what_would(replan_every, ticks, most):
+    with pytest.raises(
+        ValueError, match=f"lasts for a delay of at most {most} control steps, got {ticks}: lower n_action_steps"
+    ):
+        delayed(ticks, LongVLA(), replan_every=replan_every)
+
+
+def test_measured_latencies_become_shares_of_whole_control_steps():
+    assert measured_delay([0.003, 0.010]) == ChunkDelay((1.0,))
+    assert measured_delay([0.049, 0.140, 0.150, 0.151]) == ChunkDelay((0.0, 0.25, 0.0, 0.5, 0.25))
+    for wrong in ([], [0.1, 0.0], [float("nan")]):
+        with pytest.raises(ValueError, match="latencies must be at least one positive number of seconds"):
+            measured_delay(wrong)
+    for shares in ((), (0.5,), (1.0, 0.0), (1.5, -0.5)):
+        with pytest.raises(ValueError, match="shares must be at least 0, sum to 1 and end above 0"):
+            ChunkDelay(shares)

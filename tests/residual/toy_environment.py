@@ -89,7 +89,7 @@ class ToyBase:
         self._goal = np.zeros((num_envs, 3))
         self._t = np.zeros(num_envs, np.int64)
 
-    def reset(self, ids) -> None:
+    def reset(self, ids, seeds) -> None:
         self._t[ids] = 0
 
     def act(self, observation, ids, capture):

@@ -69,7 +69,7 @@ class ToyBase:
         self.images, self.speed = images, speed
         self.resets: list[list[int]] = []
 
-    def reset(self, ids) -> None:
+    def reset(self, ids, seeds) -> None:
         self.resets.append([int(i) for i in ids])
 
     def act(self, observation, ids, capture):
@@ -83,7 +83,7 @@ class ToyBase:
 class Seeker:
     """A policy that goes to the object, by the true position."""
 
-    def reset(self, ids) -> None: ...
+    def reset(self, ids, seeds) -> None: ...
 
     def act(self, observation, ids, capture):
         offset = observation.object_poses[:, 0, :3] - observation.gripper_pose[:, :3]

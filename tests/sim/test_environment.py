@@ -97,7 +97,7 @@ def test_a_scripted_demonstration_earns_each_reward_stage_in_order():
     ids, seeds = np.arange(n), list(range(n))
     teleoperator = ScriptedTeleoperator(environment, plan_demonstration)
     environment.reset(ids, seeds)
-    teleoperator.reset(ids)
+    teleoperator.reset(ids, seeds)
     first = {}
     success = np.zeros(n, bool)
     for step in range(environment.tabletop_task.horizon):
@@ -118,7 +118,7 @@ def test_success_must_last():
     ids = np.array([0])
     environment.reset(ids, [0])
     teleoperator = ScriptedTeleoperator(environment, plan_demonstration)
-    teleoperator.reset(ids)
+    teleoperator.reset(ids, [0])
     solved_for = 0
     for _ in range(environment.tabletop_task.horizon):
         result = environment.step(teleoperator.act(environment.observe(), ids, environment.capture), ids)

@@ -36,7 +36,7 @@ def test_the_demonstrator_succeeds_and_its_reward_rises(slug):
     teleoperator = make_teleoperator(slug, world)
     ids, seeds = np.arange(n), list(range(n))
     world.reset(ids, seeds)
-    teleoperator.reset(ids)
+    teleoperator.reset(ids, seeds)
     solved, last_reward = np.zeros(n, bool), np.zeros(n)
     stages = tuple(world.scene.stage_rewards(world.true_state()))
     course: dict[str, list[np.ndarray]] = {name: [] for name in stages}
@@ -125,7 +125,7 @@ def test_a_push_on_a_drawer_hardly_shifts_the_cabinet():
     teleoperator = make_teleoperator("close_drawer", world)
     ids = np.arange(4)
     world.reset(ids, [1, 2, 3, 4])
-    teleoperator.reset(ids)
+    teleoperator.reset(ids, [1, 2, 3, 4])
     before = world.true_state().object_poses[:, 1].copy()
     for _ in range(60):
         world.step(teleoperator.act(world.observe(), ids, world.capture), ids)

@@ -64,8 +64,6 @@ class ArmEnvironment:
         self._held_steps = self._steps = 0
         self._failure, self._stale = "", False
         self._last: Observation | None = None
-        self.seeds = [0]
-        """Of the latest initial state."""
         self.periods: list[float] = []
         """Time [s] on the arm's clock that each control step took."""
 
@@ -86,7 +84,7 @@ class ArmEnvironment:
 
         NotFit, a RuntimeError, where that shows before anything moves.
         """
-        (seed,) = self.seeds = list(seeds)
+        (seed,) = seeds
         self.require_fit()
         self._operator.clear()
         try:

@@ -21,7 +21,7 @@ class DemonstratorDevice:
         self._demonstrator, self._seen, self._capture = demonstrator, seen, capture
 
     def begin(self, seed: int) -> None:
-        self._demonstrator.reset(_ONLY)
+        self._demonstrator.reset(_ONLY, [seed])
 
     def read(self) -> DeviceReading:
         return DeviceReading(limit(self._demonstrator.act(self._seen(), _ONLY, self._capture))[0])
@@ -43,10 +43,6 @@ class TrackedStates:
 
     def __init__(self, cell: ArmEnvironment) -> None:
         self._cell = cell
-
-    @property
-    def seeds(self) -> list[int]:
-        return self._cell.seeds
 
     @property
     def commanded_pose(self) -> np.ndarray:

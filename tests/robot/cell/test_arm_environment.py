@@ -39,7 +39,7 @@ class Base:
     def __init__(self, before=lambda t: None):
         self._before, self._t = before, 0
 
-    def reset(self, ids):
+    def reset(self, ids, seeds):
         self._t = 0
 
     def act(self, observation, ids, capture):

@@ -31,7 +31,7 @@ class Grasp:
     def __init__(self):
         self.stage, self.since = 0, 0
 
-    def reset(self, ids):
+    def reset(self, ids, seeds):
         self.stage, self.since = 0, 0
 
     def act(self, observation, ids, capture):

@@ -1,0 +1,98 @@
+"""A slow VLA on the arm: chunks are predicted by a worker, late as in training, and the control loop never waits for one."""
+
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from ocrrl.interface.observations import Observation
+from ocrrl.interface.protocols import VLA, Capture
+from ocrrl.policies.chunked_policy import held, require_lasts
+
+
+@dataclass
+class _Request:
+    """A chunk that was asked for at the episode's step `asked`; its answer is for nobody once the episode is over."""
+
+    asked: int
+    answer: Future[Float[np.ndarray, "1 H 7"]]
+    current: bool = True
+
+
+class AsyncChunkedPolicy:
+    """`interface.protocols.Policy` for one arm: `ChunkedPolicy` with a delay of `delay` control steps, which is really taken.
+
+    One request is in flight at a time. Its answer is used from step asked + d on, never sooner, so that the arm acts as the
+    simulator did; after a later answer from its arrival on. Until then the chunk before goes on while it lasts; then the arm
+    holds: no motion, the fingers as they were commanded last.
+    """
+
+    def __init__(
+        self,
+        vla: VLA,
+        instruction: str,
+        delay: int,
+        replan_every: int | None = None,
+        worker: Executor | None = None,
+    ):
+        """`delay` is d, at least 1; ValueError where a chunk does not last (`require_lasts`). `close` ends the worker."""
+        self.replan_every = vla.n_action_steps if replan_every is None else replan_every
+        require_lasts(vla.chunk_size, self.replan_every, delay)
+        self.vla, self.instruction, self.delay = vla, instruction, delay
+        self.late = 0
+        """Answers so far that came after the step in which they were to be used."""
+        self.held_steps = 0
+        """Control steps so far, after an episode's first chunk, that had no action left."""
+        self._worker = worker or ThreadPoolExecutor(1, thread_name_prefix="vla")
+        self._request: _Request | None = None
+        self._begin()
+
+    def reset(self, ids: Int[np.ndarray, " n"], seeds: Sequence[int]) -> None:
+        """Begin a new episode; what is still in flight is waited for by nobody."""
+        self._begin()
+        if self._request is not None:
+            self._request.current = False
+            self._request.answer.cancel()
+
+    def act(self, observation: Observation, ids: Int[np.ndarray, " n"], capture: Capture) -> Float[np.ndarray, "1 7"]:
+        """The arm's next action, float32. Raises what the VLA raised, at the first step after it."""
+        step, self._step = self._step, self._step + 1
+        self._take_answer(step)
+        if self._request is None and step >= self._next_question:
+            images = {camera: np.array(frames) for camera, frames in capture(ids).items()}
+            answer = self._worker.submit(self.vla.predict_chunk, images, observation.proprioception(), self.instruction)
+            self._request, self._next_question = _Request(step, answer), step + self.replan_every
+        if self._next is not None and step >= self._next[0] + self.delay:
+            self._chunk, self._next = self._next, None
+        action = held(observation)
+        if self._chunk is not None:
+            asked, actions = self._chunk
+            if step - asked < len(actions):
+                action[0] = actions[step - asked]
+            else:
+                action[0, 6] = self._gripper
+                self.held_steps += 1
+        self._gripper = action[0, 6]
+        return action
+
+    def close(self) -> None:
+        """End the worker; a request in flight is not waited for."""
+        self._worker.shutdown(wait=False, cancel_futures=True)
+
+    def _begin(self) -> None:
+        self._step = self._next_question = 0
+        self._chunk: tuple[int, Float[np.ndarray, "H 7"]] | None = None
+        self._next: tuple[int, Float[np.ndarray, "H 7"]] | None = None
+        self._gripper = np.float32(1.0)
+
+    def _take_answer(self, step: int) -> None:
+        request = self._request
+        if request is None or not request.answer.done():
+            return
+        self._request = None
+        if request.current:
+            (chunk,) = request.answer.result()
+            self._next = request.asked, chunk
+            self.late += step > request.asked + self.delay
