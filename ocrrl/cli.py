@@ -2,17 +2,16 @@
 
 import argparse
 import importlib
-import locale
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from types import ModuleType
 
 from ocrrl.commands import stages
 from ocrrl.commands.stages import MULTITASK_STAGES, STAGES
 from ocrrl.error_line import error_line
 from ocrrl.printable import escaped_output
-from ocrrl.surroundings import settle
+from ocrrl.surroundings import run_the_code_that_lies_here, settle
 
 COMMANDS = {
     "params": "write params.yaml from a preset, and graph.yaml",
@@ -23,13 +22,14 @@ COMMANDS = {
     "check_names": "check that names in params.yaml and graph.yaml are safe for a shell and for paths",
     "timings": "print wall and CPU seconds of the stages that ran here",
     "doctor": "check this machine: what is installed, what is missing and how to get it",
+    "measure-latency": "time the answers of a VLA, for training and deployment that know how late they come",
     "slots": "print which slots this machine can fill (cpu, gpu, robot), as JSON",
     "approve": "approve a session that moves a robot; prints a short-lived token",
     "calibrate": "find a camera's pose from views of a board; print the board",
     "teleoperate": "record demonstrations with a teleoperation device",
     "view": "show an episode in Rerun",
 }
-"""Those that are no stage; `ocrrl.commands.<name>` holds what each takes and does."""
+"""Those that are no stage; `ocrrl.commands.<name>`, with `_` for `-`, holds what each takes and does."""
 
 
 @escaped_output()
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if arguments is None:
             settle()
-            _run_the_code_that_lies_here()
+            run_the_code_that_lies_here()
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when numpy and torch are loaded, which is later
         words = sys.argv[1:] if arguments is None else arguments
         command = next((word for word in words if not word.startswith("-")), "")
@@ -69,31 +69,6 @@ def _write_nothing_more() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _run_the_code_that_lies_here() -> None:
-    """Start again with the `ocrrl` of the working folder, where that is not the one that is installed, and in UTF-8.
-
-    A stage's hash counts the code beside dvc.yaml, and `dvc exp run --temp` and `--queue` run in a copy of it. Files and file
-    names are UTF-8, whatever the locale says.
-    """
-    try:
-        folder, searched = str(Path.cwd()), os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
-            "the working folder must be there, it was removed; change to the project's folder"
-        ) from error
-    here = Path(folder, "ocrrl", "cli.py")
-    other_code = here.is_file() and not here.samefile(__file__) and searched[0] != folder
-    other_encoding = (
-        not sys.flags.utf8_mode and "PYTHONUTF8" not in os.environ and locale.getencoding().lower() != "utf-8"
-    )
-    if other_code:
-        os.environ["PYTHONPATH"] = os.pathsep.join([folder, *filter(None, searched)])
-    if other_encoding:
-        os.environ["PYTHONUTF8"] = "1"
-    if other_code or other_encoding:
-        os.execv(sys.executable, [sys.executable, "-m", "ocrrl.cli", *sys.argv[1:]])
-
-
 def _parser(command: str) -> argparse.ArgumentParser:
     """Knows every command by name and the arguments of `command`: of the modules of those that are no stage, its own is loaded."""
     parser = argparse.ArgumentParser(prog="ocrrl", description=__doc__)
@@ -102,9 +77,13 @@ def _parser(command: str) -> argparse.ArgumentParser:
         stages.add_arguments(commands.add_parser(name, help=purpose, description=purpose), name)
     for name, purpose in COMMANDS.items():
         arguments = commands.add_parser(name, help=purpose)
-        if name == command and hasattr(module := importlib.import_module(f"ocrrl.commands.{name}"), "add_arguments"):
+        if name == command and hasattr(module := _module(name), "add_arguments"):
             module.add_arguments(arguments)
     return parser
+
+
+def _module(command: str) -> ModuleType:
+    return importlib.import_module(f"ocrrl.commands.{command.replace('-', '_')}")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -112,7 +91,7 @@ def _run(options: argparse.Namespace) -> int:
 
     register_own_tasks()
     if options.command in COMMANDS:
-        return importlib.import_module(f"ocrrl.commands.{options.command}").run(options)
+        return _module(options.command).run(options)
     return stages.run(options)
 
 

@@ -1,9 +1,10 @@
-"""Prepares the process before libraries are loaded: streams, user name, cache folders.
+"""Prepares the process before libraries are loaded: streams, user name, cache folders, the code that is to run.
 
 A container's user may have no name and no home, a terminal no UTF-8, a service no standard input; torch, LeRobot, matplotlib
 and others end in tracebacks there.
 """
 
+import locale
 import os
 import pwd
 import sys
@@ -50,6 +51,31 @@ def settle(variables: MutableMapping[str, str] = os.environ) -> None:
     if threads is not None and not all(part.strip().isdecimal() and int(part) > 0 for part in threads.split(",")):
         print(f"OMP_NUM_THREADS must be a whole number above 0, got {threads!r}; 1 is taken", file=sys.stderr)
         variables["OMP_NUM_THREADS"] = "1"
+
+
+def run_the_code_that_lies_here() -> None:
+    """Start again with the `ocrrl` of the working folder, where that is not the one that is installed, and in UTF-8.
+
+    A stage's hash counts the code beside dvc.yaml, and `dvc exp run --temp` and `--queue` run in a copy of it. Files and file
+    names are UTF-8, whatever the locale says.
+    """
+    try:
+        folder, searched = str(Path.cwd()), os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            "the working folder must be there, it was removed; change to the project's folder"
+        ) from error
+    here = Path(folder, "ocrrl", "cli.py")
+    other_code = here.is_file() and not here.samefile(Path(__file__).with_name("cli.py")) and searched[0] != folder
+    other_encoding = (
+        not sys.flags.utf8_mode and "PYTHONUTF8" not in os.environ and locale.getencoding().lower() != "utf-8"
+    )
+    if other_code:
+        os.environ["PYTHONPATH"] = os.pathsep.join([folder, *filter(None, searched)])
+    if other_encoding:
+        os.environ["PYTHONUTF8"] = "1"
+    if other_code or other_encoding:
+        os.execv(sys.executable, [sys.executable, "-m", "ocrrl.cli", *sys.argv[1:]])
 
 
 def user_name() -> str | None:
