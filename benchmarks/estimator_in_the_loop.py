@@ -90,8 +90,7 @@ class WatchedPoses:
 
 def outcomes(slug: str, source: str, episodes: int) -> tuple[list[EpisodeOutcome], str]:
     """Held-out episodes of base + residual with poses from `source`, and by object, the share of shown poses that were off."""
-    from ocrrl.policies.checkpoint import load_vla
-    from ocrrl.policies.chunked_policy import ChunkedPolicy
+    from ocrrl.policies.checkpoint import load_policy
     from ocrrl.residual.residual_policy import load_residual
 
     task, layout, parallel, watched = tabletop_task(slug), Layout(slug), min(PARALLEL, episodes), []
@@ -101,7 +100,7 @@ def outcomes(slug: str, source: str, episodes: int) -> tuple[list[EpisodeOutcome
         return watched[0]
 
     world = TwinCell(make_scene(slug), parallel, make_poses=watch if source == "images" else None)
-    base = ChunkedPolicy(load_vla(layout.vla("real")), task.instruction, parallel)
+    base = load_policy(layout.vla("real"), task.instruction, parallel)
     residual = load_residual(layout.residual(ROLLED_OUT_SEED), task)
     found = run_episodes(world, base, residual, initial_state_seeds("test", episodes), keep_traces=True)
     off = [

@@ -150,14 +150,13 @@ def main() -> None:
 
 def outcomes(slug: str, provocation: str, gated: bool, episodes: int) -> list[EpisodeOutcome]:
     """Held-out episodes of base + residual."""
-    from ocrrl.policies.checkpoint import load_vla
-    from ocrrl.policies.chunked_policy import ChunkedPolicy
+    from ocrrl.policies.checkpoint import load_policy
     from ocrrl.residual.residual_policy import load_residual
 
     task, layout, parallel = tabletop_task(slug), Layout(slug), min(PARALLEL, episodes)
     provoke = PROVOCATIONS[provocation]
     world = TwinCell(make_scene(slug), parallel, make_poses=lambda inner: ProvokedPoses(task, inner, provoke, gated))
-    base = ChunkedPolicy(load_vla(layout.vla("real")), task.instruction, parallel)
+    base = load_policy(layout.vla("real"), task.instruction, parallel)
     residual = load_residual(layout.residual(ROLLED_OUT_SEED), task)
     seeds = initial_state_seeds("test", episodes)
     return run_episodes(world, base, residual, seeds, lost_steps=LOST_STEPS if gated else task.horizon)

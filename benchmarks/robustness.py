@@ -129,14 +129,13 @@ def require_trained_so(variant: str, slug: str, config: dict[str, Any]) -> None:
 
 def outcomes(slug: str, residual: Path, episodes: int, factor: float) -> list[EpisodeOutcome]:
     """Held-out episodes of base + residual in the twin whose tracker errs `factor` times as much."""
-    from ocrrl.policies.checkpoint import load_vla
-    from ocrrl.policies.chunked_policy import ChunkedPolicy
+    from ocrrl.policies.checkpoint import load_policy
     from ocrrl.residual.residual_policy import load_residual
     from ocrrl.rollouts.control_loop import run_episodes
 
     task, parallel = tabletop_task(slug), min(PARALLEL, episodes)
     world = TwinCell(make_scene(slug), parallel, errors=stressed(factor))
-    base = ChunkedPolicy(load_vla(Layout(slug).vla("real")), task.instruction, parallel)
+    base = load_policy(Layout(slug).vla("real"), task.instruction, parallel)
     seeds = initial_state_seeds("test", episodes)
     return run_episodes(world, base, load_residual(residual, task), seeds)
 

@@ -142,6 +142,11 @@ class Params:
         """The folder of the demonstrations that the loop starts from."""
         return Path(self._entry(tabletop_task).episodes)
 
+    def latency(self, tabletop_task: str) -> Path | None:
+        """The file that says how late the task's VLAs answer; None for VLAs that answer at once."""
+        named = self._entry(tabletop_task).latency
+        return Path(named) if named else None
+
     def check(self) -> None:
         """Build every config once. Raises ParamsError naming the first value that is wrong."""
         for task in self.tabletop_tasks:

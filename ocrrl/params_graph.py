@@ -26,9 +26,12 @@ class Recordings:
     """Of a task of the user's own outside the package: the dotted name of its module, `my_lab.push_puck`."""
     rollouts: tuple[str, ...] = ()
     """Folders of rollouts that were collected on a robot, which `training_set` adds to the demonstrations."""
+    latency: str = ""
+    """A file of `ocrrl measure-latency`, where the task's VLAs answer slowly: their chunks come late in training as on the arm."""
 
     def __post_init__(self) -> None:
-        for name, folders in (("episodes", (self.episodes,)), ("rollouts", self.rollouts)):
+        latency = (self.latency,) if self.latency else ()
+        for name, folders in (("episodes", (self.episodes,)), ("rollouts", self.rollouts), ("latency", latency)):
             for folder in folders:
                 if not folder.strip() or not folder.isprintable():
                     raise ValueError(f"{name} must be a path, got {shown(folder)}")
@@ -44,8 +47,9 @@ GRAPH_SECTIONS = (
     "later_rounds",
     "last_round",
     "own_tasks",
+    "latency",
 )
-PATHS = ("episodes", "rollouts", "rollouts_folder", "code", "own_tasks", "module")
+PATHS = ("episodes", "rollouts", "rollouts_folder", "code", "own_tasks", "module", "latency")
 """The keys whose values are no names: DVC puts them into dependencies, not into commands."""
 MOST_OF_EACH = 1000
 """Residual seeds, rounds: DVC takes minutes for the stages of fewer."""
@@ -104,6 +108,10 @@ def graph_sections(tabletop_tasks: Mapping[str, Recordings], residual_seeds: int
             "modules of tabletop_tasks", [code_path(t) for t, e in tabletop_tasks.items() if e.module]
         )
         or "ocrrl/tabletop/registry.py",
+        "latency": _common_folder(
+            "latency of tabletop_tasks", [e.latency for e in tabletop_tasks.values() if e.latency]
+        )
+        or "ocrrl/policies/chunk_delay.py",
     }
 
 

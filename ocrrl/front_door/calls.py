@@ -23,6 +23,7 @@ from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.params import resolve
 from ocrrl.policies.checkpoint import CompactVLA, load_vla
 from ocrrl.policies.chunked_policy import ChunkedPolicy
+from ocrrl.policies.latency_file import delay_of
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.report.values import (
     PAIRED_COLUMNS,
@@ -55,13 +56,14 @@ class SavedPolicy:
 
     def __init__(self, path: Path, vla: VLA, instruction: str | None) -> None:
         """`instruction` is None where the environment's tabletop task is to decide."""
-        self.path, self.vla, self.instruction = path, vla, instruction
+        self.path, self.vla, self.instruction, self.delay = path, vla, instruction, delay_of(path)
         self._policy: ChunkedPolicy | None = None
         self._num_envs = 0
 
     def acting_in(self, env: Environment) -> ChunkedPolicy:
         """A policy of its own for `env`, with the instruction of its tabletop task unless another was asked for."""
-        return ChunkedPolicy(self.vla, self.instruction or env.tabletop_task.instruction, env.num_envs)
+        instruction = self.instruction or env.tabletop_task.instruction
+        return ChunkedPolicy(self.vla, instruction, env.num_envs, delay=self.delay)
 
     def reset(self, ids: Int[np.ndarray, " n"], seeds: Sequence[int]) -> None:
         """Begin new episodes in the environments `ids`, from the initial states that `seeds` stand for."""
@@ -82,7 +84,7 @@ class SavedPolicy:
             )
         before, former = self._num_envs, self._policy
         self._num_envs = int(ids.max()) + 1 if len(ids) else 1
-        self._policy = ChunkedPolicy(self.vla, instruction, self._num_envs)
+        self._policy = ChunkedPolicy(self.vla, instruction, self._num_envs, delay=self.delay)
         if former is not None:
             state = self._policy.get_state()
             for name, value in former.get_state().items():

@@ -1,7 +1,8 @@
 """A slow VLA on the arm: chunks are predicted by a worker, late as in training, and the control loop never waits for one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,24 @@ from jaxtyping import Float, Int
 
 from ocrrl.interface.observations import Observation
 from ocrrl.interface.protocols import VLA, Capture
-from ocrrl.policies.chunked_policy import held, require_lasts
+from ocrrl.policies.chunked_policy import ChunkedPolicy, held, require_lasts
+
+
+@contextmanager
+def on_the_clock(policy: ChunkedPolicy) -> Iterator["ChunkedPolicy | AsyncChunkedPolicy"]:
+    """`policy` for an arm, whose clock runs on: chunks that are late are waited for by a worker, which ends with the block."""
+    delay = policy.delay.on_the_arm
+    if delay == 0:  # within `chunk_delay.AT_ONCE`
+        yield policy
+        return
+    late = AsyncChunkedPolicy(policy.vla, policy.instruction, delay, policy.replan_every)
+    try:
+        yield late
+    finally:
+        late.close()
+        print(
+            f"chunks: {late.late} later than {delay} control steps, {late.held_steps} control steps held without an action"
+        )
 
 
 @dataclass

@@ -4,21 +4,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ocrrl.interface.devices import chosen_device
-from ocrrl.interface.json_file import read_json_object, said
-from ocrrl.interface.protocols import VLA
-from ocrrl.policies.compact_checkpoint import POLICY_TYPE, load_compact
-
-if TYPE_CHECKING:
-    from ocrrl.params import Params
 import numpy as np
 import torch
 from jaxtyping import Float
 
 from ocrrl.interface.actions import limit
+from ocrrl.interface.devices import chosen_device
+from ocrrl.interface.json_file import read_json_object, said
 from ocrrl.interface.observations import Images
-from ocrrl.policies.compact_checkpoint import CompactCheckpoint
+from ocrrl.interface.protocols import VLA
+from ocrrl.policies.chunked_policy import ChunkedPolicy
+from ocrrl.policies.compact_checkpoint import POLICY_TYPE, CompactCheckpoint, load_compact
+from ocrrl.policies.latency_file import delay_of
 from ocrrl.policies.normalisation import EPSILON, centred_images
+
+if TYPE_CHECKING:
+    from ocrrl.params import Params
 
 TRAINED_BY = ("finetune", "retrain")
 TRAINED_BY_ALL = "retrain_multitask"
@@ -43,6 +44,17 @@ def load_vla(path: Path, device: str = "auto", expected: Mapping[str, bool] | No
     from ocrrl.policies.lerobot_vla import load_lerobot_vla
 
     return load_lerobot_vla(path, device, found, (expected or {}).get(found, False))
+
+
+def load_policy(
+    path: Path,
+    instruction: str,
+    num_envs: int,
+    device: str = "auto",
+    expected: Mapping[str, bool] | None = None,
+) -> ChunkedPolicy:
+    """The VLA in the folder `path` (`load_vla`) as a policy in `num_envs` environments, its chunks as late as its folder says."""
+    return ChunkedPolicy(load_vla(path, device, expected), instruction, num_envs, delay=delay_of(path))
 
 
 def expected_policies(params: "Params", tabletop_task: str) -> dict[str, bool]:

@@ -11,6 +11,7 @@ from ocrrl.interface.actions import CONTROL_HZ
 
 AT_ONCE = 0.010
 """[s] that the control loop may wait for a chunk: a VLA that answers within it has d = 0."""
+ON_TIME = 0.95
 _STREAM = 0xC4  # keeps these draws apart from others of the same episode's seed
 
 
@@ -31,6 +32,11 @@ class ChunkDelay:
     def largest(self) -> int:
         """The largest d that is drawn."""
         return len(self.shares) - 1
+
+    @property
+    def on_the_arm(self) -> int:
+        """d on an arm, where each answer comes when it comes: the smallest that 95% of the measured answers are in time for."""
+        return int(np.searchsorted(np.cumsum(self.shares), ON_TIME - 1e-9))
 
     def of_episodes(self, seeds: Sequence[int]) -> Int[np.ndarray, " n"]:
         """d for the episodes whose initial states are `seeds`: the same for the same seed, whoever acts."""

@@ -24,6 +24,8 @@ from ocrrl.policies.chunk_batches import ChunkBatch, ChunkSampler
 from ocrrl.policies.compact_checkpoint import POLICY_TYPE
 from ocrrl.policies.compact_learner import CompactLearner, compact_sizes
 from ocrrl.policies.language import LANGUAGES
+from ocrrl.policies.latency_file import NAME as LATENCY
+from ocrrl.policies.latency_file import read_latency
 from ocrrl.policies.training_state import load_state, require_converging, save_state
 
 REAL_EPISODES = ("replayed", "all")
@@ -120,13 +122,15 @@ def finetune(
     config: FinetuneConfig,
     init_from: Path | None = None,
     progress: bool = True,
+    latency: Path | None = None,
 ) -> None:
     """Train a VLA on `training_data`, one dataset or several, publish its `pretrained_model/` folder at `out`.
 
     All frames are equally likely, whichever dataset they are from. `init_from` continues from a checkpoint (weights,
     statistics) in place of a fresh policy. `work`, on the file system of `out`, holds the state of an unfinished run; a
-    run with the same inputs goes on from it to the same bytes. Raises ValueError for a dataset whose state or action is
-    not this robot's, and for datasets whose images differ.
+    run with the same inputs goes on from it to the same bytes. `latency`, a file of `ocrrl measure-latency`, goes with the VLA.
+    Raises ValueError for a dataset whose state or action is not this robot's, for datasets whose images differ, and for a
+    latency of another kind of VLA.
     """
     if init_from is None:
         _require_policy(config)
@@ -137,6 +141,10 @@ def finetune(
         with torch.random.fork_rng(enabled=True), gpu_arithmetic():
             torch.manual_seed(config.seed)
             learner = _learner(training_data[0].root, data, config, init_from)
+            if latency is not None:
+                images = {camera: list(frames.shape[1:3]) for camera, frames in data.images.items()}
+                kind = {"type": config.policy["type"], "chunk_size": learner.chunk_size, "images": images}
+                read_latency(latency, kind)
             losses = _train(learner, data, work, config, _run_name(data, config, init_from), progress)
     finally:
         torch.set_num_threads(threads)
@@ -145,6 +153,8 @@ def finetune(
     shutil.rmtree(finished, ignore_errors=True)
     learner.save(finished)
     files.write_json(finished / "training.json", _training_record(config, data, _names(training_data), losses))
+    if latency is not None:
+        shutil.copyfile(latency, finished / LATENCY)
     files.publish(finished, out)
     shutil.rmtree(work, ignore_errors=True)
 

@@ -29,13 +29,22 @@ class ResidualPolicy:
     """pi_res, an `interface.protocols.Residual`: residual observations to residuals in the action's units."""
 
     def __init__(
-        self, weights: dict[str, np.ndarray], scale: Float[np.ndarray, " 7"], layer_norm: bool, every: int = 1
+        self,
+        weights: dict[str, np.ndarray],
+        scale: Float[np.ndarray, " 7"],
+        layer_norm: bool,
+        every: int = 1,
+        chunk_delay: int = 0,
     ) -> None:
-        """`weights` holds weight0..2 (inputs, outputs) and bias0..2 (outputs,), as `TD3.actor_weights` gives them."""
+        """`weights` holds weight0..2 (inputs, outputs) and bias0..2 (outputs,), as `TD3.actor_weights` gives them.
+
+        `chunk_delay` is the largest delay of the base's chunks [control steps] that it was trained with.
+        """
         self.weights = {name: np.ascontiguousarray(value, np.float32) for name, value in weights.items()}
         self.scale = np.asarray(scale, np.float32)
         self.layer_norm = layer_norm
         self.every = every
+        self.chunk_delay = chunk_delay
 
     @property
     def observation_dim(self) -> int:
@@ -68,7 +77,8 @@ def save_residual(folder: Path, policy: ResidualPolicy, tabletop_task: TabletopT
         "action_repeat": policy.every,
         "residual_scale": [float(x) for x in policy.scale],
     }
-    files.write_json(folder / "config.json", details | described)
+    late = {"chunk_delay": policy.chunk_delay} if policy.chunk_delay else {}
+    files.write_json(folder / "config.json", details | described | late)
 
 
 def load_residual(folder: Path, tabletop_task: TabletopTask) -> ResidualPolicy:
@@ -102,6 +112,9 @@ def load_residual(folder: Path, tabletop_task: TabletopTask) -> ResidualPolicy:
         raise ValueError(f"{where}: layer_norm must be true or false, got {said(config.get('layer_norm'))}")
     if type(every) is not int or not 1 <= every <= _MOST_EVERY:
         raise ValueError(f"{where}: action_repeat must be a whole number from 1 to {_MOST_EVERY}, got {said(every)}")
+    chunk_delay = config.get("chunk_delay", 0)
+    if type(chunk_delay) is not int or chunk_delay < 0:
+        raise ValueError(f"{where}: chunk_delay must be a whole number of at least 0, got {said(chunk_delay)}")
     tensors = _read_weights(folder / "actor.safetensors", residual_observation_dim(tabletop_task))
     scale = tensors.pop("scale")
     if not (scale > 0).all() or config.get("residual_scale") != [float(x) for x in scale]:
@@ -109,7 +122,7 @@ def load_residual(folder: Path, tabletop_task: TabletopTask) -> ResidualPolicy:
             f"{where}: residual_scale must be the seven numbers above 0 that actor.safetensors has as scale, "
             f"{[float(x) for x in scale]}, got {said(config.get('residual_scale'))}"
         )
-    return ResidualPolicy(tensors, scale, config["layer_norm"], every)
+    return ResidualPolicy(tensors, scale, config["layer_norm"], every, chunk_delay)
 
 
 def _read_weights(path: Path, inputs: int) -> dict[str, np.ndarray]:

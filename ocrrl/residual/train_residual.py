@@ -235,7 +235,9 @@ class _Run:
 
     def _policy(self, weights: dict[str, np.ndarray]) -> ResidualPolicy:
         c = self.config
-        return ResidualPolicy(weights, in_action_units(c.residual_scale), c.layer_norm, c.action_repeat)
+        delay = getattr(self.base, "delay", None)  # of a `ChunkedPolicy`
+        largest = delay.largest if delay is not None else 0
+        return ResidualPolicy(weights, in_action_units(c.residual_scale), c.layer_norm, c.action_repeat, largest)
 
     def _fill_offline(self, rows: np.ndarray) -> None:
         self.offline = ReplayBuffer(max(len(rows), 1), self.learner.layout.width)

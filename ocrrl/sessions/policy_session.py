@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ocrrl import files
 from ocrrl.interface.cells import Cell, session_cell
@@ -37,6 +38,10 @@ from ocrrl.sessions.session_folder import SessionFolder
 from ocrrl.stages.running import files_reserved
 from ocrrl.tabletop.registry import tabletop_task
 from ocrrl.worlds import make_scene
+
+if TYPE_CHECKING:
+    from ocrrl.policies.chunk_delay import ChunkDelay
+    from ocrrl.residual.residual_policy import ResidualPolicy
 
 MAX_EPISODES = 1000
 TRACES = 3  # episodes of base + residual whose course `episodes.json` keeps, as the stage's default
@@ -160,8 +165,8 @@ def _run_missing(
     unclosed: Callable[[str], object],
 ) -> None:
     """`unclosed` gets what the cell said when it was closed, if it could not be."""
-    from ocrrl.policies.checkpoint import expected_policies, load_vla
-    from ocrrl.policies.chunked_policy import ChunkedPolicy
+    from ocrrl.policies.async_chunked_policy import on_the_clock
+    from ocrrl.policies.checkpoint import expected_policies, load_policy
     from ocrrl.residual.residual_policy import load_residual
     from ocrrl.robot.cell.checked_cell import check_cell
     from ocrrl.sessions.set_up_sheet import operator_beside
@@ -169,8 +174,9 @@ def _run_missing(
     # Whatever may be refused without an approval is, before anybody is asked for one.
     checked = check_cell(cell, cell_file, clock)
     expected = expected_policies(Params.read(), task.slug) if PARAMS_FILE.is_file() else None
-    base = ChunkedPolicy(load_vla(layout.vla("real"), expected=expected), task.instruction, 1)
     residual = load_residual(layout.residual(seed), task)
+    base = load_policy(layout.vla("real"), task.instruction, 1, expected=expected)
+    require_trained_for(base.delay, residual, layout.vla("real"), layout.residual(seed))
     scene = make_scene(task.slug)
     with faults_told(logs_of(cell) / FAULTS, print), ExitStack() as opened:
         operator = operator_beside(cell, scene, checked, session.folder, opened)
@@ -191,8 +197,19 @@ def _run_missing(
                 "versions": versions,
             }
         )
+        acting = opened.enter_context(on_the_clock(base)) if cell.has_file else base
         residuals = {"corrected": residual, "residual": residual, "base": None}
-        record_missing(session, missing, world, base, residuals, versions)
+        record_missing(session, missing, world, acting, residuals, versions)
+
+
+def require_trained_for(delay: "ChunkDelay", residual: "ResidualPolicy", vla: Path, folder: Path) -> None:
+    """ValueError where the chunks of the VLA in `vla` come later than the residual in `folder` has learned to expect."""
+    late = delay.on_the_arm
+    if late > residual.chunk_delay:
+        raise ValueError(
+            f"{vla} answers {late} control steps late (95th percentile of its latency.json), {folder} was trained for at most "
+            f"{residual.chunk_delay}: name the latency in tabletop_tasks of params.yaml and run `dvc repro` again"
+        )
 
 
 def _write_evaluation(

@@ -39,13 +39,11 @@ def evaluate_cell(
     slug: str, layout: Layout, seed: int, cell: str, config: EvaluateConfig, expected: dict[str, bool]
 ) -> PairedEvaluation:
     """Both variants in one cell, with the VLA of that cell's domain, on test seeds; `expected`: its policy types."""
-    from ocrrl.policies.checkpoint import load_vla
-    from ocrrl.policies.chunked_policy import ChunkedPolicy
+    from ocrrl.policies.checkpoint import load_policy
     from ocrrl.residual.residual_policy import load_residual
 
     task, parallel = tabletop_task(slug), min(config.num_envs, config.episodes)
-    vla = load_vla(layout.vla(VLA_OF_CELL[cell]), config.device, expected)
-    base = ChunkedPolicy(vla, task.instruction, parallel)
+    base = load_policy(layout.vla(VLA_OF_CELL[cell]), task.instruction, parallel, config.device, expected)
     residual = load_residual(layout.residual(seed), task)
     seeds = initial_state_seeds("test", config.episodes)
     world = make_environment(cell, slug, parallel)

@@ -45,10 +45,9 @@ def evaluate_variant(
 
     On `test` or `validation` seeds.
     """
-    from ocrrl.policies.checkpoint import load_vla
-    from ocrrl.policies.chunked_policy import ChunkedPolicy
+    from ocrrl.policies.checkpoint import load_policy
 
     task, parallel = tabletop_task(slug), min(config.num_envs, config.episodes)
-    policy = ChunkedPolicy(load_vla(layout.vla(vla), config.device, expected), task.instruction, parallel)
+    policy = load_policy(layout.vla(vla), task.instruction, parallel, config.device, expected)
     seeds = initial_state_seeds(seeds_for, config.episodes)
     return run_episodes(make_twin(slug, parallel), policy, None, seeds)

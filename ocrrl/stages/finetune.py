@@ -21,4 +21,5 @@ def run(task: TabletopTask, params: Params, layout: Layout, domain: str) -> None
         layout.vla(domain),
         layout.work(f"finetune-{domain}-{inputs}"),
         config,
+        latency=params.latency(task.slug),
     )

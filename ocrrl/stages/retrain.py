@@ -19,14 +19,20 @@ def run(task: TabletopTask, params: Params, layout: Layout) -> None:
     inputs = files.fingerprint(
         files.code_fingerprint(), config, layout.vla("real"), *(dataset(layout, variant) for variant in VARIANTS)
     )
-    train_variants([layout], config, layout.work(f"retrain-{inputs}"), layout, init_from=layout.vla("real"))
+    work, latency = layout.work(f"retrain-{inputs}"), params.latency(task.slug)
+    train_variants([layout], config, work, layout, latency, init_from=layout.vla("real"))
 
 
 def train_variants(
-    parts: list[Layout], config: FinetuneConfig, work: Path, layout: Layout, init_from: Path | None = None
+    parts: list[Layout],
+    config: FinetuneConfig,
+    work: Path,
+    layout: Layout,
+    latency: Path | None,
+    init_from: Path | None = None,
 ) -> None:
     """Train the variants on what they have in each of `parts`, and publish them where `layout` says."""
-    calls = [(parts, variant, config, work, init_from) for variant in VARIANTS]
+    calls = [(parts, variant, config, work, latency, init_from) for variant in VARIANTS]
     if chosen_device(config.device) == "cpu":
         side_by_side(train_variant, calls)
     else:  # one accelerator, one variant after the other
@@ -38,7 +44,7 @@ def train_variants(
 
 
 def train_variant(
-    parts: list[Layout], variant: str, config: FinetuneConfig, work: Path, init_from: Path | None
+    parts: list[Layout], variant: str, config: FinetuneConfig, work: Path, latency: Path | None, init_from: Path | None
 ) -> None:
     """One variant, into `work/<variant>`; nothing is left to do where an interrupted run has finished it."""
     from ocrrl.policies.finetune import finetune
@@ -51,6 +57,7 @@ def train_variant(
         work / f"{variant}-unfinished",
         config,
         init_from=init_from,
+        latency=latency,
         progress=variant == "retrained",
     )
 

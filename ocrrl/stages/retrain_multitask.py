@@ -13,4 +13,8 @@ def run(tasks: list[TabletopTask], params: Params, layout: Layout) -> None:
     inputs = files.fingerprint(
         files.code_fingerprint(), config, *(dataset(p, variant) for variant in VARIANTS for p in parts)
     )
-    train_variants(parts, config, layout.work(f"retrain_multitask-{inputs}"), layout)
+    latencies = {params.latency(task.slug) for task in tasks}
+    if len(latencies) > 1:
+        named = ", ".join(sorted(str(path or "none") for path in latencies))
+        raise ValueError(f"tabletop_tasks must name one latency for the VLA of all of them, got {named}")
+    train_variants(parts, config, layout.work(f"retrain_multitask-{inputs}"), layout, latencies.pop())

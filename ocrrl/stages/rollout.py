@@ -32,18 +32,17 @@ def collect(
 
     The VLA is of a policy type in `expected`.
     """
-    from ocrrl.policies.checkpoint import load_vla
-    from ocrrl.policies.chunked_policy import ChunkedPolicy
+    from ocrrl.policies.checkpoint import load_policy
 
     policy, seed = ("base", None) if residual is None else ("corrected", ROLLED_OUT_SEED)
-    vla = load_vla(layout.vla("real"), config.device, expected)
+    base = load_policy(layout.vla("real"), task.instruction, config.num_envs, config.device, expected)
     cell, work = make_twin(task.slug, config.num_envs), layout.work(f"rollout-{policy}-{inputs}")
     finished, unfinished = work / "finished", work / "unfinished"
     if finished.is_dir():
         files.publish(finished, unfinished)
     summary = collect_rollouts(
         cell,
-        ChunkedPolicy(vla, task.instruction, config.num_envs),
+        base,
         residual,
         finished,
         initial_state_seeds("rollout", config.max_attempts),

@@ -79,8 +79,6 @@ def _validation(
 
 
 def _base(slug: str, layout: Layout, expected: Expected, device: str, num_envs: int) -> "Policy":
-    from ocrrl.policies.checkpoint import load_vla
-    from ocrrl.policies.chunked_policy import ChunkedPolicy
+    from ocrrl.policies.checkpoint import load_policy
 
-    vla = load_vla(layout.vla("sim"), device, dict(expected))
-    return ChunkedPolicy(vla, tabletop_task(slug).instruction, num_envs)
+    return load_policy(layout.vla("sim"), tabletop_task(slug).instruction, num_envs, device, dict(expected))

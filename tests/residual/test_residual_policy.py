@@ -75,6 +75,7 @@ DAMAGES = {
         r"action_repeat must be a whole number from 1 to 1000",
     ),
     "a fraction of steps": (in_json("config.json", "action_repeat", 2.5), r"action_repeat must be a whole number"),
+    "a delay below 0": (in_json("config.json", "chunk_delay", -1), r"chunk_delay must be a whole number of at least 0"),
     "another scale": (in_json("config.json", "residual_scale", [9.0] * 7), r"residual_scale must be the seven numbers"),
     "an LFS pointer": (
         pointer("actor.safetensors"),
