@@ -165,6 +165,18 @@ def test_seeds_and_rounds_become_entries_that_dvc_makes_stages_for(tmp_path):
         write(resolve("smoke", ["cube_lift"]), "smoke", path, residual_seeds=0)
 
 
+def test_the_latency_of_the_vlas_is_what_their_training_depends_on(tmp_path):
+    path = tmp_path / "params.yaml"
+    write(resolve("smoke", ["cube_lift", "stack_cube"], {"stack_cube": {"latency": "lab/pi05.json"}}), "smoke", path)
+    params = Params.read(path)
+    assert (params.latency("cube_lift"), params.latency("stack_cube")) == (None, Path("lab/pi05.json"))
+    graph = yaml.safe_load((tmp_path / "graph.yaml").read_text())
+    assert graph["latency"] == "lab/pi05.json"
+    path.write_text(path.read_text().replace("lab/pi05.json", "lab/smolvla.json"))
+    with pytest.raises(ParamsError, match=r"graph\.yaml: latency must be what follows from tabletop_tasks"):
+        Params.read(path)
+
+
 @pytest.fixture
 def params(tmp_path, capsys):
     """Runs `ocrrl params` on a smoke preset of two rounds whose Cube Lift has values of the user's own."""

@@ -21,6 +21,8 @@ from ocrrl.interface.devices import chosen_device, require_device, require_threa
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM
 from ocrrl.layout import DECODED_FRAMES
 from ocrrl.policies.chunk_batches import ChunkBatch, ChunkSampler
+from ocrrl.policies.chunk_delay import measured_delay
+from ocrrl.policies.chunked_policy import require_lasts
 from ocrrl.policies.compact_checkpoint import POLICY_TYPE
 from ocrrl.policies.compact_learner import CompactLearner, compact_sizes
 from ocrrl.policies.language import LANGUAGES
@@ -144,7 +146,8 @@ def finetune(
             if latency is not None:
                 images = {camera: list(frames.shape[1:3]) for camera, frames in data.images.items()}
                 kind = {"type": config.policy["type"], "chunk_size": learner.chunk_size, "images": images}
-                read_latency(latency, kind)
+                late = measured_delay(read_latency(latency, kind)).largest
+                require_lasts(learner.chunk_size, config.policy.get("n_action_steps", learner.chunk_size), late)
             losses = _train(learner, data, work, config, _run_name(data, config, init_from), progress)
     finally:
         torch.set_num_threads(threads)

@@ -223,7 +223,7 @@ def test_a_saved_vla_acts_as_its_chunks_say_in_more_and_more_environments(models
     env = ocrrl.make_env("cube_lift", "sim", 3)
     few, all_ids = np.arange(2), np.arange(3)
     for one in (policy, known):
-        one.reset(few)
+        one.reset(few, [0, 1])
     for ids in (few, few, all_ids, np.array([2, 0])):
         observation = env.observe().take(ids)
         np.testing.assert_array_equal(

@@ -7,7 +7,9 @@ from concurrent.futures import Executor, Future
 import numpy as np
 import pytest
 
-from ocrrl.policies.async_chunked_policy import AsyncChunkedPolicy
+from ocrrl.policies.async_chunked_policy import AsyncChunkedPolicy, on_the_clock
+from ocrrl.policies.chunk_delay import ChunkDelay
+from ocrrl.policies.chunked_policy import ChunkedPolicy
 from tests.policies.test_chunked_policy import LongVLA, capture, delayed, observation
 
 ONE = np.arange(1)
@@ -138,3 +140,16 @@ def test_the_real_worker_never_lets_the_loop_wait():
     assert time.perf_counter() - begun < 5, "the answer never came"
     release.set()
     policy.close()
+
+
+def test_on_an_arm_chunks_have_the_delay_that_nineteen_of_twenty_answers_are_in_time_for(capsys):
+    quick = ChunkedPolicy(LongVLA(), "lift it", 1, delay=ChunkDelay((0.96, 0.04)))
+    with on_the_clock(quick) as acting:
+        assert acting is quick
+    slow = ChunkedPolicy(LongVLA(), "lift it", 1, delay=ChunkDelay((0.0, 0.5, 0.45, 0.05)))
+    with on_the_clock(slow) as acting:
+        assert (acting.delay, acting.replan_every, acting.vla) == (2, 4, slow.vla)
+        acting.act(observation(np.zeros(1)), ONE, capture)
+    assert "chunks: 0 later than 2 control steps, 0 control steps held" in capsys.readouterr().out
+    with pytest.raises(RuntimeError, match="shutdown"):  # the worker has ended with the block
+        acting._worker.submit(print)

@@ -8,9 +8,11 @@ import torch
 
 from ocrrl.datasets.frames.decoded_frames import decode_dataset, join_datasets
 from ocrrl.policies import finetune as finetune_module
-from ocrrl.policies.checkpoint import load_vla
+from ocrrl.policies.checkpoint import load_policy, load_vla
+from ocrrl.policies.chunk_delay import ChunkDelay
 from ocrrl.policies.compact_learner import CompactLearner
 from ocrrl.policies.finetune import FinetuneConfig, TrainingData, finetune, one_cycle
+from ocrrl.policies.latency_file import write_latency
 from ocrrl.policies.training_state import require_converging
 from tests.policies.lerobot_dots import write_dots
 from tests.policies.synthetic import INSTRUCTION, dot_dataset, dot_frames
@@ -295,3 +297,32 @@ def test_a_damaged_state_of_an_unfinished_run_is_named_with_what_to_remove(dots,
         ValueError, match=r"work/state\.safetensors must hold an unfinished training .*remove its folder"
     ):
         finetune([TrainingData(dots)], tmp_path / "vla", tmp_path / "work", QUICK, progress=False)
+
+
+def test_the_measured_latency_goes_with_the_vla_and_another_kind_s_is_refused_before_training(dots, tmp_path):
+    kind = {"type": "compact_vla", "chunk_size": 16, "images": {"front": [32, 32], "wrist": [32, 32]}}
+    latency = tmp_path / "measured.json"
+
+    def run(name, n_action_steps=8):
+        data, config = (
+            [TrainingData(dots)],
+            replace(QUICK, policy=dict(QUICK.policy) | {"n_action_steps": n_action_steps}),
+        )
+        finetune(data, tmp_path / name, tmp_path / "work", config, progress=False, latency=latency)
+
+    write_latency(latency, kind | {"images": {"front": [224, 224]}}, "cpu", 0.0, [0.14])
+    with pytest.raises(
+        ValueError, match=r"measured\.json: policy must be the VLA that it is used with, .*measure-latency"
+    ):
+        run("vla")
+    assert not (tmp_path / "vla").exists() and not (tmp_path / "work").exists()
+    write_latency(latency, kind, "cpu", 0.0, [0.14])
+    with pytest.raises(
+        ValueError, match="a chunk of 16 actions, asked for every 14 steps, lasts for a delay of at most 2"
+    ):
+        run("vla", n_action_steps=14)
+    run("vla")
+    policy = load_policy(tmp_path / "vla", INSTRUCTION, 2)
+    assert policy.delay == ChunkDelay((0, 0, 0, 1.0))
+    (tmp_path / "vla/latency.json").unlink()
+    assert load_policy(tmp_path / "vla", INSTRUCTION, 2).delay.largest == 0

@@ -9,6 +9,7 @@ import pytest
 from ocrrl.interface.actions import compose
 from ocrrl.interface.observations import action_features
 from ocrrl.interface.seeds import RANGES
+from ocrrl.policies.chunk_delay import ChunkDelay
 from ocrrl.residual import train_residual as algorithm
 from ocrrl.residual.learning_curve import BlockingValidation
 from ocrrl.residual.residual_config import ResidualConfig
@@ -234,3 +235,13 @@ def test_a_damaged_checkpoint_of_an_unfinished_run_is_named_with_what_to_remove(
         ValueError, match=r"checkpoint\.safetensors must hold an unfinished training, got .*remove its folder"
     ):
         train(tmp_path)
+
+
+def test_a_residual_says_how_late_the_chunks_were_that_it_was_trained_with_and_else_nothing(tmp_path):
+    late = ToyBase(SMALL.num_envs)
+    late.delay = ChunkDelay((0.5, 0.0, 0.5))
+    policy, files = train(tmp_path / "late", base=late)
+    assert policy.chunk_delay == load_residual(tmp_path / "late/out", TOY_TASK).chunk_delay == 2
+    assert json.loads(files["config.json"])["chunk_delay"] == 2
+    _, files = train(tmp_path / "at_once")
+    assert "chunk_delay" not in json.loads(files["config.json"])

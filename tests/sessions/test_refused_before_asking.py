@@ -1,5 +1,6 @@
 """On hardware, whatever can be refused without an approval is refused before anybody is asked for one."""
 
+import json
 import os
 import pty
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from ocrrl.cli import main
 from ocrrl.layout import Layout
+from ocrrl.policies.latency_file import policy_kind, write_latency
 from ocrrl.robot.operator.approval import issue
 from tests.robot.cell.hardware_cell import write_cell_file, write_front_calibration
 from tests.robot.cell.watched_robot import WatchedFranky
@@ -115,3 +117,14 @@ def test_a_model_that_cannot_be_read(lab, capsys):
     for path in LAYOUT.residual(0).iterdir():
         path.unlink()
     assert str(LAYOUT.residual(0)) in refused(ROLLOUT, capsys, franky)
+
+
+@pytest.mark.parametrize("command", [ROLLOUT, EVALUATE], ids=lambda command: command[0])
+def test_a_vla_that_answers_later_than_the_residual_has_learned(lab, command, capsys):
+    vla = LAYOUT.vla("real")
+    config = json.loads((vla / "config.json").read_text())
+    (vla / "config.json").write_text(json.dumps(config | {"n_action_steps": 2}))
+    write_latency(vla / "latency.json", policy_kind(vla), "cpu", 0.0, [0.04] * 19 + [0.09])
+    said = refused(command, capsys, lab[1])
+    assert f"{vla} answers 1 control steps late (95th percentile of its latency.json)" in said
+    assert f"{LAYOUT.residual(0)} was trained for at most 0" in said and "`dvc repro`" in said
