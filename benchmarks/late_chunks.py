@@ -1,0 +1,139 @@
+"""What late chunks cost: residuals trained and deployed at several delays, in the twin, from the same held-out initial states.
+
+    dvc repro train_residual@cube_lift-0 finetune@cube_lift-real
+    python -m benchmarks.late_chunks measure --task cube_lift --delays 3 6 --out benchmarks/recorded/late_chunks.json
+    python -m benchmarks.late_chunks table --out benchmarks/recorded/late_chunks.json
+
+For each delay d (control steps of 50 ms, the same for every chunk) a residual is trained as `train_residual` does, seed 0, and
+deployed at d; the residual of the stage, trained at 0, is deployed at 0 and at each d. Each unit is written when it is finished and
+is not run again. Every number is of a twin, none of a robot.
+"""
+
+import argparse
+import json
+import subprocess
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ocrrl import files
+from ocrrl.datasets.transitions import read_replay_transitions
+from ocrrl.interface.seeds import initial_state_seeds
+from ocrrl.interface.tabletop_tasks import TabletopTask
+from ocrrl.layout import Layout
+from ocrrl.params import Params
+from ocrrl.policies.checkpoint import load_vla
+from ocrrl.policies.chunk_delay import ChunkDelay
+from ocrrl.policies.chunked_policy import ChunkedPolicy
+from ocrrl.report.table import Table, markdown_table
+from ocrrl.report.values import percent, points
+from ocrrl.residual.residual_policy import ResidualPolicy, load_residual
+from ocrrl.residual.train_residual import train_residual
+from ocrrl.rollouts.control_loop import run_episodes
+from ocrrl.rollouts.statistics import rate_difference, success_summary
+from ocrrl.stages.processes import BackgroundProcess
+from ocrrl.tabletop.registry import tabletop_task
+from ocrrl.worlds import make_simulator, make_twin
+
+PARALLEL = 25
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("measure", "table"))
+    parser.add_argument("--task", default="cube_lift")
+    parser.add_argument("--delays", nargs="+", type=int, default=[3, 6])
+    parser.add_argument("--episodes", type=int, default=100)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/recorded/late_chunks.json"))
+    options = parser.parse_args()
+    recorded = json.loads(options.out.read_text()) if options.out.is_file() else {}
+    if options.what == "table":
+        print(markdown_table(table(recorded)))
+        return
+    task = tabletop_task(options.task)
+    seeds = initial_state_seeds("test", options.episodes)
+    for trained, deployed in [(0, 0), *((0, d) for d in options.delays), *((d, d) for d in options.delays)]:
+        for variant in ("base", "residual") if trained == deployed else ("residual",):
+            unit = f"{task.slug} {variant} trained {trained} deployed {deployed}"
+            if unit in recorded:
+                continue
+            residual = _residual(task, trained) if variant == "residual" else None
+            base = _policy(task, "real", PARALLEL, deployed)
+            outcomes = run_episodes(make_twin(task.slug, PARALLEL), base, residual, seeds)
+            recorded[unit] = {
+                "commit": subprocess.run(
+                    ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+                ).stdout.strip(),
+                "seeds": seeds,
+                "success": [int(outcome.success) for outcome in outcomes],
+                "steps": [outcome.steps for outcome in outcomes],
+            }
+            files.write_json(options.out, recorded)
+            print(f"{unit}: {np.mean(recorded[unit]['success']):.2f}", flush=True)
+
+
+def table(recorded: dict[str, Any]) -> Table:
+    """A row for each unit: success, and the paired difference from the residual that was trained and deployed at 0."""
+    rows = []
+    for unit, found in recorded.items():
+        slug, variant, _, trained, _, deployed = unit.split(" ")
+        summary = success_summary(_outcomes(found))
+        first = recorded.get(f"{slug} {variant} trained 0 deployed 0")
+        difference = (
+            points(dict(rate_difference(_outcomes(first), _outcomes(found)))) if first and first is not found else "–"
+        )
+        interval = f"[{percent(summary['wilson_low'])}, {percent(summary['wilson_high'])}]"
+        rows.append((slug, variant, trained, deployed, percent(summary["success_rate"]), interval, difference))
+    return Table(
+        ("task", "policy", "trained at d", "deployed at d", "success", "95% interval", "difference from 0, 0"), rows
+    )
+
+
+def _outcomes(found: dict[str, Any]) -> list[Any]:
+    from ocrrl.rollouts.episode_outcome import EpisodeOutcome
+
+    columns = zip(found["seeds"], found["success"], found["steps"], strict=True)
+    return [EpisodeOutcome(seed, bool(success), steps, 0.0) for seed, success, steps in columns]
+
+
+def _policy(task: TabletopTask, domain: str, num_envs: int, delay: int) -> ChunkedPolicy:
+    shares = ChunkDelay((0.0,) * delay + (1.0,))
+    return ChunkedPolicy(load_vla(Layout(task.slug).vla(domain)), task.instruction, num_envs, delay=shares)
+
+
+def _residual(task: TabletopTask, delay: int) -> ResidualPolicy:
+    """The stage's own for 0, else one that is trained now, or was before in this folder."""
+    layout = Layout(task.slug)
+    out = layout.residual(0) if delay == 0 else Path(f".work/late_chunks/{task.slug}-{delay}")
+    if not out.is_dir():
+        config = Params.read().config("train_residual", task.slug)
+        with (
+            tempfile.TemporaryDirectory(dir=".work") as work,
+            BackgroundProcess(partial(success_rate, task.slug, delay, config.validation_episodes)) as validation,
+        ):
+            train_residual(
+                config,
+                make_simulator(task.slug, config.num_envs),
+                _policy(task, "sim", config.num_envs, delay),
+                read_replay_transitions(layout.replay_transitions),
+                Path(work),
+                out,
+                0,
+                validation,
+            )
+    return load_residual(out, task)
+
+
+def success_rate(slug: str, delay: int, episodes: int, residual: ResidualPolicy) -> float:
+    """Of base + residual in the simulator at `delay`, from the validation states."""
+    task = tabletop_task(slug)
+    base, world = _policy(task, "sim", PARALLEL, delay), make_simulator(slug, PARALLEL)
+    outcomes = run_episodes(world, base, residual, initial_state_seeds("validation", episodes))
+    return float(np.mean([outcome.success for outcome in outcomes]))
+
+
+if __name__ == "__main__":
+    main()
