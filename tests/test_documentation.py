@@ -37,7 +37,7 @@ def test_every_file_that_a_page_names_exists(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_that_a_page_names_is_one(page):
     commands = {*STAGES, *MULTITASK_STAGES, *COMMANDS}
-    for command in re.findall(r"(?:`|bin/|^\s+|&& )ocrrl ([a-z_]+)\b", page.read_text(), flags=re.MULTILINE):
+    for command in re.findall(r"(?:`|bin/|^\s+|&& )ocrrl ([a-z_-]+)\b", page.read_text(), flags=re.MULTILINE):
         assert command in commands, f"{page.name} names `ocrrl {command}`"
 
 
