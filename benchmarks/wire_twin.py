@@ -1,6 +1,7 @@
 """The control loop on the wire twin: does it solve the task, keep its pace, and how much of a control step is our own?
 
     python -m benchmarks.wire_twin --episodes 20      # after `dvc repro train_residual@cube_lift-0 finetune@cube_lift-real`
+    python -m benchmarks.wire_twin --answer-after 0.14 --residual .work/late_chunks/cube_lift-3   # a VLA of 140 ms
 
 Base + residual through franky and the RealSense library over loopback, poses from images, recorded, the successes ingested.
 Times are of this machine, which simulates the arm and renders the cameras beside it: run it with nothing else. Wall times wait for
@@ -19,6 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from ocrrl.episodes.episode_store import write_episode
+from ocrrl.interface.observations import Images
+from ocrrl.interface.protocols import VLA
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import ROLLED_OUT_SEED, WORK, Layout
@@ -59,6 +62,20 @@ class Stopwatch:
         return timed
 
 
+class SlowVLA:
+    """`vla`, whose answers take `seconds` at least."""
+
+    def __init__(self, vla: VLA, seconds: float) -> None:
+        self.chunk_size, self.n_action_steps = vla.chunk_size, vla.n_action_steps
+        self._vla, self._seconds = vla, seconds
+
+    def predict_chunk(self, images: Images, proprioception: np.ndarray, instruction: str) -> np.ndarray:
+        begun = time.perf_counter()
+        chunk = self._vla.predict_chunk(images, proprioception, instruction)
+        time.sleep(max(0.0, self._seconds - (time.perf_counter() - begun)))
+        return chunk
+
+
 class ControlSteps:
     """Times whole control steps: from the look at the cell until the command was sent, without the base policy."""
 
@@ -91,24 +108,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--episodes", type=int, default=20)
     parser.add_argument("--task", default="cube_lift")
+    parser.add_argument(
+        "--answer-after", type=float, default=0.0, metavar="S", help="seconds that the VLA takes at least"
+    )
+    parser.add_argument("--residual", type=Path, help="the residual's folder; default: that of the stage, seed 0")
     options = parser.parse_args()
 
+    from ocrrl.policies.async_chunked_policy import on_the_clock
     from ocrrl.policies.checkpoint import load_vla
-    from ocrrl.policies.chunked_policy import ChunkedPolicy
+    from ocrrl.policies.chunk_delay import measured_delay
+    from ocrrl.policies.chunked_policy import NO_DELAY, ChunkedPolicy
     from ocrrl.residual.residual_policy import load_residual
     from ocrrl.robot.cell.cell_file import read_cell_file
     from ocrrl.robot.wire_twin.wire_twin import CELL_FILE, open_wire_twin
 
     task, layout, stopwatch = tabletop_task(options.task), Layout(options.task), Stopwatch()
-    base = ChunkedPolicy(load_vla(layout.vla("real")), task.instruction, 1)
-    residual = load_residual(layout.residual(ROLLED_OUT_SEED), task)
+    delay = measured_delay([options.answer_after]) if options.answer_after else NO_DELAY
+    slow = SlowVLA(load_vla(layout.vla("real")), options.answer_after)
+    policy = ChunkedPolicy(slow, task.instruction, 1, delay=delay)
+    residual = load_residual(options.residual or layout.residual(ROLLED_OUT_SEED), task)
     residual.residual = stopwatch.around("actor forward", residual.residual)
-    base.act = stopwatch.around("base policy (VLA every few steps)", base.act)
     file, logs = read_cell_file(CELL_FILE), WORK / "cells" / "wire_twin"
     with (
         tempfile.TemporaryDirectory() as folder,
         closing(open_wire_twin(make_scene(task.slug), logs, time.time, file)) as cell,
+        on_the_clock(policy) as base,
     ):
+        base.act = stopwatch.around("base policy (VLA every few steps)", base.act)
         cell.observe = stopwatch.around("observe", cell.observe)
         cell.gate.command = stopwatch.around("command through the gate", cell.gate.command)
         control_steps = ControlSteps(cell, stopwatch.times["base policy (VLA every few steps)"])
