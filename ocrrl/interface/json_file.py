@@ -29,13 +29,13 @@ def require_content(path: Path, remedy: str = FETCH) -> None:
         )
 
 
-def read_json_object(path: Path) -> dict[str, Any]:
+def read_json_object(path: Path, remedy: str = FETCH) -> dict[str, Any]:
     """The JSON object in `path`.
 
     Raises FileNotFoundError for a missing file, ValueError for a Git LFS pointer, a file above `MAX_JSON_BYTES`, text that is
     no JSON (NaN and infinity are none), a key given twice, or another value than an object.
     """
-    value = read_json(path)
+    value = read_json(path, remedy=remedy)
     if not isinstance(value, dict):
         raise ValueError(f"{path} must hold a JSON object, got {said(value)}")
     return value

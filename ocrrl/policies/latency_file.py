@@ -22,6 +22,7 @@ from ocrrl.policies.compact_checkpoint import IMAGE_PREFIX
 NAME = "latency.json"
 FORMAT_VERSION = 1
 MOST_SECONDS = 60.0
+REMEDY = "measure it with `ocrrl measure-latency`, or fetch it (`dvc pull`)"
 WARM_UP = 3  # answers that are not counted: compilation, caches
 
 
@@ -80,7 +81,7 @@ def write_latency(path: Path, kind: Mapping[str, Any], device: str, frame_age: f
 
 def read_latency(path: Path, kind: Mapping[str, Any]) -> list[float]:
     """The measured seconds in `path`, of a VLA of `kind`. ValueError naming the field for a file that is damaged or of another VLA."""
-    content = read_json_object(path)
+    content = read_json_object(path, remedy=REMEDY)
     if content.get("format_version") != FORMAT_VERSION:
         raise ValueError(f"{path}: format_version must be {FORMAT_VERSION}, got {said(content.get('format_version'))}")
     seconds = content.get("seconds")

@@ -64,7 +64,7 @@ def collect_rollouts(
     """Collect `config.successes` successful episodes into `out` as `episode_000000.h5` and on, one attempt a seed.
 
     `out/attempts.json` lists all attempts. A cell that is `repeatable` (gives the same episode for the same seed) is
-    imaged only in the episodes that turned out successful, by acting them again; any other is recorded throughout.
+    photographed only in the episodes that turned out successful, by acting them again; any other is recorded throughout.
     `work`, on the file system of `out`, keeps finished batches: a killed run that is started again goes on after them.
     Raises ValueError for fewer seeds than `max_attempts`, or a `work` of other seeds, RuntimeError for a cell that is
     not repeatable after all.

@@ -70,6 +70,13 @@ def test_a_file_that_is_wrong_or_of_another_vla_is_refused_by_name(tmp_path, cha
     assert str(file) in str(refused.value) and "\n" not in str(refused.value)
 
 
+def test_a_file_that_is_not_there_says_how_it_is_made(tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=r"gone\.json must be a file, .* measure it with `ocrrl measure-latency`"
+    ):
+        read_latency(tmp_path / "gone.json", KIND)
+
+
 def test_the_command_measures_and_says_what_was_found(act, tmp_path, capsys):
     out = tmp_path / "latency.json"
     command = ["measure-latency", str(act), "--out", str(out), "--requests", "20", "--device", "cpu"]
