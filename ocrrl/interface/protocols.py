@@ -101,6 +101,11 @@ class Policy(Protocol):
 class ActsInChunks(Policy, Protocol):
     """A policy whose actions come from chunks that it asked for some steps ago."""
 
+    @property
+    def largest_delay(self) -> int:
+        """The most control steps from an observation to the first action of the chunk that answers it."""
+        ...
+
     def chunk_phase(self, ids: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n 2"]:
         """Of the actions that `act` gave last, in [0, 1]: place in its chunk (1 the last, 0 while there is no chunk), and delay.
 

@@ -96,6 +96,11 @@ class AsyncChunkedPolicy:
         self._gripper = action[0, 6]
         return action
 
+    @property
+    def largest_delay(self) -> int:
+        """As `interface.protocols.ActsInChunks`."""
+        return self.delay
+
     def chunk_phase(self, ids: Int[np.ndarray, " n"]) -> Float[np.ndarray, "1 2"]:
         """As `interface.protocols.ActsInChunks`; 1 while the last action of a chunk is over."""
         return np.array([[self._place, self.delay]]) / self.vla.chunk_size

@@ -57,6 +57,11 @@ class ChunkedPolicy:
         self._steps[ids] += 1
         return action
 
+    @property
+    def largest_delay(self) -> int:
+        """As `interface.protocols.ActsInChunks`."""
+        return self.delay.largest
+
     def chunk_phase(self, ids: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n 2"]:
         """As `interface.protocols.ActsInChunks`."""
         steps, late = self._steps[ids] - 1, self._late[ids]

@@ -18,7 +18,7 @@ from ocrrl.config_builder import values_of
 from ocrrl.datasets.transitions import ReplayEpisode
 from ocrrl.interface.actions import compose
 from ocrrl.interface.observations import residual_observation, residual_observation_dim
-from ocrrl.interface.protocols import Environment, Policy, chunk_phase
+from ocrrl.interface.protocols import ActsInChunks, Environment, Policy, chunk_phase
 from ocrrl.interface.seeds import RANGES
 from ocrrl.residual.checkpoint import Resumable, load_checkpoint, save_checkpoint
 from ocrrl.residual.decisions import Decisions, exploration_noise
@@ -237,8 +237,7 @@ class _Run:
 
     def _policy(self, weights: dict[str, np.ndarray]) -> ResidualPolicy:
         c = self.config
-        delay = getattr(self.base, "delay", None)  # of a `ChunkedPolicy`
-        largest = delay.largest if delay is not None else 0
+        largest = self.base.largest_delay if isinstance(self.base, ActsInChunks) else 0
         scale = in_action_units(c.residual_scale)
         return ResidualPolicy(weights, scale, c.layer_norm, c.action_repeat, largest, c.chunk_phase)
 
