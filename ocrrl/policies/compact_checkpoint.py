@@ -140,6 +140,8 @@ def architecture_of(input_features: Mapping[str, Mapping], sizes: Mapping[str, A
         for key, feature in input_features.items()
         if key.startswith(IMAGE_PREFIX)
     }
+    if not shapes:
+        raise ValueError(f"{IMAGE_PREFIX}* must be at least one camera, got none")
     state = input_features.get(STATE_KEY)
     if state is None or tuple(state["shape"]) != (PROPRIOCEPTION_DIM,):
         raise ValueError(f"{STATE_KEY} must have shape ({PROPRIOCEPTION_DIM},), got {state and tuple(state['shape'])}")

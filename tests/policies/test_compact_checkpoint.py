@@ -53,7 +53,7 @@ DAMAGES = {
     ),
     "images of 480 GB": (
         shape_of_front([3, 4096, 4096]),
-        r"config\.json: observation\.images\.\* must be .* all of one size",
+        r"encoders\.front\.features\.weight must have the shape \(96, 2097248\) of config\.json, got \(96, 288\)",
     ),
     "features as a list": (in_json(CONFIG, "input_features", []), r"config\.json: input_features must map features"),
     "no cameras": (

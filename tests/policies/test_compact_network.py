@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork, SpatialSoftmax
+from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork, SpatialSoftmax, tensor_shapes
 
 
 def inputs(batch: int, cameras: tuple[str, ...], height: int = 32, width: int = 48):
@@ -60,3 +60,11 @@ def test_proprioception_far_outside_the_training_set_is_bounded():
 def test_an_impossible_architecture_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
         CompactArchitecture(**({"cameras": {"front": (64, 64)}} | change))
+
+
+def test_cameras_may_have_images_of_different_shapes():
+    architecture = CompactArchitecture({"front": (96, 128), "wrist": (96, 96)}, chunk_size=5)
+    images = {camera: torch.rand(2, 3, *size) - 0.5 for camera, size in architecture.cameras.items()}
+    network, (_, state, instruction) = CompactNetwork(architecture), inputs(2, ())
+    assert network(images, state, instruction).shape == (2, 5, 7)
+    assert {name: tuple(value.shape) for name, value in network.state_dict().items()} == tensor_shapes(architecture)
