@@ -74,7 +74,7 @@ class CellImages:
 
     def __init__(self, cameras: Mapping[str, CellCamera]) -> None:
         self._views = {name: camera.view for name, camera in cameras.items() if camera.view is not None}
-        self._cameras = {name: cameras[name] for name in self._views}
+        self._all, self._cameras = cameras, {name: cameras[name] for name in self._views}
         self._images: Images = {}
 
     def latest(self, on_failure: Callable[[str], None]) -> Images:
@@ -98,5 +98,5 @@ class CellImages:
         return len(self._images) == len(self._cameras)
 
     def calibration(self) -> dict[str, dict[str, object]]:
-        """Where the cameras stand, for an episode's attributes."""
-        return {name: dict(camera.calibration) for name, camera in self._cameras.items()}
+        """Where the cameras stand, the tracker's too, for an episode's attributes."""
+        return {name: dict(camera.calibration) for name, camera in self._all.items()}
