@@ -136,7 +136,7 @@ def lerobot_rate(root: Path, out: Path, batch_size: int, steps: int, workers: in
 def prediction_ms(data: DecodedDataset, calls: int = 20, device: str = "cpu") -> float:
     """Median milliseconds of one batched `predict_chunk`."""
     _, height, width, _ = next(iter(data.images.values())).shape
-    network = CompactNetwork(CompactArchitecture(tuple(data.images), (height, width)))
+    network = CompactNetwork(CompactArchitecture(dict.fromkeys(data.images, (height, width))))
     vla = CompactVLA(
         CompactCheckpoint(network, Normalisation.of(data.state, data.action), InstructionEncoder.choose("hash")), device
     )

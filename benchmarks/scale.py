@@ -95,7 +95,7 @@ def train(slug: str, num_envs: int, transitions: int, seed: int = 0) -> None:
 def untrained_vla() -> CompactVLA:
     """A compact VLA with random weights that looks through both cameras."""
     state, action = np.zeros((2, PROPRIOCEPTION_DIM)), np.zeros((2, ACTION_DIM))
-    network = CompactNetwork(CompactArchitecture(("front", "wrist"), (64, 64)))
+    network = CompactNetwork(CompactArchitecture({"front": (64, 64), "wrist": (64, 64)}))
     return CompactVLA(CompactCheckpoint(network, Normalisation.of(state, action), InstructionEncoder.choose("hash")))
 
 

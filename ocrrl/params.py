@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from ocrrl.config_builder import ParamsError, build, listed, shown, typed, values_of
+from ocrrl.interface.cameras import DEFAULT_CAMERAS, CameraSizes, checked_cameras
 from ocrrl.interface.renamed import RENAMED
 from ocrrl.params_graph import GRAPH_FILE, GRAPH_SECTIONS, Recordings, graph_sections, require_names, seeds_and_rounds
 from ocrrl.safe_yaml import read_yaml
@@ -47,6 +48,8 @@ MULTITASK_CONFIGS = {
 """Sections of stages that work on all tabletop tasks at once: one set of parameters each."""
 
 
+CAMERAS = "cameras"
+"""Section of the cameras that VLAs see, the same for all tabletop tasks, since one VLA may be trained on all of them."""
 SHARED = "shared"
 """Key of the values that all tabletop tasks of a section have."""
 GRAPH_NEXT = "`ocrrl params`, without a preset, writes it"
@@ -59,7 +62,7 @@ class Params:
     def __init__(self, sections: Mapping[str, Any], source: Path = PARAMS_FILE):
         """ParamsError for a section or a name that is none."""
         self._sections, self._source = sections, str(source)
-        known = ("tabletop_tasks", *CONFIGS, *MULTITASK_CONFIGS)
+        known = ("tabletop_tasks", CAMERAS, *CONFIGS, *MULTITASK_CONFIGS)
         if set(sections) & set(GRAPH_SECTIONS):
             raise ParamsError(f"{source} is of version 0.1; `ocrrl migrate` converts it, and the data")
         if old := next(renamed_keys(sections), None):
@@ -116,6 +119,7 @@ class Params:
         except ValueError as error:
             raise ParamsError(f"{self._source}: {error}") from error
         if wrong := [name for name in (*expected, *graph) if graph.get(name) != expected.get(name)]:
+            _ = self.cameras  # of an older version: the next step is another one
             raise ParamsError(
                 f"{path}: {wrong[0]} must be what follows from tabletop_tasks in {self._source} and from the seeds and rounds; "
                 f"{GRAPH_NEXT}"
@@ -134,6 +138,19 @@ class Params:
         """The dataclass of a stage that works on all tabletop tasks at once."""
         return build(config_class(section), self._sections.get(section), f"{self._source}: {section}")
 
+    @property
+    def cameras(self) -> CameraSizes:
+        """The cameras that VLAs see, and the sizes of their images."""
+        if CAMERAS not in self._sections:
+            raise ParamsError(
+                f"{self._source}: {CAMERAS} must be given since version 0.3; `ocrrl migrate` adds it, and keeps what was computed"
+            )
+        sizes = typed(self._sections[CAMERAS], Mapping[str, tuple[int, int]], where := f"{self._source}: {CAMERAS}")
+        try:
+            return checked_cameras(sizes, where)
+        except ValueError as error:
+            raise ParamsError(str(error)) from error
+
     def tasks(self) -> list[str]:
         """The tabletop tasks of the loop."""
         return list(self.tabletop_tasks)
@@ -149,6 +166,7 @@ class Params:
 
     def check(self) -> None:
         """Build every config once. Raises ParamsError naming the first value that is wrong."""
+        _ = self.cameras
         for task in self.tabletop_tasks:
             for section in CONFIGS:
                 self.config(section, task)
@@ -206,6 +224,8 @@ def resolve(
     own = {task: dict((entries or {}).get(task, {})) for task in tabletop_tasks}
     recorded = {task: {"episodes": f"data/episodes/{task}/recorded"} for task in tabletop_tasks}
     sections: dict[str, Any] = {"tabletop_tasks": {task: recorded[task] | own[task] for task in tabletop_tasks}}
+    cameras = next((layer[CAMERAS] for layer in reversed(layers) if CAMERAS in layer), DEFAULT_CAMERAS)
+    sections[CAMERAS] = {name: list(size) for name, size in cameras.items()}
 
     def config_of(section: str, keys: tuple[str, ...]) -> Any:
         values: dict[str, Any] = {}
@@ -224,6 +244,16 @@ def resolve(
     for section in MULTITASK_CONFIGS:
         sections[section] = values_of(config_of(section, ()))
     return json.loads(json.dumps(sections))
+
+
+def chosen_cameras(cameras: CameraSizes | None = None, path: Path = PARAMS_FILE) -> CameraSizes:
+    """`cameras`, or without them those of the params.yaml at `path`, or where there is none the default ones.
+
+    Raises ValueError for cameras that cannot be, ParamsError for a file that is wrong.
+    """
+    if cameras is not None:
+        return checked_cameras(cameras, "cameras")
+    return Params.read(path, graph=False).cameras if path.is_file() else DEFAULT_CAMERAS
 
 
 def require_file(path: Path) -> None:

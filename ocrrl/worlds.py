@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ocrrl.interface.cameras import DEFAULT_CAMERAS, CameraSizes
 from ocrrl.tabletop.registry import plan_demonstration, task_module
 
 if TYPE_CHECKING:
@@ -24,24 +25,32 @@ def make_teleoperator(slug: str, environment: "TrueStateEnvironment") -> "Script
     return ScriptedTeleoperator(environment, plan_demonstration(slug))
 
 
-def make_simulator(slug: str, num_envs: int, randomised: Mapping[str, Any] | None = None) -> "SimEnvironment":
-    """`num_envs` copies of the tabletop task `slug` in the training simulator, dynamics `randomised` by name of range."""
+def make_simulator(
+    slug: str, num_envs: int, randomised: Mapping[str, Any] | None = None, cameras: CameraSizes = DEFAULT_CAMERAS
+) -> "SimEnvironment":
+    """`num_envs` copies of the tabletop task `slug` in the training simulator, dynamics `randomised` by name of range.
+
+    `cameras` are those that it takes images with. Raises ValueError that names the cameras of the scene, as the other makers do.
+    """
     from ocrrl.sim.dynamics import DynamicsRange
     from ocrrl.sim.environment import SimEnvironment
 
-    return SimEnvironment(make_scene(slug), num_envs, dynamics=DynamicsRange(**dict(randomised or {})))
+    dynamics = DynamicsRange(**dict(randomised or {}))
+    return SimEnvironment(make_scene(slug), num_envs, dynamics=dynamics, cameras=cameras)
 
 
-def make_twin(slug: str, num_envs: int) -> "TwinCell":
-    """`num_envs` copies of the tabletop task `slug` in the default twin cell."""
+def make_twin(slug: str, num_envs: int, cameras: CameraSizes = DEFAULT_CAMERAS) -> "TwinCell":
+    """`num_envs` copies of the tabletop task `slug` in the default twin cell, which takes images with `cameras`."""
     from ocrrl.robot.twin.twin import TwinCell
 
-    return TwinCell(make_scene(slug), num_envs)
+    return TwinCell(make_scene(slug), num_envs, cameras=cameras)
 
 
-def make_environment(cell: str, slug: str, num_envs: int) -> "SimEnvironment | TwinCell":
+def make_environment(
+    cell: str, slug: str, num_envs: int, cameras: CameraSizes = DEFAULT_CAMERAS
+) -> "SimEnvironment | TwinCell":
     """`num_envs` copies of the tabletop task `slug` in `cell`: `sim`, the training simulator, or `twin`."""
     makers = {"sim": make_simulator, "twin": make_twin}
     if cell not in makers:
         raise ValueError(f"cell must be one of {', '.join(makers)}, got {cell!r}")
-    return makers[cell](slug, num_envs)
+    return makers[cell](slug, num_envs, cameras=cameras)

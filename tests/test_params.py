@@ -6,7 +6,8 @@ import yaml
 
 from ocrrl.cli import main
 from ocrrl.commands.params import write
-from ocrrl.params import CONFIGS, MULTITASK_CONFIGS, PRESETS, Params, ParamsError, resolve
+from ocrrl.interface.cameras import DEFAULT_CAMERAS
+from ocrrl.params import CONFIGS, MULTITASK_CONFIGS, PRESETS, Params, ParamsError, chosen_cameras, resolve
 from ocrrl.tabletop.registry import slugs
 from tests.yaml_mutations import mutations
 
@@ -91,6 +92,18 @@ def test_the_paper_preset_has_table_5_s_columns():
         ),
         (lambda s: s["record"]["cube_lift"].update(episodes=True), r"episodes must be a whole number, got True"),
         (lambda s: s["record"]["cube_lift"].update(episodes=0), r"record\.cube_lift\.episodes must be at least 1"),
+        (lambda s: s.update(cameras=3), r"cameras must be a mapping of names to lists of 2 whole numbers, got 3"),
+        (lambda s: s.update(cameras={}), r"cameras must name 1 to 16 cameras, got 0"),
+        (lambda s: s.pop("cameras"), r"cameras must be given since version 0\.3; `ocrrl migrate` adds it, and keeps"),
+        (lambda s: s["cameras"].update(front=[64]), r"cameras\.front must be a list of 2 whole numbers, got \[64\]"),
+        (
+            lambda s: s["cameras"].update(front=[64, 7]),
+            r"yaml: cameras\.front must be a height of 16 to 480 .* got \[64, 7\]",
+        ),
+        (
+            lambda s: s["cameras"].update(front="64x64"),
+            r"cameras\.front must be a list of 2 whole numbers, got '64x64'",
+        ),
         (lambda s: s.update(recrod={}), r"sections must be among .* got recrod"),
         (lambda s: s.update(loops={}), r"is of version 0\.1; `ocrrl migrate` converts it"),
         (lambda s: s["retrain_multitask"].update(steps=0), r"retrain_multitask\.steps must be at least 1, got 0"),
@@ -148,6 +161,16 @@ def test_a_graph_that_does_not_follow_is_refused_with_the_command_that_writes_it
     graph.unlink()
     with pytest.raises(ParamsError, match=r"graph\.yaml must exist beside .*params\.yaml; `ocrrl params`"):
         Params.read(path)
+
+
+def test_the_cameras_are_those_asked_for_or_declared_here_or_the_default_ones(sections, tmp_path):
+    path = tmp_path / "params.yaml"
+    assert chosen_cameras(path=path) == DEFAULT_CAMERAS
+    write(sections | {"cameras": {"wrist": [96, 96], "front": [96, 128]}}, None, path)
+    assert Params.read(path).cameras == chosen_cameras(path=path) == {"front": (96, 128), "wrist": (96, 96)}
+    assert list(chosen_cameras({"wrist": (32, 32)}, path)) == ["wrist"]
+    with pytest.raises(ValueError, match=r"^cameras\.wrist must be a height"):
+        chosen_cameras({"wrist": (1, 32)}, path)
 
 
 def test_seeds_and_rounds_become_entries_that_dvc_makes_stages_for(tmp_path):

@@ -18,7 +18,7 @@ def write_untrained_models(layout: Layout) -> None:
     torch.manual_seed(0)
     random, encoder = np.random.default_rng(0), InstructionEncoder(HASH)
     encoder.embed(CUBE_LIFT.instruction)
-    network = CompactNetwork(CompactArchitecture(("front", "wrist"), (64, 64), chunk_size=4))
+    network = CompactNetwork(CompactArchitecture({"front": (64, 64), "wrist": (64, 64)}, chunk_size=4))
     state, action = random.normal(size=(20, 8)), 0.01 * random.normal(size=(20, 7))
     normalisation = Normalisation.of(state.astype(np.float32), action.astype(np.float32))
     save_compact(layout.vla("real"), CompactCheckpoint(network, normalisation, encoder))

@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from ocrrl.interface.cameras import CAMERA_SIZES
+from ocrrl.interface.cameras import DEFAULT_CAMERAS
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import WORK
 from ocrrl.params import PARAMS_FILE, Params
@@ -23,8 +23,9 @@ def check_recordings(options: argparse.Namespace) -> int:
     kinds = kinds_in(folder)
     named = options.tabletop_task or kinds.tabletop_task
     task, why = choose_task(named, folder, kinds.source_format, params)
+    cameras = params.cameras if params else DEFAULT_CAMERAS
     log = UnforeseenLog(WORK / "logs" / f"check-{task.slug}.txt")
-    check = check_folder(folder, task, declared_config(params, task), CAMERA_SIZES, log, kinds)
+    check = check_folder(folder, task, declared_config(params, task), cameras, log, kinds)
     later = _later(check, params)
     if options.json:
         print(json.dumps(_document(check, later), indent=2, ensure_ascii=True))

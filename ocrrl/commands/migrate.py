@@ -1,4 +1,4 @@
-"""`ocrrl migrate`: moves a folder of version 0.1 to this version's paths, parameters and dvc.lock; runs no stage.
+"""`ocrrl migrate`: brings a folder of an older version to this version's paths, parameters and dvc.lock; runs no stage.
 
 Every step looks at what is there, so that a run that was interrupted is finished by the next one, and a run on a folder of this
 version changes nothing. params.yaml, by which an old folder is known, comes last.
@@ -14,15 +14,14 @@ from typing import Any
 import yaml
 
 from ocrrl import files
-from ocrrl.commands.params import write
+from ocrrl.commands.params import write, write_over
 from ocrrl.interface.json_file import read_json_object
-from ocrrl.interface.renamed import current_names
 from ocrrl.layout import DATA
 from ocrrl.lineage.reading.dvc_files import LOCK
 from ocrrl.lineage.reading.places import here, new_place, old_outs
 from ocrrl.lineage.run_record import RUNS_FILE, read_runs
 from ocrrl.migrate.new_lock import Migrated, migrated_lock
-from ocrrl.migrate.old_params import is_old, new_params, repeats_values
+from ocrrl.migrate.old_params import is_old, new_keys, new_params, repeats_values
 from ocrrl.params import PARAMS_FILE, renamed_keys, sections_in
 from ocrrl.params_graph import GRAPH_FILE, seeds_and_rounds
 from ocrrl.safe_yaml import read_yaml
@@ -59,14 +58,16 @@ def migrate(dry: bool) -> None:
     sections = sections_in(PARAMS_FILE)
     steps = [f"{old} -> {new}" for old, new in moves]
     steps += [f"{report}: its list of kept episodes -> {accepted}" for report, accepted in _lists()]
-    if is_old(sections):
+    if repeats_values(sections):
         steps.append(
             f"{PARAMS_FILE}: shared values and each tabletop task's own; graph.yaml: what dvc.yaml makes stages for"
         )
-        steps += [f"{PARAMS_FILE}: {old} -> {new}" for old, new in renamed_keys(sections)]
+    steps += [f"{PARAMS_FILE}: {old} -> {new}" for old, new in renamed_keys(sections)]
+    if not repeats_values(sections):
+        steps += [f"{PARAMS_FILE}: {key}, which is new, with its default" for key in new_keys(sections)]
     if Path(LOCK).is_file():
         steps.append(f"{LOCK}: the same hashes at the new places")
-    pending = moves or is_old(sections) or _lock_is_old()
+    pending = moves or is_old(sections) or _lock_is_old(sections)
     print("\n".join(steps) if pending else "nothing to migrate: this folder is of this version")
     if dry or not pending:
         return
@@ -87,25 +88,29 @@ def _migrate(moves: list[tuple[Path, Path]], sections: dict[str, Any]) -> None:
         measured = read_json_object(report)
         files.write_json(accepted, measured.pop("kept"))
         files.write_json(report, measured)
-    graph = sections if repeats_values(sections) else sections_in(GRAPH_FILE) if GRAPH_FILE.is_file() else {}
-    params, counts = new_params(sections) if is_old(sections) else sections, seeds_and_rounds(graph)
+    params, counts = new_params(sections) if is_old(sections) else sections, _counts(sections)
     if Path(LOCK).is_file():
         found = migrated_lock(Path(), params, counts)
         _append_runs(found)
         lock = json.loads(json.dumps(found.lock))  # else values that stages share become YAML aliases
         files.write_bytes(Path(LOCK), yaml.safe_dump(lock, sort_keys=False, width=10_000).encode())
-    if is_old(sections):
+    if repeats_values(sections):
         write(params, None, PARAMS_FILE, *counts)
+    elif is_old(sections):
+        write_over(PARAMS_FILE, params, *counts)
 
 
-def _lock_is_old() -> bool:
-    """Whether dvc.lock names a path of the old layout, or a parameter by its old name."""
-    stages = (read_yaml(Path(LOCK)) or {}).get("stages") or {} if Path(LOCK).is_file() else {}
-    entries = [entry for stage in stages.values() for entry in (*stage.get("deps", []), *stage.get("outs", []))]
-    values = [value for stage in stages.values() for file in stage.get("params", {}).values() for value in file.items()]
-    return any(here(entry["path"]) != entry["path"] for entry in entries) or any(
-        current_names(name.partition(".")[0], value) != value for name, value in values
-    )
+def _counts(sections: dict[str, Any]) -> tuple[int, int]:
+    """How many residual seeds and rounds the project has."""
+    graph = sections if repeats_values(sections) else sections_in(GRAPH_FILE) if GRAPH_FILE.is_file() else {}
+    return seeds_and_rounds(graph)
+
+
+def _lock_is_old(sections: dict[str, Any]) -> bool:
+    """Whether dvc.lock has entries of an older version, for `sections` of this one."""
+    if not Path(LOCK).is_file():
+        return False
+    return migrated_lock(Path(), sections, _counts(sections)).lock != read_yaml(Path(LOCK))
 
 
 def _lists() -> Iterator[tuple[Path, Path]]:

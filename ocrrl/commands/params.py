@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
 
 from ocrrl.config_builder import typed
 from ocrrl.params import CONFIGS, PARAMS_FILE, SHARED, Params, ParamsError, require_file, resolve, sections_in
@@ -87,7 +88,7 @@ def write(
 ) -> None:
     """Write `sections` to `path` and the graph.yaml beside it; comments of an older file there are not kept.
 
-    They are those of `preset`, or of a file that `ocrrl migrate` converts.
+    They are those of `preset`, or of a file of version 0.1 that `ocrrl migrate` converts.
 
     A residual is trained for each of `residual_seeds` seeds in the first round, one in each later round. Raises ValueError for
     fewer than one seed or round.
@@ -131,6 +132,28 @@ def rewrite(
         round_trip.dump(sections, edited)
         text = edited.getvalue()
     _write(path, text, seeds, rounds)
+
+
+def write_over(path: Path, sections: Mapping[str, Any], residual_seeds: int, rounds: int) -> None:
+    """Make the params.yaml at `path` hold `sections`, and write the graph.yaml beside it; comments of what stays are kept."""
+    edited, round_trip = io.StringIO(), YAML()
+    round_trip.width = WIDTH
+    document = round_trip.load(path.read_text())
+    _make_equal(document, sections, round_trip)
+    round_trip.dump(document, edited)
+    _write(path, edited.getvalue(), residual_seeds, rounds)
+
+
+def _make_equal(document: CommentedMap, sections: Mapping[str, Any], parser: YAML) -> None:
+    for key in [key for key in document if key not in sections]:
+        del document[key]
+    for place, (key, value) in enumerate(sections.items()):
+        if key in document and isinstance(value, Mapping) and isinstance(document[key], CommentedMap):
+            _make_equal(document[key], value, parser)
+        elif key not in document:
+            document.insert(place, key, parser.load(_text({key: value}))[key])
+        elif document[key] != value:
+            document[key] = value
 
 
 def _write(path: Path, text: str, residual_seeds: int, rounds: int) -> None:

@@ -10,6 +10,7 @@ from ocrrl.interface.cells import session_cell
 from ocrrl.interface.seeds import SEEDS_PER_RANGE, initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import WORK, Layout
+from ocrrl.params import chosen_cameras
 from ocrrl.robot.cell.arm_environment import ArmEnvironment
 from ocrrl.robot.cell.checked_cell import check_cell
 from ocrrl.robot.cell.closing import closed_told, unclosed_told
@@ -25,7 +26,7 @@ from ocrrl.robot.teleoperation.axes import AxisConvention
 from ocrrl.robot.teleoperation.device import TeleoperationDevice
 from ocrrl.robot.teleoperation.operator import Label, LabelledByKeys, Operator, TerminalOperator
 from ocrrl.rollouts.rollout_recorder import package_versions
-from ocrrl.sessions.recording_session import SessionConfig, next_number, record_session
+from ocrrl.sessions.recording_session import SessionConfig, next_number, record_session, require_same_cameras
 from ocrrl.sessions.set_up_sheet import operator_beside
 from ocrrl.stages.running import files_reserved
 from ocrrl.tabletop.registry import tabletop_task
@@ -82,7 +83,9 @@ def teleoperate(options: argparse.Namespace, clock: Clock, told: Callable[[str],
     if options.device == SCRIPTED and cell.name != "wire_twin":
         raise ValueError(f"device {SCRIPTED} is for the wire twin, got cell {cell.name}: no script drives a robot")
     config = SessionConfig(options.episodes, cell_decides=options.device == SCRIPTED)
-    checked = check_cell(cell, options.cell_file, clock)
+    cameras = chosen_cameras()
+    require_same_cameras(folder, cameras)
+    checked = check_cell(cell, options.cell_file, clock, cameras)
     first = SEEDS_PER_RANGE // 2 + (next_number(folder) if folder.is_dir() else 0)  # a session that goes on, goes on
     seeds = initial_state_seeds("record", ATTEMPTS * options.episodes, first)
     axes = AxisConvention(
@@ -101,7 +104,7 @@ def teleoperate(options: argparse.Namespace, clock: Clock, told: Callable[[str],
             if by_hand:
                 opened.enter_context(closed_told(by_hand, unclosed.append))
             approval = obtain_approval(cell, options.session, task.slug, options.episodes, clock)
-            world = open_cell(cell.name, scene, approval, clock, WORK, checked, beside)
+            world = open_cell(cell.name, scene, approval, clock, WORK, checked, beside, cameras)
             opened.enter_context(closed_told(world, unclosed.append))
             operator = _operator(options.operator or (approval.operator if approval else "nobody"), keys, beside)
             device = by_hand or _script(task, world)

@@ -8,7 +8,7 @@ from ocrrl.commands.check_recordings import choose_task, declared_config
 from ocrrl.episodes.episode_store import read_episode
 from ocrrl.episodes.validation import read_valid_episode
 from ocrrl.interface.actions import ACTION_NAMES
-from ocrrl.interface.cameras import CAMERA_SIZES
+from ocrrl.interface.cameras import DEFAULT_CAMERAS
 from ocrrl.interface.episode import Episode
 from ocrrl.layout import WORK
 from ocrrl.params import PARAMS_FILE, Params
@@ -59,7 +59,8 @@ def _foreign_episode(folder: Path, only: Path | None, wanted: str, kinds: Folder
     config = replace(declared_config(params, task), require_success=False, split="", on_rejected="warn")
     log = UnforeseenLog(WORK / "logs" / "view.txt")
     if config.source_format != kinds.source_format:
-        _, suggestion, reason = suggest_for(folder, kinds, task, CAMERA_SIZES, log)
+        cameras = params.cameras if params else DEFAULT_CAMERAS
+        _, suggestion, reason = suggest_for(folder, kinds, task, cameras, log)
         if suggestion is None or suggestion.open_keys() - {"cell", "images"}:
             raise ValueError(
                 f"a mapping must be declared to read {folder}; `ocrrl ingest --check {folder}` says more {reason}"

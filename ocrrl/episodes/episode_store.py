@@ -14,6 +14,7 @@ import numpy as np
 
 from ocrrl.episodes.hdf5_access import array_at, attribute_value, dataset_at, group_at
 from ocrrl.episodes.hdf5_in_memory import Hdf5InMemory
+from ocrrl.interface.cameras import CameraSizes
 from ocrrl.interface.episode import Episode, EpisodeAttributes
 
 SUFFIXES = (".h5", ".hdf5")
@@ -53,6 +54,13 @@ def read_episode(path: Path, with_images: bool = True) -> Episode:
     with h5py.File(path, "r") as file:
         cameras = sorted(str(camera) for camera in group_at(file, "images")) if with_images else []
         return episode_in(file, {camera: array_at(file, f"images/{camera}") for camera in cameras})
+
+
+def image_sizes(path: Path) -> CameraSizes:
+    """Height and width of the images by camera of the episode in `path`, without reading them."""
+    with h5py.File(path, "r") as file:
+        shapes = {str(camera): dataset_at(file, f"images/{camera}").shape for camera in group_at(file, "images")}
+    return {camera: (shape[1], shape[2]) for camera, shape in sorted(shapes.items())}
 
 
 def episode_in(file: h5py.File, images: dict[str, np.ndarray], max_bytes: int | None = None) -> Episode:

@@ -16,17 +16,17 @@ def ingested_episodes(folder: Path, normalised: Path, report: Path) -> Iterator[
 
 
 def ingested_files(folder: Path, normalised: Path, report: Path) -> Iterator[tuple[str, Path]]:
-    """The accepted recordings, pairs of source name and file: in `folder`, or in `normalised` for a foreign format.
+    """The accepted recordings, pairs of source name and file: in `normalised` where ingest converted one, else in `folder`.
 
     Raises ValueError if a recording is no longer the file that was accepted.
     """
     content = json.loads(report.read_text())
     own = content["source_format"] == "ocrrl"
     for entry in content["accepted"]:
-        path = (folder if own else normalised) / entry["source"]
-        if own and sha256_of(path) != entry["sha256"]:
+        if own and sha256_of(folder / entry["source"]) != entry["sha256"]:
             raise ValueError(f"{entry['source']}: the file must be the one that was ingested, got other contents")
-        yield entry["source"], path
+        converted = normalised / entry["source"]
+        yield entry["source"], folder / entry["source"] if own and not converted.is_file() else converted
 
 
 def sha256_of(path: Path) -> str:

@@ -15,6 +15,8 @@ class Reading:
     episode: Episode
     notes: tuple[str, ...] = ()
     """Lines such as `images.front: 480 x 640 made 64 x 64`; the same line for every episode that it is true of."""
+    other_images: bool = False
+    """Whether the images are others than those of a file of our format: resized, or without one of its cameras."""
 
 
 @dataclass(frozen=True)

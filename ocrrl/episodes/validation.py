@@ -5,7 +5,6 @@ anything large is read.
 """
 
 import json
-import re
 from dataclasses import dataclass, fields
 from math import prod
 from pathlib import Path
@@ -33,9 +32,9 @@ from ocrrl.episodes.image_fit import ImageFit
 from ocrrl.episodes.motion_checks import check_motion
 from ocrrl.episodes.source_episode import Reading
 from ocrrl.interface.actions import CONTROL_HZ
+from ocrrl.interface.cameras import CAMERA_NAME
 from ocrrl.interface.episode import FORMAT_VERSION, Episode, EpisodeAttributes
 
-CAMERA_NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 MAX_MEMBERS = 100
 """Arrays of a file, cameras of an episode."""
 MAX_TEXT = 1000  # characters of an instruction, an operator, a cell
@@ -86,7 +85,7 @@ def read_own_recording(path: Path, folder: Path, expected: EpisodeRequirements) 
         check_motion(episode)
     except EpisodeRejected as rejected:
         raise rejected.of_file(name) from rejected.__cause__
-    return Reading(episode, notes)
+    return Reading(episode, notes, other_images=bool(notes))
 
 
 def glance_at_recording(path: Path, folder: Path, expected: EpisodeRequirements) -> Glance:

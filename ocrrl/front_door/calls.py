@@ -15,12 +15,13 @@ from tqdm import tqdm
 from ocrrl.config_builder import build
 from ocrrl.datasets.transitions import ReplayEpisode
 from ocrrl.front_door.demonstrations import replayed_demonstrations
+from ocrrl.interface.cameras import CameraSizes
 from ocrrl.interface.json_file import read_json_object, said
 from ocrrl.interface.observations import Observation
 from ocrrl.interface.protocols import VLA, Capture, Environment, Policy, Residual
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
-from ocrrl.params import resolve
+from ocrrl.params import chosen_cameras, resolve
 from ocrrl.policies.checkpoint import CompactVLA, load_vla
 from ocrrl.policies.chunked_policy import ChunkedPolicy
 from ocrrl.policies.latency_file import delay_of
@@ -93,14 +94,17 @@ class SavedPolicy:
         return self._policy
 
 
-def make_env(task: str, cell: str = "sim", num_envs: int = 16) -> "SimEnvironment | TwinCell":
+def make_env(
+    task: str, cell: str = "sim", num_envs: int = 16, cameras: CameraSizes | None = None
+) -> "SimEnvironment | TwinCell":
     """`num_envs` copies of the tabletop task `task` (such as cube_lift) in `cell`: `sim`, to train in, or `twin`.
 
-    The result is an `interface.protocols.Environment`. Raises ValueError that names the known tasks or cells.
+    It takes images with `cameras`, (height, width) [pixel] by name: without them those of the params.yaml here, or 64 x 64.
+    The result is an `interface.protocols.Environment`. Raises ValueError that names the known tasks, cells or cameras.
     """
     if num_envs < 1:
         raise ValueError(f"num_envs must be at least 1, got {num_envs}")
-    return make_environment(cell, task, num_envs)
+    return make_environment(cell, task, num_envs, chosen_cameras(cameras))
 
 
 def load_policy(path: str | Path, task: str | None = None, device: str = "auto") -> SavedPolicy:

@@ -16,7 +16,9 @@ from gymnasium.vector.utils import batch_space
 
 from ocrrl.front_door.gymnasium_ids import register_ids
 from ocrrl.interface.actions import ACTION_HIGH, ACTION_LOW, CONTROL_HZ
+from ocrrl.interface.cameras import CameraSizes
 from ocrrl.interface.seeds import RANGES
+from ocrrl.params import chosen_cameras
 from ocrrl.worlds import make_environment
 
 RENDER_SIZE = 256  # pixels
@@ -31,6 +33,8 @@ Observed = dict[str, Any]
 class TabletopEnv(gymnasium.Env[Observed, np.ndarray]):
     """One environment of the tabletop task `task` in `cell` (sim or twin); `pixels` adds every camera's image.
 
+    `cameras` gives each one's height and width [pixel]: without it those of the params.yaml here, or 64 x 64.
+
     The observation is a dict of float64 arrays (`gripper_width`, a scalar in ours, has shape (1,)); the action is
     `interface.actions`' own, not scaled. `terminated` is success, `truncated` the task's horizon. `reset(seed=s)` gives the
     initial state of our seed s (2,000,000 and on: held-out test states); without a seed one of the training range is drawn.
@@ -39,9 +43,16 @@ class TabletopEnv(gymnasium.Env[Observed, np.ndarray]):
 
     metadata = _METADATA
 
-    def __init__(self, task: str, cell: str = "sim", pixels: bool = False, render_mode: str | None = None) -> None:
+    def __init__(
+        self,
+        task: str,
+        cell: str = "sim",
+        pixels: bool = False,
+        render_mode: str | None = None,
+        cameras: CameraSizes | None = None,
+    ) -> None:
         _require_render_mode(render_mode)
-        self._environment = make_environment(cell, task, 1)
+        self._environment = make_environment(cell, task, 1, chosen_cameras(cameras))
         self._pixels, self.render_mode = pixels, render_mode
         self.observation_space = _observation_space(self._environment, pixels)
         self.action_space = _action_space()
@@ -90,9 +101,10 @@ class TabletopVectorEnv(VectorEnv[Observed, np.ndarray, np.ndarray]):
         pixels: bool = False,
         render_mode: str | None = None,
         max_episode_steps: int | None = None,
+        cameras: CameraSizes | None = None,
     ) -> None:
         _require_render_mode(render_mode)
-        self._environment = make_environment(cell, task, num_envs)
+        self._environment = make_environment(cell, task, num_envs, chosen_cameras(cameras))
         self._pixels, self.render_mode, self.num_envs = pixels, render_mode, num_envs
         self.metadata = {**_METADATA, "autoreset_mode": AutoresetMode.SAME_STEP}
         self.single_observation_space = _observation_space(self._environment, pixels)

@@ -1,7 +1,8 @@
-"""Converts dvc.lock of version 0.1: the same hashes at the new paths, for the stages of the current dvc.yaml.
+"""Converts dvc.lock of older versions: the same hashes at today's paths, for the stages of the current dvc.yaml.
 
-A stage that was up to date stays so: its data have the hashes that dvc.lock recorded, and its code those of version 0.2.0, which
-writes the same bytes as 0.1 (`code_versions.json`). What made a stage stale is left out of its entry, so that it stays stale.
+A stage that was up to date stays so: its data have the hashes that dvc.lock recorded, and its code those of this version, which
+writes the same bytes as the older ones (`code_versions.json`). What made a stage stale is left out of its entry, so that it stays
+stale.
 """
 
 import json
@@ -14,6 +15,7 @@ from typing import Any
 import yaml
 
 from ocrrl import files
+from ocrrl.interface.cameras import DEFAULT_CAMERAS
 from ocrrl.interface.renamed import current_names
 from ocrrl.layout import DATA
 from ocrrl.lineage.reading.contents import Contents
@@ -22,11 +24,13 @@ from ocrrl.lineage.reading.hashes import bytes_md5, manifest_hash
 from ocrrl.lineage.reading.pipeline import PipelineStage, pipeline_stages
 from ocrrl.lineage.reading.places import here, new_place
 from ocrrl.lineage.reading.revision import Revision
-from ocrrl.params import CONFIGS, PARAMS_FILE, SHARED, Params
+from ocrrl.migrate.old_params import completed
+from ocrrl.params import CAMERAS, CONFIGS, MULTITASK_CONFIGS, PARAMS_FILE, SHARED, Params
 from ocrrl.params_graph import GRAPH_FILE, graph_sections
 from ocrrl.safe_yaml import read_yaml
 
 CODE_VERSIONS = "code_versions.json"
+THIS_VERSION = "0.3.0"
 
 type Entry = dict[str, Any]
 """A path as dvc.lock has it: path, hash, md5, size, and nfiles of a folder."""
@@ -43,7 +47,8 @@ class Migrated:
 def migrated_lock(root: Path, params: Mapping[str, Any], counts: tuple[int, int]) -> Migrated:
     """dvc.lock in `root` for `params`, the sections of a new params.yaml, and so many residual seeds and rounds.
 
-    Entries that are of this version already stay as they are. Raises ValueError for a dvc.lock that is no YAML.
+    Entries that are of this version already, or of code that no version had, stay as they are. Raises ValueError for a dvc.lock
+    that is no YAML.
     """
     content = read_yaml(root / LOCK) or {}
     values = {str(PARAMS_FILE): params, str(GRAPH_FILE): graph_sections(Params(params).tabletop_tasks, *counts)}
@@ -53,17 +58,20 @@ def migrated_lock(root: Path, params: Mapping[str, Any], counts: tuple[int, int]
     migrated, contents = Migrated(content), Contents(root)
     versions = json.loads((resources.files("ocrrl.migrate") / CODE_VERSIONS).read_text())
     for address, old in (content.get("stages") or {}).items():
+        renamed = False
         for recorded in old.get("params", {}).values():
-            recorded |= {name: current_names(name.partition(".")[0], value) for name, value in recorded.items()}
+            names = {name: current_names(name.partition(".")[0], value) for name, value in recorded.items()}
+            renamed |= names != recorded
+            recorded |= names
         stage = stages.get(address)
-        if stage is None or _is_new(old, stage):
+        if stage is None or not (renamed or _is_older(old, stage, versions)):
             continue
         given = {entry["path"]: entry for entry in _moved(old, contents)}
         deps = [_dep(dep, given, old, outs, contents, versions) for dep in stage.deps]
         content["stages"][address] = {
             "cmd": old["cmd"],
             "deps": [dep for dep in deps if dep is not None],
-            "params": _params(stage, old.get("params", {}).get(str(PARAMS_FILE), {}), values),
+            "params": _params(stage, old.get("params", {}), values),
             "outs": [given[out] for out in stage.outs if out in given],
         }
         before = {here(out["path"]): out["md5"] for out in old.get("outs", [])}
@@ -93,6 +101,21 @@ def _is_new(old: Mapping[str, Any], stage: PipelineStage) -> bool:
     return names == set(stage.params) and deps == set(stage.deps) and outs == set(stage.outs)
 
 
+def _is_older(old: Mapping[str, Any], stage: PipelineStage, versions: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether the entry `old` is of an older version: by its paths, or by its code where that is a known version's."""
+    if any(here(entry["path"]) != entry["path"] for part in ("deps", "outs") for entry in old.get(part, [])):
+        return True
+    known = [version for version, hashes in versions.items() if _has_code_of(old, hashes)]
+    return bool(known) and not (THIS_VERSION in known and _is_new(old, stage))
+
+
+def _has_code_of(old: Mapping[str, Any], hashes: Mapping[str, Any]) -> bool:
+    """Whether all code of the entry `old` has the `hashes` of a version: text or, of this version, entries of dvc.lock."""
+    code = {dep["path"]: dep["md5"] for dep in old.get("deps", []) if not _is_data(dep["path"])}
+    known = {path: entry if isinstance(entry, str) else entry["md5"] for path, entry in hashes.items()}
+    return all(known.get(path) == value for path, value in code.items())
+
+
 def _is_data(path: str) -> bool:
     return not path.startswith("ocrrl/")
 
@@ -101,7 +124,7 @@ def _moved(old: Mapping[str, Any], contents: Contents) -> Iterator[Entry]:
     """The data of a stage's old entry at their new places; a replay's report and its list of kept episodes are two."""
     for entry in (*old.get("deps", []), *old.get("outs", [])):
         place = new_place(PurePosixPath(entry["path"]))
-        if place.parts[:3] != (DATA.name, "metrics", "replay"):
+        if place.parts[:3] != (DATA.name, "metrics", "replay") or str(place) == entry["path"]:
             yield entry | {"path": str(place)}
             continue
         for path, content in _without_list(place, entry["md5"], contents):
@@ -148,9 +171,8 @@ def _dep(
     if path in given and _is_data(path):
         return given[path]
     if not _is_data(path):
-        before = {dep["path"]: dep["md5"] for dep in old.get("deps", []) if not _is_data(dep["path"])}
-        same = all(versions["0.1"].get(code) == value for code, value in before.items())
-        now = versions["0.2.0"].get(path)
+        same = any(_has_code_of(old, hashes) for hashes in versions.values())
+        now = versions.get(THIS_VERSION, {}).get(path)
         return {"path": path, "hash": "md5"} | now if same and now else None
     inside = {part: given[part] for part in given if part.startswith(f"{path}/")}
     if set(inside) != {out for out in outs if out.startswith(f"{path}/")}:
@@ -162,8 +184,8 @@ def _dep(
     return {"path": path, "hash": "md5", "md5": manifest_hash(manifest), "size": size, "nfiles": len(manifest)}
 
 
-def _params(stage: PipelineStage, old: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters that `stage` records now, those of them that its old entry had in effect."""
+def _params(stage: PipelineStage, old: Mapping[str, Mapping[str, Any]], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that `stage` records now, those of them that its old entry had in effect: `old`, by file."""
 
     def value_of(file: str, name: str) -> Any:
         found = values[file]
@@ -172,19 +194,29 @@ def _params(stage: PipelineStage, old: Mapping[str, Any], values: Mapping[str, A
         return found
 
     new: dict[str, Any] = {}
-    graph_tasks = values[str(GRAPH_FILE)]["tasks"]
     for file, name in stage.params:
         section = name.partition(".")[0]
-        if section in CONFIGS:
+        before, now, shared = old.get(file, {}), value_of(file, name), f"{section}.{SHARED}"
+        if section in CONFIGS and shared not in before:  # 0.1: a task's values with the shared ones
             task = next(
                 other.partition(".")[2]
                 for _, other in stage.params
                 if other.startswith(f"{section}.") and not other.endswith(f".{SHARED}")
             )
-            in_effect = value_of(file, f"{section}.{SHARED}") | value_of(file, f"{section}.{task}")
-            same = old.get(f"{section}.{task}") == in_effect
-        else:
-            same = old[name] == value_of(file, name) if name in old else old.get("tasks", graph_tasks) == graph_tasks
+            recorded = before.get(f"{section}.{task}")
+            in_effect = value_of(file, shared) | value_of(file, f"{section}.{task}")
+            same = recorded is not None and completed(section, recorded) == in_effect
+        elif section == CAMERAS:  # which versions before 0.3 did not have
+            same = before.get(name, {camera: list(size) for camera, size in DEFAULT_CAMERAS.items()}) == now
+        elif section in CONFIGS:  # a task's own values alone would be taken for those of 0.1 by the next run
+            same = completed(section, before[shared]) == value_of(file, shared)
+            same &= name == shared or before.get(name) == now
+        elif section in MULTITASK_CONFIGS:
+            same = name in before and completed(section, before[name]) == now
+        elif name in before:
+            same = before[name] == now
+        else:  # 0.1 had the tasks alone, in params.yaml
+            same = old.get(str(PARAMS_FILE), {}).get("tasks") == values[str(GRAPH_FILE)]["tasks"]
         if same:
-            new.setdefault(file, {})[name] = value_of(file, name)
+            new.setdefault(file, {})[name] = now
     return new

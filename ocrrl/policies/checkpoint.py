@@ -9,12 +9,14 @@ import torch
 from jaxtyping import Float
 
 from ocrrl.interface.actions import limit
+from ocrrl.interface.cameras import CameraSizes
 from ocrrl.interface.devices import chosen_device
 from ocrrl.interface.json_file import read_json_object, said
 from ocrrl.interface.observations import Images, RobotState
 from ocrrl.interface.protocols import VLA
 from ocrrl.policies.chunked_policy import ChunkedPolicy
 from ocrrl.policies.compact_checkpoint import POLICY_TYPE, CompactCheckpoint, load_compact
+from ocrrl.policies.image_sizes import require_images
 from ocrrl.policies.latency_file import delay_of
 from ocrrl.policies.normalisation import EPSILON, centred_images
 
@@ -52,8 +54,14 @@ def load_policy(
     num_envs: int,
     device: str = "auto",
     expected: Mapping[str, bool] | None = None,
+    cameras: CameraSizes | None = None,
 ) -> ChunkedPolicy:
-    """The VLA in the folder `path` (`load_vla`) as a policy in `num_envs` environments, its chunks as late as its folder says."""
+    """The VLA in the folder `path` (`load_vla`) as a policy in `num_envs` environments, its chunks as late as its folder says.
+
+    `cameras` are those that the environments take images with; ValueError where the VLA takes others.
+    """
+    if cameras is not None:
+        require_images(path, cameras)
     return ChunkedPolicy(load_vla(path, device, expected), instruction, num_envs, delay=delay_of(path))
 
 
@@ -119,7 +127,7 @@ class CompactVLA:
             raise ValueError(
                 f"images must hold the cameras {', '.join(self.architecture.cameras)}, got {', '.join(images)}"
             )
-        shape = (*self.architecture.image_size, 3)
+        shape = (*self.architecture.cameras[camera], 3)
         if images[camera].shape[1:] != shape:
             raise ValueError(f"images of camera {camera} must have shape (n, *{shape}), got {images[camera].shape}")
         return centred_images(images[camera], self.device)

@@ -133,28 +133,27 @@ def load_compact(folder: Path) -> CompactCheckpoint:
 def architecture_of(input_features: Mapping[str, Mapping], sizes: Mapping[str, Any]) -> CompactArchitecture:
     """The architecture for LeRobot `input_features` (`{key: {"type", "shape"}}`); `sizes` gives those fields it names.
 
-    Raises ValueError unless there is at least one camera, all of one size, and a state of 8 numbers.
+    Raises ValueError unless there is at least one camera, and a state of 8 numbers.
     """
     shapes = {
         key.removeprefix(IMAGE_PREFIX): tuple(feature["shape"])
         for key, feature in input_features.items()
         if key.startswith(IMAGE_PREFIX)
     }
-    if len(set(shapes.values())) != 1:
-        raise ValueError(f"{IMAGE_PREFIX}* must be at least one camera, all of one size, got {shapes}")
+    if not shapes:
+        raise ValueError(f"{IMAGE_PREFIX}* must be at least one camera, got none")
     state = input_features.get(STATE_KEY)
     if state is None or tuple(state["shape"]) != (PROPRIOCEPTION_DIM,):
         raise ValueError(f"{STATE_KEY} must have shape ({PROPRIOCEPTION_DIM},), got {state and tuple(state['shape'])}")
     return CompactArchitecture(
-        cameras=tuple(shapes),
-        image_size=next(iter(shapes.values()))[1:],
+        cameras={camera: (shape[1], shape[2]) for camera, shape in shapes.items()},
         **{name: sizes[name] for name in _SIZES if name in sizes},
     )
 
 
 def _features(architecture: CompactArchitecture) -> dict[str, dict]:
     return {
-        **{IMAGE_PREFIX + c: {"type": "VISUAL", "shape": [3, *architecture.image_size]} for c in architecture.cameras},
+        **{IMAGE_PREFIX + c: {"type": "VISUAL", "shape": [3, *size]} for c, size in architecture.cameras.items()},
         STATE_KEY: {"type": "STATE", "shape": [PROPRIOCEPTION_DIM]},
         ACTION_KEY: {"type": "ACTION", "shape": [ACTION_DIM]},
     }

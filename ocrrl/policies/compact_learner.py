@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ocrrl.config_builder import build, listed
 from ocrrl.datasets.frames.decoded_frames import DecodedDataset
+from ocrrl.interface.cameras import DEFAULT_CAMERAS, NEXT_STEP, CameraSizes, described
 from ocrrl.policies.checkpoint import policy_type
 from ocrrl.policies.chunk_batches import ChunkBatch
 from ocrrl.policies.compact_checkpoint import POLICY_TYPE, CompactCheckpoint, load_compact, save_compact
@@ -36,11 +37,7 @@ class CompactLearner:
     @classmethod
     def fresh(cls, data: DecodedDataset, policy: Mapping[str, Any], language: str, device: str) -> "CompactLearner":
         """An untrained VLA for `data`, weights from torch's generator; `policy` may set sizes of its architecture."""
-        sizes = compact_sizes(policy)
-        shapes = {(frames.shape[1], frames.shape[2]) for frames in data.images.values()}
-        if len(shapes) != 1:
-            raise ValueError(f"the dataset's cameras must be at least one, all of one size, got {_shapes(data)}")
-        network = CompactNetwork(CompactArchitecture(tuple(data.images), shapes.pop(), **sizes))
+        network = CompactNetwork(CompactArchitecture(_sizes(data), **compact_sizes(policy)))
         normalisation = Normalisation.of(data.state, data.action)
         return cls(CompactCheckpoint(network, normalisation, InstructionEncoder.choose(language)), data, device)
 
@@ -56,12 +53,12 @@ class CompactLearner:
             )
         checkpoint = load_compact(init_from)
         architecture = checkpoint.network.architecture
-        for camera in architecture.cameras:
-            if camera not in data.images or data.images[camera].shape[1:3] != architecture.image_size:
-                raise ValueError(
-                    f"the dataset must hold camera {camera} of {architecture.image_size} as {init_from} does, "
-                    f"got {_shapes(data)}"
-                )
+        there = _sizes(data)
+        if any(there.get(camera) != size for camera, size in architecture.cameras.items()):
+            raise ValueError(
+                f"the dataset must have images of {described(architecture.cameras)}, as {init_from} takes them, got "
+                f"{described(there)}: {NEXT_STEP}"
+            )
         return cls(checkpoint, data, device)
 
     def loss(self, batch: ChunkBatch) -> Float[Tensor, ""]:
@@ -85,11 +82,10 @@ class CompactLearner:
 def compact_sizes(policy: Mapping[str, Any]) -> dict[str, Any]:
     """The sizes that `policy` sets, as whole numbers. ValueError for one that is none of a compact VLA's, or out of range."""
     given = {name: value for name, value in policy.items() if name not in ("type", "allow_remote_code")}
-    known = [field.name for field in fields(CompactArchitecture) if field.name not in ("cameras", "image_size")]
+    known = [field.name for field in fields(CompactArchitecture) if field.name != "cameras"]
     if unknown := [name for name in given if name not in known]:
         raise ValueError(f"policy of type {POLICY_TYPE} must set only {', '.join(known)}, got {listed(unknown)}")
-    any_images = {"cameras": ("any",), "image_size": (64, 64)}  # the dataset's own come later
-    architecture = build(CompactArchitecture, any_images | given, "policy", complete=False)
+    architecture = build(CompactArchitecture, {"cameras": DEFAULT_CAMERAS} | given, "policy", complete=False)  # for now
     return {name: getattr(architecture, name) for name in given}
 
 
@@ -101,5 +97,5 @@ def masked_l1(
     return ((predicted - target).abs() * within).sum() / (within.sum() * target.shape[-1]).clamp(min=1)
 
 
-def _shapes(data: DecodedDataset) -> dict[str, tuple[int, ...]]:
-    return {camera: frames.shape[1:3] for camera, frames in data.images.items()}
+def _sizes(data: DecodedDataset) -> CameraSizes:
+    return {camera: (frames.shape[1], frames.shape[2]) for camera, frames in data.images.items()}

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ocrrl.interface.actions import ACTION_DIM
+from ocrrl.interface.cameras import CameraSizes
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM
 from ocrrl.policies.language import EMBEDDING_DIM
 
@@ -30,10 +31,10 @@ _STATE_LIMIT = 5.0  # standard deviations; beyond, proprioception tells a networ
 
 @dataclass(frozen=True)
 class CompactArchitecture:
-    """What a compact VLA is built from; `image_size` is height and width in pixels, the same for all cameras."""
+    """What a compact VLA is built from."""
 
-    cameras: tuple[str, ...]
-    image_size: tuple[int, int]
+    cameras: CameraSizes
+    """Multiples of 8, which the strides of the convolutions divide."""
     chunk_size: int = 16
     n_action_steps: int | None = None
     """Actions of a chunk that are carried out before the next one is asked for; None: the whole chunk."""
@@ -52,11 +53,13 @@ class CompactArchitecture:
                 raise ValueError(
                     f"compact_vla.cameras must have other names than {camera!r}, which torch does not take"
                 )
-        object.__setattr__(self, "cameras", tuple(sorted(self.cameras)))  # files do not keep an order
-        if any(size < 16 or size % 8 or size > _MOST_PIXELS for size in self.image_size):
-            raise ValueError(
-                f"compact_vla image height and width must be multiples of 8 from 16 to {_MOST_PIXELS}, got {self.image_size}"
-            )
+        object.__setattr__(self, "cameras", {name: self.cameras[name] for name in sorted(self.cameras)})
+        for camera, sizes in self.cameras.items():
+            if any(size < 16 or size % 8 or size > _MOST_PIXELS for size in sizes):
+                raise ValueError(
+                    f"compact_vla image height and width must be multiples of 8 from 16 to {_MOST_PIXELS}, got {sizes} of {camera}: "
+                    "declare such a size under `cameras` in params.yaml"
+                )
         for name, most in _MOST.items():
             value = getattr(self, name)
             if value is None and name == "n_action_steps":
@@ -75,7 +78,9 @@ class CompactNetwork(nn.Module):
     def __init__(self, architecture: CompactArchitecture):
         super().__init__()
         self.architecture = architecture
-        self.encoders = nn.ModuleDict({camera: CameraEncoder(architecture) for camera in architecture.cameras})
+        self.encoders = nn.ModuleDict(
+            {camera: CameraEncoder(architecture, size) for camera, size in architecture.cameras.items()}
+        )
         self.state = nn.Linear(PROPRIOCEPTION_DIM, 64)
         self.instruction = nn.Linear(EMBEDDING_DIM, 32)
         self.trunk = nn.Sequential(
@@ -102,7 +107,6 @@ class CompactNetwork(nn.Module):
 def tensor_shapes(architecture: CompactArchitecture) -> dict[str, tuple[int, ...]]:
     """The shape of every tensor of a `CompactNetwork`, by its name in `state_dict`, without any memory for them."""
     a, coarse = architecture, 3 * architecture.channels // 2
-    cells = (a.image_size[0] // 8) * (a.image_size[1] // 8)
     layers: dict[str, tuple[int, ...]] = {
         "state": (64, PROPRIOCEPTION_DIM),
         "instruction": (32, EMBEDDING_DIM),
@@ -110,7 +114,8 @@ def tensor_shapes(architecture: CompactArchitecture) -> dict[str, tuple[int, ...
         "trunk.2": (a.hidden, a.hidden),
         "trunk.4": (a.chunk_size * ACTION_DIM, a.hidden),
     }
-    for name in (f"encoders.{camera}" for camera in a.cameras):
+    for camera, (height, width) in a.cameras.items():
+        name, cells = f"encoders.{camera}", (height // 8) * (width // 8)
         layers |= {
             f"{name}.parts": (a.channels, 3, 8, 8),
             f"{name}.objects": (coarse, a.channels, 3, 3),
@@ -125,12 +130,12 @@ def tensor_shapes(architecture: CompactArchitecture) -> dict[str, tuple[int, ...
 
 
 class CameraEncoder(nn.Module):
-    """One camera's image (B, 3, height, width) to features (B, camera_features)."""
+    """One camera's image (B, 3, height, width), of the height and width `image`, to features (B, camera_features)."""
 
-    def __init__(self, architecture: CompactArchitecture):
+    def __init__(self, architecture: CompactArchitecture, image: tuple[int, int]):
         super().__init__()
         width, keypoints = architecture.channels, architecture.keypoints
-        coarse_cells = (architecture.image_size[0] // 8) * (architecture.image_size[1] // 8)
+        coarse_cells = (image[0] // 8) * (image[1] // 8)
         self.parts = nn.Conv2d(3, width, 8, stride=4, padding=2)
         self.objects = nn.Conv2d(width, 3 * width // 2, 3, stride=2, padding=1)
         self.film = nn.Linear(EMBEDDING_DIM, 2 * (3 * width // 2))

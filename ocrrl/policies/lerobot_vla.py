@@ -13,6 +13,7 @@ from ocrrl.config_builder import listed, typed
 from ocrrl.interface.actions import ACTION_DIM, limit
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM, Images, RobotState
 from ocrrl.policies.compact_checkpoint import ACTION_KEY, IMAGE_PREFIX, STATE_KEY
+from ocrrl.policies.image_sizes import resizes
 from ocrrl.policies.lerobot_checkpoint import require_lerobot_checkpoint
 from ocrrl.policies.lerobot_loading import lerobot_errors, load_weights, remote_code
 from ocrrl.policies.normalisation import unit_images
@@ -34,13 +35,26 @@ class LeRobotVLA:
         self._policy = policy.eval()
         self._preprocessor = preprocessor
         self._postprocessor = postprocessor
-        self._cameras = [key.removeprefix(IMAGE_PREFIX) for key in policy.config.image_features]
+        shapes = {
+            key.removeprefix(IMAGE_PREFIX): feature.shape for key, feature in policy.config.image_features.items()
+        }
+        self._cameras = list(shapes)
+        any_size = resizes(vars(policy.config) | {"type": policy.config.type})
+        self._sizes = {} if any_size else {camera: tuple(shape[1:]) for camera, shape in shapes.items()}
 
     def predict_chunk(self, images: Images, robot: RobotState, instruction: str) -> Float[np.ndarray, "n H 7"]:
-        """The next H actions for each of n robots, float32, within the limits; ValueError if a camera is missing."""
+        """The next H actions for each of n robots, float32, within the limits.
+
+        Raises ValueError if a camera is missing, or has images of another size than a policy that resizes none was trained on.
+        """
         missing = [camera for camera in self._cameras if camera not in images]
         if missing:
             raise ValueError(f"images must hold the cameras {', '.join(self._cameras)}, got {', '.join(images)}")
+        for camera, size in self._sizes.items():
+            if images[camera].shape[1:3] != size:
+                raise ValueError(
+                    f"images of camera {camera} must have shape (n, *{(*size, 3)}), got {images[camera].shape}"
+                )
         state = robot.proprioception()
         batch: dict[str, Any] = {IMAGE_PREFIX + camera: unit_images(images[camera]) for camera in self._cameras}
         batch[STATE_KEY] = torch.from_numpy(state)

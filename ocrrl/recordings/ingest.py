@@ -36,8 +36,9 @@ def ingest(
     """Write the sound recordings under `folder` as a LeRobotDataset v3 with sidecar at `out_dataset`.
 
     `cameras` are those to take, (height, width) by name; with None images stay as recorded. Foreign formats are also written
-    as episode files into `out_normalised`, so that replay has one door (`ingested_episodes`); for our own format that folder
-    stays empty. Raises ValueError, the report written, if nothing is accepted, and FileNotFoundError if `folder` is not there.
+    as episode files into `out_normalised`, so that replay has one door (`ingested_episodes`); of our own format those whose
+    images are resized or left out. Raises ValueError, the report written, if nothing is accepted, and FileNotFoundError if
+    `folder` is not there.
     """
     if not folder.is_dir():
         step = f"`dvc repro record@{tabletop_task.slug}` makes the twin's, `ocrrl params --episodes` names your own"
@@ -61,7 +62,7 @@ def ingest(
                 source, episode = outcome.source, outcome.reading.episode
                 described[source] = describe_source(source, episode, sha256=hashes[outcome.path])
                 origins[source] = outcome.origin
-                if config.source_format != "ocrrl":
+                if config.source_format != "ocrrl" or outcome.reading.other_images:
                     write_episode(work / source, episode)
                 summary.add(outcome)
                 progress(len(described), source)

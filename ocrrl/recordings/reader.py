@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -84,7 +84,7 @@ def _read_own(path: Path, folder: Path, expected: EpisodeRequirements) -> Readin
     reading = read_own_recording(path, folder, expected)
     episode = reading.episode
     notes = check_images(episode.images, episode.gripper_pose, expected.still_cameras)
-    return Reading(episode, (*reading.notes, *notes))
+    return replace(reading, notes=(*reading.notes, *notes))
 
 
 def hash_of_rows(episode: Episode) -> str:

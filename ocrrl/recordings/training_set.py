@@ -12,6 +12,7 @@ from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements
 from ocrrl.episodes.episode_store import episode_files
 from ocrrl.episodes.ingested import sha256_of
 from ocrrl.episodes.validation import read_valid_episode
+from ocrrl.interface.cameras import CameraSizes, require_cameras
 from ocrrl.interface.cells import session_cell
 from ocrrl.interface.episode import Episode
 from ocrrl.interface.tabletop_tasks import TabletopTask
@@ -19,6 +20,9 @@ from ocrrl.recordings.reader import hash_of_rows
 
 DEMONSTRATIONS = ("replayed", "all")
 ROLLOUT_KINDS = ("rollout", "base_rollout")
+_OTHER_CAMERAS = (
+    "`dvc repro` makes the twin's again; leave out a session's, or declare the cameras that it was recorded with"
+)
 
 
 @dataclass(frozen=True)
@@ -66,13 +70,15 @@ def build_training_set(
     config: TrainingSetConfig,
     rollout_kind: str = "rollout",
     sessions: Sequence[SessionRollouts] = (),
+    cameras: CameraSizes | None = None,
 ) -> TrainingSetSummary:
     """Write `demonstrations`, then `rollouts` and those of `sessions`, as a LeRobotDataset v3 with sidecar at `out`.
 
     Episodes are pairs of source name and episode file (`episode_files`). The sidecar records each one's source name,
     hash and kind: `demonstration`, or `rollout_kind`. Raises `EpisodeRejected` (a ValueError) for a file that is no
     sound episode of `tabletop_task`, whose label is failure, or that is not of its session's cell, and ValueError for
-    cells that are mixed without being named, a source name given twice, or an episode given twice.
+    images of other cameras than `cameras`, where they are given, for cells that are mixed without being named, a source name
+    given twice, or an episode given twice.
     """
     if rollout_kind not in ROLLOUT_KINDS:
         raise ValueError(f"rollout_kind must be one of {', '.join(ROLLOUT_KINDS)}, got {rollout_kind!r}")
@@ -95,12 +101,16 @@ def build_training_set(
                 episode = read_valid_episode(path, path.parent, replace(expected, cells=cells))
             except EpisodeRejected as rejected:
                 raise rejected.of_file(source) from rejected.__cause__
+            if cameras is not None:
+                sizes = {camera: (shape[0], shape[1]) for camera, shape in image_shapes(episode).items()}
+                require_cameras(sizes, cameras, source, _OTHER_CAMERAS)
             first = sources.setdefault(hash_of_rows(episode), source)
             if first != source:
                 raise ValueError(f"episodes must be different, got {first} again as {source}")
             described[source] = describe_source(source, episode, kind=kind, sha256=sha256_of(path))
             _check_cells(described, config)
-            expected = replace(expected, image_shapes=image_shapes(episode))
+            if cameras is None:
+                expected = replace(expected, image_shapes=image_shapes(episode))
             yield source, episode
 
     write_lerobot_dataset(episodes(), out, described)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ocrrl.files import locked
+from ocrrl.interface.cameras import DEFAULT_CAMERAS, CameraSizes
 from ocrrl.interface.cells import Cell, cell_named
 from ocrrl.layout import WORK
 from ocrrl.robot.operator.approval import Approval, Clock, NotApproved
@@ -35,12 +36,14 @@ def open_cell(
     folder: Path = WORK,
     checked: "CheckedCell | None" = None,
     operator: "CellOperator | None" = None,
+    cameras: CameraSizes = DEFAULT_CAMERAS,
 ) -> "RobotCell":
     """The cell called `name`, one environment, with the tabletop task of `scene`.
 
     `folder` is where approvals are counted and logs go; `checked` is what `checked_cell.check_cell` gave, `operator` who stands
-    beside hardware. Raises NotApproved without an approval for this cell and tabletop task where one is needed, ValueError
-    where `checked` or `operator` is, RuntimeError for hardware that is not fit.
+    beside hardware; `cameras` take the images, in a hardware cell those that it was checked for. Raises NotApproved without an
+    approval for this cell and tabletop task where one is needed, ValueError where `checked` or `operator` is, RuntimeError for
+    hardware that is not fit.
     """
     cell = cell_named(name)
     if cell.needs_approval:
@@ -48,7 +51,7 @@ def open_cell(
         got = (approval.cell, approval.tabletop_task) if approval else None
         if got != wanted:
             raise NotApproved(f"opening cell {name} needs an approval for {' and '.join(wanted)}, got {got}")
-    opened = _open(cell, scene, clock, logs_of(cell, folder), checked, operator)
+    opened = _open(cell, scene, clock, logs_of(cell, folder), checked, operator, cameras)
     if approval is None:
         return opened
     from ocrrl.robot.cell.guarded_cell import GuardedCell
@@ -63,17 +66,18 @@ def _open(
     logs: Path,
     checked: "CheckedCell | None",
     operator: "CellOperator | None",
+    cameras: CameraSizes,
 ) -> "RobotCell":
     if not cell.has_file:
         from ocrrl.robot.twin.twin import TwinCell
 
-        return TwinCell(scene, 1)
+        return TwinCell(scene, 1, cameras=cameras)
     if checked is None:
         raise ValueError(f"cell {cell.name} must be checked before it is opened, got no checked cell file")
     if cell.name == "wire_twin":
         from ocrrl.robot.wire_twin.wire_twin import open_wire_twin
 
-        return open_wire_twin(scene, logs, clock, checked.file)
+        return open_wire_twin(scene, logs, clock, checked.file, cameras=cameras)
     if operator is None:
         raise ValueError(f"cell {cell.name} must have an operator, got none")
     from ocrrl.robot.cell.fr3_cell import open_fr3_cell

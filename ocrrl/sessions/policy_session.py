@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ocrrl import files
+from ocrrl.interface.cameras import CameraSizes
 from ocrrl.interface.cells import Cell, session_cell
 from ocrrl.interface.protocols import Policy, Residual
 from ocrrl.interface.seeds import SEEDS_PER_RANGE, initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
 from ocrrl.lineage.reading.revision import git, git_refusal
-from ocrrl.params import PARAMS_FILE, Params
+from ocrrl.params import PARAMS_FILE, Params, chosen_cameras
 from ocrrl.robot.cell.closing import closed_told, unclosed_told
 from ocrrl.robot.cell.guarded_cell import NotFit, RobotCell
 from ocrrl.robot.open_cell import logs_of, open_cell, reserved
@@ -67,6 +68,7 @@ def run_session(options: argparse.Namespace, clock: Clock) -> int:
         _published(layout.vla("real"), f"finetune@{task.slug}-real"),
         _published(layout.residual(seed), f"train_residual@{task.slug}-{seed}"),
     }
+    cameras = chosen_cameras()
     identity = {
         "purpose": purpose,
         "cell": cell.name,
@@ -74,6 +76,7 @@ def run_session(options: argparse.Namespace, clock: Clock) -> int:
         "tabletop_task": task.slug,
         "round": layout.round,
         "residual_seed": seed,
+        "cameras": {name: list(size) for name, size in cameras.items()},
         "models": {str(path): files.fingerprint(path) for path in sorted(models)},
     }
     ended_early = ""
@@ -84,7 +87,9 @@ def run_session(options: argparse.Namespace, clock: Clock) -> int:
         missing = to_run(session.attempts, planned) if purpose == "evaluate" else session.missing(planned)
         if missing:
             try:
-                _run_missing(session, missing, cell, task, layout, seed, clock, options.cell_file, unclosed.append)
+                _run_missing(
+                    session, missing, cell, task, layout, seed, clock, options.cell_file, cameras, unclosed.append
+                )
             except EndedByOperator as ended:
                 ended_early = str(ended)
             except BaseException:
@@ -162,6 +167,7 @@ def _run_missing(
     seed: int,
     clock: Clock,
     cell_file: Path | None,
+    cameras: CameraSizes,
     unclosed: Callable[[str], object],
 ) -> None:
     """`unclosed` gets what the cell said when it was closed, if it could not be."""
@@ -172,10 +178,10 @@ def _run_missing(
     from ocrrl.sessions.set_up_sheet import operator_beside
 
     # Whatever may be refused without an approval is, before anybody is asked for one.
-    checked = check_cell(cell, cell_file, clock)
+    checked = check_cell(cell, cell_file, clock, cameras)
     expected = expected_policies(Params.read(), task.slug) if PARAMS_FILE.is_file() else None
     residual = load_residual(layout.residual(seed), task)
-    base = load_policy(layout.vla("real"), task.instruction, 1, expected=expected)
+    base = load_policy(layout.vla("real"), task.instruction, 1, expected=expected, cameras=cameras)
     require_trained_for(base.delay, residual, layout.vla("real"), layout.residual(seed))
     scene = make_scene(task.slug)
     with faults_told(logs_of(cell) / FAULTS, print), ExitStack() as opened:
@@ -185,7 +191,7 @@ def _run_missing(
         revision = git(Path(), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
         if revision is None:
             print(f"the session is recorded without a git revision: {git_refusal(Path())}")
-        world = open_cell(cell.name, scene, approval, clock, checked=checked, operator=operator)
+        world = open_cell(cell.name, scene, approval, clock, checked=checked, operator=operator, cameras=cameras)
         opened.enter_context(closed_told(world, unclosed))
         session.begin_run(
             {

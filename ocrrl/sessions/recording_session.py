@@ -15,8 +15,9 @@ from typing import Literal
 import numpy as np
 
 from ocrrl import files
-from ocrrl.episodes.episode_store import EpisodeWriter
+from ocrrl.episodes.episode_store import EpisodeWriter, image_sizes
 from ocrrl.files import locked
+from ocrrl.interface.cameras import CameraSizes, require_cameras
 from ocrrl.interface.episode import EpisodeAttributes
 from ocrrl.robot.cell.guarded_cell import RobotCell
 from ocrrl.robot.operator.cell_operator import EndedByOperator
@@ -107,6 +108,12 @@ def next_number(folder: Path) -> int:
     """The number of the next episode in `folder`, one more than any that is there."""
     numbers = [int(match[1]) for path in folder.rglob("*") if (match := _NUMBER.fullmatch(path.name))]
     return max(numbers, default=-1) + 1
+
+
+def require_same_cameras(folder: Path, cameras: CameraSizes) -> None:
+    """ValueError where the session in `folder` was recorded with other cameras or sizes of images than `cameras`."""
+    for path in sorted(folder.glob(f"{SUCCESSES}/*.h5"))[-1:]:
+        require_cameras(image_sizes(path), cameras, f"session {folder.name}", "begin another --session")
 
 
 class _Session:

@@ -12,6 +12,7 @@ from typing import Any, TypedDict, cast
 
 from ocrrl import files
 from ocrrl.episodes.episode_store import read_episode, write_episode
+from ocrrl.interface.cameras import DEFAULT_CAMERAS
 from ocrrl.interface.episode import Episode
 from ocrrl.interface.protocols import Abort, AbortedBy
 from ocrrl.lineage.reading.places import new_place
@@ -156,6 +157,9 @@ class SessionFolder:
         try:
             content = json.loads(self._file.read_text())
             models = content.get("models") or {}  # of a session begun in version 0.1, where they lay elsewhere
+            content.setdefault(
+                "cameras", {name: list(size) for name, size in DEFAULT_CAMERAS.items()}
+            )  # of version 0.2
             content["models"] = {str(new_place(PurePosixPath(path))): value for path, value in models.items()}
         except ValueError as error:
             raise ValueError(f"{self._file} must be JSON, got: {error}") from error

@@ -10,6 +10,7 @@ from mujoco.batch import Batch
 
 from ocrrl.interface import poses, rotations
 from ocrrl.interface.actions import CONTROL_HZ, advance_command, gripper_opening, limit
+from ocrrl.interface.cameras import DEFAULT_CAMERAS, CameraSizes, require_known_cameras
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.interface.observations import Images, Observation
 from ocrrl.interface.protocols import StepResult
@@ -43,20 +44,22 @@ class SimEnvironment:
         num_envs: int,
         look: Look | None = None,
         dynamics: DynamicsRange | None = None,
-        image_size: int = 64,
+        cameras: CameraSizes = DEFAULT_CAMERAS,
         threads: int = 1,
     ):
+        """`cameras` are those that `capture` takes images with; ValueError where the scene has not got one of them."""
         look = look or Look()
         spec = robot_and_table(look)
         scene.add_objects(spec)
         self.scene, self.tabletop_task, self.num_envs = scene, scene.task, num_envs
         self.model = compile_scene(spec)
+        self._all_cameras = tuple(self.model.camera(i).name for i in range(self.model.ncam))
+        require_known_cameras(cameras, self._all_cameras, f"the scene of {scene.task.slug}")
         self._objects = scene.object_states(self.model, num_envs)
         _tint(self.model, self._objects.bodies, look.object_tint)
         self.kinematics = ArmKinematics(arm_chain(self.model))
-        self.image_size = image_size
         self._dynamics = dynamics or DynamicsRange()
-        self._renderers: dict[int, SceneRenderer] = {}
+        self.cameras, self._renderers = cameras, dict[tuple, SceneRenderer]()
         self._batch = Batch(self.model, num_envs, threads)
         self._qpos, self._ctrl = self._batch.bind("qpos"), self._batch.bind("ctrl")
         self._symmetries = [tracked.symmetry for tracked in self.tabletop_task.objects]
@@ -128,13 +131,11 @@ class SimEnvironment:
         )
 
     def capture(self, ids: np.ndarray) -> Images:
-        return self.image(ids, self.image_size)
+        return self._render(ids, self.cameras)
 
     def image(self, ids: np.ndarray, size: int) -> Images:
-        """Images of `size` x `size` pixels of the environments `ids`, such as a video for people."""
-        if size not in self._renderers:
-            self._renderers[size] = SceneRenderer(self.model, size)
-        return self._renderers[size].render(self._qpos[ids])
+        """Images of `size` x `size` pixels of the environments `ids`, of every camera of the scene, such as a video for people."""
+        return self._render(ids, dict.fromkeys(self._all_cameras, (size, size)))
 
     def get_qpos(self) -> np.ndarray:
         """Generalised positions (N, nq) of MuJoCo's model."""
@@ -187,6 +188,12 @@ class SimEnvironment:
         self._batch.set_const()
         self._batch.state[:] = state["simulation"]
         self._objects.set_state({n.removeprefix("objects."): v for n, v in state.items() if n.startswith("objects.")})
+
+    def _render(self, ids: np.ndarray, cameras: CameraSizes) -> Images:
+        key = tuple(cameras.items())
+        if key not in self._renderers:
+            self._renderers[key] = SceneRenderer(self.model, cameras)
+        return self._renderers[key].render(self._qpos[ids])
 
     def _judge(self, ids: np.ndarray) -> StepResult:
         state = self.true_state()
@@ -241,32 +248,31 @@ def _tint(model: mujoco.MjModel, bodies: tuple[str, ...], tint: tuple[float, flo
 
 
 class SceneRenderer:
-    """Renders every camera of `model` at `size` x `size` pixels, off screen; belongs to the thread that made it."""
+    """Renders `cameras` of `model`, each at its height and width, off screen; belongs to the thread that made it."""
 
-    def __init__(self, model: mujoco.MjModel, size: int):
-        self._model, self._data = model, mujoco.MjData(model)
-        self.cameras = tuple(model.camera(i).name for i in range(model.ncam))
+    def __init__(self, model: mujoco.MjModel, cameras: CameraSizes):
+        self._model, self._data, self._cameras = model, mujoco.MjData(model), dict(cameras)
         with rendering_named():
-            self._renderer = mujoco.Renderer(model, size, size)
-        scene = self._renderer.scene
-        scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False
-        scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
+            self._renderers = {size: mujoco.Renderer(model, *size) for size in dict.fromkeys(cameras.values())}
+        for renderer in self._renderers.values():
+            renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False
+            renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
         hand = model.body("hand").id
-        self._options = {name: _options(on_hand=model.camera(name).bodyid[0] == hand) for name in self.cameras}
+        self._options = {name: _options(on_hand=model.camera(name).bodyid[0] == hand) for name in cameras}
 
     def render(self, qpos: np.ndarray) -> Images:
-        """Images (n, size, size, 3) uint8 a camera, of the configurations `qpos` (n, nq)."""
-        size = self._renderer.height
-        images = {name: np.empty((len(qpos), size, size, 3), np.uint8) for name in self.cameras}
+        """Images (n, height, width, 3) uint8 by camera, of the configurations `qpos` (n, nq)."""
+        images = {name: np.empty((len(qpos), *size, 3), np.uint8) for name, size in self._cameras.items()}
         for row, configuration in enumerate(qpos):
             place(self._model, self._data, configuration)
-            for name in self.cameras:
-                self._renderer.update_scene(self._data, name, self._options[name])
-                self._renderer.render(out=images[name][row])
+            for name, size in self._cameras.items():
+                self._renderers[size].update_scene(self._data, name, self._options[name])
+                self._renderers[size].render(out=images[name][row])
         return images
 
     def close(self) -> None:
-        self._renderer.close()
+        for renderer in self._renderers.values():
+            renderer.close()
 
 
 def _options(on_hand: bool) -> mujoco.MjvOption:

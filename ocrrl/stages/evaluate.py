@@ -1,5 +1,6 @@
 """`evaluate`: base and base + residual from the same held-out initial states, in the simulator and in the twin cell."""
 
+from ocrrl.interface.cameras import CameraSizes
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
@@ -17,7 +18,7 @@ def run(task: TabletopTask, params: Params, layout: Layout, seed: int) -> None:
     from ocrrl.policies.checkpoint import expected_policies
 
     config, expected = params.config("evaluate", task.slug), expected_policies(params, task.slug)
-    calls = [(task.slug, layout, seed, cell, config, expected) for cell in VLA_OF_CELL]
+    calls = [(task.slug, layout, seed, cell, config, expected, params.cameras) for cell in VLA_OF_CELL]
     evaluations = side_by_side(evaluate_cell, calls)
     write_evaluation(
         layout.evaluation(seed),
@@ -36,17 +37,23 @@ def run(task: TabletopTask, params: Params, layout: Layout, seed: int) -> None:
 
 
 def evaluate_cell(
-    slug: str, layout: Layout, seed: int, cell: str, config: EvaluateConfig, expected: dict[str, bool]
+    slug: str,
+    layout: Layout,
+    seed: int,
+    cell: str,
+    config: EvaluateConfig,
+    expected: dict[str, bool],
+    cameras: CameraSizes,
 ) -> PairedEvaluation:
     """Both variants in one cell, with the VLA of that cell's domain, on test seeds; `expected`: its policy types."""
     from ocrrl.policies.checkpoint import load_policy
     from ocrrl.residual.residual_policy import load_residual
 
     task, parallel = tabletop_task(slug), min(config.num_envs, config.episodes)
-    base = load_policy(layout.vla(VLA_OF_CELL[cell]), task.instruction, parallel, config.device, expected)
+    base = load_policy(layout.vla(VLA_OF_CELL[cell]), task.instruction, parallel, config.device, expected, cameras)
     residual = load_residual(layout.residual(seed), task)
     seeds = initial_state_seeds("test", config.episodes)
-    world = make_environment(cell, slug, parallel)
+    world = make_environment(cell, slug, parallel, cameras)
     return evaluate_pair(
         world, base, residual, seeds, config.videos, video_capture=lambda ids: world.image(ids, VIDEO_SIZE)
     )

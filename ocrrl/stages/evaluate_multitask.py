@@ -20,6 +20,7 @@ def run(tasks: list[TabletopTask], params: Params, layout: Layout) -> None:
             vla,
             config,
             expected_policies(params, task.slug),
+            params.cameras,
         )
         for task in tasks
         for variant, vla in VLA_OF_VARIANT.items()

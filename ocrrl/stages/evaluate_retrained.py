@@ -1,5 +1,6 @@
 """`evaluate_retrained`: the retrained VLA, the one before and the control variants, from the same initial states."""
 
+from ocrrl.interface.cameras import CameraSizes
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
@@ -25,7 +26,8 @@ def run(task: TabletopTask, params: Params, layout: Layout) -> None:
 
     config, expected = params.config("evaluate_retrained", task.slug), expected_policies(params, task.slug)
     outcomes = side_by_side(
-        evaluate_variant, [(task.slug, layout, vla, config, expected) for vla in VLA_OF_VARIANT.values()]
+        evaluate_variant,
+        [(task.slug, layout, vla, config, expected, params.cameras) for vla in VLA_OF_VARIANT.values()],
     )
     evaluation = VariantsEvaluation(task.slug, CELL, dict(zip(VLA_OF_VARIANT, outcomes, strict=True)))
     write_retrained_evaluation(layout.retrained_evaluation, task.slug, layout.round_number, [evaluation])
@@ -39,6 +41,7 @@ def evaluate_variant(
     vla: str,
     config: EvaluateRetrainedConfig,
     expected: dict[str, bool],
+    cameras: CameraSizes,
     seeds_for: str = "test",
 ) -> list[EpisodeOutcome]:
     """The VLA `layout.vla(vla)`, of a policy type in `expected`, alone on the tabletop task `slug` in the cell.
@@ -48,6 +51,6 @@ def evaluate_variant(
     from ocrrl.policies.checkpoint import load_policy
 
     task, parallel = tabletop_task(slug), min(config.num_envs, config.episodes)
-    policy = load_policy(layout.vla(vla), task.instruction, parallel, config.device, expected)
+    policy = load_policy(layout.vla(vla), task.instruction, parallel, config.device, expected, cameras)
     seeds = initial_state_seeds(seeds_for, config.episodes)
-    return run_episodes(make_twin(slug, parallel), policy, None, seeds)
+    return run_episodes(make_twin(slug, parallel, cameras), policy, None, seeds)

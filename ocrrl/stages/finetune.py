@@ -9,10 +9,12 @@ from ocrrl.params import Params
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, domain: str) -> None:
+    from ocrrl.datasets.image_sizes import require_datasets_of
     from ocrrl.policies.finetune import TrainingData
     from ocrrl.policies.finetune import finetune as train
 
     config = params.config("finetune", task.slug)
+    require_datasets_of([layout.dataset(domain)], params.cameras)
     paired = domain == "real" and config.real_episodes == "replayed"
     inputs = files.fingerprint(files.code_fingerprint(), config, layout.dataset(domain))
     kept = json.loads(layout.accepted_replays.read_text()) if paired else None

@@ -4,7 +4,6 @@ from contextlib import suppress
 
 from tqdm import tqdm
 
-from ocrrl.interface.cameras import CAMERA_SIZES
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
 from ocrrl.params import Params, ParamsError
@@ -24,7 +23,7 @@ def run(task: TabletopTask, params: Params, layout: Layout) -> int:
             layout.ingest_report,
             config,
             progress=lambda *_: bar.update(),
-            cameras=CAMERA_SIZES,
+            cameras=params.cameras,
         )
     print(summary.describe())
     with suppress(ParamsError):  # of a section that is no business of this stage

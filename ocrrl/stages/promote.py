@@ -22,7 +22,8 @@ def run(task: TabletopTask, params: Params, layout: Layout) -> None:
     together = Layout(MULTITASK, layout.round)
     candidates = ((layout.previous, "real"), (together.previous, "retrained"))
     before, retrained = side_by_side(
-        evaluate_variant, [(task.slug, where, vla, config, expected, "validation") for where, vla in candidates]
+        evaluate_variant,
+        [(task.slug, where, vla, config, expected, params.cameras, "validation") for where, vla in candidates],
     )
     promoted = sum(o.success for o in retrained) > sum(o.success for o in before)
     chosen = {

@@ -15,7 +15,7 @@ def run(task: TabletopTask, params: Params, layout: Layout) -> None:
     from ocrrl.rollouts.record import record_episodes
 
     config = params.config("record", task.slug)
-    cell = make_twin(task.slug, min(10, config.episodes))
+    cell = make_twin(task.slug, min(10, config.episodes), params.cameras)
     work = files.fresh_folder(layout.work("record"))
     with tqdm(total=config.episodes, desc="record", unit="episode") as bar:
         summary = record_episodes(

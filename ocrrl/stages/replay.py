@@ -27,7 +27,7 @@ def replay(episodes: "list[tuple[str, Episode]]", task: TabletopTask, params: Pa
     with tqdm(total=len(episodes), desc="replay", unit="episode") as bar:
         summary = replay_episodes(
             episodes,
-            make_simulator(task.slug, max(1, min(10, len(episodes)))),
+            make_simulator(task.slug, max(1, min(10, len(episodes))), cameras=params.cameras),
             layout.dataset("sim"),
             layout.replay_transitions,
             layout.accepted_replays,

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from ocrrl import files
+from ocrrl.datasets.image_sizes import require_datasets_of
 from ocrrl.interface.devices import chosen_device
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
@@ -16,6 +17,7 @@ VARIANTS = ("retrained", "demonstrations_only", "base_rollouts")
 
 def run(task: TabletopTask, params: Params, layout: Layout) -> None:
     config = params.config("retrain", task.slug)
+    require_datasets_of([dataset(layout, variant) for variant in VARIANTS], params.cameras)
     inputs = files.fingerprint(
         files.code_fingerprint(), config, layout.vla("real"), *(dataset(layout, variant) for variant in VARIANTS)
     )

@@ -1,6 +1,7 @@
 """`retrain_multitask`: trains one VLA for every tabletop task, and two control variants with equal steps."""
 
 from ocrrl import files
+from ocrrl.datasets.image_sizes import require_datasets_of
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
 from ocrrl.params import Params
@@ -10,6 +11,7 @@ from ocrrl.stages.retrain import VARIANTS, dataset, train_variants
 def run(tasks: list[TabletopTask], params: Params, layout: Layout) -> None:
     config = params.multitask_config("retrain_multitask")
     parts = [Layout(task.slug, layout.round) for task in tasks]
+    require_datasets_of([dataset(part, variant) for variant in VARIANTS for part in parts], params.cameras)
     inputs = files.fingerprint(
         files.code_fingerprint(), config, *(dataset(p, variant) for variant in VARIANTS for p in parts)
     )

@@ -1,6 +1,7 @@
 """`rollout`: collects successful episodes of base + residual in the twin."""
 
 from ocrrl import files
+from ocrrl.interface.cameras import CameraSizes
 from ocrrl.interface.protocols import Residual
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
@@ -16,8 +17,9 @@ def run(task: TabletopTask, params: Params, layout: Layout) -> None:
     from ocrrl.residual.residual_policy import load_residual
 
     config, path = params.config("rollout", task.slug), layout.residual(ROLLED_OUT_SEED)
-    inputs = files.fingerprint(files.code_fingerprint(), config, layout.vla("real"), path)
-    collect(task, layout, config, expected_policies(params, task.slug), load_residual(path, task), inputs)
+    inputs = files.fingerprint(files.code_fingerprint(), config, params.cameras, layout.vla("real"), path)
+    expected, residual = expected_policies(params, task.slug), load_residual(path, task)
+    collect(task, layout, config, expected, residual, inputs, params.cameras)
 
 
 def collect(
@@ -27,6 +29,7 @@ def collect(
     expected: dict[str, bool],
     residual: Residual | None,
     inputs: str,
+    cameras: CameraSizes,
 ) -> None:
     """Episodes with or without a residual, and their metrics; a collection of the same `inputs` that was killed goes on.
 
@@ -35,8 +38,8 @@ def collect(
     from ocrrl.policies.checkpoint import load_policy
 
     policy, seed = ("base", None) if residual is None else ("corrected", ROLLED_OUT_SEED)
-    base = load_policy(layout.vla("real"), task.instruction, config.num_envs, config.device, expected)
-    cell, work = make_twin(task.slug, config.num_envs), layout.work(f"rollout-{policy}-{inputs}")
+    base = load_policy(layout.vla("real"), task.instruction, config.num_envs, config.device, expected, cameras)
+    cell, work = make_twin(task.slug, config.num_envs, cameras), layout.work(f"rollout-{policy}-{inputs}")
     finished, unfinished = work / "finished", work / "unfinished"
     if finished.is_dir():
         files.publish(finished, unfinished)

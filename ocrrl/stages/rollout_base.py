@@ -11,5 +11,5 @@ def run(task: TabletopTask, params: Params, layout: Layout) -> None:
     from ocrrl.policies.checkpoint import expected_policies
 
     config = params.config("rollout_base", task.slug)
-    inputs = files.fingerprint(files.code_fingerprint(), config, layout.vla("real"))
-    collect(task, layout, config, expected_policies(params, task.slug), None, inputs)
+    inputs = files.fingerprint(files.code_fingerprint(), config, params.cameras, layout.vla("real"))
+    collect(task, layout, config, expected_policies(params, task.slug), None, inputs, params.cameras)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 VALIDATED_AT_ONCE = 25  # environments
 Expected = tuple[tuple[str, bool], ...]
 """`checkpoint.expected_policies` as pairs, which a cache takes."""
+Cameras = tuple[tuple[str, tuple[int, int]], ...]
+"""`params.cameras` likewise."""
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, seed: int) -> None:
@@ -34,10 +36,11 @@ def run(task: TabletopTask, params: Params, layout: Layout, seed: int) -> None:
 
     config = params.config("train_residual", task.slug)
     expected = tuple(sorted(expected_policies(params, task.slug).items()))
-    inputs = files.fingerprint(files.code_fingerprint(), config, layout.vla("sim"), layout.replay_transitions)
+    cameras = tuple(params.cameras.items())
+    inputs = files.fingerprint(files.code_fingerprint(), config, cameras, layout.vla("sim"), layout.replay_transitions)
     work = layout.work(f"train_residual-{seed}-{inputs}")
     with (
-        BackgroundProcess(partial(success_rate, task.slug, layout, config, expected)) as validation,
+        BackgroundProcess(partial(success_rate, task.slug, layout, config, expected, cameras)) as validation,
         tqdm(total=config.total_timesteps, desc=f"train_residual seed {seed}", unit="transition") as bar,
     ):
 
@@ -47,8 +50,8 @@ def run(task: TabletopTask, params: Params, layout: Layout, seed: int) -> None:
 
         train(
             config,
-            make_simulator(task.slug, config.num_envs, {name: getattr(config, name) for name in RANDOMISED}),
-            _base(task.slug, layout, expected, config.device, config.num_envs),
+            make_simulator(task.slug, config.num_envs, {k: getattr(config, k) for k in RANDOMISED}, params.cameras),
+            _base(task.slug, layout, expected, cameras, config.device, config.num_envs),
             read_replay_transitions(layout.replay_transitions),
             work,
             layout.residual(seed),
@@ -60,25 +63,33 @@ def run(task: TabletopTask, params: Params, layout: Layout, seed: int) -> None:
 
 
 def success_rate(
-    slug: str, layout: Layout, config: "ResidualConfig", expected: Expected, residual: "ResidualPolicy"
+    slug: str,
+    layout: Layout,
+    config: "ResidualConfig",
+    expected: Expected,
+    cameras: Cameras,
+    residual: "ResidualPolicy",
 ) -> float:
     """Of base + residual in the simulator, from the validation states."""
     from ocrrl.rollouts.control_loop import run_episodes
 
-    simulator, base = _validation(slug, layout, config, expected)
+    simulator, base = _validation(slug, layout, config, expected, cameras)
     outcomes = run_episodes(simulator, base, residual, initial_state_seeds("validation", config.validation_episodes))
     return float(np.mean([outcome.success for outcome in outcomes]))
 
 
 @cache
 def _validation(
-    slug: str, layout: Layout, config: "ResidualConfig", expected: Expected
+    slug: str, layout: Layout, config: "ResidualConfig", expected: Expected, cameras: Cameras
 ) -> tuple["Environment", "Policy"]:
     parallel = min(VALIDATED_AT_ONCE, config.validation_episodes)
-    return make_simulator(slug, parallel), _base(slug, layout, expected, config.device, parallel)
+    simulator = make_simulator(slug, parallel, cameras=dict(cameras))
+    return simulator, _base(slug, layout, expected, cameras, config.device, parallel)
 
 
-def _base(slug: str, layout: Layout, expected: Expected, device: str, num_envs: int) -> "Policy":
+def _base(slug: str, layout: Layout, expected: Expected, cameras: Cameras, device: str, num_envs: int) -> "Policy":
     from ocrrl.policies.checkpoint import load_policy
 
-    return load_policy(layout.vla("sim"), tabletop_task(slug).instruction, num_envs, device, dict(expected))
+    return load_policy(
+        layout.vla("sim"), tabletop_task(slug).instruction, num_envs, device, dict(expected), dict(cameras)
+    )

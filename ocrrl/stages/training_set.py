@@ -36,5 +36,5 @@ def build(task: TabletopTask, params: Params, layout: Layout, sessions: Sequence
         ("base_rollouts", base, min(limits) + more, "base_rollout", ()),
     ):
         taken, out = replace(config, max_rollouts=count), layout.training_set(name)
-        summary = build_training_set(demonstrations, rollouts, out, task, taken, kind, added)
+        summary = build_training_set(demonstrations, rollouts, out, task, taken, kind, added, params.cameras)
         print(f"{name}: {summary.demonstrations} demonstrations and {summary.rollouts} rollouts of {summary.cells}")

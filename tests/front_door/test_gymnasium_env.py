@@ -9,9 +9,12 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
+import ocrrl
+from ocrrl.commands.params import write
 from ocrrl.front_door.gymnasium_env import TabletopEnv, TabletopVectorEnv
 from ocrrl.front_door.gymnasium_ids import gymnasium_id
 from ocrrl.interface.seeds import RANGES
+from ocrrl.params import resolve
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from ocrrl.tabletop.registry import MODULES, tabletop_task
 from ocrrl.worlds import make_environment, make_teleoperator
@@ -156,6 +159,22 @@ def test_images_are_those_of_our_cameras_and_only_on_demand():
     assert truncated.all() and envs.observation_space.contains(observation)
     for i in range(2):
         assert not np.array_equal(info["final_obs"][i]["pixels"]["front"], observation["pixels"]["front"][i])
+
+
+def test_images_have_the_sizes_that_were_asked_for_or_that_the_params_yaml_here_declares(tmp_path, monkeypatch):
+    def shapes(space):
+        return {camera: box.shape for camera, box in space["pixels"].items()}
+
+    asked = TabletopEnv("cube_lift", pixels=True, cameras={"wrist": (48, 32)})
+    assert shapes(asked.observation_space) == {"wrist": (48, 32, 3)}
+    assert asked.observation_space.contains(asked.reset(seed=3)[0])
+    monkeypatch.chdir(tmp_path)
+    write(resolve("smoke", ["cube_lift"]) | {"cameras": {"front": [32, 48], "wrist": [16, 16]}}, None)
+    envs = gymnasium.make_vec("ocrrl/CubeLift-v0", num_envs=2, pixels=True)
+    assert shapes(envs.single_observation_space) == {"front": (32, 48, 3), "wrist": (16, 16, 3)}
+    assert ocrrl.make_env("cube_lift", "twin", 1).capture(np.arange(1))["front"].shape == (1, 32, 48, 3)
+    with pytest.raises(ValueError, match=r"among those of the scene of cube_lift, front, wrist, got 'top'"):
+        ocrrl.make_env("cube_lift", cameras={"top": (64, 64)})
 
 
 @pytest.mark.parametrize("pixels", [False, True])

@@ -12,6 +12,7 @@ from dvc.repo import Repo
 from ocrrl import files
 from ocrrl.cli import main
 from ocrrl.commands import migrate as command
+from ocrrl.interface.cameras import DEFAULT_CAMERAS
 from ocrrl.interface.renamed import RENAMED
 from ocrrl.lineage.reading.hashes import Ignored, files_under, path_hash
 from ocrrl.lineage.reading.pipeline import pipeline_stages
@@ -31,6 +32,11 @@ TEXTS = {
 }
 STAGES = pipeline_stages(TEXTS.get)
 CODE = "ocrrl/files.py"  # stands for all the code of version 0.1
+WITH_IMAGES = {
+    *("record", "ingest", "replay", "train_residual", "evaluate", "rollout", "rollout_base", "evaluate_retrained"),
+    "evaluate_multitask",
+}
+OF_0_2 = {dep: f"{dep} of 0.2" for stage in STAGES.values() for dep in stage.deps if dep.startswith("ocrrl/")}
 KEPT = ["episode_000000.h5", "episode_000002.h5"]
 
 
@@ -70,6 +76,7 @@ def old_params() -> dict:
         if section in CONFIGS
         else values
         for section, values in PARAMS.items()
+        if section != "cameras"
     }
     return sections | {"tasks": list(TASKS), "rounds": ["round0"], "residuals": GRAPH["residuals"]}
 
@@ -110,7 +117,7 @@ def write_old_project(folder: Path) -> None:
             section, _, key = name.partition(".")
             if file == "graph.yaml":
                 values["tasks"] = before["tasks"]
-            elif key != "shared" and name != "tabletop_tasks":
+            elif key != "shared" and name not in ("tabletop_tasks", "cameras"):
                 values[name] = before[section][key] if key else before[section]
         lock[address] = {
             "cmd": ["ocrrl check_names", stage.command],
@@ -146,7 +153,9 @@ def project(old, tmp_path, monkeypatch) -> Path:
     shutil.copytree(old, folder, symlinks=True)
     monkeypatch.chdir(folder)
     versions = tmp_path / new_lock.CODE_VERSIONS
-    versions.write_text(json.dumps({"0.1": {CODE: "old"}, "0.2.0": code_entries(folder, STAGES)}))
+    versions.write_text(
+        json.dumps({"0.1": {CODE: "old"}, "0.2.0": OF_0_2, new_lock.THIS_VERSION: code_entries(folder, STAGES)})
+    )
     monkeypatch.setattr(new_lock.resources, "files", lambda package: tmp_path)
     return folder
 
@@ -160,7 +169,7 @@ def status(folder: Path) -> set[str]:
         for address, changes in found.items()
         for change in changes
         for values in (change.values() if isinstance(change, dict) else [{"": change}])
-        if set(values.values()) != {"not in cache"}
+        if {str(value) for value in values.values()} != {"not in cache"}
     }
 
 
@@ -285,7 +294,71 @@ def test_names_alone_are_converted_where_values_are_shared_already(project, caps
         and "`ocrrl migrate`" in said
     )
     assert main(["migrate"]) == 0
-    assert files_in(project) == after
+    assert yaml.safe_load(Path("params.yaml").read_text()) == yaml.safe_load(after["params.yaml"])
+    assert files_in(project) | {"params.yaml": b""} == after | {"params.yaml": b""}
+
+
+@pytest.fixture
+def of_0_2(project) -> Path:
+    """The project as version 0.2 left it: its paths are today's, it has no cameras, and a step was a parameter less."""
+    main(["migrate"])
+    lock = yaml.safe_load(Path("dvc.lock").read_text())
+    for entry in lock["stages"].values():
+        values = entry.get("params", {}).get("params.yaml", {})
+        values.pop("cameras", None)
+        for name in ("record.shared", "retrain_multitask"):
+            values.get(name, {}).pop("operator" if name == "record.shared" else "threads", None)
+        entry["deps"] = [dep for dep in entry["deps"] if dep["path"] != "ocrrl/policies/chunk_delay.py"]
+        for dep in entry["deps"]:
+            dep["md5"] = OF_0_2.get(dep["path"], dep["md5"])
+    Path("dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False))
+    params, graph = (yaml.safe_load(Path(name).read_text()) for name in ("params.yaml", "graph.yaml"))
+    del params["cameras"], graph["latency"], params["record"]["shared"]["operator"]
+    del params["retrain_multitask"]["threads"]
+    Path("params.yaml").write_text("# ours\n" + yaml.safe_dump(params, sort_keys=False))
+    Path("graph.yaml").write_text(yaml.safe_dump(graph, sort_keys=False))
+    return project
+
+
+def test_a_folder_of_version_0_2_gets_its_cameras_and_nothing_runs_again(of_0_2, capsys):
+    capsys.readouterr()
+    assert main(["replay", "cube_lift"]) == 1
+    assert "cameras must be given since version 0.3; `ocrrl migrate` adds it" in capsys.readouterr().err
+    before = files_in(of_0_2)
+    assert main(["migrate", "--dry"]) == 0 and files_in(of_0_2) == before
+    said = capsys.readouterr().out
+    assert "params.yaml: cameras, which is new, with its default" in said
+    assert "params.yaml: record.shared.operator, which is new" in said and "shared values" not in said
+    assert main(["migrate"]) == 0
+    assert status(of_0_2) == set()
+    assert Path("params.yaml").read_text().startswith("# ours\n") and Params.read().cameras == DEFAULT_CAMERAS
+    Params.read().check()
+    after = files_in(of_0_2)
+    capsys.readouterr()
+    assert main(["migrate"]) == 0 and "nothing to migrate" in capsys.readouterr().out
+    assert files_in(of_0_2) == after
+
+
+def test_of_version_0_2_what_was_stale_stays_stale_also_where_other_cameras_are_declared(of_0_2):
+    lock = yaml.safe_load(Path("dvc.lock").read_text())
+    lock["stages"]["replay@cube_lift"]["params"]["params.yaml"]["replay.shared"]["max_slip"] = 7.0
+    lock["stages"]["ingest@close_drawer"]["deps"][-1]["md5"] = "edited by hand"
+    Path("dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False))
+    assert main(["migrate"]) == 0
+    stale = {"replay@cube_lift", "ingest@close_drawer"}
+    assert status(of_0_2) == stale
+    assert main(["migrate"]) == 0 and status(of_0_2) == stale, "a second run makes nothing current"
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    Path("params.yaml").write_text(yaml.safe_dump(params | {"cameras": {"front": [96, 128]}}, sort_keys=False))
+    assert {address.partition("@")[0] for address in status(of_0_2)} == WITH_IMAGES
+
+
+def test_cameras_that_were_declared_before_migrating_are_no_default(of_0_2):
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    Path("params.yaml").write_text(yaml.safe_dump(params | {"cameras": {"front": [96, 128]}}, sort_keys=False))
+    assert main(["migrate"]) == 0
+    assert {address.partition("@")[0] for address in status(of_0_2)} == WITH_IMAGES
+    assert dict(Params.read().cameras) == {"front": (96, 128)}
 
 
 def test_two_places_of_one_thing_are_refused_and_nothing_is_moved(project, capsys):

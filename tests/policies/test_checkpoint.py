@@ -21,7 +21,7 @@ def checkpoint(cameras=("front", "wrist")) -> CompactCheckpoint:
     encoder = InstructionEncoder(HASH)
     encoder.embed("lift it")
     return CompactCheckpoint(
-        CompactNetwork(CompactArchitecture(cameras, (32, 48), chunk_size=4)),
+        CompactNetwork(CompactArchitecture(dict.fromkeys(cameras, (32, 48)), chunk_size=4)),
         Normalisation.of(
             generator.normal(size=(20, 8)).astype(np.float32), 0.1 * generator.normal(size=(20, 7)).astype(np.float32)
         ),

@@ -53,7 +53,7 @@ DAMAGES = {
     ),
     "images of 480 GB": (
         shape_of_front([3, 4096, 4096]),
-        r"config\.json: observation\.images\.\* must be .* all of one size",
+        r"encoders\.front\.features\.weight must have the shape \(96, 2097248\) of config\.json, got \(96, 288\)",
     ),
     "features as a list": (in_json(CONFIG, "input_features", []), r"config\.json: input_features must map features"),
     "no cameras": (
@@ -186,8 +186,8 @@ def test_a_damaged_checkpoint_is_refused_by_name_in_one_line(sound, tmp_path, ki
 
 def test_the_shapes_told_are_those_of_the_network():
     for architecture in (
-        CompactArchitecture(("front",), (32, 48)),
-        CompactArchitecture(("a", "b"), (64, 64), 5, None, 7, 3, 11, 13),
+        CompactArchitecture({"front": (32, 48)}),
+        CompactArchitecture({"a": (64, 64), "b": (32, 16)}, 5, None, 7, 3, 11, 13),
     ):
         network = CompactNetwork(architecture).state_dict()
         assert tensor_shapes(architecture) == {name: tuple(value.shape) for name, value in network.items()}

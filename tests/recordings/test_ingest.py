@@ -7,8 +7,8 @@ import pytest
 
 from ocrrl.datasets.frames.decoded_frames import decode_dataset
 from ocrrl.datasets.sidecar import read_sidecar
-from ocrrl.episodes.episode_store import write_episode
-from ocrrl.episodes.ingested import ingested_episodes, sha256_of
+from ocrrl.episodes.episode_store import image_sizes, write_episode
+from ocrrl.episodes.ingested import ingested_episodes, ingested_files, sha256_of
 from ocrrl.recordings.ingest import ingest
 from ocrrl.recordings.ingest_config import IngestConfig
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
@@ -152,6 +152,26 @@ def test_replay_reads_what_was_accepted_and_notices_a_changed_file(recordings, t
         file.attrs["operator"] = "someone"
     with pytest.raises(ValueError, match=r"a.h5: the file must be the one that was ingested, got other contents"):
         list(ingested_episodes(*args))
+
+
+def test_later_stages_read_the_images_that_ingest_made_also_of_our_own_format(tmp_path):
+    episode = demonstrated([3], image_size=48)[0]
+    episode.images = {"front": episode.images["front"], "side": episode.images["wrist"]}
+    write_episode(tmp_path / "in/day/a.h5", episode)
+    write_episode(tmp_path / "in/b.h5", demonstrated([4], image_size=16)[0])
+    still, paths = (
+        IngestConfig(still_cameras=("front",)),
+        [tmp_path / name for name in ("real", "normalised", "report.json")],
+    )
+    ingest(tmp_path / "in", CUBE_LIFT, *paths, still, cameras={"front": (16, 16)})
+    files = dict(ingested_files(tmp_path / "in", *paths[1:]))
+    assert {source: image_sizes(path) for source, path in files.items()} == {
+        name: {"front": (16, 16)} for name in files
+    }
+    assert list(files) == ["b.h5", "day/a.h5"] and files["b.h5"].is_relative_to(tmp_path / "normalised")
+    (tmp_path / "in/day/a.h5").unlink()
+    run(tmp_path / "in", tmp_path)
+    assert not list((tmp_path / "normalised").rglob("*.h5")), "what is as recorded is not written again"
 
 
 def test_an_episode_without_poses_is_accepted_for_the_vla(tmp_path):

@@ -12,7 +12,7 @@ from ocrrl.episodes.episode_store import episode_files, read_episode, write_epis
 from ocrrl.layout import Layout
 from ocrrl.recordings.ingest import ingest
 from ocrrl.recordings.ingest_config import IngestConfig
-from ocrrl.recordings.training_set import TrainingSetConfig, build_training_set, session_rollouts
+from ocrrl.recordings.training_set import SessionRollouts, TrainingSetConfig, build_training_set, session_rollouts
 from ocrrl.sessions.session_folder import SessionFolder
 from ocrrl.stages.training_set import build
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
@@ -69,6 +69,22 @@ def test_cells_are_never_mixed_unless_named(files, tmp_path):
     assert build_training_set(files[:2], mixed, tmp_path / "set", CUBE_LIFT, config).cells == ("fr3", "twin")
 
 
+def test_images_of_other_cameras_than_declared_are_refused_with_both_sizes(files, tmp_path):
+    build = (files[:2], files[2:4], tmp_path / "set", CUBE_LIFT, TrainingSetConfig())
+    declared = {"front": (16, 16), "wrist": (16, 16)}
+    build_training_set(*build, cameras=declared)
+    with pytest.raises(
+        ValueError, match=r"demonstrations/e0.h5 must have .* wrist 32 x 16, got front 16 x 16, wrist 16 x 16: `dvc"
+    ):
+        build_training_set(*build, cameras=declared | {"wrist": (32, 16)})
+    write_episode(tmp_path / "monday.h5", demonstrated([8], image_size=32)[0])
+    session = SessionRollouts("twin", (("monday/e.h5", tmp_path / "monday.h5"),))
+    with pytest.raises(
+        ValueError, match=r"monday/e.h5 must have .*, got front 32 x 32, .* leave out a session's, or declare"
+    ):
+        build_training_set(*build, sessions=[session], cameras=declared)
+
+
 def test_a_source_given_twice_is_refused(files, tmp_path):
     with pytest.raises(ValueError, match=r"source names must be different, got demonstrations/e0.h5 more than once"):
         build_training_set(files[:2], files[:1], tmp_path / "set", CUBE_LIFT, TrainingSetConfig())
@@ -81,6 +97,7 @@ def test_a_config_out_of_range_is_refused():
         TrainingSetConfig(cells=("twin", "twin"))
 
 
+TOY = {"front": (16, 16), "wrist": (16, 16)}
 BOTH = TrainingSetConfig(cells=("rehearsal", "twin"))
 
 
@@ -223,7 +240,7 @@ def test_the_stage_gives_the_retrained_set_the_sessions_and_the_control_as_many_
     config = replace(BOTH, demonstrations="all")
     layout.accepted_replays.parent.mkdir(parents=True)
     layout.accepted_replays.write_text("[]")
-    params = SimpleNamespace(config=lambda section, task: config, episodes_folder=lambda task: recordings)
+    params = SimpleNamespace(config=lambda section, task: config, episodes_folder=lambda task: recordings, cameras=TOY)
     build(CUBE_LIFT, params, layout, [session])
     kinds = {name: [e.kind for e in read_sidecar(layout.training_set(name))] for name in ("retrained", "base_rollouts")}
     assert kinds == {

@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 
 from ocrrl.cli import main
+from ocrrl.commands.params import write
 from ocrrl.episodes.episode_store import episode_files, read_episode, write_episode
 from ocrrl.files import locked
 from ocrrl.interface.seeds import RANGES
 from ocrrl.layout import Layout
+from ocrrl.params import resolve
 from ocrrl.recordings.ingest import ingest
 from ocrrl.recordings.ingest_config import IngestConfig
 from ocrrl.recordings.training_set import TrainingSetConfig, build_training_set
@@ -145,6 +147,24 @@ def test_a_rehearsed_evaluation_is_paired_and_each_variant_is_an_approved_episod
     np.testing.assert_allclose(base.gripper_pose[0], residual.gripper_pose[0], atol=1e-6)
     trace = json.loads((FOLDER / "episodes.json").read_text())["cells"]["rehearsal"]["traces"][0]
     np.testing.assert_allclose(trace["residuals"], residual.residual, atol=1e-5)
+
+
+def test_a_session_and_its_vla_keep_to_one_size_of_images(project, command, token):
+    (code, *_), declared = command(*ROLLOUT, "--episodes", 1, token=token(3)), {"front": [64, 64], "wrist": [64, 64]}
+    assert code == 0 and described()["cameras"] == declared
+    older = described()
+    del older["cameras"]
+    (FOLDER / "session.json").write_text(json.dumps(older))
+    assert command(*ROLLOUT, "--episodes", 2, token=token(3))[0] == 0, "of version 0.2, which had no other"
+    write(resolve("smoke", ["cube_lift"]) | {"cameras": {"front": [96, 128], "wrist": [96, 96]}}, None)
+    code, _, said = command(*ROLLOUT, "--episodes", 3, token=token(3))
+    assert (
+        code == 1 and f"session {NAME}: cameras must stay {declared}, got" in said and "begin another --session" in said
+    )
+    other = [*ROLLOUT[:-1], "tuesday"]
+    code, _, said = command(*other, "--episodes", 1)
+    assert code == 1 and not LAYOUT.session("rehearsal", "tuesday").exists()
+    assert "takes images of front 64 x 64, wrist 64 x 64, params.yaml declares front 96 x 128, wrist 96 x 96" in said
 
 
 def test_what_an_error_breaks_off_is_kept_aside_and_the_state_is_run_again(project, command, token, monkeypatch):

@@ -13,16 +13,23 @@ import numpy as np
 import pytest
 
 from ocrrl.episodes import hdf5_in_memory
-from ocrrl.episodes.episode_store import read_episode
+from ocrrl.episodes.episode_store import read_episode, write_episode
 from ocrrl.episodes.validation import read_valid_episode
 from ocrrl.recordings.ingest import ingest
 from ocrrl.recordings.ingest_config import IngestConfig
 from ocrrl.robot.operator.approval import NotApproved
 from ocrrl.robot.teleoperation.scripted import DemonstratorDevice
-from ocrrl.sessions.recording_session import SessionConfig, keep_interrupted, next_number, record_session
+from ocrrl.sessions.recording_session import (
+    SessionConfig,
+    keep_interrupted,
+    next_number,
+    record_session,
+    require_same_cameras,
+)
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from ocrrl.worlds import make_teleoperator, make_twin
 from tests.episodes.toy_environment import ToyDemonstrator, ToyEnvironment
+from tests.episodes.toy_episodes import demonstrated
 from tests.full_disk import Full
 from tests.pipeline_copy import ROOT
 from tests.robot.teleoperation.played_device import PlayedDevice
@@ -302,6 +309,16 @@ def test_in_the_twin_a_session_s_episodes_are_accepted_by_ingest(tmp_path):
     out = [tmp_path / name for name in ("dataset", "normalised", "report.json")]
     accepted = ingest(tmp_path / "session" / "successes", CUBE_LIFT, *out, IngestConfig())
     assert accepted.accepted == summary.successes and not accepted.rejected
+
+
+def test_a_session_keeps_to_the_cameras_that_it_was_begun_with(tmp_path):
+    require_same_cameras(tmp_path / "none", {"front": (96, 128)})
+    write_episode(tmp_path / "lab/successes/episode_000000.h5", demonstrated([3], image_size=32)[0])
+    require_same_cameras(tmp_path / "lab", {"front": (32, 32), "wrist": (32, 32)})
+    with pytest.raises(
+        ValueError, match=r"session lab must have .* front 96 x 128, got front 32 x 32, .*: begin another --s"
+    ):
+        require_same_cameras(tmp_path / "lab", {"front": (96, 128)})
 
 
 KILLED = """

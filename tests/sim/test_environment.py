@@ -147,3 +147,43 @@ def test_latency_delays_a_command_by_its_steps():
 def test_a_range_that_decreases_is_refused():
     with pytest.raises(ValueError, match="friction_scale must be an increasing pair"):
         DynamicsRange(friction_scale=(2.0, 1.0))
+
+
+@pytest.mark.renders
+def test_each_camera_takes_images_of_its_own_size_whichever_others_there_are(environment):
+    ids, cameras = np.arange(2), {"front": (96, 128), "wrist": (64, 64)}
+    mixed, one = (SimEnvironment(CubeLift(), 4, cameras=chosen) for chosen in (cameras, {"wrist": (64, 64)}))
+    for world in (environment, mixed, one):
+        world.reset(np.arange(4), [0, 1, 2, 3])
+    images = mixed.capture(ids)
+    assert {name: image.shape for name, image in images.items()} == {"front": (2, 96, 128, 3), "wrist": (2, 64, 64, 3)}
+    default, alone = environment.capture(ids), one.capture(ids)
+    assert list(alone) == ["wrist"]
+    assert np.array_equal(images["wrist"], default["wrist"]) and np.array_equal(alone["wrist"], default["wrist"])
+    middle = images["front"][:, :, 16:112]  # the field of view upwards is the same
+    shrunk = (
+        middle.reshape(2, 32, 3, 32, 3, 3).mean(axis=(2, 4)),
+        default["front"].reshape(2, 32, 2, 32, 2, 3).mean(axis=(2, 4)),
+    )
+    assert np.abs(shrunk[0] - shrunk[1]).mean() < 4.0
+    assert set(one.image(ids, 48)) == {"front", "wrist"}, "a video for people shows what there is"
+    for world in (mixed, one):
+        world.close()
+
+
+class WatchedFromAbove(CubeLift):
+    def add_objects(self, spec):
+        super().add_objects(spec)
+        spec.worldbody.add_camera(name="top", pos=[0.5, 0.0, 1.2], fovy=40.0)
+
+
+@pytest.mark.renders
+def test_a_scene_may_have_cameras_of_its_own_and_one_that_it_has_not_is_refused():
+    world = SimEnvironment(WatchedFromAbove(), 1, cameras={"front": (64, 64), "top": (48, 80)})
+    assert world.capture(np.arange(1))["top"].shape == (1, 48, 80, 3) and world.capture(np.arange(1))["top"].std() > 5
+    assert list(SimEnvironment(WatchedFromAbove(), 1).capture(np.arange(1))) == ["front", "wrist"]
+    world.close()
+    with pytest.raises(
+        ValueError, match=r"among those of the scene of cube_lift, front, wrist, got 'top': correct the sec"
+    ):
+        SimEnvironment(CubeLift(), 1, cameras={"top": (64, 64)})

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from ocrrl.config_builder import build
 from ocrrl.episodes.episode_checks import QUATERNION_TOLERANCE
-from ocrrl.episodes.validation import CAMERA_NAME
+from ocrrl.interface.cameras import CAMERA_NAME
 from ocrrl.recordings.meaning.field_selection import Selection, check_selection, key_of, one_by_one, parts_of
 from ocrrl.recordings.meaning.gripper_command import GripperDeclaration
 from ocrrl.recordings.meaning.rotation_forms import NOWHERE, Numbers, PoseDeclaration, check_rotation_form

@@ -4,14 +4,14 @@ Read once when a cell is opened; nothing in it can be changed while the arm move
 """
 
 import math
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from ocrrl.config_builder import ParamsError, build, shown
+from ocrrl.interface.cameras import CAMERA_NAME, CameraSizes, require_known_cameras
 from ocrrl.robot.arm.franky_reader import ArmSection, require_one_word
-from ocrrl.robot.cell.cell_images import IMAGE_SIZE, CameraView
+from ocrrl.robot.cell.cell_images import CameraView
 from ocrrl.robot.safety.safety_limits import SafetyLimits
 from ocrrl.safe_yaml import read_yaml
 
@@ -24,14 +24,13 @@ TRACKING_CEILINGS = {"max_age": 1.0, "max_speed": 3.0, "hold_grasped": 10.0, "re
 """[s], [m/s]: what no cell file may go beyond. 3 m/s is the FR3's fastest: no object in its hand is faster."""
 MOST_CALIBRATION_AGE = 365.0  # days
 BOARD_WITHIN = 3.0  # [m] of the robot's base
-_CAMERA_NAME = re.compile(r"[a-z0-9_]+")
 UNIT_WITHIN = 1e-3
 """A quaternion that was written with a few digits has unit length so far."""
 
 
 @dataclass(frozen=True)
 class CameraSection:
-    """One camera: which, how it is run, and the square of its image that the VLA sees."""
+    """One camera: which, how it is run, and the square of its image about which the VLA sees."""
 
     serial: str
     view_left: int
@@ -48,10 +47,11 @@ class CameraSection:
     check_board: tuple[float, ...] | None = None
     """Where a printed board lies for good, its pose (7,) in base, [m] and wxyz: looked at whenever the cell is opened."""
 
-    @property
-    def view(self) -> CameraView:
-        """What the VLA sees."""
-        return CameraView(self.view_left, self.view_top, self.view_size, IMAGE_SIZE)
+    def view(self, image: tuple[int, int]) -> CameraView:
+        """What a VLA sees that takes images of the height and width `image`; ValueError where this camera's are too small."""
+        view = CameraView.around(self.view_left, self.view_top, self.view_size, image)
+        view.check_resolution(self.width, self.height)
+        return view
 
     def __post_init__(self) -> None:
         require_one_word("serial", self.serial, "the camera's serial number")
@@ -130,7 +130,7 @@ class CellFile:
                 f"{self.max_calibration_age_days}"
             )
         for name in self.cameras:
-            if not _CAMERA_NAME.fullmatch(name):
+            if not CAMERA_NAME.fullmatch(name):
                 raise ValueError(f"cameras must have names of a-z, 0-9 and _, got {shown(name)}")
         serials = [section.serial for section in self.cameras.values()]
         if len(set(serials)) < len(serials):
@@ -142,6 +142,17 @@ class CellFile:
                 f"tracking.camera must be a fixed camera with depth ({', '.join(fit) or 'none'}), got "
                 f"{self.tracking.camera!r}"
             )
+
+    def views(self, cameras: CameraSizes, path: Path) -> dict[str, CameraView]:
+        """What a VLA sees that takes images of `cameras`; ValueError that names the file `path` where these cannot give them."""
+        require_known_cameras(cameras, self.cameras, str(path))
+        views = {}
+        for name, size in cameras.items():
+            try:
+                views[name] = self.cameras[name].view(size)
+            except ValueError as error:
+                raise ValueError(f"{path}: cameras.{name}, for images of {size[0]} x {size[1]}: {error}") from error
+        return views
 
     def camera(self, name: str, path: Path) -> CameraSection:
         """The camera `name`; ValueError names those that the file `path` has."""

@@ -1,12 +1,14 @@
 """Reads and checks all parts of a cell before anybody is asked and anything is opened."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
+from ocrrl.interface.cameras import DEFAULT_CAMERAS, CameraSizes
 from ocrrl.interface.cells import Cell
 from ocrrl.perception.calibration.calibration_file import CameraCalibration, read_calibration
 from ocrrl.robot.cell.cell_file import CameraSection, CellFile, read_cell_file
+from ocrrl.robot.cell.cell_images import CameraView
 from ocrrl.robot.operator.approval import Clock
 
 
@@ -16,13 +18,17 @@ class CheckedCell:
 
     file: CellFile
     calibrations: dict[str, CameraCalibration]
+    views: dict[str, CameraView] = field(default_factory=dict)
+    """What the VLA sees, by camera; none where no VLA is to act."""
 
 
-def check_cell(cell: Cell, cell_file: Path | None, clock: Clock) -> CheckedCell | None:
+def check_cell(
+    cell: Cell, cell_file: Path | None, clock: Clock, cameras: CameraSizes = DEFAULT_CAMERAS
+) -> CheckedCell | None:
     """What `cell` is made of, from `cell_file`, `cells/<name>.yaml` unless given; None where it is made of no file.
 
-    Calibrations are held against the day of `clock` [s]. Raises ValueError for a file that is wrong or not wanted, and as
-    `check_calibration`.
+    Calibrations are held against the day of `clock` [s]. Raises ValueError for a file that is wrong, not wanted, or without one of
+    `cameras`, and as `check_calibration`.
     """
     if not cell.has_file:
         if cell_file is not None:
@@ -30,8 +36,10 @@ def check_cell(cell: Cell, cell_file: Path | None, clock: Clock) -> CheckedCell 
         return None
     path = cell_file or Path("cells") / f"{cell.name}.yaml"
     if not cell.needs_approval:
-        return CheckedCell(read_cell_file(path), {})
-    return check_hardware(path, date.fromtimestamp(clock()))
+        file = read_cell_file(path)
+        return CheckedCell(file, {}, file.views(cameras, path))
+    checked = check_hardware(path, date.fromtimestamp(clock()))
+    return replace(checked, views=checked.file.views(cameras, path))
 
 
 def check_hardware(cell_file: Path, today: date) -> CheckedCell:

@@ -82,7 +82,7 @@ def open_hardware(
     for name, section in file.cameras.items():
         reader = open_camera(section, calibrations.get(name), arm.now, open_frame_sets)
         opened.callback(reader.close)
-        cameras[name] = CellCamera(reader, section.view, _attributes(section, calibrations.get(name)))
+        cameras[name] = CellCamera(reader, checked.views.get(name), _attributes(section, calibrations.get(name)))
     for name, calibration in calibrations.items():
         require_place(name, first_frame(cameras[name].frames), file.cameras[name], calibration)
     return Hardware(arm, cameras)

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from ocrrl.interface.actions import CONTROL_HZ
+from ocrrl.interface.cameras import DEFAULT_CAMERAS, CameraSizes
 from ocrrl.interface.observations import Images, Observation
 from ocrrl.interface.protocols import StepResult
 from ocrrl.robot.twin.noisy_tracker import NoisyPoses, TrackerErrors
@@ -80,14 +81,17 @@ class TwinCell:
         scene: TabletopScene,
         num_envs: int,
         cell_seed: int = 0,
-        image_size: int = 64,
+        cameras: CameraSizes = DEFAULT_CAMERAS,
         errors: TrackerErrors | None = None,
         threads: int = 1,
         make_poses: Callable[[SimEnvironment], TwinPoses] | None = None,
     ):
-        """`errors` are those of the simulated tracker; `make_poses` puts another source of poses in its place."""
+        """`cameras` are those that `capture` takes images with; ValueError where the scene has not got one of them.
+
+        `errors` are those of the simulated tracker; `make_poses` puts another source of poses in its place.
+        """
         dynamics = DynamicsRange.fixed(draw_cell_dynamics(cell_seed))
-        self._world = SimEnvironment(scene, num_envs, TWIN_LOOK, dynamics, image_size, threads)
+        self._world = SimEnvironment(scene, num_envs, TWIN_LOOK, dynamics, cameras, threads)
         self._poses: TwinPoses = (
             NoisyPoses(scene.task, num_envs, errors) if make_poses is None else make_poses(self._world)
         )
@@ -149,7 +153,7 @@ class TwinCell:
 
     def calibration(self) -> dict[str, dict[str, object]]:
         """The cameras' poses and fields of view, for an episode's attributes."""
-        return {name: vars(camera) for name, camera in TWIN_LOOK.cameras.items()}
+        return {name: vars(camera) for name, camera in TWIN_LOOK.cameras.items() if name in self._world.cameras}
 
     def _expose(self, frames: np.ndarray, ids: np.ndarray, camera: int) -> np.ndarray:
         noisy = np.empty_like(frames)

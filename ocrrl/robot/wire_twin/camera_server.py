@@ -13,25 +13,29 @@ import msgpack
 import numpy as np
 import zmq
 
-from ocrrl.robot.twin.twin import TWIN_LOOK
+from ocrrl.interface.cameras import require_known_cameras
 from ocrrl.robot.wire_twin.arm_server import LOOPBACK
 from ocrrl.robot.wire_twin.processes import add_parent_argument, end_with
 from ocrrl.robot.wire_twin.scene_simulator import scene_at, wire_twin_model
-from ocrrl.sim.rgbd_camera import FOVY, RgbdCamera
+from ocrrl.sim.rgbd_camera import FOVY, HEIGHT, WIDTH, RgbdCamera
 
-FIELDS_OF_VIEW = {"front": FOVY, "wrist": TWIN_LOOK.cameras["wrist"].fovy}
-"""[deg], of the whole height of each camera's image."""
+WIDER = {"front": FOVY}
+"""[deg]: of a camera that sees more than the scene's of that name, since a VLA's image is a part of its."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scene", required=True, help="its class, such as ocrrl.tabletop.cube_lift:Scene")
     parser.add_argument("--state", required=True, help="address of the arm server's state")
+    parser.add_argument("--cameras", nargs="+", required=True, help="their names, among those of the scene")
     add_parent_argument(parser)
     options = parser.parse_args()
     end_with(options.parent)
     model = wire_twin_model(scene_at(options.scene))
-    cameras = {name: RgbdCamera(model, name, fovy) for name, fovy in FIELDS_OF_VIEW.items()}
+    known = [model.camera(i).name for i in range(model.ncam)]
+    require_known_cameras(dict.fromkeys(options.cameras, (HEIGHT, WIDTH)), known, f"the scene {options.scene}")
+    fields_of_view = {name: WIDER.get(name, float(model.cam_fovy[model.camera(name).id])) for name in options.cameras}
+    cameras = {name: RgbdCamera(model, name, fovy) for name, fovy in fields_of_view.items()}
     context = zmq.Context.instance()
     images, state = context.socket(zmq.PUB), context.socket(zmq.SUB)
     images.setsockopt(zmq.SNDHWM, 4)
@@ -39,7 +43,7 @@ def main() -> None:
     state.setsockopt(zmq.SUBSCRIBE, b"")
     state.connect(options.state)
     stands = {
-        name: {"intrinsics": camera.intrinsics, "pose": camera.camera_pose.tolist(), "fovy": FIELDS_OF_VIEW[name]}
+        name: {"intrinsics": camera.intrinsics, "pose": camera.camera_pose.tolist(), "fovy": fields_of_view[name]}
         for name, camera in cameras.items()
     }
     address = f"{LOOPBACK}:{images.bind_to_random_port(LOOPBACK)}"

@@ -10,6 +10,7 @@ import msgpack
 import numpy as np
 import zmq
 
+from ocrrl.interface.cameras import DEFAULT_CAMERAS, CameraSizes
 from ocrrl.interface.fr3_chain import FR3
 from ocrrl.interface.frames import Intrinsics
 from ocrrl.interface.protocols import Abort
@@ -41,28 +42,29 @@ def open_wire_twin(
     clock: Callable[[], float],
     file: CellFile,
     inspected: Callable[[Arm], Arm] = lambda arm: arm,
+    cameras: CameraSizes = DEFAULT_CAMERAS,
 ) -> ArmEnvironment:
     """The wire twin of `file` with the tabletop task of `scene`; its logs go to `folder`, `clock` [s] dates its faults.
 
-    `inspected` may put an arm of its own between the safety gate and the driver.
-    Raises RuntimeError when a process does not start.
+    `inspected` may put an arm of its own between the safety gate and the driver; `cameras` are those whose images are taken.
+    Raises ValueError for one that `file` has not got, RuntimeError when a process does not start.
     """
-    task = scene.task
+    task, views = scene.task, file.views(cameras, CELL_FILE)
     with ExitStack() as opened:
         arm_server = _started(opened, "arm_server", ("--scene", scene_path(scene), "--speed", str(SPEED)), folder)
-        arguments = ("--scene", scene_path(scene), "--state", arm_server.told["state"])
+        arguments = ("--scene", scene_path(scene), "--state", arm_server.told["state"], "--cameras", *file.cameras)
         camera_server = _started(opened, "camera_server", arguments, folder)
         arm = FrankyArm(replace(file.arm, host=arm_server.told["robot"]))
         opened.callback(arm.close)
         stands = camera_server.told["cameras"]
         devices = {name: _device(file.cameras[name], stands[name]) for name in file.cameras}
-        cameras = {}
+        opened_cameras = {}
         for name, section in file.cameras.items():
             pose = None if section.on_hand else np.array(stands[name]["pose"])
             reader = RealSenseReader(devices[name], arm.now, pose)
             opened.callback(reader.close)
             attributes = {"serial": section.serial, "on_hand": section.on_hand} | stands[name]
-            cameras[name] = CellCamera(reader, section.view, attributes)
+            opened_cameras[name] = CellCamera(reader, views.get(name), attributes)
         feed = ImageFeed(camera_server.told["images"], devices)
         opened.callback(feed.close)
         operator = TwinOperator(arm_server.told["state"], arm_server.told["table"])
@@ -72,7 +74,7 @@ def open_wire_twin(
             task=task,
             file=file,
             arm=inspected(arm),
-            cameras=cameras,
+            cameras=opened_cameras,
             tracker=make_tracker(task, file.tracking, FR3),
             operator=operator,
             on_fault=FaultLog(folder / FAULTS, clock),

@@ -101,7 +101,7 @@ class ScriptedCell:
         self.sleep = self.arm.pass_time
         self.camera, self.tracker = ScriptedCamera(self.arm), ScriptedTracker(self.arm)
         self.gate = SafetyGate(self.inspector, SafetyLimits(**limits), FR3, self.operator.enabled)
-        front = CellCamera(self.camera, CameraView(0, 0, 48, 48), {"serial": "scripted"})
+        front = CellCamera(self.camera, CameraView.around(0, 0, 48, (48, 48)), {"serial": "scripted"})
         self.environment = ArmEnvironment(
             cell="scripted",
             task=CUBE_LIFT,

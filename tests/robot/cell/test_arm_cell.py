@@ -36,7 +36,8 @@ class Parts:
         self.arm, self.tracker, self.operator = ScriptedArm(), Tracker(), ScriptedOperator()
         self.file = read_cell_file(ROOT / Path("cells/fr3.yaml"))
         self.cameras = {
-            name: CellCamera(ScriptedCamera(self.arm), section.view, {}) for name, section in self.file.cameras.items()
+            name: CellCamera(ScriptedCamera(self.arm), section.view((64, 64)), {})
+            for name, section in self.file.cameras.items()
         }
 
     def assemble(self):

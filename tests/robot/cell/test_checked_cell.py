@@ -64,6 +64,24 @@ def test_a_calibration_counts_from_the_day_on_which_it_was_made(tmp_path):
         check_cell(cell_named("fr3"), path, lambda hour=hour: datetime(2026, 11, 3, hour, 30).timestamp())
 
 
+def test_what_a_vla_sees_is_cut_from_the_cameras_of_the_cell_file_or_refused_before_anything_opens(tmp_path):
+    path = write_cell_file(tmp_path)
+    write_front_calibration(tmp_path, date(2026, 11, 3))
+    clock = datetime(2026, 11, 3, 12).timestamp
+    views = check_cell(cell_named("fr3"), path, clock, {"front": (96, 128)}).views
+    assert list(views) == ["front"] and (views["front"].height, views["front"].width) == (406, 541)
+    with pytest.raises(
+        ValueError, match=r"fr3.yaml: cameras\.front, for images of 64 x 256: .* inside the image of 640 x 480"
+    ):
+        check_cell(cell_named("fr3"), path, clock, {"front": (64, 256)})
+    with pytest.raises(
+        ValueError, match=r"for images of 480 x 480: .* 1 to 406 pixels high, the view's height, got 480: enl"
+    ):
+        check_cell(cell_named("fr3"), path, clock, {"front": (480, 480)})
+    with pytest.raises(ValueError, match=r"cameras must be among those of .*fr3\.yaml, front, wrist, got 'top'"):
+        check_cell(cell_named("fr3"), path, clock, {"top": (64, 64)})
+
+
 def test_cells_without_hardware_have_no_calibrations_to_read(tmp_path, monkeypatch, request):
     monkeypatch.chdir(request.config.rootpath)
     assert check_cell(cell_named("wire_twin"), None, lambda: 0.0).calibrations == {}
