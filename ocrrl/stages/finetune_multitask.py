@@ -15,4 +15,4 @@ def run(tasks: list[TabletopTask], params: Params, layout: Layout) -> None:
     datasets = [part.dataset("sim") for part in parts]
     inputs = files.fingerprint(files.code_fingerprint(), config, *datasets)
     work = layout.work(f"finetune_multitask-{inputs}")
-    finetune([TrainingData(root) for root in datasets], layout.vla("sim"), work, config)
+    finetune([TrainingData(root) for root in datasets], layout.vla("sim"), work, config, vla="sim")

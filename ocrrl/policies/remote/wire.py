@@ -172,9 +172,13 @@ def _modality(content: Any) -> ModalityConfig:
             content = json.loads(content)
         except (ValueError, RecursionError) as error:
             raise WireError(f"a ModalityConfig must be JSON, got {error}") from error
-    fields = content if isinstance(content, Mapping) else {}
-    steps, keys = fields.get("delta_indices"), fields.get("modality_keys")
-    numbers = isinstance(steps, list) and all(type(step) is int for step in steps)
-    if not numbers or not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+    fields: Mapping[str, Any] = content if isinstance(content, Mapping) else {}
+    steps: Any = fields.get("delta_indices")
+    keys: Any = fields.get("modality_keys")
+    if not _list_of(int, steps) or not _list_of(str, keys):
         raise WireError(f"a ModalityConfig must have delta_indices and modality_keys, got {str(content)[:80]}")
     return ModalityConfig(tuple(steps), tuple(keys), as_text)
+
+
+def _list_of(kind: type, value: Any) -> bool:
+    return isinstance(value, list) and all(type(item) is kind for item in value)
