@@ -19,13 +19,21 @@ from ocrrl.policies.remote.serving.service import Service
 from ocrrl.policies.remote.wire import MOST_BYTES, pack_openpi, unpack_openpi
 
 IMAGE_KEY, STATE_KEY, PROMPT = "observation/images/{}", "observation/{}", "prompt"
-INTERNAL_ERROR = 1011
+INTERNAL_ERROR, GOING_AWAY = 1011, 1001
 
 
 def serve_openpi(
     service: Service, host: str, port: int, over: threading.Event, listening: Callable[[str], object]
 ) -> None:
     """Answer until `over`; `listening` is told the address. OSError where the port cannot be had."""
+    talking: set[ServerConnection] = set()
+
+    def converse(connection: ServerConnection) -> None:
+        talking.add(connection)
+        try:
+            _converse(connection, service)
+        finally:
+            talking.discard(connection)
 
     def first_look(connection: ServerConnection, request: Request) -> Response | None:
         if request.path == "/healthz":
@@ -37,7 +45,7 @@ def serve_openpi(
         return None
 
     with serve(
-        lambda connection: _converse(connection, service),
+        converse,
         host,
         port,
         process_request=first_look,
@@ -52,6 +60,8 @@ def serve_openpi(
         over.wait()
         server.shutdown()
         thread.join()
+        for connection in list(talking):
+            connection.close(GOING_AWAY)
 
 
 def _converse(connection: ServerConnection, service: Service) -> None:
