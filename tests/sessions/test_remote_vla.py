@@ -1,21 +1,26 @@
 """A session whose VLA is on a server that fails in mid-episode: the episode is kept as a fault, and the next one needs the server."""
 
-import json
+import threading
+import time
 
 import numpy as np
 import pytest
 
-from ocrrl.cli import main
 from ocrrl.episodes.episode_store import read_episode
 from ocrrl.files import remove
 from ocrrl.interface.cameras import CAMERA_SIZES
+from ocrrl.interface.protocols import PolicyFault
 from ocrrl.layout import Layout
-from ocrrl.policies.remote.handshake import agree
+from ocrrl.policies.async_chunked_policy import AsyncChunkedPolicy
+from ocrrl.policies.remote.handshake import agree, open_model
 from ocrrl.policies.remote.remote_config import remote_config
 from ocrrl.policies.remote.vla_file import write_vla_file
-from ocrrl.policies.remote.wire import pack_gr00t
+from ocrrl.policies.remote.wire import ModalityConfig, pack_gr00t
+from ocrrl.rollouts.control_loop import run_episodes
 from tests.policies.remote.served import scripted_gr00t
 from tests.policies.remote.test_faults import GR00T, gr00t_server
+from tests.policies.synthetic import INSTRUCTION
+from tests.rollouts.toy_environment import ToyEnvironment
 from tests.sessions.test_policy_session import FOLDER, ROLLOUT, command, described, project, token
 
 __all__ = ["command", "project", "token"]  # fixtures
@@ -82,4 +87,38 @@ def test_a_server_that_is_gone_is_said_before_anybody_is_asked_for_an_approval(s
     code, _, err = command(*ROLLOUT, "--episodes", 2)
     assert code == 1 and "the policy server at tcp://" in err and "approv" not in err
     assert not (FOLDER / "session.json").exists()
-    assert json and main
+
+
+class RealTime(ToyEnvironment):
+    """A toy arm whose control step takes 20 ms."""
+
+    def step(self, actions, ids):
+        time.sleep(0.02)
+        return super().step(actions, ids)
+
+
+def test_while_a_server_is_silent_the_arm_is_held_and_the_loop_goes_on():
+    silent, answer = threading.Event(), gr00t_server(lambda count: np.full((count, 8, 7), 0.001))
+    sizes = {"front": (2, 4), "wrist": (2, 4)}
+    policy = GR00T | {"cameras": {"front": "front"}}
+    with scripted_gr00t(lambda data: None if silent.is_set() else answer(data)) as address:
+        answer.modalities["video"] = ModalityConfig((0,), ("video.front",), as_text=True)
+        vla = open_model(agree(remote_config(policy | {"address": address, "timeout": 0.4}), "real", sizes))
+        late, environment = AsyncChunkedPolicy(vla, INSTRUCTION, delay=1), RealTime(1, cell="fr3")
+        moved = []
+        step = environment.step
+        environment.step = lambda actions, ids: (moved.append((time.monotonic(), actions[0, 0])), step(actions, ids))[1]
+        silent.set()
+        with pytest.raises(PolicyFault, match=r"must answer within 0\.4 s"):
+            run_episodes(environment, late, None, [0])
+        times, steps = np.array(moved).T
+        assert len(moved) >= 10 and not steps.any(), "held from the first step on"
+        assert np.diff(times).max() < 0.2, "no step waited for the server"
+        assert "must answer within" in environment.rested[0]
+        silent.clear()
+        vla.ready()
+        moved.clear()
+        run_episodes(environment, late, None, [0])
+        assert np.array(moved)[-1, 1] == pytest.approx(0.001, rel=1e-3), "the next episode goes on"
+        late.close()
+        vla.close()

@@ -7,10 +7,10 @@ Keys that a server names (GR00T's modality config) must be those that it is sent
 from collections.abc import Mapping
 
 from ocrrl.interface.protocols import PolicyFault
-from ocrrl.policies.remote.action_form import ActionForm, action_form
+from ocrrl.policies.action_forms.action_form import ActionForm, action_form
 from ocrrl.policies.remote.addresses import resolve_address
 from ocrrl.policies.remote.client import Client, Served
-from ocrrl.policies.remote.contract import Camera
+from ocrrl.policies.remote.contract import Camera, Contract, contract_in
 from ocrrl.policies.remote.gr00t_client import PROMPTS, Gr00tClient, bare
 from ocrrl.policies.remote.openpi_client import PROMPT, OpenpiClient
 from ocrrl.policies.remote.remote_config import RemoteConfig, words_of
@@ -39,7 +39,7 @@ def agree(config: RemoteConfig, vla: str, sizes: Sizes) -> RemoteModel:
     try:
         served = client.connect(config.timeout)
         model = model_of(config, address, served, sizes)
-        RemoteVLA(model, client, form_of(model)).try_out()
+        RemoteVLA(model, client, form_of(model)).try_out(_instruction(served.contract))
         return model
     finally:
         client.close()
@@ -52,7 +52,7 @@ def model_of(config: RemoteConfig, address: str, served: Served, sizes: Sizes) -
     state = {bare(key, "state"): words_of(words) for key, words in config.state.items()} or dict(
         told.state if told else {}
     )
-    _require_known("policy.state", tuple(state), served.keys.get("state"), every=False)
+    _require_known("policy.state", tuple(state), served.keys.get("state"), every=True)
     prompts = served.keys.get("prompt", ())
     prompt = config.prompt or (told and told.prompt) or (prompts[0] if len(prompts) == 1 else _usual_prompt(served))
     _require_known("policy.prompt", (prompt,), prompts, every=False)
@@ -92,7 +92,7 @@ def open_model(model: RemoteModel) -> RemoteVLA:
     vla = RemoteVLA(model, open_client(model.protocol, model.address, model.token), form)
     try:
         vla.ready()
-        vla.try_out()
+        vla.try_out(_instruction(contract_in(model.metadata)))
     except PolicyFault:
         vla.close()
         raise
@@ -139,6 +139,11 @@ def _require_known(where: str, keys: tuple[str, ...], known: tuple[str, ...] | N
         raise ValueError(
             f"{where} must name all keys of the server, {', '.join(known)}, got none for {', '.join(missing)}"
         )
+
+
+def _instruction(contract: Contract | None) -> str:
+    """One that the served model knows, as far as its server tells: the default VLA may know no other."""
+    return contract.instructions[0] if contract and contract.instructions else "pick up the object"
 
 
 def _usual_prompt(served: Served) -> str:

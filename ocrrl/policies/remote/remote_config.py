@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from ocrrl.config_builder import build
+from ocrrl.policies.action_forms.action_form import action_form
 from ocrrl.policies.remote.addresses import LOOPBACK, require_address
 from ocrrl.policies.remote.state_words import require_words
 from ocrrl.policies.remote.tokens import require_place
@@ -51,6 +52,7 @@ class RemoteConfig:
             require_place(self.token)
         for key, words in self.state.items():
             require_words(f"state.{key}", words_of(words))
+        action_form(self.actions, "actions")
         keys = [*self.cameras.values(), *self.state]
         if repeated := sorted({key for key in keys if keys.count(key) > 1}):
             raise ValueError(

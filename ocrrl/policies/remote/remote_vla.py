@@ -13,7 +13,7 @@ from jaxtyping import Float
 from ocrrl.interface.actions import limit
 from ocrrl.interface.observations import GRIPPER_DOWN, MAX_GRIPPER_WIDTH, WORKSPACE_CENTRE, Images, RobotState
 from ocrrl.interface.protocols import PolicyFault
-from ocrrl.policies.remote.action_form import ActionForm
+from ocrrl.policies.action_forms.action_form import ActionForm
 from ocrrl.policies.remote.client import Client, Question, Served, ServerLost
 from ocrrl.policies.remote.state_words import state_in_words
 from ocrrl.policies.remote.vla_file import RemoteModel, identity_of
@@ -48,14 +48,14 @@ class RemoteVLA:
             self._connected = False
             self._until(self._clock() + self.model.timeout, lambda remaining: None)
 
-    def try_out(self) -> None:
+    def try_out(self, instruction: str) -> None:
         """Ask one question about a robot at rest, for `first_timeout`: PolicyFault unless the answer could be acted from."""
         state = np.concatenate([WORKSPACE_CENTRE, GRIPPER_DOWN, [MAX_GRIPPER_WIDTH]])[None]
         noise = np.random.default_rng(0)
         images = {
             name: noise.integers(0, 256, (1, *camera.size, 3), np.uint8) for name, camera in self.model.cameras.items()
         }
-        self._predict(images, RobotState.at_rest(state), "pick up the object", self.model.first_timeout)
+        self._predict(images, RobotState.at_rest(state), instruction, self.model.first_timeout)
 
     def predict_chunk(self, images: Images, robot: RobotState, instruction: str) -> Float[np.ndarray, "n H 7"]:
         """The next H actions for each of n robots, float32, within the step limits.

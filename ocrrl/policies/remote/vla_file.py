@@ -17,6 +17,7 @@ import numpy as np
 from ocrrl import files
 from ocrrl.config_builder import build
 from ocrrl.interface.json_file import read_json_object, said
+from ocrrl.policies.action_forms.action_form import action_form
 from ocrrl.policies.latency_file import VLA_FILE as NAME
 from ocrrl.policies.remote.addresses import require_address
 from ocrrl.policies.remote.client import Served
@@ -60,6 +61,7 @@ class RemoteModel:
             require_place(self.token)
         for key, words in self.state.items():
             require_words(f"state.{key}", words)
+        action_form(self.actions, "actions")
         if not self.cameras:
             raise ValueError("cameras must name at least one camera, got none")
         if not 1 <= self.n_action_steps <= self.chunk_size:

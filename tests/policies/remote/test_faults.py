@@ -62,7 +62,7 @@ def gr00t_server(actions, as_text=True, video=("front", "wrist"), endpoints=None
         reply = {f"{prefix[1]}actions": actions(count)}
         return pack_gr00t(reply if as_text else [reply, info])
 
-    answer.asked = asked
+    answer.asked, answer.modalities = asked, modalities
     return answer
 
 
