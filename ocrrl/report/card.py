@@ -110,7 +110,7 @@ def _what_it_is(lineage: Lineage, cells: list[str]) -> Iterator[str]:
         yield f"A vision-language-action policy of {tasks}: images, proprioception and an instruction in, chunks of"
         yield "actions out (translation step [m], rotation step [rad], gripper opening in [0, 1], at 20 Hz).\n"
     if served := _remote(lineage).get(top.path):
-        yield f"This folder holds no weights. {markdown_text(f"It is {served.said}")}.\n"
+        yield f"This folder holds no weights. {markdown_text(f'It is {served.said}')}.\n"
     training = read_json_in(lineage.project.contents, top, "training.json") or {}
     for instruction in training.get("instructions", []):
         yield f"> {markdown_text(str(instruction))}\n"

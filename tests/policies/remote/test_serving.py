@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 
 from ocrrl.policies.checkpoint import load_vla
+from ocrrl.policies.finetune import FinetuneConfig, TrainingData, finetune
 from ocrrl.policies.remote.handshake import agree, open_model
 from ocrrl.policies.remote.remote_config import remote_config
 from ocrrl.policies.remote.serving.batcher import Batcher, Counters
+from tests.policies.lerobot_dots import write_dots
 from tests.policies.remote.served import SIZE, robots, served
 from tests.policies.synthetic import INSTRUCTION
+from tests.policies.tiny_pi05 import tiny_pi05
 
 SIZES = {"front": SIZE, "wrist": SIZE, "side": (48, 64)}
 
@@ -102,3 +105,23 @@ def test_the_batcher_puts_no_two_instructions_together_and_splits_what_is_too_la
     assert calls == [("a", 3), ("b", 3), ("b", 2), ("break", 1)]
     with pytest.raises(RuntimeError, match="closing"):
         batcher.submit(*states[0], "a")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", ["openpi", "gr00t"])
+@pytest.mark.parametrize("tiny", [tiny_pi05], ids=["pi05"])
+def test_a_served_policy_that_samples_draws_the_same_noise_as_in_process(
+    protocol, tiny, monkeypatch, hub_cache, tmp_path
+):
+    pytest.importorskip("transformers")
+    policy = tiny(monkeypatch, hub_cache)
+    config = FinetuneConfig(policy=policy, steps=1, batch_size=4, learning_rate=1e-3, device="cpu")
+    data = TrainingData(write_dots(tmp_path / "dots", episodes=1))
+    finetune([data], tmp_path / "vla", tmp_path / "work", config, progress=False)
+    expected = load_vla(tmp_path / "vla", "cpu").predict_chunk(*robots(5), INSTRUCTION)
+    with served(tmp_path / "vla", protocol, max_batch=2) as (address, _):
+        remote = open_model(agreed(protocol, address))
+        assert (remote.chunk_size, remote.n_action_steps) == (policy["chunk_size"], policy["n_action_steps"])
+        np.testing.assert_allclose(remote.predict_chunk(*robots(5), INSTRUCTION), expected, atol=1e-6, rtol=0)
+        remote.close()
+    assert not np.allclose(expected[0], expected[1], atol=1e-6)
