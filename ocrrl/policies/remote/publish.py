@@ -37,6 +37,7 @@ def publish_remote(
     contract = contract_in(model.metadata)
     record = {
         "policy": dict(policy),
+        "served": f"{model.identity} at {model.address}",
         "note": BYTES_ELSEWHERE,
         "steps": 0,
         "episodes": 0,

@@ -1,6 +1,6 @@
 """openpi's own client, from the package registry, talks to our server.
 
-openpi-client 0.1.2 asks for numpy < 2 and works with numpy 2: it is installed without its dependencies, into a folder of the test's own.
+openpi-client 0.1.2 asks for numpy < 2 and works with numpy 2: it is installed without its dependencies, into the test's own folder.
 """
 
 import os

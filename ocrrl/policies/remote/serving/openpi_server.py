@@ -6,6 +6,7 @@ may be about several robots, each array with their axis first; a token, `Authori
 """
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -90,5 +91,7 @@ def _answer(data: str | bytes, service: Service) -> dict[str, Any]:
     if alone:
         arrays = {key: value[None] for key, value in arrays.items()}
     images, state = ({key: arrays[key] for key in part if key in arrays} for part in (keys, service.contract.state))
+    begun = time.perf_counter()
     chunks = service.answer(images, state, message.get(service.contract.prompt)).result()
-    return {"actions": chunks[0] if alone else chunks}
+    timing = {"infer_ms": 1e3 * (time.perf_counter() - begun)}
+    return {"actions": chunks[0] if alone else chunks, "server_timing": timing}
