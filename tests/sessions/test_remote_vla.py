@@ -17,8 +17,8 @@ from ocrrl.policies.remote.remote_config import remote_config
 from ocrrl.policies.remote.vla_file import write_vla_file
 from ocrrl.policies.remote.wire import ModalityConfig, pack_gr00t
 from ocrrl.rollouts.control_loop import run_episodes
+from tests.policies.remote.scripted import GR00T, gr00t_server
 from tests.policies.remote.served import scripted_gr00t
-from tests.policies.remote.test_faults import GR00T, gr00t_server
 from tests.policies.synthetic import INSTRUCTION
 from tests.rollouts.toy_environment import ToyEnvironment
 from tests.sessions.test_policy_session import FOLDER, ROLLOUT, command, described, project, token

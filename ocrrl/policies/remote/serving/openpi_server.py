@@ -58,11 +58,13 @@ def serve_openpi(
         thread.start()
         name = f"[{host}]" if ":" in host else host
         listening(f"ws://{name}:{server.socket.getsockname()[1]}")
-        over.wait()
-        server.shutdown()
-        thread.join()
-        for connection in list(talking):
-            connection.close(GOING_AWAY)
+        try:
+            over.wait()
+        finally:  # Ctrl-C too: a thread that talks would keep the process
+            server.shutdown()
+            thread.join()
+            for connection in list(talking):
+                connection.close(GOING_AWAY)
 
 
 def _converse(connection: ServerConnection, service: Service) -> None:
