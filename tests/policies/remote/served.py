@@ -28,12 +28,12 @@ SERVERS = {
 }
 
 
-def write_compact(folder: Path, seed: int = 0, cameras: tuple[str, ...] = ("front", "wrist")) -> Path:
+def write_compact(folder: Path, seed: int = 0, size: tuple[int, int] = SIZE) -> Path:
     """An untrained default VLA with chunks of 8."""
     torch.manual_seed(seed)
     random, encoder = np.random.default_rng(seed), InstructionEncoder(HASH)
     encoder.embed(INSTRUCTION)
-    network = CompactNetwork(CompactArchitecture(cameras, SIZE, chunk_size=8, n_action_steps=4))
+    network = CompactNetwork(CompactArchitecture(("front", "wrist"), size, chunk_size=8, n_action_steps=4))
     state, action = random.normal(size=(20, 8)), 0.01 * random.normal(size=(20, 7))
     statistics = Normalisation.of(state.astype(np.float32), action.astype(np.float32))
     save_compact(folder, CompactCheckpoint(network, statistics, encoder))

@@ -4,17 +4,23 @@ import threading
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ocrrl.policies.checkpoint import load_vla
+from ocrrl.policies.chunked_policy import ChunkedPolicy
 from ocrrl.policies.finetune import FinetuneConfig, TrainingData, finetune
 from ocrrl.policies.remote.handshake import agree, open_model
 from ocrrl.policies.remote.remote_config import remote_config
 from ocrrl.policies.remote.serving.batcher import Batcher, Counters
+from ocrrl.rollouts.control_loop import run_episodes
+from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
+from ocrrl.tabletop.cube_lift import Scene as CubeLift
+from ocrrl.worlds import make_environment
 from tests.policies.lerobot_dots import write_dots
-from tests.policies.remote.served import SIZE, robots, served
+from tests.policies.remote.served import SIZE, robots, served, write_compact
 from tests.policies.synthetic import INSTRUCTION
 from tests.policies.tiny_pi05 import tiny_pi05
 
@@ -109,12 +115,12 @@ def test_the_batcher_puts_no_two_instructions_together_and_splits_what_is_too_la
 
 @pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["openpi", "gr00t"])
-@pytest.mark.parametrize("tiny", [tiny_pi05], ids=["pi05"])
+@pytest.mark.parametrize("tiny", [lambda folder, patch, cache: tiny_pi05(patch, cache)], ids=["pi05"])
 def test_a_served_policy_that_samples_draws_the_same_noise_as_in_process(
     protocol, tiny, monkeypatch, hub_cache, tmp_path
 ):
     pytest.importorskip("transformers")
-    policy = tiny(monkeypatch, hub_cache)
+    policy = tiny(tmp_path / "base", monkeypatch, hub_cache)
     config = FinetuneConfig(policy=policy, steps=1, batch_size=4, learning_rate=1e-3, device="cpu")
     data = TrainingData(write_dots(tmp_path / "dots", episodes=1))
     finetune([data], tmp_path / "vla", tmp_path / "work", config, progress=False)
@@ -125,3 +131,22 @@ def test_a_served_policy_that_samples_draws_the_same_noise_as_in_process(
         np.testing.assert_allclose(remote.predict_chunk(*robots(5), INSTRUCTION), expected, atol=1e-6, rtol=0)
         remote.close()
     assert not np.allclose(expected[0], expected[1], atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", ["openpi", "gr00t"])
+def test_a_served_base_leads_to_the_same_trajectory_in_the_simulator(protocol, tmp_path, monkeypatch):
+    monkeypatch.setattr(CubeLift, "task", replace(CUBE_LIFT, horizon=20))
+    folder = write_compact(tmp_path / "vla", size=(64, 64))
+
+    def traces(vla):
+        environment = make_environment("sim", "cube_lift", 2)
+        outcomes = run_episodes(environment, ChunkedPolicy(vla, INSTRUCTION, 2), None, [5, 6], keep_traces=True)
+        return [outcome.trace for outcome in outcomes]
+
+    with served(folder, protocol) as (address, _):
+        remote = open_model(agreed(protocol, address, {"front": (64, 64), "wrist": (64, 64)}))
+        for one, other in zip(traces(remote), traces(load_vla(folder, "cpu")), strict=True):
+            np.testing.assert_allclose(one.base_actions, other.base_actions, atol=1e-6, rtol=0)
+            np.testing.assert_allclose(one.gripper_positions, other.gripper_positions, atol=1e-6, rtol=0)
+        remote.close()
