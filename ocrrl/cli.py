@@ -23,6 +23,7 @@ COMMANDS = {
     "timings": "print wall and CPU seconds of the stages that ran here",
     "doctor": "check this machine: what is installed, what is missing and how to get it",
     "measure-latency": "time the answers of a VLA, for training and deployment that know how late they come",
+    "serve-vla": "answer for a checkpoint on this machine, by openpi's or Isaac-GR00T's protocol",
     "slots": "print which slots this machine can fill (cpu, gpu, robot), as JSON",
     "approve": "approve a session that moves a robot; prints a short-lived token",
     "calibrate": "find a camera's pose from views of a board; print the board",

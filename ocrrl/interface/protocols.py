@@ -32,6 +32,10 @@ class Abort:
     why: str
 
 
+class PolicyFault(RuntimeError):
+    """A policy cannot answer for a technical reason, such as a server that is gone: an arm's episode ends as a `fault`."""
+
+
 @dataclass(frozen=True)
 class StepResult:
     """What one control step led to, for the n environments that were stepped."""

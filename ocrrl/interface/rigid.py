@@ -4,6 +4,11 @@ import numpy as np
 
 from ocrrl.interface import rotations
 
+Numbers = tuple[float, ...]
+NOWHERE: Numbers = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
+QUATERNION_TOLERANCE = 1e-3
+"""By which the length of a recorded or declared quaternion may differ from 1."""
+
 
 def compose(b_in_c: np.ndarray, a_in_b: np.ndarray) -> np.ndarray:
     """`a_in_c` (..., 7)."""
@@ -27,3 +32,13 @@ def apply(a_in_b: np.ndarray, points: np.ndarray) -> np.ndarray:
 def distance(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     """Between the poses `a` and `b` (7,): in position [m] and in rotation [rad]."""
     return float(np.linalg.norm(a[:3] - b[:3])), float(rotations.angle_between(a[3:], b[3:]))
+
+
+def check_pose(name: str, pose: Numbers) -> None:
+    """Raise ValueError unless `pose` is a position and a wxyz unit quaternion."""
+    if len(pose) != 7:
+        raise ValueError(
+            f"{name} must be 7 numbers, a position [m] and a wxyz unit quaternion, got {len(pose)}: {list(pose)}"
+        )
+    if abs(np.linalg.norm(pose[3:]) - 1.0) > QUATERNION_TOLERANCE:
+        raise ValueError(f"{name} must end in a wxyz unit quaternion, got {list(pose)}")

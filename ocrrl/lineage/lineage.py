@@ -12,6 +12,7 @@ from ocrrl.lineage.episodes import DEMONSTRATION, EpisodeFile, Episodes, episode
 from ocrrl.lineage.graph import Artifact, Stage, Tree
 from ocrrl.lineage.project import Project, find_project
 from ocrrl.lineage.reading.revision import Revision
+from ocrrl.lineage.remote_models import remote_models
 from ocrrl.lineage.wording import human_size, params_by_section, run_text, short, size_and_files, table, value_text
 
 
@@ -29,7 +30,14 @@ class Lineage:
 
     @property
     def unknown(self) -> list[str]:
-        return [*self.episodes.unknown, *self.project.notes, *map(self._broken_object, self.project.contents.broken)]
+        remote = remote_models(self.tree, self.project.contents)
+        served = (f"{path}: {model.said}" for path, model in remote.items())
+        return [
+            *self.episodes.unknown,
+            *served,
+            *self.project.notes,
+            *map(self._broken_object, self.project.contents.broken),
+        ]
 
     def __str__(self) -> str:
         return lineage_text(self)

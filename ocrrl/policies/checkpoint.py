@@ -17,30 +17,39 @@ from ocrrl.interface.protocols import VLA
 from ocrrl.policies.chunked_policy import ChunkedPolicy
 from ocrrl.policies.compact_checkpoint import POLICY_TYPE, CompactCheckpoint, load_compact
 from ocrrl.policies.image_sizes import require_images
-from ocrrl.policies.latency_file import delay_of
+from ocrrl.policies.latency_file import VLA_FILE, delay_of
 from ocrrl.policies.normalisation import EPSILON, centred_images
 
 if TYPE_CHECKING:
     from ocrrl.params import Params
 
+REMOTE = "remote"
+"""The policy type of a VLA on a policy server (`ocrrl.policies.remote`)."""
 TRAINED_BY = ("finetune", "retrain")
 TRAINED_BY_ALL = "retrain_multitask"
 
 
 def load_vla(path: Path, device: str = "auto", expected: Mapping[str, bool] | None = None) -> VLA:
-    """The VLA in the LeRobot `pretrained_model/` folder `path`, ready to act on `device` (auto, cpu, cuda).
+    """The VLA in the LeRobot `pretrained_model/` folder `path`, ready to act on `device` (auto, cpu, cuda), or on its server.
 
     `expected` are the policy types that it may be of, and for each whether its folder's own code may run
     (`expected_policies`); None: any type, and no code. The default VLA is opened without importing LeRobot, any other policy
     through LeRobot's own factory. Raises FileNotFoundError if there is no checkpoint at `path`, ValueError if its policy cannot
-    drive this robot, or for a file in it that is damaged or could run code.
+    drive this robot, or for a file in it that is damaged or could run code; PolicyFault for a server that does not answer as
+    vla.json says.
     """
-    device, found = chosen_device(device), policy_type(path)
+    found = policy_type(path)
     if expected is not None and found not in expected:
         raise ValueError(
-            f"{path / 'config.json'}: type must be {' or '.join(sorted(expected))}, as the `policy` sections of params.yaml say, "
-            f"got {said(found)}; if that is the VLA that you mean, set policy.type there"
+            f"{path / (VLA_FILE if found == REMOTE else 'config.json')}: type must be {' or '.join(sorted(expected))}, as the "
+            f"`policy` sections of params.yaml say, got {said(found)}; if that is the VLA that you mean, set policy.type there"
         )
+    if found == REMOTE:
+        from ocrrl.policies.remote.handshake import open_model
+        from ocrrl.policies.remote.vla_file import read_vla_file
+
+        return open_model(read_vla_file(path))
+    device = chosen_device(device)
     if found == POLICY_TYPE:
         return CompactVLA(load_compact(path), device)
     from ocrrl.policies.lerobot_vla import load_lerobot_vla
@@ -81,11 +90,17 @@ def expected_policies(params: "Params", tabletop_task: str) -> dict[str, bool]:
 
 
 def policy_type(path: Path) -> str:
-    """The LeRobot policy type that the checkpoint at `path` names.
+    """The LeRobot policy type that the checkpoint at `path` names, or `remote` for a folder with a vla.json.
 
-    Raises FileNotFoundError if there is none, ValueError for a config.json that is damaged or names no type.
+    Raises FileNotFoundError if there is none, ValueError for a config.json that is damaged or names no type, and for both files.
     """
     config = path / "config.json"
+    if (path / VLA_FILE).is_file():
+        if config.exists():
+            raise ValueError(
+                f"{path} must hold config.json (a model) or {VLA_FILE} (a model on a server), got both; remove one"
+            )
+        return REMOTE
     if not config.is_file():
         raise FileNotFoundError(
             f"{path} must be a LeRobot pretrained_model folder with a config.json, got no such file"

@@ -20,6 +20,7 @@ from ocrrl.interface.actions import ACTION_DIM
 from ocrrl.interface.devices import chosen_device, require_device, require_threads
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM
 from ocrrl.layout import DECODED_FRAMES
+from ocrrl.policies.checkpoint import REMOTE
 from ocrrl.policies.chunk_batches import ChunkBatch, ChunkSampler
 from ocrrl.policies.chunk_delay import measured_delay
 from ocrrl.policies.chunked_policy import require_lasts
@@ -69,6 +70,10 @@ class FinetuneConfig:
         if not isinstance(self.policy.get("allow_remote_code", False), bool):
             got = shown(self.policy["allow_remote_code"])
             raise ValueError(f"policy.allow_remote_code must be true or false, got {got}")
+        if self.policy["type"] == REMOTE:
+            from ocrrl.policies.remote.remote_config import remote_config
+
+            remote_config(self.policy)
         if self.policy["type"] == POLICY_TYPE:
             object.__setattr__(self, "policy", {**self.policy, **compact_sizes(self.policy)})
         for name in ("steps", "batch_size", "checkpoint_every"):
@@ -125,15 +130,22 @@ def finetune(
     init_from: Path | None = None,
     progress: bool = True,
     latency: Path | None = None,
+    vla: str = "real",
 ) -> None:
     """Train a VLA on `training_data`, one dataset or several, publish its `pretrained_model/` folder at `out`.
 
     All frames are equally likely, whichever dataset they are from. `init_from` continues from a checkpoint (weights,
     statistics) in place of a fresh policy. `work`, on the file system of `out`, holds the state of an unfinished run; a
     run with the same inputs goes on from it to the same bytes. `latency`, a file of `ocrrl measure-latency`, goes with the VLA.
+    A policy of type remote is not trained: its server, the one for the VLA that the pipeline calls `vla`, is asked what it serves.
     Raises ValueError for a dataset whose state or action is not this robot's, for datasets whose images differ, and for a
     latency of another kind of VLA.
     """
+    if config.policy["type"] == REMOTE:
+        from ocrrl.policies.remote.publish import publish_remote
+
+        publish_remote(config.policy, vla, [part.root for part in training_data], out, work, latency)
+        return
     if init_from is None:
         _require_policy(config)
     data = join_datasets([part.decode() for part in training_data])

@@ -20,6 +20,8 @@ from ocrrl.policies.chunk_delay import ChunkDelay, measured_delay
 from ocrrl.policies.compact_checkpoint import IMAGE_PREFIX
 
 NAME = "latency.json"
+VLA_FILE = "vla.json"
+"""In the place of config.json where a server has the model (`ocrrl.policies.remote.vla_file`)."""
 FORMAT_VERSION = 1
 MOST_SECONDS = 60.0
 REMEDY = "measure it with `ocrrl measure-latency`, or fetch it (`dvc pull`)"
@@ -29,8 +31,10 @@ WARM_UP = 3  # answers that are not counted: compilation, caches
 def policy_kind(folder: Path) -> dict[str, Any]:
     """What a latency depends on, of the VLA in `folder`: its type, the actions in a chunk, the cameras' image sizes [pixel].
 
-    ValueError for a config.json that does not say it.
+    ValueError for a config.json that does not say it. The type of a VLA on a policy server names protocol and version.
     """
+    if (folder / VLA_FILE).is_file():
+        return _remote_kind(folder / VLA_FILE)
     path = folder / "config.json"
     config = read_json_object(path)
     inputs = config.get("input_features")
@@ -43,6 +47,17 @@ def policy_kind(folder: Path) -> dict[str, Any]:
     kind = {"type": config.get("type"), "chunk_size": config.get("chunk_size"), "images": images}
     if not isinstance(kind["type"], str) or type(kind["chunk_size"]) is not int or not images:
         raise ValueError(f"{path} must have a type, a chunk_size and image features, got {said(kind)}")
+    return kind
+
+
+def _remote_kind(path: Path) -> dict[str, Any]:
+    content = read_json_object(path)
+    cameras = content.get("cameras")
+    found = cameras.items() if isinstance(cameras, Mapping) else ()
+    images = {name: camera.get("size") for name, camera in found if isinstance(camera, Mapping)}
+    kind = {"type": f"remote {content.get('version')}", "chunk_size": content.get("chunk_size"), "images": images}
+    if type(kind["chunk_size"]) is not int or not images:
+        raise ValueError(f"{path} must have a version, a chunk_size and cameras with sizes, got {said(kind)}")
     return kind
 
 

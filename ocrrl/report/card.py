@@ -19,6 +19,7 @@ from ocrrl.lineage.lineage import Lineage, trace
 from ocrrl.lineage.mermaid import lineage_mermaid
 from ocrrl.lineage.model_results import Results, results_of
 from ocrrl.lineage.project import find_project
+from ocrrl.lineage.remote_models import RemoteModel, remote_models
 from ocrrl.lineage.wording import params_by_section, run_text, value_text
 from ocrrl.printable import code_span, markdown_text, one_line
 from ocrrl.report.table import Table, markdown_table
@@ -79,7 +80,7 @@ def _front_matter(lineage: Lineage, cells: list[str]) -> str:
     tags = ["robotics", "residual-policy" if residual else "vision-language-action", *_policy_type(lineage), *tasks]
     values: dict[str, Any] = {
         "license": "apache-2.0",
-        "library_name": "ocrrl" if residual else "lerobot",
+        "library_name": "ocrrl" if residual or top.path in _remote(lineage) else "lerobot",
         "pipeline_tag": "robotics",
         "tags": list(dict.fromkeys([*tags, "ocrrl"])),
         "datasets": [dataset.path for dataset in trained_on(lineage.tree, top)],
@@ -108,6 +109,8 @@ def _what_it_is(lineage: Lineage, cells: list[str]) -> Iterator[str]:
     else:
         yield f"A vision-language-action policy of {tasks}: images, proprioception and an instruction in, chunks of"
         yield "actions out (translation step [m], rotation step [rad], gripper opening in [0, 1], at 20 Hz).\n"
+    if served := _remote(lineage).get(top.path):
+        yield f"This folder holds no weights. {markdown_text(f'It is {served.said}')}.\n"
     training = read_json_in(lineage.project.contents, top, "training.json") or {}
     for instruction in training.get("instructions", []):
         yield f"> {markdown_text(str(instruction))}\n"
@@ -258,4 +261,11 @@ def _cells(used: list[EpisodeFile], results: Results) -> list[str]:
 def _policy_type(lineage: Lineage) -> list[str]:
     config = read_json_in(lineage.project.contents, lineage.tree.top, "config.json")
     kind = config.get("type") if isinstance(config, dict) else None
+    if lineage.tree.top.path in _remote(lineage):
+        return ["remote"]
     return [str(kind)] if kind else []
+
+
+def _remote(lineage: Lineage) -> dict[str, RemoteModel]:
+    """The models of the tree that policy servers have, by path."""
+    return remote_models(lineage.tree, lineage.project.contents)

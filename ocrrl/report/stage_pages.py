@@ -150,6 +150,8 @@ def trained(vlas: Sequence[str], layout: Layout, variant: str) -> StagePage:
         f"rate {one.get('learning_rate')}, seed {one.get('seed')}. The loss is averaged over hundredths of the run."
     )
     table = Table(("VLA", "steps", "episodes", "frames", "first loss", "final loss"), rows, note=note)
+    if elsewhere := one.get("served"):
+        return StagePage(f"not trained here but served: {names[0]} VLA, {elsewhere}", [f"It is {one['note']}."])
     more = f", and {len(rows) - 1} more" if len(rows) > 1 else ""
     name, steps, *_, first, last = rows[0]
     return StagePage(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ocrrl import files
 from ocrrl.interface.cameras import CameraSizes
 from ocrrl.interface.cells import Cell, session_cell
-from ocrrl.interface.protocols import Policy, Residual
+from ocrrl.interface.protocols import Abort, Policy, PolicyFault, Residual
 from ocrrl.interface.seeds import SEEDS_PER_RANGE, initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
@@ -130,11 +130,16 @@ def record_missing(
     base: Policy,
     residuals: Mapping[str, Residual | None],
     versions: Mapping[str, str],
+    ready: Callable[[], object] = lambda: None,
 ) -> None:
-    """Run and record one episode after the other, each noted before it begins; `residuals` by variant."""
+    """Run and record one episode after the other, each noted before it begins; `residuals` by variant.
+
+    `ready` raises PolicyFault before an episode that the base could not act in. One in mid-episode ends that episode as a fault.
+    """
     for count, (variant, seed) in enumerate(missing, start=1):
         recorder = RolloutRecorder(cell, OPERATOR, cell.calibration(), versions, session.folder)
         recorder.seeds = {seed}
+        ready()
         attempt = session.begin(variant, seed)
         try:
             (outcome,) = run_episodes(cell, base, residuals[variant], [seed], recorder)
@@ -144,6 +149,14 @@ def record_missing(
         except EndedByOperator as ended:
             session.end(attempt, str(ended), "operator")
             raise
+        except PolicyFault as fault:  # the arm is at rest
+            if not (unfinished := recorder.unfinished()):
+                session.end(attempt, str(fault), None)
+                raise
+            with signals_held_back():
+                session.keep(attempt, unfinished[seed], Abort("fault", str(fault)))
+            print(f"episode {count} of {len(missing)} ({variant}): ended by a fault: {fault}", flush=True)
+            continue
         except BaseException as error:  # Ctrl-C too: what was recorded is kept, then whoever waits is told
             why, unfinished = f"{type(error).__name__}: {error}".removesuffix(": "), recorder.unfinished()
             for episode in unfinished.values():
@@ -173,6 +186,7 @@ def _run_missing(
     """`unclosed` gets what the cell said when it was closed, if it could not be."""
     from ocrrl.policies.async_chunked_policy import on_the_clock
     from ocrrl.policies.checkpoint import expected_policies, load_policy
+    from ocrrl.policies.remote.remote_vla import RemoteVLA
     from ocrrl.residual.residual_policy import load_residual
     from ocrrl.robot.cell.checked_cell import check_cell
     from ocrrl.sessions.set_up_sheet import operator_beside
@@ -183,6 +197,9 @@ def _run_missing(
     residual = load_residual(layout.residual(seed), task)
     base = load_policy(layout.vla("real"), task.instruction, 1, expected=expected, cameras=cameras)
     require_trained_for(base.delay, residual, layout.vla("real"), layout.residual(seed))
+    remote = base.vla if isinstance(base.vla, RemoteVLA) else None
+    if remote and cell.has_file:
+        require_measured(layout.vla("real"))
     scene = make_scene(task.slug)
     with faults_told(logs_of(cell) / FAULTS, print), ExitStack() as opened:
         operator = operator_beside(cell, scene, checked, session.folder, opened)
@@ -205,7 +222,17 @@ def _run_missing(
         )
         acting = opened.enter_context(on_the_clock(base)) if cell.has_file else base
         residuals = {"corrected": residual, "residual": residual, "base": None}
-        record_missing(session, missing, world, acting, residuals, versions)
+        ready = remote.ready if remote else lambda: None
+        record_missing(session, missing, world, acting, residuals, versions, ready)
+
+
+def require_measured(vla: Path) -> None:
+    """FileNotFoundError where nobody has measured how late the VLA in `vla` answers, which an arm waits for."""
+    if not (vla / "latency.json").is_file():
+        raise FileNotFoundError(
+            f"{vla} must hold latency.json before its server moves an arm: measure it with `ocrrl measure-latency`, name the file in "
+            "tabletop_tasks of params.yaml, and run `dvc repro`"
+        )
 
 
 def require_trained_for(delay: "ChunkDelay", residual: "ResidualPolicy", vla: Path, folder: Path) -> None:

@@ -24,4 +24,5 @@ def run(task: TabletopTask, params: Params, layout: Layout, domain: str) -> None
         layout.work(f"finetune-{domain}-{inputs}"),
         config,
         latency=params.latency(task.slug),
+        vla=domain,
     )

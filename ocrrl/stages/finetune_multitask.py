@@ -17,4 +17,4 @@ def run(tasks: list[TabletopTask], params: Params, layout: Layout) -> None:
     require_datasets_of(datasets, params.cameras)
     inputs = files.fingerprint(files.code_fingerprint(), config, *datasets)
     work = layout.work(f"finetune_multitask-{inputs}")
-    finetune([TrainingData(root) for root in datasets], layout.vla("sim"), work, config)
+    finetune([TrainingData(root) for root in datasets], layout.vla("sim"), work, config, vla="sim")

@@ -60,6 +60,7 @@ def train_variant(
         config,
         init_from=init_from,
         latency=latency,
+        vla=variant,
         progress=variant == "retrained",
     )
 

@@ -16,6 +16,7 @@ from ocrrl.episodes.pose_agreement import apart, inverse, mean_rotation, product
 from ocrrl.episodes.source_episode import Reading
 from ocrrl.interface.actions import CONTROL_HZ, ROTATION_LEASH
 from ocrrl.interface.episode import EpisodeAttributes
+from ocrrl.interface.rotation_forms import rotation_width
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.printable import one_line
 from ocrrl.recordings.meaning.field_selection import select
@@ -24,7 +25,7 @@ from ocrrl.recordings.meaning.foreign_rows import ForeignRows, episode_from_rows
 from ocrrl.recordings.meaning.gripper_command import commanded_opening
 from ocrrl.recordings.meaning.kinematic_witness import hold_to_joints, poses_of_joints
 from ocrrl.recordings.meaning.pose_explanations import Recorded
-from ocrrl.recordings.meaning.rotation_forms import PoseDeclaration, rotation_width
+from ocrrl.recordings.meaning.rotation_forms import PoseDeclaration
 from ocrrl.recordings.meaning.transform_words import describe_turn, is_neat, rounded, tool_line
 
 ABSOLUTE = 0.05

@@ -1,4 +1,4 @@
-"""Selections of a mapping: `key`, `key[3]`, `key[0:3]`, `key[x,y,z]` (by name), or a list of those."""
+"""Reads the numbers that a selection of a mapping names."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -7,63 +7,10 @@ import numpy as np
 from jaxtyping import Float
 
 from ocrrl.episodes.episode_checks import EpisodeRejected
+from ocrrl.interface.field_selection import FORM, FORMS, INDEX, RANGE, Selection, parts_of
 
-Selection = str | tuple[str, ...]
 LARGEST = 1e9
 """No unit of a length, an angle or a gripper makes larger numbers; beyond, arithmetic overflows."""
-FORMS = "key, key[3], key[0:3], key[x,y] or a list of those"
-_FORM = re.compile(r"(?P<key>[^\[\]]+)(\[(?P<part>[^\[\]]+)\])?")
-_RANGE = re.compile(r"(\d+):(\d+)")
-_NUMERIC = re.compile(r"[-+\d:.,\s]*:[-+\d:.,\s]*|[-+]?\d+(\.\d*)?")
-_INDEX = re.compile(r"\d+")
-
-
-def check_selection(name: str, selection: object) -> None:
-    """Raise ValueError unless `selection` has one of the forms."""
-    parts = [selection] if isinstance(selection, str) else selection
-    if not isinstance(parts, Sequence) or not parts or not all(isinstance(p, str) and p.strip() for p in parts):
-        raise ValueError(f"{name} must be {FORMS}, got {selection!r}")
-    for part in parts:
-        if (form := _FORM.fullmatch(part)) is None:
-            raise ValueError(f"{name} must be {FORMS}, got {selection!r}")
-        if form["part"] is not None and (wrong := _wrong_part(form["part"].strip())):
-            raise ValueError(f"{name} must be {FORMS}, got {part!r} ({wrong})")
-
-
-def _wrong_part(part: str) -> str | None:
-    """What is wrong with the text between brackets, or None."""
-    if indices := _RANGE.fullmatch(part):
-        start, stop = int(indices[1]), int(indices[2])
-        return None if start < stop else f"an empty range: from {start} to before {stop}"
-    if _INDEX.fullmatch(part):
-        return None
-    if _NUMERIC.fullmatch(part):
-        return "a range is two whole numbers from 0 on, such as 0:3"
-    return None if all(name.strip() for name in part.split(",")) else "a name is empty"
-
-
-def parts_of(selection: Selection) -> list[str]:
-    """The parts of `selection`, one text each."""
-    return [selection] if isinstance(selection, str) else list(selection)
-
-
-def key_of(part: str) -> str:
-    """The key of one part of a selection: `key` of `key[0:3]`."""
-    return part.split("[", 1)[0]
-
-
-def one_by_one(selection: Selection) -> list[str] | None:
-    """The parts that select each number by itself; None where a part's width is not told by its text."""
-    single: list[str] = []
-    for part in parts_of(selection):
-        form = _FORM.fullmatch(part)
-        if form is None or form["part"] is None:
-            return None
-        if indices := _RANGE.fullmatch(form["part"]):
-            single += [f"{form['key']}[{k}]" for k in range(int(indices[1]), int(indices[2]))]
-        else:
-            single += [f"{form['key']}[{name.strip()}]" for name in form["part"].split(",")]
-    return single
 
 
 def select(
@@ -80,7 +27,7 @@ def select(
     """
     columns: list[np.ndarray] = []
     for part in parts_of(selection):
-        if (form := _FORM.fullmatch(part)) is None:
+        if (form := FORM.fullmatch(part)) is None:
             raise EpisodeRejected(field, f"at {FORMS}", repr(part))
         values = read(form["key"])
         if values.ndim == 0:
@@ -105,12 +52,12 @@ def _columns(field: str, form: re.Match, width: int, names: Mapping[str, Sequenc
         return slice(None)
     part = form["part"].strip()
     known = [str(name) for name in names.get(form["key"], ())]
-    if indices := _RANGE.fullmatch(part):
+    if indices := RANGE.fullmatch(part):
         start, stop = int(indices[1]), int(indices[2])
         if stop > width or start >= stop:
             raise EpisodeRejected(field, f"in {form['key']}[{start}:{stop}]", f"{width} numbers there")
         return slice(start, stop)
-    if _INDEX.fullmatch(part) and part not in known:
+    if INDEX.fullmatch(part) and part not in known:
         if int(part) >= width:
             raise EpisodeRejected(field, f"in {form['key']}[{part}]", f"{width} numbers there")
         return [int(part)]

@@ -8,11 +8,12 @@ import numpy as np
 from jaxtyping import Float
 
 from ocrrl.config_builder import build
-from ocrrl.episodes.episode_checks import QUATERNION_TOLERANCE
 from ocrrl.interface.cameras import CAMERA_NAME
-from ocrrl.recordings.meaning.field_selection import Selection, check_selection, key_of, one_by_one, parts_of
+from ocrrl.interface.field_selection import Selection, check_selection, key_of, one_by_one, parts_of
+from ocrrl.interface.rigid import NOWHERE, Numbers, check_pose
+from ocrrl.interface.rotation_forms import check_rotation_form
 from ocrrl.recordings.meaning.gripper_command import GripperDeclaration
-from ocrrl.recordings.meaning.rotation_forms import NOWHERE, Numbers, PoseDeclaration, check_rotation_form
+from ocrrl.recordings.meaning.rotation_forms import PoseDeclaration
 
 UNKNOWN = "???"
 """Stands in a suggested mapping where only a person knows the value."""
@@ -225,13 +226,3 @@ def open_keys(mapping: Mapping[str, object]) -> list[str]:
         elif UNKNOWN in (value if isinstance(value, list | tuple) else (value,)):
             found.append(key)
     return found
-
-
-def check_pose(name: str, pose: Numbers) -> None:
-    """Raise ValueError unless `pose` is a position and a wxyz unit quaternion."""
-    if len(pose) != 7:
-        raise ValueError(
-            f"{name} must be 7 numbers, a position [m] and a wxyz unit quaternion, got {len(pose)}: {list(pose)}"
-        )
-    if abs(np.linalg.norm(pose[3:]) - 1.0) > QUATERNION_TOLERANCE:
-        raise ValueError(f"{name} must end in a wxyz unit quaternion, got {list(pose)}")

@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from ocrrl.episodes.episode_checks import STEP_ROUNDING, EpisodeRejected, check_finite, check_unit_quaternions
-from ocrrl.interface import rotations
 from ocrrl.interface.actions import (
     CONTROL_HZ,
     MAX_ROTATION_STEP,
@@ -21,6 +20,7 @@ from ocrrl.interface.actions import (
     step_between,
 )
 from ocrrl.interface.episode import Episode, EpisodeAttributes
+from ocrrl.interface.resampling import interpolate, interpolate_poses
 from ocrrl.interface.tabletop_tasks import TabletopTask
 
 DRAGGED = 0.1
@@ -132,24 +132,6 @@ def resampled_rows(rows: int, recorded_hz: float) -> Float[np.ndarray, " R"]:
 def nearest_rows(at: Float[np.ndarray, " R"]) -> Int[np.ndarray, " R"]:
     """The recorded row nearest to each of `at`: for images and commands."""
     return np.floor(at + 0.5).astype(int)
-
-
-def interpolate(values: Float[np.ndarray, "T d"], at: Float[np.ndarray, " R"]) -> Float[np.ndarray, "R d"]:
-    """`values` between its rows, linearly."""
-    low = np.floor(at).astype(int)
-    high = np.minimum(low + 1, len(values) - 1)
-    share = (at - low)[:, None]
-    return (1 - share) * values[low] + share * values[high]
-
-
-def interpolate_poses(poses: Float[np.ndarray, "T 7"], at: Float[np.ndarray, " R"]) -> Float[np.ndarray, "R 7"]:
-    """Positions linearly, rotations along the shortest arc."""
-    low = np.floor(at).astype(int)
-    high = np.minimum(low + 1, len(poses) - 1)
-    start, end = poses[low, 3:], rotations.nearest_sign(poses[high, 3:], poses[low, 3:])
-    turn = rotations.turn_between(start, end)
-    quaternion = rotations.multiply(rotations.from_rotation_vector((at - low)[:, None] * turn), start)
-    return np.concatenate([interpolate(poses[:, :3], at), rotations.normalise(quaternion)], axis=-1)
 
 
 def actions_from_poses(

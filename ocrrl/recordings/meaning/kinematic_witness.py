@@ -17,6 +17,7 @@ from ocrrl.episodes.episode_checks import EpisodeRejected
 from ocrrl.episodes.pose_agreement import Apart, apart, on_the_left, product
 from ocrrl.interface.actions import ROTATION_LEASH, TRANSLATION_LEASH
 from ocrrl.interface.fr3_chain import FR3
+from ocrrl.interface.rotation_forms import forms_of_width
 from ocrrl.recordings.meaning.pose_explanations import (
     IN_DEGREES,
     Explanation,
@@ -25,7 +26,6 @@ from ocrrl.recordings.meaning.pose_explanations import (
     explain,
     offset_turned_back,
 )
-from ocrrl.recordings.meaning.rotation_forms import forms_of_width
 from ocrrl.recordings.meaning.transform_words import base_line, describe_turn, is_neat, rounded, tool_line
 
 LONGEST_LAG = 0.3  # [s] by which poses may run ahead of the joints, or behind

@@ -15,7 +15,9 @@ from ocrrl.episodes.episode_checks import MAX_DISTANCE, MAX_JOINT, EpisodeReject
 from ocrrl.episodes.pose_agreement import Apart, Poses, Transform, apart, inverse, product
 from ocrrl.interface import rotations
 from ocrrl.interface.fr3_chain import FR3
-from ocrrl.recordings.meaning.rotation_forms import NOWHERE, PoseDeclaration, forms_of_width
+from ocrrl.interface.rigid import NOWHERE
+from ocrrl.interface.rotation_forms import forms_of_width
+from ocrrl.recordings.meaning.rotation_forms import PoseDeclaration
 from ocrrl.recordings.meaning.transform_words import base_line, describe_turn, rounded, tool_line
 
 POSITION_AGREES, ROTATION_AGREES = 0.01, np.radians(2.0)  # [m], [rad]: of the median row

@@ -11,10 +11,11 @@ from jaxtyping import Float
 
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import CONTROL_HZ
-from ocrrl.recordings.meaning.field_selection import Selection
-from ocrrl.recordings.meaning.foreign_mapping import ForeignMapping, check_pose
+from ocrrl.interface.field_selection import Selection
+from ocrrl.interface.rigid import NOWHERE, Numbers, check_pose
+from ocrrl.recordings.meaning.foreign_mapping import ForeignMapping
 from ocrrl.recordings.meaning.gripper_command import GripperDeclaration
-from ocrrl.recordings.meaning.rotation_forms import NOWHERE, Numbers, PoseDeclaration
+from ocrrl.recordings.meaning.rotation_forms import PoseDeclaration
 
 QUATERNION_ORDERS = ("xyzw", "wxyz")
 USUAL_COMMAND = "actions[6]"

@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Float
 
 from ocrrl.episodes.episode_checks import EpisodeRejected
+from ocrrl.interface.rotation_forms import rotation_width
 from ocrrl.recordings.meaning.gripper_command import RANGES
 from ocrrl.recordings.meaning.kinematic_witness import poses_of_joints
-from ocrrl.recordings.meaning.rotation_forms import rotation_width
 from ocrrl.recordings.suggestion.dataset_fields import (
     NO_STATE,
     Columns,

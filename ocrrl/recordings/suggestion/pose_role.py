@@ -11,7 +11,8 @@ import numpy as np
 
 from ocrrl.episodes.episode_checks import EpisodeRejected
 from ocrrl.interface import rotations
-from ocrrl.recordings.meaning.rotation_forms import forms_of_width, rotation_width, to_quaternions
+from ocrrl.interface.rotation_forms import forms_of_width, rotation_width
+from ocrrl.recordings.meaning.rotation_forms import to_quaternions
 from ocrrl.recordings.suggestion.column_roles import JointsFound, joints_in
 from ocrrl.recordings.suggestion.dataset_fields import (
     NO_STATE,

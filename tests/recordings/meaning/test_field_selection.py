@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from ocrrl.episodes.episode_checks import EpisodeRejected
-from ocrrl.recordings.meaning.field_selection import check_selection, one_by_one, select
+from ocrrl.interface.field_selection import check_selection, one_by_one
+from ocrrl.recordings.meaning.field_selection import select
 
 DATA = {
     "state": np.arange(12.0).reshape(2, 6),

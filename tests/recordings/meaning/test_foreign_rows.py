@@ -4,10 +4,10 @@ import pytest
 from ocrrl.episodes.episode_checks import EpisodeRejected
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import advance_command
+from ocrrl.interface.resampling import interpolate_poses
 from ocrrl.recordings.meaning.foreign_rows import (
     actions_from_poses,
     actions_towards,
-    interpolate_poses,
     nearest_rows,
     resampled_rows,
 )

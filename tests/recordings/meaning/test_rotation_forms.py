@@ -6,7 +6,8 @@ from scipy.spatial.transform import Rotation
 
 from ocrrl.episodes.episode_checks import EpisodeRejected
 from ocrrl.interface import rotations
-from ocrrl.recordings.meaning.rotation_forms import check_rotation_form, forms_of_width, rotation_width, to_quaternions
+from ocrrl.interface.rotation_forms import check_rotation_form, forms_of_width, rotation_width
+from ocrrl.recordings.meaning.rotation_forms import to_quaternions
 
 TURNS = Rotation.random(50, np.random.default_rng(0))
 WXYZ = np.roll(TURNS.as_quat(), 1, axis=-1)

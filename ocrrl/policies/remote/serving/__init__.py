@@ -1,0 +1,1 @@
+"""Serves a checkpoint to other machines: `ocrrl serve-vla`."""
