@@ -23,6 +23,8 @@ COMMANDS = {
     "timings": "print wall and CPU seconds of the stages that ran here",
     "doctor": "check this machine: what is installed, what is missing and how to get it",
     "measure-latency": "time the answers of a VLA, for training and deployment that know how late they come",
+    "export": "write a dataset for the trainers of others: LeRobot v2.1, Isaac-GR00T, openpi",
+    "import-vla": "register a VLA that another trainer made of an export",
     "slots": "print which slots this machine can fill (cpu, gpu, robot), as JSON",
     "approve": "approve a session that moves a robot; prints a short-lived token",
     "calibrate": "find a camera's pose from views of a board; print the board",
