@@ -88,6 +88,11 @@ class Layout:
         require_name("VLA", name)
         return DATA / f"vla_{name}" / self.round / self.tabletop_task
 
+    def imported_vla(self, domain: str) -> Path:
+        """A VLA that somebody else's trainer made; a user adds it with `dvc add`, no stage writes it."""
+        require_name("domain", domain)
+        return DATA / f"imported_{domain}" / self.round / self.tabletop_task
+
     def residual(self, seed: int) -> Path:
         require_seed("seed", seed)
         return DATA / f"residual_{seed}" / self.round / self.tabletop_task

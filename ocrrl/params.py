@@ -164,6 +164,11 @@ class Params:
         named = self._entry(tabletop_task).latency
         return Path(named) if named else None
 
+    def imported_vla(self, tabletop_task: str, domain: str) -> Path | None:
+        """The folder of `ocrrl import-vla` that `finetune` publishes for `domain`; None where it trains a VLA itself."""
+        named = self._entry(tabletop_task).imported_vlas().get(domain)
+        return Path(named) if named else None
+
     def check(self) -> None:
         """Build every config once. Raises ParamsError naming the first value that is wrong."""
         _ = self.cameras

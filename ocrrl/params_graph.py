@@ -29,17 +29,29 @@ class Recordings:
     latency: str = ""
     """A file of `ocrrl measure-latency`, where the task's VLAs answer slowly: their chunks come late in training as on the arm."""
 
+    sim_vla: str = ""
+    """A folder of `ocrrl import-vla` that `finetune` publishes as the sim VLA, and trains none."""
+    real_vla: str = ""
+    """As `sim_vla`, for the real domain."""
+
     def __post_init__(self) -> None:
+        imported = {f"{domain}_vla": (path,) for domain, path in self.imported_vlas().items()}
         latency = (self.latency,) if self.latency else ()
-        for name, folders in (("episodes", (self.episodes,)), ("rollouts", self.rollouts), ("latency", latency)):
+        named = {"episodes": (self.episodes,), "rollouts": self.rollouts, "latency": latency, **imported}
+        for name, folders in named.items():
             for folder in folders:
                 if not folder.strip() or not folder.isprintable():
                     raise ValueError(f"{name} must be a path, got {shown(folder)}")
+
+    def imported_vlas(self) -> dict[str, str]:
+        """The folders of `sim_vla` and `real_vla` by domain, those that are named."""
+        return {domain: path for domain, path in (("sim", self.sim_vla), ("real", self.real_vla)) if path}
 
 
 GRAPH_SECTIONS = (
     "tasks",
     "demonstrations",
+    "finetunes",
     "loops",
     "residuals",
     "rounds",
@@ -49,7 +61,18 @@ GRAPH_SECTIONS = (
     "own_tasks",
     "latency",
 )
-PATHS = ("episodes", "rollouts", "rollouts_folder", "code", "own_tasks", "module", "latency")
+PATHS = (
+    "episodes",
+    "rollouts",
+    "rollouts_folder",
+    "code",
+    "own_tasks",
+    "module",
+    "latency",
+    "sim_vla",
+    "real_vla",
+    "vla",
+)
 """The keys whose values are no names: DVC puts them into dependencies, not into commands."""
 MOST_OF_EACH = 1000
 """Residual seeds, rounds: DVC takes minutes for the stages of fewer."""
@@ -58,6 +81,7 @@ MOST_OF_EACH = 1000
 def graph_sections(tabletop_tasks: Mapping[str, Recordings], residual_seeds: int, rounds: int) -> dict[str, Any]:
     """`GRAPH_SECTIONS` for the section `tabletop_tasks` of params.yaml. Keys name the stages; round 0's bear no round.
 
+    A fine-tuning is one tabletop task and domain: `vla` is the imported VLA, a file of code where there is none.
     A loop is one tabletop task in one round: `code` is the task's own file, `rollouts_folder` the folder with its own
     `rollouts`, a file of code where there are none, since DVC needs a path. A residual is one training.
 
@@ -85,6 +109,15 @@ def graph_sections(tabletop_tasks: Mapping[str, Recordings], residual_seeds: int
     return {
         "tasks": list(tabletop_tasks),
         "demonstrations": {key: {name: loop[name] for name in ("episodes", "code")} for key, loop in first.items()},
+        "finetunes": {
+            f"{task}-{domain}": {
+                "task": task,
+                "domain": domain,
+                "vla": entry.imported_vlas().get(domain, "ocrrl/policies/imported_vla.py"),
+            }
+            for task, entry in tabletop_tasks.items()
+            for domain in ("sim", "real")
+        },
         "loops": loops,
         "residuals": {
             f"{key}-{seed}": {"task": loop["task"], "round": loop["round"], "seed": seed, "code": loop["code"]}

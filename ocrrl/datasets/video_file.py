@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -18,22 +19,37 @@ CONSTANT_RATE_FACTOR = 18
 PRESET = "superfast"
 
 
+@dataclass(frozen=True)
+class VideoEncoding:
+    """How frames become H.264; the values of our own datasets where nothing else is said."""
+
+    encoder: str = CODEC
+    pixel_format: str = PIXEL_FORMAT
+    constant_rate_factor: int = CONSTANT_RATE_FACTOR
+    """0 is without loss but for the conversion to `pixel_format`."""
+
+
+OURS = VideoEncoding()
+
+
 class VideoWriter:
     """Encodes frames (H, W, 3) uint8 RGB, one after the other, into the MP4 file `path` at `fps`."""
 
-    def __init__(self, path: Path, fps: int, height: int, width: int) -> None:
+    def __init__(self, path: Path, fps: int, height: int, width: int, encoding: VideoEncoding = OURS) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         av.logging.set_level(av.logging.FATAL)
         self._container = av.open(str(path), "w")
         options = {
             "g": str(KEYFRAME_EVERY),
             "bf": "0",
-            "crf": str(CONSTANT_RATE_FACTOR),
+            "crf": str(encoding.constant_rate_factor),
             "preset": PRESET,
             "threads": "1",
         }
-        self._stream = self._container.add_stream(CODEC, fps, options=options)
-        self._stream.pix_fmt = PIXEL_FORMAT
+        stream = self._container.add_stream(encoding.encoder, fps, options=options)
+        assert isinstance(stream, av.VideoStream)
+        self._stream = stream
+        self._stream.pix_fmt = encoding.pixel_format
         self._stream.height, self._stream.width = height, width
 
     def append(self, frames: UInt8[np.ndarray, "n H W 3"]) -> None:

@@ -9,6 +9,7 @@ from ocrrl.lineage.reading.contents import Contents
 from ocrrl.lineage.reading.dvc_files import TrackedPath
 from ocrrl.lineage.reading.hashes import is_folder_hash
 from ocrrl.lineage.reading.places import place_of
+from ocrrl.lineage.trained_elsewhere import EXPORTED, IMPORTED
 
 DATASETS = ("dataset", "training set")
 MODELS = ("VLA", "residual", "model")
@@ -75,10 +76,14 @@ def read_json_in(contents: Contents, folder: Artifact | TrackedPath, name: str) 
 def trained_on(tree: Tree, model: Artifact) -> list[Artifact]:
     """The datasets that `model` itself was trained on; of a residual or a copy, those of the model that it stands on.
 
+    Of a VLA that was trained elsewhere, the dataset that was exported for it.
+
     A stage that trains several variants reads all their datasets: a variant's own ones bear its name (`vla_retrained`,
     `training_set_retrained`), and a variant whose name no dataset bears was trained on the demonstrations' dataset.
     """
     children = tree.children(model)
+    if elsewhere := [child for child in children if child.kind in (IMPORTED, EXPORTED)]:
+        return list(dict.fromkeys(dataset for child in elsewhere for dataset in trained_on(tree, child)))
     datasets = [child for child in children if child.kind in DATASETS]
     if not datasets:
         below = [child for child in children if child.kind in MODELS]

@@ -7,7 +7,7 @@ artifact ──made_by──► stage ──data──► artifacts          an 
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ocrrl.layout import DATA
@@ -16,6 +16,7 @@ from ocrrl.lineage.reading.dvc_files import DvcFile, DvcFiles, LockedStage, Trac
 from ocrrl.lineage.reading.hashes import manifest_hash
 from ocrrl.lineage.reading.places import here, place_of
 from ocrrl.lineage.run_record import FINISHED, RunRecord
+from ocrrl.lineage.trained_elsewhere import EXPORTED, IMPORTED, trained_elsewhere
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ def build_tree(files: DvcFiles, runs: list[RunRecord], top: TrackedPath, content
             continue
         tree.artifacts[artifact.key] = artifact
         if artifact.made_by is None:
+            waiting += _trained_elsewhere(tree, files, artifact, contents)
             continue
         locked = files.stages[artifact.made_by]
         if artifact.made_by not in tree.stages:
@@ -126,6 +128,24 @@ def build_tree(files: DvcFiles, runs: list[RunRecord], top: TrackedPath, content
         data = [_artifact(files, dep) for dep in data_deps(files, locked, contents)]
         waiting += reversed(data)
     return tree
+
+
+def _trained_elsewhere(tree: Tree, files: DvcFiles, artifact: Artifact, contents: Contents) -> list[Artifact]:
+    """Add to `tree` how the imported VLA `artifact` came to be; the dataset below it. Nothing for any other artifact."""
+    found = (
+        trained_elsewhere(TrackedPath(artifact.path, artifact.hash), contents) if artifact.kind == IMPORTED else None
+    )
+    if found is None:
+        return []
+    exported = Artifact(found.export.path, found.export.hash, EXPORTED, None, None, found.export_address, "")
+    for made, read, address, command in (
+        (found.imported, found.export, found.import_address, found.import_command),
+        (found.export, found.source, found.export_address, found.export_command),
+    ):
+        tree.stages[address] = Stage(address, command, None, {}, (), ((read.path, read.hash),), (made,), None)
+    tree.artifacts[artifact.key] = replace(artifact, made_by=found.import_address)
+    tree.artifacts[exported.key] = exported
+    return [_artifact(files, found.source)]
 
 
 def data_deps(files: DvcFiles, stage: LockedStage, contents: Contents) -> Iterator[TrackedPath]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from ocrrl.lineage.graph import Artifact, Tree
 from ocrrl.lineage.reading.contents import Contents
 from ocrrl.lineage.reading.hashes import file_md5, is_folder_hash, manifest_hash, manifest_of
+from ocrrl.lineage.trained_elsewhere import EXPORTED
 from ocrrl.lineage.wording import short
 
 
@@ -20,8 +21,8 @@ class Verdict:
 
 
 def verify(tree: Tree, contents: Contents) -> list[Verdict]:
-    """Hash every file of every artifact in the workspace again; in the tree's order."""
-    return [_verdict(artifact, contents) for artifact in tree.artifacts.values()]
+    """Hash every file of every artifact in the workspace again, but of exports, which are not the project's; in the tree's order."""
+    return [_verdict(artifact, contents) for artifact in tree.artifacts.values() if artifact.kind != EXPORTED]
 
 
 def verify_text(verdicts: list[Verdict]) -> str:

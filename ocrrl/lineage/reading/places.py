@@ -41,6 +41,7 @@ _KINDS = {
     "transitions": "transitions",
     "accepted": "accepted replays",
     "vla": "VLA",
+    "imported": "imported VLA",
     "residual": "residual",
     "models": "model",
     "rollouts": "rollouts",

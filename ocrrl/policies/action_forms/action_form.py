@@ -103,6 +103,18 @@ class ActionForm:
         opening = held(np.asarray(chunk[..., 6:], float), CONTROL_HZ, form.hz)
         return self._written(motion | {"gripper_command": gripper_form.command(opening, form)})
 
+    def rows_from_steps(
+        self, steps: Float[np.ndarray, "n 6"], opening: Float[np.ndarray, "n 1"], robot: RobotState
+    ) -> dict[str, Float[np.ndarray, "n _"]]:
+        """One row, by key, for each of `steps` that are made within 1 / `hz`, each from its own `robot`: rows of a dataset."""
+        form = self.declaration
+        if self.is_steps:
+            motion = motion_forms.written_steps(steps[:, None], form)
+        else:
+            motion = self.from_path(path_along(self._start(robot), steps[:, None]), robot)
+        reply = self._written(motion | {"gripper_command": gripper_form.command(opening[:, None], form)})
+        return {key: values[:, 0] for key, values in reply.items()}
+
     def from_path(self, path: Float[np.ndarray, "n K 7"], robot: RobotState) -> dict[str, Rows]:
         """The motion's fields (n, K - 1, d) that lead along the gripper poses `path`, which follow each other at `hz`."""
         form = self.declaration
