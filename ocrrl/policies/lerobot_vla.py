@@ -14,7 +14,7 @@ from ocrrl.interface.actions import ACTION_DIM, limit
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM, Images
 from ocrrl.policies.compact_checkpoint import ACTION_KEY, IMAGE_PREFIX, STATE_KEY
 from ocrrl.policies.lerobot_checkpoint import require_lerobot_checkpoint
-from ocrrl.policies.lerobot_loading import lerobot_errors, load_weights, remote_code
+from ocrrl.policies.lerobot_loading import lerobot_errors, load_processors, load_weights, remote_code
 from ocrrl.policies.normalisation import unit_images
 from ocrrl.policies.shared_noise import SharedNoise
 
@@ -87,6 +87,7 @@ def open_lerobot_policy(
             preprocessor, postprocessor = make_pre_post_processors(
                 config, pretrained_path=str(path), preprocessor_overrides={"device_processor": {"device": device}}
             )
+        load_processors(preprocessor, str(path))
     return policy, preprocessor, postprocessor
 
 
