@@ -21,6 +21,7 @@ from ocrrl.datasets.frames.decoded_frames import DecodedDataset, decode_dataset
 from ocrrl.datasets.lerobot_writer import write_lerobot_dataset
 from ocrrl.interface.actions import ACTION_HIGH, ACTION_LOW, CONTROL_HZ
 from ocrrl.interface.episode import Episode, EpisodeAttributes
+from ocrrl.interface.observations import RobotState
 from ocrrl.policies.checkpoint import CompactVLA
 from ocrrl.policies.chunk_batches import ChunkSampler
 from ocrrl.policies.compact_checkpoint import CompactCheckpoint
@@ -143,7 +144,7 @@ def prediction_ms(data: DecodedDataset, calls: int = 20, device: str = "cpu") ->
     times = []
     for _ in range(calls):
         began = time.perf_counter()
-        vla.predict_chunk(images, data.state[:ROBOTS], data.tasks[0])
+        vla.predict_chunk(images, RobotState.at_rest(data.state[:ROBOTS]), data.tasks[0])
         times.append(time.perf_counter() - began)
     return 1e3 * float(np.median(times))
 

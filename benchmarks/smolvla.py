@@ -15,6 +15,7 @@ import torch
 from benchmarks.finetune import CHUNK, IMAGE_SHIFT, trained_rate, wall_time, write_random_dataset
 from ocrrl.datasets.frames.decoded_frames import decode_dataset
 from ocrrl.interface.devices import chosen_device
+from ocrrl.interface.observations import RobotState
 from ocrrl.policies.checkpoint import load_vla
 from ocrrl.policies.chunk_batches import ChunkSampler
 from ocrrl.policies.lerobot_learner import LeRobotLearner
@@ -56,7 +57,7 @@ def measure(root: Path, policy: dict, device: str, batch_size: int, steps: int) 
     images = {camera: frames[:1] for camera, frames in data.images.items()}
     for _ in range(8):
         began = wall_time(device)
-        chunk = vla.predict_chunk(images, data.state[:1].astype(np.float32), data.tasks[0])
+        chunk = vla.predict_chunk(images, RobotState.at_rest(data.state[:1]), data.tasks[0])
         times.append(1e3 * (wall_time(device) - began))
     assert np.isfinite(chunk).all()
     print(f"one chunk of {CHUNK} actions for one robot: {statistics.median(times[WARM_UP:]):.0f} ms")

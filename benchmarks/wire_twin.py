@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from ocrrl.episodes.episode_store import write_episode
-from ocrrl.interface.observations import Images
+from ocrrl.interface.observations import Images, RobotState
 from ocrrl.interface.protocols import VLA
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
@@ -69,9 +69,9 @@ class SlowVLA:
         self.chunk_size, self.n_action_steps = vla.chunk_size, vla.n_action_steps
         self._vla, self._seconds = vla, seconds
 
-    def predict_chunk(self, images: Images, proprioception: np.ndarray, instruction: str) -> np.ndarray:
+    def predict_chunk(self, images: Images, robot: RobotState, instruction: str) -> np.ndarray:
         begun = time.perf_counter()
-        chunk = self._vla.predict_chunk(images, proprioception, instruction)
+        chunk = self._vla.predict_chunk(images, robot, instruction)
         time.sleep(max(0.0, self._seconds - (time.perf_counter() - begun)))
         return chunk
 

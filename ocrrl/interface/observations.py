@@ -4,7 +4,7 @@ Legend: N environments, O tracked objects; positions [m] and wxyz quaternions in
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import MAX_ROTATION_STEP, MAX_TRANSLATION_STEP
 from ocrrl.interface.rotations import array_namespace
-from ocrrl.interface.tabletop_tasks import TabletopTask
+from ocrrl.interface.tabletop_tasks import HOME_JOINTS, TabletopTask
 
 Images = dict[str, np.ndarray]
 """Camera name to RGB images (N, height, width, 3) uint8."""
@@ -33,8 +33,8 @@ ACTION_FEATURES = 7
 
 
 @dataclass
-class Observation:
-    """The state of N cells or environments at one control step, without images (they are captured on demand)."""
+class RobotState:
+    """What N robots know of themselves at one control step."""
 
     gripper_pose: Float[np.ndarray, "N 7"]
     """Measured pose of the gripper frame (between the fingertips)."""
@@ -44,6 +44,33 @@ class Observation:
     """[rad]"""
     gripper_width: Float[np.ndarray, " N"]
     """Distance between the fingers [m]."""
+
+    def proprioception(self) -> Float[np.ndarray, "N 8"]:
+        """What most VLAs are given of the robot: gripper position [m], quaternion (sign continuous about down), width [m]."""
+        quaternion = rotations.nearest_sign(self.gripper_pose[:, 3:], GRIPPER_DOWN)
+        return np.concatenate([self.gripper_pose[:, :3], quaternion, self.gripper_width[:, None]], axis=-1).astype(
+            np.float32
+        )
+
+    @classmethod
+    def at_rest(cls, proprioception: Float[np.ndarray, "N 8"]) -> "RobotState":
+        """Robots that stand still with this `proprioception`, the joints as at home: for a VLA that looks at no joints."""
+        pose, joints = np.asarray(proprioception[:, :7]), np.tile(HOME_JOINTS, (len(proprioception), 1))
+        return RobotState(pose, pose, joints, np.asarray(proprioception[:, 7]))
+
+    def take(self, ids: np.ndarray) -> Self:
+        """The state of the robots `ids` (n,) only."""
+        return type(self)(**{name: value[ids] for name, value in self.arrays().items()})
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The fields that are there, by name."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass
+class Observation(RobotState):
+    """The state of N cells or environments at one control step, without images (they are captured on demand)."""
+
     object_poses: Float[np.ndarray, "N O 7"]
     """Canonical poses of the tabletop task's tracked objects, as the tracker (or the simulator) gives them."""
     object_confidence: Float[np.ndarray, "N O"]
@@ -51,24 +78,9 @@ class Observation:
     object_visible: Bool[np.ndarray, "N O"] | None = None
     """The objects that a gate on poses shows the policies; None where there is no gate but the confidence."""
 
-    def proprioception(self) -> Float[np.ndarray, "N 8"]:
-        """What a VLA is given of the robot: gripper position [m], quaternion (sign continuous about down), width [m]."""
-        quaternion = rotations.nearest_sign(self.gripper_pose[:, 3:], GRIPPER_DOWN)
-        return np.concatenate([self.gripper_pose[:, :3], quaternion, self.gripper_width[:, None]], axis=-1).astype(
-            np.float32
-        )
-
     def visible(self) -> Bool[np.ndarray, "N O"]:
         """The objects whose pose the policies are shown (Algorithm 2, line 9)."""
         return self.object_confidence >= CONFIDENCE_THRESHOLD if self.object_visible is None else self.object_visible
-
-    def take(self, ids: np.ndarray) -> "Observation":
-        """The observation of the environments `ids` (n,) only."""
-        return Observation(**{name: value[ids] for name, value in self.arrays().items()})
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """The fields that are there, by name."""
-        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 def residual_observation_dim(task: TabletopTask) -> int:

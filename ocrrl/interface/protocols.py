@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ocrrl.interface.frames import Frame
-from ocrrl.interface.observations import Images, Observation
+from ocrrl.interface.observations import Images, Observation, RobotState
 from ocrrl.interface.tabletop_tasks import TabletopTask
 
 Capture = Callable[[Int[np.ndarray, " n"]], Images]
@@ -73,16 +73,14 @@ class PoseEstimate:
 
 
 class VLA(Protocol):
-    """A vision-language-action model: images, proprioception and an instruction in, a chunk of actions out."""
+    """A vision-language-action model: images, the robot's state and an instruction in, a chunk of actions out."""
 
     chunk_size: int
     """H, the actions in a chunk."""
     n_action_steps: int
     """How many of them are carried out before the next chunk is asked for, in [1, H]."""
 
-    def predict_chunk(
-        self, images: Images, proprioception: Float[np.ndarray, "n 8"], instruction: str
-    ) -> Float[np.ndarray, "n H 7"]:
+    def predict_chunk(self, images: Images, robot: RobotState, instruction: str) -> Float[np.ndarray, "n H 7"]:
         """The next H actions for each of n robots; images hold n images a camera."""
         ...
 

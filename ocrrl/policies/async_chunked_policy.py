@@ -80,7 +80,7 @@ class AsyncChunkedPolicy:
         self._take_answer(step)
         if self._request is None and step >= self._next_question:
             images = {camera: np.array(frames) for camera, frames in capture(ids).items()}
-            answer = self._worker.submit(self.vla.predict_chunk, images, observation.proprioception(), self.instruction)
+            answer = self._worker.submit(self.vla.predict_chunk, images, observation, self.instruction)
             self._request, self._next_question = _Request(step, answer), step + self.replan_every
         if self._next is not None and step >= self._next[0] + self.delay:
             self._chunk, self._next = self._next, None

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from ocrrl.interface.actions import limit
 from ocrrl.interface.devices import chosen_device
 from ocrrl.interface.json_file import read_json_object, said
-from ocrrl.interface.observations import Images
+from ocrrl.interface.observations import Images, RobotState
 from ocrrl.interface.protocols import VLA
 from ocrrl.policies.chunked_policy import ChunkedPolicy
 from ocrrl.policies.compact_checkpoint import POLICY_TYPE, CompactCheckpoint, load_compact
@@ -101,16 +101,14 @@ class CompactVLA:
         tensors = checkpoint.normalisation.tensors(device)
         self._state_mean, self._state_std, self._action_mean, self._action_std = tensors
 
-    def predict_chunk(
-        self, images: Images, proprioception: Float[np.ndarray, "n 8"], instruction: str
-    ) -> Float[np.ndarray, "n H 7"]:
+    def predict_chunk(self, images: Images, robot: RobotState, instruction: str) -> Float[np.ndarray, "n H 7"]:
         """The next H actions for each of n robots, float32, within the step limits.
 
         Raises ValueError if a camera is missing or its images have another size than the VLA was trained on.
         """
         taken = {camera: self._image(images, camera) for camera in self.architecture.cameras}
         embedding = torch.from_numpy(self.encoder.embed(instruction)).to(self.device)
-        state = torch.from_numpy(np.array(proprioception, np.float32)).to(self.device)
+        state = torch.from_numpy(robot.proprioception()).to(self.device)
         with torch.inference_mode():
             state = (state - self._state_mean) / (self._state_std + EPSILON)
             chunk = self.network(taken, state, embedding.expand(len(state), -1))

@@ -46,7 +46,7 @@ class ChunkedPolicy:
         steps, late = self._steps[ids], self._late[ids]
         due = steps % self.replan_every == 0
         if due.any():
-            chunk = self.vla.predict_chunk(capture(ids[due]), observation.proprioception()[due], self.instruction)
+            chunk = self.vla.predict_chunk(capture(ids[due]), observation.take(due), self.instruction)
             place = steps[due] // self.replan_every % 2
             self._chunks[ids[due], place] = chunk[:, : self._chunks.shape[2]]
         since = np.maximum(steps - late, 0)

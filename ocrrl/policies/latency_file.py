@@ -14,7 +14,7 @@ import numpy as np
 
 from ocrrl import files
 from ocrrl.interface.json_file import read_json_object, said
-from ocrrl.interface.observations import GRIPPER_DOWN, MAX_GRIPPER_WIDTH, WORKSPACE_CENTRE
+from ocrrl.interface.observations import GRIPPER_DOWN, MAX_GRIPPER_WIDTH, WORKSPACE_CENTRE, RobotState
 from ocrrl.interface.protocols import VLA
 from ocrrl.policies.chunk_delay import ChunkDelay, measured_delay
 from ocrrl.policies.compact_checkpoint import IMAGE_PREFIX
@@ -55,12 +55,12 @@ def measure(
 ) -> list[float]:
     """Seconds that `vla` takes for each of `requests` chunks of one robot, after `WARM_UP`; `images`: (height, width) by camera."""
     generator = np.random.default_rng(0)
-    state = np.concatenate([WORKSPACE_CENTRE, GRIPPER_DOWN, [MAX_GRIPPER_WIDTH]]).astype(np.float32)[None]
+    robot = RobotState.at_rest(np.concatenate([WORKSPACE_CENTRE, GRIPPER_DOWN, [MAX_GRIPPER_WIDTH]])[None])
     seconds = []
     for _ in range(WARM_UP + requests):
         frames = {name: generator.integers(0, 256, (1, *size, 3), np.uint8) for name, size in images.items()}
         begun = clock()
-        vla.predict_chunk(frames, state, instruction)
+        vla.predict_chunk(frames, robot, instruction)
         seconds.append(clock() - begun)
     return seconds[WARM_UP:]
 

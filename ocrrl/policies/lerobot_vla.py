@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from ocrrl.config_builder import listed, typed
 from ocrrl.interface.actions import ACTION_DIM, limit
-from ocrrl.interface.observations import PROPRIOCEPTION_DIM, Images
+from ocrrl.interface.observations import PROPRIOCEPTION_DIM, Images, RobotState
 from ocrrl.policies.compact_checkpoint import ACTION_KEY, IMAGE_PREFIX, STATE_KEY
 from ocrrl.policies.lerobot_checkpoint import require_lerobot_checkpoint
 from ocrrl.policies.lerobot_loading import lerobot_errors, load_processors, load_weights, remote_code
@@ -36,17 +36,16 @@ class LeRobotVLA:
         self._postprocessor = postprocessor
         self._cameras = [key.removeprefix(IMAGE_PREFIX) for key in policy.config.image_features]
 
-    def predict_chunk(
-        self, images: Images, proprioception: Float[np.ndarray, "n 8"], instruction: str
-    ) -> Float[np.ndarray, "n H 7"]:
+    def predict_chunk(self, images: Images, robot: RobotState, instruction: str) -> Float[np.ndarray, "n H 7"]:
         """The next H actions for each of n robots, float32, within the limits; ValueError if a camera is missing."""
         missing = [camera for camera in self._cameras if camera not in images]
         if missing:
             raise ValueError(f"images must hold the cameras {', '.join(self._cameras)}, got {', '.join(images)}")
+        state = robot.proprioception()
         batch: dict[str, Any] = {IMAGE_PREFIX + camera: unit_images(images[camera]) for camera in self._cameras}
-        batch[STATE_KEY] = torch.from_numpy(np.array(proprioception, np.float32))
-        batch["task"] = [instruction] * len(proprioception)
-        with torch.random.fork_rng(), torch.inference_mode(), SharedNoise(len(proprioception)):
+        batch[STATE_KEY] = torch.from_numpy(state)
+        batch["task"] = [instruction] * len(state)
+        with torch.random.fork_rng(), torch.inference_mode(), SharedNoise(len(state)):
             torch.manual_seed(_NOISE_SEED)
             self._policy.reset()
             chunk = self._policy.predict_action_chunk(self._preprocessor(batch))[:, : self.chunk_size]

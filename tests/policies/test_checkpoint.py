@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ocrrl.interface.actions import MAX_TRANSLATION_STEP
+from ocrrl.interface.observations import RobotState
 from ocrrl.policies.checkpoint import load_vla
 from ocrrl.policies.compact_checkpoint import CompactCheckpoint, load_compact, save_compact
 from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork
@@ -28,12 +29,12 @@ def checkpoint(cameras=("front", "wrist")) -> CompactCheckpoint:
     )
 
 
-def observed(n: int, height: int = 32) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def observed(n: int, height: int = 32) -> tuple[dict[str, np.ndarray], RobotState]:
     generator = np.random.default_rng(1)
     images = {
         camera: generator.integers(0, 256, (n, height, 48, 3)).astype(np.uint8) for camera in ("front", "wrist", "side")
     }
-    return images, generator.normal(size=(n, 8)).astype(np.float32)
+    return images, RobotState.at_rest(generator.normal(size=(n, 8)).astype(np.float32))
 
 
 def test_what_was_saved_is_what_is_loaded(tmp_path):
@@ -51,8 +52,8 @@ def test_what_was_saved_is_what_is_loaded(tmp_path):
 def test_a_vla_answers_each_robot_of_a_batch_with_a_chunk_within_the_limits(tmp_path):
     save_compact(tmp_path, checkpoint())
     vla = load_vla(tmp_path)
-    images, state = observed(5)
-    chunk = vla.predict_chunk(images, state, "lift it")
+    images, robot = observed(5)
+    chunk = vla.predict_chunk(images, robot, "lift it")
     assert vla.chunk_size == 4 and chunk.shape == (5, 4, 7) and chunk.dtype == np.float32
     assert (
         np.abs(chunk[..., :3]).max() <= MAX_TRANSLATION_STEP
@@ -61,7 +62,7 @@ def test_a_vla_answers_each_robot_of_a_batch_with_a_chunk_within_the_limits(tmp_
     )
     for i in range(5):
         alone = vla.predict_chunk(
-            {name: frames[i : i + 1] for name, frames in images.items()}, state[i : i + 1], "lift it"
+            {name: frames[i : i + 1] for name, frames in images.items()}, robot.take(np.array([i])), "lift it"
         )
         assert np.allclose(alone[0], chunk[i], atol=1e-6)
 
@@ -70,9 +71,9 @@ def test_loading_and_acting_leave_lerobot_unloaded(tmp_path):
     save_compact(tmp_path, checkpoint())
     program = (
         "import sys, numpy as np; from pathlib import Path; from ocrrl.policies.checkpoint import load_vla\n"
-        "import ocrrl.policies.finetune\n"
+        "import ocrrl.policies.finetune\nfrom ocrrl.interface.observations import RobotState\n"
         f"vla = load_vla(Path({str(tmp_path)!r})); image = np.zeros((1, 32, 48, 3), np.uint8)\n"
-        "vla.predict_chunk({'front': image, 'wrist': image}, np.zeros((1, 8)), 'lift it')\n"
+        "vla.predict_chunk({'front': image, 'wrist': image}, RobotState.at_rest(np.zeros((1, 8))), 'lift it')\n"
         "print([name for name in ('lerobot', 'transformers', 'sentence_transformers') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -82,13 +83,13 @@ def test_loading_and_acting_leave_lerobot_unloaded(tmp_path):
 def test_a_missing_camera_or_another_image_size_is_refused(tmp_path):
     save_compact(tmp_path, checkpoint())
     vla = load_vla(tmp_path)
-    images, state = observed(2)
+    images, robot = observed(2)
     with pytest.raises(ValueError, match="images must hold the cameras front, wrist, got front, side"):
-        vla.predict_chunk({name: images[name] for name in ("front", "side")}, state, "lift it")
+        vla.predict_chunk({name: images[name] for name in ("front", "side")}, robot, "lift it")
     with pytest.raises(
         ValueError, match=r"images of camera front must have shape \(n, \*\(32, 48, 3\)\), got \(2, 40, 48, 3\)"
     ):
-        vla.predict_chunk(observed(2, height=40)[0], state, "lift it")
+        vla.predict_chunk(observed(2, height=40)[0], robot, "lift it")
 
 
 def test_a_folder_without_a_checkpoint_is_refused(tmp_path):

@@ -14,14 +14,15 @@ class CountingVLA:
     def __init__(self):
         self.asked = []
 
-    def predict_chunk(self, images, proprioception, instruction):
+    def predict_chunk(self, images, robot, instruction):
+        x = robot.gripper_pose[:, 0]
         assert instruction == "lift it"
-        assert len(images["front"]) == len(proprioception)
-        chunk = np.zeros((len(proprioception), 4, 7), np.float32)
-        chunk[:, :, 0] = proprioception[:, :1]
+        assert len(images["front"]) == len(x)
+        chunk = np.zeros((len(x), 4, 7), np.float32)
+        chunk[:, :, 0] = x[:, None]
         chunk[:, :, 1] = len(self.asked)
         chunk[:, :, 2] = np.arange(4)
-        self.asked.append(proprioception[:, 0])
+        self.asked.append(x)
         return chunk
 
 
@@ -109,9 +110,10 @@ def delayed(ticks: int, vla: object, num_envs: int = 1, **options) -> ChunkedPol
 class LongVLA(CountingVLA):
     chunk_size = 16
 
-    def predict_chunk(self, images, proprioception, instruction):
-        chunk = np.zeros((len(proprioception), 16, 7), np.float32)
-        chunk[:, :, 0] = proprioception[:, :1]
+    def predict_chunk(self, images, robot, instruction):
+        x = robot.gripper_pose[:, 0]
+        chunk = np.zeros((len(x), 16, 7), np.float32)
+        chunk[:, :, 0] = x[:, None]
         chunk[:, :, 2] = np.arange(16)
         return chunk
 

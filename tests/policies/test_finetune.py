@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ocrrl.datasets.frames.decoded_frames import decode_dataset, join_datasets
+from ocrrl.interface.observations import RobotState
 from ocrrl.policies import finetune as finetune_module
 from ocrrl.policies.checkpoint import load_policy, load_vla
 from ocrrl.policies.chunk_delay import ChunkDelay
@@ -47,7 +48,9 @@ def test_a_vla_learns_to_point_at_the_dot(monkeypatch, tmp_path):
     )
     finetune([TrainingData(Path("dots"))], tmp_path / "vla", tmp_path / "work", config, progress=False)
     images, offsets = dot_frames(np.random.default_rng(99), 64)
-    chunk = load_vla(tmp_path / "vla").predict_chunk({"front": images}, np.zeros((64, 8), np.float32), INSTRUCTION)
+    chunk = load_vla(tmp_path / "vla").predict_chunk(
+        {"front": images}, RobotState.at_rest(np.zeros((64, 8), np.float32)), INSTRUCTION
+    )
     error = np.abs(chunk[:, 0, :2] - 0.02 * offsets).mean()
     assert error < 0.0015, f"mean error {1e3 * error:.2f} mm of steps up to 16 mm"
     assert np.allclose(chunk[:, 0, 6], 1.0, atol=0.02)
@@ -121,7 +124,7 @@ def test_retraining_starts_from_the_checkpoint_and_keeps_its_statistics(dots, tm
     statistics = "policy_preprocessor_step_4_normalizer_processor.safetensors"
     assert (tmp_path / "first" / statistics).read_bytes() == (tmp_path / "second" / statistics).read_bytes()
     images, _ = dot_frames(np.random.default_rng(0), 2)
-    inputs = ({"front": images, "wrist": images}, np.zeros((2, 8), np.float32), INSTRUCTION)
+    inputs = ({"front": images, "wrist": images}, RobotState.at_rest(np.zeros((2, 8), np.float32)), INSTRUCTION)
     before, after = (load_vla(tmp_path / name).predict_chunk(*inputs) for name in ("first", "second"))
     assert np.allclose(before, after, atol=1e-6)
 
@@ -247,7 +250,9 @@ def test_a_gpu_trains_the_same_bytes_twice_and_what_the_cpu_trains(dots, tmp_pat
     images, _ = dot_frames(np.random.default_rng(99), 8)
     views = {"front": images, "wrist": images}
     chunks = [
-        load_vla(tmp_path / name, device).predict_chunk(views, np.zeros((8, 8), np.float32), INSTRUCTION)
+        load_vla(tmp_path / name, device).predict_chunk(
+            views, RobotState.at_rest(np.zeros((8, 8), np.float32)), INSTRUCTION
+        )
         for name, device in (("one", "cuda"), ("one", "cpu"), ("cpu", "cpu"))
     ]
     np.testing.assert_allclose(chunks[1], chunks[0], atol=1e-4)

@@ -30,9 +30,9 @@ def test_answers_are_timed_one_robot_at_a_time_after_a_warm_up(act):
     asked, times = [], iter(np.arange(100.0) ** 2)
 
     class Counting:
-        def predict_chunk(self, images, proprioception, instruction):
-            asked.append((images["front"].shape, proprioception.shape, instruction))
-            return load_vla(act).predict_chunk(images, proprioception, instruction)
+        def predict_chunk(self, images, robot, instruction):
+            asked.append((images["front"].shape, robot.proprioception().shape, instruction))
+            return load_vla(act).predict_chunk(images, robot, instruction)
 
     seconds = measure(Counting(), {"front": (32, 32), "wrist": (32, 32)}, "lift it", 2, lambda: next(times))
     assert asked == [((1, 32, 32, 3), (1, 8), "lift it")] * (WARM_UP + 2)

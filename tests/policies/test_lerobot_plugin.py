@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from ocrrl.interface.actions import limit
+from ocrrl.interface.observations import RobotState
 from ocrrl.policies.checkpoint import load_vla
 from ocrrl.policies.finetune import FinetuneConfig, TrainingData, finetune
 from ocrrl.policies.lerobot_vla import check_features
@@ -44,22 +45,23 @@ def open_with_lerobot(path: Path):
 def observed(count: int):
     generator = np.random.default_rng(2)
     images = {camera: dot_frames(generator, count)[0] for camera in ("front", "wrist")}
-    return images, generator.normal(0.0, 0.02, (count, 8)).astype(np.float32)
+    return images, RobotState.at_rest(generator.normal(0.0, 0.02, (count, 8)).astype(np.float32))
 
 
-def as_lerobot_batch(images, state):
+def as_lerobot_batch(images, robot):
     images = {
         f"observation.images.{camera}": torch.from_numpy(frames).permute(0, 3, 1, 2).contiguous() / 255.0
         for camera, frames in images.items()
     }
+    state = robot.proprioception()
     return images | {"observation.state": torch.from_numpy(state), "task": [INSTRUCTION] * len(state)}
 
 
 def test_lerobots_own_loader_gives_the_same_chunk_as_ours(trained):
     policy, preprocessor, postprocessor = open_with_lerobot(trained)
-    images, state = observed(3)
-    theirs = postprocessor(policy.predict_action_chunk(preprocessor(as_lerobot_batch(images, state))))
-    ours = load_vla(trained).predict_chunk(images, state, INSTRUCTION)
+    images, robot = observed(3)
+    theirs = postprocessor(policy.predict_action_chunk(preprocessor(as_lerobot_batch(images, robot))))
+    ours = load_vla(trained).predict_chunk(images, robot, INSTRUCTION)
     assert np.allclose(limit(theirs).numpy(), ours, atol=1e-6)
 
 
@@ -90,8 +92,8 @@ def test_our_files_are_those_lerobot_writes(trained, tmp_path):
 def test_a_checkpoint_that_lerobot_wrote_opens_in_ours(trained, tmp_path):
     for part in open_with_lerobot(trained):
         part.save_pretrained(tmp_path)
-    images, state = observed(2)
-    ours, theirs = (load_vla(path).predict_chunk(images, state, INSTRUCTION) for path in (trained, tmp_path))
+    images, robot = observed(2)
+    ours, theirs = (load_vla(path).predict_chunk(images, robot, INSTRUCTION) for path in (trained, tmp_path))
     assert np.array_equal(ours, theirs)
 
 
@@ -114,7 +116,7 @@ def test_an_act_policy_fits_the_same_slot(dots, tmp_path):
     assert json.loads((tmp_path / "act" / "config.json").read_text())["dropout"] == 0.1
     assert vla.predict_chunk(*observed(2), INSTRUCTION).shape == (2, 16, 7)
     with pytest.raises(ValueError, match="images must hold the cameras front, wrist, got side"):
-        vla.predict_chunk({"side": observed(1)[0]["front"]}, np.zeros((1, 8)), INSTRUCTION)
+        vla.predict_chunk({"side": observed(1)[0]["front"]}, RobotState.at_rest(np.zeros((1, 8))), INSTRUCTION)
 
 
 def test_a_policy_that_cannot_drive_this_robot_is_refused_with_every_reason():

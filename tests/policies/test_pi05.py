@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
+from ocrrl.interface.observations import RobotState
 from ocrrl.policies.checkpoint import load_vla
 from ocrrl.policies.finetune import FinetuneConfig, TrainingData, finetune
 from tests.policies.lerobot_dots import write_dots
@@ -26,25 +27,25 @@ def trained(tmp_path, monkeypatch, hub_cache):
 def observed(count):
     images, _ = dot_frames(np.random.default_rng(0), count)
     state = np.random.default_rng(1).normal(0.0, 0.02, (count, 8)).astype(np.float32)
-    return {"front": images, "wrist": images}, state
+    return {"front": images, "wrist": images}, RobotState.at_rest(state)
 
 
 def test_equal_robots_get_equal_chunks_in_any_row_of_a_batch_of_any_size(trained):
-    vla, (images, state) = load_vla(trained), observed(3)
+    vla, (images, robot) = load_vla(trained), observed(3)
     alone = [
-        vla.predict_chunk({name: frames[k : k + 1] for name, frames in images.items()}, state[k : k + 1], INSTRUCTION)[
-            0
-        ]
+        vla.predict_chunk(
+            {name: frames[k : k + 1] for name, frames in images.items()}, robot.take(np.array([k])), INSTRUCTION
+        )[0]
         for k in range(3)
     ]
-    rows = [2, 0, 0, 1, 2]
-    together = vla.predict_chunk({name: frames[rows] for name, frames in images.items()}, state[rows], INSTRUCTION)
+    rows = np.array([2, 0, 0, 1, 2])
+    together = vla.predict_chunk({name: frames[rows] for name, frames in images.items()}, robot.take(rows), INSTRUCTION)
     np.testing.assert_allclose(together, [alone[row] for row in rows], atol=1e-6)
     assert not np.allclose(alone[0], alone[1], atol=1e-6)
     np.testing.assert_array_equal(
         together,
         load_vla(trained).predict_chunk(
-            {name: frames[rows] for name, frames in images.items()}, state[rows], INSTRUCTION
+            {name: frames[rows] for name, frames in images.items()}, robot.take(rows), INSTRUCTION
         ),
     )
 
