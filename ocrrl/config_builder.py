@@ -26,6 +26,8 @@ LONGEST_MESSAGE = 1500
 LONGEST_SHOWN = 100
 """Characters of a wrong value that an error shows."""
 MOST_LISTED = 20
+OPTIONAL = {"optional": True}
+"""Metadata of a field that a file of parameters need not have: presets and fingerprints name it only where it is not the default."""
 _DECIMAL = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 _LONGEST_NUMBER = 400  # characters; a float has at most 309 digits before its point
 _LISTS = (tuple, list, Sequence)
@@ -67,19 +69,32 @@ def build(config: type, values: Any, where: str, complete: bool = True, places: 
                 f"{_at(places.get(key, where), key)} is no parameter; the parameters are {', '.join(fields)}{_nearest(key, fields)}"
             )
     absent = dataclasses.MISSING
-    needed = [name for name, f in fields.items() if complete or f.default is f.default_factory is absent]
+    needed = [
+        name
+        for name, f in fields.items()
+        if (complete and not f.metadata.get("optional")) or f.default is f.default_factory is absent
+    ]
     if missing := [name for name in needed if name not in values]:
         next_step = "; `ocrrl params --preset default` writes every parameter" if complete else ""
         raise ParamsError(f"{_at(where, missing[0])} must be given{next_step}")
     hints = typing.get_type_hints(config)
     arguments = {
-        key: typed(value, hints[key], _at(places.get(key, where), key), complete) for key, value in values.items()
+        key: typed(
+            value, hints[key], _at(places.get(key, where), key), complete and not fields[key].metadata.get("optional")
+        )
+        for key, value in values.items()
     }
     try:
         return config(**arguments)
     except ValueError as error:
         name = re.split(r"\W", str(error), maxsplit=1)[0]
         raise ParamsError(f"{_before_a_name(places.get(name, where))}{error}") from error
+
+
+def left_out(field: dataclasses.Field, value: Any) -> bool:
+    """Whether `value` of an `OPTIONAL` field is the default, which goes without saying."""
+    default = field.default_factory() if field.default is dataclasses.MISSING and callable(field.default_factory) else field.default
+    return bool(field.metadata.get("optional")) and value == default
 
 
 def shown(value: Any) -> str:

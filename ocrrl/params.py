@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from ocrrl.config_builder import ParamsError, build, listed, shown, typed
+from ocrrl.config_builder import ParamsError, build, left_out, listed, shown, typed
 from ocrrl.interface.renamed import RENAMED
 from ocrrl.params_graph import GRAPH_FILE, GRAPH_SECTIONS, Recordings, graph_sections, require_names, seeds_and_rounds
 from ocrrl.safe_yaml import read_yaml
@@ -213,7 +213,10 @@ def resolve(
             for overrides in [entries.get(key, {}) for key in keys] if keys else [entries]:
                 values |= overrides
         where = ".".join((f"preset {preset}: {section}", *keys[-1:]))
-        return json.loads(json.dumps(dataclasses.asdict(build(config_class(section), values, where, complete=False))))
+        config = build(config_class(section), values, where, complete=False)
+        written = [f.name for f in dataclasses.fields(config) if not left_out(f, getattr(config, f.name))]
+        plain = dataclasses.asdict(config)
+        return json.loads(json.dumps({name: plain[name] for name in written}))
 
     for section in CONFIGS:
         shared = sections.setdefault(section, {})[SHARED] = values_of(section, (SHARED,))
