@@ -93,7 +93,11 @@ def build(config: type, values: Any, where: str, complete: bool = True, places: 
 
 def left_out(field: dataclasses.Field, value: Any) -> bool:
     """Whether `value` of an `OPTIONAL` field is the default, which goes without saying."""
-    default = field.default_factory() if field.default is dataclasses.MISSING and callable(field.default_factory) else field.default
+    default = (
+        field.default_factory()
+        if field.default is dataclasses.MISSING and callable(field.default_factory)
+        else field.default
+    )
     return bool(field.metadata.get("optional")) and value == default
 
 

@@ -4,7 +4,7 @@ import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -281,8 +281,9 @@ def _training_record(
     config: FinetuneConfig, data: DecodedDataset, episodes: list[str] | None, losses: list[dict[str, float]]
 ) -> dict[str, Any]:
     """What was trained on and how the loss fell; no timings, no paths."""
-    trainer = {} if config.trainer == "ocrrl" else {"trainer": config.trainer, "lerobot": asdict(config.lerobot)}
-    return trainer | {
+    own = config.lerobot
+    lerobot = {"trainer": "lerobot", "num_processes": own.num_processes, "peft": dict(own.peft)}
+    return (lerobot if config.trainer == "lerobot" else {}) | {
         "policy": dict(config.policy),
         "steps": config.steps,
         "batch_size": config.batch_size,

@@ -73,8 +73,14 @@ class FinetuneConfig:
         if self.trainer == "lerobot" and self.policy["type"] == POLICY_TYPE:
             raise ValueError(f"trainer must be ocrrl for a policy of type {POLICY_TYPE}, got lerobot")
         if self.trainer == "ocrrl" and self.lerobot != LerobotTraining():
-            raise ValueError("lerobot must be left out with trainer ocrrl, got settings; set trainer: lerobot to use them")
+            raise ValueError(
+                "lerobot must be left out with trainer ocrrl, got settings; set trainer: lerobot to use them"
+            )
         require_device(self.device)
+        if self.trainer == "lerobot" and ":" in self.device:
+            raise ValueError(
+                f"device must be auto, cpu or cuda with trainer lerobot, got {self.device!r}; CUDA_VISIBLE_DEVICES chooses the GPU"
+            )
         require_threads(self.threads)
         if self.language not in LANGUAGES:
             raise ValueError(f"language must be one of {', '.join(LANGUAGES)}, got {self.language!r}")
