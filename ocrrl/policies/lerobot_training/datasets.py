@@ -26,7 +26,9 @@ def one_dataset(roots: Sequence[Path], out: Path) -> Path:
         names = [f"ocrrl/part{number}" for number in range(len(roots))]
         aggregate_datasets(names, "ocrrl/episodes", list(roots), partial, concatenate_videos=False)
     except ValueError as error:
-        raise ValueError(f"datasets {', '.join(map(str, roots))} must have the same features: {error}") from error
+        raise ValueError(
+            f"datasets {', '.join(map(str, roots))} must have the same features: {str(error)[:200]}"
+        ) from error
     files.publish(partial, out)
     return out
 

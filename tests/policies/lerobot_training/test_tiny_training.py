@@ -9,6 +9,7 @@ import pytest
 from ocrrl.interface.observations import RobotState
 from ocrrl.policies.checkpoint import load_vla
 from ocrrl.policies.finetune import FinetuneConfig, TrainingData, finetune
+from ocrrl.policies.latency_file import policy_kind, write_latency
 from ocrrl.policies.lerobot_training import train
 from ocrrl.policies.lerobot_training.options import LerobotTraining
 from tests.policies.lerobot_dots import write_dots
@@ -77,3 +78,22 @@ def test_a_run_that_is_killed_and_resumed_publishes_the_bytes_of_an_uninterrupte
     assert record["trainer"] == "lerobot" and [point["step"] for point in record["loss"]] == [1, 2, 3, 4]
     assert "train_config.json" not in contents(tmp_path / "unbroken")
     assert np.isfinite(chunk(tmp_path / "unbroken", {policy["type"]: groot})).all()
+
+
+def test_retraining_joins_datasets_keeps_statistics_and_carries_the_latency(tmp_path, monkeypatch, hub_cache):
+    config = replace(SHORT, policy=tiny_pi05(monkeypatch, hub_cache), lerobot=HERE, steps=2)
+    before, three, two = tmp_path / "before", write_dots(tmp_path / "three"), write_dots(tmp_path / "two", episodes=2)
+    finetune(
+        [TrainingData(three)], before, tmp_path / "work", replace(config, trainer="ocrrl", lerobot=LerobotTraining())
+    )
+    latency = tmp_path / "latency.json"
+    write_latency(latency, policy_kind(before), "cpu", 0.0, [0.1])
+    chosen = [TrainingData(three, ["0.hdf5", "2.hdf5"]), TrainingData(two)]
+    finetune(chosen, tmp_path / "vla", tmp_path / "work", config, before, progress=False, latency=latency)
+    record = json.loads((tmp_path / "vla/training.json").read_text())
+    assert (record["episodes"], record["frames"]) == (4, 80)
+    assert (tmp_path / "vla/latency.json").read_bytes() == latency.read_bytes()
+    old, new = contents(before), contents(tmp_path / "vla")
+    statistics = [name for name in old if "normalizer_processor.safetensors" in name]
+    assert statistics and all(old[name] == new[name] for name in statistics)
+    assert np.abs(chunk(before) - chunk(tmp_path / "vla")).max() > 1e-6
