@@ -18,6 +18,8 @@ from typing import Any
 
 from ocrrl.printable import one_line
 
+OPTIONAL = {"optional": True}
+"""Metadata of a dataclass's field that is given, and written, only where its value is not the default."""
 LARGEST_WHOLE_NUMBER = 2**53
 """Beyond, a whole number is not the same as a float."""
 LARGEST_NUMBER = 1e12
@@ -26,8 +28,6 @@ LONGEST_MESSAGE = 1500
 LONGEST_SHOWN = 100
 """Characters of a wrong value that an error shows."""
 MOST_LISTED = 20
-OPTIONAL = {"optional": True}
-"""Metadata of a field that a file of parameters need not have: presets and fingerprints name it only where it is not the default."""
 _DECIMAL = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 _LONGEST_NUMBER = 400  # characters; a float has at most 309 digits before its point
 _LISTS = (tuple, list, Sequence)
@@ -52,7 +52,7 @@ class ParamsError(ValueError):
 
 
 def build(config: type, values: Any, where: str, complete: bool = True, places: Mapping[str, str] | None = None) -> Any:
-    """`config(**values)`, each value converted to the type of its field; `complete`: defaults are not filled in.
+    """`config(**values)`, each value converted to the type of its field; `complete`: defaults fill in `OPTIONAL` fields alone.
 
     Numbers that YAML reads as text (`1e-4`) become numbers where the field is one; whole numbers become floats, lists tuples.
     Raises ParamsError that begins with `where` and the key for an unknown, missing or wrong value. A ValueError of the
@@ -69,19 +69,14 @@ def build(config: type, values: Any, where: str, complete: bool = True, places: 
                 f"{_at(places.get(key, where), key)} is no parameter; the parameters are {', '.join(fields)}{_nearest(key, fields)}"
             )
     absent = dataclasses.MISSING
-    needed = [
-        name
-        for name, f in fields.items()
-        if (complete and not f.metadata.get("optional")) or f.default is f.default_factory is absent
-    ]
+    without_default = [name for name, f in fields.items() if f.default is f.default_factory is absent]
+    needed = [name for name, f in fields.items() if not f.metadata.get("optional")] if complete else without_default
     if missing := [name for name in needed if name not in values]:
         next_step = "; `ocrrl params --preset default` writes every parameter" if complete else ""
         raise ParamsError(f"{_at(where, missing[0])} must be given{next_step}")
     hints = typing.get_type_hints(config)
     arguments = {
-        key: typed(
-            value, hints[key], _at(places.get(key, where), key), complete and not fields[key].metadata.get("optional")
-        )
+        key: typed(value, hints[key], _at(places.get(key, where), key), complete and key in needed)
         for key, value in values.items()
     }
     try:
@@ -91,13 +86,21 @@ def build(config: type, values: Any, where: str, complete: bool = True, places: 
         raise ParamsError(f"{_before_a_name(places.get(name, where))}{error}") from error
 
 
-def left_out(field: dataclasses.Field, value: Any) -> bool:
-    """Whether `value` of an `OPTIONAL` field is the default, which goes without saying."""
-    default = (
-        field.default_factory()
-        if field.default is dataclasses.MISSING and callable(field.default_factory)
-        else field.default
-    )
+def values_of(config: Any) -> dict[str, Any]:
+    """The fields of a dataclass as params.yaml holds them: `OPTIONAL` ones only where they are not the default."""
+    plain = dataclasses.asdict(config)
+    return {f.name: plain[f.name] for f in dataclasses.fields(config) if not _left_out(f, getattr(config, f.name))}
+
+
+def repr_of(config: Any) -> str:
+    """What a dataclass prints as, without its `OPTIONAL` fields where they are the default: fingerprints of runs are made of it."""
+    written = ", ".join(f"{name}={getattr(config, name)!r}" for name in values_of(config))
+    return f"{type(config).__name__}({written})"
+
+
+def _left_out(field: dataclasses.Field, value: Any) -> bool:
+    made = field.default_factory
+    default = field.default if made is dataclasses.MISSING else made()
     return bool(field.metadata.get("optional")) and value == default
 
 

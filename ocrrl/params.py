@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from ocrrl.config_builder import ParamsError, build, left_out, listed, shown, typed
+from ocrrl.config_builder import ParamsError, build, listed, shown, typed, values_of
 from ocrrl.interface.renamed import RENAMED
 from ocrrl.params_graph import GRAPH_FILE, GRAPH_SECTIONS, Recordings, graph_sections, require_names, seeds_and_rounds
 from ocrrl.safe_yaml import read_yaml
@@ -207,25 +207,27 @@ def resolve(
     recorded = {task: {"episodes": f"data/episodes/{task}/recorded"} for task in tabletop_tasks}
     sections: dict[str, Any] = {"tabletop_tasks": {task: recorded[task] | own[task] for task in tabletop_tasks}}
 
-    def values_of(section: str, keys: tuple[str, ...]) -> dict[str, Any]:
+    def config_of(section: str, keys: tuple[str, ...]) -> Any:
         values: dict[str, Any] = {}
         for entries in (layer.get(section, {}) for layer in layers):
             for overrides in [entries.get(key, {}) for key in keys] if keys else [entries]:
                 values |= overrides
         where = ".".join((f"preset {preset}: {section}", *keys[-1:]))
-        config = build(config_class(section), values, where, complete=False)
-        written = [f.name for f in dataclasses.fields(config) if not left_out(f, getattr(config, f.name))]
-        plain = dataclasses.asdict(config)
-        return json.loads(json.dumps({name: plain[name] for name in written}))
+        return build(config_class(section), values, where, complete=False)
 
     for section in CONFIGS:
-        shared = sections.setdefault(section, {})[SHARED] = values_of(section, (SHARED,))
+        shared = config_of(section, (SHARED,))
+        sections[section] = {SHARED: values_of(shared)}
         for task in tabletop_tasks:
-            values = values_of(section, (SHARED, task))
-            sections[section][task] = {key: value for key, value in values.items() if value != shared[key]}
+            own_config = config_of(section, (SHARED, task))
+            sections[section][task] = {
+                name: value
+                for name, value in dataclasses.asdict(own_config).items()
+                if getattr(own_config, name) != getattr(shared, name)
+            }
     for section in MULTITASK_CONFIGS:
-        sections[section] = values_of(section, ())
-    return sections
+        sections[section] = values_of(config_of(section, ()))
+    return json.loads(json.dumps(sections))
 
 
 def require_file(path: Path) -> None:

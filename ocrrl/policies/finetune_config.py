@@ -1,10 +1,10 @@
 """The sections `finetune`, `retrain` and `retrain_multitask` of params.yaml."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
-from ocrrl.config_builder import OPTIONAL, left_out, shown
+from ocrrl.config_builder import OPTIONAL, repr_of, shown
 from ocrrl.interface.devices import require_device, require_threads
 from ocrrl.policies.compact_checkpoint import POLICY_TYPE
 from ocrrl.policies.compact_learner import compact_sizes
@@ -86,6 +86,4 @@ class FinetuneConfig:
             raise ValueError(f"language must be one of {', '.join(LANGUAGES)}, got {self.language!r}")
 
     def __repr__(self) -> str:
-        """Without `OPTIONAL` fields that are as they were before there were any: fingerprints of runs are made of it."""
-        written = (field.name for field in fields(self) if not left_out(field, getattr(self, field.name)))
-        return f"FinetuneConfig({', '.join(f'{name}={getattr(self, name)!r}' for name in written)})"
+        return repr_of(self)
