@@ -62,8 +62,8 @@ def epochs(loader: Iterable[Any]) -> Iterator[Any]:
     import torch
 
     while True:
-        batches = iter(loader)
         with torch.random.fork_rng():
+            batches = iter(loader)
             first = next(batches, None)
         if first is None:
             raise ValueError("the dataset must hold at least one batch, got none")
