@@ -57,6 +57,7 @@ class LeRobotLearner:
         if init_from is None:
             made = _fresh(root, data, kind, fields, device, allowed)
         else:
+            fields = {name: value for name, value in fields.items() if not name.startswith("pretrained_")}
             made = open_lerobot_policy(init_from, device, kind, allowed, fields)
         self.module, self._preprocessor, self._postprocessor = made
         config = self.module.config

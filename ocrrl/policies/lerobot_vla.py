@@ -31,6 +31,8 @@ class LeRobotVLA:
     def __init__(self, policy, preprocessor, postprocessor):
         self.chunk_size: int = policy.config.chunk_size
         self.n_action_steps: int = min(policy.config.n_action_steps, self.chunk_size)
+        if policy.config.type == "groot":  # it cuts its chunk to `n_action_steps`; late chunks need the rest
+            policy.config.n_action_steps = self.chunk_size
         self._policy = policy.eval()
         self._preprocessor = preprocessor
         self._postprocessor = postprocessor

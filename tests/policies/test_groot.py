@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
+from ocrrl.interface.observations import RobotState
 from ocrrl.policies.checkpoint import load_vla
 from ocrrl.policies.finetune import FinetuneConfig, TrainingData, finetune
 from tests.policies.hub_cache import cached_repository
@@ -31,15 +32,16 @@ def trained(folder, config):
 def observed(count):
     images, _ = dot_frames(np.random.default_rng(0), count)
     state = np.random.default_rng(1).normal(0.0, 0.02, (count, 8)).astype(np.float32)
-    return {"front": images, "wrist": images}, state
+    return {"front": images, "wrist": images}, RobotState.at_rest(state)
 
 
 def test_what_was_trained_and_saved_acts_and_equal_robots_get_equal_chunks(tmp_path, config):
     vla, (images, state) = load_vla(trained(tmp_path, config), "cpu", ALLOWED), observed(3)
-    assert vla.chunk_size == 16
+    assert (vla.chunk_size, vla.n_action_steps) == (16, 8)
     rows = [2, 0, 0, 1]
-    together = vla.predict_chunk({name: frames[rows] for name, frames in images.items()}, state[rows], INSTRUCTION)
-    alone = vla.predict_chunk({name: frames[2:] for name, frames in images.items()}, state[2:], INSTRUCTION)
+    together = vla.predict_chunk({name: frames[rows] for name, frames in images.items()}, state.take(rows), INSTRUCTION)
+    alone = vla.predict_chunk({name: frames[2:] for name, frames in images.items()}, state.take([2]), INSTRUCTION)
+    assert together.shape == (4, 16, 7), "LeRobot's answer would end after n_action_steps"
     np.testing.assert_array_equal(together[1], together[2])
     np.testing.assert_allclose(together[0], alone[0], atol=1e-6)
     assert not np.allclose(together[0], together[1], atol=1e-4)

@@ -33,7 +33,7 @@ def tiny_groot(folder: Path, hub_cache: Path) -> dict[str, Any]:
         "allow_remote_code": True,
         "base_model_path": str(folder / "base"),
         "chunk_size": CHUNK,
-        "n_action_steps": CHUNK,
+        "n_action_steps": CHUNK // 2,
         "max_state_dim": 8,
         "max_action_dim": 8,
         "use_bf16": False,
