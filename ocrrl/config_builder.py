@@ -76,7 +76,8 @@ def build(config: type, values: Any, where: str, complete: bool = True, places: 
         raise ParamsError(f"{_at(where, missing[0])} must be given{next_step}")
     hints = typing.get_type_hints(config)
     arguments = {
-        key: typed(value, hints[key], _at(places.get(key, where), key), complete) for key, value in values.items()
+        key: typed(value, hints[key], _at(places.get(key, where), key), complete and key in needed)
+        for key, value in values.items()
     }
     try:
         return config(**arguments)
@@ -87,8 +88,20 @@ def build(config: type, values: Any, where: str, complete: bool = True, places: 
 
 def values_of(config: Any) -> dict[str, Any]:
     """The fields of a dataclass as params.yaml holds them: `OPTIONAL` ones only where they are not the default."""
-    default = {f.name: f.default for f in dataclasses.fields(config) if f.metadata.get("optional")}
-    return {k: v for k, v in dataclasses.asdict(config).items() if k not in default or v != default[k]}
+    plain = dataclasses.asdict(config)
+    return {f.name: plain[f.name] for f in dataclasses.fields(config) if not _left_out(f, getattr(config, f.name))}
+
+
+def repr_of(config: Any) -> str:
+    """What a dataclass prints as, without its `OPTIONAL` fields where they are the default: fingerprints of runs are made of it."""
+    written = ", ".join(f"{name}={getattr(config, name)!r}" for name in values_of(config))
+    return f"{type(config).__name__}({written})"
+
+
+def _left_out(field: dataclasses.Field, value: Any) -> bool:
+    made = field.default_factory
+    default = field.default if made is dataclasses.MISSING else made()
+    return bool(field.metadata.get("optional")) and value == default
 
 
 def shown(value: Any) -> str:

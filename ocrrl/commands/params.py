@@ -28,6 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--preset", help="default, smoke or paper; without a preset only graph.yaml is written and values stay"
     )
     parser.add_argument(
+        "--base",
+        default="compact",
+        help="with a preset, the VLA: compact (the default), smolvla, pi05, groot_n17, or groot_n15 behind its own server",
+    )
+    parser.add_argument(
         "--tasks",
         nargs="+",
         metavar="TASK[=MODULE]",
@@ -55,6 +60,8 @@ def write_params(options: argparse.Namespace) -> None:
     named = dict(entry.split("=", 1) for entry in options.episodes)
     graph = options.path.with_name(GRAPH_FILE.name)
     if options.preset is None:
+        if options.base != "compact":
+            raise ValueError("--base must come with a --preset, which has every parameter of a VLA's training")
         if options.tasks:
             raise ValueError("--tasks must come with a --preset, which has every parameter of a tabletop task")
         rewrite(options.path, named, options.residual_seeds, options.rounds)
@@ -75,8 +82,12 @@ def write_params(options: argparse.Namespace) -> None:
         raise ValueError(f"--episodes must be of {', '.join(chosen)}, got {unknown[0]}")
     entries = kept | {task: kept.get(task, {}) | {"episodes": folder} for task, folder in named.items()}
     seeds, rounds = (1 if n is None else n for n in (options.residual_seeds, options.rounds))
-    write(resolve(options.preset, list(chosen), entries), options.preset, options.path, seeds, rounds)
-    print(f"{options.path}: every parameter of the {options.preset} preset; {graph}: what dvc.yaml makes stages for")
+    sections = resolve(options.preset, list(chosen), entries, options.base)
+    named_base = "" if options.base == "compact" else f" --base {options.base}"
+    write(sections, options.preset + named_base, options.path, seeds, rounds)
+    print(
+        f"{options.path}: every parameter of the {options.preset + named_base} preset; {graph}: what dvc.yaml makes stages for"
+    )
     for task, entry in kept.items():
         folder = entry.get("episodes", f"data/episodes/{task}/recorded")
         if folder != f"data/episodes/{task}/recorded" and task not in named:

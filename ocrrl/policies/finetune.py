@@ -4,7 +4,7 @@ import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,10 +14,15 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ocrrl import files
-from ocrrl.config_builder import shown
-from ocrrl.datasets.frames.decoded_frames import DecodedDataset, decode_dataset, join_datasets, select_episodes
+from ocrrl.datasets.frames.decoded_frames import (
+    DecodedDataset,
+    decode_dataset,
+    join_datasets,
+    read_numbers,
+    select_episodes,
+)
 from ocrrl.interface.actions import ACTION_DIM
-from ocrrl.interface.devices import chosen_device, require_device, require_threads
+from ocrrl.interface.devices import chosen_device
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM
 from ocrrl.layout import DECODED_FRAMES
 from ocrrl.policies.checkpoint import REMOTE
@@ -25,71 +30,14 @@ from ocrrl.policies.chunk_batches import ChunkBatch, ChunkSampler
 from ocrrl.policies.chunk_delay import measured_delay
 from ocrrl.policies.chunked_policy import require_lasts
 from ocrrl.policies.compact_checkpoint import POLICY_TYPE
-from ocrrl.policies.compact_learner import CompactLearner, compact_sizes
-from ocrrl.policies.language import LANGUAGES
+from ocrrl.policies.compact_learner import CompactLearner
+from ocrrl.policies.finetune_config import FinetuneConfig
 from ocrrl.policies.latency_file import NAME as LATENCY
-from ocrrl.policies.latency_file import read_latency
+from ocrrl.policies.latency_file import policy_kind, read_latency
 from ocrrl.policies.training_state import load_state, require_converging, save_state
 
-REAL_EPISODES = ("replayed", "all")
 _GRADIENT_NORM = 10.0  # LeRobot's own limit for its policies
 _WARM_UP = 0.1  # of all steps
-
-
-@dataclass(frozen=True)
-class FinetuneConfig:
-    """Behaviour cloning of a VLA."""
-
-    policy: Mapping[str, Any] = field(
-        default_factory=lambda: {"type": POLICY_TYPE, "channels": 32, "n_action_steps": 8}
-    )
-    """`type`, any LeRobot policy type, and fields of that policy's configuration.
-
-    `allow_remote_code: true` lets the folders that such a policy is opened from run Python code of their own (off; LeRobot's
-    pi0_fast, groot, gaussian_actor and wall_x need it).
-    """
-    steps: int = 2400
-    batch_size: int = 64
-    learning_rate: float = 1e-3
-    """Highest of the one-cycle schedule; 1e-4 or less for pretrained VLAs."""
-    weight_decay: float = 1e-4
-    image_shift: int = 4
-    """Random shift of the images, up to so many pixels each way."""
-    language: str = "auto"
-    """Instruction encoder of the default VLA: auto, sentence or hash."""
-    real_episodes: str = "replayed"
-    """Demonstrations of the real VLA: `replayed`, those that replay kept, so that the pair stays paired, or `all`."""
-    seed: int = 0
-    checkpoint_every: int = 200
-    device: str = "auto"
-    threads: int = 1
-
-    def __post_init__(self):
-        if not isinstance(self.policy, Mapping) or not isinstance(self.policy.get("type"), str):
-            raise ValueError(f"policy must be a mapping with a type, which is text, got {shown(self.policy)}")
-        if not isinstance(self.policy.get("allow_remote_code", False), bool):
-            got = shown(self.policy["allow_remote_code"])
-            raise ValueError(f"policy.allow_remote_code must be true or false, got {got}")
-        if self.policy["type"] == REMOTE:
-            from ocrrl.policies.remote.remote_config import remote_config
-
-            remote_config(self.policy)
-        if self.policy["type"] == POLICY_TYPE:
-            object.__setattr__(self, "policy", {**self.policy, **compact_sizes(self.policy)})
-        for name in ("steps", "batch_size", "checkpoint_every"):
-            if not getattr(self, name) >= 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0.0 < self.learning_rate <= 1.0:
-            raise ValueError(f"learning_rate must be in (0, 1], got {self.learning_rate}")
-        for name in ("weight_decay", "image_shift", "seed"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
-        if self.real_episodes not in REAL_EPISODES:
-            raise ValueError(f"real_episodes must be one of {', '.join(REAL_EPISODES)}, got {self.real_episodes!r}")
-        require_device(self.device)
-        require_threads(self.threads)
-        if self.language not in LANGUAGES:
-            raise ValueError(f"language must be one of {', '.join(LANGUAGES)}, got {self.language!r}")
 
 
 class Learner(Protocol):
@@ -115,7 +63,13 @@ class TrainingData:
 
     def decode(self) -> DecodedDataset:
         """The episodes, frames on disk at the dataset's own size: random shifts and a policy's own resizing come after."""
-        data = decode_dataset(self.root, cache=DECODED_FRAMES)
+        return self._checked(decode_dataset(self.root, cache=DECODED_FRAMES))
+
+    def numbers(self) -> DecodedDataset:
+        """The episodes without their frames."""
+        return self._checked(read_numbers(self.root))
+
+    def _checked(self, data: DecodedDataset) -> DecodedDataset:
         if self.episodes is not None:
             data = select_episodes(data, self.root, self.episodes)
         _check(data, self.root)
@@ -148,6 +102,27 @@ def finetune(
         return
     if init_from is None:
         _require_policy(config)
+    finished = work / "pretrained_model"
+    shutil.rmtree(finished, ignore_errors=True)
+    by = _by_lerobot_train if config.trainer == "lerobot" else _by_our_loop
+    data, losses = by(training_data, finished, work, config, init_from, progress, latency)
+    files.write_json(finished / "training.json", _training_record(config, data, _names(training_data), losses))
+    if latency is not None:
+        shutil.copyfile(latency, finished / LATENCY)
+    files.publish(finished, out)
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def _by_our_loop(
+    training_data: Sequence[TrainingData],
+    finished: Path,
+    work: Path,
+    config: FinetuneConfig,
+    init_from: Path | None,
+    progress: bool,
+    latency: Path | None,
+) -> tuple[DecodedDataset, list[dict[str, float]]]:
+    """Train here, write the policy to `finished`; what was trained on, and the loss."""
     data = join_datasets([part.decode() for part in training_data])
     threads = torch.get_num_threads()
     torch.set_num_threads(config.threads)
@@ -158,20 +133,40 @@ def finetune(
             if latency is not None:
                 images = {camera: list(frames.shape[1:3]) for camera, frames in data.images.items()}
                 kind = {"type": config.policy["type"], "chunk_size": learner.chunk_size, "images": images}
-                late = measured_delay(read_latency(latency, kind)).largest
-                require_lasts(learner.chunk_size, config.policy.get("n_action_steps", learner.chunk_size), late)
+                _require_in_time(latency, kind, config)
             losses = _train(learner, data, work, config, _run_name(data, config, init_from), progress)
     finally:
         torch.set_num_threads(threads)
-
-    finished = work / "pretrained_model"
-    shutil.rmtree(finished, ignore_errors=True)
     learner.save(finished)
-    files.write_json(finished / "training.json", _training_record(config, data, _names(training_data), losses))
+    return data, _curve(losses, config.steps)
+
+
+def _by_lerobot_train(
+    training_data: Sequence[TrainingData],
+    finished: Path,
+    work: Path,
+    config: FinetuneConfig,
+    init_from: Path | None,
+    progress: bool,
+    latency: Path | None,
+) -> tuple[DecodedDataset, list[dict[str, float]]]:
+    """The same by `lerobot-train` in a process of its own."""
+    from ocrrl.policies.lerobot_training.train import LerobotRun
+
+    data = join_datasets([part.numbers() for part in training_data])
+    run = LerobotRun(config, work / f"lerobot-{_run_name(data, config, init_from)}")
+    run.prepare([(part.root, part.episodes) for part in training_data], data, init_from)
     if latency is not None:
-        shutil.copyfile(latency, finished / LATENCY)
-    files.publish(finished, out)
-    shutil.rmtree(work, ignore_errors=True)
+        _require_in_time(latency, policy_kind(run.start), config)
+    losses = run.train(progress)
+    run.publish(finished)
+    return data, losses
+
+
+def _require_in_time(latency: Path, kind: Mapping[str, Any], config: FinetuneConfig) -> None:
+    """ValueError for a latency of another kind of VLA, or one so long that chunks of this one would not last."""
+    late = measured_delay(read_latency(latency, kind)).largest
+    require_lasts(kind["chunk_size"], config.policy.get("n_action_steps", kind["chunk_size"]), late)
 
 
 @contextmanager
@@ -281,12 +276,22 @@ def _run_name(data: DecodedDataset, config: FinetuneConfig, init_from: Path | No
     return files.fingerprint(config, *rows, *([init_from] if init_from else []))
 
 
+def _curve(losses: list[float], steps: int) -> list[dict[str, float]]:
+    """The loss averaged over hundredths of the run."""
+    every = max(1, steps // 100)
+    return [
+        {"step": start + len(losses[start : start + every]), "loss": float(np.mean(losses[start : start + every]))}
+        for start in range(0, len(losses), every)
+    ]
+
+
 def _training_record(
-    config: FinetuneConfig, data: DecodedDataset, episodes: list[str] | None, losses: list[float]
+    config: FinetuneConfig, data: DecodedDataset, episodes: list[str] | None, losses: list[dict[str, float]]
 ) -> dict[str, Any]:
-    """What was trained on and how the loss fell, averaged over hundredths of the run; no timings, no paths."""
-    every = max(1, config.steps // 100)
-    return {
+    """What was trained on and how the loss fell; no timings, no paths."""
+    own = config.lerobot
+    lerobot = {"trainer": "lerobot", "num_processes": own.num_processes, "peft": dict(own.peft)}
+    return (lerobot if config.trainer == "lerobot" else {}) | {
         "policy": dict(config.policy),
         "steps": config.steps,
         "batch_size": config.batch_size,
@@ -296,8 +301,5 @@ def _training_record(
         "episode_names": episodes,
         "frames": len(data.action),
         "instructions": sorted(set(data.tasks)),
-        "loss": [
-            {"step": start + len(losses[start : start + every]), "loss": float(np.mean(losses[start : start + every]))}
-            for start in range(0, len(losses), every)
-        ],
+        "loss": losses,
     }

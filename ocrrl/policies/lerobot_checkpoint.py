@@ -54,6 +54,8 @@ _MOST = (
 _MOST_FEATURES, _MOST_PIXELS, _MOST_NUMBERS = 64, 8192, 4096
 _NO_JSON = ("stats", "tokenizer", "action_tokenizer_input_object")
 """Arguments of steps that are objects in memory; LeRobot never saves them."""
+_OTHER_MODELS = ("base_model_path", "vlm_model_name", "tokenizer_name", "tokenizer_path")
+"""Fields of a base model, backbone or tokenizer that a checkpoint does not hold itself."""
 _FOLDER_FIELD = re.compile("name|path|model|tokenizer|base")
 
 
@@ -103,9 +105,19 @@ def require_remote_code_allowed(policy_type: str, allowed: bool, where: str) -> 
 
 
 def require_named_folders(fields: Mapping[str, Any], where: str, allow_remote_code: bool) -> None:
-    """Look through each local folder that a field names (tokenizers, backbones), as through the checkpoint itself."""
+    """Look through each local folder that a field names (tokenizers, backbones), as through the checkpoint itself.
+
+    ValueError too for a base model, backbone or tokenizer of a path that is not there.
+    """
     for name, value in fields.items():
-        if isinstance(value, str) and value and _FOLDER_FIELD.search(name) and Path(value).is_dir():
+        if not isinstance(value, str) or not value or not _FOLDER_FIELD.search(name):
+            continue
+        if name in _OTHER_MODELS and Path(value).expanduser().is_absolute() and not Path(value).expanduser().exists():
+            raise ValueError(
+                f"{where}: {name} must name a folder that is there, or ORG/NAME on the Hugging Face hub, got {value}, which is not "
+                "there: this model holds only a part of its weights and processors; put the folder back, or name another place"
+            )
+        if Path(value).is_dir():
             try:
                 require_model_folder(Path(value), allow_remote_code)
             except (ValueError, FileNotFoundError) as error:

@@ -21,7 +21,7 @@ from ocrrl.policies.lerobot_checkpoint import (
     require_named_folders,
     require_remote_code_allowed,
 )
-from ocrrl.policies.lerobot_loading import lerobot_errors, load_weights, remote_code
+from ocrrl.policies.lerobot_loading import lerobot_errors, load_processors, load_weights, remote_code
 from ocrrl.policies.lerobot_vla import (
     check_features,
     open_lerobot_policy,
@@ -57,6 +57,7 @@ class LeRobotLearner:
         if init_from is None:
             made = _fresh(root, data, kind, fields, device, allowed)
         else:
+            fields = {name: value for name, value in fields.items() if not name.startswith("pretrained_")}
             made = open_lerobot_policy(init_from, device, kind, allowed, fields)
         self.module, self._preprocessor, self._postprocessor = made
         config = self.module.config
@@ -132,6 +133,8 @@ def _fresh(
     stats: Any = dict(metadata.stats or {}) | {STATE_KEY: _statistics(data.state), ACTION_KEY: _statistics(data.action)}
     with remote_code(allowed), lerobot_errors(f"policy of type {kind}"):
         preprocessor, postprocessor = make_pre_post_processors(config, dataset_stats=stats, dataset_meta=metadata)
+    with remote_code(allowed):
+        load_processors(preprocessor, f"policy of type {kind}")
     return module, preprocessor, postprocessor
 
 

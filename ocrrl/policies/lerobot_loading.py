@@ -99,6 +99,13 @@ def lerobot_errors(where: str) -> Iterator[None]:
         raise ValueError(f"{where} must make a policy, got {type(error).__name__}: {_one_line(error)}") from error
 
 
+def load_processors(pipeline: Any, where: str) -> None:
+    """Load the tokenizers and image processors that steps load at their first use (GR00T's); ValueError for one that is not there."""
+    for step in pipeline.steps:
+        with lerobot_errors(f"{where}: tokenizer and image processor {getattr(step, 'model_name', '')}"):
+            getattr(step, "proc", None)
+
+
 def _raised_by_us(error: BaseException) -> bool:
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:

@@ -15,7 +15,7 @@ from ocrrl.interface.observations import PROPRIOCEPTION_DIM, Images, RobotState
 from ocrrl.policies.compact_checkpoint import ACTION_KEY, IMAGE_PREFIX, STATE_KEY
 from ocrrl.policies.image_sizes import resizes
 from ocrrl.policies.lerobot_checkpoint import require_lerobot_checkpoint
-from ocrrl.policies.lerobot_loading import lerobot_errors, load_weights, remote_code
+from ocrrl.policies.lerobot_loading import lerobot_errors, load_processors, load_weights, remote_code
 from ocrrl.policies.normalisation import unit_images
 from ocrrl.policies.shared_noise import SharedNoise
 
@@ -32,6 +32,8 @@ class LeRobotVLA:
     def __init__(self, policy, preprocessor, postprocessor):
         self.chunk_size: int = policy.config.chunk_size
         self.n_action_steps: int = min(policy.config.n_action_steps, self.chunk_size)
+        if policy.config.type == "groot":  # it cuts its chunk to `n_action_steps`; late chunks need the rest
+            policy.config.n_action_steps = self.chunk_size
         self._policy = policy.eval()
         self._preprocessor = preprocessor
         self._postprocessor = postprocessor
@@ -100,6 +102,7 @@ def open_lerobot_policy(
             preprocessor, postprocessor = make_pre_post_processors(
                 config, pretrained_path=str(path), preprocessor_overrides={"device_processor": {"device": device}}
             )
+        load_processors(preprocessor, str(path))
     return policy, preprocessor, postprocessor
 
 

@@ -11,6 +11,16 @@ from ocrrl.rollouts.rollout import RolloutConfig, collect_rollouts, rollout_metr
 from ocrrl.rollouts.rollout_recorder import package_versions
 from ocrrl.worlds import make_twin
 
+_NO_SUCCESS = {
+    "corrected": (
+        "rollout",
+        "the round goes on without rollouts. Next: `ocrrl show TASK` says whether the residual helps; train it longer "
+        "(train_residual.total_timesteps), or allow more attempts (rollout.max_attempts)",
+    ),
+    "base": ("rollout_base", "the control variant goes on without rollouts, which says nothing of the residual"),
+}
+"""The stage of a policy, and what to do where it never succeeds."""
+
 
 def run(task: TabletopTask, params: Params, layout: Layout) -> None:
     from ocrrl.policies.checkpoint import expected_policies
@@ -62,3 +72,6 @@ def collect(
     print(
         f"{policy}: {summary.recorded} episodes recorded, {attempts['successes']} of {attempts['episodes']} succeeded"
     )
+    if not attempts["successes"]:
+        stage, remedy = _NO_SUCCESS[policy]
+        print(f"{stage} {task.slug}, {layout.round}: no success in {attempts['episodes']} attempts; {remedy}")

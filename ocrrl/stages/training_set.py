@@ -27,8 +27,9 @@ def build(task: TabletopTask, params: Params, layout: Layout, sessions: Sequence
     corrected, base = (
         episode_files(layout.rollouts(policy), f"{task.slug}_{policy}") for policy in ("corrected", "base")
     )
-    # As many of each, so that the variants differ in what was added and not in how much.
-    limits = [len(corrected), len(base)] + ([config.max_rollouts] if config.max_rollouts is not None else [])
+    # As many of each, so that the variants differ in what was added and not in how much; all of the one if the other has none.
+    most = min(len(corrected), len(base) or len(corrected))
+    limits = [most] + ([config.max_rollouts] if config.max_rollouts is not None else [])
     recorded = [session_rollouts(folder, task) for folder in sessions]
     more = sum(len(session.episodes) for session in recorded)
     for name, rollouts, count, kind, added in (
@@ -38,3 +39,13 @@ def build(task: TabletopTask, params: Params, layout: Layout, sessions: Sequence
         taken, out = replace(config, max_rollouts=count), layout.training_set(name)
         summary = build_training_set(demonstrations, rollouts, out, task, taken, kind, added, params.cameras)
         print(f"{name}: {summary.demonstrations} demonstrations and {summary.rollouts} rollouts of {summary.cells}")
+    if not corrected and not more:
+        print(
+            f"training_set {task.slug}, {layout.round}: no rollout succeeded, so the retrained VLA is trained on demonstrations "
+            "alone and learns nothing new in this round; see the line of `ocrrl rollout`"
+        )
+    elif not base:
+        print(
+            f"training_set {task.slug}, {layout.round}: the VLA alone succeeded in no rollout, so the control base_rollouts is "
+            "trained on demonstrations alone"
+        )

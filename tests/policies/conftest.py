@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from ocrrl.policies import finetune
+from tests.policies.hub_cache import empty_hub_cache
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -16,8 +17,4 @@ def decoded_frames(tmp_path_factory):
 @pytest.fixture
 def hub_cache(tmp_path_factory, monkeypatch) -> Path:
     """An empty cache of the hub in place of this user's; `cached_repository` makes a repository in it."""
-    from huggingface_hub import constants
-
-    cache = tmp_path_factory.mktemp("hub")
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
-    return cache
+    return empty_hub_cache(tmp_path_factory.mktemp("hub"), monkeypatch)

@@ -2,7 +2,18 @@
 
 from pathlib import Path
 
+import pytest
+
 REVISION = "0" * 40
+
+
+def empty_hub_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let `folder` be the hub's cache in place of this user's, in this process and in its children."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
+    monkeypatch.setenv("HF_HUB_CACHE", str(folder))
+    return folder
 
 
 def cached_repository(cache: Path, name: str) -> Path:

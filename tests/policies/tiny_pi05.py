@@ -26,9 +26,15 @@ POLICY: dict[str, Any] = {
 
 def tiny_pi05(monkeypatch: pytest.MonkeyPatch, hub_cache: Path) -> dict[str, Any]:
     """`finetune.policy` of a pi0.5 with 0.3 M parameters; its tokenizer lies in `hub_cache`."""
+    write_tokenizer(cached_repository(hub_cache, TOKENIZER))
+    make_pi05_tiny(monkeypatch)
+    return dict(POLICY)
+
+
+def make_pi05_tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every pi0.5 of this process have two layers."""
     from lerobot.policies.pi05 import modeling_pi05 as modeling
 
-    write_tokenizer(cached_repository(hub_cache, TOKENIZER))
     sizes = {
         name: modeling.GemmaConfig(width=width, depth=2, mlp_dim=2 * width, num_heads=8, num_kv_heads=1, head_dim=8)
         for name, width in (("gemma_2b", WIDTH), ("gemma_300m", 32))
@@ -50,7 +56,6 @@ def tiny_pi05(monkeypatch: pytest.MonkeyPatch, hub_cache: Path) -> dict[str, Any
 
     monkeypatch.setattr(modeling, "PaliGemmaForConditionalGenerationWithPiGemma", tiny_backbone)
     monkeypatch.setattr(modeling, "PiGemmaForCausalLM", tiny_expert)
-    return dict(POLICY)
 
 
 def write_tokenizer(folder: Path) -> None:

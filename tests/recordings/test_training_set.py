@@ -1,6 +1,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -222,10 +223,51 @@ def test_a_lost_episode_of_a_session_is_named_and_a_folder_without_a_session_ref
 
 def test_the_stage_gives_the_retrained_set_the_sessions_and_the_control_as_many_more(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    layout, recordings = Layout("cube_lift"), tmp_path / "recordings"
-    folders = {recordings: 2, layout.rollouts("corrected"): 1, layout.rollouts("base"): 4}
-    episodes = iter(demonstrated(list(range(7))))
+    layout = Layout("cube_lift")
+    params = collected(layout, corrected=1, base=4)
+    session = write_session(layout.session("rehearsal", "monday"))
+    build(CUBE_LIFT, params, layout, [session])
+    assert kinds(layout) == {
+        "retrained": ["demonstration"] * 2 + ["rollout"] * 3,
+        "base_rollouts": ["demonstration"] * 2 + ["base_rollout"] * 3,
+    }
+    build(CUBE_LIFT, params, layout)
+    assert len(read_sidecar(layout.training_set("retrained"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("corrected", "base", "rollouts", "said"),
+    [
+        (0, 0, (0, 0), "no rollout succeeded, so the retrained VLA is trained on demonstrations alone"),
+        (0, 2, (0, 0), "no rollout succeeded, so the retrained VLA is trained on demonstrations alone"),
+        (
+            2,
+            0,
+            (2, 0),
+            "the VLA alone succeeded in no rollout, so the control base_rollouts is trained on demonstrations",
+        ),
+        (3, 2, (2, 2), ""),
+    ],
+)
+def test_a_round_without_successes_is_named_and_a_base_that_never_succeeds_takes_no_rollouts_from_the_residual(
+    tmp_path, monkeypatch, capsys, corrected, base, rollouts, said
+):
+    monkeypatch.chdir(tmp_path)
+    layout = Layout("cube_lift")
+    build(CUBE_LIFT, collected(layout, corrected, base), layout)
+    counted = kinds(layout)
+    assert (counted["retrained"].count("rollout"), counted["base_rollouts"].count("base_rollout")) == rollouts
+    lines = capsys.readouterr().out.splitlines()[2:]
+    assert len(lines) == bool(said) and all(said in line and "training_set cube_lift, round0" in line for line in lines)
+
+
+def collected(layout, corrected, base):
+    """Two demonstrations, and so many rollouts, in the working folder; the parameters to build training sets of them."""
+    recordings = Path("recordings").absolute()
+    folders = {recordings: 2, layout.rollouts("corrected"): corrected, layout.rollouts("base"): base}
+    episodes = iter(demonstrated(list(range(2 + corrected + base))))
     for folder, count in folders.items():
+        folder.mkdir(parents=True)
         for number in range(count):
             write_episode(folder / f"episode_{number:06d}.h5", next(episodes))
     ingest(
@@ -236,16 +278,11 @@ def test_the_stage_gives_the_retrained_set_the_sessions_and_the_control_as_many_
         layout.ingest_report,
         IngestConfig(),
     )
-    session = write_session(layout.session("rehearsal", "monday"))
-    config = replace(BOTH, demonstrations="all")
     layout.accepted_replays.parent.mkdir(parents=True)
     layout.accepted_replays.write_text("[]")
-    params = SimpleNamespace(config=lambda section, task: config, episodes_folder=lambda task: recordings, cameras=TOY)
-    build(CUBE_LIFT, params, layout, [session])
-    kinds = {name: [e.kind for e in read_sidecar(layout.training_set(name))] for name in ("retrained", "base_rollouts")}
-    assert kinds == {
-        "retrained": ["demonstration"] * 2 + ["rollout"] * 3,
-        "base_rollouts": ["demonstration"] * 2 + ["base_rollout"] * 3,
-    }
-    build(CUBE_LIFT, params, layout)
-    assert len(read_sidecar(layout.training_set("retrained"))) == 3
+    config = replace(BOTH, demonstrations="all")
+    return SimpleNamespace(config=lambda section, task: config, episodes_folder=lambda task: recordings, cameras=TOY)
+
+
+def kinds(layout):
+    return {name: [e.kind for e in read_sidecar(layout.training_set(name))] for name in ("retrained", "base_rollouts")}

@@ -55,6 +55,18 @@ def decode_dataset(root: Path, episodes: Sequence[int] | None = None, cache: Pat
     Raises ValueError for another format version, for features without `observation.state` and `action`, and for a video
     that holds fewer frames than its episodes; RuntimeError where the disk is too small for the cache.
     """
+    numbers, frames = _read(root, episodes)
+    return replace(
+        numbers, images=_in_memory(frames) if cache is None else cached_frames(root, episodes, frames, cache)
+    )
+
+
+def read_numbers(root: Path) -> DecodedDataset:
+    """The LeRobotDataset v3 at `root` without its images; ValueError as `decode_dataset`."""
+    return _read(root, None)[0]
+
+
+def _read(root: Path, episodes: Sequence[int] | None) -> tuple[DecodedDataset, DatasetFrames]:
     info = _read_info(root)
     features = info["features"]
     listed = _read_tables(root / "meta/episodes").sort_by("episode_index")
@@ -72,8 +84,8 @@ def decode_dataset(root: Path, episodes: Sequence[int] | None = None, cache: Pat
     ]
     columns = {key: _numbers(data[key]) for key in numeric}
     frames = DatasetFrames(root, info, data["index"].to_numpy(), listed)
-    return DecodedDataset(
-        images=_in_memory(frames) if cache is None else cached_frames(root, episodes, frames, cache),
+    numbers = DecodedDataset(
+        images={},
         state=columns.pop("observation.state"),
         action=columns.pop("action"),
         episode_index=np.searchsorted(listed["episode_index"].to_numpy(), data["episode_index"].to_numpy()),
@@ -83,6 +95,7 @@ def decode_dataset(root: Path, episodes: Sequence[int] | None = None, cache: Pat
         names={key: list(features[key]["names"]) for key in numeric if isinstance(features[key].get("names"), list)},
         columns=columns,
     )
+    return numbers, frames
 
 
 def select_episodes(dataset: DecodedDataset, root: Path, sources: Sequence[str]) -> DecodedDataset:

@@ -1,0 +1,94 @@
+"""The sections `finetune`, `retrain` and `retrain_multitask` of params.yaml."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ocrrl.config_builder import OPTIONAL, repr_of, shown
+from ocrrl.interface.devices import require_device, require_threads
+from ocrrl.policies.checkpoint import REMOTE
+from ocrrl.policies.compact_checkpoint import POLICY_TYPE
+from ocrrl.policies.compact_learner import compact_sizes
+from ocrrl.policies.language import LANGUAGES
+from ocrrl.policies.lerobot_training.options import LerobotTraining
+
+REAL_EPISODES = ("replayed", "all")
+TRAINERS = ("ocrrl", "lerobot")
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """Behaviour cloning of a VLA."""
+
+    policy: Mapping[str, Any] = field(
+        default_factory=lambda: {"type": POLICY_TYPE, "channels": 32, "n_action_steps": 8}
+    )
+    """`type`, any LeRobot policy type, and fields of that policy's configuration.
+
+    `allow_remote_code: true` lets the folders that such a policy is opened from run Python code of their own (off; LeRobot's
+    pi0_fast, groot, gaussian_actor and wall_x need it).
+    """
+    steps: int = 2400
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    """Highest of the one-cycle schedule; 1e-4 or less for pretrained VLAs."""
+    weight_decay: float = 1e-4
+    image_shift: int = 4
+    """Random shift of the images, up to so many pixels each way."""
+    language: str = "auto"
+    """Instruction encoder of the default VLA: auto, sentence or hash."""
+    real_episodes: str = "replayed"
+    """Demonstrations of the real VLA: `replayed`, those that replay kept, so that the pair stays paired, or `all`."""
+    seed: int = 0
+    checkpoint_every: int = 200
+    device: str = "auto"
+    threads: int = 1
+    trainer: str = field(default="ocrrl", metadata=OPTIONAL)
+    """`ocrrl`, the loop of this package, or `lerobot`: LeRobot's `lerobot-train`, for policies of billions of weights.
+
+    `lerobot-train` has a learning rate schedule of the policy's own, and no `image_shift`, `language` and `threads`.
+    """
+    lerobot: LerobotTraining = field(default_factory=LerobotTraining, metadata=OPTIONAL)
+    """How `lerobot-train` is run."""
+
+    def __post_init__(self):
+        if not isinstance(self.policy, Mapping) or not isinstance(self.policy.get("type"), str):
+            raise ValueError(f"policy must be a mapping with a type, which is text, got {shown(self.policy)}")
+        if not isinstance(self.policy.get("allow_remote_code", False), bool):
+            got = shown(self.policy["allow_remote_code"])
+            raise ValueError(f"policy.allow_remote_code must be true or false, got {got}")
+        if self.policy["type"] == REMOTE:
+            from ocrrl.policies.remote.remote_config import remote_config
+
+            remote_config(self.policy)
+        if self.policy["type"] == POLICY_TYPE:
+            object.__setattr__(self, "policy", {**self.policy, **compact_sizes(self.policy)})
+        for name in ("steps", "batch_size", "checkpoint_every"):
+            if not getattr(self, name) >= 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0.0 < self.learning_rate <= 1.0:
+            raise ValueError(f"learning_rate must be in (0, 1], got {self.learning_rate}")
+        for name in ("weight_decay", "image_shift", "seed"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+        if self.real_episodes not in REAL_EPISODES:
+            raise ValueError(f"real_episodes must be one of {', '.join(REAL_EPISODES)}, got {self.real_episodes!r}")
+        if self.trainer not in TRAINERS:
+            raise ValueError(f"trainer must be one of {', '.join(TRAINERS)}, got {shown(self.trainer)}")
+        if self.trainer == "lerobot" and self.policy["type"] == POLICY_TYPE:
+            raise ValueError(f"trainer must be ocrrl for a policy of type {POLICY_TYPE}, got lerobot")
+        if self.trainer == "ocrrl" and self.lerobot != LerobotTraining():
+            raise ValueError(
+                "lerobot must be left out with trainer ocrrl, got settings; set trainer: lerobot to use them"
+            )
+        require_device(self.device)
+        if self.trainer == "lerobot" and ":" in self.device:
+            raise ValueError(
+                f"device must be auto, cpu or cuda with trainer lerobot, got {self.device!r}; CUDA_VISIBLE_DEVICES chooses the GPU"
+            )
+        require_threads(self.threads)
+        if self.language not in LANGUAGES:
+            raise ValueError(f"language must be one of {', '.join(LANGUAGES)}, got {self.language!r}")
+
+    def __repr__(self) -> str:
+        return repr_of(self)
