@@ -33,7 +33,7 @@ def write_compact(folder: Path, seed: int = 0, size: tuple[int, int] = SIZE) -> 
     torch.manual_seed(seed)
     random, encoder = np.random.default_rng(seed), InstructionEncoder(HASH)
     encoder.embed(INSTRUCTION)
-    network = CompactNetwork(CompactArchitecture(("front", "wrist"), size, chunk_size=8, n_action_steps=4))
+    network = CompactNetwork(CompactArchitecture({"front": size, "wrist": size}, chunk_size=8, n_action_steps=4))
     state, action = random.normal(size=(20, 8)), 0.01 * random.normal(size=(20, 7))
     statistics = Normalisation.of(state.astype(np.float32), action.astype(np.float32))
     save_compact(folder, CompactCheckpoint(network, statistics, encoder))
