@@ -5,14 +5,15 @@
     python -m benchmarks.late_chunks table --out benchmarks/recorded/late_chunks.json
 
 For each delay d (control steps of 50 ms, the same for every chunk) a residual is trained as `train_residual` does, seed 0, and
-deployed at d; the residual of the stage, trained at 0, is deployed at 0 and at each d. Each unit is written when it is finished and
-is not run again. Every number is of a twin, none of a robot.
+deployed at d; with `--phase` another one that is also given the chunk's phase. The residual of the stage, trained at 0, is deployed at
+0 and at each d. Each unit is written when it is finished and is not run again. Every number is of a twin, none of a robot.
 """
 
 import argparse
 import json
 import subprocess
 import tempfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ def main() -> None:
     parser.add_argument("what", choices=("measure", "table"))
     parser.add_argument("--task", default="cube_lift")
     parser.add_argument("--delays", nargs="+", type=int, default=[3, 6])
+    parser.add_argument("--phase", action="store_true", help="residuals with `train_residual.chunk_phase`, too")
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/recorded/late_chunks.json"))
     options = parser.parse_args()
@@ -55,12 +57,13 @@ def main() -> None:
         return
     task = tabletop_task(options.task)
     seeds = initial_state_seeds("test", options.episodes)
-    for trained, deployed in [(0, 0), *((0, d) for d in options.delays), *((d, d) for d in options.delays)]:
-        for variant in ("base", "residual") if trained == deployed else ("residual",):
+    for trained, deployed in [*((d, d) for d in options.delays), (0, 0), *((0, d) for d in options.delays)]:
+        variants = ("base", "residual", *(["phase"] if options.phase else [])) if trained == deployed else ("residual",)
+        for variant in variants:
             unit = f"{task.slug} {variant} trained {trained} deployed {deployed}"
             if unit in recorded:
                 continue
-            residual = _residual(task, trained) if variant == "residual" else None
+            residual = None if variant == "base" else _residual(task, trained, variant == "phase")
             base = _policy(task, "real", PARALLEL, deployed)
             outcomes = run_episodes(make_twin(task.slug, PARALLEL), base, residual, seeds)
             recorded[unit] = {
@@ -81,7 +84,8 @@ def table(recorded: dict[str, Any]) -> Table:
     for unit, found in recorded.items():
         slug, variant, _, trained, _, deployed = unit.split(" ")
         summary = success_summary(_outcomes(found))
-        first = recorded.get(f"{slug} {variant} trained 0 deployed 0")
+        reference = "base" if variant == "base" else "residual"
+        first = recorded.get(f"{slug} {reference} trained 0 deployed 0")
         difference = (
             points(dict(rate_difference(_outcomes(first), _outcomes(found)))) if first and first is not found else "–"
         )
@@ -104,12 +108,13 @@ def _policy(task: TabletopTask, domain: str, num_envs: int, delay: int) -> Chunk
     return ChunkedPolicy(load_vla(Layout(task.slug).vla(domain)), task.instruction, num_envs, delay=shares)
 
 
-def _residual(task: TabletopTask, delay: int) -> ResidualPolicy:
-    """The stage's own for 0, else one that is trained now, or was before in this folder."""
+def _residual(task: TabletopTask, delay: int, phase: bool) -> ResidualPolicy:
+    """The stage's own for 0 without phase, else one that is trained now, or was before in this folder."""
     layout = Layout(task.slug)
-    out = layout.residual(0) if delay == 0 else Path(f".work/late_chunks/{task.slug}-{delay}")
+    own = Path(f".work/late_chunks/{task.slug}-{delay}{'-phase' * phase}")
+    out = own if delay or phase else layout.residual(0)
     if not out.is_dir():
-        config = Params.read().config("train_residual", task.slug)
+        config = replace(Params.read().config("train_residual", task.slug), chunk_phase=phase)
         with (
             tempfile.TemporaryDirectory(dir=".work") as work,
             BackgroundProcess(partial(success_rate, task.slug, delay, config.validation_episodes)) as validation,

@@ -1,7 +1,7 @@
 """The control loop on the wire twin: does it solve the task, keep its pace, and how much of a control step is our own?
 
     python -m benchmarks.wire_twin --episodes 20      # after `dvc repro train_residual@cube_lift-0 finetune@cube_lift-real`
-    python -m benchmarks.wire_twin --answer-after 0.14 --residual .work/late_chunks/cube_lift-3   # a VLA of 140 ms
+    python -m benchmarks.wire_twin --answer-after 0.15 --delay 4 --residual .work/late_chunks/cube_lift-4   # a VLA of 150 ms
 
 Base + residual through franky and the RealSense library over loopback, poses from images, recorded, the successes ingested.
 Times are of this machine, which simulates the arm and renders the cameras beside it: run it with nothing else. Wall times wait for
@@ -13,8 +13,9 @@ import argparse
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
@@ -63,16 +64,20 @@ class Stopwatch:
 
 
 class SlowVLA:
-    """`vla`, whose answers take `seconds` at least."""
+    """`vla`, whose answers take `seconds` at least of the robot's `clock`, which runs slower than the wall's."""
 
-    def __init__(self, vla: VLA, seconds: float) -> None:
+    def __init__(self, vla: VLA, seconds: float, clock: Callable[[], float]) -> None:
         self.chunk_size, self.n_action_steps = vla.chunk_size, vla.n_action_steps
-        self._vla, self._seconds = vla, seconds
+        self.answered: list[float] = []
+        """Seconds of the robot's clock that each answer took."""
+        self._vla, self._seconds, self._clock = vla, seconds, clock
 
     def predict_chunk(self, images: Images, robot: RobotState, instruction: str) -> np.ndarray:
-        begun = time.perf_counter()
+        begun = self._clock()
         chunk = self._vla.predict_chunk(images, robot, instruction)
-        time.sleep(max(0.0, self._seconds - (time.perf_counter() - begun)))
+        while self._clock() < begun + self._seconds:
+            time.sleep(0.001)
+        self.answered.append(self._clock() - begun)
         return chunk
 
 
@@ -109,39 +114,43 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=20)
     parser.add_argument("--task", default="cube_lift")
     parser.add_argument(
-        "--answer-after", type=float, default=0.0, metavar="S", help="seconds that the VLA takes at least"
+        "--answer-after", type=float, default=0.0, metavar="S", help="seconds of the robot's clock that the VLA takes"
+    )
+    parser.add_argument(
+        "--delay", type=int, default=0, help="d, the control steps that the policy allows for an answer"
     )
     parser.add_argument("--residual", type=Path, help="the residual's folder; default: that of the stage, seed 0")
     options = parser.parse_args()
 
     from ocrrl.policies.async_chunked_policy import on_the_clock
     from ocrrl.policies.checkpoint import load_vla
-    from ocrrl.policies.chunk_delay import measured_delay
-    from ocrrl.policies.chunked_policy import NO_DELAY, ChunkedPolicy
+    from ocrrl.policies.chunk_delay import ChunkDelay
+    from ocrrl.policies.chunked_policy import ChunkedPolicy
     from ocrrl.residual.residual_policy import load_residual
     from ocrrl.robot.cell.cell_file import read_cell_file
     from ocrrl.robot.wire_twin.wire_twin import CELL_FILE, open_wire_twin
 
     task, layout, stopwatch = tabletop_task(options.task), Layout(options.task), Stopwatch()
-    delay = measured_delay([options.answer_after]) if options.answer_after else NO_DELAY
-    slow = SlowVLA(load_vla(layout.vla("real")), options.answer_after)
-    policy = ChunkedPolicy(slow, task.instruction, 1, delay=delay)
+    delay, vla = ChunkDelay((0.0,) * options.delay + (1.0,)), load_vla(layout.vla("real"))
     residual = load_residual(options.residual or layout.residual(ROLLED_OUT_SEED), task)
     residual.residual = stopwatch.around("actor forward", residual.residual)
     file, logs = read_cell_file(CELL_FILE), WORK / "cells" / "wire_twin"
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        closing(open_wire_twin(make_scene(task.slug), logs, time.time, file)) as cell,
-        on_the_clock(policy) as base,
-    ):
+    with ExitStack() as opened:
+        folder = opened.enter_context(tempfile.TemporaryDirectory())
+        cell = opened.enter_context(closing(open_wire_twin(make_scene(task.slug), logs, time.time, file)))
+        slow = SlowVLA(vla, options.answer_after, cell.gate.now)
+        base = opened.enter_context(on_the_clock(ChunkedPolicy(slow, task.instruction, 1, delay=delay)))
         base.act = stopwatch.around("base policy (VLA every few steps)", base.act)
         cell.observe = stopwatch.around("observe", cell.observe)
         cell.gate.command = stopwatch.around("command through the gate", cell.gate.command)
         control_steps = ControlSteps(cell, stopwatch.times["base policy (VLA every few steps)"])
         recorder, successes = RolloutRecorder(cell, OPERATOR, cell.calibration()), 0
+        since_question: list[int] = []
         for number, seed in enumerate(initial_state_seeds("test", options.episodes)):
             recorder.seeds = {seed}
+            begun = len(cell.periods)
             (outcome,) = run_episodes(cell, base, residual, [seed], recorder)
+            since_question += [step % vla.n_action_steps for step in range(len(cell.periods) - begun)]
             episode = recorder.episodes.pop(seed)
             if outcome.success:
                 successes += 1
@@ -152,7 +161,10 @@ def main() -> None:
             f"\n{task.slug} on the wire twin (simulated): {successes} of {options.episodes} succeeded without a restart"
         )
         print(f"Ingested as demonstrations: {ingested(Path(folder), task) if successes else 0} of {successes}\n")
-        sys.exit(report(cell, control_steps, stopwatch))
+        if options.answer_after:
+            answers = 1000 * np.array(slow.answered)
+            print(f"Answers on the robot's clock [ms]: median {np.median(answers):.0f}, longest {answers.max():.0f}")
+        sys.exit(report(cell, control_steps, stopwatch, np.array(since_question)))
 
 
 def ingested(folder: Path, task: TabletopTask) -> int:
@@ -161,8 +173,8 @@ def ingested(folder: Path, task: TabletopTask) -> int:
     return len(ingest(folder / "successes", task, dataset, normalised, found, IngestConfig()).accepted)
 
 
-def report(cell: ArmEnvironment, control_steps: ControlSteps, stopwatch: Stopwatch) -> int:
-    """Print what was measured; 1 where something took too long."""
+def report(cell: ArmEnvironment, control_steps: ControlSteps, stopwatch: Stopwatch, since_question: np.ndarray) -> int:
+    """Print what was measured; 1 where something took too long. `since_question`: control steps since a chunk was asked for."""
     rows = [_row(name, times) for name, times in stopwatch.times.items()]
     rows.append(_row("control step without the base policy", control_steps.times))
     header = ("", "calls", "wall, median [ms]", "wall, p99 [ms]", "CPU, median [ms]", "CPU, p99 [ms]")
@@ -170,12 +182,14 @@ def report(cell: ArmEnvironment, control_steps: ControlSteps, stopwatch: Stopwat
     periods = 1000 * np.array(cell.periods)
     quantiles = ", ".join(f"{name} {np.quantile(periods, q):.1f}" for name, q in (("median", 0.5), ("p99", 0.99)))
     print(f"\nControl period on the robot's clock [ms]: {quantiles}, longest {periods.max():.1f}")
+    steps = [f"{np.quantile(periods[since_question == k], 0.99):.0f}" for k in range(since_question.max() + 1)]
+    print(f"Its p99 by control steps since a chunk was asked for: {' '.join(steps)}")
     wall, cpu = np.quantile(control_steps.times, 0.99, axis=0)
     oldest = max(control_steps.ages)
     print(f"Age of commands as they were sent [ms]: p99 {1000 * np.quantile(control_steps.ages, 0.99):.1f}, ", end="")
     print(f"oldest {1000 * oldest:.1f}, allowed {1000 * TIME_TO_LIVE:.0f}")
-    causes = sorted({fault.cause for fault in cell.gate.faults})
-    print(f"Faults: {len(cell.gate.faults)} ({', '.join(causes) or 'none'})")
+    causes = Counter(fault.cause for fault in cell.gate.faults)
+    print(f"Faults: {', '.join(f'{number} {cause}' for cause, number in sorted(causes.items())) or 'none'}")
     for name, taken in (("CPU time", cpu), ("wall time, shared with what simulates the cell", wall)):
         state = "MISSED" if taken > CONTROL_STEP else "reached"
         print(f"99 of 100 control steps within {1000 * CONTROL_STEP:.0f} ms of {name}: {state}")

@@ -18,6 +18,8 @@ from typing import Any
 
 from ocrrl.printable import one_line
 
+OPTIONAL = {"optional": True}
+"""Metadata of a dataclass's field that is given, and written, only where its value is not the default."""
 LARGEST_WHOLE_NUMBER = 2**53
 """Beyond, a whole number is not the same as a float."""
 LARGEST_NUMBER = 1e12
@@ -50,7 +52,7 @@ class ParamsError(ValueError):
 
 
 def build(config: type, values: Any, where: str, complete: bool = True, places: Mapping[str, str] | None = None) -> Any:
-    """`config(**values)`, each value converted to the type of its field; `complete`: defaults are not filled in.
+    """`config(**values)`, each value converted to the type of its field; `complete`: defaults fill in `OPTIONAL` fields alone.
 
     Numbers that YAML reads as text (`1e-4`) become numbers where the field is one; whole numbers become floats, lists tuples.
     Raises ParamsError that begins with `where` and the key for an unknown, missing or wrong value. A ValueError of the
@@ -67,7 +69,8 @@ def build(config: type, values: Any, where: str, complete: bool = True, places: 
                 f"{_at(places.get(key, where), key)} is no parameter; the parameters are {', '.join(fields)}{_nearest(key, fields)}"
             )
     absent = dataclasses.MISSING
-    needed = [name for name, f in fields.items() if complete or f.default is f.default_factory is absent]
+    without_default = [name for name, f in fields.items() if f.default is f.default_factory is absent]
+    needed = [name for name, f in fields.items() if not f.metadata.get("optional")] if complete else without_default
     if missing := [name for name in needed if name not in values]:
         next_step = "; `ocrrl params --preset default` writes every parameter" if complete else ""
         raise ParamsError(f"{_at(where, missing[0])} must be given{next_step}")
@@ -80,6 +83,12 @@ def build(config: type, values: Any, where: str, complete: bool = True, places: 
     except ValueError as error:
         name = re.split(r"\W", str(error), maxsplit=1)[0]
         raise ParamsError(f"{_before_a_name(places.get(name, where))}{error}") from error
+
+
+def values_of(config: Any) -> dict[str, Any]:
+    """The fields of a dataclass as params.yaml holds them: `OPTIONAL` ones only where they are not the default."""
+    default = {f.name: f.default for f in dataclasses.fields(config) if f.metadata.get("optional")}
+    return {k: v for k, v in dataclasses.asdict(config).items() if k not in default or v != default[k]}
 
 
 def shown(value: Any) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from ocrrl.config_builder import ParamsError, build, listed, shown, typed
+from ocrrl.config_builder import ParamsError, build, listed, shown, typed, values_of
 from ocrrl.interface.cameras import DEFAULT_CAMERAS, CameraSizes, checked_cameras
 from ocrrl.interface.renamed import RENAMED
 from ocrrl.params_graph import GRAPH_FILE, GRAPH_SECTIONS, Recordings, graph_sections, require_names, seeds_and_rounds
@@ -227,22 +227,23 @@ def resolve(
     cameras = next((layer[CAMERAS] for layer in reversed(layers) if CAMERAS in layer), DEFAULT_CAMERAS)
     sections[CAMERAS] = {name: list(size) for name, size in cameras.items()}
 
-    def values_of(section: str, keys: tuple[str, ...]) -> dict[str, Any]:
+    def config_of(section: str, keys: tuple[str, ...]) -> Any:
         values: dict[str, Any] = {}
         for entries in (layer.get(section, {}) for layer in layers):
             for overrides in [entries.get(key, {}) for key in keys] if keys else [entries]:
                 values |= overrides
         where = ".".join((f"preset {preset}: {section}", *keys[-1:]))
-        return json.loads(json.dumps(dataclasses.asdict(build(config_class(section), values, where, complete=False))))
+        return build(config_class(section), values, where, complete=False)
 
     for section in CONFIGS:
-        shared = sections.setdefault(section, {})[SHARED] = values_of(section, (SHARED,))
+        shared = config_of(section, (SHARED,))
+        sections[section] = {SHARED: values_of(shared)}
         for task in tabletop_tasks:
-            values = values_of(section, (SHARED, task))
-            sections[section][task] = {key: value for key, value in values.items() if value != shared[key]}
+            own_values = dataclasses.asdict(config_of(section, (SHARED, task)))
+            sections[section][task] = {k: value for k, value in own_values.items() if value != getattr(shared, k)}
     for section in MULTITASK_CONFIGS:
-        sections[section] = values_of(section, ())
-    return sections
+        sections[section] = values_of(config_of(section, ()))
+    return json.loads(json.dumps(sections))
 
 
 def chosen_cameras(cameras: CameraSizes | None = None, path: Path = PARAMS_FILE) -> CameraSizes:

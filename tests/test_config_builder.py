@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
-from ocrrl.config_builder import LARGEST_WHOLE_NUMBER, ParamsError, build, shown
+from ocrrl.config_builder import LARGEST_WHOLE_NUMBER, OPTIONAL, ParamsError, build, shown, values_of
 
 
 @dataclass(frozen=True)
@@ -165,6 +165,19 @@ def test_missing_keys_are_named_where_every_key_has_to_be_there_and_where_there_
         build(Lens, {}, "lens", complete=False)
     with pytest.raises(ParamsError, match=r"^lens must be a mapping of width, mirrored, got \[\]$"):
         build(Lens, [], "lens")
+
+
+def test_an_optional_field_may_be_left_out_and_is_written_only_where_it_is_set():
+    @dataclass(frozen=True)
+    class Sight:
+        width: int
+        night: bool = field(default=False, metadata=OPTIONAL)
+
+    plain, night = build(Sight, {"width": 3}, "sight"), build(Sight, {"width": 3, "night": True}, "sight")
+    assert (plain.night, night.night) == (False, True)
+    assert (values_of(plain), values_of(night)) == ({"width": 3}, {"width": 3, "night": True})
+    with pytest.raises(ParamsError, match=r"sight\.night must be true or false, got 1"):
+        build(Sight, {"width": 3, "night": 1}, "sight")
 
 
 def test_a_type_that_yaml_does_not_have_is_a_mistake_of_the_program():

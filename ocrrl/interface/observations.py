@@ -30,6 +30,7 @@ OBJECT_FEATURES = 13
 OFFSET_FEATURES = 3  # of each further object from the first
 _ROBOT_FEATURES = PROPRIOCEPTION_DIM + 6
 ACTION_FEATURES = 7
+PHASE_FEATURES = 2
 
 
 @dataclass
@@ -83,19 +84,29 @@ class Observation(RobotState):
         return self.object_confidence >= CONFIDENCE_THRESHOLD if self.object_visible is None else self.object_visible
 
 
-def residual_observation_dim(task: TabletopTask) -> int:
-    """Length D of `residual_observation` for `task`."""
+def residual_observation_dim(task: TabletopTask, chunk_phase: bool = False) -> int:
+    """Length D of `residual_observation` for `task`, with a chunk phase or without."""
     others = len(task.objects) - 1
-    return OBJECT_FEATURES * len(task.objects) + OFFSET_FEATURES * others + _ROBOT_FEATURES + ACTION_FEATURES
+    return (
+        OBJECT_FEATURES * len(task.objects)
+        + OFFSET_FEATURES * others
+        + _ROBOT_FEATURES
+        + ACTION_FEATURES
+        + PHASE_FEATURES * chunk_phase
+    )
 
 
 def residual_observation(
-    observation: Observation, base_action: np.ndarray, visible: np.ndarray
+    observation: Observation,
+    base_action: np.ndarray,
+    visible: np.ndarray,
+    chunk_phase: Float[np.ndarray, "N 2"] | None = None,
 ) -> Float[np.ndarray, "N D"]:
     """The residual's observation s_t = [object poses, proprioception, base action] (Eq. 2), float32, of order one.
 
     `base_action` (N, 7); `visible` (N, O) bool: objects that are not visible, whether dropped in training (Eq. 5) or below
     the confidence threshold in deployment (Algorithm 2, line 9), have their whole vector zeroed, derived features with it.
+    `chunk_phase` (`protocols.ActsInChunks`) comes last, for residuals that were trained with it.
     Derived are an object's pose in the gripper's frame, and where further objects lie from the first one.
     """
     objects = observation.object_poses
@@ -124,6 +135,7 @@ def residual_observation(
             offsets.reshape(len(objects), -1),
             robot_features(observation),
             action_features(base_action),
+            *([] if chunk_phase is None else [chunk_phase]),
         ],
         axis=-1,
     ).astype(np.float32)

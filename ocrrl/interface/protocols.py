@@ -5,7 +5,7 @@ Legend: N environments, n of them selected by ids (n,), O tracked objects, H act
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -97,11 +97,39 @@ class Policy(Protocol):
         ...
 
 
+@runtime_checkable
+class ActsInChunks(Policy, Protocol):
+    """A policy whose actions come from chunks that it asked for some steps ago."""
+
+    @property
+    def largest_delay(self) -> int:
+        """The most control steps from an observation to the first action of the chunk that answers it."""
+        ...
+
+    def chunk_phase(self, ids: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n 2"]:
+        """Of the actions that `act` gave last, in [0, 1]: place in its chunk (1 the last, 0 while there is no chunk), and delay.
+
+        Both are counted in actions of a chunk: (index + 1)/H and d/H.
+        """
+        ...
+
+
+def chunk_phase(policy: Policy, ids: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n 2"]:
+    """`ActsInChunks.chunk_phase` of `policy`; ValueError for one that acts without chunks."""
+    if not isinstance(policy, ActsInChunks):
+        raise ValueError(
+            f"train_residual.chunk_phase must be false for a base without chunks, got {type(policy).__name__}"
+        )
+    return policy.chunk_phase(ids)
+
+
 class Residual(Protocol):
     """Corrects a base policy from what simulation and reality share; `actions.compose` puts the two together."""
 
     every: int
     """Control steps for which a residual is kept: asked for at steps 0, `every`, 2 `every`, ... of an episode."""
+    chunk_phase: bool
+    """Whether its observation ends with the base's `ActsInChunks.chunk_phase`."""
 
     def residual(self, residual_observation: Float[np.ndarray, "n D"]) -> Float[np.ndarray, "n 7"]:
         """Changes of the base action, in the units of an action, for observations s_t (Eq. 2)."""

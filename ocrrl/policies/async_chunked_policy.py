@@ -87,6 +87,7 @@ class AsyncChunkedPolicy:
         action = held(observation)
         if self._chunk is not None:
             asked, actions = self._chunk
+            self._place = min(step - asked, len(actions) - 1) + 1
             if step - asked < len(actions):
                 action[0] = actions[step - asked]
             else:
@@ -95,12 +96,21 @@ class AsyncChunkedPolicy:
         self._gripper = action[0, 6]
         return action
 
+    @property
+    def largest_delay(self) -> int:
+        """As `interface.protocols.ActsInChunks`."""
+        return self.delay
+
+    def chunk_phase(self, ids: Int[np.ndarray, " n"]) -> Float[np.ndarray, "1 2"]:
+        """As `interface.protocols.ActsInChunks`; 1 while the last action of a chunk is over."""
+        return np.array([[self._place, self.delay]]) / self.vla.chunk_size
+
     def close(self) -> None:
         """End the worker; a request in flight is not waited for."""
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     def _begin(self) -> None:
-        self._step = self._next_question = 0
+        self._step = self._next_question = self._place = 0
         self._chunk: tuple[int, Float[np.ndarray, "H 7"]] | None = None
         self._next: tuple[int, Float[np.ndarray, "H 7"]] | None = None
         self._gripper = np.float32(1.0)

@@ -49,14 +49,28 @@ class ChunkedPolicy:
             chunk = self.vla.predict_chunk(capture(ids[due]), observation.take(due), self.instruction)
             place = steps[due] // self.replan_every % 2
             self._chunks[ids[due], place] = chunk[:, : self._chunks.shape[2]]
-        since = np.maximum(steps - late, 0)
-        asked = since // self.replan_every * self.replan_every
+        asked = self._asked(steps, late)
         action = self._chunks[ids, asked // self.replan_every % 2, steps - asked]
         waiting = steps < late
         if waiting.any():
             action[waiting] = held(observation)[waiting]
         self._steps[ids] += 1
         return action
+
+    @property
+    def largest_delay(self) -> int:
+        """As `interface.protocols.ActsInChunks`."""
+        return self.delay.largest
+
+    def chunk_phase(self, ids: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n 2"]:
+        """As `interface.protocols.ActsInChunks`."""
+        steps, late = self._steps[ids] - 1, self._late[ids]
+        place = np.where(steps < late, 0, steps - self._asked(steps, late) + 1)
+        return np.stack([place, late], axis=-1) / self.vla.chunk_size
+
+    def _asked(self, steps: Int[np.ndarray, " n"], late: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+        """The steps at which the chunks were asked for that are acted from at `steps`."""
+        return np.maximum(steps - late, 0) // self.replan_every * self.replan_every
 
     def get_state(self) -> dict[str, np.ndarray]:
         """The chunks in progress, and where each environment is in its own."""

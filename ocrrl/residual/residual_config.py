@@ -1,9 +1,10 @@
 """Every setting of residual training (Table 5 and appendix A.6), validated at construction."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from ocrrl.config_builder import OPTIONAL
 from ocrrl.interface.actions import MAX_ROTATION_STEP, MAX_TRANSLATION_STEP
 from ocrrl.interface.devices import require_device, require_threads
 from ocrrl.residual.pose_augmentation import PoseAugmentation
@@ -70,6 +71,8 @@ class ResidualConfig:
     """A success is worth 1/(1 - gamma): reward 1 for ever after; otherwise nothing follows it."""
     clip_targets: bool = True
     """Keep the critics' targets where every return lies: in [0, 1/(1 - gamma)], less the shaping's potential."""
+    chunk_phase: bool = field(default=False, metadata=OPTIONAL)
+    """The residual is also given how old the base's chunk is and how late it came (`interface.observations`); not in the paper."""
     max_position_noise: float = 0.005
     max_rotation_noise: float = 0.1
     dropout: float = 0.1

@@ -35,16 +35,18 @@ class ResidualPolicy:
         layer_norm: bool,
         every: int = 1,
         chunk_delay: int = 0,
+        chunk_phase: bool = False,
     ) -> None:
         """`weights` holds weight0..2 (inputs, outputs) and bias0..2 (outputs,), as `TD3.actor_weights` gives them.
 
-        `chunk_delay` is the largest delay of the base's chunks [control steps] that it was trained with.
+        `chunk_delay` is the largest delay of the base's chunks [control steps] that it was trained with, `chunk_phase` whether it is
+        given the phase of these chunks (`interface.protocols.Residual`).
         """
         self.weights = {name: np.ascontiguousarray(value, np.float32) for name, value in weights.items()}
         self.scale = np.asarray(scale, np.float32)
         self.layer_norm = layer_norm
         self.every = every
-        self.chunk_delay = chunk_delay
+        self.chunk_delay, self.chunk_phase = chunk_delay, chunk_phase
 
     @property
     def observation_dim(self) -> int:
@@ -78,7 +80,8 @@ def save_residual(folder: Path, policy: ResidualPolicy, tabletop_task: TabletopT
         "residual_scale": [float(x) for x in policy.scale],
     }
     late = {"chunk_delay": policy.chunk_delay} if policy.chunk_delay else {}
-    files.write_json(folder / "config.json", details | described | late)
+    phase = {"chunk_phase": True} if policy.chunk_phase else {}
+    files.write_json(folder / "config.json", details | described | late | phase)
 
 
 def load_residual(folder: Path, tabletop_task: TabletopTask) -> ResidualPolicy:
@@ -98,10 +101,14 @@ def load_residual(folder: Path, tabletop_task: TabletopTask) -> ResidualPolicy:
     config = read_json_object(where)
     if config.get("format_version") == 3:
         config = current_names("train_residual", config) | {"format_version": FORMAT_VERSION}
+    phase = config.get("chunk_phase", False)
+    if not isinstance(phase, bool):
+        raise ValueError(f"{where}: chunk_phase must be true or false, got {said(phase)}")
+    dim = residual_observation_dim(tabletop_task, phase)
     expected = {
         "format_version": FORMAT_VERSION,
         "tabletop_task": tabletop_task.slug,
-        "observation_dim": residual_observation_dim(tabletop_task),
+        "observation_dim": dim,
         "action_dim": ACTION_DIM,
     }
     for name, value in expected.items():
@@ -115,14 +122,14 @@ def load_residual(folder: Path, tabletop_task: TabletopTask) -> ResidualPolicy:
     chunk_delay = config.get("chunk_delay", 0)
     if type(chunk_delay) is not int or chunk_delay < 0:
         raise ValueError(f"{where}: chunk_delay must be a whole number of at least 0, got {said(chunk_delay)}")
-    tensors = _read_weights(folder / "actor.safetensors", residual_observation_dim(tabletop_task))
+    tensors = _read_weights(folder / "actor.safetensors", dim)
     scale = tensors.pop("scale")
     if not (scale > 0).all() or config.get("residual_scale") != [float(x) for x in scale]:
         raise ValueError(
             f"{where}: residual_scale must be the seven numbers above 0 that actor.safetensors has as scale, "
             f"{[float(x) for x in scale]}, got {said(config.get('residual_scale'))}"
         )
-    return ResidualPolicy(tensors, scale, config["layer_norm"], every, chunk_delay)
+    return ResidualPolicy(tensors, scale, config["layer_norm"], every, chunk_delay, phase)
 
 
 def _read_weights(path: Path, inputs: int) -> dict[str, np.ndarray]:

@@ -14,10 +14,11 @@ import numpy as np
 import torch
 
 from ocrrl import files
+from ocrrl.config_builder import values_of
 from ocrrl.datasets.transitions import ReplayEpisode
 from ocrrl.interface.actions import compose
 from ocrrl.interface.observations import residual_observation, residual_observation_dim
-from ocrrl.interface.protocols import Environment, Policy
+from ocrrl.interface.protocols import ActsInChunks, Environment, Policy, chunk_phase
 from ocrrl.interface.seeds import RANGES
 from ocrrl.residual.checkpoint import Resumable, load_checkpoint, save_checkpoint
 from ocrrl.residual.decisions import Decisions, exploration_noise
@@ -91,7 +92,7 @@ class _Run:
         self.replay_episodes, self.stopwatch = replay_episodes, stopwatch
         self.augmentation = config.pose_augmentation()
         self.random = {p: np.random.default_rng([seed, i]) for i, p in enumerate(RANDOM_PURPOSES)}
-        dim = residual_observation_dim(environment.tabletop_task)
+        dim = residual_observation_dim(environment.tabletop_task, config.chunk_phase)
         self.learner = TD3(dim, config, seed)  # line 2
         self.decisions = Decisions(config.num_envs, dim, config.action_repeat, config.gamma)
         gamma = config.gamma**config.action_repeat
@@ -193,7 +194,7 @@ class _Run:
         details = {
             "seed": self.seed,
             "cell": self.environment.cell,
-            "config": dataclasses.asdict(self.config),
+            "config": values_of(self.config),
             "selected": {name: chosen[name] for name in ("transitions", "validation_success")},
         }
         save_residual(folder, policy, self.environment.tabletop_task, details)
@@ -217,7 +218,8 @@ class _Run:
         poses, visible = self.augmentation.augment(
             observation.object_poses, self.random["augmentation"], self.environment.tabletop_task
         )
-        state = residual_observation(dataclasses.replace(observation, object_poses=poses), base_action, visible)
+        phase = chunk_phase(self.base, ids) if self.config.chunk_phase else None
+        state = residual_observation(dataclasses.replace(observation, object_poses=poses), base_action, visible, phase)
         self.stopwatch.lap("base")
         return state, base_action
 
@@ -235,9 +237,9 @@ class _Run:
 
     def _policy(self, weights: dict[str, np.ndarray]) -> ResidualPolicy:
         c = self.config
-        delay = getattr(self.base, "delay", None)  # of a `ChunkedPolicy`
-        largest = delay.largest if delay is not None else 0
-        return ResidualPolicy(weights, in_action_units(c.residual_scale), c.layer_norm, c.action_repeat, largest)
+        largest = self.base.largest_delay if isinstance(self.base, ActsInChunks) else 0
+        scale = in_action_units(c.residual_scale)
+        return ResidualPolicy(weights, scale, c.layer_norm, c.action_repeat, largest, c.chunk_phase)
 
     def _fill_offline(self, rows: np.ndarray) -> None:
         self.offline = ReplayBuffer(max(len(rows), 1), self.learner.layout.width)

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from ocrrl.interface.actions import ACTION_DIM, compose, limit
 from ocrrl.interface.observations import Images, Observation, residual_observation
-from ocrrl.interface.protocols import Abort, Capture, Environment, Policy, Residual, StepResult
+from ocrrl.interface.protocols import Abort, Capture, Environment, Policy, Residual, StepResult, chunk_phase
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome, EpisodeTrace
 
 LOST_STEPS = 20
@@ -97,7 +97,8 @@ def _run_batch(
                 base_action = base_action.astype(np.float32)
             visible = observation.visible()
             if residual is not None and t % residual.every == 0:
-                kept[running] = residual.residual(residual_observation(observation, base_action, visible))
+                phase = chunk_phase(base, running) if residual.chunk_phase else None
+                kept[running] = residual.residual(residual_observation(observation, base_action, visible, phase))
             lost_steps[running] = np.where(visible.all(axis=-1), 0, lost_steps[running] + 1)
             delta = np.where(lost_steps[running, None] > most_lost_steps, 0.0, kept[running]).astype(np.float32)
             action = limit(base_action) if residual is None else compose(base_action, delta)

@@ -42,7 +42,7 @@ def repeat_episodes(
 class _RecordedActions:
     """A base policy and its residual that do, step by step, what the traces of their environments say."""
 
-    every = 1
+    every, chunk_phase = 1, False
 
     def __init__(self, traces: Sequence[EpisodeTrace]) -> None:
         self._traces, self._step = traces, -1

@@ -58,6 +58,15 @@ def test_the_length_is_as_announced(task):
     assert state.shape == (3, residual_observation_dim(task))
 
 
+def test_a_chunk_s_phase_comes_last_and_changes_nothing_else():
+    (task, seen), phase = (tabletop_task("cube_lift"), observation()), np.array([[0.1, 0.2], [0.3, 0.2], [0.5, 0.2]])
+    without, with_phase = (
+        residual_observation(seen, np.zeros((3, 7)), np.ones((3, 1), bool), given) for given in (None, phase)
+    )
+    np.testing.assert_array_equal(with_phase, np.concatenate([without, phase.astype(np.float32)], axis=-1))
+    assert with_phase.shape == (3, residual_observation_dim(task, chunk_phase=True))
+
+
 def test_a_millimetre_counts_near_a_thing_and_a_decimetre_far_from_it():
     near, far = (distance_features(np.array(distances)) for distances in ([-0.001, 0.001], [0.1, 0.2]))
     assert near == pytest.approx([-0.05, 0.05], rel=0.01), "in proportion: 1 cm is half a unit"

@@ -130,6 +130,15 @@ def test_a_late_chunk_is_used_from_its_own_index_on_and_before_the_first_one_the
         assert (action[0], action[2]) == (asked, t - asked)
 
 
+@pytest.mark.parametrize("d", range(5))
+def test_the_phase_is_the_place_of_the_action_in_its_chunk_and_the_delay(d):
+    policy = delayed(d, LongVLA())
+    for t in range(20):
+        policy.act(observation(np.zeros(1)), np.arange(1), capture)
+        place = 0 if t < d else t - (t - d) // 4 * 4 + 1
+        np.testing.assert_allclose(policy.chunk_phase(np.arange(1)), [[place / 16, d / 16]])
+
+
 def test_until_the_first_chunk_the_fingers_stay_as_they_are():
     policy, seen = delayed(2, LongVLA()), observation(np.zeros(1))
     for width, opening in ((0.08, 1.0), (0.02, 0.25), (0.09, 1.0)):

@@ -30,6 +30,22 @@ def test_a_saved_policy_loads_the_same_and_stays_within_its_scale(tmp_path):
     assert np.abs(loaded.residual(100 * states)).max() <= 0.01 + 1e-9
 
 
+def test_a_policy_that_is_given_the_chunks_phase_says_so_and_else_nothing(tmp_path):
+    policy = some_policy(DIM + 2)
+    policy.chunk_phase = True
+    save_residual(tmp_path / "phase", policy, TOY_TASK, {})
+    save_residual(tmp_path / "plain", some_policy(), TOY_TASK, {})
+    assert (
+        load_residual(tmp_path / "phase", TOY_TASK).chunk_phase
+        and not load_residual(tmp_path / "plain", TOY_TASK).chunk_phase
+    )
+    assert "chunk_phase" not in (tmp_path / "plain/config.json").read_text()
+    config = json.loads((tmp_path / "phase/config.json").read_text())
+    (tmp_path / "phase/config.json").write_text(json.dumps(config | {"chunk_phase": 1}))
+    with pytest.raises(ValueError, match=r"config\.json: chunk_phase must be true or false, got 1"):
+        load_residual(tmp_path / "phase", TOY_TASK)
+
+
 def test_a_policy_of_version_3_is_read_under_the_names_that_it_has(tmp_path):
     save_residual(tmp_path, some_policy(), TOY_TASK, {})
     config = json.loads((tmp_path / "config.json").read_text())

@@ -7,15 +7,14 @@ import numpy as np
 import pytest
 
 from ocrrl.interface.actions import compose
-from ocrrl.interface.observations import action_features
+from ocrrl.interface.observations import action_features, residual_observation_dim
 from ocrrl.interface.seeds import RANGES
-from ocrrl.policies.chunk_delay import ChunkDelay
 from ocrrl.residual import train_residual as algorithm
 from ocrrl.residual.learning_curve import BlockingValidation
 from ocrrl.residual.residual_config import ResidualConfig
 from ocrrl.residual.residual_policy import load_residual
 from ocrrl.residual.train_residual import train_residual
-from tests.residual.toy_environment import TOY_TASK, ToyBase, ToyEnvironment, demonstrations, success_rate
+from tests.residual.toy_environment import CHUNK, TOY_TASK, ToyBase, ToyEnvironment, demonstrations, success_rate
 
 SMALL = ResidualConfig(
     total_timesteps=400, num_envs=4, gradient_steps=1, learning_starts=40, batch_size=16, actor_hidden=16,
@@ -33,6 +32,13 @@ def train(folder, config=SMALL, seed=0, environment=None, base=None, **options):
     out = folder / "out"
     policy = train_residual(config, environment, base, demonstrations(3), folder / "work", out, seed, **options)
     return policy, {f.name: f.read_bytes() for f in sorted(out.iterdir())}
+
+
+class InChunks(ToyBase):
+    largest_delay = 2
+
+    def chunk_phase(self, ids):
+        return np.stack([(self._t[ids] - 1) % CHUNK / CHUNK, np.full(len(ids), 0.25)], axis=-1)
 
 
 def grade(policy) -> float:
@@ -238,10 +244,24 @@ def test_a_damaged_checkpoint_of_an_unfinished_run_is_named_with_what_to_remove(
 
 
 def test_a_residual_says_how_late_the_chunks_were_that_it_was_trained_with_and_else_nothing(tmp_path):
-    late = ToyBase(SMALL.num_envs)
-    late.delay = ChunkDelay((0.5, 0.0, 0.5))
-    policy, files = train(tmp_path / "late", base=late)
+    policy, files = train(tmp_path / "late", base=InChunks(SMALL.num_envs))
     assert policy.chunk_delay == load_residual(tmp_path / "late/out", TOY_TASK).chunk_delay == 2
     assert json.loads(files["config.json"])["chunk_delay"] == 2
     _, files = train(tmp_path / "at_once")
     assert "chunk_delay" not in json.loads(files["config.json"])
+
+
+def test_a_residual_is_trained_with_the_phase_of_the_base_s_chunks_where_that_is_asked_for(tmp_path):
+    config = replace(SMALL, chunk_phase=True)
+    policy, files = train(tmp_path / "phase", config, base=InChunks(SMALL.num_envs))
+    assert policy.chunk_phase and json.loads(files["config.json"])["config"]["chunk_phase"] is True
+    assert load_residual(tmp_path / "phase/out", TOY_TASK).observation_dim == residual_observation_dim(TOY_TASK) + 2
+    states = np.zeros((2, policy.observation_dim), np.float32)
+    states[1, -2] = 1.0
+    assert not np.array_equal(*policy.residual(states)), "the phase is an input"
+    _, files = train(tmp_path / "plain")
+    assert "chunk_phase" not in files["config.json"].decode()
+    with pytest.raises(
+        ValueError, match=r"train_residual\.chunk_phase must be false for a base without chunks, got ToyBase"
+    ):
+        train(tmp_path / "without_chunks", config)

@@ -96,6 +96,7 @@ class ToyResidual:
 
     function: Callable[[np.ndarray], np.ndarray]
     every: int = 1
+    chunk_phase: bool = False
 
     def residual(self, residual_observation):
         return self.function(residual_observation)
