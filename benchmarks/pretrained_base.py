@@ -23,7 +23,7 @@ import torch
 
 from benchmarks.finetune import CHUNK, IMAGE_SHIFT, trained_rate, wall_time, write_random_dataset
 from ocrrl.datasets.frames.decoded_frames import DecodedDataset, decode_dataset
-from ocrrl.interface.cameras import CameraSizes
+from ocrrl.interface.cameras import DEFAULT_CAMERAS
 from ocrrl.interface.devices import chosen_device
 from ocrrl.interface.observations import RobotState
 from ocrrl.interface.protocols import VLA
@@ -114,7 +114,7 @@ def chunk_ms(vla: VLA, data: DecodedDataset, robots: int, device: str) -> float:
 
 def in_the_loop(vla: VLA, options: argparse.Namespace, num_envs: int, device: str, folder: Path) -> tuple[str, ...]:
     """Environments, transitions/s, and the share of each part, of residual training on Cube Lift with `vla` as the base."""
-    cameras: CameraSizes = {name: (options.image, options.image) for name in ("front", "wrist")}
+    cameras = dict.fromkeys(DEFAULT_CAMERAS, (options.image, options.image))
     environment = make_simulator("cube_lift", num_envs, cameras=cameras)
     instruction, work = environment.tabletop_task.instruction, folder / f"work-{num_envs}"
     config = replace(

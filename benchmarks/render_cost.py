@@ -52,9 +52,9 @@ def opengl(task: str) -> str:
     """What draws: `llvmpipe` is Mesa in software, on the processor."""
     world = make_environment("sim", task, 1)
     world.capture(np.arange(1))
-    name = GL.glGetString(GL.GL_RENDERER).decode()
+    name = GL.glGetString(GL.GL_RENDERER) or b"unknown"
     world.close()
-    return name
+    return bytes(name).decode()
 
 
 def milliseconds_an_image(

@@ -102,6 +102,8 @@ def test_evaluate_in_its_processes_says_the_same_line(project, capsys):
 
 def test_finetune_refuses_hostile_pretrained_weights_and_parameters(project, capsys):
     write_dots(LAYOUT.dataset("sim"))
+    path, dots = Path("params.yaml"), {"cameras": {"front": [32, 32], "wrist": [32, 32]}}
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | dots))
     base = write_act(project / "base")
     command = ("finetune", "cube_lift", "--domain", "sim")
     for policy, message in (

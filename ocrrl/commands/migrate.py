@@ -21,8 +21,8 @@ from ocrrl.lineage.reading.dvc_files import LOCK
 from ocrrl.lineage.reading.places import here, new_place, old_outs
 from ocrrl.lineage.run_record import RUNS_FILE, read_runs
 from ocrrl.migrate.new_lock import Migrated, migrated_lock
-from ocrrl.migrate.old_params import is_old, new_keys, new_params, repeats_values
-from ocrrl.params import PARAMS_FILE, renamed_keys, sections_in
+from ocrrl.migrate.old_params import is_old, new_params, repeats_values
+from ocrrl.params import CAMERAS, PARAMS_FILE, renamed_keys, sections_in
 from ocrrl.params_graph import GRAPH_FILE, seeds_and_rounds
 from ocrrl.safe_yaml import read_yaml
 from ocrrl.stages.running import files_reserved
@@ -63,8 +63,8 @@ def migrate(dry: bool) -> None:
             f"{PARAMS_FILE}: shared values and each tabletop task's own; graph.yaml: what dvc.yaml makes stages for"
         )
     steps += [f"{PARAMS_FILE}: {old} -> {new}" for old, new in renamed_keys(sections)]
-    if not repeats_values(sections):
-        steps += [f"{PARAMS_FILE}: {key}, which is new, with its default" for key in new_keys(sections)]
+    if CAMERAS not in sections:
+        steps.append(f"{PARAMS_FILE}: {CAMERAS}, with the sizes that images had so far")
     if Path(LOCK).is_file():
         steps.append(f"{LOCK}: the same hashes at the new places")
     pending = moves or is_old(sections) or _lock_is_old(sections)

@@ -24,8 +24,7 @@ from ocrrl.lineage.reading.hashes import bytes_md5, manifest_hash
 from ocrrl.lineage.reading.pipeline import PipelineStage, pipeline_stages
 from ocrrl.lineage.reading.places import here, new_place
 from ocrrl.lineage.reading.revision import Revision
-from ocrrl.migrate.old_params import completed
-from ocrrl.params import CAMERAS, CONFIGS, MULTITASK_CONFIGS, PARAMS_FILE, SHARED, Params
+from ocrrl.params import CAMERAS, CONFIGS, PARAMS_FILE, SHARED, Params
 from ocrrl.params_graph import GRAPH_FILE, graph_sections
 from ocrrl.safe_yaml import read_yaml
 
@@ -203,16 +202,11 @@ def _params(stage: PipelineStage, old: Mapping[str, Mapping[str, Any]], values: 
                 for _, other in stage.params
                 if other.startswith(f"{section}.") and not other.endswith(f".{SHARED}")
             )
-            recorded = before.get(f"{section}.{task}")
-            in_effect = value_of(file, shared) | value_of(file, f"{section}.{task}")
-            same = recorded is not None and completed(section, recorded) == in_effect
+            same = before.get(f"{section}.{task}") == value_of(file, shared) | value_of(file, f"{section}.{task}")
         elif section == CAMERAS:  # which versions before 0.3 did not have
             same = before.get(name, {camera: list(size) for camera, size in DEFAULT_CAMERAS.items()}) == now
         elif section in CONFIGS:  # a task's own values alone would be taken for those of 0.1 by the next run
-            same = completed(section, before[shared]) == value_of(file, shared)
-            same &= name == shared or before.get(name) == now
-        elif section in MULTITASK_CONFIGS:
-            same = name in before and completed(section, before[name]) == now
+            same = before[shared] == value_of(file, shared) and before.get(name) == now
         elif name in before:
             same = before[name] == now
         else:  # 0.1 had the tasks alone, in params.yaml

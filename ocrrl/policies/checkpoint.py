@@ -69,9 +69,10 @@ def load_policy(
 
     `cameras` are those that the environments take images with; ValueError where the VLA takes others.
     """
+    vla = load_vla(path, device, expected)
     if cameras is not None:
         require_images(path, cameras)
-    return ChunkedPolicy(load_vla(path, device, expected), instruction, num_envs, delay=delay_of(path))
+    return ChunkedPolicy(vla, instruction, num_envs, delay=delay_of(path))
 
 
 def expected_policies(params: "Params", tabletop_task: str) -> dict[str, bool]:

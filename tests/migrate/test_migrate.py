@@ -300,21 +300,17 @@ def test_names_alone_are_converted_where_values_are_shared_already(project, caps
 
 @pytest.fixture
 def of_0_2(project) -> Path:
-    """The project as version 0.2 left it: its paths are today's, it has no cameras, and a step was a parameter less."""
+    """The project as version 0.2 left it: its paths are today's, it declares no cameras."""
     main(["migrate"])
     lock = yaml.safe_load(Path("dvc.lock").read_text())
     for entry in lock["stages"].values():
-        values = entry.get("params", {}).get("params.yaml", {})
-        values.pop("cameras", None)
-        for name in ("record.shared", "retrain_multitask"):
-            values.get(name, {}).pop("operator" if name == "record.shared" else "threads", None)
+        entry.get("params", {}).get("params.yaml", {}).pop("cameras", None)
         entry["deps"] = [dep for dep in entry["deps"] if dep["path"] != "ocrrl/policies/chunk_delay.py"]
         for dep in entry["deps"]:
             dep["md5"] = OF_0_2.get(dep["path"], dep["md5"])
     Path("dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False))
     params, graph = (yaml.safe_load(Path(name).read_text()) for name in ("params.yaml", "graph.yaml"))
-    del params["cameras"], graph["latency"], params["record"]["shared"]["operator"]
-    del params["retrain_multitask"]["threads"]
+    del params["cameras"], graph["latency"]
     Path("params.yaml").write_text("# ours\n" + yaml.safe_dump(params, sort_keys=False))
     Path("graph.yaml").write_text(yaml.safe_dump(graph, sort_keys=False))
     return project
@@ -327,8 +323,7 @@ def test_a_folder_of_version_0_2_gets_its_cameras_and_nothing_runs_again(of_0_2,
     before = files_in(of_0_2)
     assert main(["migrate", "--dry"]) == 0 and files_in(of_0_2) == before
     said = capsys.readouterr().out
-    assert "params.yaml: cameras, which is new, with its default" in said
-    assert "params.yaml: record.shared.operator, which is new" in said and "shared values" not in said
+    assert "params.yaml: cameras, with the sizes that images had so far" in said and "shared values" not in said
     assert main(["migrate"]) == 0
     assert status(of_0_2) == set()
     assert Path("params.yaml").read_text().startswith("# ours\n") and Params.read().cameras == DEFAULT_CAMERAS
@@ -356,7 +351,7 @@ def test_of_version_0_2_what_was_stale_stays_stale_also_where_other_cameras_are_
 def test_cameras_that_were_declared_before_migrating_are_no_default(of_0_2):
     params = yaml.safe_load(Path("params.yaml").read_text())
     Path("params.yaml").write_text(yaml.safe_dump(params | {"cameras": {"front": [96, 128]}}, sort_keys=False))
-    assert main(["migrate"]) == 0
+    assert main(["params"]) == main(["migrate"]) == 0
     assert {address.partition("@")[0] for address in status(of_0_2)} == WITH_IMAGES
     assert dict(Params.read().cameras) == {"front": (96, 128)}
 
