@@ -20,6 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-wait", type=float, default=0.005, help="seconds that a question waits for others (0.005)"
     )
     parser.add_argument("--health-port", type=int, help="for gr00t: /healthz and /metrics over HTTP at this port")
+    parser.add_argument(
+        "--allow-remote-code",
+        action="store_true",
+        help="let the folder's own Python code run (groot and others need it)",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
 
 
@@ -36,9 +41,10 @@ def run(options: argparse.Namespace) -> int:
 
     require_options(options)
     token = read_token_file(options.token_file) if options.token_file else None
-    if policy_type(options.checkpoint) == REMOTE:
+    kind = policy_type(options.checkpoint)
+    if kind == REMOTE:
         raise ValueError(f"{options.checkpoint} must be a checkpoint, got a VLA that a server answers for already")
-    vla = load_vla(options.checkpoint, chosen_device(options.device))
+    vla = load_vla(options.checkpoint, chosen_device(options.device), {kind: options.allow_remote_code})
     server = {"openpi": openpi_server, "gr00t": gr00t_server}[options.protocol]
     contract = contract_of(
         options.checkpoint, vla, options.max_batch, server.IMAGE_KEY, server.STATE_KEY, server.PROMPT

@@ -8,7 +8,6 @@ import pytest
 
 from ocrrl.episodes.episode_store import read_episode
 from ocrrl.files import remove
-from ocrrl.interface.cameras import CAMERA_SIZES
 from ocrrl.interface.protocols import PolicyFault
 from ocrrl.layout import Layout
 from ocrrl.policies.async_chunked_policy import AsyncChunkedPolicy
@@ -25,6 +24,7 @@ from tests.sessions.test_policy_session import FOLDER, ROLLOUT, command, describ
 
 __all__ = ["command", "project", "token"]  # fixtures
 LAYOUT = Layout("cube_lift")
+SIZES = {"front": (64, 64), "wrist": (64, 64)}
 FAILED = pack_gr00t({"error": "CUDA error: an illegal memory access"})
 
 
@@ -49,7 +49,7 @@ def server(project):
     """At the address in vla.json, which stands in the place of the real VLA."""
     script = Server()
     with scripted_gr00t(script) as address:
-        model = agree(remote_config(GR00T | {"address": address, "timeout": 2.0}), "real", CAMERA_SIZES)
+        model = agree(remote_config(GR00T | {"address": address, "timeout": 2.0}), "real", SIZES)
         folder = LAYOUT.vla("real")
         remove(folder)
         folder.mkdir(parents=True)

@@ -4,6 +4,7 @@ Fields that `policy` leaves out are those that `ocrrl serve-vla` tells; the prom
 Keys that a server names (GR00T's modality config) must be those that it is sent, no camera of it missing.
 """
 
+import json
 from collections.abc import Mapping
 
 from ocrrl.interface.protocols import PolicyFault
@@ -18,6 +19,8 @@ from ocrrl.policies.remote.remote_vla import RemoteVLA
 from ocrrl.policies.remote.tokens import read_token
 from ocrrl.policies.remote.vla_file import RemoteModel, identity_of, plain
 
+MOST_METADATA = 2**20
+"""Characters of JSON that vla.json takes of a server's description."""
 Sizes = Mapping[str, tuple[int, int]]
 """Height and width [pixel] of this robot's images, by camera."""
 
@@ -68,6 +71,11 @@ def model_of(config: RemoteConfig, address: str, served: Served, sizes: Sizes) -
     steps = config.n_action_steps or (told.n_action_steps if told else chunk_size)
     if steps > chunk_size:
         raise ValueError(f"policy.n_action_steps must be at most chunk_size, {chunk_size}, got {steps}")
+    metadata = plain(served.metadata)
+    if (size := len(json.dumps(metadata))) > MOST_METADATA:
+        raise ValueError(
+            f"the server at {address} must describe itself in at most {MOST_METADATA} characters, got {size}"
+        )
     return RemoteModel(
         protocol=config.protocol,
         address=address,
@@ -81,7 +89,7 @@ def model_of(config: RemoteConfig, address: str, served: Served, sizes: Sizes) -
         timeout=config.timeout,
         first_timeout=config.first_timeout,
         version=served.version,
-        metadata=plain(served.metadata),
+        metadata=metadata,
         identity=identity_of(served),
     )
 

@@ -112,9 +112,10 @@ def _openpi_value(value: dict) -> Any:
 
 def _gr00t_form(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in _NUMBERS:
-        buffer = io.BytesIO()
-        np.save(buffer, value, allow_pickle=False)
-        return {"__ndarray_class__": True, "as_npy": buffer.getvalue()}
+        whole = np.asarray(value, order="C")
+        header = io.BytesIO()  # then the numbers at once: np.save writes them in small pieces
+        np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(whole))
+        return {"__ndarray_class__": True, "as_npy": header.getvalue() + whole.tobytes()}
     if isinstance(value, ModalityConfig):
         content = value.as_json()
         return {"__ModalityConfig_class__": True, "as_json": json.dumps(content) if value.as_text else content}

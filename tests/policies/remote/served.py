@@ -11,7 +11,7 @@ import torch
 import zmq
 
 from ocrrl.interface.observations import GRIPPER_DOWN, RobotState
-from ocrrl.policies.checkpoint import load_vla
+from ocrrl.policies.checkpoint import load_vla, policy_type
 from ocrrl.policies.compact_checkpoint import CompactCheckpoint, save_compact
 from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork
 from ocrrl.policies.language import HASH, InstructionEncoder
@@ -70,7 +70,7 @@ def served(
 ) -> Iterator[tuple[str, Service]]:
     """Within, the checkpoint is served on this machine; address and service."""
     module, serve = SERVERS[protocol]
-    vla = load_vla(checkpoint, "cpu")
+    vla = load_vla(checkpoint, "cpu", {policy_type(checkpoint): True})
     contract = contract_of(checkpoint, vla, max_batch, module.IMAGE_KEY, module.STATE_KEY, module.PROMPT)
     service = Service(vla, contract, max_wait, Token(token) if token else None)
     with ExitStack() as opened:

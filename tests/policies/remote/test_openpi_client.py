@@ -3,6 +3,7 @@
 import pytest
 
 from ocrrl.interface.protocols import PolicyFault
+from ocrrl.policies.remote.wire import pack_openpi
 from tests.policies.remote.scripted import OPENPI, Openpi, ask, opened
 from tests.policies.remote.served import scripted_openpi
 
@@ -29,3 +30,15 @@ def test_a_stock_openpi_server_that_fails_is_named_and_connected_to_anew(broken,
         assert ask(vla).shape == (1, 8, 7)
         assert server.connections >= before + (broken != "other")
         vla.close()
+
+
+def test_a_server_that_says_too_much_of_itself_is_refused():
+    def converse(connection):
+        connection.send(pack_openpi({"weights": ["x" * 1000] * 2000}))
+        connection.recv()
+
+    with (
+        scripted_openpi(converse) as address,
+        pytest.raises(ValueError, match="must describe itself in at most 1048576"),
+    ):
+        opened(OPENPI, address)

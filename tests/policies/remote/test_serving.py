@@ -31,6 +31,14 @@ def agreed(protocol, address, sizes=SIZES, **more):
     return agree(remote_config({"type": "remote", "protocol": protocol, "address": address, **more}), "real", sizes)
 
 
+def tiny_pi05_policy(folder, monkeypatch, hub_cache):
+    return tiny_pi05(monkeypatch, hub_cache)
+
+
+def tiny_groot_policy(folder, monkeypatch, hub_cache):
+    return pytest.importorskip("tests.policies.tiny_groot").tiny_groot(folder, hub_cache)
+
+
 @pytest.mark.parametrize("protocol", ["openpi", "gr00t"])
 def test_a_served_checkpoint_answers_as_in_process(compact, protocol):
     with served(compact, protocol) as (address, service):
@@ -115,7 +123,7 @@ def test_the_batcher_puts_no_two_instructions_together_and_splits_what_is_too_la
 
 @pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["openpi", "gr00t"])
-@pytest.mark.parametrize("tiny", [lambda folder, patch, cache: tiny_pi05(patch, cache)], ids=["pi05"])
+@pytest.mark.parametrize("tiny", [tiny_pi05_policy, tiny_groot_policy])
 def test_a_served_policy_that_samples_draws_the_same_noise_as_in_process(
     protocol, tiny, monkeypatch, hub_cache, tmp_path
 ):
@@ -124,7 +132,8 @@ def test_a_served_policy_that_samples_draws_the_same_noise_as_in_process(
     config = FinetuneConfig(policy=policy, steps=1, batch_size=4, learning_rate=1e-3, device="cpu")
     data = TrainingData(write_dots(tmp_path / "dots", episodes=1))
     finetune([data], tmp_path / "vla", tmp_path / "work", config, progress=False)
-    expected = load_vla(tmp_path / "vla", "cpu").predict_chunk(*robots(5), INSTRUCTION)
+    vla = load_vla(tmp_path / "vla", "cpu", {policy["type"]: True})
+    expected = vla.predict_chunk(*robots(5), INSTRUCTION)
     with served(tmp_path / "vla", protocol, max_batch=2) as (address, _):
         remote = open_model(agreed(protocol, address))
         assert (remote.chunk_size, remote.n_action_steps) == (policy["chunk_size"], policy["n_action_steps"])

@@ -77,6 +77,16 @@ def test_what_was_packed_comes_out_as_it_went_in_and_cannot_be_written_to(pack, 
         pack({"x": np.array([object()])})
 
 
+@pytest.mark.parametrize(
+    "array",
+    [MANY["array"], MANY["array"].T, np.asfortranarray(MANY["array"]), np.float32(3), np.zeros((0, 7)), np.array(True)],
+)
+def test_an_array_for_gr00t_is_what_np_save_writes(array):
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(array).reshape(array.shape))
+    assert msgpack.unpackb(pack_gr00t({"x": array}))["x"]["as_npy"] == buffer.getvalue()
+
+
 def fortran():
     buffer = io.BytesIO()
     np.save(buffer, np.asfortranarray(MANY["array"]))

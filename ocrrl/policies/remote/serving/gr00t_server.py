@@ -16,6 +16,7 @@ from ocrrl.policies.remote.contract import KEY
 from ocrrl.policies.remote.gr00t_client import NESTED, PROMPTS
 from ocrrl.policies.remote.serving.service import Service
 from ocrrl.policies.remote.wire import MOST_BYTES, ModalityConfig, pack_gr00t, unpack_gr00t
+from ocrrl.printable import one_line
 
 IMAGE_KEY, STATE_KEY, PROMPT = "{}", "{}", PROMPTS[NESTED]
 ACTIONS = "actions"
@@ -69,7 +70,7 @@ def _take(service: Service, data: bytes, reply: Callable[[Any], None]) -> None:
 
     def failed(error: BaseException) -> None:
         service.counters.add(failures=1)
-        reply({"error": f"{type(error).__name__}: {error}"})
+        reply({"error": one_line(f"{type(error).__name__}: {error}")})
 
     try:
         message = unpack_gr00t(data)

@@ -18,6 +18,7 @@ from websockets.sync.server import ServerConnection, serve
 from ocrrl.policies.remote.contract import KEY
 from ocrrl.policies.remote.serving.service import Service
 from ocrrl.policies.remote.wire import MOST_BYTES, pack_openpi, unpack_openpi
+from ocrrl.printable import one_line
 
 IMAGE_KEY, STATE_KEY, PROMPT = "observation/images/{}", "observation/{}", "prompt"
 INTERNAL_ERROR, GOING_AWAY = 1011, 1001
@@ -75,7 +76,7 @@ def _converse(connection: ServerConnection, service: Service) -> None:
                 reply = _answer(data, service)
             except Exception as error:  # the model's own, whichever: it is the client's to know
                 service.counters.add(failures=1)
-                connection.send(f"{type(error).__name__}: {error}")
+                connection.send(one_line(f"{type(error).__name__}: {error}"))
                 connection.close(INTERNAL_ERROR, "the question could not be answered")
                 return
             connection.send(pack_openpi(reply))
