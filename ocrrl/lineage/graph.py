@@ -127,7 +127,7 @@ def build_tree(files: DvcFiles, runs: list[RunRecord], top: TrackedPath, content
             tree.stages[artifact.made_by] = _stage(files, runs, locked, contents)
         data = [_artifact(files, dep) for dep in data_deps(files, locked, contents)]
         waiting += reversed(data)
-    return tree
+    return replace(tree, top=tree.artifacts[tree.top.key])
 
 
 def _trained_elsewhere(tree: Tree, files: DvcFiles, artifact: Artifact, contents: Contents) -> list[Artifact]:

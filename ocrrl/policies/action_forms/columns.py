@@ -163,7 +163,7 @@ def openpi_policy(form: ActionForm, declared: Mapping[str, Any], cameras: Mappin
             places = [
                 begins[key] + c for key, part in columns_of(selection, width) for c in range(part.start, part.stop)
             ]
-            named[name] = [f"actions[{place}]" for place in places]
+            named[name] = _selected(places)
         actions = {key: value for key, value in declared.items() if key != "widths"} | named
         actions["widths"] = {"actions": sum(form.keys.values())}
     return {
@@ -213,6 +213,13 @@ def demonstrated_rows(
     reply = form.rows_from_steps(steps, opening, robot)
     state = robot.proprioception() if declared.is_pose else np.concatenate([known, width], axis=-1)
     return DemonstratedRows(at, state, np.concatenate([reply[key] for key in form.keys], axis=-1))
+
+
+def _selected(places: Sequence[int]) -> str | list[str]:
+    """The selection of these columns of `actions`: a range where they follow each other."""
+    if list(places) == list(range(places[0], places[0] + len(places))):
+        return f"actions[{places[0]}:{places[-1] + 1}]"
+    return [f"actions[{place}]" for place in places]
 
 
 def _begins(form: ActionForm) -> dict[str, int]:
