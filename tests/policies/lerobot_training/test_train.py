@@ -5,10 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from ocrrl.policies.finetune import FinetuneConfig
+from ocrrl.policies.finetune_config import FinetuneConfig, LerobotTraining
 from ocrrl.policies.lerobot_training import train
 from ocrrl.policies.lerobot_training.child import ALLOW_CODE, REFUSE_CODE, WHOLE, epochs
-from ocrrl.policies.lerobot_training.options import LerobotTraining
 from ocrrl.policies.lerobot_training.train import LerobotRun
 
 CONFIG = FinetuneConfig(
