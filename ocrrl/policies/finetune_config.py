@@ -14,7 +14,7 @@ REAL_EPISODES = ("replayed", "all")
 TRAINERS = ("ocrrl", "lerobot")
 PEFT = ("method_type", "r", "lora_alpha", "target_modules", "full_training_modules", "init_type")
 """LeRobot's fields of an adapter (`--peft.*`)."""
-TRACKERS = ("none", "wandb")
+TRACKERS = ("none", "wandb", "trackio")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class LerobotTraining:
     Without `target_modules` the policy's own, which pi0, pi05, smolvla and molmoact2 have.
     """
     tracker: str = "none"
-    """`wandb`: Weights & Biases, with the login that `wandb login` left, or without a network (WANDB_MODE=offline)."""
+    """`wandb`: Weights & Biases, after `wandb login`, or with WANDB_MODE=offline; `trackio`: its free counterpart on this machine."""
     project: str = "ocrrl"
     """The tracker's project."""
 
