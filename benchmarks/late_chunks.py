@@ -57,7 +57,7 @@ def main() -> None:
         return
     task = tabletop_task(options.task)
     seeds = initial_state_seeds("test", options.episodes)
-    for trained, deployed in [(0, 0), *((0, d) for d in options.delays), *((d, d) for d in options.delays)]:
+    for trained, deployed in [*((d, d) for d in options.delays), (0, 0), *((0, d) for d in options.delays)]:
         variants = ("base", "residual", *(["phase"] if options.phase else [])) if trained == deployed else ("residual",)
         for variant in variants:
             unit = f"{task.slug} {variant} trained {trained} deployed {deployed}"
