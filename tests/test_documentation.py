@@ -1,6 +1,7 @@
 """The documentation names what is there, and only that."""
 
 import re
+from dataclasses import fields
 from datetime import UTC, datetime
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from ocrrl.cli import COMMANDS
 from ocrrl.commands.stages import MULTITASK_STAGES, STAGES
 from ocrrl.commands.surroundings_findings import surroundings
-from ocrrl.params import PRESETS
+from ocrrl.params import BASES, PRESETS
+from ocrrl.policies.finetune_config import PEFT, LerobotTraining
 from tests.pipeline_copy import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -20,6 +22,12 @@ def test_every_stage_and_preset_is_in_the_pipeline_page():
         assert f"| `{stage}` |" in text
     for preset in PRESETS:
         assert f"`{preset}`" in text or f"|{preset}" in text or f"{preset}|" in text
+
+
+def test_every_base_and_setting_of_lerobot_train_is_in_its_page():
+    text = (ROOT / "docs" / "foundation_vlas.md").read_text()
+    for name in (*BASES, *(field.name for field in fields(LerobotTraining)), *PEFT):
+        assert f"`{name}`" in text, name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -8,12 +8,13 @@
 - It ends when the process that started it does, and its whole group with it.
 """
 
+import importlib
 import os
 import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ ALLOW_CODE, REFUSE_CODE = "--folders-may-run-code", "--folders-may-not-run-code"
 
 def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    allowed = sys.argv.pop(1) == ALLOW_CODE
+    allowed, tracker = sys.argv.pop(1) == ALLOW_CODE, sys.argv.pop(1)
     from lerobot.scripts import lerobot_train
 
     from ocrrl.policies.lerobot_loading import remote_code
@@ -53,8 +54,25 @@ def main() -> None:
     lerobot_train.make_pre_post_processors = saved_processors
     lerobot_train.cycle = epochs
     lerobot_train.update_last_checkpoint = whole_checkpoint
+    if tracker == "trackio":
+        lerobot_train.WandBLogger = TrackioLogger
     with remote_code(allowed):
         lerobot_train.main()
+
+
+class TrackioLogger:
+    """LeRobot's logger for Weights & Biases, to trackio."""
+
+    def __init__(self, cfg: Any) -> None:
+        trackio = importlib.import_module("trackio")  # not in the lock: who asks for it installs it
+        self._run = trackio.init(project=cfg.wandb.project, name=cfg.job_name, config=cfg.to_dict(), resume="allow")
+
+    def log_dict(self, values: Mapping[str, Any], step: int, mode: str = "train") -> None:
+        numbers = {f"{mode}/{name}": value for name, value in values.items() if isinstance(value, int | float)}
+        self._run.log(numbers, step=step)
+
+    def log_policy(self, checkpoint: Path) -> None:
+        """Checkpoints stay here."""
 
 
 def epochs(loader: Iterable[Any]) -> Iterator[Any]:

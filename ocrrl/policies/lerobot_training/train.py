@@ -1,9 +1,11 @@
 """One training by `lerobot-train`: its inputs, its command, its checkpoints and what it publishes."""
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,11 @@ class LerobotRun:
         self._allowed = bool(config.policy.get("allow_remote_code", False))
         self._device = chosen_device(config.device)
         self._dataset, self._episodes = Path(), None
+        tracker = config.lerobot.tracker
+        if tracker != "none" and find_spec(tracker) is None:
+            raise ValueError(
+                f"lerobot.tracker {tracker} must be installed, got no such package: `uv pip install {tracker}`"
+            )
         if config.lerobot.num_processes > 1 and not self._device.startswith("cuda"):
             raise ValueError(
                 f"lerobot.num_processes must be 1 on the device {self._device}, got {config.lerobot.num_processes}"
@@ -106,12 +113,15 @@ class LerobotRun:
             begin = ["--resume=true", f"--config_path={checkpoint / 'pretrained_model/train_config.json'}"]
         episodes = [] if self._episodes is None else [f"--dataset.episodes={_written(self._episodes)}"]
         tracker = [
-            f"--wandb.enable={_written(own.tracker == 'wandb')}",
+            f"--job_name={self._work.name}",
+            f"--wandb.enable={_written(own.tracker != 'none')}",
+            f"--wandb.mode={os.environ.get('WANDB_MODE', 'online')}",  # which LeRobot would not read
             f"--wandb.project={own.project}",
             "--wandb.disable_artifact=true",
         ]
         return [
             child.ALLOW_CODE if self._allowed else child.REFUSE_CODE,
+            own.tracker,
             *begin,
             f"--policy.device={self._device}",
             "--dataset.repo_id=ocrrl/episodes",

@@ -1,14 +1,15 @@
 """What `lerobot-train` is told, and after which checkpoint an interrupted run goes on."""
 
 import json
+import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
-from ocrrl.policies.finetune import FinetuneConfig
+from ocrrl.policies.finetune_config import FinetuneConfig, LerobotTraining
 from ocrrl.policies.lerobot_training import train
-from ocrrl.policies.lerobot_training.child import ALLOW_CODE, REFUSE_CODE, WHOLE, epochs
-from ocrrl.policies.lerobot_training.options import LerobotTraining
+from ocrrl.policies.lerobot_training.child import ALLOW_CODE, REFUSE_CODE, WHOLE, TrackioLogger, epochs
 from ocrrl.policies.lerobot_training.train import LerobotRun
 
 CONFIG = FinetuneConfig(
@@ -89,6 +90,25 @@ def test_adapter_tracker_and_remote_code_are_told_only_where_they_are_asked_for(
     assert set(wanted) <= set(more)
 
 
+def test_a_tracker_that_is_not_installed_is_named_with_the_command_that_installs_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"lerobot\.tracker trackio must be installed.*`uv pip install trackio`"):
+        LerobotRun(replace(CONFIG, lerobot=LerobotTraining(tracker="trackio")), tmp_path)
+
+
+def test_trackio_is_given_what_lerobot_logs(monkeypatch):
+    logged = []
+    run = SimpleNamespace(log=lambda values, step: logged.append((step, values)))
+    begun = SimpleNamespace(init=lambda **named: logged.append(named) or run)
+    monkeypatch.setitem(sys.modules, "trackio", begun)
+    config = SimpleNamespace(wandb=SimpleNamespace(project="lab"), job_name="run", to_dict=lambda: {"steps": 4})
+    TrackioLogger(config).log_dict({"loss": 0.5, "name": "x"}, 10)
+    assert logged == [
+        {"project": "lab", "name": "run", "config": {"steps": 4}, "resume": "allow"},
+        (10, {"train/loss": 0.5}),
+    ]
+
+
 def test_several_gpus_are_launched_by_accelerate(monkeypatch):
     command = train._launch(4)
     assert "accelerate.commands.launch" in command and "--num_processes=4" in command and "--multi_gpu" in command
@@ -149,7 +169,7 @@ def test_an_impossible_setting_is_refused(change, message):
         ({"num_workers": -1}, "num_workers must be at least 0, got -1"),
         ({"peft": {"rank": 4}}, "peft must set only method_type, r, .*, got rank"),
         ({"peft": {"r": "big"}}, r"peft\.r must be a whole number of at least 1, got 'big'"),
-        ({"tracker": "mlflow"}, "tracker must be one of none, wandb, got 'mlflow'"),
+        ({"tracker": "mlflow"}, "tracker must be one of none, wandb, trackio, got 'mlflow'"),
     ],
 )
 def test_an_impossible_option_is_refused(fields, message):
