@@ -66,7 +66,7 @@ def hub_cache(tmp_path_factory, monkeypatch) -> Path:
     return empty_hub_cache(tmp_path_factory.mktemp("hub"), monkeypatch)
 
 
-@pytest.fixture(params=["pi05", "groot"])
+@pytest.fixture(params=["pi05", pytest.param("groot", marks=pytest.mark.long)])
 def project(request, demonstrated, tmp_path, hub_cache, monkeypatch):
     """The project with the policy sections of a tiny VLA."""
     if request.param == "groot":
