@@ -178,7 +178,10 @@ def test_a_dataset_of_another_robot_is_refused(tmp_path, monkeypatch):
 def test_a_checkpoint_whose_camera_the_dataset_lacks_is_refused(dots, tmp_path, monkeypatch):
     finetune([TrainingData(dots)], tmp_path / "first", tmp_path / "work", QUICK, progress=False)
     monkeypatch.setattr(finetune_module, "decode_dataset", lambda root, cache: dot_dataset(cameras=("front",)))
-    with pytest.raises(ValueError, match=r"must have images of front 32 x 32, wrist 32 x 32, as .*first takes them, got front 32 x 32: `dvc"):
+    with pytest.raises(
+        ValueError,
+        match=r"must have images of front 32 x 32, wrist 32 x 32, as .*first takes them, got front 32 x 32: `dvc",
+    ):
         finetune(
             [TrainingData(dots)],
             tmp_path / "vla",

@@ -1,4 +1,4 @@
-"""docs/foundation_vlas.md names what is there: its examples are valid, and its table has every field."""
+"""docs/policy_servers.md names what is there: its examples are valid, and its table has every field."""
 
 import re
 import textwrap
@@ -11,7 +11,7 @@ from ocrrl.policies.remote.remote_config import RemoteConfig, remote_config
 from ocrrl.policies.remote.state_words import WORDS
 from tests.pipeline_copy import ROOT
 
-TEXT = (ROOT / "docs/foundation_vlas.md").read_text().partition("## A server of your own")[2].partition("\n## ")[0]
+TEXT = (ROOT / "docs/policy_servers.md").read_text().partition("## Other action forms")[0]
 EXAMPLES = re.findall(r"^ {4}policy:\n(?: {6}.*\n)+", TEXT, flags=re.MULTILINE)
 
 
