@@ -9,7 +9,7 @@ import yaml
 from ocrrl.episodes.episode_store import image_sizes
 from tests.pipeline_copy import copy_project, run
 
-pytestmark = [pytest.mark.slow, pytest.mark.renders]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.renders]
 VLA = "data/vla_sim/round0/cube_lift"
 
 
