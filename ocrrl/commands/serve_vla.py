@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    import signal
     import threading
     from contextlib import ExitStack
 
@@ -63,10 +64,11 @@ def run(options: argparse.Namespace) -> int:
         if options.health_port is not None:
             health = health_served(service, options.host, options.health_port, lambda url: print(url, flush=True))
             opened.enter_context(health)
-        try:
-            serve(service, options.host, port, threading.Event(), listening)
-        except KeyboardInterrupt:
-            print("stopped")
+        over = threading.Event()
+        for ending in (signal.SIGINT, signal.SIGTERM):  # Python itself leaves SIGINT ignored in a background job
+            signal.signal(ending, lambda number, frame: over.set())
+        serve(service, options.host, port, over, listening)
+        print("stopped")
     return 0
 
 

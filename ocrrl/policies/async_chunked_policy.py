@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from ocrrl.interface.observations import Observation
 from ocrrl.interface.protocols import VLA, Capture
-from ocrrl.policies.chunked_policy import ChunkedPolicy, held, require_lasts
+from ocrrl.policies.chunked_policy import ChunkedPolicy, caught_up, held, require_lasts
 
 
 @contextmanager
@@ -83,7 +83,9 @@ class AsyncChunkedPolicy:
             answer = self._worker.submit(self.vla.predict_chunk, images, observation, self.instruction)
             self._request, self._next_question = _Request(step, answer), step + self.replan_every
         if self._next is not None and step >= self._next[0] + self.delay:
-            self._chunk, self._next = self._next, None
+            (asked, actions), self._next = self._next, None
+            given = np.array(self._given[asked:])
+            self._chunk = asked, caught_up(actions[None], given[None])[0] if len(given) < len(actions) else actions
         action = held(observation)
         if self._chunk is not None:
             asked, actions = self._chunk
@@ -94,6 +96,7 @@ class AsyncChunkedPolicy:
                 action[0, 6] = self._gripper
                 self.held_steps += 1
         self._gripper = action[0, 6]
+        self._given.append(action[0].copy())
         return action
 
     @property
@@ -114,6 +117,7 @@ class AsyncChunkedPolicy:
         self._chunk: tuple[int, Float[np.ndarray, "H 7"]] | None = None
         self._next: tuple[int, Float[np.ndarray, "H 7"]] | None = None
         self._gripper = np.float32(1.0)
+        self._given: list[Float[np.ndarray, " 7"]] = []  # the episode's actions so far
 
     def _take_answer(self, step: int) -> None:
         request = self._request

@@ -1,7 +1,7 @@
 """A VLA as a policy: asks for a chunk every few steps and acts from it in between (Sec. 3.1).
 
-A slow VLA's chunk is used from d control steps after its observation on, at the index of that step: what it says of the steps
-before is past. Legend: s control steps from one question to the next, H actions in a chunk, t the episode's step.
+A slow VLA's chunk is used from d control steps after its observation on, at the index of that step; the motion that it meant until
+then is caught up (`caught_up`). Legend: s control steps from one question to the next, H actions in a chunk, t the episode's step.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from ocrrl.interface.actions import ACTION_DIM
+from ocrrl.interface.actions import ACTION_DIM, limit
 from ocrrl.interface.observations import MAX_GRIPPER_WIDTH, Observation
 from ocrrl.interface.protocols import VLA, Capture
 from ocrrl.policies.chunk_delay import ChunkDelay
@@ -35,6 +35,9 @@ class ChunkedPolicy:
         self._chunks = np.zeros((num_envs, 2, self.replan_every + delay.largest, ACTION_DIM), np.float32)
         self._steps = np.zeros(num_envs, np.int64)
         self._late = np.zeros(num_envs, np.int64)
+        self._given = np.zeros(
+            (num_envs, delay.largest, ACTION_DIM), np.float32
+        )  # the latest actions, the last one last
 
     def reset(self, ids: Int[np.ndarray, " n"], seeds: Sequence[int]) -> None:
         """Begin new episodes in the environments `ids`: their next action comes from a new chunk, d by `seeds`."""
@@ -50,10 +53,14 @@ class ChunkedPolicy:
             place = steps[due] // self.replan_every % 2
             self._chunks[ids[due], place] = chunk[:, : self._chunks.shape[2]]
         asked = self._asked(steps, late)
+        if self.delay.largest:
+            self._catch_up(ids, steps, late)
         action = self._chunks[ids, asked // self.replan_every % 2, steps - asked]
         waiting = steps < late
         if waiting.any():
             action[waiting] = held(observation)[waiting]
+        if self.delay.largest:
+            self._given[ids] = np.concatenate([self._given[ids, 1:], action[:, None]], axis=1)
         self._steps[ids] += 1
         return action
 
@@ -72,13 +79,25 @@ class ChunkedPolicy:
         """The steps at which the chunks were asked for that are acted from at `steps`."""
         return np.maximum(steps - late, 0) // self.replan_every * self.replan_every
 
+    def _catch_up(self, ids: Int[np.ndarray, " n"], steps: Int[np.ndarray, " n"], late: Int[np.ndarray, " n"]) -> None:
+        """Of the environments whose new chunk is there at `steps`: what it meant while it was waited for."""
+        begins = (late > 0) & (steps >= late) & ((steps - late) % self.replan_every == 0)
+        for delay in np.unique(late[begins]):
+            envs = ids[begins & (late == delay)]
+            place = (self._steps[envs] - delay) // self.replan_every % 2
+            given = self._given[envs, self.delay.largest - delay :]
+            self._chunks[envs, place] = caught_up(self._chunks[envs, place], given)
+
     def get_state(self) -> dict[str, np.ndarray]:
         """The chunks in progress, and where each environment is in its own."""
-        return {"chunks": self._chunks.copy(), "steps": self._steps.copy(), "late": self._late.copy()}
+        state = {"chunks": self._chunks.copy(), "steps": self._steps.copy(), "late": self._late.copy()}
+        return state | ({"given": self._given.copy()} if self.delay.largest else {})
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Go on from a state that `get_state` gave."""
         self._chunks[:], self._steps[:], self._late[:] = state["chunks"], state["steps"], state["late"]
+        if self.delay.largest:
+            self._given[:] = state["given"]
 
 
 def require_lasts(chunk_size: int, replan_every: int, delay: int) -> None:
@@ -91,6 +110,26 @@ def require_lasts(chunk_size: int, replan_every: int, delay: int) -> None:
             f"a chunk of {chunk_size} actions, asked for every {replan_every} steps, lasts for a delay of at most {most} control "
             f"steps, got {delay}: lower n_action_steps, train the VLA with longer chunks, or serve it faster"
         )
+
+
+def caught_up(chunk: Float[np.ndarray, "n R 7"], given: Float[np.ndarray, "n k 7"]) -> Float[np.ndarray, "n R 7"]:
+    """`chunk`, used from its action k on, with the motion that its first k actions meant and that was not `given` in their place.
+
+    Actions are steps, so what a late chunk skips would be lost: the first chunk's first k steps altogether, later the
+    difference between two predictions. Action k + j makes up for action j, within the limits of a step; what exceeds them goes over
+    to the next. Rotation vectors are added, as turns are small. What a residual added to `given` is none of it.
+    """
+    late, caught = given.shape[1], chunk.copy()
+    missed = chunk[:, :late] - given
+    rest = np.zeros((len(chunk), ACTION_DIM), np.float32)
+    for row in range(late, chunk.shape[1]):
+        wanted = chunk[:, row] + rest
+        if row < 2 * late:
+            wanted += missed[:, row - late]
+        wanted[:, 6] = chunk[:, row, 6]
+        caught[:, row] = limit(wanted)
+        rest = wanted - caught[:, row]
+    return caught
 
 
 def held(observation: Observation) -> Float[np.ndarray, "n 7"]:

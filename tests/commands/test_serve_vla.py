@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -23,17 +25,29 @@ def compact(tmp_path_factory):
     return write_compact(tmp_path_factory.mktemp("compact") / "vla")
 
 
-@pytest.mark.parametrize("protocol", ["openpi", "gr00t"])
-def test_the_command_serves_until_it_is_stopped(compact, tmp_path, protocol):
+@contextmanager
+def ended(child: subprocess.Popen[str]) -> Iterator[None]:
+    """Ends `child` with the block, also where an assertion fails: `Popen` alone would wait for it."""
+    try:
+        yield
+    finally:
+        child.kill()
+
+
+@pytest.mark.parametrize(("protocol", "ending"), [("openpi", signal.SIGINT), ("gr00t", signal.SIGTERM)])
+def test_the_command_serves_until_it_is_stopped(compact, tmp_path, protocol, ending):
     token = tmp_path / "token"
     token.write_text("hunter2")
     token.chmod(0o600)
     command = [sys.executable, "-m", "ocrrl.cli", "serve-vla", str(compact), "--protocol", protocol, "--port", "0"]
     command += ["--token-file", str(token), "--device", "cpu", *(["--health-port", "0"] if protocol == "gr00t" else [])]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-    ) as child:
+    with (
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        ) as child,
+        ended(child),
+    ):
         assert child.stdout is not None
         said = "".join(child.stdout.readline() for _ in range(2 if protocol == "gr00t" else 1))
         address = re.search(r"(ws|tcp)://127\.0\.0\.1:\d+", said)
@@ -45,7 +59,7 @@ def test_the_command_serves_until_it_is_stopped(compact, tmp_path, protocol):
         vla = open_model(agree(remote_config(policy), "real", {"front": SIZE, "wrist": SIZE}))
         expected = load_vla(compact, "cpu").predict_chunk(*robots(2), INSTRUCTION)
         assert abs(vla.predict_chunk(*robots(2), INSTRUCTION) - expected).max() <= 1e-6
-        child.send_signal(signal.SIGINT)
+        child.send_signal(ending)
         assert child.wait(20) == 0, "although a client is connected"
         vla.close()
         assert "hunter2" not in said and "with a token" in said and "stopped" in child.stdout.read()

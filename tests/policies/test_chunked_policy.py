@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
+from ocrrl.interface.actions import MAX_TRANSLATION_STEP
 from ocrrl.interface.observations import Observation
 from ocrrl.policies.chunk_delay import ChunkDelay, measured_delay
-from ocrrl.policies.chunked_policy import ChunkedPolicy
+from ocrrl.policies.chunked_policy import ChunkedPolicy, caught_up
 
 
 class CountingVLA:
@@ -108,14 +109,21 @@ def delayed(ticks: int, vla: object, num_envs: int = 1, **options) -> ChunkedPol
 
 
 class LongVLA(CountingVLA):
+    """Its answer to a robot at x says x and the index in the chunk by the gripper (`told`), and moves by millimetres."""
+
     chunk_size = 16
 
     def predict_chunk(self, images, robot, instruction):
         x = robot.gripper_pose[:, 0]
         chunk = np.zeros((len(x), 16, 7), np.float32)
-        chunk[:, :, 0] = x[:, None]
-        chunk[:, :, 2] = np.arange(16)
+        chunk[:, :, 0] = 0.001 * (1 + x % 3)[:, None]
+        chunk[:, :, 6] = (1 + 16 * x[:, None] + np.arange(16)) / 4096
         return chunk
+
+
+def told(action: np.ndarray) -> tuple[int, int]:
+    """Where the robot was that `LongVLA` answered, and the index in the chunk."""
+    return divmod(round(4096 * float(action[6])) - 1, 16)
 
 
 @pytest.mark.parametrize("d", range(5))
@@ -127,7 +135,7 @@ def test_a_late_chunk_is_used_from_its_own_index_on_and_before_the_first_one_the
             assert not action.any(), "nothing moves, and closed fingers stay closed"
             continue
         asked = (t - d) // 4 * 4
-        assert (action[0], action[2]) == (asked, t - asked)
+        assert told(action) == (asked, t - asked)
 
 
 @pytest.mark.parametrize("d", range(5))
@@ -147,6 +155,36 @@ def test_until_the_first_chunk_the_fingers_stay_as_they_are():
         np.testing.assert_allclose(policy.act(seen, np.arange(1), capture), [[0, 0, 0, 0, 0, 0, opening]])
 
 
+@pytest.mark.parametrize("d", [1, 3, 4])
+def test_the_motion_that_a_late_chunk_meant_while_it_was_waited_for_is_caught_up(d):
+    class Slower(LongVLA):
+        """3, 2, 1 mm a step, by the chunk."""
+
+        def predict_chunk(self, images, robot, instruction):
+            chunk = super().predict_chunk(images, robot, instruction)
+            chunk[:, :, 0] = 0.003 - 0.001 * (robot.gripper_pose[:, :1] // 8)
+            return chunk
+
+    policy = delayed(d, Slower(), replan_every=8)
+    moved = np.array([policy.act(observation(np.array([float(t)])), np.arange(1), capture)[0, 0] for t in range(24)])
+    assert not moved[:d].any()
+    np.testing.assert_allclose(moved[d : 2 * d], 0.006, atol=1e-8)
+    np.testing.assert_allclose(moved[: 2 * d].sum(), 2 * d * 0.003, atol=1e-7)
+    for asked, step in ((8, 0.002), (16, 0.001)):
+        np.testing.assert_allclose(moved[asked : asked + 2 * d].sum(), 2 * d * step, atol=1e-7)
+        np.testing.assert_allclose(moved[asked + 2 * d : asked + 8], step, atol=1e-8)
+
+
+def test_what_exceeds_the_limits_of_a_step_goes_over_to_the_next_ones_and_the_gripper_keeps_its_time():
+    chunk, given = np.zeros((1, 12, 7), np.float32), np.zeros((1, 3, 7), np.float32)
+    chunk[0, :, 1], chunk[0, :3, 5], chunk[0, :, 6] = 0.016, 0.09, np.linspace(0, 1, 12)
+    caught = caught_up(chunk, given)
+    np.testing.assert_allclose(caught[0, 3:, 1], MAX_TRANSLATION_STEP, atol=1e-7)
+    np.testing.assert_allclose(caught[0, 3:, 5].sum(), 0.27, atol=1e-6)
+    np.testing.assert_array_equal(caught[0, :, 6], chunk[0, :, 6])
+    np.testing.assert_array_equal(caught[0, :3], chunk[0, :3])
+
+
 def test_d_is_the_episode_s_own_and_the_same_for_the_same_seed():
     delay = ChunkDelay((0.25, 0.0, 0.75))
     drawn = delay.of_episodes(range(2000))
@@ -156,7 +194,7 @@ def test_d_is_the_episode_s_own_and_the_same_for_the_same_seed():
     slow, quick = int(np.flatnonzero(drawn == 2)[0]), int(np.flatnonzero(drawn == 0)[0])
     policy.reset(np.arange(2), [slow, quick])
     first = policy.act(observation(np.array([5.0, 5.0])), np.arange(2), capture)
-    assert first[:, 0].tolist() == [0.0, 5.0]
+    assert not first[0].any() and told(first[1]) == (5, 0)
 
 
 def test_a_run_goes_on_from_its_state_in_the_middle_of_a_late_chunk():
