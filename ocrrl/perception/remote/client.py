@@ -85,7 +85,6 @@ class RemoteTracker:
         """`clock` [s] measures how long the server is waited for."""
         self._task, self._masker, self._verify, self._clock = task, masker, verify, clock
         self._config = config or RemoteTrackerConfig()
-        self._context = zmq.Context()
         self._socket: zmq.Socket[bytes] | None = None
         self._silent_since: float | None = None
         self.raw_scores = np.full(len(task.objects), np.nan)
@@ -117,7 +116,6 @@ class RemoteTracker:
     def close(self) -> None:
         """Let go of the server."""
         self._drop_socket()
-        self._context.term()
 
     def _masks(self, frame: Frame, robot: RobotPosture) -> dict[int, np.ndarray]:
         """The masks of the objects that are to be registered now and are seen."""
@@ -167,7 +165,7 @@ class RemoteTracker:
     def _exchange(self, message: bytes, deadline: float) -> bytes:
         """Send `message`, and wait for the answer until `deadline`; TimeoutError, the connection dropped."""
         if self._socket is None:
-            self._socket = self._context.socket(zmq.REQ)
+            self._socket = zmq.Context.instance().socket(zmq.REQ)
             self._socket.setsockopt(zmq.LINGER, 0)
             self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_REPLY_BYTES)
             self._socket.connect(self._config.address)

@@ -30,7 +30,6 @@ class Gr00tClient:
     def __init__(self, address: str, token: Token | None = None) -> None:
         self._address, self._token = address, token
         self._failures = Failures("gr00t", address, token)
-        self._context = zmq.Context()
         self._socket: zmq.Socket[bytes] | None = None
         self._version = NESTED
 
@@ -60,7 +59,6 @@ class Gr00tClient:
 
     def close(self) -> None:
         self._drop()
-        self._context.term()
 
     def _request(self, endpoint: str, data: Any, timeout: float) -> Any:
         message = {"endpoint": endpoint} | ({} if data is None else {"data": data})
@@ -82,7 +80,8 @@ class Gr00tClient:
         limit = max(1, math.ceil(1000 * timeout))
         try:
             if self._socket is None:
-                self._socket = self._context.socket(zmq.REQ)
+                # The process's own context, which is never ended: one that is collected as garbage waits for its open sockets.
+                self._socket = zmq.Context.instance().socket(zmq.REQ)
                 self._socket.setsockopt(zmq.LINGER, 0)
                 self._socket.setsockopt(zmq.MAXMSGSIZE, MOST_BYTES)
                 self._socket.setsockopt(zmq.IPV6, "[" in self._address)

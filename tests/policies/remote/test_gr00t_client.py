@@ -1,5 +1,7 @@
 """A GR00T server that fails: each fault is one named line, nothing is acted from, and the next question connects anew."""
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -151,3 +153,26 @@ def test_actions_in_another_form_are_ours_in_the_end():
             ValueError, match=r"policy\.actions must name keys of the server, eef_position_delta, .*got actions"
         ):
             opened(GR00T | {"chunk_size": 16}, address)
+
+
+def test_a_client_that_is_dropped_unclosed_never_blocks_the_process():
+    """pyzmq ends a context that is collected as garbage, and waits for ever for a socket of it that is garbage, too."""
+    program = """
+import gc, threading, zmq
+from ocrrl.policies.remote.gr00t_client import Gr00tClient
+from ocrrl.policies.remote.wire import pack_gr00t
+server = zmq.Context.instance().socket(zmq.REP)
+port = server.bind_to_random_port("tcp://127.0.0.1")
+threading.Thread(target=lambda: (server.recv(), server.send(pack_gr00t({"error": "no"}))), daemon=True).start()
+client = Gr00tClient(f"tcp://127.0.0.1:{port}")
+client.itself = client  # a circle, as an error's traceback makes one
+try:
+    client.connect(10.0)
+except Exception as error:
+    assert "got its error" in str(error)
+assert client._socket is not None
+del client
+gc.collect()
+server.close(0)
+"""
+    assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0
