@@ -50,7 +50,7 @@ def chunk(folder, allowed=None):
     return load_vla(folder, "cpu", allowed).predict_chunk({"front": images, "wrist": images}, state, INSTRUCTION)
 
 
-@pytest.mark.parametrize("kind", ["pi05 with LoRA", "groot"])
+@pytest.mark.parametrize("kind", ["pi05 with LoRA", pytest.param("groot", marks=pytest.mark.long)])
 def test_a_run_that_is_killed_and_resumed_publishes_the_bytes_of_an_uninterrupted_one(
     tmp_path, monkeypatch, hub_cache, kind
 ):
