@@ -165,10 +165,7 @@ class RemoteTracker:
     def _exchange(self, message: bytes, deadline: float) -> bytes:
         """Send `message`, and wait for the answer until `deadline`; TimeoutError, the connection dropped."""
         if self._socket is None:
-            self._socket = zmq.Context.instance().socket(zmq.REQ)
-            self._socket.setsockopt(zmq.LINGER, 0)
-            self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_REPLY_BYTES)
-            self._socket.connect(self._config.address)
+            self._socket = self._connected()
         try:
             self._socket.send(message, zmq.NOBLOCK)
             if self._socket.poll(max(0, round(1000 * (deadline - self._clock()))), zmq.POLLIN):
@@ -178,6 +175,14 @@ class RemoteTracker:
             raise TimeoutError(f"the pose server at {self._config.address} cannot be reached: {error}") from error
         self._drop_socket()  # a REQ socket without its answer can ask nothing more
         raise TimeoutError(f"the pose server at {self._config.address} must answer in time, it did not")
+
+    def _connected(self) -> "zmq.Socket[bytes]":
+        # The process's own context, which is never ended: one that is collected as garbage waits for its open sockets.
+        socket = zmq.Context.instance().socket(zmq.REQ)
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_REPLY_BYTES)
+        socket.connect(self._config.address)
+        return socket
 
     def _drop_socket(self) -> None:
         if self._socket is not None:

@@ -80,12 +80,7 @@ class Gr00tClient:
         limit = max(1, math.ceil(1000 * timeout))
         try:
             if self._socket is None:
-                # The process's own context, which is never ended: one that is collected as garbage waits for its open sockets.
-                self._socket = zmq.Context.instance().socket(zmq.REQ)
-                self._socket.setsockopt(zmq.LINGER, 0)
-                self._socket.setsockopt(zmq.MAXMSGSIZE, MOST_BYTES)
-                self._socket.setsockopt(zmq.IPV6, "[" in self._address)
-                self._socket.connect(self._address)
+                self._socket = self._connected()
             self._socket.setsockopt(zmq.SNDTIMEO, limit)
             self._socket.setsockopt(zmq.RCVTIMEO, limit)
             self._socket.send(message)
@@ -96,6 +91,15 @@ class Gr00tClient:
         except zmq.ZMQError as error:
             self._drop()
             self._failures.lost(error)
+
+    def _connected(self) -> "zmq.Socket[bytes]":
+        # The process's own context, which is never ended: one that is collected as garbage waits for its open sockets.
+        socket = zmq.Context.instance().socket(zmq.REQ)
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.MAXMSGSIZE, MOST_BYTES)
+        socket.setsockopt(zmq.IPV6, "[" in self._address)
+        socket.connect(self._address)
+        return socket
 
     def _drop(self) -> None:
         if self._socket is not None:
