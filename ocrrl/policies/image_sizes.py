@@ -19,19 +19,23 @@ def resizes(config: Mapping[str, Any]) -> bool:
     return config.get("type") in _RESIZING_TYPES or any(config.get(name) is not None for name in _RESIZED_TO)
 
 
+def image_sizes(config: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    """Height and width [pixel] by camera, of a policy with LeRobot's configuration `config`; empty where it says none."""
+    inputs = config.get("input_features")
+    return {
+        name.removeprefix(IMAGE_PREFIX): tuple(feature["shape"][1:])
+        for name, feature in (inputs.items() if isinstance(inputs, Mapping) else ())
+        if isinstance(feature, Mapping) and feature.get("type") == "VISUAL"
+    }
+
+
 def require_images(folder: Path, cameras: CameraSizes) -> None:
     """ValueError unless `cameras`, the declared ones, have what the VLA in `folder` takes; a folder without config.json says none."""
     path = folder / "config.json"
     if not path.is_file():
         return
     config = read_json_object(path)
-    inputs = config.get("input_features")
-    taken: dict[str, tuple[int, int]] = {
-        name.removeprefix(IMAGE_PREFIX): tuple(feature["shape"][1:])
-        for name, feature in (inputs.items() if isinstance(inputs, Mapping) else ())
-        if isinstance(feature, Mapping) and name.startswith(IMAGE_PREFIX)
-    }
-    any_size = resizes(config)
+    taken, any_size = image_sizes(config), resizes(config)
     for name, size in taken.items():
         if name not in cameras or (not any_size and tuple(cameras[name]) != size):
             raise ValueError(

@@ -17,7 +17,7 @@ from ocrrl.interface.json_file import read_json_object, said
 from ocrrl.interface.observations import GRIPPER_DOWN, MAX_GRIPPER_WIDTH, WORKSPACE_CENTRE, RobotState
 from ocrrl.interface.protocols import VLA
 from ocrrl.policies.chunk_delay import ChunkDelay, measured_delay
-from ocrrl.policies.compact_checkpoint import IMAGE_PREFIX
+from ocrrl.policies.image_sizes import image_sizes
 
 NAME = "latency.json"
 VLA_FILE = "vla.json"
@@ -37,13 +37,7 @@ def policy_kind(folder: Path) -> dict[str, Any]:
         return _remote_kind(folder / VLA_FILE)
     path = folder / "config.json"
     config = read_json_object(path)
-    inputs = config.get("input_features")
-    features = inputs.items() if isinstance(inputs, Mapping) else ()
-    images = {
-        name.removeprefix(IMAGE_PREFIX): list(feature["shape"][1:])
-        for name, feature in features
-        if isinstance(feature, Mapping) and feature.get("type") == "VISUAL"
-    }
+    images = {camera: list(size) for camera, size in image_sizes(config).items()}
     kind = {"type": config.get("type"), "chunk_size": config.get("chunk_size"), "images": images}
     if not isinstance(kind["type"], str) or type(kind["chunk_size"]) is not int or not images:
         raise ValueError(f"{path} must have a type, a chunk_size and image features, got {said(kind)}")
