@@ -13,8 +13,9 @@ import yaml
 from ocrrl import migrate
 from ocrrl.lineage.reading.pipeline import pipeline_stages
 from ocrrl.migrate.new_lock import CODE_VERSIONS, THIS_VERSION, code_entries
-from ocrrl.params import Params, resolve
+from ocrrl.params import Params
 from ocrrl.params_graph import graph_sections
+from ocrrl.preset_params import resolve
 from ocrrl.tabletop.registry import MODULES
 
 

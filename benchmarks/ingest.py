@@ -17,7 +17,7 @@ from benchmarks.hostile.case import Case
 from benchmarks.hostile.judge import ingest
 from benchmarks.hostile.motion import make_motion
 from benchmarks.hostile.writers import LEROBOT_MAPPING, LeRobotEdits, lerobot
-from ocrrl import params
+from ocrrl import preset_params
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     options = parser.parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     generator = np.random.default_rng(0)
-    base = params.resolve("smoke", ["cube_lift"], {"cube_lift": {"episodes": "recordings"}})
+    base = preset_params.resolve("smoke", ["cube_lift"], {"cube_lift": {"episodes": "recordings"}})
     print(
         f"| episodes ({options.kind}) | time [s] | episodes a minute | most memory of a process [GB] |\n|---|---|---|---|"
     )

@@ -19,13 +19,14 @@ import numpy as np
 
 from ocrrl.interface.actions import ACTION_DIM
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM
-from ocrrl.params import build, resolve
+from ocrrl.params import build
 from ocrrl.policies.checkpoint import CompactVLA
 from ocrrl.policies.chunked_policy import ChunkedPolicy
 from ocrrl.policies.compact_checkpoint import CompactCheckpoint
 from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork
 from ocrrl.policies.language import InstructionEncoder
 from ocrrl.policies.normalisation import Normalisation
+from ocrrl.preset_params import resolve
 from ocrrl.residual.residual_config import ResidualConfig
 from ocrrl.residual.train_residual import train_residual
 from ocrrl.tabletop.registry import slugs, tabletop_task

@@ -1,21 +1,16 @@
 """Reads params.yaml: each section becomes the frozen dataclass of the stage that uses it.
 
 A section holds `shared` values and, under each tabletop task, the values that the task has otherwise. graph.yaml is derived
-from params.yaml (`ocrrl.params_graph`). A preset is a small file of overrides over the dataclasses' defaults.
+from params.yaml (`ocrrl.params_graph`). Presets: `ocrrl.preset_params`.
 """
 
-import dataclasses
 import importlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from ocrrl.config_builder import ParamsError, build, listed, shown, typed, values_of
+from ocrrl.config_builder import ParamsError, build, listed, shown, typed
 from ocrrl.interface.cameras import DEFAULT_CAMERAS, CameraSizes, checked_cameras
 from ocrrl.interface.renamed import RENAMED
 from ocrrl.params_graph import GRAPH_FILE, GRAPH_SECTIONS, Recordings, graph_sections, require_names, seeds_and_rounds
@@ -23,28 +18,25 @@ from ocrrl.safe_yaml import read_yaml
 from ocrrl.tabletop.registry import register
 
 PARAMS_FILE = Path("params.yaml")
-PRESETS = ("default", "smoke", "paper")
-BASES = ("compact", "smolvla", "pi05", "groot_n17", "groot_n15")
-"""The VLAs that a preset can have as its base."""
 
 CONFIGS = {
     "record": "ocrrl.rollouts.record:RecordConfig",
     "ingest": "ocrrl.recordings.ingest_config:IngestConfig",
     "replay": "ocrrl.replay.replay:ReplayConfig",
-    "finetune": "ocrrl.policies.finetune:FinetuneConfig",
+    "finetune": "ocrrl.policies.finetune_config:FinetuneConfig",
     "train_residual": "ocrrl.residual.residual_config:ResidualConfig",
     "evaluate": "ocrrl.rollouts.evaluate:EvaluateConfig",
     "rollout": "ocrrl.rollouts.rollout:RolloutConfig",
     "rollout_base": "ocrrl.rollouts.rollout:RolloutConfig",
     "training_set": "ocrrl.recordings.training_set:TrainingSetConfig",
-    "retrain": "ocrrl.policies.finetune:FinetuneConfig",
+    "retrain": "ocrrl.policies.finetune_config:FinetuneConfig",
     "evaluate_retrained": "ocrrl.rollouts.evaluate_retrained:EvaluateRetrainedConfig",
     "promote": "ocrrl.rollouts.evaluate_retrained:EvaluateRetrainedConfig",
 }
 
 
 MULTITASK_CONFIGS = {
-    "retrain_multitask": "ocrrl.policies.finetune:FinetuneConfig",
+    "retrain_multitask": "ocrrl.policies.finetune_config:FinetuneConfig",
     "evaluate_multitask": "ocrrl.rollouts.evaluate_retrained:EvaluateRetrainedConfig",
 }
 """Sections of stages that work on all tabletop tasks at once: one set of parameters each."""
@@ -217,54 +209,6 @@ def config_class(section: str) -> type:
     return getattr(importlib.import_module(module), name)
 
 
-def resolve(
-    preset: str,
-    tabletop_tasks: Sequence[str],
-    entries: Mapping[str, Mapping[str, Any]] | None = None,
-    base: str = "compact",
-) -> dict[str, Any]:
-    """Every parameter of `preset` for `tabletop_tasks`: defaults, then default.yaml, then the preset's own overrides.
-
-    `base` is the VLA: its file's overrides come before the preset's, whose own `policy` does not count then.
-    `entries` are those of the section `tabletop_tasks` as far as they are not the twin's demonstrations alone. Raises ParamsError
-    for a preset that is none.
-    """
-    if preset not in PRESETS:
-        raise ParamsError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
-    if base not in BASES:
-        raise ParamsError(f"base must be one of {', '.join(BASES)}, got {base!r}")
-    layers = [_preset("default"), _preset(f"bases/{base}")]
-    if preset != "default":
-        layers.append(_preset(preset) if base == "compact" else _without_policy(_preset(preset)))
-    own = {task: dict((entries or {}).get(task, {})) for task in tabletop_tasks}
-    recorded = {task: {"episodes": f"data/episodes/{task}/recorded"} for task in tabletop_tasks}
-    sections: dict[str, Any] = {"tabletop_tasks": {task: recorded[task] | own[task] for task in tabletop_tasks}}
-    cameras = next((layer[CAMERAS] for layer in reversed(layers) if CAMERAS in layer), DEFAULT_CAMERAS)
-    sections[CAMERAS] = {name: list(size) for name, size in cameras.items()}
-
-    def config_of(section: str, keys: tuple[str, ...]) -> Any:
-        values: dict[str, Any] = {}
-        for entries in (layer.get(section, {}) for layer in layers):
-            for overrides in [entries.get(key, {}) for key in keys] if keys else [entries]:
-                values |= overrides
-        where = ".".join((f"preset {preset}: {section}", *keys[-1:]))
-        return build(config_class(section), values, where, complete=False)
-
-    for section in CONFIGS:
-        shared = config_of(section, (SHARED,))
-        sections[section] = {SHARED: values_of(shared)}
-        for task in tabletop_tasks:
-            own_config = config_of(section, (SHARED, task))
-            sections[section][task] = {
-                name: value
-                for name, value in dataclasses.asdict(own_config).items()
-                if getattr(own_config, name) != getattr(shared, name)
-            }
-    for section in MULTITASK_CONFIGS:
-        sections[section] = values_of(config_of(section, ()))
-    return json.loads(json.dumps(sections))
-
-
 def chosen_cameras(cameras: CameraSizes | None = None, path: Path = PARAMS_FILE) -> CameraSizes:
     """`cameras`, or without them those of the params.yaml at `path`, or where there is none the default ones.
 
@@ -299,20 +243,3 @@ def sections_in(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ParamsError(f"{path} must hold sections, got {shown(content)}")
     return content
-
-
-def _preset(name: str) -> dict[str, Any]:
-    return yaml.safe_load((resources.files("ocrrl") / "presets" / f"{name}.yaml").read_text()) or {}
-
-
-def _without_policy(layer: Mapping[str, Any]) -> dict[str, Any]:
-    """A preset's overrides without those of the VLA, which another base has."""
-
-    def rest(values: Any) -> Any:
-        return (
-            {key: rest(value) for key, value in values.items() if key != "policy"}
-            if isinstance(values, dict)
-            else values
-        )
-
-    return rest(dict(layer))

@@ -9,8 +9,8 @@ import pytest
 from ocrrl.cli import COMMANDS
 from ocrrl.commands.stages import MULTITASK_STAGES, STAGES
 from ocrrl.commands.surroundings_findings import surroundings
-from ocrrl.params import BASES, PRESETS
 from ocrrl.policies.finetune_config import PEFT, LerobotTraining
+from ocrrl.preset_params import BASES, PRESETS
 from tests.pipeline_copy import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -7,7 +7,8 @@ import yaml
 from ocrrl.cli import main
 from ocrrl.commands.params import write
 from ocrrl.interface.cameras import DEFAULT_CAMERAS
-from ocrrl.params import CONFIGS, MULTITASK_CONFIGS, PRESETS, Params, ParamsError, chosen_cameras, resolve
+from ocrrl.params import CONFIGS, MULTITASK_CONFIGS, Params, ParamsError, chosen_cameras
+from ocrrl.preset_params import PRESETS, resolve
 from ocrrl.tabletop.registry import slugs
 from tests.yaml_mutations import mutations
 

@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from ocrrl.cli import main
-from ocrrl.params import BASES, PRESETS, Params, resolve
+from ocrrl.params import Params
+from ocrrl.preset_params import BASES, PRESETS, resolve
 
 TRAINED = ("finetune", "retrain")
 LEROBOT_TYPE = {"smolvla": "smolvla", "pi05": "pi05", "groot_n17": "groot"}

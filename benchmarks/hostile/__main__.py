@@ -24,7 +24,7 @@ from tqdm import tqdm
 from benchmarks.hostile import kinds_images, kinds_lerobot, kinds_own, kinds_robomimic, kinds_rows
 from benchmarks.hostile.case import Draw, Kind
 from benchmarks.hostile.judge import MAX_BYTES, MAX_SECONDS, Verdict, judge
-from ocrrl import params
+from ocrrl import preset_params
 
 KINDS: dict[str, Kind] = {
     kind.name: kind
@@ -56,7 +56,7 @@ def _pipes(folder: str, names: list[str]) -> list[str]:
 
 
 def _parameters() -> dict[str, Any]:
-    return params.resolve("smoke", ["cube_lift"], {"cube_lift": {"episodes": "recordings"}})
+    return preset_params.resolve("smoke", ["cube_lift"], {"cube_lift": {"episodes": "recordings"}})
 
 
 def main() -> int:

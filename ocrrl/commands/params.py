@@ -11,8 +11,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
 from ocrrl.config_builder import typed
-from ocrrl.params import CONFIGS, PARAMS_FILE, SHARED, Params, ParamsError, require_file, resolve, sections_in
+from ocrrl.params import CONFIGS, PARAMS_FILE, SHARED, Params, ParamsError, require_file, sections_in
 from ocrrl.params_graph import GRAPH_FILE, Recordings, graph_sections, seeds_and_rounds
+from ocrrl.preset_params import resolve
 from ocrrl.safe_yaml import parse_yaml
 from ocrrl.tabletop.registry import MODULES, register, tabletop_task
 

@@ -21,10 +21,11 @@ from ocrrl.interface.observations import Observation
 from ocrrl.interface.protocols import VLA, Capture, Environment, Policy, Residual
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
-from ocrrl.params import chosen_cameras, resolve
+from ocrrl.params import chosen_cameras
 from ocrrl.policies.checkpoint import CompactVLA, load_vla
 from ocrrl.policies.chunked_policy import ChunkedPolicy
 from ocrrl.policies.latency_file import delay_of
+from ocrrl.preset_params import resolve
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.report.values import (
     PAIRED_COLUMNS,

@@ -18,8 +18,8 @@ from dvc.stage.run import cmd_run
 
 from ocrrl.cli import main
 from ocrrl.commands.params import write
-from ocrrl.params import resolve
 from ocrrl.params_graph import GRAPH_SECTIONS, PATHS, Recordings, graph_sections
+from ocrrl.preset_params import resolve
 from tests.pipeline_copy import ROOT, run
 
 CHECK = "ocrrl check_names"

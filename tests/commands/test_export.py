@@ -12,9 +12,9 @@ from ocrrl.datasets.lerobot_writer import write_lerobot_dataset
 from ocrrl.datasets.sidecar import describe_source
 from ocrrl.episodes.episode_store import write_episode
 from ocrrl.layout import Layout
-from ocrrl.params import resolve
 from ocrrl.params_graph import graph_sections
 from ocrrl.policies.action_forms.action_form import action_form
+from ocrrl.preset_params import resolve
 from tests.datasets.export.exported import exported
 from tests.datasets.export.v21_reader import read_v21
 from tests.episodes.toy_episodes import demonstrated, random_episode

@@ -10,7 +10,7 @@ import yaml
 from ocrrl.commands import import_vla
 from ocrrl.datasets.lerobot_writer import write_lerobot_dataset
 from ocrrl.layout import Layout
-from ocrrl.params import Params, resolve
+from ocrrl.params import Params
 from ocrrl.policies.imported_vla import (
     NAME,
     SERVED,
@@ -19,6 +19,7 @@ from ocrrl.policies.imported_vla import (
     read_imported,
     require_for,
 )
+from ocrrl.preset_params import resolve
 from tests.datasets.export.exported import exported
 from tests.episodes.toy_episodes import demonstrated
 from tests.untrained_models import write_untrained_models

@@ -14,7 +14,7 @@ from ocrrl.commands.params import write
 from ocrrl.front_door.gymnasium_env import TabletopEnv, TabletopVectorEnv
 from ocrrl.front_door.gymnasium_ids import gymnasium_id
 from ocrrl.interface.seeds import RANGES
-from ocrrl.params import resolve
+from ocrrl.preset_params import resolve
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from ocrrl.tabletop.registry import MODULES, tabletop_task
 from ocrrl.worlds import make_environment, make_teleoperator

@@ -18,8 +18,9 @@ from ocrrl.lineage.reading.hashes import Ignored, files_under, path_hash
 from ocrrl.lineage.reading.pipeline import pipeline_stages
 from ocrrl.migrate import new_lock
 from ocrrl.migrate.new_lock import code_entries
-from ocrrl.params import CONFIGS, Params, resolve
+from ocrrl.params import CONFIGS, Params
 from ocrrl.params_graph import graph_sections
+from ocrrl.preset_params import resolve
 from tests.pipeline_copy import ROOT
 
 TASKS = ("cube_lift", "close_drawer")

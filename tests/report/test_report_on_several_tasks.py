@@ -9,7 +9,7 @@ import pytest
 from ocrrl.cli import main
 from ocrrl.commands.params import write
 from ocrrl.layout import MULTITASK, Layout
-from ocrrl.params import resolve
+from ocrrl.preset_params import resolve
 from ocrrl.report.build_report import build_report, results_markdown
 from ocrrl.report.paper_results import AVERAGE, TABLE_1
 from ocrrl.report.tables import average_table, harm_table, retrained_table, success_table, table_1

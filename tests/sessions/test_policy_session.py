@@ -19,7 +19,7 @@ from ocrrl.episodes.episode_store import episode_files, read_episode, write_epis
 from ocrrl.files import locked
 from ocrrl.interface.seeds import RANGES
 from ocrrl.layout import Layout
-from ocrrl.params import resolve
+from ocrrl.preset_params import resolve
 from ocrrl.recordings.ingest import ingest
 from ocrrl.recordings.ingest_config import IngestConfig
 from ocrrl.recordings.training_set import TrainingSetConfig, build_training_set
