@@ -74,7 +74,8 @@ def train(steps: int, batch_size: int) -> None:
     """A few steps of the default VLA, as `ocrrl finetune` does them."""
     import torch
 
-    from ocrrl.policies.finetune import FinetuneConfig, TrainingData, finetune
+    from ocrrl.policies.finetune import FinetuneConfig, finetune
+    from ocrrl.policies.training_data import TrainingData
 
     torch.set_num_threads(1)
     config = FinetuneConfig(steps=steps, batch_size=batch_size, language="hash", device="cpu")

@@ -4,7 +4,6 @@ import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,15 +15,9 @@ from tqdm import tqdm
 from ocrrl import files
 from ocrrl.datasets.frames.decoded_frames import (
     DecodedDataset,
-    decode_dataset,
     join_datasets,
-    read_numbers,
-    select_episodes,
 )
-from ocrrl.interface.actions import ACTION_DIM
 from ocrrl.interface.devices import chosen_device
-from ocrrl.interface.observations import PROPRIOCEPTION_DIM
-from ocrrl.layout import DECODED_FRAMES
 from ocrrl.policies.checkpoint import REMOTE
 from ocrrl.policies.chunk_batches import ChunkBatch, ChunkSampler
 from ocrrl.policies.chunk_delay import measured_delay
@@ -34,6 +27,7 @@ from ocrrl.policies.compact_learner import CompactLearner
 from ocrrl.policies.finetune_config import FinetuneConfig
 from ocrrl.policies.latency_file import NAME as LATENCY
 from ocrrl.policies.latency_file import policy_kind, read_latency
+from ocrrl.policies.training_data import TrainingData
 from ocrrl.policies.training_state import load_state, require_converging, save_state
 
 _GRADIENT_NORM = 10.0  # LeRobot's own limit for its policies
@@ -52,28 +46,6 @@ class Learner(Protocol):
     def loss(self, batch: ChunkBatch) -> Tensor: ...
 
     def save(self, folder: Path) -> None: ...
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """A LeRobotDataset, and which of its episodes are trained on: by their names in the sidecar, or None for all."""
-
-    root: Path
-    episodes: list[str] | None = None
-
-    def decode(self) -> DecodedDataset:
-        """The episodes, frames on disk at the dataset's own size: random shifts and a policy's own resizing come after."""
-        return self._checked(decode_dataset(self.root, cache=DECODED_FRAMES))
-
-    def numbers(self) -> DecodedDataset:
-        """The episodes without their frames."""
-        return self._checked(read_numbers(self.root))
-
-    def _checked(self, data: DecodedDataset) -> DecodedDataset:
-        if self.episodes is not None:
-            data = select_episodes(data, self.root, self.episodes)
-        _check(data, self.root)
-        return data
 
 
 def finetune(
@@ -247,17 +219,6 @@ def _require_policy(config: FinetuneConfig) -> None:
         from ocrrl.policies.lerobot_learner import require_fields
 
         require_fields(config.policy)
-
-
-def _check(data: DecodedDataset, root: Path) -> None:
-    for name, width, needed in (
-        ("observation.state", data.state.shape[1], PROPRIOCEPTION_DIM),
-        ("action", data.action.shape[1], ACTION_DIM),
-    ):
-        if width != needed:
-            raise ValueError(f"{root}: {name} must have {needed} numbers a frame, got {width}")
-    if not len(data.action):
-        raise ValueError(f"{root} must hold at least one frame, got none")
 
 
 def _names(training_data: Sequence[TrainingData]) -> list[str] | None:

@@ -11,8 +11,8 @@ from ocrrl.params import Params
 
 def run(task: TabletopTask, params: Params, layout: Layout, domain: str) -> None:
     from ocrrl.datasets.image_sizes import require_datasets_of
-    from ocrrl.policies.finetune import TrainingData
     from ocrrl.policies.finetune import finetune as train
+    from ocrrl.policies.training_data import TrainingData
 
     config = params.config("finetune", task.slug)
     require_datasets_of([layout.dataset(domain)], params.cameras)

@@ -9,7 +9,8 @@ from ocrrl.params import Params
 def run(tasks: list[TabletopTask], params: Params, layout: Layout) -> None:
     """The same episodes as simulation shows them: demonstrations, and the rollouts that the round before collected."""
     from ocrrl.datasets.image_sizes import require_datasets_of
-    from ocrrl.policies.finetune import TrainingData, finetune
+    from ocrrl.policies.finetune import finetune
+    from ocrrl.policies.training_data import TrainingData
 
     config = params.multitask_config("retrain_multitask")
     parts = [Layout(task.slug, name) for task in tasks for name in (layout.first.round, layout.round)]

@@ -9,7 +9,8 @@ from ocrrl.interface.devices import chosen_device
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
 from ocrrl.params import Params
-from ocrrl.policies.finetune import FinetuneConfig, TrainingData
+from ocrrl.policies.finetune import FinetuneConfig
+from ocrrl.policies.training_data import TrainingData
 from ocrrl.stages.processes import side_by_side
 
 VARIANTS = ("retrained", "demonstrations_only", "base_rollouts")

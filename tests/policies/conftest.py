@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from ocrrl.policies import finetune
+from ocrrl.policies import training_data
 from tests.policies.hub_cache import empty_hub_cache
 
 
@@ -10,7 +10,7 @@ from tests.policies.hub_cache import empty_hub_cache
 def decoded_frames(tmp_path_factory):
     """Frames that tests decode stay out of the project's own `.work/`."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(finetune, "DECODED_FRAMES", tmp_path_factory.mktemp("decoded"))
+        patch.setattr(training_data, "DECODED_FRAMES", tmp_path_factory.mktemp("decoded"))
         yield
 
 

@@ -8,12 +8,13 @@ import torch
 
 from ocrrl.datasets.frames.decoded_frames import decode_dataset, join_datasets
 from ocrrl.interface.observations import RobotState
-from ocrrl.policies import finetune as finetune_module
+from ocrrl.policies import training_data
 from ocrrl.policies.checkpoint import load_policy, load_vla
 from ocrrl.policies.chunk_delay import ChunkDelay
 from ocrrl.policies.compact_learner import CompactLearner
-from ocrrl.policies.finetune import FinetuneConfig, TrainingData, finetune, one_cycle
+from ocrrl.policies.finetune import FinetuneConfig, finetune, one_cycle
 from ocrrl.policies.latency_file import write_latency
+from ocrrl.policies.training_data import TrainingData
 from ocrrl.policies.training_state import require_converging
 from tests.policies.lerobot_dots import write_dots
 from tests.policies.synthetic import INSTRUCTION, dot_dataset, dot_frames
@@ -33,7 +34,7 @@ class Killed(Exception):
 @pytest.fixture
 def dots(monkeypatch):
     """Any dataset root is the synthetic dots."""
-    monkeypatch.setattr(finetune_module, "decode_dataset", lambda root, cache: dot_dataset(cameras=("front", "wrist")))
+    monkeypatch.setattr(training_data, "decode_dataset", lambda root, cache: dot_dataset(cameras=("front", "wrist")))
     return Path("dots")
 
 
@@ -42,7 +43,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_vla_learns_to_point_at_the_dot(monkeypatch, tmp_path):
-    monkeypatch.setattr(finetune_module, "decode_dataset", lambda root, cache: dot_dataset(episodes=20, length=20))
+    monkeypatch.setattr(training_data, "decode_dataset", lambda root, cache: dot_dataset(episodes=20, length=20))
     config = FinetuneConfig(
         policy={"type": "compact_vla", "chunk_size": 1}, steps=250, batch_size=32, image_shift=0, language="hash"
     )
@@ -111,7 +112,7 @@ def test_retraining_starts_from_the_checkpoint_and_keeps_its_statistics(dots, tm
     finetune([TrainingData(dots)], tmp_path / "first", tmp_path / "work", QUICK, progress=False)
     again = dot_dataset(cameras=("front", "wrist"), seed=5)
     again.action *= 0.5
-    monkeypatch.setattr(finetune_module, "decode_dataset", lambda root, cache: again)
+    monkeypatch.setattr(training_data, "decode_dataset", lambda root, cache: again)
     gentle = FinetuneConfig(**vars(QUICK) | {"steps": 1, "learning_rate": 1e-9})
     finetune(
         [TrainingData(dots)],
@@ -136,7 +137,7 @@ def test_only_the_named_episodes_are_trained_on(dots, tmp_path, monkeypatch):
         asked.append(list(sources))
         return dot_dataset(episodes=2, cameras=("front", "wrist"))
 
-    monkeypatch.setattr(finetune_module, "select_episodes", select)
+    monkeypatch.setattr(training_data, "select_episodes", select)
     finetune([TrainingData(dots, ["a.hdf5", "b.hdf5"])], tmp_path / "vla", tmp_path / "work", QUICK, progress=False)
     record = json.loads((tmp_path / "vla/training.json").read_text())
     assert asked == [["a.hdf5", "b.hdf5"]]
@@ -145,7 +146,7 @@ def test_only_the_named_episodes_are_trained_on(dots, tmp_path, monkeypatch):
 
 def test_several_datasets_are_trained_on_as_one(tmp_path, monkeypatch):
     parts = {"dots": dot_dataset(episodes=2), "more": replace(dot_dataset(episodes=3), tasks=("find the dot",) * 3)}
-    monkeypatch.setattr(finetune_module, "decode_dataset", lambda root, cache: parts[root.name])
+    monkeypatch.setattr(training_data, "decode_dataset", lambda root, cache: parts[root.name])
     both = [TrainingData(Path("dots")), TrainingData(Path("more"))]
     finetune(both, tmp_path / "vla", tmp_path / "work", QUICK, progress=False)
     record = json.loads((tmp_path / "vla/training.json").read_text())
@@ -170,14 +171,14 @@ def test_datasets_of_other_cameras_are_not_joined():
 def test_a_dataset_of_another_robot_is_refused(tmp_path, monkeypatch):
     data = dot_dataset()
     data.state = data.state[:, :6]
-    monkeypatch.setattr(finetune_module, "decode_dataset", lambda root, cache: data)
+    monkeypatch.setattr(training_data, "decode_dataset", lambda root, cache: data)
     with pytest.raises(ValueError, match=r"dots: observation\.state must have 8 numbers a frame, got 6"):
         finetune([TrainingData(Path("dots"))], tmp_path / "vla", tmp_path / "work", QUICK, progress=False)
 
 
 def test_a_checkpoint_whose_camera_the_dataset_lacks_is_refused(dots, tmp_path, monkeypatch):
     finetune([TrainingData(dots)], tmp_path / "first", tmp_path / "work", QUICK, progress=False)
-    monkeypatch.setattr(finetune_module, "decode_dataset", lambda root, cache: dot_dataset(cameras=("front",)))
+    monkeypatch.setattr(training_data, "decode_dataset", lambda root, cache: dot_dataset(cameras=("front",)))
     with pytest.raises(
         ValueError,
         match=r"must have images of front 32 x 32, wrist 32 x 32, as .*first takes them, got front 32 x 32: `dvc",
@@ -264,11 +265,11 @@ def test_a_gpu_trains_the_same_bytes_twice_and_what_the_cpu_trains(dots, tmp_pat
 
 def test_frames_on_disk_train_the_same_bytes_as_frames_in_memory(tmp_path, monkeypatch):
     root = write_dots(tmp_path / "dots")
-    monkeypatch.setattr(finetune_module, "DECODED_FRAMES", tmp_path / "decoded")
+    monkeypatch.setattr(training_data, "DECODED_FRAMES", tmp_path / "decoded")
     for name in ("fresh", "reused"):
         finetune([TrainingData(root)] * 2, tmp_path / name, tmp_path / "work", QUICK, progress=False)
         assert len(list((tmp_path / "decoded").iterdir())) == 1
-    monkeypatch.setattr(finetune_module, "decode_dataset", lambda root, cache: decode_dataset(root))
+    monkeypatch.setattr(training_data, "decode_dataset", lambda root, cache: decode_dataset(root))
     finetune([TrainingData(root)] * 2, tmp_path / "in_memory", tmp_path / "work", QUICK, progress=False)
     assert contents(tmp_path / "fresh") == contents(tmp_path / "reused") == contents(tmp_path / "in_memory")
 

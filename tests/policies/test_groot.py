@@ -7,7 +7,8 @@ import pytest
 
 from ocrrl.interface.observations import RobotState
 from ocrrl.policies.checkpoint import load_vla
-from ocrrl.policies.finetune import FinetuneConfig, TrainingData, finetune
+from ocrrl.policies.finetune import FinetuneConfig, finetune
+from ocrrl.policies.training_data import TrainingData
 from tests.policies.hub_cache import cached_repository
 from tests.policies.lerobot_dots import write_dots
 from tests.policies.synthetic import INSTRUCTION, dot_frames

@@ -13,8 +13,9 @@ import torch
 from ocrrl.interface.actions import limit
 from ocrrl.interface.observations import RobotState
 from ocrrl.policies.checkpoint import load_vla
-from ocrrl.policies.finetune import FinetuneConfig, TrainingData, finetune
+from ocrrl.policies.finetune import FinetuneConfig, finetune
 from ocrrl.policies.lerobot_vla import check_features
+from ocrrl.policies.training_data import TrainingData
 from tests.policies.lerobot_dots import write_dots
 from tests.policies.synthetic import INSTRUCTION, dot_frames
 

@@ -6,7 +6,8 @@ from safetensors.torch import load_file, save_file
 
 from ocrrl.interface.observations import RobotState
 from ocrrl.policies.checkpoint import load_vla
-from ocrrl.policies.finetune import FinetuneConfig, TrainingData, finetune
+from ocrrl.policies.finetune import FinetuneConfig, finetune
+from ocrrl.policies.training_data import TrainingData
 from tests.policies.lerobot_dots import write_dots
 from tests.policies.synthetic import INSTRUCTION, dot_frames
 from tests.policies.tiny_pi05 import tiny_pi05

@@ -6,7 +6,8 @@ import pytest
 from ocrrl.interface.observations import Observation
 from ocrrl.policies.checkpoint import load_vla
 from ocrrl.policies.chunked_policy import ChunkedPolicy
-from ocrrl.policies.finetune import FinetuneConfig, TrainingData, finetune
+from ocrrl.policies.finetune import FinetuneConfig, finetune
+from ocrrl.policies.training_data import TrainingData
 from tests.policies.lerobot_dots import write_dots
 from tests.policies.random_smolvla import TINY, random_smolvla
 from tests.policies.synthetic import INSTRUCTION, dot_frames

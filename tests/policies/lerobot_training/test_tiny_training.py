@@ -8,10 +8,11 @@ import pytest
 
 from ocrrl.interface.observations import RobotState
 from ocrrl.policies.checkpoint import load_vla
-from ocrrl.policies.finetune import FinetuneConfig, TrainingData, finetune
+from ocrrl.policies.finetune import FinetuneConfig, finetune
 from ocrrl.policies.finetune_config import LerobotTraining
 from ocrrl.policies.latency_file import policy_kind, write_latency
 from ocrrl.policies.lerobot_training import train
+from ocrrl.policies.training_data import TrainingData
 from tests.policies.lerobot_dots import write_dots
 from tests.policies.synthetic import INSTRUCTION, dot_frames
 from tests.policies.tiny_groot import tiny_groot

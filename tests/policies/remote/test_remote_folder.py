@@ -9,9 +9,10 @@ from ocrrl.cli import main
 from ocrrl.interface.protocols import PolicyFault
 from ocrrl.policies.checkpoint import load_policy, load_vla, policy_type
 from ocrrl.policies.chunk_delay import ChunkDelay
-from ocrrl.policies.finetune import FinetuneConfig, TrainingData, finetune
+from ocrrl.policies.finetune import FinetuneConfig, finetune
 from ocrrl.policies.latency_file import delay_of, policy_kind, write_latency
 from ocrrl.policies.remote.vla_file import BYTES_ELSEWHERE, read_vla_file
+from ocrrl.policies.training_data import TrainingData
 from tests.policies.lerobot_dots import write_dots
 from tests.policies.remote.served import robots, served
 from tests.policies.synthetic import INSTRUCTION

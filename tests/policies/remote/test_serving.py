@@ -11,10 +11,11 @@ import pytest
 
 from ocrrl.policies.checkpoint import load_vla
 from ocrrl.policies.chunked_policy import ChunkedPolicy
-from ocrrl.policies.finetune import FinetuneConfig, TrainingData, finetune
+from ocrrl.policies.finetune import FinetuneConfig, finetune
 from ocrrl.policies.remote.handshake import agree, open_model
 from ocrrl.policies.remote.remote_config import remote_config
 from ocrrl.policies.remote.serving.batcher import Batcher, Counters
+from ocrrl.policies.training_data import TrainingData
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from ocrrl.tabletop.cube_lift import Scene as CubeLift

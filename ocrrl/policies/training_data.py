@@ -1,0 +1,42 @@
+"""What a VLA is trained on: a LeRobotDataset, whole or some of its episodes, of this robot's state and action."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ocrrl.datasets.frames.decoded_frames import DecodedDataset, decode_dataset, read_numbers, select_episodes
+from ocrrl.interface.actions import ACTION_DIM
+from ocrrl.interface.observations import PROPRIOCEPTION_DIM
+from ocrrl.layout import DECODED_FRAMES
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """A LeRobotDataset, and which of its episodes are trained on: by their names in the sidecar, or None for all."""
+
+    root: Path
+    episodes: list[str] | None = None
+
+    def decode(self) -> DecodedDataset:
+        """The episodes, frames on disk at the dataset's own size: random shifts and a policy's own resizing come after."""
+        return self._checked(decode_dataset(self.root, cache=DECODED_FRAMES))
+
+    def numbers(self) -> DecodedDataset:
+        """The episodes without their frames."""
+        return self._checked(read_numbers(self.root))
+
+    def _checked(self, data: DecodedDataset) -> DecodedDataset:
+        if self.episodes is not None:
+            data = select_episodes(data, self.root, self.episodes)
+        _check(data, self.root)
+        return data
+
+
+def _check(data: DecodedDataset, root: Path) -> None:
+    for name, width, needed in (
+        ("observation.state", data.state.shape[1], PROPRIOCEPTION_DIM),
+        ("action", data.action.shape[1], ACTION_DIM),
+    ):
+        if width != needed:
+            raise ValueError(f"{root}: {name} must have {needed} numbers a frame, got {width}")
+    if not len(data.action):
+        raise ValueError(f"{root} must hold at least one frame, got none")
