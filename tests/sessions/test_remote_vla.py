@@ -90,10 +90,10 @@ def test_a_server_that_is_gone_is_said_before_anybody_is_asked_for_an_approval(s
 
 
 class RealTime(ToyEnvironment):
-    """A toy arm whose control step takes 20 ms."""
+    """A toy arm whose control step takes 50 ms."""
 
     def step(self, actions, ids):
-        time.sleep(0.02)
+        time.sleep(0.05)
         return super().step(actions, ids)
 
 
@@ -103,17 +103,17 @@ def test_while_a_server_is_silent_the_arm_is_held_and_the_loop_goes_on():
     policy = GR00T | {"cameras": {"front": "front"}}
     with scripted_gr00t(lambda data: None if silent.is_set() else answer(data)) as address:
         answer.modalities["video"] = ModalityConfig((0,), ("video.front",), as_text=True)
-        vla = open_model(agree(remote_config(policy | {"address": address, "timeout": 0.4}), "real", sizes))
+        vla = open_model(agree(remote_config(policy | {"address": address, "timeout": 1.0}), "real", sizes))
         late, environment = AsyncChunkedPolicy(vla, INSTRUCTION, delay=1), RealTime(1, cell="fr3")
         moved = []
         step = environment.step
         environment.step = lambda actions, ids: (moved.append((time.monotonic(), actions[0, 0])), step(actions, ids))[1]
         silent.set()
-        with pytest.raises(PolicyFault, match=r"must answer within 0\.4 s"):
+        with pytest.raises(PolicyFault, match=r"must answer within 1 s"):
             run_episodes(environment, late, None, [0])
         times, steps = np.array(moved).T
         assert len(moved) >= 10 and not steps.any(), "held from the first step on"
-        assert np.diff(times).max() < 0.2, "no step waited for the server"
+        assert np.diff(times).max() < 0.7, "no step waited for the server"
         assert "must answer within" in environment.rested[0]
         silent.clear()
         vla.ready()
