@@ -49,7 +49,7 @@ def server(project):
     """At the address in vla.json, which stands in the place of the real VLA."""
     script = Server()
     with scripted_gr00t(script) as address:
-        model = agree(remote_config(GR00T | {"address": address, "timeout": 2.0}), "real", SIZES)
+        model = agree(remote_config(GR00T | {"address": address, "timeout": 10.0}), "real", SIZES)
         folder = LAYOUT.vla("real")
         remove(folder)
         folder.mkdir(parents=True)
@@ -109,12 +109,12 @@ def test_while_a_server_is_silent_the_arm_is_held_and_the_loop_goes_on():
         step = environment.step
         environment.step = lambda actions, ids: (moved.append((time.monotonic(), actions[0, 0])), step(actions, ids))[1]
         silent.set()
-        with pytest.raises(PolicyFault, match=r"must answer within 1 s"):
+        with pytest.raises(PolicyFault, match=r"must answer in time, waited "):
             run_episodes(environment, late, None, [0])
         times, steps = np.array(moved).T
         assert len(moved) >= 10 and not steps.any(), "held from the first step on"
         assert np.diff(times).max() < 0.7, "no step waited for the server"
-        assert "must answer within" in environment.rested[0]
+        assert "must answer in time" in environment.rested[0]
         silent.clear()
         vla.ready()
         moved.clear()

@@ -86,8 +86,8 @@ class Failures:
 
     def silent(self, timeout: float) -> NoReturn:
         raise PolicyFault(
-            f"{self._subject} must answer within {timeout:.3g} s, it did not: is it still loading or compiling, or is another client "
-            "keeping it busy? `timeout` and `first_timeout` in the `policy` section say how long it is waited for"
+            f"{self._subject} must answer in time, waited {max(timeout, 0.0):.3g} s for it: is it still loading or compiling, or is "
+            "another client keeping it busy? `timeout` and `first_timeout` in the `policy` section say how long it is waited for"
         )
 
     def unauthorised(self, why: object) -> NoReturn:

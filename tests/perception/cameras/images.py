@@ -1,10 +1,13 @@
 """Images for a camera in software, and a clock to read it by."""
 
+import re
 import time
+from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 
-from ocrrl.interface.frames import Intrinsics
+from ocrrl.interface.frames import Frame, Intrinsics
 from ocrrl.perception.cameras.realsense_reader import RealSenseReader
 from ocrrl.perception.cameras.software_camera import SoftwareCamera
 
@@ -46,3 +49,29 @@ def shown(reader: RealSenseReader, after: float = -np.inf):
             return frame
         time.sleep(0.002)
     raise AssertionError("no new frame was shown")
+
+
+def back(reader: RealSenseReader, failed: Frame) -> None:
+    """Wait until a reader that failed after the frame `failed` shows another one."""
+    end = time.monotonic() + 5.0
+    while time.monotonic() < end:
+        with suppress(RuntimeError):
+            if reader.latest() is not failed:
+                return
+        time.sleep(0.002)
+    raise AssertionError("no new frame was shown")
+
+
+def fails(reader: RealSenseReader, message: str, meanwhile: Callable[[], object] = lambda: None) -> None:
+    """Wait until `latest` raises RuntimeError with `message`, a pattern; `meanwhile` is called before each look."""
+    end, said = time.monotonic() + 5.0, ""
+    while time.monotonic() < end:
+        meanwhile()
+        try:
+            reader.latest()
+        except RuntimeError as error:
+            said = str(error)
+            if re.search(message, said):
+                return
+        time.sleep(0.02)
+    raise AssertionError(f"must fail with {message}, got {said or 'no failure'}")

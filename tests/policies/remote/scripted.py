@@ -1,5 +1,8 @@
 """Servers that answer, or fail, by a script; and what a test asks them with."""
 
+from contextlib import contextmanager
+from dataclasses import replace
+
 import numpy as np
 
 from ocrrl.policies.remote.handshake import agree, open_model
@@ -18,8 +21,8 @@ OPENPI = {
     "state": {"observation/state": ["gripper_position", "gripper_rotation_vector", "finger_positions"]},
     "chunk_size": 8,
     "n_action_steps": 4,
-    "timeout": 0.3,
-    "first_timeout": 0.3,
+    "timeout": 10.0,
+    "first_timeout": 10.0,
 }
 GR00T = OPENPI | {
     "protocol": "gr00t",
@@ -87,6 +90,15 @@ def zeros(count):
 
 def opened(policy, address, sizes=SIZES):
     return open_model(agree(remote_config(policy | {"address": address}), "real", sizes))
+
+
+@contextmanager
+def patience(vla, seconds):
+    """The VLA's questions wait `seconds`; it was opened with a busy machine's time."""
+    before = vla.model
+    vla.model = replace(before, timeout=seconds)
+    yield
+    vla.model = before
 
 
 def ask(vla, count=1):

@@ -12,7 +12,7 @@ from ocrrl.interface.actions import limit
 from ocrrl.interface.protocols import PolicyFault
 from ocrrl.policies.remote.wire import pack_gr00t, unpack_gr00t
 from tests.policies.remote.recorded_messages import recorded
-from tests.policies.remote.scripted import GR00T, ask, gr00t_server, opened, zeros
+from tests.policies.remote.scripted import GR00T, ask, gr00t_server, opened, patience, zeros
 from tests.policies.remote.served import scripted_gr00t
 from tests.policies.synthetic import INSTRUCTION
 
@@ -72,9 +72,9 @@ def test_a_silent_gr00t_server_is_waited_for_no_longer_than_said_and_asked_anew(
         vla = opened(GR00T, address)
         silent.set()
         begun = time.monotonic()
-        with pytest.raises(PolicyFault, match=r"must answer within 0\.3 s, it did not"):
+        with patience(vla, 0.3), pytest.raises(PolicyFault, match=r"must answer in time, waited 0\.3 s"):
             ask(vla)
-        assert time.monotonic() - begun < 1.0
+        assert time.monotonic() - begun < 5.0
         silent.clear()
         assert ask(vla).shape == (1, 8, 7), "over a new socket"
         vla.close()
@@ -90,9 +90,9 @@ def test_a_late_answer_is_not_taken_for_the_next_question_s():
 
     slow = threading.Event()
     with scripted_gr00t(gr00t_server(actions)) as address:
-        vla = opened(GR00T | {"timeout": 0.3}, address)
+        vla = opened(GR00T, address)
         slow.set()
-        with pytest.raises(PolicyFault, match="within"):
+        with patience(vla, 0.3), pytest.raises(PolicyFault, match="in time"):
             ask(vla)
         time.sleep(0.3)
         assert not ask(vla).any()

@@ -4,7 +4,7 @@ import pytest
 
 from ocrrl.interface.protocols import PolicyFault
 from ocrrl.policies.remote.wire import pack_openpi
-from tests.policies.remote.scripted import OPENPI, Openpi, ask, opened
+from tests.policies.remote.scripted import OPENPI, Openpi, ask, opened, patience
 from tests.policies.remote.served import scripted_openpi
 
 
@@ -13,7 +13,7 @@ from tests.policies.remote.served import scripted_openpi
     [
         ("text", r"got its error: KeyError: 'observation/side_image'"),
         ("1011", r"must be reachable, got: .*1011.*it broke"),
-        ("silent", r"must answer within 0\.3 s"),
+        ("silent", "must answer in time, waited "),
         ("other", r"an answer must have actions, .* got other"),
     ],
 )
@@ -23,7 +23,7 @@ def test_a_stock_openpi_server_that_fails_is_named_and_connected_to_anew(broken,
         vla = opened(OPENPI, address)
         assert ask(vla, 3).shape == (3, 8, 7)
         server.broken = broken
-        with pytest.raises(PolicyFault, match=message) as refused:
+        with patience(vla, 0.3 if broken == "silent" else 10.0), pytest.raises(PolicyFault, match=message) as refused:
             ask(vla)
         assert address in str(refused.value) and "\n" not in str(refused.value)
         server.broken, before = "", server.connections

@@ -7,7 +7,7 @@ import pytest
 
 from ocrrl.interface.protocols import PolicyFault
 from ocrrl.policies.remote.handshake import open_client, open_model
-from tests.policies.remote.scripted import GR00T, OPENPI, ask, opened
+from tests.policies.remote.scripted import GR00T, OPENPI, ask, opened, patience
 from tests.policies.remote.served import SIZE, robots, served, write_compact
 from tests.policies.synthetic import INSTRUCTION
 
@@ -40,20 +40,21 @@ def test_a_served_checkpoint_of_other_images_is_refused_before_anything_moves(co
 def test_the_other_protocol_is_named(compact):
     with served(compact, "gr00t") as (address, _), pytest.raises(PolicyFault, match=r"\(openpi\) must"):
         opened(OPENPI, address.replace("tcp://", "ws://"))
-    with served(compact, "openpi") as (address, _), pytest.raises(PolicyFault, match=r"\(gr00t\) must answer within"):
-        opened(GR00T, address.replace("ws://", "tcp://"))
+    with served(compact, "openpi") as (address, _), pytest.raises(PolicyFault, match=r"\(gr00t\) must answer in time"):
+        opened(GR00T | {"timeout": 0.5}, address.replace("ws://", "tcp://"))
 
 
 @pytest.mark.parametrize("protocol", ["openpi", "gr00t"])
 def test_a_server_that_is_gone_is_named_and_one_that_comes_back_goes_on(compact, protocol):
-    policy = {"type": "remote", "protocol": protocol, "timeout": 0.3}
+    policy = {"type": "remote", "protocol": protocol, "timeout": 10.0}
     with served(compact, protocol) as (address, _):
         vla = opened(policy, address)
     port = int(address.rpartition(":")[2])
-    with pytest.raises(PolicyFault, match=r"must be reachable|must answer within"):
-        ask(vla)
-    with pytest.raises(PolicyFault, match=r"must be reachable|must answer within"):
-        vla.ready()
+    with patience(vla, 0.3):
+        with pytest.raises(PolicyFault, match=r"must be reachable|must answer in time"):
+            ask(vla)
+        with pytest.raises(PolicyFault, match=r"must be reachable|must answer in time"):
+            vla.ready()
     with served(compact, protocol, port=port):
         vla.ready()
         assert ask(vla).shape == (1, 8, 7)
@@ -75,7 +76,7 @@ def test_a_connection_that_is_lost_is_renewed_while_the_question_may_wait(compac
 
 
 def test_another_checkpoint_at_the_address_is_refused(compact, tmp_path):
-    policy = {"type": "remote", "protocol": "openpi", "timeout": 1.0}
+    policy = {"type": "remote", "protocol": "openpi", "timeout": 10.0}
     with served(compact, "openpi") as (address, _):
         vla = opened(policy, address)
     with served(write_compact(tmp_path / "other", seed=1), "openpi", port=int(address.rpartition(":")[2])):
@@ -102,6 +103,6 @@ def test_images_that_the_model_does_not_take_are_refused_by_the_camera(compact):
 def test_clients_keep_to_their_time_when_nobody_listens():
     for protocol, address in (("gr00t", "tcp://127.0.0.1:1"), ("openpi", "ws://127.0.0.1:1")):
         client = open_client(protocol, address, "")
-        with pytest.raises(PolicyFault, match=r"must be reachable|must answer within"):
+        with pytest.raises(PolicyFault, match=r"must be reachable|must answer in time"):
             client.connect(0.2)
         client.close()
