@@ -14,6 +14,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--requests", type=int, default=100, help=f"answers that are timed, at least {FEWEST} (100)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
     parser.add_argument(
+        "--allow-remote-code",
+        action="store_true",
+        help="let the folder's own Python code run (groot and others need it)",
+    )
+    parser.add_argument(
         "--frame-age", type=float, default=0.0, help="age [s] of a camera's newest frame, added to each time (0)"
     )
 
@@ -21,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from ocrrl.interface.actions import CONTROL_HZ
     from ocrrl.interface.devices import chosen_device
-    from ocrrl.policies.checkpoint import load_vla
+    from ocrrl.policies.checkpoint import load_vla, policy_type
     from ocrrl.policies.chunk_delay import measured_delay
     from ocrrl.policies.latency_file import measure, policy_kind, write_latency
 
@@ -30,7 +35,8 @@ def run(options: argparse.Namespace) -> int:
     if not 0.0 <= options.frame_age <= 1.0:
         raise ValueError(f"--frame-age must be in [0, 1] s, got {options.frame_age}")
     device = chosen_device(options.device)
-    vla, kind = load_vla(options.vla, device), policy_kind(options.vla)
+    allowed = {policy_type(options.vla): options.allow_remote_code}
+    vla, kind = load_vla(options.vla, device, allowed), policy_kind(options.vla)
     images = {camera: (size[0], size[1]) for camera, size in kind["images"].items()}
     seconds = measure(vla, images, _instruction(options.vla), options.requests)
     write_latency(options.out, kind, device, options.frame_age, seconds)

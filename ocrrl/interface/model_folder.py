@@ -16,7 +16,10 @@ from ocrrl.interface.weights_file import read_weights_file
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill")
 CODE = (".py", ".pyc", ".pyo", ".pyd", ".so", ".dll", ".dylib")
 ADAPTERS = ("adapter_config.json", "adapter_model.safetensors")
-REMOTE_CODE = "allow_remote_code: true in the `policy` section of params.yaml lets the folder's own Python code run"
+REMOTE_CODE = (
+    "allow_remote_code: true in the `policy` section of params.yaml, or --allow-remote-code of a command that has it, lets the "
+    "folder's own Python code run"
+)
 _MAX_ENTRIES = 10_000
 _DVC_OBJECT = re.compile(r"/files/md5/[0-9a-f]{2}/[0-9a-f]{30}$")  # a file of a DVC cache, by its content's hash
 

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
+from ocrrl.cli import main
 from ocrrl.interface.observations import RobotState
 from ocrrl.policies.checkpoint import load_vla
 from ocrrl.policies.finetune import FinetuneConfig, finetune
@@ -36,7 +37,7 @@ def observed(count):
     return {"front": images, "wrist": images}, RobotState.at_rest(state)
 
 
-def test_what_was_trained_and_saved_acts_and_equal_robots_get_equal_chunks(tmp_path, config):
+def test_what_was_trained_and_saved_acts_and_equal_robots_get_equal_chunks(tmp_path, config, capsys):
     vla, (images, state) = load_vla(trained(tmp_path, config), "cpu", ALLOWED), observed(3)
     assert (vla.chunk_size, vla.n_action_steps) == (16, 8)
     rows = [2, 0, 0, 1]
@@ -46,6 +47,10 @@ def test_what_was_trained_and_saved_acts_and_equal_robots_get_equal_chunks(tmp_p
     np.testing.assert_array_equal(together[1], together[2])
     np.testing.assert_allclose(together[0], alone[0], atol=1e-6)
     assert not np.allclose(together[0], together[1], atol=1e-4)
+    command = ["measure-latency", str(tmp_path / "vla"), "--out", str(tmp_path / "latency.json"), "--device", "cpu"]
+    assert main([*command, "--requests", "20"]) == 1 and not (tmp_path / "latency.json").exists()
+    assert "allow-remote-code" in capsys.readouterr().err
+    assert main([*command, "--requests", "20", "--allow-remote-code"]) == 0 and (tmp_path / "latency.json").exists()
 
 
 @pytest.mark.parametrize(
