@@ -10,7 +10,7 @@ from ocrrl.params import Params
 from ocrrl.preset_params import BASES, PRESETS, resolve
 
 TRAINED = ("finetune", "retrain")
-LEROBOT_TYPE = {"smolvla": "smolvla", "pi05": "pi05", "groot_n17": "groot"}
+LEROBOT_TYPE = {"act": "act", "smolvla": "smolvla", "pi05": "pi05", "groot_n17": "groot"}
 
 
 @pytest.fixture
@@ -43,7 +43,8 @@ def test_the_same_vla_is_trained_in_every_stage_and_task(written, base):
     configs = [params.config(section, task) for section in TRAINED for task in ("cube_lift", "stack_cube")]
     configs.append(params.multitask_config("retrain_multitask"))
     for config in configs:
-        assert config.policy["type"] == LEROBOT_TYPE[base] and config.trainer == "lerobot"
+        assert config.policy["type"] == LEROBOT_TYPE[base]
+        assert config.trainer == ("ocrrl" if base == "act" else "lerobot")
         assert config.policy == configs[0].policy and config.learning_rate == configs[0].learning_rate
     assert configs[0].steps == configs[1].steps, "a task's own steps are those of the default VLA"
 
@@ -79,7 +80,7 @@ def test_smoke_keeps_its_few_steps_with_any_base(written):
         (("--base", "pi05"), "--base must come with a --preset"),
         (
             ("--preset", "default", "--base", "pi0"),
-            "base must be one of compact, smolvla, pi05, groot_n17, groot_n15, got 'pi0'",
+            "base must be one of compact, act, smolvla, pi05, groot_n17, groot_n15, got 'pi0'",
         ),
     ],
 )

@@ -24,6 +24,7 @@ from ocrrl.policies.lerobot_checkpoint import (
 from ocrrl.policies.lerobot_loading import lerobot_errors, load_processors, load_weights, remote_code
 from ocrrl.policies.lerobot_vla import (
     check_features,
+    mixed_precision,
     open_lerobot_policy,
     set_field,
     typed_field,
@@ -74,7 +75,8 @@ class LeRobotLearner:
         inputs[ACTION_KEY] = torch.from_numpy(batch.action)
         inputs["action_is_pad"] = torch.from_numpy(batch.is_pad)
         inputs["task"] = [self._tasks[episode] for episode in batch.episode]
-        loss, _ = self.module.forward(self._preprocessor(inputs))
+        with mixed_precision(self.module.config):
+            loss, _ = self.module.forward(self._preprocessor(inputs))
         return loss
 
     def save(self, folder: Path) -> None:

@@ -61,7 +61,12 @@ class LeRobotVLA:
         batch: dict[str, Any] = {IMAGE_PREFIX + camera: unit_images(images[camera]) for camera in self._cameras}
         batch[STATE_KEY] = torch.from_numpy(state)
         batch["task"] = [instruction] * len(state)
-        with torch.random.fork_rng(), torch.inference_mode(), SharedNoise(len(state)):
+        with (
+            torch.random.fork_rng(),
+            torch.inference_mode(),
+            SharedNoise(len(state)),
+            mixed_precision(self._policy.config),
+        ):
             torch.manual_seed(_NOISE_SEED)
             self._policy.reset()
             chunk = self._policy.predict_action_chunk(self._preprocessor(batch))[:, : self.chunk_size]
@@ -104,6 +109,11 @@ def open_lerobot_policy(
             )
         load_processors(preprocessor, str(path))
     return policy, preprocessor, postprocessor
+
+
+def mixed_precision(config: Any) -> torch.autocast:
+    """In bfloat16 what a policy of this `config` may compute so, if its `use_amp` is true: twice as fast on a CPU that has it."""
+    return torch.autocast(torch.device(config.device).type, torch.bfloat16, enabled=config.use_amp)
 
 
 def without_backbone_download(config: Any) -> None:
