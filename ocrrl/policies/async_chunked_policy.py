@@ -85,7 +85,9 @@ class AsyncChunkedPolicy:
         if self._next is not None and step >= self._next[0] + self.delay:
             (asked, actions), self._next = self._next, None
             given = np.array(self._given[asked:])
-            self._chunk = asked, caught_up(actions[None], given[None])[0] if len(given) < len(actions) else actions
+            if len(given) < len(actions):
+                (actions,) = caught_up(actions[None], given[None], self.replan_every)
+            self._chunk = asked, actions
         action = held(observation)
         if self._chunk is not None:
             asked, actions = self._chunk

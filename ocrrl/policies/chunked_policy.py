@@ -86,7 +86,7 @@ class ChunkedPolicy:
             envs = ids[begins & (late == delay)]
             place = (self._steps[envs] - delay) // self.replan_every % 2
             given = self._given[envs, self.delay.largest - delay :]
-            self._chunks[envs, place] = caught_up(self._chunks[envs, place], given)
+            self._chunks[envs, place] = caught_up(self._chunks[envs, place], given, self.replan_every)
 
     def get_state(self) -> dict[str, np.ndarray]:
         """The chunks in progress, and where each environment is in its own."""
@@ -112,20 +112,23 @@ def require_lasts(chunk_size: int, replan_every: int, delay: int) -> None:
         )
 
 
-def caught_up(chunk: Float[np.ndarray, "n R 7"], given: Float[np.ndarray, "n k 7"]) -> Float[np.ndarray, "n R 7"]:
+def caught_up(
+    chunk: Float[np.ndarray, "n R 7"], given: Float[np.ndarray, "n k 7"], steps: int
+) -> Float[np.ndarray, "n R 7"]:
     """`chunk`, used from its action k on, with the motion that its first k actions meant and that was not `given` in their place.
 
     Actions are steps, so what a late chunk skips would be lost: the first chunk's first k steps altogether, later the
-    difference between two predictions. Action k + j makes up for action j, within the limits of a step; what exceeds them goes over
-    to the next. Rotation vectors are added, as turns are small. What a residual added to `given` is none of it.
+    difference between two predictions. The `steps` actions from k on make up for it in equal parts, within the limits of a step;
+    what exceeds them goes over to the next. Rotation vectors are added, as turns are small. What a residual added to `given` is
+    none of it.
     """
     late, caught = given.shape[1], chunk.copy()
-    missed = chunk[:, :late] - given
+    part = (chunk[:, :late] - given).sum(axis=1) / steps
     rest = np.zeros((len(chunk), ACTION_DIM), np.float32)
     for row in range(late, chunk.shape[1]):
         wanted = chunk[:, row] + rest
-        if row < 2 * late:
-            wanted += missed[:, row - late]
+        if row < late + steps:
+            wanted += part
         wanted[:, 6] = chunk[:, row, 6]
         caught[:, row] = limit(wanted)
         rest = wanted - caught[:, row]
