@@ -47,6 +47,12 @@ def main() -> None:
     parser.add_argument("what", choices=("measure", "table"))
     parser.add_argument("--task", default="cube_lift")
     parser.add_argument("--delays", nargs="+", type=int, default=[3, 6])
+    parser.add_argument(
+        "--ask-every",
+        type=int,
+        metavar="S",
+        help="control steps from one question to the next where d is not 0; the VLA's own 8",
+    )
     parser.add_argument("--phase", action="store_true", help="residuals with `train_residual.chunk_phase`, too")
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/recorded/late_chunks.json"))
@@ -60,11 +66,16 @@ def main() -> None:
     for trained, deployed in [*((d, d) for d in options.delays), (0, 0), *((0, d) for d in options.delays)]:
         variants = ("base", "residual", *(["phase"] if options.phase else [])) if trained == deployed else ("residual",)
         for variant in variants:
-            unit = f"{task.slug} {variant} trained {trained} deployed {deployed}"
+            asked = options.ask_every if deployed else None
+            unit = f"{task.slug} {variant} trained {trained} deployed {deployed}" + (f" asked {asked}" if asked else "")
             if unit in recorded:
                 continue
-            residual = None if variant == "base" else _residual(task, trained, variant == "phase")
-            base = _policy(task, "real", PARALLEL, deployed)
+            residual = (
+                None
+                if variant == "base"
+                else _residual(task, trained, variant == "phase", options.ask_every if trained else None)
+            )
+            base = _policy(task, "real", PARALLEL, deployed, asked)
             outcomes = run_episodes(make_twin(task.slug, PARALLEL), base, residual, seeds)
             recorded[unit] = {
                 "commit": subprocess.run(
@@ -82,7 +93,7 @@ def table(recorded: dict[str, Any]) -> Table:
     """A row for each unit: success, and the paired difference from the residual that was trained and deployed at 0."""
     rows = []
     for unit, found in recorded.items():
-        slug, variant, _, trained, _, deployed = unit.split(" ")
+        slug, variant, _, trained, _, deployed, *asked = unit.split(" ")
         summary = success_summary(_outcomes(found))
         reference = "base" if variant == "base" else "residual"
         first = recorded.get(f"{slug} {reference} trained 0 deployed 0")
@@ -90,9 +101,20 @@ def table(recorded: dict[str, Any]) -> Table:
             points(dict(rate_difference(_outcomes(first), _outcomes(found)))) if first and first is not found else "–"
         )
         interval = f"[{percent(summary['wilson_low'])}, {percent(summary['wilson_high'])}]"
-        rows.append((slug, variant, trained, deployed, percent(summary["success_rate"]), interval, difference))
+        every = asked[1] if asked else "8"
+        rows.append((slug, variant, trained, deployed, every, percent(summary["success_rate"]), interval, difference))
     return Table(
-        ("task", "policy", "trained at d", "deployed at d", "success", "95% interval", "difference from 0, 0"), rows
+        (
+            "task",
+            "policy",
+            "trained at d",
+            "deployed at d",
+            "asked every",
+            "success",
+            "95% interval",
+            "difference from 0, 0",
+        ),
+        rows,
     )
 
 
@@ -103,26 +125,28 @@ def _outcomes(found: dict[str, Any]) -> list[Any]:
     return [EpisodeOutcome(seed, bool(success), steps, 0.0) for seed, success, steps in columns]
 
 
-def _policy(task: TabletopTask, domain: str, num_envs: int, delay: int) -> ChunkedPolicy:
+def _policy(task: TabletopTask, domain: str, num_envs: int, delay: int, ask_every: int | None) -> ChunkedPolicy:
     shares = ChunkDelay((0.0,) * delay + (1.0,))
-    return ChunkedPolicy(load_vla(Layout(task.slug).vla(domain)), task.instruction, num_envs, delay=shares)
+    return ChunkedPolicy(load_vla(Layout(task.slug).vla(domain)), task.instruction, num_envs, ask_every, shares)
 
 
-def _residual(task: TabletopTask, delay: int, phase: bool) -> ResidualPolicy:
+def _residual(task: TabletopTask, delay: int, phase: bool, ask_every: int | None) -> ResidualPolicy:
     """The stage's own for 0 without phase, else one that is trained now, or was before in this folder."""
     layout = Layout(task.slug)
-    own = Path(f".work/late_chunks/{task.slug}-{delay}{'-phase' * phase}")
+    own = Path(f".work/late_chunks/{task.slug}-{delay}{f'-asked-{ask_every}' * bool(ask_every)}{'-phase' * phase}")
     out = own if delay or phase else layout.residual(0)
     if not out.is_dir():
         config = replace(Params.read().config("train_residual", task.slug), chunk_phase=phase)
         with (
             tempfile.TemporaryDirectory(dir=".work") as work,
-            BackgroundProcess(partial(success_rate, task.slug, delay, config.validation_episodes)) as validation,
+            BackgroundProcess(
+                partial(success_rate, task.slug, delay, ask_every, config.validation_episodes)
+            ) as validation,
         ):
             train_residual(
                 config,
                 make_simulator(task.slug, config.num_envs),
-                _policy(task, "sim", config.num_envs, delay),
+                _policy(task, "sim", config.num_envs, delay, ask_every),
                 read_replay_transitions(layout.replay_transitions),
                 Path(work),
                 out,
@@ -132,10 +156,10 @@ def _residual(task: TabletopTask, delay: int, phase: bool) -> ResidualPolicy:
     return load_residual(out, task)
 
 
-def success_rate(slug: str, delay: int, episodes: int, residual: ResidualPolicy) -> float:
+def success_rate(slug: str, delay: int, ask_every: int | None, episodes: int, residual: ResidualPolicy) -> float:
     """Of base + residual in the simulator at `delay`, from the validation states."""
     task = tabletop_task(slug)
-    base, world = _policy(task, "sim", PARALLEL, delay), make_simulator(slug, PARALLEL)
+    base, world = _policy(task, "sim", PARALLEL, delay, ask_every), make_simulator(slug, PARALLEL)
     outcomes = run_episodes(world, base, residual, initial_state_seeds("validation", episodes))
     return float(np.mean([outcome.success for outcome in outcomes]))
 
