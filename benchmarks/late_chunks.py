@@ -34,9 +34,9 @@ from ocrrl.report.values import percent, points
 from ocrrl.residual.residual_policy import ResidualPolicy, load_residual
 from ocrrl.residual.train_residual import train_residual
 from ocrrl.rollouts.control_loop import run_episodes
-from ocrrl.rollouts.statistics import rate_difference, success_summary
+from ocrrl.rollouts.statistics import average_difference, rate_difference, success_summary
 from ocrrl.stages.processes import BackgroundProcess
-from ocrrl.tabletop.registry import tabletop_task
+from ocrrl.tabletop.registry import slugs, tabletop_task
 from ocrrl.worlds import make_simulator, make_twin
 
 PARALLEL = 25
@@ -59,7 +59,7 @@ def main() -> None:
     options = parser.parse_args()
     recorded = json.loads(options.out.read_text()) if options.out.is_file() else {}
     if options.what == "table":
-        print(markdown_table(table(recorded)))
+        print(markdown_table(table(recorded)), markdown_table(averages(recorded)), sep="\n")
         return
     task = tabletop_task(options.task)
     seeds = initial_state_seeds("test", options.episodes)
@@ -116,6 +116,28 @@ def table(recorded: dict[str, Any]) -> Table:
         ),
         rows,
     )
+
+
+def averages(recorded: dict[str, Any]) -> Table:
+    """A row for what was measured in all five tabletop tasks: the average, and its paired difference from 0, 0."""
+    by_kind: dict[str, dict[str, Any]] = {}
+    for unit, found in recorded.items():
+        slug, kind = unit.split(" ", 1)
+        by_kind.setdefault(kind, {})[slug] = found
+    rows = []
+    for kind, by_task in by_kind.items():
+        first = by_kind.get(f"{'base' if kind.startswith('base') else 'residual'} trained 0 deployed 0", {})
+        if set(by_task) == set(first) == set(slugs()):
+            pairs = [
+                list(zip(found["seeds"], map(bool, first[slug]["success"]), map(bool, found["success"]), strict=True))
+                for slug, found in by_task.items()
+            ]
+            average = average_difference(pairs)
+            difference = "–" if by_task is first else points(dict(average))
+            rows.append(
+                (f"average of {len(pairs)}", kind, str(sum(map(len, pairs))), percent(average["second"]), difference)
+            )
+    return Table(("tasks", "policy", "pairs", "success", "difference from 0, 0"), rows)
 
 
 def _outcomes(found: dict[str, Any]) -> list[Any]:
