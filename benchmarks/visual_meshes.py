@@ -78,8 +78,8 @@ def reduced(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np
     triangles = triangles[(a != b) & (b != c) & (c != a)]
     if len(triangles) <= TARGET:
         return welded * WELD, triangles
-    points = np.ascontiguousarray(welded * WELD, np.float32)
-    return fast_simplification.simplify(points, triangles.astype(np.int32), target_count=TARGET, agg=AGGRESSIVENESS)
+    points, faces, *_ = fast_simplification.simplify(welded * WELD, triangles, target_count=TARGET, agg=AGGRESSIVENESS)
+    return points, faces
 
 
 def portrait(reduce: bool) -> np.ndarray:

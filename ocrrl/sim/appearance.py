@@ -47,17 +47,17 @@ class AppearanceRange:
 
     textures: tuple[str, ...] = tuple(TEXTURES)
     """That a table, a wall, a floor or an object may have."""
-    light_height: tuple[float, float] = (1.6, 2.4)
+    light_height: tuple[float, float] = (1.8, 2.6)
     """[m] above the table."""
     light_offset: tuple[float, float] = (0.2, 1.2)
     """[m] of the light's centre from the table's, sideways; in which direction is drawn, too."""
     light_size: tuple[float, float] = (0.2, 0.5)
     """[m] of the triangle's corners from its middle."""
-    light_intensity: tuple[float, float] = (0.55, 0.85)
-    ambient_intensity: tuple[float, float] = (0.30, 0.45)
+    light_intensity: tuple[float, float] = (0.55, 0.90)
+    ambient_intensity: tuple[float, float] = (0.35, 0.50)
     light_warmth: tuple[float, float] = (-0.06, 0.06)
     """Below 0 the light is blueish, above it reddish, by this share."""
-    object_brightness: tuple[float, float] = (0.85, 1.05)
+    object_brightness: tuple[float, float] = (0.90, 1.10)
     camera_scale: tuple[float, float] = (1.0, 1.0)
     """Of the largest shifts and turns (`realistic.CAMERA_SHIFT`, `CAMERA_TURN`); 0: cameras stand where they are nominally."""
     fovy_scale: tuple[float, float] = (0.94, 1.06)

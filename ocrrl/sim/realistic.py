@@ -121,8 +121,9 @@ def smooth_round_objects(spec: mujoco.MjSpec, task: TabletopTask) -> None:
     for name, shape in shapes.items():
         if not all(isinstance(primitive, TruncatedCone | Ring) for primitive in shape.primitives):
             continue
-        body = spec.body(name)
-        for geom in list(body.geoms):
+        if (body := spec.body(name)) is None:
+            continue
+        for geom in body.geoms:
             geom.group = COLLISION_GROUP
         for k, primitive in enumerate(shape.primitives):
             vertices, triangles = turned(primitive)
@@ -202,21 +203,30 @@ def _add_shadows(spec: mujoco.MjSpec, bodies: list[mujoco.MjsBody]) -> list[str]
     return [geom.name for geom in casters]
 
 
+def surface(texture: str, variant: int) -> np.ndarray:
+    """The image (S, S, 3) uint8 of a table, wall or floor with `texture`."""
+    return TEXTURES[texture](_generator(texture, variant), SURFACE_PIXELS)
+
+
+def _generator(texture: str, variant: int) -> np.random.Generator:
+    return np.random.default_rng([_TEXTURE_SEED, list(TEXTURES).index(texture), variant])
+
+
 def _add_materials(spec: mujoco.MjSpec) -> None:
     """A material for each texture, variant and kind: surfaces are textured by place, objects by direction from their middle."""
-    for index, (name, make) in enumerate(TEXTURES.items()):
+    for name in TEXTURES:
         for variant in range(VARIANTS):
-            generator = np.random.default_rng([_TEXTURE_SEED, index, variant])
-            image = make(generator, SURFACE_PIXELS)
-            repeat = [generator.uniform(*REPEATS)] * 2
-            surface = {"texuniform": True, "texrepeat": repeat, "specular": 0.3, "shininess": 0.3}
-            _add_material(spec, f"surface/{name}/{variant}", mujoco.mjtTexture.mjTEXTURE_2D, image, surface)
+            image = surface(name, variant)
+            repeat = [_generator(name, variant).uniform(*REPEATS)] * 2
+            wide = {"texuniform": True, "texrepeat": repeat, "specular": 0.3, "shininess": 0.3}
+            _add_material(spec, f"surface/{name}/{variant}", mujoco.mjtTexture.mjTEXTURE_2D, image, wide)
             relief = image[:OBJECT_PIXELS, :OBJECT_PIXELS].mean(axis=2, keepdims=True)
-            side = np.clip(relief * (235 / relief.mean()), 0, 255).astype(np.uint8)
+            side = np.tile(
+                np.clip(relief * (235 / relief.mean()), 0, 255).astype(np.uint8), 3
+            )  # an object keeps its colour
             grain = {"texuniform": True, "texrepeat": [8.0, 8.0], "specular": 0.3, "shininess": 0.4}
-            _add_material(spec, f"round/{name}/{variant}", mujoco.mjtTexture.mjTEXTURE_2D, np.tile(side, 3), grain)
-            cube = np.tile(side, (6, 1, 3))
-            finish = {"specular": 0.3, "shininess": 0.4}
+            _add_material(spec, f"round/{name}/{variant}", mujoco.mjtTexture.mjTEXTURE_2D, side, grain)
+            cube, finish = np.tile(side, (6, 1, 1)), {"specular": 0.3, "shininess": 0.4}
             _add_material(spec, f"object/{name}/{variant}", mujoco.mjtTexture.mjTEXTURE_CUBE, cube, finish)
 
 
