@@ -53,7 +53,7 @@ class AppearanceRange:
     """[m] of the light's centre from the table's, sideways; in which direction is drawn, too."""
     light_size: tuple[float, float] = (0.2, 0.5)
     """[m] of the triangle's corners from its middle."""
-    light_intensity: tuple[float, float] = (0.55, 0.90)
+    light_intensity: tuple[float, float] = (0.55, 0.85)
     ambient_intensity: tuple[float, float] = (0.35, 0.50)
     light_warmth: tuple[float, float] = (-0.06, 0.06)
     """Below 0 the light is blueish, above it reddish, by this share."""

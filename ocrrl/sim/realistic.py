@@ -6,6 +6,7 @@ vertices. Shadows fall on the table alone.
 """
 
 # pyright: reportAttributeAccessIssue=false
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -15,13 +16,11 @@ import mujoco
 import numpy as np
 
 from ocrrl.interface import rotations
-from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.sim.appearance import LIGHTS, VARIANTS, Appearance, AppearanceRange
 from ocrrl.sim.scene import CAMERAS, COLLISION_GROUP, Look, compile_scene, robot_and_table
 from ocrrl.sim.textures import TEXTURES
-from ocrrl.tabletop.parts.object_shapes import Ring, TruncatedCone
+from ocrrl.tabletop.parts.object_shapes import ObjectShape, Ring, TruncatedCone
 from ocrrl.tabletop.parts.scene import TabletopScene
-from ocrrl.tabletop.registry import task_module
 
 FOVY = {"front": 36.0, "wrist": 72.0}
 """[deg], of what a VLA sees of the wire twin's cameras (its cell file cuts it from a D435's image)."""
@@ -45,7 +44,7 @@ class RealisticLook:
         robot = {body.name for body in spec.bodies}
         scene.add_objects(spec)
         of_objects = [body for body in spec.bodies if body.name not in robot]
-        smooth_round_objects(spec, scene.task)
+        _smooth_round_objects(spec, getattr(sys.modules[type(scene).__module__], "SHAPES", {}))
         _add_room(spec)
         _add_lights(spec)
         _add_materials(spec)
@@ -115,9 +114,8 @@ class RealisticLook:
         return self.model.material(f"{kind}/{texture}/{variant}").id
 
 
-def smooth_round_objects(spec: mujoco.MjSpec, task: TabletopTask) -> None:
-    """Draw tracked objects that are round about their z axis as they are, not as the slices and boxes that collide."""
-    shapes = getattr(task_module(task.slug), "SHAPES", {})
+def _smooth_round_objects(spec: mujoco.MjSpec, shapes: Mapping[str, ObjectShape]) -> None:
+    """Draw objects that are round about their z axis as their `shapes` are, not as the slices and boxes that collide."""
     for name, shape in shapes.items():
         if not all(isinstance(primitive, TruncatedCone | Ring) for primitive in shape.primitives):
             continue
