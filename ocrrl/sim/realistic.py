@@ -45,6 +45,9 @@ class RealisticLook:
         scene.add_objects(spec)
         of_objects = [body for body in spec.bodies if body.name not in robot]
         _smooth_round_objects(spec, getattr(sys.modules[type(scene).__module__], "SHAPES", {}))
+        for body in of_objects:
+            for k, geom in enumerate(body.geoms):
+                geom.name = geom.name or f"{body.name}/geom{k}"
         _add_room(spec)
         _add_lights(spec)
         _add_materials(spec)
