@@ -32,6 +32,8 @@ class ImageResidual(Protocol):
     chunk_phase: bool
     cameras: CameraSizes
     """Which images it is given, and their sizes; the VLA may be given others."""
+    look: str
+    """How a simulator draws them."""
 
     def residual_of_images(
         self, images: Images, robot_observation: Float[np.ndarray, "n P"]
@@ -48,14 +50,22 @@ class PrivilegedResidual(Residual, Protocol):
 
 
 AnyResidual = Residual | ImageResidual
+NOT_PRIVILEGED = (
+    "must know true velocities and contact forces, which only the simulator does, got a residual with observation: privileged, a "
+    "teacher: train its student with observation: distilled, and deploy that"
+)
+"""What is said of a cell that a teacher is to be deployed in."""
 
 
 @runtime_checkable
 class CapturesAtAnySize(Protocol):
     """An environment that takes images with any of its cameras at any size: a simulator, a twin."""
 
-    def capture_at(self, ids: Int[np.ndarray, " n"], cameras: CameraSizes) -> Images:
-        """Images of the environments `ids` from `cameras`; ValueError where the scene has not got one of them."""
+    def capture_at(self, ids: Int[np.ndarray, " n"], cameras: CameraSizes, look: str) -> Images:
+        """Images of the environments `ids` from `cameras`; ValueError where the scene has not got one of them.
+
+        The training simulator draws them in the `look` of that name; a cell has its own.
+        """
         ...
 
 
@@ -106,14 +116,16 @@ def privileged_observation(
     return np.concatenate([seen, privileged_state], axis=-1, dtype=np.float32)
 
 
-def images_at(environment: Environment, cameras: CameraSizes) -> Callable[[Int[np.ndarray, " n"], Capture], Images]:
+def images_at(
+    environment: Environment, cameras: CameraSizes, look: str
+) -> Callable[[Int[np.ndarray, " n"], Capture], Images]:
     """How images of `cameras` are taken in `environment`, given ids and the `Capture` of the instant.
 
     A cell that cannot take them at another size than its own gives those that it has; ValueError, when they are first taken, unless
     it has these cameras at these sizes.
     """
     if isinstance(environment, CapturesAtAnySize):
-        return lambda ids, capture: environment.capture_at(ids, cameras)
+        return lambda ids, capture: environment.capture_at(ids, cameras, look)
 
     def taken(ids: np.ndarray, capture: Capture) -> Images:
         images = capture(ids)
@@ -149,7 +161,7 @@ Correct = Callable[
 def correction(environment: Environment, residual: AnyResidual) -> Correct:
     """How `residual` is asked in `environment`; ValueError for a privileged one in a cell that knows no true state."""
     if isinstance(residual, ImageResidual):
-        images = images_at(environment, residual.cameras)
+        images = images_at(environment, residual.cameras, residual.look)
         return lambda ids, observation, base_action, visible, phase, capture: residual.residual_of_images(
             images(ids, capture), robot_observation(observation, base_action, phase)
         )
@@ -166,8 +178,5 @@ def correction(environment: Environment, residual: AnyResidual) -> Correct:
 def require_privileged_state(environment: Environment) -> PrivilegedReader:
     """What `environment` knows of its true state; ValueError for any cell but the training simulator."""
     if not isinstance(environment, KnowsPrivilegedState):
-        raise ValueError(
-            f"cell {environment.cell} must know true velocities and contact forces, which only the simulator does: a residual with "
-            "observation: privileged is a teacher; train its student with observation: distilled and deploy that"
-        )
+        raise ValueError(f"cell {environment.cell} {NOT_PRIVILEGED}")
     return environment.privileged

@@ -29,12 +29,11 @@ from ocrrl.residual.images.frames import FrameStore
 from ocrrl.residual.images.image_policy import PREFIX, ImageResidualPolicy
 from ocrrl.residual.images.image_td3 import ImageTD3
 from ocrrl.residual.residual_config import ResidualConfig, in_action_units
-from ocrrl.residual.residual_policy import PrivilegedPolicy, ResidualPolicy, load_residual
+from ocrrl.residual.residual_policy import PrivilegedPolicy, ResidualPolicy, TrainedPolicy, load_residual
 from ocrrl.residual.td3 import TD3, UpdateStatistics
 from ocrrl.residual.transitions import TransitionRow
 
 Phase = Float[np.ndarray, "n 2"] | None
-TrainedPolicy = ResidualPolicy | ImageResidualPolicy
 
 
 class Learner(Protocol):
@@ -56,12 +55,20 @@ class Learner(Protocol):
 class ObservationSpace(Protocol):
     """How an environment is observed, and what learns from it."""
 
-    dim: int
-    """D."""
-    reenacted_in: PlaceableEnvironment | None
-    """Where demonstrations must be acted again, since what is observed of them was not recorded; None where it was."""
-    frames: FrameStore | None
-    """What the numbers in its observations stand for, if there are such."""
+    @property
+    def dim(self) -> int:
+        """D."""
+        ...
+
+    @property
+    def reenacted_in(self) -> PlaceableEnvironment | None:
+        """Where demonstrations must be acted again, since what is observed of them was not recorded; None where it was."""
+        ...
+
+    @property
+    def frames(self) -> FrameStore | None:
+        """What the frame numbers in its observations stand for, if it has such."""
+        ...
 
     def observe(
         self,
@@ -165,7 +172,7 @@ class ImageSpace:
     ) -> None:
         self.reenacted_in = _placeable(environment)
         self._config, self._environment, self.cameras, self.frames = config, environment, cameras, frames
-        self._images = images_at(environment, cameras)
+        self._images = images_at(environment, cameras, config.images.look)
         self.robot_dim = robot_observation_dim(config.chunk_phase)
         self.dim = self.robot_dim + 1
 
@@ -190,7 +197,7 @@ class ImageSpace:
     def policy(self, weights: dict[str, np.ndarray], largest_delay: int) -> ImageResidualPolicy:
         actor = _actor(ResidualPolicy, self._config, weights, largest_delay)
         encoder = {name.removeprefix(PREFIX): value for name, value in weights.items() if name.startswith(PREFIX)}
-        return ImageResidualPolicy(actor, encoder, self.cameras, self._config.observation)
+        return ImageResidualPolicy(actor, encoder, self.cameras, self._config.images.look, self._config.observation)
 
 
 class DistilledSpace:

@@ -24,6 +24,8 @@ class ImageConfig:
 
     size: int = 84
     """Height and width [pixel] of its images, whatever those of the VLA have."""
+    look: Literal["plain", "realistic"] = "plain"
+    """How the training simulator draws its images; the VLA's own stay as they are."""
     shift: int = 4
     """Training moves an image by up to so many pixels."""
     channels: int = 16

@@ -19,7 +19,7 @@ from ocrrl.interface.renamed import current_names
 from ocrrl.interface.residual_observations import robot_observation_dim
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.interface.weights_file import read_weights_file
-from ocrrl.residual.images.image_policy import ImageResidualPolicy, images_of, load_images, save_encoder
+from ocrrl.residual.images.image_policy import Actor, ImageResidualPolicy, images_of, load_images, save_encoder
 
 FORMAT_VERSION = 4
 """Version 3, of 0.1, differs in names alone (`interface.renamed`) and is read as well."""
@@ -76,32 +76,32 @@ class PrivilegedPolicy(ResidualPolicy):
     privileged = True
 
 
-def save_residual(
-    folder: Path, policy: ResidualPolicy | ImageResidualPolicy, tabletop_task: TabletopTask, details: dict[str, Any]
-) -> None:
+TrainedPolicy = ResidualPolicy | ImageResidualPolicy
+
+
+def save_residual(folder: Path, policy: TrainedPolicy, tabletop_task: TabletopTask, details: dict[str, Any]) -> None:
     """Write `policy` into `folder`; `details` (JSON) join what `load_residual` checks in config.json."""
-    observed: dict[str, Any] = {}
-    if isinstance(policy, ImageResidualPolicy):
-        observed, policy = save_encoder(folder, policy), policy.actor
-    elif isinstance(policy, PrivilegedPolicy):
-        observed = {"observation": "privileged"}
-    tensors = policy.weights | {"scale": policy.scale}
+    actor: Actor = policy.actor if isinstance(policy, ImageResidualPolicy) else policy
+    tensors = actor.weights | {"scale": actor.scale}
     files.write_bytes(folder / "actor.safetensors", safetensors.numpy.save(tensors))
     described = {
         "format_version": FORMAT_VERSION,
         "tabletop_task": tabletop_task.slug,
-        "observation_dim": policy.observation_dim,
+        "observation_dim": actor.observation_dim,
         "action_dim": ACTION_DIM,
-        "layer_norm": policy.layer_norm,
-        "action_repeat": policy.every,
-        "residual_scale": [float(x) for x in policy.scale],
+        "layer_norm": actor.layer_norm,
+        "action_repeat": actor.every,
+        "residual_scale": [float(x) for x in actor.scale],
     }
-    late = {"chunk_delay": policy.chunk_delay} if policy.chunk_delay else {}
-    phase = {"chunk_phase": True} if policy.chunk_phase else {}
+    late = {"chunk_delay": actor.chunk_delay} if actor.chunk_delay else {}
+    phase = {"chunk_phase": True} if actor.chunk_phase else {}
+    observed = {"observation": "privileged"} if isinstance(policy, PrivilegedPolicy) else {}
+    if isinstance(policy, ImageResidualPolicy):
+        observed = save_encoder(folder, policy)
     files.write_json(folder / "config.json", details | described | late | phase | observed)
 
 
-def load_residual(folder: Path, tabletop_task: TabletopTask) -> ResidualPolicy | ImageResidualPolicy:
+def load_residual(folder: Path, tabletop_task: TabletopTask) -> TrainedPolicy:
     """The residual policy in `folder`, made for `tabletop_task`.
 
     Raises FileNotFoundError when a file is missing, ValueError naming the file and the field when it was trained for another

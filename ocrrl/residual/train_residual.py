@@ -23,11 +23,11 @@ from ocrrl.residual.checkpoint import Resumable, load_checkpoint, save_checkpoin
 from ocrrl.residual.decisions import Decisions, exploration_noise
 from ocrrl.residual.learning_curve import LearningCurve, Validation, published, solved, training_summary
 from ocrrl.residual.n_step_returns import NStepReturns, potential, shaped
-from ocrrl.residual.observation_spaces import TrainedPolicy, observation_space
+from ocrrl.residual.observation_spaces import observation_space
 from ocrrl.residual.offline import offline_transitions
 from ocrrl.residual.replay_buffer import BatchMemory, ReplayBuffer, sample_mixed
 from ocrrl.residual.residual_config import ResidualConfig
-from ocrrl.residual.residual_policy import save_residual
+from ocrrl.residual.residual_policy import TrainedPolicy, save_residual
 from ocrrl.residual.stopwatch import Stopwatch
 from ocrrl.residual.td3 import keep_freed_memory
 

@@ -140,8 +140,10 @@ class SimEnvironment:
         """Images of `size` x `size` pixels of the environments `ids`, of every camera of the scene, such as a video for people."""
         return self._render(ids, dict.fromkeys(self._all_cameras, (size, size)))
 
-    def capture_at(self, ids: np.ndarray, cameras: CameraSizes) -> Images:
+    def capture_at(self, ids: np.ndarray, cameras: CameraSizes, look: str = "plain") -> Images:
         """As `interface.residual_observations.CapturesAtAnySize`."""
+        if look != "plain":
+            raise ValueError(f"look must be plain, got {look!r}")
         if tuple(cameras.items()) not in self._renderers:
             require_known_cameras(cameras, self._all_cameras, f"the scene of {self.tabletop_task.slug}")
         return self._render(ids, cameras)

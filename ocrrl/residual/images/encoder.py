@@ -6,6 +6,8 @@ time on CPUs with AVX512-BF16 (docs/results.md).
 Legend: B samples, C cameras, H and W height and width [pixel], F features.
 """
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
@@ -52,8 +54,8 @@ class CameraEncoder(nn.Module):
     def forward(self, image: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B features"]:
         # Grey levels are as exact in bfloat16; to bring them to [-0.5, 0.5] costs as much as a convolution, unless its weights do it.
         grey = image.to(torch.bfloat16, memory_format=torch.channels_last)
-        weight, bias = self.parts.weight, self.parts.bias - 0.5 * self.parts.weight.sum((1, 2, 3))
-        parts = F.relu(F.conv2d(grey, weight / 255.0, bias, stride=4, padding=1))
+        weight, bias = self.parts.weight, cast(Tensor, self.parts.bias)
+        parts = F.relu(F.conv2d(grey, weight / 255.0, bias - 0.5 * weight.sum((1, 2, 3)), stride=4, padding=1))
         objects = F.relu(self.objects(parts))
         scene = F.relu(self.scene(objects)).flatten(1)
         return torch.cat([keypoints(self.part_maps(parts)), keypoints(self.object_maps(objects)), scene], dim=1)

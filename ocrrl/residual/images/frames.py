@@ -19,6 +19,11 @@ MOST = 2**24
 """Frames; a larger number is not exact in a row's float32."""
 
 
+def frame_bytes(cameras: CameraSizes) -> int:
+    """Of one frame, an image of each camera."""
+    return sum(3 * height * width for height, width in cameras.values())
+
+
 class FrameStore:
     """Frames by number, counted from 0; they are never overwritten."""
 
@@ -26,17 +31,12 @@ class FrameStore:
         """`cameras` have images of one size."""
         self._path, self._cameras = folder / FILE, tuple(cameras)
         ((height, width),) = set(cameras.values())
-        self._shape = (len(cameras), height, width, 3)
+        self._shape, self._bytes = (len(cameras), height, width, 3), frame_bytes(cameras)
         self._frames = np.zeros((0, *self._shape), np.uint8)
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
-
-    @property
-    def frame_bytes(self) -> int:
-        """Of one frame of all cameras."""
-        return int(np.prod(self._shape))
 
     def add(self, images: Images) -> Int[np.ndarray, " n"]:
         """Keep n frames, an image of each camera in each; their numbers."""
@@ -63,7 +63,7 @@ class FrameStore:
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Go on from `get_state`; ValueError where the file has been cut since."""
         count = int(state["count"])
-        there = self._path.stat().st_size // self.frame_bytes if self._path.is_file() else 0
+        there = self._path.stat().st_size // self._bytes if self._path.is_file() else 0
         if there < count:
             raise ValueError(
                 f"{self._path} must hold {count} frames, got {there}; remove its folder, and the training starts anew"
@@ -76,7 +76,7 @@ class FrameStore:
         """Map the first `capacity` frames of the file, which grows to that size; `fresh`: what an earlier run left goes."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("wb" if fresh else "r+b") as file:
-            file.truncate(capacity * self.frame_bytes)
+            file.truncate(capacity * self._bytes)
         self._frames = np.memmap(self._path, np.uint8, "r+", shape=(capacity, *self._shape))
 
 

@@ -33,6 +33,7 @@ class EncoderSizes:
     """What config.json says of the images and their encoder."""
 
     cameras: CameraSizes
+    look: str
     channels: int
     features: int
 
@@ -56,9 +57,13 @@ class Actor(Protocol):
 class ImageResidualPolicy:
     """pi_res, an `interface.residual_observations.ImageResidual`."""
 
-    def __init__(self, actor: Actor, encoder: Mapping[str, np.ndarray], cameras: CameraSizes, observation: str) -> None:
+    def __init__(
+        self, actor: Actor, encoder: Mapping[str, np.ndarray], cameras: CameraSizes, look: str, observation: str
+    ) -> None:
         """`encoder` holds the tensors of an `Encoder`; `cameras` have images of one size; `observation`: images or distilled."""
-        self.actor, self.encoder, self.cameras, self.observation = actor, dict(encoder), dict(cameras), observation
+        self.actor, self.encoder = actor, dict(encoder)
+        self.cameras: CameraSizes = dict(cameras)
+        self.look, self.observation = look, observation
         self.every, self.chunk_phase, self.chunk_delay = actor.every, actor.chunk_phase, actor.chunk_delay
 
     @property
@@ -80,7 +85,9 @@ class ImageResidualPolicy:
     @property
     def sizes(self) -> EncoderSizes:
         """Of images and encoder."""
-        return EncoderSizes(self.cameras, len(self.encoder["cameras.0.parts.bias"]), len(self.encoder["norm.bias"]))
+        return EncoderSizes(
+            self.cameras, self.look, len(self.encoder["cameras.0.parts.bias"]), len(self.encoder["norm.bias"])
+        )
 
     @cached_property
     def _network(self) -> "Encoder":
@@ -88,7 +95,7 @@ class ImageResidualPolicy:
 
         network = _encoder(self.sizes)
         network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in self.encoder.items()})
-        return network.to(memory_format=torch.channels_last).eval()
+        return network.eval()
 
     def __getstate__(self) -> dict[str, Any]:
         """To another process goes what it is, not torch's module."""
@@ -100,6 +107,7 @@ def save_encoder(folder: Path, policy: ImageResidualPolicy) -> dict[str, Any]:
     files.write_bytes(folder / ENCODER_FILE, safetensors.numpy.save(policy.encoder))
     return {
         "observation": policy.observation,
+        "look": policy.look,
         "cameras": {name: list(size) for name, size in policy.cameras.items()},
         "encoder": {"channels": policy.sizes.channels, "features": policy.sizes.features},
     }
@@ -115,12 +123,14 @@ def images_of(config: Mapping[str, Any], where: Path) -> EncoderSizes:
     cameras = checked_cameras(
         {name: (size, size) for name, (size, _) in config["cameras"].items()}, f"{where}: cameras"
     )
-    numbers = [encoder.get(name) if isinstance(encoder, dict) else None for name in ("channels", "features")]
+    numbers: list[Any] = [encoder.get(name) if isinstance(encoder, dict) else None for name in ("channels", "features")]
     if not all(type(number) is int and 1 <= number <= _MOST for number in numbers):
         raise ValueError(
             f"{where}: encoder must have channels and features, whole numbers from 1 to {_MOST}, got {said(encoder)}"
         )
-    return EncoderSizes(cameras, *numbers)
+    if not isinstance(look := config.get("look"), str):
+        raise ValueError(f"{where}: look must be the name of a look, got {said(look)}")
+    return EncoderSizes(cameras, look, *numbers)
 
 
 def load_images(folder: Path, actor: Actor, sizes: EncoderSizes, observation: str) -> ImageResidualPolicy:
@@ -137,7 +147,7 @@ def load_images(folder: Path, actor: Actor, sizes: EncoderSizes, observation: st
         expected = _encoder(sizes)
     weights.require({name: tuple(p.shape) for name, p in expected.named_parameters()}, "a residual of such images")
     weights.require_finite()
-    return ImageResidualPolicy(actor, safetensors.numpy.load_file(path), sizes.cameras, observation)
+    return ImageResidualPolicy(actor, safetensors.numpy.load_file(path), sizes.cameras, sizes.look, observation)
 
 
 def _encoder(sizes: EncoderSizes) -> "Encoder":

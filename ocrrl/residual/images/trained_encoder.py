@@ -26,7 +26,7 @@ class TrainedEncoder:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             online = Encoder(cameras, config.images.size, config.images.channels, config.images.features)
-        self._online = online.to(device, memory_format=torch.channels_last)
+        self._online = online.to(device)
         self._target, self._average = copy.deepcopy(self._online), copy.deepcopy(self._online)
         self._shifts = torch.Generator().manual_seed(seed)
         self._adam = torch.optim.Adam(self._online.parameters(), lr=config.critic_lr, fused=True)
@@ -64,7 +64,8 @@ class TrainedEncoder:
         online = list(self._online.parameters())
         for share, network in ((target, self._target), (average, self._average)):
             if share:
-                torch._foreach_lerp_(list(network.parameters()), online, share)
+                for follower, parameter in zip(network.parameters(), online, strict=True):
+                    follower.lerp_(parameter, share)
 
     def weights(self) -> dict[str, np.ndarray]:
         """A copy of the average, to publish."""

@@ -126,8 +126,8 @@ class TwinCell:
     def capture(self, ids: np.ndarray) -> Images:
         return self._exposed(self._world.capture(ids), ids)
 
-    def capture_at(self, ids: np.ndarray, cameras: CameraSizes) -> Images:
-        """As `interface.residual_observations.CapturesAtAnySize`, with the sensor's noise."""
+    def capture_at(self, ids: np.ndarray, cameras: CameraSizes, look: str = "") -> Images:
+        """As `interface.residual_observations.CapturesAtAnySize`, in the twin's own look and with its sensors' noise."""
         return self._exposed(self._world.capture_at(ids, cameras), ids)
 
     def _exposed(self, images: Images, ids: np.ndarray) -> Images:
