@@ -22,6 +22,7 @@ import numpy as np
 
 from ocrrl import files
 from ocrrl.datasets.transitions import read_replay_transitions
+from ocrrl.interface.residual_observations import AnyResidual
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
@@ -31,7 +32,7 @@ from ocrrl.policies.chunk_delay import ChunkDelay
 from ocrrl.policies.chunked_policy import ChunkedPolicy
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.report.values import percent, points
-from ocrrl.residual.residual_policy import ResidualPolicy, load_residual
+from ocrrl.residual.residual_policy import load_residual
 from ocrrl.residual.train_residual import train_residual
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.statistics import rate_difference, success_summary
@@ -108,7 +109,7 @@ def _policy(task: TabletopTask, domain: str, num_envs: int, delay: int) -> Chunk
     return ChunkedPolicy(load_vla(Layout(task.slug).vla(domain)), task.instruction, num_envs, delay=shares)
 
 
-def _residual(task: TabletopTask, delay: int, phase: bool) -> ResidualPolicy:
+def _residual(task: TabletopTask, delay: int, phase: bool) -> AnyResidual:
     """The stage's own for 0 without phase, else one that is trained now, or was before in this folder."""
     layout = Layout(task.slug)
     own = Path(f".work/late_chunks/{task.slug}-{delay}{'-phase' * phase}")
@@ -132,7 +133,7 @@ def _residual(task: TabletopTask, delay: int, phase: bool) -> ResidualPolicy:
     return load_residual(out, task)
 
 
-def success_rate(slug: str, delay: int, episodes: int, residual: ResidualPolicy) -> float:
+def success_rate(slug: str, delay: int, episodes: int, residual: AnyResidual) -> float:
     """Of base + residual in the simulator at `delay`, from the validation states."""
     task = tabletop_task(slug)
     base, world = _policy(task, "sim", PARALLEL, delay), make_simulator(slug, PARALLEL)

@@ -13,7 +13,7 @@ from ocrrl.interface.actions import ACTION_DIM
 from ocrrl.interface.observations import Images, Observation
 from ocrrl.interface.protocols import Policy, chunk_phase
 from ocrrl.residual.n_step_returns import NStepReturns, potential, shaped
-from ocrrl.residual.observation_spaces import ObservationSpace
+from ocrrl.residual.observation_spaces.space import ObservationSpace
 from ocrrl.residual.residual_config import ResidualConfig
 from ocrrl.residual.transitions import TransitionRow
 

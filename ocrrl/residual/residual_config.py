@@ -32,9 +32,22 @@ class ImageConfig:
     """Of the encoder's first convolution; the second has twice as many."""
     features: int = 64
     """Numbers that the encoder gives."""
+    encoder_updates: int = 2_000
+    """Updates that train the encoder, at some fifty times an update's cost; then it is frozen, and each frame is encoded once."""
+    gradient_steps: int = 2
+    """Updates after each step of all environments, and the next one's rows in a batch, until then."""
+    batch_size: int = 96
 
     def __post_init__(self) -> None:
-        for name, least, most in (("size", 16, 480), ("shift", 0, 64), ("channels", 1, 1024), ("features", 1, 8192)):
+        for name, least, most in (
+            ("size", 16, 480),
+            ("shift", 0, 64),
+            ("channels", 1, 1024),
+            ("features", 1, 8192),
+            ("encoder_updates", 0, 10**9),
+            ("gradient_steps", 1, 1000),
+            ("batch_size", 1, 10**6),
+        ):
             _require(name, value := getattr(self, name), least <= value <= most, f"from {least} to {most}")
 
 

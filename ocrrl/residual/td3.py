@@ -50,7 +50,7 @@ class TD3:
         self.config = config
         self.layout = TransitionRow(observation_dim)
         self.device = torch.device(chosen_device(config.device))
-        self.updates = 0
+        self.updates, self._averaged_from = 0, config.critic_warmup
         self._generator = torch.Generator(self.device).manual_seed(seed)
         self._scale = torch.from_numpy(in_action_units(config.residual_scale)).to(self.device)
         self._critic_units = torch.from_numpy(per_dimension(config.residual_scale)).to(self.device)
@@ -91,6 +91,11 @@ class TD3:
         self._actor_target.copy_(self._actor)
         self._actor_average.copy_(self._actor)
         self._critics_target.copy_(self._critics)
+
+    @property
+    def gradient_steps(self) -> int:
+        """Updates after each step of all environments."""
+        return self.config.gradient_steps
 
     @torch.inference_mode()
     def update(self, batch: Float[Tensor, "B width"], offline_count: int = 0) -> None:
@@ -177,10 +182,15 @@ class TD3:
         """The mean of all actors so far until it is as slow as `actor_ema`, which it follows them by from then on."""
         self._actor_average.lerp_(self._actor, self.average_share)
 
+    def restart_average(self) -> None:
+        """Average the actors from now on: what the ones before were given was something else."""
+        self._averaged_from = max(self.updates, self.config.critic_warmup)
+        self._actor_average.copy_(self._actor)
+
     @property
     def average_share(self) -> float:
         """How far the average moves to the actor at an update of the actor."""
-        updates = -(-(self.updates - self.config.critic_warmup) // self.config.policy_delay)  # of the actor, so far
+        updates = -(-(self.updates - self._averaged_from) // self.config.policy_delay)  # of the actor, so far
         return max(self.config.actor_ema, 1.0 / updates)
 
     def critic_input(
@@ -214,13 +224,14 @@ class TD3:
         state = {name: vector.detach().cpu().numpy().copy() for name, vector in self._vectors().items()}
         return state | {
             "updates": np.array(self.updates),
+            "averaged_from": np.array(self._averaged_from),
             "generator": self._generator.get_state().numpy().copy(),
             **{f"last{i}": value.cpu().numpy().copy() for i, value in enumerate(self._last)},
         }
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Go on from `get_state` of a learner with the same config."""
-        self.updates = int(state["updates"])
+        self.updates, self._averaged_from = int(state["updates"]), int(state["averaged_from"])
         self._generator.set_state(torch.from_numpy(state["generator"].copy()))
         for name, vector in self._vectors().items():
             vector.copy_(torch.from_numpy(state[name].copy()))

@@ -23,7 +23,7 @@ from ocrrl.residual.checkpoint import Resumable, load_checkpoint, save_checkpoin
 from ocrrl.residual.decisions import Decisions, exploration_noise
 from ocrrl.residual.learning_curve import LearningCurve, Validation, published, solved, training_summary
 from ocrrl.residual.n_step_returns import NStepReturns, potential, shaped
-from ocrrl.residual.observation_spaces import observation_space
+from ocrrl.residual.observation_spaces.chosen import observation_space
 from ocrrl.residual.offline import offline_transitions
 from ocrrl.residual.replay_buffer import BatchMemory, ReplayBuffer, sample_mixed
 from ocrrl.residual.residual_config import ResidualConfig
@@ -159,7 +159,7 @@ class _Run:
         if len(self.online) < max(self.config.learning_starts, 1):
             return
         offline_count = round(self.config.offline_fraction * self.config.batch_size) if len(self.offline) else 0
-        for _ in range(self.config.gradient_steps):
+        for _ in range(self.learner.gradient_steps):
             with self.batches.batch() as batch:
                 sample_mixed(self.online, self.offline, batch.numpy(), offline_count, self.random["sampling"])
                 self.learner.update(batch, offline_count)
@@ -196,6 +196,7 @@ class _Run:
             "cell": self.environment.cell,
             "config": values_of(self.config),
             "selected": {name: chosen[name] for name in ("transitions", "validation_success")},
+            **self.space.sources,
         }
         save_residual(folder, policy, self.environment.tabletop_task, details)
         files.write_json(folder / "curve.json", {"points": self.curve.points})

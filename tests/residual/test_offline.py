@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ocrrl.interface.observations import action_features, residual_observation, residual_observation_dim
-from ocrrl.residual.observation_spaces import ObjectSpace
+from ocrrl.residual.observation_spaces.objects import ObjectSpace
 from ocrrl.residual.offline import offline_transitions
 from ocrrl.residual.residual_config import ResidualConfig
 from ocrrl.residual.transitions import TransitionRow

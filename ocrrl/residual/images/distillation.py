@@ -13,7 +13,7 @@ from torch import Tensor
 from ocrrl.interface.actions import ACTION_DIM
 from ocrrl.interface.devices import chosen_device
 from ocrrl.residual.images.frames import FrameStore
-from ocrrl.residual.images.trained_encoder import TrainedEncoder
+from ocrrl.residual.images.trained_encoder import TrainedEncoder, through_encoder
 from ocrrl.residual.networks import Network, parameter_count
 from ocrrl.residual.residual_config import ResidualConfig, in_action_units
 from ocrrl.residual.td3 import FINAL_ACTOR_GAIN, UpdateStatistics, learned, named_layers
@@ -41,10 +41,16 @@ class Student:
         self._average.copy_(self._actor)
         self._last = (0.0, 0.0)
 
+    @property
+    def gradient_steps(self) -> int:
+        """Updates after each step of all environments."""
+        return self.config.images.gradient_steps
+
     def update(self, batch: Float[Tensor, "B width"], offline_count: int = 0) -> None:
-        """Adam down mean |u - u_teacher|^2, u being residuals in units of their scale."""
+        """Adam down mean |u - u_teacher|^2 over `images.batch_size` rows, u being residuals in units of their scale."""
         self.updates += 1
-        robot, numbers, target = self._parts(self.layout.observation(batch))
+        rows = batch[through_encoder(len(batch), self.config)]
+        robot, numbers, target = self._parts(self.layout.observation(rows))
         features = self._encoder.shifted_features(numbers.numpy())
         with torch.inference_mode():
             x = torch.cat([features.detach(), robot.to(self.device)], dim=1)
@@ -64,7 +70,7 @@ class Student:
     def residual(self, observation: Float[np.ndarray, "n D"]) -> Float[np.ndarray, "n 7"]:
         """The student's residuals in the action's units."""
         robot, numbers, _ = self._parts(torch.from_numpy(observation))
-        x = torch.cat([self._encoder.features(numbers.numpy()), robot.to(self.device)], dim=1)
+        x = torch.cat([torch.from_numpy(self._encoder.features(numbers.numpy())), robot], dim=1).to(self.device)
         return torch.tanh(self._network.forward(x)).cpu().numpy() * self._scale
 
     def statistics(self) -> UpdateStatistics:

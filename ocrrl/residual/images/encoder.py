@@ -61,8 +61,8 @@ class CameraEncoder(nn.Module):
         return torch.cat([keypoints(self.part_maps(parts)), keypoints(self.object_maps(objects)), scene], dim=1)
 
 
-def keypoints(maps: Float[Tensor, "B K h w"]) -> Float[Tensor, "B 2K"]:
-    """The mean position under the softmax of each map: all x in [-1, 1], then all y."""
+def keypoints(maps: Float[Tensor, "B K h w"]) -> Float[Tensor, "B points"]:
+    """The mean position under the softmax of each map, in float32: all x in [-1, 1], then all y."""
     share = maps.float().flatten(2).softmax(-1).unflatten(2, maps.shape[2:])
     x, y = (torch.linspace(-1.0, 1.0, n, device=maps.device) for n in (maps.shape[3], maps.shape[2]))
-    return torch.cat([share.sum(2) @ x, share.sum(3) @ y], dim=1)
+    return torch.cat([(share.sum(2) * x).sum(-1), (share.sum(3) * y).sum(-1)], dim=1)

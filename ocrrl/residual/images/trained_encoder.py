@@ -15,6 +15,8 @@ from ocrrl.residual.images.frames import FrameStore, shifted
 from ocrrl.residual.images.image_policy import PREFIX
 from ocrrl.residual.residual_config import ResidualConfig
 
+_AT_ONCE = 256  # frames
+
 
 class TrainedEncoder:
     """Encodes frames by their numbers, and steps down a gradient with respect to the features that it gave."""
@@ -28,6 +30,7 @@ class TrainedEncoder:
             online = Encoder(cameras, config.images.size, config.images.channels, config.images.features)
         self._online = online.to(device)
         self._target, self._average = copy.deepcopy(self._online), copy.deepcopy(self._online)
+        self._kept = np.zeros((0, config.images.features), np.float32)
         self._shifts = torch.Generator().manual_seed(seed)
         self._adam = torch.optim.Adam(self._online.parameters(), lr=config.critic_lr, fused=True)
         for (
@@ -38,10 +41,21 @@ class TrainedEncoder:
         for moments in self._adam.state.values():
             moments["step"].zero_()
 
-    def features(self, numbers: Int[np.ndarray, " n"]) -> Float[Tensor, "n F"]:
+    def features(self, numbers: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n F"]:
         """Of frames as they are, by the encoder of now, without a gradient."""
         with torch.no_grad():
-            return self._online(self._to_device(self._frames.take(numbers)))
+            return self._online(self._to_device(self._frames.take(numbers))).cpu().numpy()
+
+    def freeze(self) -> None:
+        """End training: target and average become the encoder of now."""
+        self.follow(target=1.0, average=1.0)
+
+    def kept_features(self, numbers: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n F"]:
+        """Of frames as they are, each encoded once: for a frozen encoder."""
+        for first in range(len(self._kept), len(self._frames), _AT_ONCE):
+            following = np.arange(first, min(first + _AT_ONCE, len(self._frames)))
+            self._kept = np.concatenate([self._kept, self.features(following)])
+        return self._kept[numbers]
 
     def shifted_features(self, numbers: Int[np.ndarray, " n"]) -> Float[Tensor, "n F"]:
         """Of randomly shifted frames, for `step`."""
@@ -103,6 +117,11 @@ class TrainedEncoder:
 
     def _to_device(self, frames: np.ndarray) -> Tensor:
         return torch.from_numpy(frames).to(self._device)
+
+
+def through_encoder(batch: int, config: ResidualConfig) -> Int[np.ndarray, " b"]:
+    """Rows of a batch that an update of the encoder looks at: `images.batch_size`, evenly, as its first rows are demonstrations."""
+    return np.linspace(0, batch, min(config.images.batch_size, batch), endpoint=False).astype(int)
 
 
 def _arrays(prefix: str, network: Encoder) -> dict[str, np.ndarray]:
