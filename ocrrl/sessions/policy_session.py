@@ -244,10 +244,10 @@ def require_measured(vla: Path) -> None:
 
 
 def require_images_of(cell: Cell, cameras: CameraSizes, residual: AnyResidual) -> None:
-    """ValueError where `cell`, which takes the images `cameras`, cannot give what `residual` observes; the twin draws any size."""
+    """ValueError where `cell`, which takes the images `cameras`, does not give what `residual` observes."""
     if isinstance(residual, PrivilegedResidual):
         raise ValueError(f"cell {cell.name} {NOT_PRIVILEGED}")
-    if isinstance(residual, ImageResidual) and cell.name != "twin":
+    if isinstance(residual, ImageResidual):
         require_images(cameras, residual.cameras, f"cell {cell.name}")
 
 
