@@ -41,7 +41,7 @@ from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.rollouts.statistics import rate_difference, success_summary
 from ocrrl.stages.processes import BackgroundProcess
 from ocrrl.tabletop.registry import slugs, tabletop_task
-from ocrrl.worlds import make_environment, make_simulator
+from ocrrl.worlds import LOOKS, Look, make_environment, make_simulator
 
 PARALLEL = 25
 DOMAIN = {"sim": "sim", "twin": "real"}
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--spaces", nargs="+", choices=SPACES, default=list(SPACES))
     parser.add_argument("--budgets", nargs="+", choices=BUDGETS, default=list(BUDGETS))
     parser.add_argument("--cells", nargs="+", choices=tuple(DOMAIN), default=list(DOMAIN))
-    parser.add_argument("--look", choices=("plain", "realistic"), default="plain")
+    parser.add_argument("--look", choices=LOOKS, default="plain")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--out", type=Path, default=OUT)
@@ -90,7 +90,7 @@ def main() -> None:
 class Bench:
     """The units of one task and seed; what is recorded is not run again."""
 
-    def __init__(self, slug: str, look: str, seed: int, episodes: int, recorded: Recorded, out: Path) -> None:
+    def __init__(self, slug: str, look: Look, seed: int, episodes: int, recorded: Recorded, out: Path) -> None:
         self._slug, self._look, self._seed, self._episodes = slug, look, seed, episodes
         self._recorded, self._out = recorded, out
 
@@ -103,10 +103,12 @@ class Bench:
         if budget == "cpu" and space != "objects":
             config = shrunk(config, self._share(space))
         layout, work = Layout(self._slug), self._folder(name).with_name(f"{self._folder(name).name}-work")
-        with BackgroundProcess(partial(success_rate, self._slug, config.validation_episodes)) as validation:
+        with BackgroundProcess(
+            partial(success_rate, self._slug, config.images.look, config.validation_episodes)
+        ) as validation:
             train_residual(
                 config,
-                make_simulator(self._slug, config.num_envs),
+                make_simulator(self._slug, config.num_envs, look=config.images.look),
                 _base(self._slug, "sim", config.num_envs),
                 read_replay_transitions(layout.replay_transitions),
                 work,
@@ -135,7 +137,7 @@ class Bench:
             return
         residual = None if trained is None else load_residual(self._folder(trained), tabletop_task(self._slug))
         seeds = initial_state_seeds("test", self._episodes)
-        world = make_environment(cell, self._slug, PARALLEL)
+        world = make_environment(cell, self._slug, PARALLEL, look=self._look)
         outcomes = run_episodes(world, _base(self._slug, DOMAIN[cell], PARALLEL), residual, seeds)
         success, steps = [int(o.success) for o in outcomes], [o.steps for o in outcomes]
         self._record(unit, {"seeds": list(seeds), "success": success, "steps": steps})
@@ -185,16 +187,16 @@ def shrunk(config: ResidualConfig, share: float) -> ResidualConfig:
     return replace(config, images=images, **smaller)
 
 
-def success_rate(slug: str, episodes: int, residual: AnyResidual) -> float:
+def success_rate(slug: str, look: Look, episodes: int, residual: AnyResidual) -> float:
     """Of base + residual in the simulator, from the validation states."""
-    world, base = _validation(slug)
+    world, base = _validation(slug, look)
     outcomes = run_episodes(world, base, residual, initial_state_seeds("validation", episodes))
     return float(np.mean([outcome.success for outcome in outcomes]))
 
 
 @cache
-def _validation(slug: str) -> tuple[Any, ChunkedPolicy]:
-    return make_simulator(slug, PARALLEL), _base(slug, "sim", PARALLEL)
+def _validation(slug: str, look: Look) -> tuple[Any, ChunkedPolicy]:
+    return make_simulator(slug, PARALLEL, look=look), _base(slug, "sim", PARALLEL)
 
 
 def _base(slug: str, domain: str, num_envs: int) -> ChunkedPolicy:

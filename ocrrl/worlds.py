@@ -1,7 +1,8 @@
 """Makes the simulator, twin and demonstrator of a tabletop task from its slug."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ocrrl.interface.cameras import DEFAULT_CAMERAS, CameraSizes
 from ocrrl.tabletop.registry import plan_demonstration, task_module
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
     from ocrrl.sim.environment import SimEnvironment
     from ocrrl.sim.teleoperator import ScriptedTeleoperator, TrueStateEnvironment
     from ocrrl.tabletop.parts.scene import TabletopScene
+
+Look = Literal["plain", "realistic"]
+LOOKS: tuple[Look, ...] = get_args(Look)
+"""Of images that the training simulator takes for a policy beside the VLA."""
 
 
 def make_scene(slug: str) -> "TabletopScene":
@@ -26,17 +31,26 @@ def make_teleoperator(slug: str, environment: "TrueStateEnvironment") -> "Script
 
 
 def make_simulator(
-    slug: str, num_envs: int, randomised: Mapping[str, Any] | None = None, cameras: CameraSizes = DEFAULT_CAMERAS
+    slug: str,
+    num_envs: int,
+    randomised: Mapping[str, Any] | None = None,
+    cameras: CameraSizes = DEFAULT_CAMERAS,
+    look: Look = "plain",
 ) -> "SimEnvironment":
     """`num_envs` copies of the tabletop task `slug` in the training simulator, dynamics `randomised` by name of range.
 
-    `cameras` are those that it takes images with. Raises ValueError that names the cameras of the scene, as the other makers do.
+    `cameras` are those that it takes images with. `look` is that of `capture_at`'s images; `capture` stays plain, since a sim VLA
+    was trained on plain images. Raises ValueError that names the cameras of the scene, as the other makers do, or the looks.
     """
+    from ocrrl.sim.appearance import AppearanceRange
     from ocrrl.sim.dynamics import DynamicsRange
     from ocrrl.sim.environment import SimEnvironment
 
+    if look not in LOOKS:
+        raise ValueError(f"look must be one of {', '.join(LOOKS)}, got {look!r}")
+    realistic = AppearanceRange() if look == "realistic" else None
     dynamics = DynamicsRange(**dict(randomised or {}))
-    return SimEnvironment(make_scene(slug), num_envs, dynamics=dynamics, cameras=cameras)
+    return SimEnvironment(make_scene(slug), num_envs, dynamics=dynamics, cameras=cameras, realistic=realistic)
 
 
 def make_twin(slug: str, num_envs: int, cameras: CameraSizes = DEFAULT_CAMERAS) -> "TwinCell":
@@ -47,10 +61,10 @@ def make_twin(slug: str, num_envs: int, cameras: CameraSizes = DEFAULT_CAMERAS) 
 
 
 def make_environment(
-    cell: str, slug: str, num_envs: int, cameras: CameraSizes = DEFAULT_CAMERAS
+    cell: str, slug: str, num_envs: int, cameras: CameraSizes = DEFAULT_CAMERAS, look: Look = "plain"
 ) -> "SimEnvironment | TwinCell":
-    """`num_envs` copies of the tabletop task `slug` in `cell`: `sim`, the training simulator, or `twin`."""
-    makers = {"sim": make_simulator, "twin": make_twin}
+    """`num_envs` copies of the tabletop task `slug` in `cell`: `sim`, the training simulator in this `look`, or `twin`."""
+    makers = {"sim": partial(make_simulator, look=look), "twin": make_twin}
     if cell not in makers:
         raise ValueError(f"cell must be one of {', '.join(makers)}, got {cell!r}")
     return makers[cell](slug, num_envs, cameras=cameras)

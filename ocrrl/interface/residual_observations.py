@@ -4,7 +4,7 @@ Legend: N environments, n of them selected by ids (n,); O tracked objects, P num
 """
 
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -22,6 +22,8 @@ from ocrrl.interface.observations import (
 )
 from ocrrl.interface.protocols import Capture, Environment, Residual
 
+Look = Literal["plain", "realistic"]
+
 
 @runtime_checkable
 class ImageResidual(Protocol):
@@ -32,8 +34,8 @@ class ImageResidual(Protocol):
     chunk_phase: bool
     cameras: CameraSizes
     """Which images it is given, and their sizes; the VLA may be given others."""
-    look: str
-    """How a simulator draws them."""
+    look: Look
+    """How the training simulator drew them; a simulator to evaluate it in is made with the same (`worlds.make_environment`)."""
 
     def residual_of_images(
         self, images: Images, robot_observation: Float[np.ndarray, "n P"]
@@ -61,11 +63,8 @@ NOT_PRIVILEGED = (
 class CapturesAtAnySize(Protocol):
     """An environment that takes images with any of its cameras at any size: a simulator, a twin."""
 
-    def capture_at(self, ids: Int[np.ndarray, " n"], cameras: CameraSizes, look: str) -> Images:
-        """Images of the environments `ids` from `cameras`; ValueError where the scene has not got one of them.
-
-        The training simulator draws them in the `look` of that name; a cell has its own.
-        """
+    def capture_at(self, ids: Int[np.ndarray, " n"], cameras: CameraSizes) -> Images:
+        """Images of the environments `ids` from `cameras`; ValueError where the scene has not got one of them."""
         ...
 
 
@@ -116,16 +115,14 @@ def privileged_observation(
     return np.concatenate([seen, privileged_state], axis=-1, dtype=np.float32)
 
 
-def images_at(
-    environment: Environment, cameras: CameraSizes, look: str
-) -> Callable[[Int[np.ndarray, " n"], Capture], Images]:
+def images_at(environment: Environment, cameras: CameraSizes) -> Callable[[Int[np.ndarray, " n"], Capture], Images]:
     """How images of `cameras` are taken in `environment`, given ids and the `Capture` of the instant.
 
     A cell that cannot take them at another size than its own gives those that it has; ValueError, when they are first taken, unless
     it has these cameras at these sizes.
     """
     if isinstance(environment, CapturesAtAnySize):
-        return lambda ids, capture: environment.capture_at(ids, cameras, look)
+        return lambda ids, capture: environment.capture_at(ids, cameras)
 
     def taken(ids: np.ndarray, capture: Capture) -> Images:
         images = capture(ids)
@@ -161,7 +158,7 @@ Correct = Callable[
 def correction(environment: Environment, residual: AnyResidual) -> Correct:
     """How `residual` is asked in `environment`; ValueError for a privileged one in a cell that knows no true state."""
     if isinstance(residual, ImageResidual):
-        images = images_at(environment, residual.cameras, residual.look)
+        images = images_at(environment, residual.cameras)
         return lambda ids, observation, base_action, visible, phase, capture: residual.residual_of_images(
             images(ids, capture), robot_observation(observation, base_action, phase)
         )

@@ -8,6 +8,7 @@ import numpy as np
 from ocrrl.config_builder import OPTIONAL
 from ocrrl.interface.actions import MAX_ROTATION_STEP, MAX_TRANSLATION_STEP
 from ocrrl.interface.devices import require_device, require_threads
+from ocrrl.interface.residual_observations import Look
 from ocrrl.residual.pose_augmentation import PoseAugmentation
 
 ACTION_UNITS = np.array([MAX_TRANSLATION_STEP] * 3 + [MAX_ROTATION_STEP] * 3 + [0.5], np.float32)
@@ -24,7 +25,7 @@ class ImageConfig:
 
     size: int = 84
     """Height and width [pixel] of its images, whatever those of the VLA have."""
-    look: Literal["plain", "realistic"] = "plain"
+    look: Look = "plain"
     """How the training simulator draws its images; the VLA's own stay as they are."""
     shift: int = 4
     """Training moves an image by up to so many pixels."""

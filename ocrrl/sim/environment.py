@@ -16,18 +16,17 @@ from ocrrl.interface.cameras import DEFAULT_CAMERAS, CameraSizes, require_known_
 from ocrrl.interface.kinematics import ArmKinematics
 from ocrrl.interface.observations import Images, Observation
 from ocrrl.interface.protocols import StepResult
-from ocrrl.rendering_faults import rendering_named
+from ocrrl.sim.appearance import AppearanceRange
 from ocrrl.sim.dynamics import Dynamics, DynamicsRange
 from ocrrl.sim.privileged_state import PrivilegedState
+from ocrrl.sim.realistic import RealisticLook
+from ocrrl.sim.renderer import SceneRenderer
 from ocrrl.sim.scene import (
-    ARM_GROUP,
-    COLLISION_GROUP,
     FINGER_TRAVEL,
     SUBSTEPS,
     Look,
     arm_chain,
     compile_scene,
-    place,
     robot_and_table,
 )
 from ocrrl.tabletop.parts.scene import SceneState, TabletopScene
@@ -49,8 +48,12 @@ class SimEnvironment:
         dynamics: DynamicsRange | None = None,
         cameras: CameraSizes = DEFAULT_CAMERAS,
         threads: int = 1,
+        realistic: AppearanceRange | None = None,
     ):
-        """`cameras` are those that `capture` takes images with; ValueError where the scene has not got one of them."""
+        """`cameras` are those that `capture` takes images with; ValueError where the scene has not got one of them.
+
+        `capture_at` draws as `look` says, like `capture`, or, if given, in a `realistic` look drawn for each episode.
+        """
         look = look or Look()
         spec = robot_and_table(look)
         scene.add_objects(spec)
@@ -63,6 +66,7 @@ class SimEnvironment:
         self.kinematics = ArmKinematics(arm_chain(self.model))
         self._dynamics = dynamics or DynamicsRange()
         self.cameras, self._renderers = cameras, dict[tuple, SceneRenderer]()
+        self._realistic = None if realistic is None else RealisticLook(scene, realistic)
         self._batch = Batch(self.model, num_envs, threads)
         self._qpos, self._ctrl = self._batch.bind("qpos"), self._batch.bind("ctrl")
         self._symmetries = [tracked.symmetry for tracked in self.tabletop_task.objects]
@@ -136,17 +140,14 @@ class SimEnvironment:
     def capture(self, ids: np.ndarray) -> Images:
         return self._render(ids, self.cameras)
 
+    def capture_at(self, ids: np.ndarray, cameras: CameraSizes) -> Images:
+        """Images of the environments `ids` by any `cameras` of the scene, for a policy beside the VLA; ValueError for others."""
+        require_known_cameras(cameras, self._all_cameras, f"the scene of {self.tabletop_task.slug}")
+        return self._render(ids, cameras, self._realistic)
+
     def image(self, ids: np.ndarray, size: int) -> Images:
         """Images of `size` x `size` pixels of the environments `ids`, of every camera of the scene, such as a video for people."""
         return self._render(ids, dict.fromkeys(self._all_cameras, (size, size)))
-
-    def capture_at(self, ids: np.ndarray, cameras: CameraSizes, look: str = "plain") -> Images:
-        """As `interface.residual_observations.CapturesAtAnySize`."""
-        if look != "plain":
-            raise ValueError(f"look must be plain, got {look!r}")
-        if tuple(cameras.items()) not in self._renderers:
-            require_known_cameras(cameras, self._all_cameras, f"the scene of {self.tabletop_task.slug}")
-        return self._render(ids, cameras)
 
     @cached_property
     def privileged(self) -> PrivilegedState:
@@ -205,11 +206,12 @@ class SimEnvironment:
         self._batch.state[:] = state["simulation"]
         self._objects.set_state({n.removeprefix("objects."): v for n, v in state.items() if n.startswith("objects.")})
 
-    def _render(self, ids: np.ndarray, cameras: CameraSizes) -> Images:
-        key = tuple(cameras.items())
+    def _render(self, ids: np.ndarray, cameras: CameraSizes, dressing: RealisticLook | None = None) -> Images:
+        key = (dressing is None, *cameras.items())
         if key not in self._renderers:
-            self._renderers[key] = SceneRenderer(self.model, cameras)
-        return self._renderers[key].render(self._qpos[ids])
+            model = self.model if dressing is None else dressing.model
+            self._renderers[key] = SceneRenderer(model, cameras, dressing)
+        return self._renderers[key].render(self._qpos[ids], [self.seeds[env] for env in ids])
 
     def _judge(self, ids: np.ndarray) -> StepResult:
         state = self.true_state()
@@ -261,39 +263,3 @@ def _tint(model: mujoco.MjModel, bodies: tuple[str, ...], tint: tuple[float, flo
     """Multiply the colours of the geoms of `bodies` by `tint` (red, green, blue)."""
     of_objects = np.isin(model.geom_bodyid, [model.body(name).id for name in bodies])
     model.geom_rgba[of_objects, :3] *= np.asarray(tint)
-
-
-class SceneRenderer:
-    """Renders `cameras` of `model`, each at its height and width, off screen; belongs to the thread that made it."""
-
-    def __init__(self, model: mujoco.MjModel, cameras: CameraSizes):
-        self._model, self._data, self._cameras = model, mujoco.MjData(model), dict(cameras)
-        with rendering_named():
-            self._renderers = {size: mujoco.Renderer(model, *size) for size in dict.fromkeys(cameras.values())}
-        for renderer in self._renderers.values():
-            renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False
-            renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
-        hand = model.body("hand").id
-        self._options = {name: _options(on_hand=model.camera(name).bodyid[0] == hand) for name in cameras}
-
-    def render(self, qpos: np.ndarray) -> Images:
-        """Images (n, height, width, 3) uint8 by camera, of the configurations `qpos` (n, nq)."""
-        images = {name: np.empty((len(qpos), *size, 3), np.uint8) for name, size in self._cameras.items()}
-        for row, configuration in enumerate(qpos):
-            place(self._model, self._data, configuration)
-            for name, size in self._cameras.items():
-                self._renderers[size].update_scene(self._data, name, self._options[name])
-                self._renderers[size].render(out=images[name][row])
-        return images
-
-    def close(self) -> None:
-        for renderer in self._renderers.values():
-            renderer.close()
-
-
-def _options(on_hand: bool) -> mujoco.MjvOption:
-    """What a camera draws; one on the hand never sees the arm, whose meshes cost most of an image."""
-    options = mujoco.MjvOption()
-    options.geomgroup[COLLISION_GROUP] = 0
-    options.geomgroup[ARM_GROUP] = not on_hand
-    return options

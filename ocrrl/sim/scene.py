@@ -15,6 +15,7 @@ import numpy as np
 from ocrrl.interface import rotations
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.interface.kinematics import Chain
+from ocrrl.sim.visual_meshes import put_reduced_meshes
 
 SUBSTEPS = 12
 TIMESTEP = 1.0 / CONTROL_HZ / SUBSTEPS  # [s]; timestep x substeps is exactly 1/control_hz
@@ -54,6 +55,8 @@ class Look:
     """How a scene is drawn; it does not touch the physics."""
 
     visual_meshes: bool = False
+    reduced_meshes: bool = False
+    """Draw the whole arm with fewer triangles, not its last links with all of them."""
     cameras: dict[str, Camera] = field(default_factory=lambda: dict(CAMERAS))
     table_rgb: Vector3 = (0.20, 0.21, 0.23)
     table_checker_rgb: Vector3 | None = None
@@ -88,7 +91,7 @@ def _set_robot_geoms(spec: mujoco.MjSpec, look: Look) -> None:
             body.gravcomp = 1.0
         for geom in list(body.geoms):
             visual = geom.classname.name == "visual"
-            keep_mesh = look.visual_meshes and body.name in _LINKS_IN_VIEW
+            keep_mesh = look.visual_meshes and (look.reduced_meshes or body.name in _LINKS_IN_VIEW)
             is_mesh = geom.type == mujoco.mjtGeom.mjGEOM_MESH
             if not is_mesh or visual != keep_mesh:
                 spec.delete(geom)
@@ -98,6 +101,8 @@ def _set_robot_geoms(spec: mujoco.MjSpec, look: Look) -> None:
             if not visual:
                 geom.material = ""
                 geom.rgba = [*look.arm_rgb, 1.0]
+    if look.reduced_meshes:
+        put_reduced_meshes(spec)
     used = {geom.meshname for body in spec.bodies for geom in body.geoms}
     for mesh in list(spec.meshes):
         if mesh.name not in used:

@@ -59,7 +59,13 @@ def run(task: TabletopTask, params: Params, layout: Layout, seed: int) -> None:
 
         train(
             config,
-            make_simulator(task.slug, config.num_envs, {k: getattr(config, k) for k in RANDOMISED}, params.cameras),
+            make_simulator(
+                task.slug,
+                config.num_envs,
+                {k: getattr(config, k) for k in RANDOMISED},
+                params.cameras,
+                config.images.look,
+            ),
             _base(task.slug, layout, expected, cameras, config.device, config.num_envs),
             replayed,
             work,
@@ -103,7 +109,7 @@ def _validation(
     slug: str, layout: Layout, config: "ResidualConfig", expected: Expected, cameras: Cameras
 ) -> tuple["Environment", "Policy"]:
     parallel = min(VALIDATED_AT_ONCE, config.validation_episodes)
-    simulator = make_simulator(slug, parallel, cameras=dict(cameras))
+    simulator = make_simulator(slug, parallel, cameras=dict(cameras), look=config.images.look)
     return simulator, _base(slug, layout, expected, cameras, config.device, parallel)
 
 

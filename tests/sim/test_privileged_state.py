@@ -57,9 +57,9 @@ def test_images_come_at_the_residual_s_size_and_the_vla_s_stay(make):
     cell = make("cube_lift", 1)
     assert isinstance(cell, CapturesAtAnySize) and isinstance(cell, KnowsPrivilegedState) == (make is make_simulator)
     own = cell.capture(ONE)
-    images = cell.capture_at(ONE, {"front": (84, 84), "wrist": (84, 84)}, "plain")
+    images = cell.capture_at(ONE, {"front": (84, 84), "wrist": (84, 84)})
     assert {name: image.shape for name, image in images.items()} == dict.fromkeys(("front", "wrist"), (1, 84, 84, 3))
     assert images["front"].std() > 5
     np.testing.assert_array_equal(cell.capture(ONE)["front"], own["front"])
     with pytest.raises(ValueError, match=r"cameras must be among those of the scene of cube_lift, .*, got 'ceiling'"):
-        cell.capture_at(ONE, {"ceiling": (84, 84)}, "plain")
+        cell.capture_at(ONE, {"ceiling": (84, 84)})

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 import numpy as np
 import safetensors.numpy
@@ -17,6 +17,7 @@ from ocrrl import files
 from ocrrl.interface.cameras import CameraSizes, checked_cameras
 from ocrrl.interface.json_file import said
 from ocrrl.interface.observations import Images
+from ocrrl.interface.residual_observations import Look
 from ocrrl.interface.weights_file import read_weights_file
 
 if TYPE_CHECKING:  # torch is imported when the first image is encoded
@@ -33,7 +34,7 @@ class EncoderSizes:
     """What config.json says of the images and their encoder."""
 
     cameras: CameraSizes
-    look: str
+    look: Look
     channels: int
     features: int
 
@@ -58,7 +59,7 @@ class ImageResidualPolicy:
     """pi_res, an `interface.residual_observations.ImageResidual`."""
 
     def __init__(
-        self, actor: Actor, encoder: Mapping[str, np.ndarray], cameras: CameraSizes, look: str, observation: str
+        self, actor: Actor, encoder: Mapping[str, np.ndarray], cameras: CameraSizes, look: Look, observation: str
     ) -> None:
         """`encoder` holds the tensors of an `Encoder`; `cameras` have images of one size; `observation`: images or distilled."""
         self.actor, self.encoder = actor, dict(encoder)
@@ -128,8 +129,8 @@ def images_of(config: Mapping[str, Any], where: Path) -> EncoderSizes:
         raise ValueError(
             f"{where}: encoder must have channels and features, whole numbers from 1 to {_MOST}, got {said(encoder)}"
         )
-    if not isinstance(look := config.get("look"), str):
-        raise ValueError(f"{where}: look must be the name of a look, got {said(look)}")
+    if (look := config.get("look")) not in get_args(Look):
+        raise ValueError(f"{where}: look must be one of {', '.join(get_args(Look))}, got {said(look)}")
     return EncoderSizes(cameras, look, *numbers)
 
 

@@ -33,7 +33,7 @@ class ImageSpace:
     ) -> None:
         self.reenacted_in = placeable(environment)
         self._config, self._environment, self.cameras, self.frames = config, environment, cameras, frames
-        self._images = images_at(environment, cameras, config.images.look)
+        self._images = images_at(environment, cameras)
         self.robot_dim = robot_observation_dim(config.chunk_phase)
         self.dim = self.robot_dim + 1
 

@@ -126,7 +126,7 @@ class TwinCell:
     def capture(self, ids: np.ndarray) -> Images:
         return self._exposed(self._world.capture(ids), ids)
 
-    def capture_at(self, ids: np.ndarray, cameras: CameraSizes, look: str = "") -> Images:
+    def capture_at(self, ids: np.ndarray, cameras: CameraSizes) -> Images:
         """As `interface.residual_observations.CapturesAtAnySize`, in the twin's own look and with its sensors' noise."""
         return self._exposed(self._world.capture_at(ids, cameras), ids)
 

@@ -187,7 +187,7 @@ def test_a_student_without_its_teacher_or_with_another_residual_is_refused(tmp_p
         ({"cameras": {"front": [16, 24]}}, "cameras must be a mapping of names to one"),
         ({"cameras": []}, "cameras must be a mapping of names to one"),
         ({"encoder": {"channels": 0, "features": 8}}, "encoder must have channels and features, whole numbers from 1"),
-        ({"look": None}, "look must be the name of a look, got"),
+        ({"look": None}, "look must be one of plain, realistic, got"),
     ],
 )
 def test_a_damaged_description_is_named(tmp_path, trained, changes, said):

@@ -36,7 +36,7 @@ class ToyImages(ToyEnvironment):
         self.privileged = ToyState(self)
         self.taken = []
 
-    def capture_at(self, ids, cameras, look):
+    def capture_at(self, ids, cameras):
         self.taken.append(len(ids))
         ((name, (size, _)),) = cameras.items()
         away = self.privileged.read(ids)
