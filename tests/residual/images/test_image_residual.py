@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 
 from ocrrl import files
+from ocrrl.config_builder import ParamsError, build, values_of
 from ocrrl.residual.images.image_policy import ImageResidualPolicy
 from ocrrl.residual.learning_curve import BlockingValidation
 from ocrrl.residual.observation_spaces.chosen import observation_space
 from ocrrl.residual.observation_spaces.images import ImageSpace
+from ocrrl.residual.residual_config import ImageConfig, ResidualConfig
 from ocrrl.residual.residual_policy import PrivilegedPolicy, load_residual
 from ocrrl.residual.train_residual import train_residual
 from ocrrl.rollouts.control_loop import run_episodes
-from tests.residual.images.toy_images import FROM_IMAGES, IMAGES, SIZE, ToyImages
+from tests.residual.images.toy_images import FROM_IMAGES, SIZE, ToyImages
 from tests.residual.test_residual_policy import some_policy
 from tests.residual.test_train_residual import Killed, grade, killed_at
 from tests.residual.toy_environment import TOY_TASK, ToyBase, demonstrations
@@ -226,6 +228,20 @@ def test_only_a_cell_that_can_be_put_into_a_recorded_state_trains_from_images(tm
         train(tmp_path, environment=Unplaceable(4))
 
 
-def test_the_encoder_s_settings_are_held_to_their_ranges():
-    with pytest.raises(ValueError, match="size must be from 16 to 480, got 8"):
-        replace(IMAGES, size=8)
+def test_the_settings_are_named_where_they_are_wrong_and_left_out_where_they_are_the_default():
+    def built(**values):
+        return build(ResidualConfig, values, "train_residual.cube_lift", complete=False)
+
+    assert built(observation="images", images={"size": 64}).images == ImageConfig(size=64)
+    assert not {"observation", "images", "teacher"} & set(values_of(ResidualConfig()))
+    for values, said in (
+        ({"observation": "smell"}, "observation must be one of objects, images, privileged, distilled, got 'smell'"),
+        ({"images": {"size": 8}}, "images.size must be from 16 to 480, got 8"),
+        ({"images": {"look": "dark"}}, "images.look must be one of plain, realistic, got 'dark'"),
+        (
+            {"observation": "distilled"},
+            "teacher must name the folder of a residual that was trained with observation: priv",
+        ),
+    ):
+        with pytest.raises(ParamsError, match=f"^train_residual.cube_lift.{said}"):
+            built(**values)
