@@ -12,6 +12,7 @@ from ocrrl.datasets.transitions import ReplayEpisode
 from ocrrl.interface.actions import ACTION_DIM
 from ocrrl.interface.observations import Images, Observation
 from ocrrl.interface.protocols import Policy, chunk_phase
+from ocrrl.interface.seeds import RANGES
 from ocrrl.residual.n_step_returns import NStepReturns, potential, shaped
 from ocrrl.residual.observation_spaces.space import ObservationSpace
 from ocrrl.residual.residual_config import ResidualConfig
@@ -55,8 +56,10 @@ def _seen(
     states = np.zeros((len(episodes), lengths.max() + 1, space.dim), np.float32)
     base_actions = np.zeros((*states.shape[:2], ACTION_DIM), np.float32)
     if space.reenacted_in is not None:
-        all_ids = np.arange(len(episodes))
+        all_ids, range_ = np.arange(len(episodes)), RANGES["train"]
         first = _rows_at(episodes, all_ids, 0)
+        drawn = generator.integers(range_.start, range_.stop, len(episodes))
+        space.reenacted_in.reset(all_ids, drawn.tolist())  # a realistic look is drawn with the initial state
         space.reenacted_in.reset_to(all_ids, first.joint_positions, first.gripper_width, first.object_poses)
     for t in range(states.shape[1]):
         ids = np.flatnonzero(lengths >= t)
