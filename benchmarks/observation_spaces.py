@@ -82,9 +82,7 @@ def main() -> None:
             bench.evaluated(None, cell)
         for budget in options.budgets:
             for space in options.spaces:
-                name = bench.trained(space, budget)
-                for cell in options.cells:
-                    bench.evaluated(name, cell)
+                bench.run(space, budget, options.cells)
 
 
 class Bench:
@@ -94,8 +92,17 @@ class Bench:
         self._slug, self._look, self._seed, self._episodes = slug, look, seed, episodes
         self._recorded, self._out = recorded, out
 
+    def run(self, space: str, budget: str, cells: Sequence[str]) -> None:
+        """Train with this observation and evaluate it in `cells`, as far as it is not done."""
+        name = self._name(space, budget)
+        if name in self._recorded and all(f"{name} in {cell}" in self._recorded for cell in cells):
+            return
+        self.trained(space, budget)
+        for cell in cells:
+            self.evaluated(name, cell)
+
     def trained(self, space: str, budget: str) -> str:
-        """Train with this observation, unless it is done; the unit's name."""
+        """Train with this observation, unless what was trained is still there; the unit's name."""
         name = self._name(space, budget)
         if name in self._recorded and self._folder(name).is_dir():
             return name
@@ -158,7 +165,8 @@ class Bench:
         return min(1.0, self._cpu("objects") / spent)
 
     def _cpu(self, space: str) -> float:
-        return self._recorded[self.trained(space, "transitions")]["cpu_s"]
+        name = self._name(space, "transitions")
+        return self._recorded[name if name in self._recorded else self.trained(space, "transitions")]["cpu_s"]
 
     def _name(self, space: str, budget: str) -> str:
         look = self._look if space in ("images", "distilled") else "poses"
