@@ -22,6 +22,7 @@ import numpy as np
 
 from ocrrl import files
 from ocrrl.datasets.transitions import read_replay_transitions
+from ocrrl.interface.residual_observations import AnyResidual
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
@@ -31,7 +32,7 @@ from ocrrl.policies.chunk_delay import ChunkDelay
 from ocrrl.policies.chunked_policy import ChunkedPolicy
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.report.values import percent, points
-from ocrrl.residual.residual_policy import ResidualPolicy, load_residual
+from ocrrl.residual.residual_policy import load_residual
 from ocrrl.residual.train_residual import train_residual
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.statistics import average_difference, rate_difference, success_summary
@@ -152,7 +153,7 @@ def _policy(task: TabletopTask, domain: str, num_envs: int, delay: int, ask_ever
     return ChunkedPolicy(load_vla(Layout(task.slug).vla(domain)), task.instruction, num_envs, ask_every, shares)
 
 
-def _residual(task: TabletopTask, delay: int, phase: bool, ask_every: int | None) -> ResidualPolicy:
+def _residual(task: TabletopTask, delay: int, phase: bool, ask_every: int | None) -> AnyResidual:
     """The stage's own for 0 without phase, else one that is trained now, or was before in this folder."""
     layout = Layout(task.slug)
     own = Path(f".work/late_chunks/{task.slug}-{delay}{f'-asked-{ask_every}' * bool(ask_every)}{'-phase' * phase}")
@@ -178,7 +179,7 @@ def _residual(task: TabletopTask, delay: int, phase: bool, ask_every: int | None
     return load_residual(out, task)
 
 
-def success_rate(slug: str, delay: int, ask_every: int | None, episodes: int, residual: ResidualPolicy) -> float:
+def success_rate(slug: str, delay: int, ask_every: int | None, episodes: int, residual: AnyResidual) -> float:
     """Of base + residual in the simulator at `delay`, from the validation states."""
     task = tabletop_task(slug)
     base, world = _policy(task, "sim", PARALLEL, delay, ask_every), make_simulator(slug, PARALLEL)

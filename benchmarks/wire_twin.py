@@ -126,13 +126,15 @@ def main() -> None:
     from ocrrl.policies.checkpoint import load_vla
     from ocrrl.policies.chunk_delay import ChunkDelay
     from ocrrl.policies.chunked_policy import ChunkedPolicy
-    from ocrrl.residual.residual_policy import load_residual
+    from ocrrl.residual.residual_policy import ResidualPolicy, load_residual
     from ocrrl.robot.cell.cell_file import read_cell_file
     from ocrrl.robot.wire_twin.wire_twin import CELL_FILE, open_wire_twin
 
     task, layout, stopwatch = tabletop_task(options.task), Layout(options.task), Stopwatch()
     delay, vla = ChunkDelay((0.0,) * options.delay + (1.0,)), load_vla(layout.vla("real"))
     residual = load_residual(options.residual or layout.residual(ROLLED_OUT_SEED), task)
+    if not isinstance(residual, ResidualPolicy):
+        parser.error("--residual must be one of object poses, got one of images")
     residual.residual = stopwatch.around("actor forward", residual.residual)
     file, logs = read_cell_file(CELL_FILE), WORK / "cells" / "wire_twin"
     with ExitStack() as opened:

@@ -1,6 +1,7 @@
 """Makes the simulator, twin and demonstrator of a tabletop task from its slug."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ocrrl.interface.cameras import DEFAULT_CAMERAS, CameraSizes
@@ -60,10 +61,10 @@ def make_twin(slug: str, num_envs: int, cameras: CameraSizes = DEFAULT_CAMERAS) 
 
 
 def make_environment(
-    cell: str, slug: str, num_envs: int, cameras: CameraSizes = DEFAULT_CAMERAS
+    cell: str, slug: str, num_envs: int, cameras: CameraSizes = DEFAULT_CAMERAS, look: Look = "plain"
 ) -> "SimEnvironment | TwinCell":
-    """`num_envs` copies of the tabletop task `slug` in `cell`: `sim`, the training simulator, or `twin`."""
-    makers = {"sim": make_simulator, "twin": make_twin}
+    """`num_envs` copies of the tabletop task `slug` in `cell`: `sim`, the training simulator in this `look`, or `twin`."""
+    makers = {"sim": partial(make_simulator, look=look), "twin": make_twin}
     if cell not in makers:
         raise ValueError(f"cell must be one of {', '.join(makers)}, got {cell!r}")
     return makers[cell](slug, num_envs, cameras=cameras)

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import results, robustness, scale_out, table1
+from benchmarks import observation_spaces, results, robustness, scale_out, table1
 from benchmarks.measured_results import measure_here, read_recorded
 from ocrrl.layout import Layout
 from ocrrl.lineage.run_record import recorded_run
 from ocrrl.params import Params
+from ocrrl.residual.residual_config import ResidualConfig
 from ocrrl.robot.twin.noisy_tracker import TrackerErrors
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.rollouts.statistics import newcombe_interval, wilson_interval
@@ -174,3 +175,39 @@ def test_the_robustness_table_compares_every_variant_with_the_full_method(tmp_pa
     full, both = lines[2], lines[5]
     assert "80%" in full and "–" in full
     assert "20% (-60 [" in both and "-60 [" in both.split("|")[-2]
+
+
+def test_observation_spaces_are_compared_task_by_task_and_over_all_of_them():
+    def episodes(successes):
+        return {"seeds": [1, 2, 3, 4], "success": successes, "steps": [9] * 4}
+
+    recorded = {
+        "cube_lift images transitions realistic seed 0": {
+            "cpu_s": 60.4, "transitions": 64000, "updates": 9000, "validation": [0.5, None],
+        },
+    }  # fmt: skip
+    for task in ("cube_lift", "close_drawer"):
+        recorded |= {
+            f"{task} base in twin": episodes([0, 0, 0, 1]),
+            f"{task} objects transitions poses seed 0 in twin": episodes([1, 1, 1, 1]),
+            f"{task} images transitions realistic seed 0 in twin": episodes([1, 0, 0, 1]),
+        }
+    compared, trainings = observation_spaces.tables(recorded)
+    rows = {(row[0], row[2]): row for row in compared.rows}
+    assert set(rows) == {
+        (task, residual)
+        for task in ("cube_lift", "close_drawer", "all 2")
+        for residual in ("base", "objects", "images, realistic")
+    }
+    _, cell, _, budget, success, _, from_base, objects_minus = rows["all 2", "images, realistic"]
+    assert (cell, budget, success) == ("twin", "transitions", "50%")
+    assert from_base.startswith("+25") and objects_minus.startswith("+50")
+    assert rows["cube_lift", "objects"][7] == "–"
+    assert trainings.rows == [("cube_lift images transitions realistic seed 0", "60", "64,000", "9,000", "0.50 –")]
+
+
+def test_a_budget_of_cpu_time_shrinks_what_costs_it():
+    full = ResidualConfig(observation="images")
+    half = observation_spaces.shrunk(full, 0.5)
+    assert half.total_timesteps == full.total_timesteps // 2 and half.images.encoder_updates == 1000
+    assert half.gradient_steps == full.gradient_steps and half.validation_every == full.validation_every // 2

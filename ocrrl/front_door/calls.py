@@ -18,7 +18,8 @@ from ocrrl.front_door.demonstrations import replayed_demonstrations
 from ocrrl.interface.cameras import CameraSizes
 from ocrrl.interface.json_file import read_json_object, said
 from ocrrl.interface.observations import Observation
-from ocrrl.interface.protocols import VLA, Capture, Environment, Policy, Residual
+from ocrrl.interface.protocols import VLA, Capture, Environment, Policy
+from ocrrl.interface.residual_observations import AnyResidual
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.params import chosen_cameras
@@ -39,7 +40,7 @@ from ocrrl.residual import residual_policy
 from ocrrl.residual.checkpoint import Resumable
 from ocrrl.residual.learning_curve import BlockingValidation
 from ocrrl.residual.residual_config import RANDOMISED, ResidualConfig
-from ocrrl.residual.residual_policy import ResidualPolicy
+from ocrrl.residual.residual_policy import TrainedPolicy
 from ocrrl.residual.train_residual import train_residual as run_algorithm_1
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.evaluate import VARIANTS, evaluate_pair
@@ -119,7 +120,7 @@ def load_policy(path: str | Path, task: str | None = None, device: str = "auto")
     return SavedPolicy(path, load_vla(path, device), None if task is None else tabletop_task(task).instruction)
 
 
-def load_residual(path: str | Path) -> ResidualPolicy:
+def load_residual(path: str | Path) -> TrainedPolicy:
     """The residual policy in the folder `path`, written by `train_residual` or its stage.
 
     Raises FileNotFoundError or ValueError naming the file and the field that is missing or damaged.
@@ -144,7 +145,7 @@ def train_residual(
     validate: bool = True,
     progress: bool = True,
     **settings: Any,
-) -> ResidualPolicy:
+) -> TrainedPolicy:
     """Train a residual for `base` in `env` (cell sim) by Algorithm 1, and write the best on validation to the folder `out`.
 
     `demonstrations` are a folder of recorded episodes, the .zarr of `ocrrl replay`, or a list of replayed episodes.
@@ -178,7 +179,7 @@ def train_residual(
         )
 
 
-def evaluate(env: Environment, base: Policy, residual: Residual, episodes: int = 100) -> dict[str, Any]:
+def evaluate(env: Environment, base: Policy, residual: AnyResidual, episodes: int = 100) -> dict[str, Any]:
     """Run `base`, then base + residual, from the same `episodes` held-out initial states; print and return the numbers.
 
     The result is a cell's entry in the metrics of the stage `evaluate`: `base` and `residual` with Wilson intervals,
@@ -229,7 +230,7 @@ def _validation(env: Environment, base: Policy, episodes: int) -> BlockingValida
     assert isinstance(env, Resumable) and isinstance(base, Resumable)
     seeds = initial_state_seeds("validation", episodes)
 
-    def success_rate(residual: ResidualPolicy) -> float:
+    def success_rate(residual: AnyResidual) -> float:
         env_state, base_state = env.get_state(), base.get_state()
         outcomes = run_episodes(env, base, residual, seeds)
         env.set_state(env_state)

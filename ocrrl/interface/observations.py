@@ -28,7 +28,7 @@ PROPRIOCEPTION_NAMES = ("x", "y", "z", "qw", "qx", "qy", "qz", "gripper_width")
 PROPRIOCEPTION_DIM = len(PROPRIOCEPTION_NAMES)
 OBJECT_FEATURES = 13
 OFFSET_FEATURES = 3  # of each further object from the first
-_ROBOT_FEATURES = PROPRIOCEPTION_DIM + 6
+ROBOT_FEATURES = PROPRIOCEPTION_DIM + 6
 ACTION_FEATURES = 7
 PHASE_FEATURES = 2
 
@@ -90,7 +90,7 @@ def residual_observation_dim(task: TabletopTask, chunk_phase: bool = False) -> i
     return (
         OBJECT_FEATURES * len(task.objects)
         + OFFSET_FEATURES * others
-        + _ROBOT_FEATURES
+        + ROBOT_FEATURES
         + ACTION_FEATURES
         + PHASE_FEATURES * chunk_phase
     )

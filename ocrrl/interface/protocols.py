@@ -185,6 +185,7 @@ class Environment(Protocol):
         ...
 
 
+@runtime_checkable
 class PlaceableEnvironment(Environment, Protocol):
     """An environment that can be put into a recorded state."""
 

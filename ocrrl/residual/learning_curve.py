@@ -9,13 +9,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ocrrl.residual.residual_policy import ResidualPolicy
+from ocrrl.interface.residual_observations import AnyResidual
 
 
 class Validation(Protocol):
     """Judges one policy after the other."""
 
-    def start(self, policy: ResidualPolicy, /) -> None:
+    def start(self, policy: AnyResidual, /) -> None:
         """Begin with `policy`; the one before has been asked for by `result`."""
         ...
 
@@ -31,10 +31,10 @@ class Validation(Protocol):
 class BlockingValidation:
     """A `Validation` that training waits for."""
 
-    def __init__(self, success_rate: Callable[[ResidualPolicy], float]) -> None:
+    def __init__(self, success_rate: Callable[[AnyResidual], float]) -> None:
         self._success_rate, self._result = success_rate, 0.0
 
-    def start(self, policy: ResidualPolicy) -> None:
+    def start(self, policy: AnyResidual) -> None:
         self._result = float(self._success_rate(policy))
 
     def ready(self) -> bool:
@@ -51,7 +51,7 @@ Weights = dict[str, np.ndarray]
 class LearningCurve:
     """The points of a run, of which the next may still wait for its validation, and the best policy so far."""
 
-    def __init__(self, validation: Validation | None, policy: Callable[[Weights], ResidualPolicy]) -> None:
+    def __init__(self, validation: Validation | None, policy: Callable[[Weights], AnyResidual]) -> None:
         """`policy` is the one that weights stand for."""
         self.points: list[Point] = []
         self.best: Weights = {}

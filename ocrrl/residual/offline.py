@@ -10,11 +10,11 @@ from jaxtyping import Float
 
 from ocrrl.datasets.transitions import ReplayEpisode
 from ocrrl.interface.actions import ACTION_DIM
-from ocrrl.interface.observations import Images, Observation, residual_observation, residual_observation_dim
+from ocrrl.interface.observations import Images, Observation
 from ocrrl.interface.protocols import Policy, chunk_phase
-from ocrrl.interface.tabletop_tasks import TabletopTask
+from ocrrl.interface.seeds import RANGES
 from ocrrl.residual.n_step_returns import NStepReturns, potential, shaped
-from ocrrl.residual.pose_augmentation import PoseAugmentation
+from ocrrl.residual.observation_spaces.space import ObservationSpace
 from ocrrl.residual.residual_config import ResidualConfig
 from ocrrl.residual.transitions import TransitionRow
 
@@ -24,7 +24,7 @@ def offline_transitions(
     base: Policy,
     config: ResidualConfig,
     generator: np.random.Generator,
-    task: TabletopTask,
+    space: ObservationSpace,
 ) -> Float[np.ndarray, "m width"]:
     """Rows of `TransitionRow` in which the demonstrated action is the combined action, one for each demonstrated step.
 
@@ -34,12 +34,11 @@ def offline_transitions(
     for episode in replay_episodes:
         if not len(episode.action):
             raise ValueError(f"replay episode {episode.source} must have at least one step, got 0")
-    dim, augmentation = residual_observation_dim(task, config.chunk_phase), config.pose_augmentation()
-    rows = [np.zeros((0, TransitionRow(dim).width), np.float32)]
+    rows = [np.zeros((0, TransitionRow(space.dim).width), np.float32)]
     for first in range(0, len(replay_episodes), config.num_envs):
         group = replay_episodes[first : first + config.num_envs]
         base.reset(np.arange(len(group)), range(first, first + len(group)))
-        states, base_actions = _seen(group, base, config.chunk_phase, augmentation, generator, task)
+        states, base_actions = _seen(group, base, config.chunk_phase, space, generator)
         for i, episode in enumerate(group):
             rows += _decisions(episode, states[i], base_actions[i], config)
     return np.concatenate(rows)
@@ -49,21 +48,29 @@ def _seen(
     episodes: list[ReplayEpisode],
     base: Policy,
     with_phase: bool,
-    augmentation: PoseAugmentation,
+    space: ObservationSpace,
     generator: np.random.Generator,
-    task: TabletopTask,
 ) -> tuple[Float[np.ndarray, "n S D"], Float[np.ndarray, "n S 7"]]:
     """Residual observations and base actions before each step and after the last, zero after an episode's end."""
     lengths = np.array([_steps_to_success(episode) for episode in episodes])
-    states = np.zeros((len(episodes), lengths.max() + 1, residual_observation_dim(task, with_phase)), np.float32)
+    states = np.zeros((len(episodes), lengths.max() + 1, space.dim), np.float32)
     base_actions = np.zeros((*states.shape[:2], ACTION_DIM), np.float32)
+    if space.reenacted_in is not None:
+        all_ids, range_ = np.arange(len(episodes)), RANGES["train"]
+        first = _rows_at(episodes, all_ids, 0)
+        drawn = generator.integers(range_.start, range_.stop, len(episodes))
+        space.reenacted_in.reset(all_ids, drawn.tolist())  # a realistic look is drawn with the initial state
+        space.reenacted_in.reset_to(all_ids, first.joint_positions, first.gripper_width, first.object_poses)
     for t in range(states.shape[1]):
         ids = np.flatnonzero(lengths >= t)
         observation = _rows_at(episodes, ids, t)
         base_actions[ids, t] = base.act(observation, ids, lambda wanted, t=t: _images_at(episodes, wanted, t))
-        observation.object_poses, visible = augmentation.augment(observation.object_poses, generator, task)
         phase = chunk_phase(base, ids) if with_phase else None
-        states[ids, t] = residual_observation(observation, base_actions[ids, t], visible, phase)
+        deciding = np.ones(len(ids), bool)
+        states[ids, t] = space.observe(ids, deciding, observation, base_actions[ids, t], phase, generator)
+        acting = np.flatnonzero(lengths > t)
+        if space.reenacted_in is not None and len(acting):
+            space.reenacted_in.step(np.stack([episodes[i].action[t] for i in acting]), acting)
     return states, base_actions
 
 

@@ -1,12 +1,14 @@
 """Every setting of residual training (Table 5 and appendix A.6), validated at construction."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from ocrrl.config_builder import OPTIONAL
 from ocrrl.interface.actions import MAX_ROTATION_STEP, MAX_TRANSLATION_STEP
 from ocrrl.interface.devices import require_device, require_threads
+from ocrrl.interface.residual_observations import Look
 from ocrrl.residual.pose_augmentation import PoseAugmentation
 
 ACTION_UNITS = np.array([MAX_TRANSLATION_STEP] * 3 + [MAX_ROTATION_STEP] * 3 + [0.5], np.float32)
@@ -15,6 +17,39 @@ ACTION_UNITS = np.array([MAX_TRANSLATION_STEP] * 3 + [MAX_ROTATION_STEP] * 3 + [
 
 RANDOMISED = ("friction_scale", "mass_scale", "gripper_force_scale", "latency_steps")
 """Fields that are ranges of the simulator's dynamics (Tobin et al. 2017)."""
+
+
+@dataclass(frozen=True)
+class ImageConfig:
+    """How a residual of images sees, besides the cameras, which are those that params.yaml declares."""
+
+    size: int = 84
+    """Height and width [pixel] of its images, whatever those of the VLA have."""
+    look: Look = "plain"
+    """How the training simulator draws its images; the VLA's own stay as they are."""
+    shift: int = 4
+    """Training moves an image by up to so many pixels."""
+    channels: int = 16
+    """Of the encoder's first convolution; the second has twice as many."""
+    features: int = 64
+    """Numbers that the encoder gives."""
+    encoder_updates: int = 2_000
+    """Updates that train the encoder, at some fifty times an update's cost; then it is frozen, and each frame is encoded once."""
+    gradient_steps: int = 2
+    """Updates after each step of all environments, and the next one's rows in a batch, until then."""
+    batch_size: int = 96
+
+    def __post_init__(self) -> None:
+        for name, least, most in (
+            ("size", 16, 480),
+            ("shift", 0, 64),
+            ("channels", 1, 1024),
+            ("features", 1, 8192),
+            ("encoder_updates", 0, 10**9),
+            ("gradient_steps", 1, 1000),
+            ("batch_size", 1, 10**6),
+        ):
+            _require(name, value := getattr(self, name), least <= value <= most, f"from {least} to {most}")
 
 
 @dataclass(frozen=True)
@@ -73,6 +108,12 @@ class ResidualConfig:
     """Keep the critics' targets where every return lies: in [0, 1/(1 - gamma)], less the shaping's potential."""
     chunk_phase: bool = field(default=False, metadata=OPTIONAL)
     """The residual is also given how old the base's chunk is and how late it came (`interface.observations`); not in the paper."""
+    observation: Literal["objects", "images", "privileged", "distilled"] = field(default="objects", metadata=OPTIONAL)
+    """What the residual observes besides the robot and the base action: object poses, images in place of them (as ResFiT), true state
+    (a teacher, for the simulator only), or images, learned from a teacher (as ResiP)."""
+    images: ImageConfig = field(default_factory=ImageConfig, metadata=OPTIONAL)
+    teacher: str = field(default="", metadata=OPTIONAL)
+    """Folder of the residual that a distilled one learns from."""
     max_position_noise: float = 0.005
     max_rotation_noise: float = 0.1
     dropout: float = 0.1
@@ -119,6 +160,11 @@ class ResidualConfig:
             _require(name, value, len(value) in (3, 7) and min(value) >= 0, "three or seven numbers, at least 0")
             object.__setattr__(self, name, tuple(float(x) for x in value))
         _require("residual_scale", self.residual_scale, min(self.residual_scale) > 0, "three or seven numbers above 0")
+        if (self.observation == "distilled") != bool(self.teacher):
+            raise ValueError(
+                "teacher must name the folder of a residual that was trained with observation: privileged where observation is "
+                f"distilled, and only there, got {self.teacher!r} with observation: {self.observation}"
+            )
         require_device(self.device)
         require_threads(self.threads)
         self.pose_augmentation()

@@ -16,12 +16,16 @@ from ocrrl.interface.json_file import read_json_object, said
 from ocrrl.interface.model_folder import require_model_folder
 from ocrrl.interface.observations import residual_observation_dim
 from ocrrl.interface.renamed import current_names
+from ocrrl.interface.residual_observations import robot_observation_dim
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.interface.weights_file import read_weights_file
+from ocrrl.residual.images.image_policy import Actor, ImageResidualPolicy, images_of, load_images, save_encoder
 
 FORMAT_VERSION = 4
 """Version 3, of 0.1, differs in names alone (`interface.renamed`) and is read as well."""
+OBSERVATIONS = ("objects", "images", "privileged", "distilled")
 _MOST_EVERY = 1000  # control steps
+_MOST_PRIVILEGED = 1000  # numbers
 LAYER_NORM_EPSILON = 1e-5  # as in `networks`, which this file does not import: it would bring torch along
 
 
@@ -66,25 +70,38 @@ class ResidualPolicy:
         return np.maximum(h, 0.0)
 
 
-def save_residual(folder: Path, policy: ResidualPolicy, tabletop_task: TabletopTask, details: dict[str, Any]) -> None:
+class PrivilegedPolicy(ResidualPolicy):
+    """A teacher, `interface.residual_observations.PrivilegedResidual`: its observation goes on with what only a simulator knows."""
+
+    privileged = True
+
+
+TrainedPolicy = ResidualPolicy | ImageResidualPolicy
+
+
+def save_residual(folder: Path, policy: TrainedPolicy, tabletop_task: TabletopTask, details: dict[str, Any]) -> None:
     """Write `policy` into `folder`; `details` (JSON) join what `load_residual` checks in config.json."""
-    tensors = policy.weights | {"scale": policy.scale}
+    actor: Actor = policy.actor if isinstance(policy, ImageResidualPolicy) else policy
+    tensors = actor.weights | {"scale": actor.scale}
     files.write_bytes(folder / "actor.safetensors", safetensors.numpy.save(tensors))
     described = {
         "format_version": FORMAT_VERSION,
         "tabletop_task": tabletop_task.slug,
-        "observation_dim": policy.observation_dim,
+        "observation_dim": actor.observation_dim,
         "action_dim": ACTION_DIM,
-        "layer_norm": policy.layer_norm,
-        "action_repeat": policy.every,
-        "residual_scale": [float(x) for x in policy.scale],
+        "layer_norm": actor.layer_norm,
+        "action_repeat": actor.every,
+        "residual_scale": [float(x) for x in actor.scale],
     }
-    late = {"chunk_delay": policy.chunk_delay} if policy.chunk_delay else {}
-    phase = {"chunk_phase": True} if policy.chunk_phase else {}
-    files.write_json(folder / "config.json", details | described | late | phase)
+    late = {"chunk_delay": actor.chunk_delay} if actor.chunk_delay else {}
+    phase = {"chunk_phase": True} if actor.chunk_phase else {}
+    observed = {"observation": "privileged"} if isinstance(policy, PrivilegedPolicy) else {}
+    if isinstance(policy, ImageResidualPolicy):
+        observed = save_encoder(folder, policy)
+    files.write_json(folder / "config.json", details | described | late | phase | observed)
 
 
-def load_residual(folder: Path, tabletop_task: TabletopTask) -> ResidualPolicy:
+def load_residual(folder: Path, tabletop_task: TabletopTask) -> TrainedPolicy:
     """The residual policy in `folder`, made for `tabletop_task`.
 
     Raises FileNotFoundError when a file is missing, ValueError naming the file and the field when it was trained for another
@@ -104,7 +121,16 @@ def load_residual(folder: Path, tabletop_task: TabletopTask) -> ResidualPolicy:
     phase = config.get("chunk_phase", False)
     if not isinstance(phase, bool):
         raise ValueError(f"{where}: chunk_phase must be true or false, got {said(phase)}")
-    dim = residual_observation_dim(tabletop_task, phase)
+    observation = config.get("observation", "objects")
+    if observation not in OBSERVATIONS:
+        raise ValueError(f"{where}: observation must be one of {', '.join(OBSERVATIONS)}, got {said(observation)}")
+    dim, images = residual_observation_dim(tabletop_task, phase), None
+    if observation == "privileged":
+        found = config.get("observation_dim")
+        dim = found if type(found) is int and dim < found <= dim + _MOST_PRIVILEGED else dim + 1
+    elif observation != "objects":
+        images = images_of(config, where)
+        dim = images.features + robot_observation_dim(phase)
     expected = {
         "format_version": FORMAT_VERSION,
         "tabletop_task": tabletop_task.slug,
@@ -129,7 +155,9 @@ def load_residual(folder: Path, tabletop_task: TabletopTask) -> ResidualPolicy:
             f"{where}: residual_scale must be the seven numbers above 0 that actor.safetensors has as scale, "
             f"{[float(x) for x in scale]}, got {said(config.get('residual_scale'))}"
         )
-    return ResidualPolicy(tensors, scale, config["layer_norm"], every, chunk_delay, phase)
+    kind = PrivilegedPolicy if observation == "privileged" else ResidualPolicy
+    policy = kind(tensors, scale, config["layer_norm"], every, chunk_delay, phase)
+    return policy if images is None else load_images(folder, policy, images, observation)
 
 
 def _read_weights(path: Path, inputs: int) -> dict[str, np.ndarray]:

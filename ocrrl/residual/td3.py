@@ -45,18 +45,23 @@ class UpdateStatistics:
 class TD3:
     """Actor, twin critics, their targets and optimisers; `update` takes one batch of `TransitionRow`s."""
 
-    def __init__(self, observation_dim: int, config: ResidualConfig, seed: int) -> None:
+    def __init__(self, observation_dim: int, config: ResidualConfig, seed: int, observation_gradient: int = 0) -> None:
+        """`observation_gradient`: so many first columns of the observation come from an encoder that wants the critics' gradient."""
         self.config = config
         self.layout = TransitionRow(observation_dim)
         self.device = torch.device(chosen_device(config.device))
-        self.updates = 0
+        self.updates, self._averaged_from = 0, config.critic_warmup
         self._generator = torch.Generator(self.device).manual_seed(seed)
         self._scale = torch.from_numpy(in_action_units(config.residual_scale)).to(self.device)
         self._critic_units = torch.from_numpy(per_dimension(config.residual_scale)).to(self.device)
         self._units = torch.from_numpy(ACTION_UNITS).to(self.device)
         self._last = (torch.zeros(1), torch.zeros(1), torch.zeros(1))  # targets, errors, u of the last update
+        self.observation_gradient = torch.zeros(0, observation_gradient)
+        """Of the last update's critic loss with respect to those columns of the batch (B, columns)."""
+        self.followed = Parts(0, actor=False, targets=False)
+        """What the last update consisted of."""
         self._run: Update = self._update
-        if self.device.type == "cuda":
+        if self.device.type == "cuda" and not observation_gradient:
             self._run = CudaGraphUpdate(self._update, self._generator, self.device)
 
         sizes = {
@@ -64,8 +69,8 @@ class TD3:
             "critic": (observation_dim + ACTION_FEATURES, config.critic_hidden, 1),
         }
         actor_count, critic_count = (parameter_count(*size) for size in sizes.values())
-        self._actor, actor_gradient, self._actor_adam = _learned(actor_count, config.actor_lr, self.device)
-        self._critics, critics_gradient, self._critics_adam = _learned(2 * critic_count, config.critic_lr, self.device)
+        self._actor, actor_gradient, self._actor_adam = learned(actor_count, config.actor_lr, self.device)
+        self._critics, critics_gradient, self._critics_adam = learned(2 * critic_count, config.critic_lr, self.device)
         self._actor_target, self._critics_target = torch.empty_like(self._actor), torch.empty_like(self._critics)
         self._actor_average = torch.empty_like(self._actor)
 
@@ -87,6 +92,11 @@ class TD3:
         self._actor_average.copy_(self._actor)
         self._critics_target.copy_(self._critics)
 
+    @property
+    def gradient_steps(self) -> int:
+        """Updates after each step of all environments."""
+        return self.config.gradient_steps
+
     @torch.inference_mode()
     def update(self, batch: Float[Tensor, "B width"], offline_count: int = 0) -> None:
         """One TD3 update; the first `offline_count` rows of `batch` are demonstrations.
@@ -96,7 +106,9 @@ class TD3:
         """
         self.updates += 1
         delayed = self.updates % self.config.policy_delay == 0
-        parts = Parts(offline_count, actor=delayed and self.updates > self.config.critic_warmup, targets=delayed)
+        self.followed = parts = Parts(
+            offline_count, actor=delayed and self.updates > self.config.critic_warmup, targets=delayed
+        )
         target, error, u = self._run(batch, parts)
         self._last = (target, error, self._last[2] if u is None else u)
         if parts.actor:
@@ -109,9 +121,14 @@ class TD3:
         state_action = self.critic_input(
             self.layout.observation(batch), self.layout.action(batch), self.layout.base_action(batch)
         )
+        gradients, columns = [], self.observation_gradient.shape[1]
         for critic in self.critics:
             error = critic.forward(state_action, remember=True) - target
             critic.backward(error * (2.0 / len(batch)))
+            if columns:
+                gradients.append(critic.input_gradient(error * (2.0 / len(batch)), first=0)[:, :columns])
+        if columns:
+            self.observation_gradient = gradients[0] + gradients[1]
         self._critics_adam.step()
 
         # Delayed policy updates.
@@ -163,8 +180,18 @@ class TD3:
 
     def _average_actor(self) -> None:
         """The mean of all actors so far until it is as slow as `actor_ema`, which it follows them by from then on."""
-        updates = -(-(self.updates - self.config.critic_warmup) // self.config.policy_delay)  # of the actor, so far
-        self._actor_average.lerp_(self._actor, max(self.config.actor_ema, 1.0 / updates))
+        self._actor_average.lerp_(self._actor, self.average_share)
+
+    def restart_average(self) -> None:
+        """Average the actors from now on: what the ones before were given was something else."""
+        self._averaged_from = max(self.updates, self.config.critic_warmup)
+        self._actor_average.copy_(self._actor)
+
+    @property
+    def average_share(self) -> float:
+        """How far the average moves to the actor at an update of the actor."""
+        updates = -(-(self.updates - self._averaged_from) // self.config.policy_delay)  # of the actor, so far
+        return max(self.config.actor_ema, 1.0 / updates)
 
     def critic_input(
         self, observation: Float[Tensor, "B D"], features: Float[Tensor, "B 7"], base_action: Float[Tensor, "B 7"]
@@ -190,22 +217,21 @@ class TD3:
 
     def actor_weights(self) -> dict[str, np.ndarray]:
         """A copy of the averaged actor's weights (inputs, outputs) and biases, layer by layer."""
-        names = [f"{kind}{layer}" for layer in range(3) for kind in ("weight", "bias")]
-        parameters = self.actor_average.parameters
-        return {n: p.cpu().numpy().copy() for n, p in zip(names, parameters, strict=True)}
+        return named_layers(self.actor_average.parameters)
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Networks, optimisers, noise generator and counter, for a checkpoint."""
         state = {name: vector.detach().cpu().numpy().copy() for name, vector in self._vectors().items()}
         return state | {
             "updates": np.array(self.updates),
+            "averaged_from": np.array(self._averaged_from),
             "generator": self._generator.get_state().numpy().copy(),
             **{f"last{i}": value.cpu().numpy().copy() for i, value in enumerate(self._last)},
         }
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Go on from `get_state` of a learner with the same config."""
-        self.updates = int(state["updates"])
+        self.updates, self._averaged_from = int(state["updates"]), int(state["averaged_from"])
         self._generator.set_state(torch.from_numpy(state["generator"].copy()))
         for name, vector in self._vectors().items():
             vector.copy_(torch.from_numpy(state[name].copy()))
@@ -225,7 +251,7 @@ class TD3:
         return vectors
 
 
-def _learned(count: int, learning_rate: float, device: torch.device) -> tuple[Tensor, Tensor, torch.optim.Adam]:
+def learned(count: int, learning_rate: float, device: torch.device) -> tuple[Tensor, Tensor, torch.optim.Adam]:
     """A vector of `count` parameters, the vector that its gradient is written to, and its Adam.
 
     A step of zero gradient allocates Adam's moments, so that they can be saved and restored at any time.
@@ -236,6 +262,12 @@ def _learned(count: int, learning_rate: float, device: torch.device) -> tuple[Te
     adam.step()
     adam.state[parameter]["step"].zero_()
     return parameter, gradient, adam
+
+
+def named_layers(parameters: list[Tensor]) -> dict[str, np.ndarray]:
+    """Copies of a `Network`'s weights and biases by the names that a published policy has for them."""
+    names = [f"{kind}{layer}" for layer in range(3) for kind in ("weight", "bias")]
+    return {n: p.cpu().numpy().copy() for n, p in zip(names, parameters, strict=True)}
 
 
 def _features(action: Tensor) -> Tensor:

@@ -17,19 +17,19 @@ from ocrrl import files
 from ocrrl.config_builder import values_of
 from ocrrl.datasets.transitions import ReplayEpisode
 from ocrrl.interface.actions import compose
-from ocrrl.interface.observations import residual_observation, residual_observation_dim
 from ocrrl.interface.protocols import ActsInChunks, Environment, Policy, chunk_phase
 from ocrrl.interface.seeds import RANGES
 from ocrrl.residual.checkpoint import Resumable, load_checkpoint, save_checkpoint
 from ocrrl.residual.decisions import Decisions, exploration_noise
 from ocrrl.residual.learning_curve import LearningCurve, Validation, published, solved, training_summary
 from ocrrl.residual.n_step_returns import NStepReturns, potential, shaped
+from ocrrl.residual.observation_spaces.chosen import observation_space
 from ocrrl.residual.offline import offline_transitions
 from ocrrl.residual.replay_buffer import BatchMemory, ReplayBuffer, sample_mixed
-from ocrrl.residual.residual_config import ResidualConfig, in_action_units
-from ocrrl.residual.residual_policy import ResidualPolicy, save_residual
+from ocrrl.residual.residual_config import ResidualConfig
+from ocrrl.residual.residual_policy import TrainedPolicy, save_residual
 from ocrrl.residual.stopwatch import Stopwatch
-from ocrrl.residual.td3 import TD3, keep_freed_memory
+from ocrrl.residual.td3 import keep_freed_memory
 
 RANDOM_PURPOSES = ("initial_states", "augmentation", "exploration", "sampling", "offline")
 
@@ -48,7 +48,7 @@ def train_residual(
     validation: Validation | None = None,
     progress: Progress | None = None,
     clock: Callable[[], float] = time.process_time,
-) -> ResidualPolicy:
+) -> TrainedPolicy:
     """Train a residual for `base` in `environment`; publish the best on validation to the folder `out`, and return it.
 
     `validation` judges policies on validation seeds, and training goes on meanwhile; without it the last one is the best.
@@ -90,10 +90,10 @@ class _Run:
     ) -> None:
         self.config, self.environment, self.base, self.seed, self.work = config, environment, base, seed, work
         self.replay_episodes, self.stopwatch = replay_episodes, stopwatch
-        self.augmentation = config.pose_augmentation()
         self.random = {p: np.random.default_rng([seed, i]) for i, p in enumerate(RANDOM_PURPOSES)}
-        dim = residual_observation_dim(environment.tabletop_task, config.chunk_phase)
-        self.learner = TD3(dim, config, seed)  # line 2
+        self.space = observation_space(config, environment, work)
+        self.learner = self.space.learner(seed)  # line 2
+        dim = self.space.dim
         self.decisions = Decisions(config.num_envs, dim, config.action_repeat, config.gamma)
         gamma = config.gamma**config.action_repeat
         self.returns = NStepReturns(config.num_envs, dim, config.n_step, gamma, config.success_value)
@@ -119,8 +119,8 @@ class _Run:
         if checkpoint.is_file():
             self._resume(checkpoint)
             return
-        task, generator = self.environment.tabletop_task, self.random["offline"]
-        self._fill_offline(offline_transitions(self.replay_episodes, self.base, self.config, generator, task))
+        random = self.random["offline"]
+        self._fill_offline(offline_transitions(self.replay_episodes, self.base, self.config, random, self.space))
         self.stopwatch.lap("offline")
         self._start_episodes(np.arange(self.config.num_envs))
 
@@ -143,8 +143,8 @@ class _Run:
         self.transitions += len(ids)
         truncated = ~result.success & (self.steps >= self.horizon)
 
-        self.state, self.base_action = self._perceive(ids)
         over = decisions.step(reward, result.success | truncated)
+        self.state, self.base_action = self._perceive(ids, np.isin(ids, over))
         if len(over):
             decided = (decisions.observation, decisions.action, decisions.base_action, decisions.reward)
             led_to = (self.state, self.base_action, result.success, truncated)
@@ -159,7 +159,7 @@ class _Run:
         if len(self.online) < max(self.config.learning_starts, 1):
             return
         offline_count = round(self.config.offline_fraction * self.config.batch_size) if len(self.offline) else 0
-        for _ in range(self.config.gradient_steps):
+        for _ in range(self.learner.gradient_steps):
             with self.batches.batch() as batch:
                 sample_mixed(self.online, self.offline, batch.numpy(), offline_count, self.random["sampling"])
                 self.learner.update(batch, offline_count)
@@ -186,7 +186,7 @@ class _Run:
         self.curve.judge()
         self.stopwatch.lap("validation")
 
-    def publish(self, out: Path) -> ResidualPolicy:
+    def publish(self, out: Path) -> TrainedPolicy:
         """Write the best policy, its description and the learning curve; they appear in `out` together."""
         policy, folder = self._policy(self.curve.best), self.work / "published"
         self._require_converged(self.curve.best)
@@ -196,6 +196,7 @@ class _Run:
             "cell": self.environment.cell,
             "config": values_of(self.config),
             "selected": {name: chosen[name] for name in ("transitions", "validation_success")},
+            **self.space.sources,
         }
         save_residual(folder, policy, self.environment.tabletop_task, details)
         files.write_json(folder / "curve.json", {"points": self.curve.points})
@@ -211,15 +212,12 @@ class _Run:
                 f"{self.config.critic_lr:g}). Nothing was published"
             )
 
-    def _perceive(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Lines 6-11 for environments `ids`: the observation s and the base action in it."""
+    def _perceive(self, ids: np.ndarray, deciding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Lines 6-11 for environments `ids`, some of them `deciding` (n,): the observation s and the base action in it."""
         observation = self.environment.observe().take(ids)
         base_action = self.base.act(observation, ids, self.environment.capture).astype(np.float32)
-        poses, visible = self.augmentation.augment(
-            observation.object_poses, self.random["augmentation"], self.environment.tabletop_task
-        )
         phase = chunk_phase(self.base, ids) if self.config.chunk_phase else None
-        state = residual_observation(dataclasses.replace(observation, object_poses=poses), base_action, visible, phase)
+        state = self.space.observe(ids, deciding, observation, base_action, phase, self.random["augmentation"])
         self.stopwatch.lap("base")
         return state, base_action
 
@@ -233,13 +231,10 @@ class _Run:
         self.base.reset(ids, drawn.tolist())
         self.steps[ids], self.episode_return[ids], self.potential[ids] = 0, 0.0, np.nan
         self.stopwatch.lap("environment")
-        self.state[ids], self.base_action[ids] = self._perceive(ids)
+        self.state[ids], self.base_action[ids] = self._perceive(ids, np.ones(len(ids), bool))
 
-    def _policy(self, weights: dict[str, np.ndarray]) -> ResidualPolicy:
-        c = self.config
-        largest = self.base.largest_delay if isinstance(self.base, ActsInChunks) else 0
-        scale = in_action_units(c.residual_scale)
-        return ResidualPolicy(weights, scale, c.layer_norm, c.action_repeat, largest, c.chunk_phase)
+    def _policy(self, weights: dict[str, np.ndarray]) -> TrainedPolicy:
+        return self.space.policy(weights, self.base.largest_delay if isinstance(self.base, ActsInChunks) else 0)
 
     def _fill_offline(self, rows: np.ndarray) -> None:
         self.offline = ReplayBuffer(max(len(rows), 1), self.learner.layout.width)
@@ -260,6 +255,8 @@ class _Run:
             "returns": self.returns.get_state(),
             **curve_weights,
         }
+        if self.space.frames is not None:
+            parts["frames"] = self.space.frames.get_state()
         if isinstance(self.environment, Resumable) and isinstance(self.base, Resumable):
             parts |= {"environment": self.environment.get_state(), "base": self.base.get_state()}
         facts = {
@@ -282,6 +279,8 @@ class _Run:
         self.curve.set_state(parts, facts)
         self.curve.judge()
         self.learner.set_state(parts["learner"])
+        if self.space.frames is not None:
+            self.space.frames.set_state(parts["frames"])
         self.online.set_state(parts["online"])
         self._fill_offline(parts["offline"]["rows"])
         environment, base = self.environment, self.base

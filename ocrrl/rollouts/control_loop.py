@@ -11,8 +11,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ocrrl.interface.actions import ACTION_DIM, compose, limit
-from ocrrl.interface.observations import Images, Observation, residual_observation
-from ocrrl.interface.protocols import Abort, Capture, Environment, Policy, Residual, StepResult, chunk_phase
+from ocrrl.interface.observations import Images, Observation
+from ocrrl.interface.protocols import Abort, Capture, Environment, Policy, StepResult, chunk_phase
+from ocrrl.interface.residual_observations import AnyResidual, ImageResidual, correction
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome, EpisodeTrace
 
 LOST_STEPS = 20
@@ -46,7 +47,7 @@ class EpisodeObserver(Protocol):
 def run_episodes(
     environment: Environment,
     base: Policy,
-    residual: Residual | None,
+    residual: AnyResidual | None,
     seeds: Sequence[int],
     observer: EpisodeObserver | None = None,
     keep_traces: bool = False,
@@ -56,7 +57,8 @@ def run_episodes(
 
     Runs in lockstep batches of `environment.num_envs` (the last may be smaller). An episode ends in success, at the
     tabletop task's horizon, or where the cell aborts it. Objects that were lost for longer than `lost_steps` leave the
-    base alone until they are seen again. Raises ValueError when an action is not finite.
+    base alone until they are seen again, unless the residual is one of images. Raises ValueError when an action is not finite, and
+    where the environment does not give what the residual observes.
     """
     outcomes = []
     for first in range(0, len(seeds), environment.num_envs):
@@ -68,7 +70,7 @@ def run_episodes(
 def _run_batch(
     environment: Environment,
     base: Policy,
-    residual: Residual | None,
+    residual: AnyResidual | None,
     seeds: list[int],
     observer: EpisodeObserver | None,
     keep_traces: bool,
@@ -81,6 +83,8 @@ def _run_batch(
     total_reward = np.zeros(len(seeds))
     aborted: Abort | None = None
     traces = _Traces(len(seeds)) if keep_traces else None
+    correct = correction(environment, residual) if residual is not None else None
+    sees_poses = not isinstance(residual, ImageResidual)
 
     environment.reset(running, seeds)
     base.reset(running, seeds)
@@ -96,10 +100,11 @@ def _run_batch(
             if traces:  # which are float32, so that an episode can be acted again from them
                 base_action = base_action.astype(np.float32)
             visible = observation.visible()
-            if residual is not None and t % residual.every == 0:
+            if residual is not None and correct is not None and t % residual.every == 0:
                 phase = chunk_phase(base, running) if residual.chunk_phase else None
-                kept[running] = residual.residual(residual_observation(observation, base_action, visible, phase))
-            lost_steps[running] = np.where(visible.all(axis=-1), 0, lost_steps[running] + 1)
+                kept[running] = correct(running, observation, base_action, visible, phase, camera)
+            if sees_poses:
+                lost_steps[running] = np.where(visible.all(axis=-1), 0, lost_steps[running] + 1)
             delta = np.where(lost_steps[running, None] > most_lost_steps, 0.0, kept[running]).astype(np.float32)
             action = limit(base_action) if residual is None else compose(base_action, delta)
             if not np.isfinite(action).all():

@@ -15,7 +15,8 @@ from jaxtyping import UInt8
 from ocrrl import files
 from ocrrl.interface.devices import require_device
 from ocrrl.interface.observations import Observation
-from ocrrl.interface.protocols import Capture, Environment, Policy, Residual, StepResult
+from ocrrl.interface.protocols import Capture, Environment, Policy, StepResult
+from ocrrl.interface.residual_observations import AnyResidual
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome, EpisodeTrace
 from ocrrl.rollouts.repeat import repeat_episodes
@@ -95,7 +96,7 @@ class PairedEvaluation:
 def evaluate_pair(
     environment: Environment,
     base: Policy,
-    residual: Residual,
+    residual: AnyResidual,
     seeds: Sequence[int],
     videos: int = 0,
     video_capture: Capture | None = None,

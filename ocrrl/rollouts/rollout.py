@@ -9,7 +9,8 @@ from typing import Any
 from ocrrl import files
 from ocrrl.episodes.episode_store import write_episode
 from ocrrl.interface.devices import require_device
-from ocrrl.interface.protocols import Environment, Policy, Residual
+from ocrrl.interface.protocols import Environment, Policy
+from ocrrl.interface.residual_observations import AnyResidual
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.rollouts.repeat import repeat_episodes
@@ -51,7 +52,7 @@ class RolloutSummary:
 def collect_rollouts(
     environment: Environment,
     base: Policy,
-    residual: Residual | None,
+    residual: AnyResidual | None,
     out: Path,
     seeds: Sequence[int],
     config: RolloutConfig,
@@ -102,7 +103,7 @@ def collect_rollouts(
 def _run_successes_twice(
     environment: Environment,
     base: Policy,
-    residual: Residual | None,
+    residual: AnyResidual | None,
     seeds: list[int],
     recorder: RolloutRecorder,
     missing: int,

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING
 from ocrrl import files
 from ocrrl.interface.cameras import CameraSizes
 from ocrrl.interface.cells import Cell, session_cell
-from ocrrl.interface.protocols import Abort, Policy, PolicyFault, Residual
+from ocrrl.interface.protocols import Abort, Policy, PolicyFault
+from ocrrl.interface.residual_observations import (
+    NOT_PRIVILEGED,
+    AnyResidual,
+    ImageResidual,
+    PrivilegedResidual,
+    require_images,
+)
 from ocrrl.interface.seeds import SEEDS_PER_RANGE, initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
@@ -42,7 +49,7 @@ from ocrrl.worlds import make_scene
 
 if TYPE_CHECKING:
     from ocrrl.policies.chunk_delay import ChunkDelay
-    from ocrrl.residual.residual_policy import ResidualPolicy
+    from ocrrl.residual.residual_policy import TrainedPolicy
 
 MAX_EPISODES = 1000
 TRACES = 3  # episodes of base + residual whose course `episodes.json` keeps, as the stage's default
@@ -128,7 +135,7 @@ def record_missing(
     missing: Sequence[tuple[str, int]],
     cell: RobotCell,
     base: Policy,
-    residuals: Mapping[str, Residual | None],
+    residuals: Mapping[str, AnyResidual | None],
     versions: Mapping[str, str],
     ready: Callable[[], object] = lambda: None,
 ) -> None:
@@ -195,6 +202,7 @@ def _run_missing(
     checked = check_cell(cell, cell_file, clock, cameras)
     expected = expected_policies(Params.read(), task.slug) if PARAMS_FILE.is_file() else None
     residual = load_residual(layout.residual(seed), task)
+    require_images_of(cell, cameras, residual)
     base = load_policy(layout.vla("real"), task.instruction, 1, expected=expected, cameras=cameras)
     require_trained_for(base.delay, residual, layout.vla("real"), layout.residual(seed))
     remote = base.vla if isinstance(base.vla, RemoteVLA) else None
@@ -235,7 +243,15 @@ def require_measured(vla: Path) -> None:
         )
 
 
-def require_trained_for(delay: "ChunkDelay", residual: "ResidualPolicy", vla: Path, folder: Path) -> None:
+def require_images_of(cell: Cell, cameras: CameraSizes, residual: AnyResidual) -> None:
+    """ValueError where `cell`, which takes the images `cameras`, does not give what `residual` observes."""
+    if isinstance(residual, PrivilegedResidual):
+        raise ValueError(f"cell {cell.name} {NOT_PRIVILEGED}")
+    if isinstance(residual, ImageResidual):
+        require_images(cameras, residual.cameras, f"cell {cell.name}")
+
+
+def require_trained_for(delay: "ChunkDelay", residual: "TrainedPolicy", vla: Path, folder: Path) -> None:
     """ValueError where the chunks of the VLA in `vla` come later than the residual in `folder` has learned to expect."""
     late = delay.on_the_arm
     if late > residual.chunk_delay:

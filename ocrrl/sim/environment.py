@@ -4,6 +4,8 @@ Legend: N environments, n of them selected by ids (n,), O tracked objects.
 """
 
 # pyright: reportAttributeAccessIssue=false
+from functools import cached_property
+
 import mujoco
 import numpy as np
 from mujoco.batch import Batch
@@ -16,6 +18,7 @@ from ocrrl.interface.observations import Images, Observation
 from ocrrl.interface.protocols import StepResult
 from ocrrl.sim.appearance import AppearanceRange
 from ocrrl.sim.dynamics import Dynamics, DynamicsRange
+from ocrrl.sim.privileged_state import PrivilegedState
 from ocrrl.sim.realistic import RealisticLook
 from ocrrl.sim.renderer import SceneRenderer
 from ocrrl.sim.scene import (
@@ -145,6 +148,11 @@ class SimEnvironment:
     def image(self, ids: np.ndarray, size: int) -> Images:
         """Images of `size` x `size` pixels of the environments `ids`, of every camera of the scene, such as a video for people."""
         return self._render(ids, dict.fromkeys(self._all_cameras, (size, size)))
+
+    @cached_property
+    def privileged(self) -> PrivilegedState:
+        """As `interface.residual_observations.KnowsPrivilegedState`."""
+        return PrivilegedState(self.model, self._objects.bodies, self._batch)
 
     def get_qpos(self) -> np.ndarray:
         """Generalised positions (N, nq) of MuJoCo's model."""

@@ -1,6 +1,7 @@
 """`evaluate`: base and base + residual from the same held-out initial states, in the simulator and in the twin cell."""
 
 from ocrrl.interface.cameras import CameraSizes
+from ocrrl.interface.residual_observations import ImageResidual
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
@@ -53,7 +54,9 @@ def evaluate_cell(
     base = load_policy(layout.vla(VLA_OF_CELL[cell]), task.instruction, parallel, config.device, expected, cameras)
     residual = load_residual(layout.residual(seed), task)
     seeds = initial_state_seeds("test", config.episodes)
-    world = make_environment(cell, slug, parallel, cameras)
+    world = make_environment(
+        cell, slug, parallel, cameras, residual.look if isinstance(residual, ImageResidual) else "plain"
+    )
     return evaluate_pair(
         world, base, residual, seeds, config.videos, video_capture=lambda ids: world.image(ids, VIDEO_SIZE)
     )

@@ -2,7 +2,7 @@
 
 from ocrrl import files
 from ocrrl.interface.cameras import CameraSizes
-from ocrrl.interface.protocols import Residual
+from ocrrl.interface.residual_observations import AnyResidual
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
@@ -37,7 +37,7 @@ def collect(
     layout: Layout,
     config: RolloutConfig,
     expected: dict[str, bool],
-    residual: Residual | None,
+    residual: AnyResidual | None,
     inputs: str,
     cameras: CameraSizes,
 ) -> None:

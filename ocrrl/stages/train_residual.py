@@ -1,13 +1,16 @@
 """`train_residual`: Algorithm 1 on the frozen sim VLA, with validation in a background process."""
 
 import shutil
+from collections.abc import Sequence
 from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
 from ocrrl import files
+from ocrrl.interface.cameras import CameraSizes
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
@@ -17,9 +20,10 @@ from ocrrl.tabletop.registry import tabletop_task
 from ocrrl.worlds import make_simulator
 
 if TYPE_CHECKING:
+    from ocrrl.datasets.transitions import ReplayEpisode
     from ocrrl.interface.protocols import Environment, Policy
+    from ocrrl.interface.residual_observations import AnyResidual
     from ocrrl.residual.residual_config import ResidualConfig
-    from ocrrl.residual.residual_policy import ResidualPolicy
 
 VALIDATED_AT_ONCE = 25  # environments
 Expected = tuple[tuple[str, bool], ...]
@@ -38,7 +42,12 @@ def run(task: TabletopTask, params: Params, layout: Layout, seed: int) -> None:
     expected = tuple(sorted(expected_policies(params, task.slug).items()))
     cameras = tuple(params.cameras.items())
     inputs = files.fingerprint(files.code_fingerprint(), config, cameras, layout.vla("sim"), layout.replay_transitions)
+    if config.teacher:
+        inputs = files.fingerprint(inputs, Path(config.teacher))
     work = layout.work(f"train_residual-{seed}-{inputs}")
+    replayed = read_replay_transitions(layout.replay_transitions)
+    if config.observation in ("images", "distilled"):
+        print(f"train_residual {task.slug}: {frames_told(config, params.cameras, replayed, work)}")
     with (
         BackgroundProcess(partial(success_rate, task.slug, layout, config, expected, cameras)) as validation,
         tqdm(total=config.total_timesteps, desc=f"train_residual seed {seed}", unit="transition") as bar,
@@ -50,9 +59,15 @@ def run(task: TabletopTask, params: Params, layout: Layout, seed: int) -> None:
 
         train(
             config,
-            make_simulator(task.slug, config.num_envs, {k: getattr(config, k) for k in RANDOMISED}, params.cameras),
+            make_simulator(
+                task.slug,
+                config.num_envs,
+                {k: getattr(config, k) for k in RANDOMISED},
+                params.cameras,
+                config.images.look,
+            ),
             _base(task.slug, layout, expected, cameras, config.device, config.num_envs),
-            read_replay_transitions(layout.replay_transitions),
+            replayed,
             work,
             layout.residual(seed),
             seed,
@@ -62,13 +77,24 @@ def run(task: TabletopTask, params: Params, layout: Layout, seed: int) -> None:
     shutil.rmtree(work)
 
 
+def frames_told(config: "ResidualConfig", cameras: CameraSizes, replayed: Sequence["ReplayEpisode"], work: Path) -> str:
+    """What the frames of a training from images take: one a decision, and one a demonstrated step."""
+    from ocrrl.residual.images.frames import frame_bytes
+
+    size, steps = config.images.size, sum(len(episode.action) + 1 for episode in replayed)
+    frames = config.total_timesteps // config.action_repeat + steps
+    needed = frames * frame_bytes(dict.fromkeys(cameras, (size, size)))
+    files.require_room(work, needed, "the frames of a training from images")
+    return f"about {frames} frames of {len(cameras)} cameras, {size} x {size}, {needed / 1e6:.0f} MB of disk and page cache in {work}"
+
+
 def success_rate(
     slug: str,
     layout: Layout,
     config: "ResidualConfig",
     expected: Expected,
     cameras: Cameras,
-    residual: "ResidualPolicy",
+    residual: "AnyResidual",
 ) -> float:
     """Of base + residual in the simulator, from the validation states."""
     from ocrrl.rollouts.control_loop import run_episodes
@@ -83,7 +109,7 @@ def _validation(
     slug: str, layout: Layout, config: "ResidualConfig", expected: Expected, cameras: Cameras
 ) -> tuple["Environment", "Policy"]:
     parallel = min(VALIDATED_AT_ONCE, config.validation_episodes)
-    simulator = make_simulator(slug, parallel, cameras=dict(cameras))
+    simulator = make_simulator(slug, parallel, cameras=dict(cameras), look=config.images.look)
     return simulator, _base(slug, layout, expected, cameras, config.device, parallel)
 
 

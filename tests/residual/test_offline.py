@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ocrrl.interface.observations import action_features, residual_observation, residual_observation_dim
+from ocrrl.residual.observation_spaces.objects import ObjectSpace
 from ocrrl.residual.offline import offline_transitions
 from ocrrl.residual.residual_config import ResidualConfig
 from ocrrl.residual.transitions import TransitionRow
@@ -21,7 +22,9 @@ def rows_of(episodes, n_step=1, num_envs=16, seed=0, action_repeat=1, shaping=0.
         gamma=0.9, n_step=n_step, num_envs=num_envs, action_repeat=action_repeat, shaping=shaping,
         **(CLEAN | augmentation),
     )  # fmt: skip
-    return offline_transitions(episodes, ToyBase(num_envs), config, np.random.default_rng(seed), TOY_TASK)
+    return offline_transitions(
+        episodes, ToyBase(num_envs), config, np.random.default_rng(seed), ObjectSpace(config, TOY_TASK)
+    )
 
 
 def test_each_step_of_each_episode_becomes_one_row_with_the_demonstrated_action_as_the_combined_one():

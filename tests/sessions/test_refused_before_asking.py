@@ -15,7 +15,7 @@ from ocrrl.policies.latency_file import policy_kind, write_latency
 from ocrrl.robot.operator.approval import issue
 from tests.robot.cell.hardware_cell import write_cell_file, write_front_calibration
 from tests.robot.cell.watched_robot import WatchedFranky
-from tests.untrained_models import write_untrained_models
+from tests.untrained_models import write_untrained_image_residual, write_untrained_models
 
 LAYOUT = Layout("cube_lift")
 ON_HARDWARE = ("cube_lift", "--cell", "fr3", "--session", "monday", "--episodes", "2")
@@ -117,6 +117,14 @@ def test_a_model_that_cannot_be_read(lab, capsys):
     for path in LAYOUT.residual(0).iterdir():
         path.unlink()
     assert str(LAYOUT.residual(0)) in refused(ROLLOUT, capsys, franky)
+
+
+def test_a_residual_of_images_that_the_cell_does_not_take(lab, capsys):
+    write_untrained_image_residual(LAYOUT, {"front": (84, 84)})
+    assert (
+        "cell fr3 must take the images that the residual was trained with, front 84 x 84, got front 64 x 64, wrist 64 x 64: declare "
+        "these under `cameras` in params.yaml"
+    ) in refused(ROLLOUT, capsys, lab[1])
 
 
 @pytest.mark.parametrize("command", [ROLLOUT, EVALUATE], ids=lambda command: command[0])

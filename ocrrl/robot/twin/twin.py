@@ -124,7 +124,13 @@ class TwinCell:
         return self._world.true_state()
 
     def capture(self, ids: np.ndarray) -> Images:
-        images = self._world.capture(ids)
+        return self._exposed(self._world.capture(ids), ids)
+
+    def capture_at(self, ids: np.ndarray, cameras: CameraSizes) -> Images:
+        """As `interface.residual_observations.CapturesAtAnySize`, in the twin's own look and with its sensors' noise."""
+        return self._exposed(self._world.capture_at(ids, cameras), ids)
+
+    def _exposed(self, images: Images, ids: np.ndarray) -> Images:
         return {name: self._expose(images[name], ids, camera) for camera, name in enumerate(sorted(images))}
 
     def image(self, ids: np.ndarray, size: int) -> Images:

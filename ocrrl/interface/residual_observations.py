@@ -1,0 +1,179 @@
+"""Residuals that observe something else than object poses, what they ask of an environment, and how each is asked.
+
+Legend: N environments, n of them selected by ids (n,); O tracked objects, P numbers of the robot's observation, K of privileged state.
+"""
+
+from collections.abc import Callable
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from ocrrl.interface.cameras import CameraSizes, described
+from ocrrl.interface.observations import (
+    ACTION_FEATURES,
+    PHASE_FEATURES,
+    ROBOT_FEATURES,
+    Images,
+    Observation,
+    action_features,
+    residual_observation,
+    robot_features,
+)
+from ocrrl.interface.protocols import Capture, Environment, Residual
+
+Look = Literal["plain", "realistic"]
+
+
+@runtime_checkable
+class ImageResidual(Protocol):
+    """A residual that is given images in place of object poses."""
+
+    every: int
+    """As `protocols.Residual`, as is the next."""
+    chunk_phase: bool
+    cameras: CameraSizes
+    """Which images it is given, and their sizes; the VLA may be given others."""
+    look: Look
+    """How the training simulator drew them; a simulator to evaluate it in is made with the same (`worlds.make_environment`)."""
+
+    def residual_of_images(
+        self, images: Images, robot_observation: Float[np.ndarray, "n P"]
+    ) -> Float[np.ndarray, "n 7"]:
+        """Changes of the base action, in the units of an action."""
+        ...
+
+
+@runtime_checkable
+class PrivilegedResidual(Residual, Protocol):
+    """A residual whose observation goes on with what only a simulator knows: it teaches, and is never deployed."""
+
+    privileged: bool
+
+
+AnyResidual = Residual | ImageResidual
+NOT_PRIVILEGED = (
+    "must know true velocities and contact forces, which only the simulator does, got a residual with observation: privileged, a "
+    "teacher: train its student with observation: distilled, and deploy that"
+)
+"""What is said of a cell that a teacher is to be deployed in."""
+
+
+@runtime_checkable
+class CapturesAtAnySize(Protocol):
+    """An environment that takes images with any of its cameras at any size: a simulator, a twin."""
+
+    def capture_at(self, ids: Int[np.ndarray, " n"], cameras: CameraSizes) -> Images:
+        """Images of the environments `ids` from `cameras`; ValueError where the scene has not got one of them."""
+        ...
+
+
+class PrivilegedReader(Protocol):
+    """Object velocities, and contact forces on objects and fingers."""
+
+    dim: int
+    """K."""
+
+    def read(self, ids: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n K"]:
+        """Of the environments `ids`, of order one."""
+        ...
+
+
+@runtime_checkable
+class KnowsPrivilegedState(Protocol):
+    """A simulator that tells what no camera and no tracker does."""
+
+    @property
+    def privileged(self) -> PrivilegedReader:
+        """What it tells."""
+        ...
+
+
+def robot_observation_dim(chunk_phase: bool = False) -> int:
+    """P, the length of `robot_observation`."""
+    return ROBOT_FEATURES + ACTION_FEATURES + PHASE_FEATURES * chunk_phase
+
+
+def robot_observation(
+    observation: Observation, base_action: np.ndarray, chunk_phase: Float[np.ndarray, "n 2"] | None = None
+) -> Float[np.ndarray, "n P"]:
+    """What a residual of images is given beside them, float32: `observations.residual_observation` without the objects."""
+    phase = [] if chunk_phase is None else [chunk_phase]
+    columns = [robot_features(observation), action_features(base_action), *phase]
+    return np.concatenate(columns, axis=-1).astype(np.float32)
+
+
+def privileged_observation(
+    observation: Observation,
+    base_action: np.ndarray,
+    chunk_phase: Float[np.ndarray, "n 2"] | None,
+    privileged_state: Float[np.ndarray, "n K"],
+) -> Float[np.ndarray, "n D"]:
+    """`residual_observation` of true poses, all visible, and then `privileged_state`, float32."""
+    visible = np.ones(observation.object_poses.shape[:2], bool)
+    seen = residual_observation(observation, base_action, visible, chunk_phase)
+    return np.concatenate([seen, privileged_state], axis=-1, dtype=np.float32)
+
+
+def images_at(environment: Environment, cameras: CameraSizes) -> Callable[[Int[np.ndarray, " n"], Capture], Images]:
+    """How images of `cameras` are taken in `environment`, given ids and the `Capture` of the instant.
+
+    A cell that cannot take them at another size than its own gives those that it has; ValueError, when they are first taken, unless
+    it has these cameras at these sizes.
+    """
+    if isinstance(environment, CapturesAtAnySize):
+        return lambda ids, capture: environment.capture_at(ids, cameras)
+
+    def taken(ids: np.ndarray, capture: Capture) -> Images:
+        images = capture(ids)
+        require_images({name: image.shape[1:3] for name, image in images.items()}, cameras, f"cell {environment.cell}")
+        return {name: images[name] for name in cameras}
+
+    return taken
+
+
+def require_images(found: CameraSizes, needed: CameraSizes, owner: str) -> None:
+    """ValueError unless `owner`, which takes images of the cameras `found`, takes those that a residual `needed` in training."""
+    if any(tuple(found.get(name, ())) != tuple(size) for name, size in needed.items()):
+        raise ValueError(
+            f"{owner} must take the images that the residual was trained with, {described(needed)}, got {described(found)}: declare "
+            "these under `cameras` in params.yaml, or train the residual with train_residual.images.size of the cell's images"
+        )
+
+
+Correct = Callable[
+    [
+        Int[np.ndarray, " n"],
+        Observation,
+        Float[np.ndarray, "n 7"],
+        Bool[np.ndarray, "n O"],
+        Float[np.ndarray, "n 2"] | None,
+        Capture,
+    ],
+    Float[np.ndarray, "n 7"],
+]
+"""Asks a residual for environments `ids`, given observation, base action, visible objects, chunk phase and `Capture` of now."""
+
+
+def correction(environment: Environment, residual: AnyResidual) -> Correct:
+    """How `residual` is asked in `environment`; ValueError for a privileged one in a cell that knows no true state."""
+    if isinstance(residual, ImageResidual):
+        images = images_at(environment, residual.cameras)
+        return lambda ids, observation, base_action, visible, phase, capture: residual.residual_of_images(
+            images(ids, capture), robot_observation(observation, base_action, phase)
+        )
+    if isinstance(residual, PrivilegedResidual):
+        state = require_privileged_state(environment)
+        return lambda ids, observation, base_action, visible, phase, capture: residual.residual(
+            privileged_observation(observation, base_action, phase, state.read(ids))
+        )
+    return lambda ids, observation, base_action, visible, phase, capture: residual.residual(
+        residual_observation(observation, base_action, visible, phase)
+    )
+
+
+def require_privileged_state(environment: Environment) -> PrivilegedReader:
+    """What `environment` knows of its true state; ValueError for any cell but the training simulator."""
+    if not isinstance(environment, KnowsPrivilegedState):
+        raise ValueError(f"cell {environment.cell} {NOT_PRIVILEGED}")
+    return environment.privileged
