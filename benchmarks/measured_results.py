@@ -1,7 +1,7 @@
 """What docs/results.md is printed from: measured on this machine under data/, or recorded as JSON from an earlier run."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -39,19 +39,19 @@ class MeasuredResults:
     over_seeds: list[Table] | str
     """Table 1 and the paired average over `residual_seeds`, or what is missing for them."""
     tasks: list[Measured]
-    """Each tabletop task in round 0; a part that was not run is empty."""
+    """Each tabletop task that was asked for, in round 0; a part that was not run is empty."""
     timings: list[TimingRow]
 
 
-def measure_here(residual_seeds: int, about: str) -> MeasuredResults:
-    """The values that lie under data/, without videos, single episodes and what no table of the page shows."""
+def measure_here(residual_seeds: int, about: str, tasks: Sequence[str] | None = None) -> MeasuredResults:
+    """The values of `tasks` (all) that lie under data/, without videos, single episodes and what no table of the page shows."""
     return MeasuredResults(
         about=about,
         source={"revision": (git(Path(), "rev-parse", "HEAD") or "unknown").strip(), "precision": "as measured"},
         residual_seeds=residual_seeds,
         rounds=[_reduced(found) for found in _rounds()],
         over_seeds=_over_seeds(residual_seeds),
-        tasks=[_reduced(read_inputs(report_inputs(Layout(slug)))) for slug in slugs()],
+        tasks=[_reduced(read_inputs(report_inputs(Layout(slug)))) for slug in tasks or slugs()],
         timings=timing_rows(),
     )
 

@@ -89,7 +89,8 @@ class Bench:
     """The units of one task and seed; what is recorded is not run again."""
 
     def __init__(self, slug: str, look: Look, seed: int, episodes: int, recorded: Recorded, out: Path) -> None:
-        self._slug, self._look, self._seed, self._episodes = slug, look, seed, episodes
+        self._slug, self._seed, self._episodes = slug, seed, episodes
+        self._look: Look = look
         self._recorded, self._out = recorded, out
 
     def run(self, space: str, budget: str, cells: Sequence[str]) -> None:

@@ -120,13 +120,14 @@ class RealisticLook:
 def _smooth_round_objects(spec: mujoco.MjSpec, shapes: Mapping[str, ObjectShape]) -> None:
     """Draw objects that are round about their z axis as their `shapes` are, not as the slices and boxes that collide."""
     for name, shape in shapes.items():
-        if not all(isinstance(primitive, TruncatedCone | Ring) for primitive in shape.primitives):
+        round_parts = [primitive for primitive in shape.primitives if isinstance(primitive, TruncatedCone | Ring)]
+        if len(round_parts) < len(shape.primitives):
             continue
         if (body := spec.body(name)) is None:
             continue
         for geom in body.geoms:
             geom.group = COLLISION_GROUP
-        for k, primitive in enumerate(shape.primitives):
+        for k, primitive in enumerate(round_parts):
             vertices, triangles = turned(primitive)
             mesh = spec.add_mesh(name=f"{name}/{k}", uservert=vertices.ravel(), userface=triangles.ravel())
             mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL

@@ -64,7 +64,8 @@ class ImageResidualPolicy:
         """`encoder` holds the tensors of an `Encoder`; `cameras` have images of one size; `observation`: images or distilled."""
         self.actor, self.encoder = actor, dict(encoder)
         self.cameras: CameraSizes = dict(cameras)
-        self.look, self.observation = look, observation
+        self.look: Look = look
+        self.observation = observation
         self.every, self.chunk_phase, self.chunk_delay = actor.every, actor.chunk_phase, actor.chunk_delay
 
     @property
@@ -129,7 +130,8 @@ def images_of(config: Mapping[str, Any], where: Path) -> EncoderSizes:
         raise ValueError(
             f"{where}: encoder must have channels and features, whole numbers from 1 to {_MOST}, got {said(encoder)}"
         )
-    if (look := config.get("look")) not in get_args(Look):
+    look: Any = config.get("look")
+    if look not in get_args(Look):
         raise ValueError(f"{where}: look must be one of {', '.join(get_args(Look))}, got {said(look)}")
     return EncoderSizes(cameras, look, *numbers)
 
