@@ -23,7 +23,7 @@ def test_a_stock_openpi_server_that_fails_is_named_and_connected_to_anew(broken,
         vla = opened(OPENPI, address)
         assert ask(vla, 3).shape == (3, 8, 7)
         server.broken = broken
-        with patience(vla, 0.3 if broken == "silent" else 10.0), pytest.raises(PolicyFault, match=message) as refused:
+        with patience(vla, 0.3 if broken == "silent" else 2.0), pytest.raises(PolicyFault, match=message) as refused:
             ask(vla)
         assert address in str(refused.value) and "\n" not in str(refused.value)
         server.broken, before = "", server.connections

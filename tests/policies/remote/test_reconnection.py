@@ -39,7 +39,7 @@ def test_a_served_checkpoint_of_other_images_is_refused_before_anything_moves(co
 
 def test_the_other_protocol_is_named(compact):
     with served(compact, "gr00t") as (address, _), pytest.raises(PolicyFault, match=r"\(openpi\) must"):
-        opened(OPENPI, address.replace("tcp://", "ws://"))
+        opened(OPENPI | {"timeout": 1.0}, address.replace("tcp://", "ws://"))
     with served(compact, "openpi") as (address, _), pytest.raises(PolicyFault, match=r"\(gr00t\) must answer in time"):
         opened(GR00T | {"timeout": 0.5}, address.replace("ws://", "tcp://"))
 
