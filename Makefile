@@ -35,7 +35,7 @@ worker: $(READY)
 	$(BIN)/python -m flows.worker --slot $(SLOT)
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not wire and not gpu and not robot"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not wire and not gpu and not robot"
 
 check: $(READY) lint type
 	$(BIN)/python -m pytest -m "not gpu and not robot"
