@@ -1,20 +1,12 @@
-from pathlib import Path
-
-import franky_sim
 import mujoco
 import numpy as np
 
+from benchmarks.visual_meshes import robot
 from ocrrl.sim.visual_meshes import put_reduced_meshes, reduced_meshes
 
 
 def visual_model(reduce):
-    assets = Path(franky_sim.__file__).parent / "assets"
-    spec = mujoco.MjSpec.from_file(str(assets / "fr3.xml"))
-    spec.meshdir = str(assets / "meshes")
-    for body in spec.bodies:
-        for geom in list(body.geoms):
-            if geom.classname.name != "visual":
-                spec.delete(geom)
+    spec = robot()
     if reduce:
         put_reduced_meshes(spec)
     return spec.compile()
