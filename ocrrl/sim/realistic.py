@@ -40,7 +40,7 @@ class RealisticLook:
 
     def __init__(self, scene: TabletopScene, ranges: AppearanceRange | None = None):
         cameras = {name: replace(camera, fovy=FOVY[name]) for name, camera in CAMERAS.items()}
-        spec = robot_and_table(Look(visual_meshes=True, reduced_meshes=True, cameras=cameras))
+        spec = robot_and_table(Look(visual_meshes=True, cameras=cameras))
         robot = {body.name for body in spec.bodies}
         scene.add_objects(spec)
         of_objects = [body for body in spec.bodies if body.name not in robot]
