@@ -19,6 +19,7 @@ PLUMBING = {
 # `worlds` knows every scene; a stage names the ones it builds. The demonstrator is `record`'s alone.
 ONLY_FOR = {
     "ocrrl/sim/teleoperator.py": {"record"},
+    "ocrrl/residual/": {"train_residual", "evaluate", "rollout"},
     "ocrrl/robot/twin/": set(ALL_STAGES) - {"replay", "replay_rollouts", "train_residual"},
 }
 

@@ -38,6 +38,10 @@ class EpisodeRejected(ValueError):
         self.field, self.required, self.got, self.file = field, required, got, file
         super().__init__(f"{file}: {self.reason}")
 
+    def __reduce__(self) -> tuple[type, tuple[str, ...]]:
+        """From another process it comes as it was."""
+        return type(self), (self.field, self.required, self.got, self.file)
+
     @property
     def reason(self) -> str:
         """The message without the file."""

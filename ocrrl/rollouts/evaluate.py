@@ -108,21 +108,30 @@ def evaluate_pair(
     """
     if len(seeds) == 0:
         raise ValueError("seeds must hold at least one initial state, got none")
-    variants = {"base": None, "residual": residual}
-    outcomes = {
-        variant: run_episodes(environment, base, change, seeds, keep_traces=True)
-        for variant, change in variants.items()
-    }
-    videos_taken: dict[str, Frames] = {}
-    if videos:
-        batch = slice(environment.num_envs)
-        chosen = telling_seeds(outcomes["base"][batch], outcomes["residual"][batch], videos)
-        for variant, change in variants.items():
-            video = VideoRecorder(chosen, capture=video_capture)
-            chosen_outcomes = [outcome for outcome in outcomes[variant][batch] if outcome.seed in chosen]
-            repeat_episodes(environment, chosen_outcomes, change is not None, video)
-            videos_taken |= {f"{variant}_{seed}": frames for seed, frames in video.frames.items()}
-    return PairedEvaluation(environment.cell, outcomes["base"], outcomes["residual"], videos_taken)
+    alone, corrected = (run_episodes(environment, base, change, seeds, keep_traces=True) for change in (None, residual))
+    batch = slice(environment.num_envs)
+    taken = take_videos(environment, alone[batch], corrected[batch], videos, video_capture) if videos else {}
+    return PairedEvaluation(environment.cell, alone, corrected, taken)
+
+
+def take_videos(
+    environment: Environment,
+    base: Sequence[EpisodeOutcome],
+    residual: Sequence[EpisodeOutcome],
+    videos: int,
+    capture: Capture | None = None,
+) -> dict[str, Frames]:
+    """Videos by `<variant>_<seed>` of the most telling `videos` initial states, whose episodes with traces are run once more.
+
+    `capture` takes their images in place of the policy's. Raises RuntimeError for a cell that does not repeat its episodes.
+    """
+    chosen, taken = telling_seeds(base, residual, videos), dict[str, Frames]()
+    for variant, outcomes in zip(VARIANTS, (base, residual), strict=True):
+        video = VideoRecorder(chosen, capture)
+        corrected = variant == "residual"
+        repeat_episodes(environment, [outcome for outcome in outcomes if outcome.seed in chosen], corrected, video)
+        taken |= {f"{variant}_{seed}": frames for seed, frames in video.frames.items()}
+    return taken
 
 
 def telling_seeds(base: Sequence[EpisodeOutcome], residual: Sequence[EpisodeOutcome], count: int) -> list[int]:

@@ -1,14 +1,15 @@
 """`rollout`: successful episodes of base + residual, or of the base alone, for retraining (Sec. 3.4)."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ocrrl import files
 from ocrrl.episodes.episode_store import write_episode
 from ocrrl.interface.devices import require_device
+from ocrrl.interface.episode import Episode
 from ocrrl.interface.protocols import Environment, Policy
 from ocrrl.interface.residual_observations import AnyResidual
 from ocrrl.rollouts.control_loop import run_episodes
@@ -17,6 +18,8 @@ from ocrrl.rollouts.repeat import repeat_episodes
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder
 from ocrrl.rollouts.statistics import SuccessSummary, success_summary
 
+Attempts = list[tuple[EpisodeOutcome, Episode | None]]
+"""The attempts of a batch, in the order of its seeds, each with its episode where that was recorded."""
 ATTEMPTS_FILE = "attempts.json"
 OPERATOR = "policy"
 
@@ -49,71 +52,79 @@ class RolloutSummary:
     attempts: SuccessSummary
 
 
+class RunsAttempts(Protocol):
+    """Runs batches of attempts, in their order, some of them perhaps ahead."""
+
+    def __call__(self, batches: Iterable[tuple[list[int], int]], /) -> Iterator[Attempts]:
+        """Of each batch of seeds, with how many of its successes are to be recorded, what `attempt_batch` gives."""
+        ...
+
+
 def collect_rollouts(
-    environment: Environment,
-    base: Policy,
-    residual: AnyResidual | None,
+    cell: str,
+    attempt: RunsAttempts,
     out: Path,
     seeds: Sequence[int],
     config: RolloutConfig,
     work: Path,
-    repeatable: bool = True,
-    calibration: Mapping | None = None,
-    versions: Mapping[str, str] | None = None,
     progress: Callable[[int, int], None] = lambda recorded, attempts: None,
 ) -> RolloutSummary:
-    """Collect `config.successes` successful episodes into `out` as `episode_000000.h5` and on, one attempt a seed.
+    """Collect `config.successes` successful episodes of `cell` into `out` as `episode_000000.h5` and on, one attempt a seed.
 
-    `out/attempts.json` lists all attempts. A cell that is `repeatable` (gives the same episode for the same seed) is
-    photographed only in the episodes that turned out successful, by acting them again; any other is recorded throughout.
-    `work`, on the file system of `out`, keeps finished batches: a killed run that is started again goes on after them.
-    Raises ValueError for fewer seeds than `max_attempts`, or a `work` of other seeds, RuntimeError for a cell that is
-    not repeatable after all.
+    `attempt` runs batches of seeds, each with how many successes are missing when it starts; it may begin some ahead, which are not
+    counted where those before were enough. `out/attempts.json` lists all attempts. `work`, on the file system of `out`, keeps
+    finished batches: a killed run that is started again goes on after them.
+    Raises ValueError for fewer seeds than `max_attempts`, or a `work` of other seeds.
     """
     if len(seeds) < config.max_attempts:
         raise ValueError(f"seeds must number at least max_attempts ({config.max_attempts}), got {len(seeds)}")
     seeds = list(seeds[: config.max_attempts])
     attempts = _finished_attempts(work, seeds)
     recorded = sum(attempt["episode"] is not None for attempt in attempts)
-    while recorded < config.successes and len(attempts) < len(seeds):
-        batch = seeds[len(attempts) : len(attempts) + environment.num_envs]
-        recorder = RolloutRecorder(environment, OPERATOR, calibration, versions)
-        if repeatable:
-            missing = config.successes - recorded
-            outcomes = _run_successes_twice(environment, base, residual, batch, recorder, missing)
-        else:
-            recorder.seeds = set(batch)
-            outcomes = run_episodes(environment, base, residual, batch, recorder)
-        for outcome in outcomes:
+
+    def missing_batches() -> Iterator[tuple[list[int], int]]:
+        for first in range(len(attempts), len(seeds), config.num_envs):
+            if recorded < config.successes:
+                yield seeds[first : first + config.num_envs], config.successes - recorded
+
+    for batch in attempt(missing_batches()):
+        for outcome, tried in batch:
             episode = None
-            if outcome.success and recorded < config.successes:
+            if tried is not None and recorded < config.successes:
                 episode = f"episode_{recorded:06d}.h5"
-                write_episode(work / episode, recorder.episodes.pop(outcome.seed))
+                write_episode(work / episode, tried)
                 recorded += 1
             attempts.append(
                 {"seed": outcome.seed, "success": outcome.success, "steps": outcome.steps, "episode": episode}
             )
-        files.write_json(work / ATTEMPTS_FILE, {"cell": environment.cell, "attempts": attempts})
+        files.write_json(work / ATTEMPTS_FILE, {"cell": cell, "attempts": attempts})
         progress(recorded, len(attempts))
+        if recorded == config.successes:
+            break
     files.publish(work, out)
     outcomes = [EpisodeOutcome(a["seed"], a["success"], a["steps"], 0.0) for a in attempts]
-    return RolloutSummary(environment.cell, config.successes, recorded, success_summary(outcomes))
+    return RolloutSummary(cell, config.successes, recorded, success_summary(outcomes))
 
 
-def _run_successes_twice(
+def attempt_batch(
     environment: Environment,
     base: Policy,
     residual: AnyResidual | None,
     seeds: list[int],
-    recorder: RolloutRecorder,
     missing: int,
-) -> list[EpisodeOutcome]:
-    """Run without images, then the first successes once more with them."""
+    calibration: Mapping | None = None,
+    versions: Mapping[str, str] | None = None,
+) -> Attempts:
+    """One attempt a seed, without images; then the first `missing` successes once more with them, which are recorded.
+
+    Raises RuntimeError for a cell that does not repeat its episodes.
+    """
+    recorder = RolloutRecorder(environment, OPERATOR, calibration, versions)
     outcomes = run_episodes(environment, base, residual, seeds, keep_traces=True)
     chosen = [outcome for outcome in outcomes if outcome.success][:missing]
     recorder.seeds = {outcome.seed for outcome in chosen}
     repeat_episodes(environment, chosen, residual is not None, recorder)
-    return outcomes
+    return [(replace(outcome, trace=None), recorder.episodes.get(outcome.seed)) for outcome in outcomes]
 
 
 def rollout_metrics(

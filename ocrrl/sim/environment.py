@@ -65,7 +65,7 @@ class SimEnvironment:
         _tint(self.model, self._objects.bodies, look.object_tint)
         self.kinematics = ArmKinematics(arm_chain(self.model))
         self._dynamics = dynamics or DynamicsRange()
-        self.cameras, self._renderers = cameras, dict[tuple, SceneRenderer]()
+        self.cameras, self._look, self._renderers = cameras, look, dict[tuple, SceneRenderer]()
         self._realistic = None if realistic is None else RealisticLook(scene, realistic)
         self._batch = Batch(self.model, num_envs, threads)
         self._qpos, self._ctrl = self._batch.bind("qpos"), self._batch.bind("ctrl")
@@ -179,6 +179,10 @@ class SimEnvironment:
         self.object_speed[ids] = np.linalg.norm(moved, axis=-1) * CONTROL_HZ
         self._track_symmetric_poses(ids)
         return self._judge(ids)
+
+    def calibration(self) -> dict[str, dict[str, object]]:
+        """The cameras' poses and fields of view, for an episode's attributes."""
+        return {name: vars(camera) for name, camera in self._look.cameras.items() if name in self.cameras}
 
     def come_to_rest(self, error: str = "") -> None:
         """No time passes in it between steps."""

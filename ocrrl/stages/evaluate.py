@@ -1,14 +1,13 @@
 """`evaluate`: base and base + residual from the same held-out initial states, in the simulator and in the twin cell."""
 
-from ocrrl.interface.cameras import CameraSizes
-from ocrrl.interface.residual_observations import ImageResidual
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
 from ocrrl.params import Params
-from ocrrl.rollouts.evaluate import EvaluateConfig, PairedEvaluation, evaluate_pair, write_evaluation
+from ocrrl.rollouts.episode_outcome import EpisodeOutcome
+from ocrrl.rollouts.evaluate import Frames, PairedEvaluation, take_videos, write_evaluation
+from ocrrl.stages.policy_in_cell import PolicyInCell, run_policies
 from ocrrl.stages.processes import side_by_side
-from ocrrl.tabletop.registry import tabletop_task
 from ocrrl.worlds import make_environment
 
 VLA_OF_CELL = {"sim": "sim", "twin": "real"}
@@ -16,11 +15,20 @@ VIDEO_SIZE = 160  # pixels
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, seed: int) -> None:
-    from ocrrl.policies.checkpoint import expected_policies
-
-    config, expected = params.config("evaluate", task.slug), expected_policies(params, task.slug)
-    calls = [(task.slug, layout, seed, cell, config, expected, params.cameras) for cell in VLA_OF_CELL]
-    evaluations = side_by_side(evaluate_cell, calls)
+    config = params.config("evaluate", task.slug)
+    policies = [
+        PolicyInCell.of(task, params, config, config.episodes, cell, layout.vla(vla), residual)
+        for cell, vla in VLA_OF_CELL.items()
+        for residual in (None, layout.residual(seed))
+    ]
+    outcomes = run_policies(policies, initial_state_seeds("test", config.episodes), keep_traces=True)
+    of_cells = list(zip(VLA_OF_CELL, outcomes[::2], outcomes[1::2], strict=True))
+    filmed = [
+        (task.slug, cell, base[: config.num_envs], residual[: config.num_envs], config.videos)
+        for cell, base, residual in of_cells
+    ]
+    videos = side_by_side(cell_videos, filmed) if config.videos else [{}] * len(of_cells)
+    evaluations = [PairedEvaluation(*pair, taken) for pair, taken in zip(of_cells, videos, strict=True)]
     write_evaluation(
         layout.evaluation(seed),
         layout.evaluation_episodes(seed),
@@ -37,26 +45,9 @@ def run(task: TabletopTask, params: Params, layout: Layout, seed: int) -> None:
         )
 
 
-def evaluate_cell(
-    slug: str,
-    layout: Layout,
-    seed: int,
-    cell: str,
-    config: EvaluateConfig,
-    expected: dict[str, bool],
-    cameras: CameraSizes,
-) -> PairedEvaluation:
-    """Both variants in one cell, with the VLA of that cell's domain, on test seeds; `expected`: its policy types."""
-    from ocrrl.policies.checkpoint import load_policy
-    from ocrrl.residual.residual_policy import load_residual
-
-    task, parallel = tabletop_task(slug), min(config.num_envs, config.episodes)
-    base = load_policy(layout.vla(VLA_OF_CELL[cell]), task.instruction, parallel, config.device, expected, cameras)
-    residual = load_residual(layout.residual(seed), task)
-    seeds = initial_state_seeds("test", config.episodes)
-    world = make_environment(
-        cell, slug, parallel, cameras, residual.look if isinstance(residual, ImageResidual) else "plain"
-    )
-    return evaluate_pair(
-        world, base, residual, seeds, config.videos, video_capture=lambda ids: world.image(ids, VIDEO_SIZE)
-    )
+def cell_videos(
+    slug: str, cell: str, base: list[EpisodeOutcome], residual: list[EpisodeOutcome], videos: int
+) -> dict[str, Frames]:
+    """Videos of the first batch in `cell`, for people."""
+    world = make_environment(cell, slug, videos)
+    return take_videos(world, base, residual, videos, lambda ids: world.image(ids, VIDEO_SIZE))

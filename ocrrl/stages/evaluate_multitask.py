@@ -1,33 +1,32 @@
 """`evaluate_multitask`: one VLA on every tabletop task, with the VLAs before and the control variants (Fig. 6c, d)."""
 
+from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
 from ocrrl.params import Params
 from ocrrl.rollouts.evaluate_retrained import VariantsEvaluation, write_retrained_evaluation
-from ocrrl.stages.evaluate_retrained import CELL, VLA_OF_VARIANT, evaluate_variant
-from ocrrl.stages.processes import side_by_side
+from ocrrl.stages.evaluate_retrained import VLA_OF_VARIANT
+from ocrrl.stages.policy_in_cell import TWIN, PolicyInCell, run_policies
 
 
 def run(tasks: list[TabletopTask], params: Params, layout: Layout) -> None:
     """The variant `before` is each tabletop task's own VLA; the others are trained on all of them."""
-    from ocrrl.policies.checkpoint import expected_policies
-
     config = params.multitask_config("evaluate_multitask")
-    calls = [
-        (
-            task.slug,
-            Layout(task.slug, layout.round) if variant == "before" else layout,
-            vla,
+    policies = [
+        PolicyInCell.of(
+            task,
+            params,
             config,
-            expected_policies(params, task.slug),
-            params.cameras,
+            config.episodes,
+            TWIN,
+            (Layout(task.slug, layout.round) if variant == "before" else layout).vla(vla),
         )
         for task in tasks
         for variant, vla in VLA_OF_VARIANT.items()
     ]
-    outcomes = iter(side_by_side(evaluate_variant, calls))
+    outcomes = iter(run_policies(policies, initial_state_seeds("test", config.episodes)))
     evaluations = [
-        VariantsEvaluation(task.slug, CELL, {variant: next(outcomes) for variant in VLA_OF_VARIANT}) for task in tasks
+        VariantsEvaluation(task.slug, TWIN, {variant: next(outcomes) for variant in VLA_OF_VARIANT}) for task in tasks
     ]
     write_retrained_evaluation(layout.retrained_evaluation, layout.tabletop_task, layout.round_number, evaluations)
     for evaluation in evaluations:

@@ -3,8 +3,11 @@
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from itertools import islice
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
@@ -12,12 +15,12 @@ from typing import Any, Self
 from ocrrl.error_line import carry_traceback
 
 
-def side_by_side[T](function: Callable[..., T], calls: Sequence[tuple[Any, ...]]) -> list[T]:
-    """`function(*call)` for every call, results in that order; at most one process a core.
+def side_by_side[T](function: Callable[..., T], calls: Sequence[tuple[Any, ...]], most: int | None = None) -> list[T]:
+    """`function(*call)` for every call, results in that order; at most one process a core, or `most`.
 
     `function` must be importable by name. An error in a call is raised here once the others are done.
     """
-    workers = min(len(calls), os.cpu_count() or 1)
+    workers = min(len(calls), os.cpu_count() or 1, most or len(calls))
     if workers == 1:
         return [function(*call) for call in calls]
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_one_thread) as pool:
@@ -28,17 +31,39 @@ def side_by_side[T](function: Callable[..., T], calls: Sequence[tuple[Any, ...]]
     return [value for value, _ in answers]
 
 
+def ahead[T](function: Callable[..., T], calls: Iterable[tuple[Any, ...]], workers: int) -> Generator[T]:
+    """`function(*call)` for each call in order, with the next ones under way in `workers` processes, which end with the iteration.
+
+    A call is taken from `calls` when it starts. `function` must be importable by name. Raises, in its turn, what a call raised.
+    """
+    if workers == 1:
+        yield from (function(*call) for call in calls)
+        return
+    waiting = iter(calls)
+    with ExitStack() as stack:
+        free = [stack.enter_context(BackgroundProcess(function, niceness=0)) for _ in range(workers)]
+        busy = deque[BackgroundProcess[..., T]]()
+        while True:
+            for call in islice(waiting, len(free)):
+                busy.append(free.pop())
+                busy[-1].start(*call)
+            if not busy:
+                return
+            free.append(busy.popleft())
+            yield free[-1].result()
+
+
 class BackgroundProcess[**P, T]:
     """A function in a process of its own, called while the caller goes on: `start`, then `result`, one call at a time.
 
-    The function can be pickled. Where cores are short, the caller goes first. The process ends with the `with` block, or with
-    its caller, however that ends.
+    The function can be pickled. Where cores are short, the caller goes first, as far as `niceness` says. The process ends with the
+    `with` block, or with its caller, however that ends.
     """
 
-    def __init__(self, function: Callable[P, T]) -> None:
+    def __init__(self, function: Callable[P, T], niceness: int = 10) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_answer, args=(theirs, function), daemon=True)
+        self._process = context.Process(target=_answer, args=(theirs, function, niceness), daemon=True)
         self._process.start()
         theirs.close()
 
@@ -71,9 +96,9 @@ class BackgroundProcess[**P, T]:
         self._process.join()
 
 
-def _answer(connection: Connection, function: Callable[..., Any]) -> None:
+def _answer(connection: Connection, function: Callable[..., Any], niceness: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the caller, who ends this process
-    os.nice(10)
+    os.nice(niceness)
     _one_thread()
     while True:
         try:

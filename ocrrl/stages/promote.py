@@ -7,28 +7,23 @@ simulator neither: the pair stays a pair.
 import shutil
 
 from ocrrl import files
+from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import MULTITASK, Layout
 from ocrrl.params import Params
 from ocrrl.rollouts.statistics import rate_difference, success_summary
-from ocrrl.stages.evaluate_retrained import evaluate_variant
-from ocrrl.stages.processes import side_by_side
+from ocrrl.stages.policy_in_cell import TWIN, PolicyInCell, run_policies
 
 
 def run(task: TabletopTask, params: Params, layout: Layout) -> None:
-    from ocrrl.policies.checkpoint import expected_policies
-
-    config, expected = params.config("promote", task.slug), expected_policies(params, task.slug)
-    together = Layout(MULTITASK, layout.round)
-    candidates = ((layout.previous, "real"), (together.previous, "retrained"))
-    before, retrained = side_by_side(
-        evaluate_variant,
-        [(task.slug, where, vla, config, expected, params.cameras, "validation") for where, vla in candidates],
-    )
+    config, together = params.config("promote", task.slug), Layout(MULTITASK, layout.round)
+    candidates = (layout.previous.vla("real"), together.previous.vla("retrained"))
+    policies = [PolicyInCell.of(task, params, config, config.episodes, TWIN, vla) for vla in candidates]
+    before, retrained = run_policies(policies, initial_state_seeds("validation", config.episodes))
     promoted = sum(o.success for o in retrained) > sum(o.success for o in before)
     chosen = {
         "sim": together.vla("sim") if promoted else layout.previous.vla("sim"),
-        "real": together.previous.vla("retrained") if promoted else layout.previous.vla("real"),
+        "real": candidates[promoted],
     }
     work = files.fresh_folder(layout.work("promote"))
     for domain, folder in chosen.items():

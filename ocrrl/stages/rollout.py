@@ -1,15 +1,16 @@
 """`rollout`: collects successful episodes of base + residual in the twin."""
 
+from pathlib import Path
+
 from ocrrl import files
-from ocrrl.interface.cameras import CameraSizes
-from ocrrl.interface.residual_observations import AnyResidual
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
 from ocrrl.params import Params
-from ocrrl.rollouts.rollout import RolloutConfig, collect_rollouts, rollout_metrics
+from ocrrl.rollouts.rollout import Attempts, RolloutConfig, attempt_batch, collect_rollouts, rollout_metrics
 from ocrrl.rollouts.rollout_recorder import package_versions
-from ocrrl.worlds import make_twin
+from ocrrl.stages.policy_in_cell import TWIN, PolicyInCell, opened
+from ocrrl.stages.processes import ahead
 
 _NO_SUCCESS = {
     "corrected": (
@@ -23,46 +24,28 @@ _NO_SUCCESS = {
 
 
 def run(task: TabletopTask, params: Params, layout: Layout) -> None:
-    from ocrrl.policies.checkpoint import expected_policies
-    from ocrrl.residual.residual_policy import load_residual
-
-    config, path = params.config("rollout", task.slug), layout.residual(ROLLED_OUT_SEED)
-    inputs = files.fingerprint(files.code_fingerprint(), config, params.cameras, layout.vla("real"), path)
-    expected, residual = expected_policies(params, task.slug), load_residual(path, task)
-    collect(task, layout, config, expected, residual, inputs, params.cameras)
+    config, residual = params.config("rollout", task.slug), layout.residual(ROLLED_OUT_SEED)
+    inputs = files.fingerprint(files.code_fingerprint(), config, params.cameras, layout.vla("real"), residual)
+    collect(task, params, layout, config, residual, inputs)
 
 
 def collect(
-    task: TabletopTask,
-    layout: Layout,
-    config: RolloutConfig,
-    expected: dict[str, bool],
-    residual: AnyResidual | None,
-    inputs: str,
-    cameras: CameraSizes,
+    task: TabletopTask, params: Params, layout: Layout, config: RolloutConfig, residual: Path | None, inputs: str
 ) -> None:
-    """Episodes with or without a residual, and their metrics; a collection of the same `inputs` that was killed goes on.
-
-    The VLA is of a policy type in `expected`.
-    """
-    from ocrrl.policies.checkpoint import load_policy
-
+    """Episodes with or without a residual, and their metrics; a collection of the same `inputs` that was killed goes on."""
     policy, seed = ("base", None) if residual is None else ("corrected", ROLLED_OUT_SEED)
-    base = load_policy(layout.vla("real"), task.instruction, config.num_envs, config.device, expected, cameras)
-    cell, work = make_twin(task.slug, config.num_envs, cameras), layout.work(f"rollout-{policy}-{inputs}")
+    acting = PolicyInCell.of(task, params, config, config.max_attempts, TWIN, layout.vla("real"), residual)
+    work = layout.work(f"rollout-{policy}-{inputs}")
     finished, unfinished = work / "finished", work / "unfinished"
     if finished.is_dir():
         files.publish(finished, unfinished)
     summary = collect_rollouts(
-        cell,
-        base,
-        residual,
+        TWIN,
+        lambda batches: ahead(run_attempts, ((acting, *batch) for batch in batches), acting.processes()),
         finished,
         initial_state_seeds("rollout", config.max_attempts),
         config,
         unfinished,
-        calibration=cell.calibration(),
-        versions=package_versions(),
     )
     metrics = rollout_metrics(task.slug, layout.round_number, seed, policy, summary)
     files.write_json(layout.rollout_report(policy), metrics)
@@ -75,3 +58,9 @@ def collect(
     if not attempts["successes"]:
         stage, remedy = _NO_SUCCESS[policy]
         print(f"{stage} {task.slug}, {layout.round}: no success in {attempts['episodes']} attempts; {remedy}")
+
+
+def run_attempts(acting: PolicyInCell, seeds: list[int], missing: int) -> Attempts:
+    """A batch of them, `missing` successes of it recorded."""
+    environment, base, residual = opened(acting)
+    return attempt_batch(environment, base, residual, seeds, missing, environment.calibration(), package_versions())

@@ -8,8 +8,6 @@ from ocrrl.stages.rollout import collect
 
 
 def run(task: TabletopTask, params: Params, layout: Layout) -> None:
-    from ocrrl.policies.checkpoint import expected_policies
-
     config = params.config("rollout_base", task.slug)
     inputs = files.fingerprint(files.code_fingerprint(), config, params.cameras, layout.vla("real"))
-    collect(task, layout, config, expected_policies(params, task.slug), None, inputs, params.cameras)
+    collect(task, params, layout, config, None, inputs)

@@ -8,6 +8,7 @@ from pathlib import Path
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
 from ocrrl.params import Params
+from ocrrl.stages.processes import side_by_side
 
 
 def run(task: TabletopTask, params: Params, layout: Layout) -> None:
@@ -32,12 +33,16 @@ def build(task: TabletopTask, params: Params, layout: Layout, sessions: Sequence
     limits = [most] + ([config.max_rollouts] if config.max_rollouts is not None else [])
     recorded = [session_rollouts(folder, task) for folder in sessions]
     more = sum(len(session.episodes) for session in recorded)
-    for name, rollouts, count, kind, added in (
-        ("retrained", corrected, min(limits), "rollout", recorded),
-        ("base_rollouts", base, min(limits) + more, "base_rollout", ()),
-    ):
-        taken, out = replace(config, max_rollouts=count), layout.training_set(name)
-        summary = build_training_set(demonstrations, rollouts, out, task, taken, kind, added, params.cameras)
+    sets = {
+        "retrained": (corrected, min(limits), "rollout", recorded),
+        "base_rollouts": (base, min(limits) + more, "base_rollout", ()),
+    }
+    calls = [
+        (demonstrations, rollouts, layout.training_set(name), task, replace(config, max_rollouts=count), kind, added)
+        for name, (rollouts, count, kind, added) in sets.items()
+    ]
+    summaries = side_by_side(build_training_set, [(*call, params.cameras) for call in calls])
+    for name, summary in zip(sets, summaries, strict=True):
         print(f"{name}: {summary.demonstrations} demonstrations and {summary.rollouts} rollouts of {summary.cells}")
     if not corrected and not more:
         print(

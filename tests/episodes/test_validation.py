@@ -1,6 +1,7 @@
 """Each way an episode file can be wrong, refused by name with the reason."""
 
 import json
+import pickle
 from dataclasses import replace
 
 import h5py
@@ -265,3 +266,8 @@ def test_requirements_of_the_dataset_it_joins(tmp_path):
     ):
         with pytest.raises(EpisodeRejected, match=message):
             read_valid_episode(tmp_path / "e.h5", tmp_path, expected)
+
+
+def test_a_rejected_episode_is_said_the_same_in_another_process():
+    rejected = pickle.loads(pickle.dumps(EpisodeRejected("action", "(T, 7)", "(3, 6)", "episode_000001.h5")))
+    assert str(rejected) == "episode_000001.h5: action must be (T, 7), got (3, 6)" and rejected.field == "action"

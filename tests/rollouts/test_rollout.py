@@ -1,29 +1,45 @@
 import json
+from collections import deque
 
 import numpy as np
 import pytest
 
 from ocrrl.episodes.episode_store import episode_paths, read_episode
 from ocrrl.interface.actions import compose, limit
-from ocrrl.rollouts.rollout import RolloutConfig, collect_rollouts, rollout_metrics
+from ocrrl.rollouts.rollout import RolloutConfig, attempt_batch, collect_rollouts, rollout_metrics
 
-from .toy_environment import ToyBase, ToyEnvironment, ToyResidual, seeking_residual, weak_residual
+from .toy_environment import ToyBase, ToyEnvironment, ToyResidual, weak_residual
 
 SEEDS = list(range(4_000_000, 4_000_020))
 
 
-def collect(tmp_path, name="out", environment=None, residual=weak_residual, successes=6, **options):
-    config = RolloutConfig(successes=successes, max_attempts=len(SEEDS), num_envs=4)
-    return collect_rollouts(
-        environment or ToyEnvironment(4, "twin"),
-        ToyBase(speed=0.0),
-        residual,
-        tmp_path / name,
-        SEEDS,
-        config,
-        tmp_path / f"{name}-work",
-        **options,
-    )
+def collect(
+    tmp_path,
+    name="out",
+    environment=None,
+    base=None,
+    residual: ToyResidual | None = weak_residual,
+    successes=6,
+    num_envs=4,
+    max_attempts=20,
+    ahead=0,
+    progress=lambda recorded, attempts: None,
+    **attributes,
+):
+    """`ahead`: so many batches are run before the first one's results are taken in."""
+    environment, base = environment or ToyEnvironment(num_envs, "twin"), base or ToyBase(speed=0.0)
+
+    def attempt(batches):
+        waiting = deque()
+        for seeds, missing in batches:
+            waiting.append(attempt_batch(environment, base, residual, seeds, missing, **attributes))
+            if len(waiting) > ahead:
+                yield waiting.popleft()
+        yield from waiting
+
+    config = RolloutConfig(successes=successes, max_attempts=max_attempts, num_envs=num_envs)
+    out, work = tmp_path / name, tmp_path / f"{name}-work"
+    return collect_rollouts(environment.cell, attempt, out, SEEDS, config, work, progress)
 
 
 def contents(folder):
@@ -52,10 +68,7 @@ def test_successes_become_episodes_with_base_action_and_residual(tmp_path):
 
 
 def test_without_a_residual_the_base_acts_alone(tmp_path):
-    config = RolloutConfig(successes=1, max_attempts=20, num_envs=20)
-    near = ToyEnvironment(20, "twin")
-    collect_rollouts(near, ToyBase(), seeking_residual, tmp_path / "out", SEEDS, config, tmp_path / "work")
-    base = collect_rollouts(near, Solver(), None, tmp_path / "base", SEEDS, config, tmp_path / "base-work")
+    base = collect(tmp_path, "base", base=Solver(), residual=None, successes=1, num_envs=20)
     assert base.recorded == 1
     episode = read_episode(tmp_path / "base/episode_000000.h5")
     assert episode.residual is not None and episode.base_action is not None
@@ -69,9 +82,10 @@ class Solver(ToyBase):
         return np.concatenate([offset, np.zeros((len(ids), 4))], axis=-1).astype(np.float32)
 
 
-def test_recording_in_one_pass_and_in_two_gives_the_same_files(tmp_path):
-    assert collect(tmp_path, "twice") == collect(tmp_path, "once", repeatable=False)
-    assert contents(tmp_path / "twice") == contents(tmp_path / "once")
+@pytest.mark.parametrize("ahead", [1, 3])
+def test_batches_that_are_run_ahead_change_nothing(tmp_path, ahead):
+    assert collect(tmp_path, "ahead", ahead=ahead) == collect(tmp_path, "in turn")
+    assert contents(tmp_path / "ahead") == contents(tmp_path / "in turn")
 
 
 def test_only_successes_are_imaged_where_the_cell_repeats_itself(tmp_path):
@@ -131,9 +145,8 @@ def test_config_names_what_is_out_of_range():
 
 
 def test_fewer_seeds_than_attempts_are_refused(tmp_path):
-    config = RolloutConfig(successes=1, max_attempts=21, num_envs=4)
     with pytest.raises(ValueError, match=r"seeds must number at least max_attempts \(21\), got 20"):
-        collect_rollouts(ToyEnvironment(4), ToyBase(), None, tmp_path / "o", SEEDS, config, tmp_path / "w")
+        collect(tmp_path, max_attempts=21)
 
 
 class Halving(ToyBase):
@@ -145,8 +158,4 @@ class Halving(ToyBase):
 
 
 def test_a_policy_in_double_precision_repeats_its_episodes_too(tmp_path):
-    config = RolloutConfig(successes=9, max_attempts=20, num_envs=20)
-    summary = collect_rollouts(
-        ToyEnvironment(20, "twin"), Halving(), None, tmp_path / "out", SEEDS, config, tmp_path / "work"
-    )
-    assert summary.recorded == 9
+    assert collect(tmp_path, base=Halving(), residual=None, successes=9, num_envs=20).recorded == 9

@@ -6,11 +6,41 @@ import time
 
 import pytest
 
-from ocrrl.stages.processes import BackgroundProcess, side_by_side
+from ocrrl.stages.processes import BackgroundProcess, ahead, side_by_side
 
 
 def test_calls_side_by_side_answer_in_their_order():
     assert side_by_side(divmod, [(7, 2), (9, 4), (5, 5)]) == [(3, 1), (2, 1), (1, 0)]
+
+
+def test_calls_ahead_answer_in_their_order_and_are_taken_when_they_start():
+    taken = []
+
+    def calls():
+        for number in range(6):
+            taken.append(number)
+            yield number, 4
+
+    answers = ahead(divmod, calls(), workers=2)
+    assert next(answers) == (0, 0) and taken == [0, 1]
+    assert next(answers) == (0, 1) and taken == [0, 1, 2]
+    assert list(answers) == [(0, 2), (0, 3), (1, 0), (1, 1)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_ahead_is_raised_in_its_turn(workers):
+    answers = ahead(int, iter([("1",), ("two",)]), workers)
+    assert next(answers) == 1
+    with pytest.raises(ValueError, match="'two'"):
+        next(answers)
+
+
+def test_processes_ahead_end_with_the_iteration():
+    answers = ahead(os.getpid, ((),) * 3, workers=2)
+    first = next(answers)
+    assert alive(first)
+    answers.close()
+    assert not alive(first)
 
 
 def test_a_function_beside_answers_one_call_after_the_other():

@@ -159,7 +159,7 @@ class TwinCell:
 
     def calibration(self) -> dict[str, dict[str, object]]:
         """The cameras' poses and fields of view, for an episode's attributes."""
-        return {name: vars(camera) for name, camera in TWIN_LOOK.cameras.items() if name in self._world.cameras}
+        return self._world.calibration()
 
     def _expose(self, frames: np.ndarray, ids: np.ndarray, camera: int) -> np.ndarray:
         noisy = np.empty_like(frames)
