@@ -22,11 +22,11 @@ from ocrrl.datasets.lerobot_writer import write_lerobot_dataset
 from ocrrl.interface.actions import ACTION_HIGH, ACTION_LOW, CONTROL_HZ
 from ocrrl.interface.episode import Episode, EpisodeAttributes
 from ocrrl.interface.observations import RobotState
-from ocrrl.policies.checkpoint import CompactVLA
 from ocrrl.policies.chunk_batches import ChunkSampler
 from ocrrl.policies.compact_checkpoint import CompactCheckpoint
 from ocrrl.policies.compact_learner import CompactLearner
 from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork
+from ocrrl.policies.compact_policy import CompactVLA
 from ocrrl.policies.finetune import Learner, gpu_arithmetic, training_step
 from ocrrl.policies.language import InstructionEncoder
 from ocrrl.policies.normalisation import Normalisation

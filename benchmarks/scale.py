@@ -20,10 +20,10 @@ import numpy as np
 from ocrrl.interface.actions import ACTION_DIM
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM
 from ocrrl.params import build
-from ocrrl.policies.checkpoint import CompactVLA
 from ocrrl.policies.chunked_policy import ChunkedPolicy
 from ocrrl.policies.compact_checkpoint import CompactCheckpoint
 from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork
+from ocrrl.policies.compact_policy import CompactVLA
 from ocrrl.policies.language import InstructionEncoder
 from ocrrl.policies.normalisation import Normalisation
 from ocrrl.preset_params import resolve

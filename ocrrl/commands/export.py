@@ -157,9 +157,9 @@ def _joints(folder: Path) -> Callable[[SidecarEpisode], np.ndarray]:
 
 
 def _fit(source: Path, size: int) -> Callable[[str, np.ndarray], np.ndarray]:
-    from ocrrl.datasets.lerobot_writer import IMAGE_PREFIX
     from ocrrl.episodes.image_fit import ImageFit
     from ocrrl.interface.json_file import read_json_object
+    from ocrrl.interface.lerobot_keys import IMAGE_PREFIX
 
     if not 16 <= size <= LARGEST_IMAGE or size % 2:
         raise ValueError(f"--image-size must be an even number of pixels from 16 to {LARGEST_IMAGE}, got {size}")

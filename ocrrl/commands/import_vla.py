@@ -80,8 +80,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _print_next(out: Path, task: str, domain: str, kind: str, folder: Path) -> None:
-    from ocrrl.policies.checkpoint import policy_type
     from ocrrl.policies.imported_vla import LEROBOT
+    from ocrrl.policies.policy_type import policy_type
 
     section = (
         f"{{type: {policy_type(folder)}}}" if kind == LEROBOT else "the section of configs/policy_*.yaml in the export"

@@ -26,9 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from ocrrl.interface.actions import CONTROL_HZ
     from ocrrl.interface.devices import chosen_device
-    from ocrrl.policies.checkpoint import load_vla, policy_type
+    from ocrrl.policies.checkpoint import load_vla
     from ocrrl.policies.chunk_delay import measured_delay
     from ocrrl.policies.latency_file import measure, policy_kind, write_latency
+    from ocrrl.policies.policy_type import policy_type
 
     if options.requests < FEWEST:
         raise ValueError(f"--requests must be at least {FEWEST}, for a 95th percentile, got {options.requests}")

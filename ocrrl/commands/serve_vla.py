@@ -34,7 +34,8 @@ def run(options: argparse.Namespace) -> int:
     from contextlib import ExitStack
 
     from ocrrl.interface.devices import chosen_device
-    from ocrrl.policies.checkpoint import REMOTE, load_vla, policy_type
+    from ocrrl.policies.checkpoint import load_vla
+    from ocrrl.policies.policy_type import REMOTE, policy_type
     from ocrrl.policies.remote.serving import gr00t_server, openpi_server
     from ocrrl.policies.remote.serving.health import health_served
     from ocrrl.policies.remote.serving.service import Service, contract_of, warm_up

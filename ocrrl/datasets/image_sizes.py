@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from ocrrl.datasets.lerobot_writer import IMAGE_PREFIX
 from ocrrl.interface.cameras import CameraSizes, require_cameras
 from ocrrl.interface.json_file import read_json_object
+from ocrrl.interface.lerobot_keys import IMAGE_PREFIX
 
 
 def require_datasets_of(roots: Iterable[Path], cameras: CameraSizes) -> None:

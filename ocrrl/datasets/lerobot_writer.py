@@ -21,13 +21,11 @@ from ocrrl.datasets.feature_statistics import Statistics, image_statistics, inte
 from ocrrl.datasets.sidecar import SidecarEpisode, describe_source, privileged_rows, write_sidecar
 from ocrrl.interface.actions import ACTION_DIM, ACTION_NAMES, CONTROL_HZ
 from ocrrl.interface.episode import Episode
+from ocrrl.interface.lerobot_keys import ACTION_KEY, IMAGE_PREFIX, STATE_KEY
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM, PROPRIOCEPTION_NAMES
 
 CODEBASE_VERSION = "v3.0"
 ROBOT_TYPE = "fr3"
-IMAGE_PREFIX = "observation.images."
-STATE_KEY = "observation.state"
-ACTION_KEY = "action"
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 EPISODES_PATH = "meta/episodes/chunk-000/file-000.parquet"

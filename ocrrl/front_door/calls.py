@@ -23,8 +23,9 @@ from ocrrl.interface.residual_observations import AnyResidual
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.params import chosen_cameras
-from ocrrl.policies.checkpoint import CompactVLA, load_vla
+from ocrrl.policies.checkpoint import load_vla
 from ocrrl.policies.chunked_policy import ChunkedPolicy
+from ocrrl.policies.compact_policy import CompactVLA
 from ocrrl.policies.latency_file import delay_of
 from ocrrl.preset_params import resolve
 from ocrrl.report.table import Table, markdown_table

@@ -18,19 +18,17 @@ import torch
 from ocrrl import files
 from ocrrl.interface.actions import ACTION_DIM
 from ocrrl.interface.json_file import read_json_object, said
+from ocrrl.interface.lerobot_keys import ACTION_KEY, IMAGE_PREFIX, STATE_KEY
 from ocrrl.interface.model_folder import require_model_folder
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM
 from ocrrl.interface.weights_file import read_weights_file
 from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork, tensor_shapes
 from ocrrl.policies.language import EMBEDDING_DIM, ENCODERS, InstructionEncoder
 from ocrrl.policies.normalisation import EPSILON, Normalisation
+from ocrrl.policies.policy_type import COMPACT
 from ocrrl.policies.saved_pipeline import POSTPROCESSOR, PREPROCESSOR, SavedStep, read_pipeline
 
-POLICY_TYPE = "compact_vla"
 INSTRUCTION_STEP = "compact_vla_instruction"
-IMAGE_PREFIX = "observation.images."
-STATE_KEY = "observation.state"
-ACTION_KEY = "action"
 _SIZES = ("chunk_size", "n_action_steps", "channels", "keypoints", "camera_features", "hidden")
 _CONFIG_FIELDS = (
     *("type", "input_features", "output_features", "normalization_mapping", "n_obs_steps", "device", "use_amp"),
@@ -163,7 +161,7 @@ def _config(architecture: CompactArchitecture) -> dict:
     features = _features(architecture)
     sizes = {name: value for name, value in asdict(architecture).items() if name in _SIZES}
     return {
-        "type": POLICY_TYPE,
+        "type": COMPACT,
         "input_features": {key: value for key, value in features.items() if key != ACTION_KEY},
         "output_features": {ACTION_KEY: features[ACTION_KEY]},
         "normalization_mapping": _NORMALISATION_MODES,
@@ -190,8 +188,8 @@ def _save_pipeline(folder: Path, name: str, steps: list[tuple[str, dict, dict[st
 
 def _read_config(path: Path) -> dict[str, Any]:
     config = read_json_object(path)
-    if config.get("type") != POLICY_TYPE:
-        raise ValueError(f"{path}: type must be {POLICY_TYPE}, got {said(config.get('type'))}")
+    if config.get("type") != COMPACT:
+        raise ValueError(f"{path}: type must be {COMPACT}, got {said(config.get('type'))}")
     if unknown := sorted(set(config) - set(_CONFIG_FIELDS)):
         raise ValueError(f"{path} must hold only {', '.join(_CONFIG_FIELDS)}, got {unknown[0]}")
     for name, value in (("normalization_mapping", _NORMALISATION_MODES), ("n_obs_steps", 1), ("use_peft", False)):

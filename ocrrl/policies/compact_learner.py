@@ -13,12 +13,12 @@ from torch import Tensor
 from ocrrl.config_builder import build, listed
 from ocrrl.datasets.frames.decoded_frames import DecodedDataset
 from ocrrl.interface.cameras import DEFAULT_CAMERAS, NEXT_STEP, CameraSizes, described
-from ocrrl.policies.checkpoint import policy_type
 from ocrrl.policies.chunk_batches import ChunkBatch
-from ocrrl.policies.compact_checkpoint import POLICY_TYPE, CompactCheckpoint, load_compact, save_compact
+from ocrrl.policies.compact_checkpoint import CompactCheckpoint, load_compact, save_compact
 from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork
 from ocrrl.policies.language import InstructionEncoder
 from ocrrl.policies.normalisation import EPSILON, Normalisation, centred_images
+from ocrrl.policies.policy_type import COMPACT, policy_type
 
 
 class CompactLearner:
@@ -47,9 +47,9 @@ class CompactLearner:
 
         Raises ValueError if it is of another type, or the dataset lacks its cameras.
         """
-        if policy_type(init_from) != POLICY_TYPE:
+        if policy_type(init_from) != COMPACT:
             raise ValueError(
-                f"policy.type must be {policy_type(init_from)} to continue from {init_from}, got {POLICY_TYPE}"
+                f"policy.type must be {policy_type(init_from)} to continue from {init_from}, got {COMPACT}"
             )
         checkpoint = load_compact(init_from)
         architecture = checkpoint.network.architecture
@@ -84,7 +84,7 @@ def compact_sizes(policy: Mapping[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in policy.items() if name not in ("type", "allow_remote_code")}
     known = [field.name for field in fields(CompactArchitecture) if field.name != "cameras"]
     if unknown := [name for name in given if name not in known]:
-        raise ValueError(f"policy of type {POLICY_TYPE} must set only {', '.join(known)}, got {listed(unknown)}")
+        raise ValueError(f"policy of type {COMPACT} must set only {', '.join(known)}, got {listed(unknown)}")
     architecture = build(CompactArchitecture, {"cameras": DEFAULT_CAMERAS} | given, "policy", complete=False)  # for now
     return {name: getattr(architecture, name) for name in given}
 

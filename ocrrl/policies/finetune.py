@@ -18,15 +18,14 @@ from ocrrl.datasets.frames.decoded_frames import (
     join_datasets,
 )
 from ocrrl.interface.devices import chosen_device
-from ocrrl.policies.checkpoint import REMOTE
 from ocrrl.policies.chunk_batches import ChunkBatch, ChunkSampler
 from ocrrl.policies.chunk_delay import measured_delay
 from ocrrl.policies.chunked_policy import require_lasts
-from ocrrl.policies.compact_checkpoint import POLICY_TYPE
 from ocrrl.policies.compact_learner import CompactLearner
 from ocrrl.policies.finetune_config import FinetuneConfig
 from ocrrl.policies.latency_file import NAME as LATENCY
 from ocrrl.policies.latency_file import policy_kind, read_latency
+from ocrrl.policies.policy_type import COMPACT, REMOTE
 from ocrrl.policies.training_data import TrainingData
 from ocrrl.policies.training_state import load_state, require_converging, save_state
 
@@ -204,7 +203,7 @@ def _train(
 
 def _learner(root: Path, data: DecodedDataset, config: FinetuneConfig, init_from: Path | None) -> Learner:
     device = chosen_device(config.device)
-    if config.policy["type"] == POLICY_TYPE:
+    if config.policy["type"] == COMPACT:
         if init_from is not None:
             return CompactLearner.continued(data, init_from, device)
         return CompactLearner.fresh(data, config.policy, config.language, device)
@@ -215,7 +214,7 @@ def _learner(root: Path, data: DecodedDataset, config: FinetuneConfig, init_from
 
 def _require_policy(config: FinetuneConfig) -> None:
     """ValueError for a field of the policy that its type does not have: said before the frames are decoded."""
-    if config.policy["type"] != POLICY_TYPE:
+    if config.policy["type"] != COMPACT:
         from ocrrl.policies.lerobot_learner import require_fields
 
         require_fields(config.policy)

@@ -6,10 +6,9 @@ from typing import Any
 
 from ocrrl.config_builder import OPTIONAL, repr_of, shown
 from ocrrl.interface.devices import require_device, require_threads
-from ocrrl.policies.checkpoint import REMOTE
-from ocrrl.policies.compact_checkpoint import POLICY_TYPE
 from ocrrl.policies.compact_learner import compact_sizes
 from ocrrl.policies.language import LANGUAGES
+from ocrrl.policies.policy_type import COMPACT, REMOTE
 
 REAL_EPISODES = ("replayed", "all")
 TRAINERS = ("ocrrl", "lerobot")
@@ -55,9 +54,7 @@ class LerobotTraining:
 class FinetuneConfig:
     """Behaviour cloning of a VLA."""
 
-    policy: Mapping[str, Any] = field(
-        default_factory=lambda: {"type": POLICY_TYPE, "channels": 32, "n_action_steps": 8}
-    )
+    policy: Mapping[str, Any] = field(default_factory=lambda: {"type": COMPACT, "channels": 32, "n_action_steps": 8})
     """`type`, any LeRobot policy type, and fields of that policy's configuration.
 
     `allow_remote_code: true` lets the folders that such a policy is opened from run Python code of their own (off; LeRobot's
@@ -96,7 +93,7 @@ class FinetuneConfig:
             from ocrrl.policies.remote.remote_config import remote_config
 
             remote_config(self.policy)
-        if self.policy["type"] == POLICY_TYPE:
+        if self.policy["type"] == COMPACT:
             object.__setattr__(self, "policy", {**self.policy, **compact_sizes(self.policy)})
         for name in ("steps", "batch_size", "checkpoint_every"):
             if not getattr(self, name) >= 1:
@@ -110,8 +107,8 @@ class FinetuneConfig:
             raise ValueError(f"real_episodes must be one of {', '.join(REAL_EPISODES)}, got {self.real_episodes!r}")
         if self.trainer not in TRAINERS:
             raise ValueError(f"trainer must be one of {', '.join(TRAINERS)}, got {shown(self.trainer)}")
-        if self.trainer == "lerobot" and self.policy["type"] == POLICY_TYPE:
-            raise ValueError(f"trainer must be ocrrl for a policy of type {POLICY_TYPE}, got lerobot")
+        if self.trainer == "lerobot" and self.policy["type"] == COMPACT:
+            raise ValueError(f"trainer must be ocrrl for a policy of type {COMPACT}, got lerobot")
         if self.trainer == "ocrrl" and self.lerobot != LerobotTraining():
             raise ValueError(
                 "lerobot must be left out with trainer ocrrl, got settings; set trainer: lerobot to use them"

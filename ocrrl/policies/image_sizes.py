@@ -6,7 +6,7 @@ from typing import Any
 
 from ocrrl.interface.cameras import CameraSizes, described
 from ocrrl.interface.json_file import read_json_object
-from ocrrl.policies.compact_checkpoint import IMAGE_PREFIX
+from ocrrl.interface.lerobot_keys import IMAGE_PREFIX
 
 _RESIZED_TO = ("image_resolution", "resize_imgs_with_padding", "resize_shape", "image_resize_shape")
 """Fields of LeRobot's configurations (pi, SmolVLA and X-VLA, diffusion, DiT) with the size that such a policy brings images to."""

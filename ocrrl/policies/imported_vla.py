@@ -13,11 +13,12 @@ from typing import Any
 from ocrrl import files
 from ocrrl.config_builder import build
 from ocrrl.interface.json_file import read_json_object, said
-from ocrrl.policies.checkpoint import load_vla, policy_type
+from ocrrl.policies.checkpoint import load_vla
 from ocrrl.policies.chunk_delay import measured_delay
 from ocrrl.policies.chunked_policy import require_lasts
 from ocrrl.policies.latency_file import NAME as LATENCY
 from ocrrl.policies.latency_file import policy_kind, read_latency
+from ocrrl.policies.policy_type import policy_type
 
 NAME = "imported.json"
 FORMAT_VERSION = 1

@@ -16,8 +16,8 @@ from typing import Any
 from ocrrl.interface.json_file import read_json_object, said
 from ocrrl.interface.model_folder import REMOTE_CODE, require_model_folder
 from ocrrl.interface.weights_file import read_weights_file
-from ocrrl.policies.compact_checkpoint import POLICY_TYPE
 from ocrrl.policies.lerobot_loading import lerobot_errors
+from ocrrl.policies.policy_type import COMPACT
 from ocrrl.policies.saved_pipeline import POSTPROCESSOR, PREPROCESSOR, SavedStep, read_pipeline, require_statistics
 
 REMOTE_CODE_TYPES = ("gaussian_actor", "groot", "pi0_fast", "wall_x")
@@ -131,9 +131,7 @@ def policy_config_class(policy_type: str, where: str) -> Any:
     import_policies()
     choices = PreTrainedConfig.get_known_choices()
     if policy_type not in choices:
-        raise ValueError(
-            f"{where} must be one of {', '.join(sorted({POLICY_TYPE, *choices}))}, got {said(policy_type)}"
-        )
+        raise ValueError(f"{where} must be one of {', '.join(sorted({COMPACT, *choices}))}, got {said(policy_type)}")
     return choices[policy_type]
 
 

@@ -12,9 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ocrrl.datasets.frames.decoded_frames import DecodedDataset
-from ocrrl.policies.checkpoint import policy_type
+from ocrrl.interface.lerobot_keys import ACTION_KEY, IMAGE_PREFIX, STATE_KEY
 from ocrrl.policies.chunk_batches import ChunkBatch
-from ocrrl.policies.compact_checkpoint import ACTION_KEY, IMAGE_PREFIX, STATE_KEY
 from ocrrl.policies.lerobot_checkpoint import (
     policy_config_class,
     require_lerobot_checkpoint,
@@ -31,6 +30,7 @@ from ocrrl.policies.lerobot_vla import (
     without_backbone_download,
 )
 from ocrrl.policies.normalisation import unit_images
+from ocrrl.policies.policy_type import policy_type
 
 _QUANTILES = {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.\-]*/[\w.\-]+")

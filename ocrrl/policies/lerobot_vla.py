@@ -11,8 +11,8 @@ from jaxtyping import Float
 
 from ocrrl.config_builder import listed, typed
 from ocrrl.interface.actions import ACTION_DIM, limit
+from ocrrl.interface.lerobot_keys import ACTION_KEY, IMAGE_PREFIX, STATE_KEY
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM, Images, RobotState
-from ocrrl.policies.compact_checkpoint import ACTION_KEY, IMAGE_PREFIX, STATE_KEY
 from ocrrl.policies.image_sizes import resizes
 from ocrrl.policies.lerobot_checkpoint import require_lerobot_checkpoint
 from ocrrl.policies.lerobot_loading import lerobot_errors, load_processors, load_weights, remote_code

@@ -192,7 +192,8 @@ def _run_missing(
 ) -> None:
     """`unclosed` gets what the cell said when it was closed, if it could not be."""
     from ocrrl.policies.async_chunked_policy import on_the_clock
-    from ocrrl.policies.checkpoint import expected_policies, load_policy
+    from ocrrl.policies.checkpoint import load_policy
+    from ocrrl.policies.policy_type import expected_policies
     from ocrrl.policies.remote.remote_vla import RemoteVLA
     from ocrrl.residual.residual_policy import load_residual
     from ocrrl.robot.cell.checked_cell import check_cell

@@ -5,9 +5,8 @@ from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
 from ocrrl.params import Params
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
-from ocrrl.rollouts.evaluate import Frames, PairedEvaluation, take_videos, write_evaluation
+from ocrrl.rollouts.evaluate import EvaluateConfig, Frames, PairedEvaluation, take_videos, write_evaluation
 from ocrrl.stages.policy_in_cell import PolicyInCell, run_policies
-from ocrrl.stages.processes import side_by_side
 from ocrrl.worlds import make_environment
 
 VLA_OF_CELL = {"sim": "sim", "twin": "real"}
@@ -22,13 +21,10 @@ def run(task: TabletopTask, params: Params, layout: Layout, seed: int) -> None:
         for residual in (None, layout.residual(seed))
     ]
     outcomes = run_policies(policies, initial_state_seeds("test", config.episodes), keep_traces=True)
-    of_cells = list(zip(VLA_OF_CELL, outcomes[::2], outcomes[1::2], strict=True))
-    filmed = [
-        (task.slug, cell, base[: config.num_envs], residual[: config.num_envs], config.videos)
-        for cell, base, residual in of_cells
+    evaluations = [
+        PairedEvaluation(cell, base, residual, _videos(task, cell, base, residual, config))
+        for cell, base, residual in zip(VLA_OF_CELL, outcomes[::2], outcomes[1::2], strict=True)
     ]
-    videos = side_by_side(cell_videos, filmed) if config.videos else [{}] * len(of_cells)
-    evaluations = [PairedEvaluation(*pair, taken) for pair, taken in zip(of_cells, videos, strict=True)]
     write_evaluation(
         layout.evaluation(seed),
         layout.evaluation_episodes(seed),
@@ -45,9 +41,15 @@ def run(task: TabletopTask, params: Params, layout: Layout, seed: int) -> None:
         )
 
 
-def cell_videos(
-    slug: str, cell: str, base: list[EpisodeOutcome], residual: list[EpisodeOutcome], videos: int
+def _videos(
+    task: TabletopTask,
+    cell: str,
+    base: list[EpisodeOutcome],
+    residual: list[EpisodeOutcome],
+    config: EvaluateConfig,
 ) -> dict[str, Frames]:
-    """Videos of the first batch in `cell`, for people."""
-    world = make_environment(cell, slug, videos)
-    return take_videos(world, base, residual, videos, lambda ids: world.image(ids, VIDEO_SIZE))
+    """Of the first batch, for people."""
+    if not config.videos:
+        return {}
+    world, batch = make_environment(cell, task.slug, config.videos), slice(config.num_envs)
+    return take_videos(world, base[batch], residual[batch], config.videos, lambda ids: world.image(ids, VIDEO_SIZE))

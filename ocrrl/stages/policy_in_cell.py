@@ -48,7 +48,7 @@ class PolicyInCell:
     num_envs: int
     device: str
     expected: tuple[tuple[str, bool], ...]
-    """Policy types that the VLA may be of: `checkpoint.expected_policies`."""
+    """Policy types that the VLA may be of: `policy_type.expected_policies`."""
     cameras: tuple[tuple[str, tuple[int, int]], ...]
 
     @classmethod
@@ -63,7 +63,7 @@ class PolicyInCell:
         residual: Path | None = None,
     ) -> "PolicyInCell":
         """For `episodes` of them, as the stage of `config` runs it."""
-        from ocrrl.policies.checkpoint import expected_policies
+        from ocrrl.policies.policy_type import expected_policies
 
         expected = tuple(sorted(expected_policies(params, task.slug).items()))
         cameras = tuple(params.cameras.items())
@@ -72,10 +72,9 @@ class PolicyInCell:
 
     def processes(self) -> int:
         """How many may run it side by side on this machine; one where its VLA is a server's, which has one robot a connection."""
-        from ocrrl.policies.checkpoint import REMOTE, policy_type
-        from ocrrl.policies.compact_checkpoint import POLICY_TYPE
+        from ocrrl.policies.policy_type import COMPACT, REMOTE, policy_type
 
-        most = {REMOTE: 1, POLICY_TYPE: os.cpu_count() or 1}
+        most = {REMOTE: 1, COMPACT: os.cpu_count() or 1}
         return most.get(policy_type(self.vla), LARGE_VLAS)
 
     def batches(self, seeds: Sequence[int]) -> list[list[int]]:

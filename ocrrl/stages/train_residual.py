@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 VALIDATED_AT_ONCE = 25  # environments
 Expected = tuple[tuple[str, bool], ...]
-"""`checkpoint.expected_policies` as pairs, which a cache takes."""
+"""`policy_type.expected_policies` as pairs, which a cache takes."""
 Cameras = tuple[tuple[str, tuple[int, int]], ...]
 """`params.cameras` likewise."""
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, seed: int) -> None:
     from ocrrl.datasets.transitions import read_replay_transitions
-    from ocrrl.policies.checkpoint import expected_policies
+    from ocrrl.policies.policy_type import expected_policies
     from ocrrl.residual.residual_config import RANDOMISED
     from ocrrl.residual.train_residual import train_residual as train
 

@@ -16,10 +16,10 @@ from tqdm import tqdm
 from ocrrl import files
 from ocrrl.datasets.export.lerobot_v21 import ExportedEpisode, V21Writer, whole_folder
 from ocrrl.datasets.frames.decoded_frames import decode_dataset
-from ocrrl.datasets.lerobot_writer import ACTION_KEY, STATE_KEY
 from ocrrl.datasets.sidecar import SidecarEpisode, read_sidecar
 from ocrrl.datasets.video_file import VideoEncoding
 from ocrrl.interface.actions import ACTION_DIM, CONTROL_HZ
+from ocrrl.interface.lerobot_keys import ACTION_KEY, STATE_KEY
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM
 
 

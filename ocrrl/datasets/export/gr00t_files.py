@@ -10,7 +10,7 @@ from typing import Any
 
 from ocrrl.datasets.export.described import CONFIGS, HORIZON, Columns, Described, filled
 from ocrrl.datasets.export.lerobot_v21 import INSTRUCTION_KEY
-from ocrrl.datasets.lerobot_writer import ACTION_KEY, IMAGE_PREFIX, STATE_KEY
+from ocrrl.interface.lerobot_keys import ACTION_KEY, IMAGE_PREFIX, STATE_KEY
 
 
 def modality(described: Described) -> dict[str, Any]:

@@ -19,8 +19,9 @@ from jaxtyping import Float, UInt8
 
 from ocrrl import files
 from ocrrl.datasets.feature_statistics import Statistics, image_statistics, intensity_histogram, row_statistics
-from ocrrl.datasets.lerobot_writer import ACTION_KEY, IMAGE_PREFIX, ROBOT_TYPE, STATE_KEY
+from ocrrl.datasets.lerobot_writer import ROBOT_TYPE
 from ocrrl.datasets.video_file import VideoEncoding, VideoWriter
+from ocrrl.interface.lerobot_keys import ACTION_KEY, IMAGE_PREFIX, STATE_KEY
 
 CODEBASE_VERSION = "v2.1"
 CHUNK = 1000

@@ -5,7 +5,7 @@ from pathlib import Path
 from string import Template
 
 from ocrrl.datasets.export.described import CONFIGS, HORIZON, Described, filled
-from ocrrl.datasets.lerobot_writer import ACTION_KEY, IMAGE_PREFIX, STATE_KEY
+from ocrrl.interface.lerobot_keys import ACTION_KEY, IMAGE_PREFIX, STATE_KEY
 
 _WRIST = "wrist"
 

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from jaxtyping import Int, UInt8
 
 from ocrrl.datasets.video_file import decode_video
+from ocrrl.interface.lerobot_keys import IMAGE_PREFIX
 
-IMAGE_PREFIX = "observation.images."
 _CELLS = 32
 """Images in parquet that are in memory together, still compressed."""
 

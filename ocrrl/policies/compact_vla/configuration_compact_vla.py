@@ -5,11 +5,12 @@ from dataclasses import asdict, dataclass, field
 from lerobot.configs import NormalizationMode, PreTrainedConfig
 from lerobot.optim import AdamWConfig
 
-from ocrrl.policies.compact_checkpoint import POLICY_TYPE, architecture_of
+from ocrrl.policies.compact_checkpoint import architecture_of
 from ocrrl.policies.compact_network import CompactArchitecture
+from ocrrl.policies.policy_type import COMPACT
 
 
-@PreTrainedConfig.register_subclass(POLICY_TYPE)
+@PreTrainedConfig.register_subclass(COMPACT)
 @dataclass
 class CompactVLAConfig(PreTrainedConfig):
     """Sizes as in `CompactArchitecture`; cameras and their size come from the dataset's features."""

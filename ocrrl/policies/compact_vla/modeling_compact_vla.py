@@ -8,18 +8,19 @@ from jaxtyping import Float
 from lerobot.policies.pretrained import PreTrainedPolicy
 from torch import Tensor
 
-from ocrrl.policies.compact_checkpoint import ACTION_KEY, IMAGE_PREFIX, POLICY_TYPE, STATE_KEY
+from ocrrl.interface.lerobot_keys import ACTION_KEY, IMAGE_PREFIX, STATE_KEY
 from ocrrl.policies.compact_learner import masked_l1
 from ocrrl.policies.compact_network import CompactNetwork
 from ocrrl.policies.compact_vla.configuration_compact_vla import CompactVLAConfig
 from ocrrl.policies.compact_vla.processor_compact_vla import INSTRUCTION_KEY
+from ocrrl.policies.policy_type import COMPACT
 
 
 class CompactVLAPolicy(PreTrainedPolicy):
     """Takes LeRobot's batches after the preprocessor: images in [0, 1], standardised rows, instruction embeddings."""
 
     config_class = CompactVLAConfig  # pyright: ignore[reportAssignmentType]
-    name = POLICY_TYPE  # pyright: ignore[reportAssignmentType]
+    name = COMPACT  # pyright: ignore[reportAssignmentType]
     config: CompactVLAConfig
 
     def __init__(self, config: CompactVLAConfig, **kwargs):

@@ -15,7 +15,8 @@ from lerobot.processor import (
     make_policy_processor_pipelines,
 )
 
-from ocrrl.policies.compact_checkpoint import ACTION_KEY, INSTRUCTION_STEP, STATE_KEY
+from ocrrl.interface.lerobot_keys import ACTION_KEY, STATE_KEY
+from ocrrl.policies.compact_checkpoint import INSTRUCTION_STEP
 from ocrrl.policies.compact_vla.configuration_compact_vla import CompactVLAConfig
 from ocrrl.policies.language import InstructionEncoder
 from ocrrl.policies.normalisation import ACTION_STD_FLOOR, STATE_STD_FLOOR, floored

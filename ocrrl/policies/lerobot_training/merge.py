@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
+from ocrrl.interface.lerobot_keys import STATE_KEY
 from ocrrl.interface.weights_file import read_weights_file, some
-from ocrrl.policies.compact_checkpoint import STATE_KEY
 from ocrrl.policies.lerobot_loading import lerobot_errors
 from ocrrl.policies.lerobot_vla import open_lerobot_policy
 

@@ -11,11 +11,12 @@ import torch
 import zmq
 
 from ocrrl.interface.observations import GRIPPER_DOWN, RobotState
-from ocrrl.policies.checkpoint import load_vla, policy_type
+from ocrrl.policies.checkpoint import load_vla
 from ocrrl.policies.compact_checkpoint import CompactCheckpoint, save_compact
 from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork
 from ocrrl.policies.language import HASH, InstructionEncoder
 from ocrrl.policies.normalisation import Normalisation
+from ocrrl.policies.policy_type import policy_type
 from ocrrl.policies.remote.serving import gr00t_server, openpi_server
 from ocrrl.policies.remote.serving.service import Service, contract_of
 from ocrrl.policies.remote.tokens import Token

@@ -7,10 +7,11 @@ import pytest
 
 from ocrrl.cli import main
 from ocrrl.interface.protocols import PolicyFault
-from ocrrl.policies.checkpoint import load_policy, load_vla, policy_type
+from ocrrl.policies.checkpoint import load_policy, load_vla
 from ocrrl.policies.chunk_delay import ChunkDelay
 from ocrrl.policies.finetune import FinetuneConfig, finetune
 from ocrrl.policies.latency_file import delay_of, policy_kind, write_latency
+from ocrrl.policies.policy_type import policy_type
 from ocrrl.policies.remote.vla_file import BYTES_ELSEWHERE, read_vla_file
 from ocrrl.policies.training_data import TrainingData
 from tests.policies.lerobot_dots import write_dots
