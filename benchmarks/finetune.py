@@ -23,9 +23,10 @@ from ocrrl.interface.actions import ACTION_HIGH, ACTION_LOW, CONTROL_HZ
 from ocrrl.interface.episode import Episode, EpisodeAttributes
 from ocrrl.interface.observations import RobotState
 from ocrrl.policies.chunk_batches import ChunkSampler
+from ocrrl.policies.compact_architecture import CompactArchitecture
 from ocrrl.policies.compact_checkpoint import CompactCheckpoint
 from ocrrl.policies.compact_learner import CompactLearner
-from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork
+from ocrrl.policies.compact_network import CompactNetwork
 from ocrrl.policies.compact_policy import CompactVLA
 from ocrrl.policies.finetune import Learner, gpu_arithmetic, training_step
 from ocrrl.policies.language import InstructionEncoder

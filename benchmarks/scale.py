@@ -21,8 +21,9 @@ from ocrrl.interface.actions import ACTION_DIM
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM
 from ocrrl.params import build
 from ocrrl.policies.chunked_policy import ChunkedPolicy
+from ocrrl.policies.compact_architecture import CompactArchitecture
 from ocrrl.policies.compact_checkpoint import CompactCheckpoint
-from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork
+from ocrrl.policies.compact_network import CompactNetwork
 from ocrrl.policies.compact_policy import CompactVLA
 from ocrrl.policies.language import InstructionEncoder
 from ocrrl.policies.normalisation import Normalisation

@@ -7,8 +7,9 @@ from ocrrl.interface.cameras import CameraSizes
 from ocrrl.interface.observations import residual_observation_dim
 from ocrrl.interface.residual_observations import robot_observation_dim
 from ocrrl.layout import Layout
+from ocrrl.policies.compact_architecture import CompactArchitecture
 from ocrrl.policies.compact_checkpoint import CompactCheckpoint, save_compact
-from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork
+from ocrrl.policies.compact_network import CompactNetwork
 from ocrrl.policies.language import HASH, InstructionEncoder
 from ocrrl.policies.normalisation import Normalisation
 from ocrrl.residual.images.encoder import Encoder

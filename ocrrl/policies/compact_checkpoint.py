@@ -22,7 +22,8 @@ from ocrrl.interface.lerobot_keys import ACTION_KEY, IMAGE_PREFIX, STATE_KEY
 from ocrrl.interface.model_folder import require_model_folder
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM
 from ocrrl.interface.weights_file import read_weights_file
-from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork, tensor_shapes
+from ocrrl.policies.compact_architecture import CompactArchitecture
+from ocrrl.policies.compact_network import CompactNetwork, tensor_shapes
 from ocrrl.policies.language import EMBEDDING_DIM, ENCODERS, InstructionEncoder
 from ocrrl.policies.normalisation import EPSILON, Normalisation
 from ocrrl.policies.policy_type import COMPACT

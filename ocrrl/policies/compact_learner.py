@@ -1,7 +1,6 @@
 """Fine-tuning of the default VLA: loss on a batch, saving."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ocrrl.config_builder import build, listed
 from ocrrl.datasets.frames.decoded_frames import DecodedDataset
-from ocrrl.interface.cameras import DEFAULT_CAMERAS, NEXT_STEP, CameraSizes, described
+from ocrrl.interface.cameras import NEXT_STEP, CameraSizes, described
 from ocrrl.policies.chunk_batches import ChunkBatch
+from ocrrl.policies.compact_architecture import CompactArchitecture, compact_sizes
 from ocrrl.policies.compact_checkpoint import CompactCheckpoint, load_compact, save_compact
-from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork
+from ocrrl.policies.compact_network import CompactNetwork
 from ocrrl.policies.language import InstructionEncoder
 from ocrrl.policies.normalisation import EPSILON, Normalisation, centred_images
 from ocrrl.policies.policy_type import COMPACT, policy_type
@@ -77,16 +76,6 @@ class CompactLearner:
     def save(self, folder: Path) -> None:
         """Write the checkpoint in LeRobot's layout."""
         save_compact(folder, self._checkpoint)
-
-
-def compact_sizes(policy: Mapping[str, Any]) -> dict[str, Any]:
-    """The sizes that `policy` sets, as whole numbers. ValueError for one that is none of a compact VLA's, or out of range."""
-    given = {name: value for name, value in policy.items() if name not in ("type", "allow_remote_code")}
-    known = [field.name for field in fields(CompactArchitecture) if field.name != "cameras"]
-    if unknown := [name for name in given if name not in known]:
-        raise ValueError(f"policy of type {COMPACT} must set only {', '.join(known)}, got {listed(unknown)}")
-    architecture = build(CompactArchitecture, {"cameras": DEFAULT_CAMERAS} | given, "policy", complete=False)  # for now
-    return {name: getattr(architecture, name) for name in given}
 
 
 def masked_l1(

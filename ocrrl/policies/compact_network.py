@@ -8,68 +8,18 @@ keypoints .31. Twice as wide with them .77, in 1.5 times the time.
 Legend: B batch, C cameras, H actions in a chunk.
 """
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from ocrrl.interface.actions import ACTION_DIM
-from ocrrl.interface.cameras import CameraSizes
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM
+from ocrrl.policies.compact_architecture import CompactArchitecture
 from ocrrl.policies.language import EMBEDDING_DIM
 
 _SCENE_CHANNELS = 8
-_MOST_CAMERAS, _MOST_PIXELS = 16, 4096
-_MOST = dict.fromkeys(("chunk_size", "n_action_steps", "channels", "keypoints"), 1024) | dict.fromkeys(
-    ("camera_features", "hidden"), 8192
-)
-"""A damaged size is named, and not allocated."""
 _STATE_LIMIT = 5.0  # standard deviations; beyond, proprioception tells a network nothing it was trained on
-
-
-@dataclass(frozen=True)
-class CompactArchitecture:
-    """What a compact VLA is built from."""
-
-    cameras: CameraSizes
-    """Multiples of 8, which the strides of the convolutions divide."""
-    chunk_size: int = 16
-    n_action_steps: int | None = None
-    """Actions of a chunk that are carried out before the next one is asked for; None: the whole chunk."""
-    channels: int = 16
-    keypoints: int = 24
-    camera_features: int = 96
-    hidden: int = 256
-
-    def __post_init__(self):
-        if not self.cameras:
-            raise ValueError("compact_vla.cameras must name at least one camera, got none")
-        if len(self.cameras) > _MOST_CAMERAS:
-            raise ValueError(f"compact_vla.cameras must be at most {_MOST_CAMERAS}, got {len(self.cameras)}")
-        for camera in self.cameras:  # torch keeps a network for each under this name
-            if not camera or "." in camera or hasattr(nn.ModuleDict, camera):
-                raise ValueError(
-                    f"compact_vla.cameras must have other names than {camera!r}, which torch does not take"
-                )
-        object.__setattr__(self, "cameras", {name: self.cameras[name] for name in sorted(self.cameras)})
-        for camera, sizes in self.cameras.items():
-            if any(size < 16 or size % 8 or size > _MOST_PIXELS for size in sizes):
-                raise ValueError(
-                    f"compact_vla image height and width must be multiples of 8 from 16 to {_MOST_PIXELS}, got {sizes} of {camera}: "
-                    "declare such a size under `cameras` in params.yaml"
-                )
-        for name, most in _MOST.items():
-            value = getattr(self, name)
-            if value is None and name == "n_action_steps":
-                continue
-            if type(value) is not int or not 1 <= value <= most:
-                raise ValueError(f"compact_vla.{name} must be a whole number from 1 to {most}, got {value!r}")
-        if self.n_action_steps is None:
-            object.__setattr__(self, "n_action_steps", self.chunk_size)
-        elif not 1 <= self.n_action_steps <= self.chunk_size:
-            raise ValueError(f"compact_vla.n_action_steps must be in [1, {self.chunk_size}], got {self.n_action_steps}")
 
 
 class CompactNetwork(nn.Module):
@@ -77,6 +27,11 @@ class CompactNetwork(nn.Module):
 
     def __init__(self, architecture: CompactArchitecture):
         super().__init__()
+        for camera in architecture.cameras:  # torch keeps a network for each under this name
+            if not camera or "." in camera or hasattr(nn.ModuleDict, camera):
+                raise ValueError(
+                    f"compact_vla.cameras must have other names than {camera!r}, which torch does not take"
+                )
         self.architecture = architecture
         self.encoders = nn.ModuleDict(
             {camera: CameraEncoder(architecture, size) for camera, size in architecture.cameras.items()}

@@ -6,7 +6,7 @@ from typing import Any
 
 from ocrrl.config_builder import OPTIONAL, repr_of, shown
 from ocrrl.interface.devices import require_device, require_threads
-from ocrrl.policies.compact_learner import compact_sizes
+from ocrrl.policies.compact_architecture import compact_sizes
 from ocrrl.policies.language import LANGUAGES
 from ocrrl.policies.policy_type import COMPACT, REMOTE
 

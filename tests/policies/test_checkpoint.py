@@ -9,8 +9,9 @@ import torch
 from ocrrl.interface.actions import MAX_TRANSLATION_STEP
 from ocrrl.interface.observations import RobotState
 from ocrrl.policies.checkpoint import load_vla
+from ocrrl.policies.compact_architecture import CompactArchitecture
 from ocrrl.policies.compact_checkpoint import CompactCheckpoint, load_compact, save_compact
-from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork
+from ocrrl.policies.compact_network import CompactNetwork
 from ocrrl.policies.language import HASH, InstructionEncoder
 from ocrrl.policies.normalisation import Normalisation
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from ocrrl.policies.checkpoint import load_vla
+from ocrrl.policies.compact_architecture import CompactArchitecture
 from ocrrl.policies.compact_checkpoint import _CONFIG_FIELDS, save_compact
-from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork, tensor_shapes
+from ocrrl.policies.compact_network import CompactNetwork, tensor_shapes
 from tests.damaged_models import GONE, content, cut, in_json, in_tensors, pointer, spoil, without
 from tests.policies.test_checkpoint import checkpoint
 

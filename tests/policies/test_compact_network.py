@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork, SpatialSoftmax, tensor_shapes
+from ocrrl.policies.compact_architecture import CompactArchitecture
+from ocrrl.policies.compact_network import CompactNetwork, SpatialSoftmax, tensor_shapes
 
 
 def inputs(batch: int, cameras: tuple[str, ...], height: int = 32, width: int = 48):

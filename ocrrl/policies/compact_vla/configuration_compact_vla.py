@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, field
 from lerobot.configs import NormalizationMode, PreTrainedConfig
 from lerobot.optim import AdamWConfig
 
+from ocrrl.policies.compact_architecture import CompactArchitecture
 from ocrrl.policies.compact_checkpoint import architecture_of
-from ocrrl.policies.compact_network import CompactArchitecture
 from ocrrl.policies.policy_type import COMPACT
 
 

@@ -12,8 +12,9 @@ import zmq
 
 from ocrrl.interface.observations import GRIPPER_DOWN, RobotState
 from ocrrl.policies.checkpoint import load_vla
+from ocrrl.policies.compact_architecture import CompactArchitecture
 from ocrrl.policies.compact_checkpoint import CompactCheckpoint, save_compact
-from ocrrl.policies.compact_network import CompactArchitecture, CompactNetwork
+from ocrrl.policies.compact_network import CompactNetwork
 from ocrrl.policies.language import HASH, InstructionEncoder
 from ocrrl.policies.normalisation import Normalisation
 from ocrrl.policies.policy_type import policy_type
