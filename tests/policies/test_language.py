@@ -6,10 +6,10 @@ from ocrrl.policies.language import (
     HASH,
     SENTENCE,
     InstructionEncoder,
-    embed_sentence,
     hashed_ngrams,
     sentence_model_folder,
 )
+from ocrrl.policies.sentence_model import embed_sentence
 
 INSTRUCTION = "grasp the wooden cuboid and lift it"
 needs_sentence_model = pytest.mark.skipif(

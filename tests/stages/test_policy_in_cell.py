@@ -1,0 +1,41 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ocrrl.policies.policy_type import COMPACT
+from ocrrl.stages.policy_in_cell import LARGE_VLAS, PolicyInCell
+
+
+def policy(vla, num_envs=2):
+    return PolicyInCell("cube_lift", "twin", vla, None, num_envs, "cpu", (), ())
+
+
+def test_batches_are_of_as_many_seeds_as_there_are_environments():
+    assert policy(Path("vla"), num_envs=2).batches([4, 5, 6, 7, 8]) == [[4, 5], [6, 7], [8]]
+    assert policy(Path("vla")).batches([]) == []
+
+
+@pytest.mark.parametrize(("kind", "most"), [(COMPACT, 6), ("pi05", LARGE_VLAS)])
+def test_large_vlas_are_not_opened_once_a_core(tmp_path, monkeypatch, kind, most):
+    monkeypatch.setattr("os.cpu_count", lambda: 6)
+    (tmp_path / "config.json").write_text(f'{{"type": "{kind}"}}')
+    assert policy(tmp_path).processes() == most
+
+
+def test_a_server_is_asked_by_one_process(tmp_path):
+    (tmp_path / "vla.json").write_text("{}")
+    assert policy(tmp_path).processes() == 1
+
+
+def test_the_main_process_of_a_stage_needs_no_torch():
+    code = (
+        "import sys\n"
+        "from ocrrl.params import Params\n"
+        "from ocrrl.stages import evaluate, evaluate_retrained, promote, rollout\n"
+        "from ocrrl.policies.policy_type import expected_policies\n"
+        "assert expected_policies(Params.read(), 'cube_lift') == {'compact_vla': False}\n"
+        "assert not {'torch', 'mujoco'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
