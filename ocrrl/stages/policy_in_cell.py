@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 TWIN = "twin"
 """The cell of rollouts, and of what is retrained on them."""
-LARGE_VLAS = 2  # processes at most, each with its own copy of a VLA that is not a compact one
+PROCESSES = 4  # at most, of a stage: others may run beside it, and each takes about 1 GB
+LARGE_VLAS = 2  # where the VLA is not a compact one, since each has its own copy
 
 
 class RunsBatches(Protocol):
@@ -74,8 +75,8 @@ class PolicyInCell:
         """How many may run it side by side on this machine; one where its VLA is a server's, which has one robot a connection."""
         from ocrrl.policies.policy_type import COMPACT, REMOTE, policy_type
 
-        most = {REMOTE: 1, COMPACT: os.cpu_count() or 1}
-        return most.get(policy_type(self.vla), LARGE_VLAS)
+        most = {REMOTE: 1, COMPACT: PROCESSES}
+        return min(os.cpu_count() or 1, most.get(policy_type(self.vla), LARGE_VLAS))
 
     def batches(self, seeds: Sequence[int]) -> list[list[int]]:
         """The `seeds` of episodes that run in lockstep."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ocrrl.policies.policy_type import COMPACT
-from ocrrl.stages.policy_in_cell import LARGE_VLAS, PolicyInCell
+from ocrrl.stages.policy_in_cell import LARGE_VLAS, PROCESSES, PolicyInCell
 
 
 def policy(vla, num_envs=2):
@@ -17,9 +17,11 @@ def test_batches_are_of_as_many_seeds_as_there_are_environments():
     assert policy(Path("vla")).batches([]) == []
 
 
-@pytest.mark.parametrize(("kind", "most"), [(COMPACT, 6), ("pi05", LARGE_VLAS)])
-def test_large_vlas_are_not_opened_once_a_core(tmp_path, monkeypatch, kind, most):
-    monkeypatch.setattr("os.cpu_count", lambda: 6)
+@pytest.mark.parametrize(
+    ("kind", "cores", "most"), [(COMPACT, 64, PROCESSES), (COMPACT, 3, 3), ("pi05", 64, LARGE_VLAS), ("pi05", 1, 1)]
+)
+def test_a_machine_with_many_cores_is_not_filled_with_copies_of_a_vla(tmp_path, monkeypatch, kind, cores, most):
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
     (tmp_path / "config.json").write_text(f'{{"type": "{kind}"}}')
     assert policy(tmp_path).processes() == most
 
