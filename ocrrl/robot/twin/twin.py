@@ -6,6 +6,7 @@ It differs from the training simulator in looks (visual meshes, light, table, ca
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -162,10 +163,18 @@ class TwinCell:
         return self._world.calibration()
 
     def _expose(self, frames: np.ndarray, ids: np.ndarray, camera: int) -> np.ndarray:
-        noisy = np.empty_like(frames)
+        noisy, grain = np.empty_like(frames), _grain(frames[0].size)
         for row, env in enumerate(ids):
             # Noise belongs to the instant, so that who else takes images does not change what a policy sees.
             generator = np.random.default_rng([self.seeds[env], 3, int(self._steps[env]), camera])
-            grain = generator.standard_normal(frames.shape[1:], dtype=np.float32) * SENSOR_NOISE
-            noisy[row] = np.clip(frames[row] * generator.uniform(*EXPOSURE) + grain, 0, 255)
+            seen = frames[row] * np.float32(generator.uniform(*EXPOSURE))
+            start = generator.integers(len(grain) - seen.size)
+            seen += grain[start : start + seen.size].reshape(seen.shape)
+            noisy[row] = np.clip(seen, 0, 255, out=seen)
         return noisy
+
+
+@cache
+def _grain(size: int) -> np.ndarray:
+    """Sensor noise of which every image of `size` values takes a stretch: to draw it anew costs as much as a camera on the hand."""
+    return np.random.default_rng(0).standard_normal(size + 2**20, np.float32) * np.float32(SENSOR_NOISE)
