@@ -1,9 +1,9 @@
-"""Writes the robot's visual meshes with fewer triangles: ocrrl/sim/visual_meshes.npz, from those of franky-sim.
+"""Writes the visual meshes of the robot's last links with fewer triangles: ocrrl/sim/visual_meshes.npz, from those of franky-sim.
 
     python -m benchmarks.visual_meshes [--look side_by_side.png]
 
 Vertices within 0.3 mm are one first: franky-sim's meshes have a vertex for each normal, which would count as an open edge, and no
-quadric edge collapse (Garland and Heckbert 1997) closes those. `--look` draws the arm with both.
+quadric edge collapse (Garland and Heckbert 1997) closes those. `--look` draws these links with both.
 """
 
 # pyright: reportAttributeAccessIssue=false
@@ -15,6 +15,7 @@ import mujoco
 import numpy as np
 from PIL import Image
 
+from ocrrl.sim.scene import DETAILED_LINKS
 from ocrrl.sim.visual_meshes import FILE, UNIT, put_reduced_meshes
 
 WELD = 3e-4  # [m] within which vertices are one
@@ -42,13 +43,13 @@ def main() -> None:
 
 
 def robot() -> mujoco.MjSpec:
-    """franky-sim's arm, drawn with its visual meshes alone."""
+    """franky-sim's arm, of which the last links alone are drawn, with their visual meshes."""
     assets = Path(franky_sim.__file__).parent / "assets"
     spec = mujoco.MjSpec.from_file(str(assets / "fr3.xml"))
     spec.meshdir = str(assets / "meshes")
     for body in spec.bodies:
         for geom in list(body.geoms):
-            if geom.classname.name != "visual":
+            if geom.classname.name != "visual" or body.name not in DETAILED_LINKS:
                 spec.delete(geom)
     return spec
 
@@ -94,7 +95,7 @@ def portrait(reduce: bool) -> np.ndarray:
     data, camera = mujoco.MjData(model), mujoco.MjvCamera()
     data.qpos[:] = POSE
     mujoco.mj_forward(model, data)
-    camera.lookat[:], camera.distance, camera.azimuth, camera.elevation = (0.3, 0.0, 0.4), 1.0, 135, -20
+    camera.lookat[:], camera.distance, camera.azimuth, camera.elevation = (0.5, 0.0, 0.5), 0.5, 135, -20
     with mujoco.Renderer(model, 700, 700) as renderer:
         renderer.update_scene(data, camera)
         return renderer.render().copy()

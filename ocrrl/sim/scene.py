@@ -28,7 +28,7 @@ ARM_DAMPING_SCALE = 0.2  # the stock servo damping lets grasped objects slide wh
 GRIPPER_STIFFNESS = 2000.0  # [N/m]; the stock gripper squeezes a 4 cm object with only 2 N
 GRIPPER_DAMPING = 60.0  # [N s/m]
 _HAND = ("hand", "left_finger", "right_finger")
-_LINKS_IN_VIEW = ("fr3_link7", *_HAND)
+DETAILED_LINKS = ("fr3_link7", *_HAND)  # those that a camera sees
 ARM_GROUP, HAND_GROUP, COLLISION_GROUP = 1, 2, 3  # of geoms, for what a camera draws
 
 Vector3 = tuple[float, float, float]
@@ -91,7 +91,7 @@ def _set_robot_geoms(spec: mujoco.MjSpec, look: Look) -> None:
         for geom in list(body.geoms):
             visual = geom.classname.name == "visual"
             is_mesh = geom.type == mujoco.mjtGeom.mjGEOM_MESH
-            if not is_mesh or visual != (look.visual_meshes and body.name in _LINKS_IN_VIEW):
+            if not is_mesh or visual != (look.visual_meshes and body.name in DETAILED_LINKS):
                 spec.delete(geom)
                 continue
             geom.group = HAND_GROUP if body.name in _HAND else ARM_GROUP

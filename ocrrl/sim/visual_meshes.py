@@ -1,4 +1,4 @@
-"""The robot's visual meshes with a tenth of their triangles, for images that are taken often.
+"""The visual meshes of the robot's last links with fewer triangles, for images that are taken often.
 
 `visual_meshes.npz` holds them; `python -m benchmarks.visual_meshes` writes it from franky-sim's (Apache-2.0, see its NOTICE):
 by mesh name, vertices (V, 3) int16 [0.01 mm] and triangles (T, 3) uint16.
