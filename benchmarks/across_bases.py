@@ -2,6 +2,7 @@
 
     python -m benchmarks.across_bases measure --projects compact=. act=../act diffusion=../diffusion
     python -m benchmarks.across_bases table
+    python -m benchmarks.across_bases cost --projects compact=. act=../act diffusion=../diffusion --tasks cube_lift
 
 Each base is a folder where the pipeline was set up for it and has trained VLAs and residual, seed 0:
 
@@ -14,14 +15,28 @@ finished and is not run again; what is not trained yet is named at the end. Ever
 """
 
 import argparse
+import itertools
+import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import torch
+
 from benchmarks.recorded_units import PARALLEL, Units, outcomes_of, read_units, record_unit
+from ocrrl.interface.cameras import CameraSizes, described
+from ocrrl.interface.json_file import read_json_object
+from ocrrl.interface.observations import RobotState
+from ocrrl.interface.protocols import VLA
 from ocrrl.interface.seeds import initial_state_seeds
+from ocrrl.interface.weights_file import read_weights_file
 from ocrrl.layout import Layout
+from ocrrl.lineage.run_record import timing_rows
 from ocrrl.params import Params
-from ocrrl.policies.checkpoint import expected_policies, load_policy
+from ocrrl.policies.checkpoint import expected_policies, load_policy, load_vla
+from ocrrl.policies.image_sizes import image_sizes
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.report.values import NONE, cell_label, percent, points, rate_with_interval
 from ocrrl.residual.residual_policy import load_residual
@@ -34,13 +49,14 @@ from ocrrl.worlds import make_environment
 
 OUT = Path("benchmarks/recorded/across_bases.json")
 SEED = 0  # of the residual
+ROBOTS = (1, 16)
 
-Found = Mapping[tuple[str, str, str, str], list[EpisodeOutcome]]
+Found = Mapping["Unit", list[EpisodeOutcome]]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("measure", "table"))
+    parser.add_argument("what", choices=("measure", "table", "cost"))
     parser.add_argument("--projects", nargs="+", type=_project, default=[], metavar="BASE=FOLDER")
     parser.add_argument(
         "--bases", nargs="+", help="only these of the projects' bases are run; with any of their residuals"
@@ -50,104 +66,145 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
-    units = read_units(options.out)
+    recorded = read_units(options.out)
     if options.what == "table":
-        for table in tables(units):
+        for table in tables(recorded):
             print(markdown_table(table))
         return
     projects = dict(options.projects)
-    missing = set[str]()
-    for cell in options.cells:
-        for slug in options.tasks:
-            for base in options.bases or projects:
-                for trained_on in (None, *projects):
-                    name = unit_name(slug, base, trained_on, cell)
-                    if name in units:
-                        continue
-                    if needed := not_trained(projects, slug, base, trained_on, cell):
-                        missing |= needed
-                        continue
-                    _measure(units, options.out, projects, slug, base, trained_on, cell, options.episodes)
+    bases = options.bases or list(projects)
+    if not projects or not set(bases) <= set(projects):
+        parser.error(
+            f"--projects must name a folder for each base, {', '.join(bases) or 'at least one'}, got {', '.join(projects)}"
+        )
+    if options.what == "cost":
+        print(markdown_table(costs(projects, options.tasks[0])))
+        return
+    chosen = itertools.product(options.cells, options.tasks, bases, (None, *projects))
+    missing: set[str] = set()
+    for unit in (Unit(slug, base, residual, cell) for cell, slug, base, residual in chosen):
+        if unit.name in recorded:
+            continue
+        missing |= (needed := not_trained(unit, projects))
+        if not needed:
+            outcomes = run(unit, projects, options.episodes)
+            command = f"measure --tasks {unit.task} --bases {unit.base} --cells {unit.cell}"
+            record_unit(options.out, recorded, unit.name, outcomes, command=command)
     if missing:
         raise SystemExit("not run, since not trained yet: " + "; ".join(sorted(missing)))
 
 
-def unit_name(slug: str, base: str, trained_on: str | None, cell: str) -> str:
-    """What a unit is recorded as; the residual is the one `trained_on` that base, or none."""
-    return f"{slug} {base} {f'residual of {trained_on}' if trained_on else 'alone'} in {cell}"
+@dataclass(frozen=True)
+class Unit:
+    """A policy in a cell: `base` alone, or with the residual that was trained on the base `residual`."""
+
+    task: str
+    base: str
+    residual: str | None
+    cell: str
+
+    @property
+    def name(self) -> str:
+        """What it is recorded as."""
+        return f"{self.task} {self.base} {f'residual of {self.residual}' if self.residual else 'alone'} in {self.cell}"
 
 
-def not_trained(projects: Mapping[str, Path], slug: str, base: str, trained_on: str | None, cell: str) -> set[str]:
-    """The VLA and the residual that a unit needs and that are not there, each with the command that trains it."""
-    layout, domain = Layout(slug), VLA_OF_CELL[cell]
-    needed = {projects[base] / layout.vla(domain): f"finetune@{slug}-{domain}"}
-    if trained_on:
-        needed[projects[trained_on] / layout.residual(SEED)] = f"train_residual@{slug}-{SEED}"
+def unit_named(name: str) -> Unit:
+    """The unit that is recorded as `name`."""
+    policy, cell = name.split(" in ")
+    slug, base, *rest = policy.split(" ")
+    return Unit(slug, base, None if rest == ["alone"] else rest[-1], cell)
+
+
+def not_trained(unit: Unit, projects: Mapping[str, Path]) -> set[str]:
+    """The VLA and the residual that `unit` needs and that are not there, each with the command that trains it."""
+    layout, domain = Layout(unit.task), VLA_OF_CELL[unit.cell]
+    needed = {projects[unit.base] / layout.vla(domain): f"finetune@{unit.task}-{domain}"}
+    if unit.residual:
+        needed[projects[unit.residual] / layout.residual(SEED)] = f"train_residual@{unit.task}-{SEED}"
     return {f"{folder} (`dvc repro {stage}` there)" for folder, stage in needed.items() if not folder.is_dir()}
 
 
-def _measure(
-    units: Units,
-    out: Path,
-    projects: Mapping[str, Path],
-    slug: str,
-    base: str,
-    trained_on: str | None,
-    cell: str,
-    episodes: int,
-) -> None:
-    layout, task = Layout(slug), tabletop_task(slug)
-    params = Params.read(projects[base] / "params.yaml")
-    vla = projects[base] / layout.vla(VLA_OF_CELL[cell])
-    expected = expected_policies(params, slug)
+def run(unit: Unit, projects: Mapping[str, Path], episodes: int) -> list[EpisodeOutcome]:
+    """The episodes of `unit`, with the cameras of its base."""
+    layout, task, project = Layout(unit.task), tabletop_task(unit.task), projects[unit.base]
+    params = Params.read(project / "params.yaml")
+    vla, expected = project / layout.vla(VLA_OF_CELL[unit.cell]), expected_policies(params, unit.task)
     policy = load_policy(vla, task.instruction, PARALLEL, expected=expected, cameras=params.cameras)
-    residual = load_residual(projects[trained_on] / layout.residual(SEED), task) if trained_on else None
-    world = make_environment(cell, slug, PARALLEL, params.cameras)
-    outcomes = run_episodes(world, policy, residual, initial_state_seeds("test", episodes))
-    command = f"measure --tasks {slug} --bases {base} --cells {cell}"
-    record_unit(out, units, unit_name(slug, base, trained_on, cell), outcomes, command=command)
+    residual = load_residual(projects[unit.residual] / layout.residual(SEED), task) if unit.residual else None
+    world = make_environment(unit.cell, unit.task, PARALLEL, params.cameras)
+    return run_episodes(world, policy, residual, initial_state_seeds("test", episodes))
 
 
-def tables(units: Units) -> Iterator[Table]:
+def costs(projects: Mapping[str, Path], slug: str) -> Table:
+    """For each base what its VLA and residual took to train, by the run record, and processor time of a chunk, side by side."""
+    torch.set_num_threads(1)
+    rows = []
+    for base, project in projects.items():
+        folder = project / Layout(slug).vla("sim")
+        stored = read_weights_file(folder / "model.safetensors").tensors.values()
+        sizes = image_sizes(read_json_object(folder / "config.json"))
+        spent = {row.stage: row.cpu_s for row in timing_rows(project)}
+        trained = (spent.get(stage) for stage in (f"finetune@{slug}-sim", f"train_residual@{slug}-{SEED}"))
+        vla = load_vla(folder)
+        chunks = (f"{1000 * _chunk_seconds(vla, sizes, slug, robots):.0f} ms" for robots in ROBOTS)
+        rows.append((
+            base,
+            described(sizes),
+            f"{sum(math.prod(weight.shape) for weight in stored) / 1e6:.1f} M",
+            *(NONE if seconds is None else f"{seconds:.0f} s" for seconds in trained),
+            *chunks,
+        ))  # fmt: skip
+    header = ("base", "images", "weights", "sim VLA", "its residual", *(f"a chunk for {robots}" for robots in ROBOTS))
+    return Table(header, rows, text_columns=2)
+
+
+def _chunk_seconds(vla: VLA, sizes: CameraSizes, slug: str, robots: int, repeats: int = 5) -> float:
+    """Processor time of one answer to so many robots, after one that is not counted."""
+    images = {camera: np.zeros((robots, *size, 3), np.uint8) for camera, size in sizes.items()}
+    state = RobotState.at_rest(np.zeros((robots, 8), np.float32))
+    vla.predict_chunk(images, state, tabletop_task(slug).instruction)
+    begun = time.process_time()
+    for _ in range(repeats):
+        vla.predict_chunk(images, state, tabletop_task(slug).instruction)
+    return (time.process_time() - begun) / repeats
+
+
+def tables(recorded: Units) -> Iterator[Table]:
     """For each task and cell a row a base, with a column for each residual; then bases' own residuals against other bases'."""
-    found = {_described(name): outcomes_of(unit) for name, unit in units.items()}
-    bases = list(dict.fromkeys(base for _, base, _, _ in found))
-    of_cells = [(cell, slug) for cell in VLA_OF_CELL for slug in slugs()]
-    rows = [
-        (slug, cell_label(cell), base, rate_with_interval(dict(success_summary(alone))), *texts)
-        for cell, slug in of_cells
-        for base in bases
-        if (alone := found.get((slug, base, "", cell)))
-        for texts in [[_beside(alone, found.get((slug, base, residual, cell))) for residual in bases]]
-    ]
+    found = {unit_named(name): outcomes_of(unit) for name, unit in recorded.items()}
+    bases = list(dict.fromkeys(unit.base for unit in found))
+    places = [(slug, cell) for cell in VLA_OF_CELL for slug in slugs()]
+    alone = [Unit(slug, base, None, cell) for slug, cell in places for base in bases]
+    rows = [_row(found, unit, bases) for unit in alone if unit in found]
     yield Table(("task", "where", "base", "alone", *(f"+ residual of {base}" for base in bases)), rows, text_columns=3)
-    averages = [_own_and_others(found, [slug], bases, cell) for cell, slug in of_cells] + [
-        _own_and_others(found, slugs(), bases, cell) for cell in VLA_OF_CELL
-    ]
+    averages = [_own_and_others(found, [slug], bases, cell) for slug, cell in places]
+    averages += [_own_and_others(found, slugs(), bases, cell) for cell in VLA_OF_CELL]
     header = ("tasks", "where", "alone", "own residual", "another base's residual", "minus alone", "minus own")
-    yield Table(header, list(dict.fromkeys(filter(None, averages))), text_columns=2)
+    yield Table(header, list(filter(None, averages)), text_columns=2)
 
 
-def _beside(alone: Sequence[EpisodeOutcome], corrected: Sequence[EpisodeOutcome] | None) -> str:
-    """Success of base + residual, and the paired difference from the base alone."""
-    if corrected is None:
-        return NONE
-    return f"{percent(success_summary(corrected)['success_rate'])}, {points(dict(rate_difference(alone, corrected)))}"
+def _row(found: Found, alone: Unit, bases: Sequence[str]) -> tuple[str, ...]:
+    """A base's success, and with each residual its success and the paired difference from the base alone."""
+    texts = []
+    for base in bases:
+        corrected = found.get(replace(alone, residual=base))
+        difference = corrected and points(dict(rate_difference(found[alone], corrected)))
+        texts.append(f"{percent(success_summary(corrected)['success_rate'])}, {difference}" if corrected else NONE)
+    own = rate_with_interval(dict(success_summary(found[alone])))
+    return alone.task, cell_label(alone.cell), alone.base, own, *texts
 
 
 def _own_and_others(found: Found, tasks: Sequence[str], bases: Sequence[str], cell: str) -> tuple[str, ...] | None:
     """Averages over tasks, bases and other bases' residuals, each counted alike, as far as all three policies ran."""
     from_alone, from_own = [], []
     for slug in tasks:
-        triples = [
-            (found[slug, base, "", cell], found[slug, base, base, cell], found[slug, base, residual, cell])
-            for base in bases
-            for residual in bases
-            if base != residual and all((slug, base, r, cell) in found for r in ("", base, residual))
-        ]
-        if triples:
-            from_alone.append([pair for alone, _, other in triples for pair in _pairs(alone, other)])
-            from_own.append([pair for _, own, other in triples for pair in _pairs(own, other)])
+        others = itertools.permutations(bases, 2)
+        triples = [[Unit(slug, base, residual, cell) for residual in (None, base, other)] for base, other in others]
+        ran = [[found[unit] for unit in triple] for triple in triples if set(triple) <= set(found)]
+        if ran:
+            from_alone.append([pair for alone, _, other in ran for pair in _pairs(alone, other)])
+            from_own.append([pair for _, own, other in ran for pair in _pairs(own, other)])
     if not from_alone:
         return None
     alone, own = average_difference(from_alone), average_difference(from_own)
@@ -158,13 +215,6 @@ def _own_and_others(found: Found, tasks: Sequence[str], bases: Sequence[str], ce
 
 def _pairs(first: Sequence[EpisodeOutcome], second: Sequence[EpisodeOutcome]) -> list[tuple[int, bool, bool]]:
     return [(a.seed, a.success, b.success) for a, b in zip(first, second, strict=True)]
-
-
-def _described(name: str) -> tuple[str, str, str, str]:
-    """Task, base, the base that the residual was trained on (or nothing) and cell of a unit's name."""
-    policy, cell = name.split(" in ")
-    slug, base, *rest = policy.split(" ")
-    return slug, base, rest[-1] if rest != ["alone"] else "", cell
 
 
 def _project(text: str) -> tuple[str, Path]:

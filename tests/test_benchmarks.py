@@ -204,10 +204,10 @@ def test_residuals_are_compared_on_the_base_that_they_were_trained_on_and_on_oth
 def test_what_a_residual_across_bases_needs_is_named_with_the_command_that_trains_it(here):
     projects = {"compact": here / "compact", "act": here / "act"}
     (projects["act"] / Layout("cube_lift").vla("sim")).mkdir(parents=True)
-    assert across_bases.not_trained(projects, "cube_lift", "act", None, "sim") == set()
-    (missing,) = across_bases.not_trained(projects, "cube_lift", "act", "compact", "sim")
+    assert across_bases.not_trained(across_bases.Unit("cube_lift", "act", None, "sim"), projects) == set()
+    (missing,) = across_bases.not_trained(across_bases.Unit("cube_lift", "act", "compact", "sim"), projects)
     assert missing.endswith("compact/data/residual_0/round0/cube_lift (`dvc repro train_residual@cube_lift-0` there)")
-    missing = across_bases.not_trained(projects, "cube_lift", "act", "act", "twin")
+    missing = across_bases.not_trained(across_bases.Unit("cube_lift", "act", "act", "twin"), projects)
     assert {name.split("`")[1] for name in missing} == {
         "dvc repro finetune@cube_lift-real",
         "dvc repro train_residual@cube_lift-0",
