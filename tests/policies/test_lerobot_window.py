@@ -20,7 +20,8 @@ pytest.importorskip("diffusers")
 DIFFUSION = {
     "type": "diffusion", "n_obs_steps": 1, "horizon": 8, "n_action_steps": 4, "pretrained_backbone_weights": None,
     "use_group_norm": True, "use_separate_rgb_encoder_per_camera": False, "down_dims": [16, 32], "diffusion_step_embed_dim": 16,
-    "noise_scheduler_type": "DDIM", "num_inference_steps": 2,
+    "noise_scheduler_type": "DDIM", "num_inference_steps": 2, "prediction_type": "sample", "clip_sample": False,
+    "normalization_mapping": {"VISUAL": "MEAN_STD", "STATE": "MEAN_STD", "ACTION": "MEAN_STD"},
 }  # fmt: skip
 
 
@@ -29,9 +30,9 @@ def dots(tmp_path_factory):
     return write_dots(tmp_path_factory.mktemp("dots") / "data")
 
 
-def train(dots, out, steps=2, **changes):
-    config = FinetuneConfig(policy=DIFFUSION | changes, steps=steps, batch_size=2, learning_rate=1e-3, device="cpu")
-    finetune([TrainingData(dots)], out, out.with_name("work"), config, progress=False)
+def train(dots, out, init_from=None, **changes):
+    config = FinetuneConfig(policy=DIFFUSION | changes, steps=2, batch_size=2, learning_rate=1e-3, device="cpu")
+    finetune([TrainingData(dots)], out, out.with_name("work"), config, init_from, progress=False)
     return out
 
 
@@ -51,6 +52,12 @@ def observed(count):
 def test_the_same_seed_trains_the_same_bytes(dots, trained, tmp_path):
     again = train(dots, tmp_path / "again")
     assert (again / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+
+
+def test_training_goes_on_from_a_checkpoint(dots, trained, tmp_path):
+    further = load_vla(train(dots, tmp_path / "further", trained), "cpu").predict_chunk(*observed(2), INSTRUCTION)
+    first = load_vla(trained, "cpu").predict_chunk(*observed(2), INSTRUCTION)
+    assert np.isfinite(further).all() and 1e-6 < np.abs(further - first).max() < 0.5
 
 
 def test_a_chunk_is_its_horizon_of_which_n_action_steps_are_acted(trained):
