@@ -2,7 +2,7 @@
 
     python -m benchmarks.across_bases measure --projects compact=. act=../act diffusion=../diffusion
     python -m benchmarks.across_bases table
-    python -m benchmarks.across_bases cost --projects compact=. act=../act diffusion=../diffusion --tasks cube_lift
+    python -m benchmarks.across_bases cost --projects compact=. act=../act diffusion=../diffusion
 
 Each base is a folder where the pipeline was set up for it and has trained VLAs and residual, seed 0:
 
@@ -50,6 +50,7 @@ from ocrrl.worlds import make_environment
 OUT = Path("benchmarks/recorded/across_bases.json")
 SEED = 0  # of the residual
 ROBOTS = (1, 16)
+TRAININGS = (("finetune", "sim"), ("train_residual", str(SEED)))
 
 Found = Mapping["Unit", list[EpisodeOutcome]]
 
@@ -78,7 +79,7 @@ def main() -> None:
             f"--projects must name a folder for each base, {', '.join(bases) or 'at least one'}, got {', '.join(projects)}"
         )
     if options.what == "cost":
-        print(markdown_table(costs(projects, options.tasks[0])))
+        print(markdown_table(costs(projects, options.tasks)))
         return
     chosen = itertools.product(options.cells, options.tasks, bases, (None, *projects))
     missing: set[str] = set()
@@ -136,27 +137,26 @@ def run(unit: Unit, projects: Mapping[str, Path], episodes: int) -> list[Episode
     return run_episodes(world, policy, residual, initial_state_seeds("test", episodes))
 
 
-def costs(projects: Mapping[str, Path], slug: str) -> Table:
-    """For each base what its VLA and residual took to train, by the run record, and processor time of a chunk, side by side."""
+def costs(projects: Mapping[str, Path], tasks: Sequence[str]) -> Table:
+    """For each base what its sim VLA and residual took to train, by the run record, and processor time of a chunk, side by side."""
     torch.set_num_threads(1)
     rows = []
     for base, project in projects.items():
-        folder = project / Layout(slug).vla("sim")
+        folder = project / Layout(tasks[0]).vla("sim")
         stored = read_weights_file(folder / "model.safetensors").tensors.values()
         sizes = image_sizes(read_json_object(folder / "config.json"))
-        spent = {row.stage: row.cpu_s for row in timing_rows(project)}
-        trained = (spent.get(stage) for stage in (f"finetune@{slug}-sim", f"train_residual@{slug}-{SEED}"))
+        spent = {row.stage: f"{row.cpu_s:.0f} s" for row in timing_rows(project)}
+        stages = [f"{stage}@{slug}-{kind}" for slug in tasks for stage, kind in TRAININGS]
         vla = load_vla(folder)
-        chunks = (f"{1000 * _chunk_seconds(vla, sizes, slug, robots):.0f} ms" for robots in ROBOTS)
-        rows.append((
-            base,
-            described(sizes),
-            f"{sum(math.prod(weight.shape) for weight in stored) / 1e6:.1f} M",
-            *(NONE if seconds is None else f"{seconds:.0f} s" for seconds in trained),
-            *chunks,
-        ))  # fmt: skip
-    header = ("base", "images", "weights", "sim VLA", "its residual", *(f"a chunk for {robots}" for robots in ROBOTS))
-    return Table(header, rows, text_columns=2)
+        chunks = (f"{1000 * _chunk_seconds(vla, sizes, tasks[0], robots):.0f} ms" for robots in ROBOTS)
+        weights = sum(math.prod(weight.shape) for weight in stored)
+        rows.append(
+            (base, described(sizes), f"{weights / 1e6:.1f} M", *(spent.get(stage, NONE) for stage in stages), *chunks)
+        )
+    trainings = (f"{slug}: {what}" for slug in tasks for what in ("sim VLA", "residual"))
+    return Table(
+        ("base", "images", "weights", *trainings, *(f"a chunk for {robots}" for robots in ROBOTS)), rows, text_columns=2
+    )
 
 
 def _chunk_seconds(vla: VLA, sizes: CameraSizes, slug: str, robots: int, repeats: int = 5) -> float:
@@ -205,7 +205,7 @@ def _own_and_others(found: Found, tasks: Sequence[str], bases: Sequence[str], ce
         if ran:
             from_alone.append([pair for alone, _, other in ran for pair in _pairs(alone, other)])
             from_own.append([pair for _, own, other in ran for pair in _pairs(own, other)])
-    if not from_alone:
+    if not from_alone or len(tasks) > 1 == len(from_alone):  # nothing to average, or the row of one task again
         return None
     alone, own = average_difference(from_alone), average_difference(from_own)
     rates = (percent(rate) for rate in (alone["first"], own["first"], own["second"]))
