@@ -10,8 +10,6 @@ deployed at d; with `--phase` another one that is also given the chunk's phase. 
 """
 
 import argparse
-import json
-import subprocess
 import tempfile
 from dataclasses import replace
 from functools import partial
@@ -20,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ocrrl import files
+from benchmarks.recorded_units import PARALLEL, outcomes_of, read_units, record_unit
 from ocrrl.datasets.transitions import read_replay_transitions
 from ocrrl.interface.residual_observations import AnyResidual
 from ocrrl.interface.seeds import initial_state_seeds
@@ -40,8 +38,6 @@ from ocrrl.stages.processes import BackgroundProcess
 from ocrrl.tabletop.registry import slugs, tabletop_task
 from ocrrl.worlds import make_simulator, make_twin
 
-PARALLEL = 25
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -58,7 +54,7 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/recorded/late_chunks.json"))
     options = parser.parse_args()
-    recorded = json.loads(options.out.read_text()) if options.out.is_file() else {}
+    recorded = read_units(options.out)
     if options.what == "table":
         print(markdown_table(table(recorded)), markdown_table(averages(recorded)), sep="\n")
         return
@@ -78,16 +74,7 @@ def main() -> None:
             )
             base = _policy(task, "real", PARALLEL, deployed, asked)
             outcomes = run_episodes(make_twin(task.slug, PARALLEL), base, residual, seeds)
-            recorded[unit] = {
-                "commit": subprocess.run(
-                    ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-                ).stdout.strip(),
-                "seeds": seeds,
-                "success": [int(outcome.success) for outcome in outcomes],
-                "steps": [outcome.steps for outcome in outcomes],
-            }
-            files.write_json(options.out, recorded)
-            print(f"{unit}: {np.mean(recorded[unit]['success']):.2f}", flush=True)
+            record_unit(options.out, recorded, unit, outcomes)
 
 
 def table(recorded: dict[str, Any]) -> Table:
@@ -95,11 +82,13 @@ def table(recorded: dict[str, Any]) -> Table:
     rows = []
     for unit, found in recorded.items():
         slug, variant, _, trained, _, deployed, *asked = unit.split(" ")
-        summary = success_summary(_outcomes(found))
+        summary = success_summary(outcomes_of(found))
         reference = "base" if variant == "base" else "residual"
         first = recorded.get(f"{slug} {reference} trained 0 deployed 0")
         difference = (
-            points(dict(rate_difference(_outcomes(first), _outcomes(found)))) if first and first is not found else "–"
+            points(dict(rate_difference(outcomes_of(first), outcomes_of(found))))
+            if first and first is not found
+            else "–"
         )
         interval = f"[{percent(summary['wilson_low'])}, {percent(summary['wilson_high'])}]"
         every = asked[1] if asked else "8"
@@ -139,13 +128,6 @@ def averages(recorded: dict[str, Any]) -> Table:
                 (f"average of {len(pairs)}", kind, str(sum(map(len, pairs))), percent(average["second"]), difference)
             )
     return Table(("tasks", "policy", "pairs", "success", "difference from 0, 0"), rows)
-
-
-def _outcomes(found: dict[str, Any]) -> list[Any]:
-    from ocrrl.rollouts.episode_outcome import EpisodeOutcome
-
-    columns = zip(found["seeds"], found["success"], found["steps"], strict=True)
-    return [EpisodeOutcome(seed, bool(success), steps, 0.0) for seed, success, steps in columns]
 
 
 def _policy(task: TabletopTask, domain: str, num_envs: int, delay: int, ask_every: int | None) -> ChunkedPolicy:

@@ -13,7 +13,7 @@ from ocrrl.interface.cameras import DEFAULT_CAMERAS
 from ocrrl.params import CAMERAS, CONFIGS, MULTITASK_CONFIGS, SHARED, config_class
 
 PRESETS = ("default", "smoke", "paper")
-BASES = ("compact", "act", "smolvla", "pi05", "groot_n17", "groot_n15")
+BASES = ("compact", "act", "diffusion", "smolvla", "pi05", "groot_n17", "groot_n15")
 """The VLAs that a preset can have as its base."""
 
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import observation_spaces, results, robustness, scale_out, table1
+from benchmarks import across_bases, observation_spaces, recorded_units, results, robustness, scale_out, table1
 from benchmarks.measured_results import measure_here, read_recorded
 from ocrrl.layout import Layout
 from ocrrl.lineage.run_record import recorded_run
 from ocrrl.params import Params
+from ocrrl.report.table import markdown_table
 from ocrrl.residual.residual_config import ResidualConfig
 from ocrrl.robot.twin.noisy_tracker import TrackerErrors
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
@@ -175,6 +176,59 @@ def test_the_robustness_table_compares_every_variant_with_the_full_method(tmp_pa
     full, both = lines[2], lines[5]
     assert "80%" in full and "–" in full
     assert "20% (-60 [" in both and "-60 [" in both.split("|")[-2]
+
+
+def test_residuals_are_compared_on_the_base_that_they_were_trained_on_and_on_others():
+    def episodes(successes):
+        return {"seeds": [1, 2, 3, 4], "success": successes, "steps": [9] * 4}
+
+    units = {
+        "cube_lift compact alone in sim": episodes([0, 0, 0, 1]),
+        "cube_lift compact residual of compact in sim": episodes([1, 1, 1, 1]),
+        "cube_lift compact residual of act in sim": episodes([1, 1, 0, 1]),
+        "cube_lift act alone in sim": episodes([0, 0, 0, 0]),
+        "cube_lift act residual of act in sim": episodes([0, 1, 1, 1]),
+        "close_drawer act alone in twin": episodes([0, 1, 0, 1]),
+    }
+    each, averages = across_bases.tables(units)
+    assert each.header[3:] == ("alone", "+ residual of compact", "+ residual of act")
+    rows = {(row[0], row[2]): row[3:] for row in each.rows}
+    assert set(rows) == {("cube_lift", "compact"), ("cube_lift", "act"), ("close_drawer", "act")}
+    alone, own, other = rows["cube_lift", "compact"]
+    assert alone.startswith("25% [") and own.startswith("100%, +75 [") and other.startswith("75%, +50 [")
+    assert rows["cube_lift", "act"][1] == "–" and rows["close_drawer", "act"][1:] == ("–", "–")
+    ((task, where, *rates, minus_alone, minus_own),) = averages.rows
+    assert (task, where) == ("cube_lift", "sim")
+    assert rates == ["25%", "100%", "75%"] and minus_alone.startswith("+50 [") and minus_own.startswith("-25 [")
+
+
+def test_the_page_of_bases_holds_the_tables_of_the_recorded_units():
+    page = (ROOT / "docs/results_bases.md").read_text()
+    recorded = recorded_units.read_units(ROOT / across_bases.OUT)
+    assert recorded and all(markdown_table(table) in page for table in across_bases.tables(recorded))
+
+
+def test_what_a_residual_across_bases_needs_is_named_with_the_command_that_trains_it(here):
+    projects = {"compact": here / "compact", "act": here / "act"}
+    (projects["act"] / Layout("cube_lift").vla("sim")).mkdir(parents=True)
+    assert across_bases.not_trained(across_bases.Unit("cube_lift", "act", None, "sim"), projects) == set()
+    (missing,) = across_bases.not_trained(across_bases.Unit("cube_lift", "act", "compact", "sim"), projects)
+    assert missing.endswith("compact/data/residual_0/round0/cube_lift (`dvc repro train_residual@cube_lift-0` there)")
+    missing = across_bases.not_trained(across_bases.Unit("cube_lift", "act", "act", "twin"), projects)
+    assert {name.split("`")[1] for name in missing} == {
+        "dvc repro finetune@cube_lift-real",
+        "dvc repro train_residual@cube_lift-0",
+    }
+
+
+def test_units_are_kept_one_by_one_and_read_back(here, monkeypatch):
+    monkeypatch.setattr(recorded_units, "commit_here", lambda: "abc")
+    path, units = here / "units.json", recorded_units.read_units(here / "units.json")
+    recorded_units.record_unit(path, units, "a unit", [EpisodeOutcome(7, True, 40, 3.0)], command="measure")
+    recorded_units.record_unit(path, units, "another", [EpisodeOutcome(8, False, 90, 0.0)])
+    read = recorded_units.read_units(path)
+    assert read == units and read["a unit"]["command"] == "measure" and read["another"]["commit"] == "abc"
+    assert recorded_units.outcomes_of(read["a unit"]) == [EpisodeOutcome(7, True, 40, 0.0)]
 
 
 def test_observation_spaces_are_compared_task_by_task_and_over_all_of_them():

@@ -10,7 +10,7 @@ from ocrrl.params import Params
 from ocrrl.preset_params import BASES, PRESETS, resolve
 
 TRAINED = ("finetune", "retrain")
-LEROBOT_TYPE = {"act": "act", "smolvla": "smolvla", "pi05": "pi05", "groot_n17": "groot"}
+LEROBOT_TYPE = {"act": "act", "diffusion": "diffusion", "smolvla": "smolvla", "pi05": "pi05", "groot_n17": "groot"}
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_the_same_vla_is_trained_in_every_stage_and_task(written, base):
     configs.append(params.multitask_config("retrain_multitask"))
     for config in configs:
         assert config.policy["type"] == LEROBOT_TYPE[base]
-        assert config.trainer == ("ocrrl" if base == "act" else "lerobot")
+        assert config.trainer == ("ocrrl" if base in ("act", "diffusion") else "lerobot")
         assert config.policy == configs[0].policy and config.learning_rate == configs[0].learning_rate
     assert configs[0].steps == configs[1].steps, "a task's own steps are those of the default VLA"
 
@@ -54,12 +54,13 @@ def test_the_same_vla_is_trained_in_every_stage_and_task(written, base):
 def test_lerobot_s_configuration_takes_the_policy_s_fields(base):
     from ocrrl.policies.lerobot_checkpoint import policy_config_class
     from ocrrl.policies.lerobot_learner import require_fields
+    from ocrrl.policies.lerobot_window import chunk_field
 
     policy = resolve("default", ["cube_lift"], base=base)["finetune"]["shared"]["policy"]
     require_fields(policy)
     own = {name: value for name, value in policy.items() if name not in ("type", "allow_remote_code")}
     config = policy_config_class(policy["type"], "policy.type")(**own)
-    assert (config.chunk_size, config.n_action_steps) == (16, 8)
+    assert (getattr(config, chunk_field(policy["type"])), config.n_action_steps, config.n_obs_steps) == (16, 8, 1)
     assert hasattr(config, "optimizer_lr") and hasattr(config, "optimizer_weight_decay")
 
 
@@ -80,7 +81,7 @@ def test_smoke_keeps_its_few_steps_with_any_base(written):
         (("--base", "pi05"), "--base must come with a --preset"),
         (
             ("--preset", "default", "--base", "pi0"),
-            "base must be one of compact, act, smolvla, pi05, groot_n17, groot_n15, got 'pi0'",
+            "base must be one of compact, act, diffusion, smolvla, pi05, groot_n17, groot_n15, got 'pi0'",
         ),
     ],
 )

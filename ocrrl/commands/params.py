@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--base",
         default="compact",
-        help="with a preset, the VLA: compact (the default), act, smolvla, pi05, groot_n17, or groot_n15 behind its own server",
+        help="with a preset, the VLA: compact (the default), act, diffusion, smolvla, pi05, groot_n17, or groot_n15 at its own server",
     )
     parser.add_argument(
         "--tasks",

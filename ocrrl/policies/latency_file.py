@@ -18,6 +18,7 @@ from ocrrl.interface.observations import GRIPPER_DOWN, MAX_GRIPPER_WIDTH, WORKSP
 from ocrrl.interface.protocols import VLA
 from ocrrl.policies.chunk_delay import ChunkDelay, measured_delay
 from ocrrl.policies.image_sizes import image_sizes
+from ocrrl.policies.lerobot_window import chunk_field
 
 NAME = "latency.json"
 VLA_FILE = "vla.json"
@@ -38,9 +39,9 @@ def policy_kind(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     config = read_json_object(path)
     images = {camera: list(size) for camera, size in image_sizes(config).items()}
-    kind = {"type": config.get("type"), "chunk_size": config.get("chunk_size"), "images": images}
+    kind = {"type": config.get("type"), "chunk_size": config.get(chunk_field(config.get("type"))), "images": images}
     if not isinstance(kind["type"], str) or type(kind["chunk_size"]) is not int or not images:
-        raise ValueError(f"{path} must have a type, a chunk_size and image features, got {said(kind)}")
+        raise ValueError(f"{path} must have a type, a {chunk_field(kind['type'])} and image features, got {said(kind)}")
     return kind
 
 

@@ -29,6 +29,7 @@ from ocrrl.policies.lerobot_vla import (
     typed_field,
     without_backbone_download,
 )
+from ocrrl.policies.lerobot_window import as_window, chunk_field
 from ocrrl.policies.normalisation import unit_images
 from ocrrl.policies.policy_type import policy_type
 
@@ -63,15 +64,16 @@ class LeRobotLearner:
         self.module, self._preprocessor, self._postprocessor = made
         config = self.module.config
         check_features(config)
-        self.chunk_size: int = config.chunk_size
+        self.chunk_size: int = getattr(config, chunk_field(kind))
         self._cameras = [key.removeprefix(IMAGE_PREFIX) for key in config.image_features]
         self._tasks = data.tasks
         self.module.train()
 
     def loss(self, batch: ChunkBatch) -> Float[Tensor, ""]:
         """The policy's own training loss; its noise comes from torch's generator, which the loop seeds at each step."""
-        inputs: dict[str, Any] = {IMAGE_PREFIX + camera: unit_images(batch.images[camera]) for camera in self._cameras}
-        inputs[STATE_KEY] = torch.from_numpy(batch.state)
+        observed = {IMAGE_PREFIX + camera: unit_images(batch.images[camera]) for camera in self._cameras}
+        observed[STATE_KEY] = torch.from_numpy(batch.state)
+        inputs: dict[str, Any] = as_window(observed, self.module.config.type)
         inputs[ACTION_KEY] = torch.from_numpy(batch.action)
         inputs["action_is_pad"] = torch.from_numpy(batch.is_pad)
         inputs["task"] = [self._tasks[episode] for episode in batch.episode]
@@ -109,7 +111,11 @@ def _fresh(
     require_remote_code_allowed(kind, allowed, "policy")
     pretrained = fields.pop("pretrained_path", None)
     if pretrained is None:
-        folder, config = None, config_class(device=device)
+        typed = {name: typed_field(config_class, kind, name, value) for name, value in fields.items()}
+        with lerobot_errors(
+            f"policy of type {kind}"
+        ):  # with all fields at once, as only then LeRobot checks them together
+            folder, config = None, config_class(**{"device": device, "push_to_hub": False, **typed})
     else:
         folder = pretrained_folder(pretrained, fields.get("pretrained_revision"), allowed)
         if policy_type(folder) != kind:
@@ -119,9 +125,9 @@ def _fresh(
             config = PreTrainedConfig.from_pretrained(folder)
         config.pretrained_path = folder
         without_backbone_download(config)
-    config.device, config.push_to_hub = device, False
-    for name, value in fields.items():
-        set_field(config, name, value)
+        config.device, config.push_to_hub = device, False
+        for name, value in fields.items():
+            set_field(config, name, value)
     config.input_features = {}  # this dataset's, not those of the robot it was pretrained on
     metadata = LeRobotDatasetMetadata(repo_id="ocrrl/episodes", root=root)
     if config.use_peft:

@@ -16,6 +16,7 @@ from ocrrl.interface.observations import PROPRIOCEPTION_DIM, Images, RobotState
 from ocrrl.policies.image_sizes import resizes
 from ocrrl.policies.lerobot_checkpoint import require_lerobot_checkpoint
 from ocrrl.policies.lerobot_loading import lerobot_errors, load_processors, load_weights, remote_code
+from ocrrl.policies.lerobot_window import as_window, chunk_field
 from ocrrl.policies.normalisation import unit_images
 from ocrrl.policies.shared_noise import SharedNoise
 
@@ -30,9 +31,11 @@ class LeRobotVLA:
     """
 
     def __init__(self, policy, preprocessor, postprocessor):
-        self.chunk_size: int = policy.config.chunk_size
-        self.n_action_steps: int = min(policy.config.n_action_steps, self.chunk_size)
-        if policy.config.type == "groot":  # it cuts its chunk to `n_action_steps`; late chunks need the rest
+        self.chunk_size: int = getattr(policy.config, chunk_field(policy.config.type))
+        self.n_action_steps: int = policy.config.n_action_steps
+        if (
+            self.n_action_steps != self.chunk_size
+        ):  # GR00T and diffusion cut their chunk to it; late chunks need the rest
             policy.config.n_action_steps = self.chunk_size
         self._policy = policy.eval()
         self._preprocessor = preprocessor
@@ -58,8 +61,9 @@ class LeRobotVLA:
                     f"images of camera {camera} must have shape (n, *{(*size, 3)}), got {images[camera].shape}"
                 )
         state = robot.proprioception()
-        batch: dict[str, Any] = {IMAGE_PREFIX + camera: unit_images(images[camera]) for camera in self._cameras}
-        batch[STATE_KEY] = torch.from_numpy(state)
+        inputs = {IMAGE_PREFIX + camera: unit_images(images[camera]) for camera in self._cameras}
+        inputs[STATE_KEY] = torch.from_numpy(state)
+        batch: dict[str, Any] = as_window(inputs, self._policy.config.type)
         batch["task"] = [instruction] * len(state)
         with (
             torch.random.fork_rng(),
@@ -153,7 +157,11 @@ def check_features(config: Any) -> None:
         wrong.append(f"{ACTION_KEY} of shape ({ACTION_DIM},), got {action and tuple(action.shape)}")
     if config.n_obs_steps != 1:
         wrong.append(f"n_obs_steps 1, got {config.n_obs_steps}")
-    if getattr(config, "chunk_size", None) is None:
+    field = chunk_field(config.type)
+    chunk_size = getattr(config, field, None)
+    if chunk_size is None:
         wrong.append("a chunk_size, got none")
+    elif not 1 <= config.n_action_steps <= chunk_size:
+        wrong.append(f"n_action_steps in [1, {chunk_size}], its {field}, got {config.n_action_steps}")
     if wrong:
         raise ValueError(f"policy {config.type} must have " + "; ".join(wrong))

@@ -122,20 +122,20 @@ def test_an_act_policy_fits_the_same_slot(dots, tmp_path):
 
 def test_a_policy_that_cannot_drive_this_robot_is_refused_with_every_reason():
     from lerobot.configs import FeatureType, PolicyFeature
-    from lerobot.policies import DiffusionConfig
+    from lerobot.policies import VQBeTConfig
 
-    config = DiffusionConfig(
+    config = VQBeTConfig(
         device="cpu",
         input_features={"observation.state": PolicyFeature(FeatureType.STATE, (6,))},
         output_features={"action": PolicyFeature(FeatureType.ACTION, (6,))},
     )
-    with pytest.raises(ValueError, match="policy diffusion must have") as refused:
+    with pytest.raises(ValueError, match="policy vqbet must have") as refused:
         check_features(config)
     for reason in (
         "at least one camera observation.images.*, got none",
         "observation.state of shape (8,), got (6,)",
         "action of shape (7,), got (6,)",
-        "n_obs_steps 1, got 2",
+        "n_obs_steps 1, got 5",
         "a chunk_size, got none",
     ):
         assert reason in str(refused.value)
