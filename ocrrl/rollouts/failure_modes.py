@@ -20,6 +20,8 @@ CLOSING_STEPS = 3
 """Such actions in a row that begin an attempt to grasp, or, of the others, a release."""
 EMPTY_WIDTH = 0.015
 """[m] between the fingers below which they have closed on nothing; the narrowest object to grasp is 4 cm wide."""
+ROUND_WIDTH = 0.04
+"""[m] between the fingers below which they no longer go round an object: a hand that then stands on one closed too early."""
 LIFTED = 0.01
 """[m] above its first height from which an object counts as lifted."""
 IN_HAND = 0.045
@@ -123,10 +125,9 @@ class GraspCourse:
         lag = np.linalg.norm(trace.commanded_pose[:, :3].astype(float) - gripper[:, :3], axis=-1)
         touched = np.hypot(self.moved, self.height) > TOUCHED
         stalled = touched & (lag > STALLED) & (self.grasp_point[:, 2] > -TABLE_DEPTH)
-        self.blocked: Bool[np.ndarray, " T"] = (
-            ~self.has & (self.distance < 2 * IN_HAND) & ((self.height < -PRESSED) | stalled)
-        )
-        """The hand stands on the object or is stopped by it."""
+        reaching = ~self.has & (self.distance < 2 * IN_HAND) & (self.width > ROUND_WIDTH)
+        self.blocked: Bool[np.ndarray, " T"] = reaching & ((self.height < -PRESSED) | stalled)
+        """The open hand stands on the object or is stopped by it."""
 
     def __len__(self) -> int:
         return len(self.width)
