@@ -29,6 +29,7 @@ from ocrrl.policies.checkpoint import expected_policies, load_policy
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.report.values import NONE, VARIANT_LABELS
 from ocrrl.residual.residual_policy import load_residual
+from ocrrl.rollouts.approach_correction import approach_correction
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.emergent_behaviours import EmergentBehaviour, behaviours
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
@@ -106,9 +107,11 @@ def act(slug: str, variant: str, cell: str, seeds: Sequence[int], watcher: State
 
 
 def judged(slug: str, outcomes: Sequence[EpisodeOutcome], traces: dict[int, StateTrace]) -> dict[str, Any]:
-    """Of each episode its first failure, None for a success, and the behaviours that a success shows."""
+    """Of each episode its first failure, None for a success, the behaviours that a success shows, the residual's sums [mm]."""
     handled = HANDLED[slug]
+    corrections = [approach_correction(traces[o.seed], handled) for o in outcomes]
     return {
+        "corrections": [[round(1000 * c.ahead, 1), round(1000 * c.aside, 1)] for c in corrections],
         "failures": [None if o.success else first_failure(traces[o.seed], handled) for o in outcomes],
         "behaviours": [sorted(behaviours(traces[o.seed], handled)) if o.success else [] for o in outcomes],
     }
@@ -137,6 +140,7 @@ def tables(units: Units) -> Iterator[Table]:
             if any(text != NONE and not text.startswith("0 ") for text in texts):
                 rows.append((task, mode or "any", *texts))
     yield Table(("task", "first failure", *columns), rows, text_columns=2)
+    yield _fixes(units, cells)
     if len(cells) > 1:
         yield Table(("task", "base fails in sim and twin", "the same way"), list(_shared(units)))
     columns = [(cell, variant) for cell in cells for variant in VARIANTS] + [(cells[-1], DEMONSTRATIONS)]
@@ -162,6 +166,32 @@ def _failure_columns(units: Units, slugs: Sequence[str], cell: str, mode: Failur
     failed = [after for before, after in zip(alone, corrected, strict=True) if fits(before)]
     mended = share(failed.count(None), len(failed))
     return share(len(failed), len(alone)), mended, share(sum(map(fits, corrected)), len(corrected))
+
+
+def _fixes(units: Units, cells: Sequence[str]) -> Table:
+    """What the residual adds on the way to the object where it mends a failure of the base, and where there was none."""
+    rows = []
+    for slug in HANDLED:
+        for mode in (*FailureMode, None):
+            texts = [text for cell in cells for text in _fix(units, slug, cell, mode)]
+            if any(text != NONE for text in texts):
+                rows.append((slug, mode or "none", *texts))
+    columns = (f"{cell}: {what}" for cell in cells for what in ("episodes", "ahead", "aside"))
+    return Table(("task", "base's failure, mended", *columns), rows, text_columns=2)
+
+
+def _fix(units: Units, slug: str, cell: str, mode: FailureMode | None) -> tuple[str, str, str]:
+    """How many episodes, and mean and standard error of both sums [mm]; of those that both solve for None."""
+    base, residual = (units.get(unit_name(slug, variant, cell)) for variant in VARIANTS)
+    if base is None or residual is None:
+        return NONE, NONE, NONE
+    columns = zip(base["failures"], residual["success"], residual["corrections"], strict=True)
+    sums = np.array([correction for failure, solved, correction in columns if solved and failure == mode], float)
+    if len(sums) < 2:
+        return (str(len(sums)), NONE, NONE) if len(sums) else (NONE, NONE, NONE)
+    error = sums.std(axis=0, ddof=1) / np.sqrt(len(sums))
+    ahead, aside = (f"{m:+.0f} ± {e:.0f} mm" for m, e in zip(sums.mean(axis=0), error, strict=True))
+    return str(len(sums)), ahead, aside
 
 
 def _shared(units: Units) -> Iterator[tuple[str, str, str]]:

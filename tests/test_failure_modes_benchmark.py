@@ -18,7 +18,14 @@ def unit(failures, behaviours=()):
     success = [int(failure is None) for failure in failures]
     shown = [list(behaviours) if solved else [] for solved in success]
     seeds = list(range(len(failures)))
-    return {"seeds": seeds, "success": success, "steps": [50] * len(seeds), "failures": failures, "behaviours": shown}
+    return {
+        "seeds": seeds,
+        "success": success,
+        "steps": [50] * len(seeds),
+        "failures": failures,
+        "behaviours": shown,
+        "corrections": [[10.0 * s, 1.0] for s in seeds],
+    }
 
 
 UNITS = {
@@ -35,7 +42,7 @@ def rows(table):
 
 
 def test_failures_are_counted_beside_what_the_residual_mends_of_them():
-    failures, shared, behaviours = tables(UNITS)
+    failures, fixes, shared, behaviours = tables(UNITS)
     assert failures.header[2:] == tuple(
         f"{c}: {w}" for c in ("sim", "twin") for w in ("base", "mended", "base + residual")
     )
@@ -51,6 +58,8 @@ def test_failures_are_counted_beside_what_the_residual_mends_of_them():
     assert found["cube_lift", "loses it"][:3] == (share(0, 4), "–", share(1, 4))
     assert found["cube_lift", "any"][1].startswith("2 / 3 ")
     assert ("cube_lift", "misplaces") not in found
+    assert rows(fixes)["cube_lift", "hovers"] == ("1", "–", "–", "1", "–", "–")
+    assert rows(fixes)["cube_lift", "none"] == ("–", "–", "–", "2", "+25 ± 5 mm", "+1 ± 0 mm")
     assert shared.rows == [("cube_lift", "2", share(1, 2))]
     assert rows(behaviours)["cube_lift", "pre-rotation"] == (
         share(0, 1), share(2, 2), share(0, 2), share(0, 4), share(0, 3)

@@ -149,13 +149,14 @@ class PushCourse:
         gripper, drawer, cabinet = (pose.astype(float) for pose in poses)
         to_drawer = rotations.conjugate(drawer[:, 3:])
         out, up = np.asarray(handled.opening_axis, float), np.array([0.0, 0.0, 1.0])
-        offset = rotations.rotate(to_drawer, gripper[:, :3] - drawer[:, :3])
+        self.offset: Float[np.ndarray, "T 3"] = rotations.rotate(to_drawer, gripper[:, :3] - drawer[:, :3])
+        """Of the gripper frame from the middle of the face, in the drawer's frame [m]."""
         self.opening: Float[np.ndarray, " T"] = rotations.rotate(to_drawer, drawer[:, :3] - cabinet[:, :3]) @ out
         """How far the drawer is out, but for a constant [m]."""
-        self.on_middle: Bool[np.ndarray, " T"] = (np.abs(offset @ up) < handled.half_height) & (
-            np.abs(offset @ np.cross(up, out)) < handled.half_width
+        self.on_middle: Bool[np.ndarray, " T"] = (np.abs(self.offset @ up) < handled.half_height) & (
+            np.abs(self.offset @ np.cross(up, out)) < handled.half_width
         )
-        self.at_face: Bool[np.ndarray, " T"] = offset @ out < BEFORE_FACE
+        self.at_face: Bool[np.ndarray, " T"] = self.offset @ out < BEFORE_FACE
 
     def __len__(self) -> int:
         return len(self.opening)

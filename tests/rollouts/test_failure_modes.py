@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ocrrl.interface.observations import GRIPPER_DOWN, MAX_GRIPPER_WIDTH
+from ocrrl.rollouts.approach_correction import approach_correction
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.emergent_behaviours import EmergentBehaviour, behaviours
 from ocrrl.rollouts.failure_modes import FailureMode, Graspable, Pushable, first_failure, first_run
@@ -219,6 +220,22 @@ def test_what_was_missed_or_lost_first_took_a_second_attempt():
     missed = approached(at(z=0.04)).add(10, at(z=0.04), width=SHUT).add(10, at())
     assert behaviours(lifted(missed), BOX) == {EmergentBehaviour.SECOND_ATTEMPT}
     assert behaviours(lifted(held().add(10, at(z=0.1)).add(10, at())), BOX) == {EmergentBehaviour.SECOND_ATTEMPT}
+
+
+def test_a_correction_is_summed_along_and_across_the_approach_until_the_hand_has_the_object():
+    trace = lifted(approached(at(y=0.02, z=0.02)))
+    residual = np.zeros_like(trace.residual)
+    residual[:, :3] = (0.0, -0.002, -0.003)  # down, and towards a box that lies at smaller y
+    found = approach_correction(replace(trace, residual=residual), BOX)
+    near = np.linalg.norm(trace.gripper_pose[:, :3] - PLACE, axis=-1) < 0.1
+    before = int(near[: np.argmax(trace.object_poses[:, 0, 2] > 0.03)].sum())  # m above the table, as the box is lifted
+    assert found.ahead == pytest.approx(0.003 * before, abs=1e-6) and 0.5 < found.aside / (0.002 * before) <= 1.0
+    assert approach_correction(trace, BOX).ahead == 0.0
+    pushing = pushed(up=0.03)
+    residual = np.zeros_like(pushing.residual)
+    residual[:, :3] = (0.0, 0.001, -0.002)  # into the cabinet, and down to the middle of the face
+    found = approach_correction(replace(pushing, residual=residual), DRAWER)
+    assert found.aside == pytest.approx(2 * found.ahead) and found.ahead > 0.005
 
 
 def test_first_run_is_where_a_long_enough_run_begins():
