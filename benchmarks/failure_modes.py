@@ -181,14 +181,14 @@ def _fixes(units: Units, cells: Sequence[str]) -> Table:
 
 
 def _fix(units: Units, slug: str, cell: str, mode: FailureMode | None) -> tuple[str, str, str]:
-    """How many episodes, and mean and standard error of both sums [mm]; of those that both solve for None."""
+    """How many episodes, at least two, and mean and standard error of both sums [mm]; of those that both solve for None."""
     base, residual = (units.get(unit_name(slug, variant, cell)) for variant in VARIANTS)
     if base is None or residual is None:
         return NONE, NONE, NONE
     columns = zip(base["failures"], residual["success"], residual["corrections"], strict=True)
     sums = np.array([correction for failure, solved, correction in columns if solved and failure == mode], float)
     if len(sums) < 2:
-        return (str(len(sums)), NONE, NONE) if len(sums) else (NONE, NONE, NONE)
+        return NONE, NONE, NONE
     error = sums.std(axis=0, ddof=1) / np.sqrt(len(sums))
     ahead, aside = (f"{m:+.0f} ± {e:.0f} mm" for m, e in zip(sums.mean(axis=0), error, strict=True))
     return str(len(sums)), ahead, aside

@@ -58,7 +58,7 @@ def test_failures_are_counted_beside_what_the_residual_mends_of_them():
     assert found["cube_lift", "loses it"][:3] == (share(0, 4), "–", share(1, 4))
     assert found["cube_lift", "any"][1].startswith("2 / 3 ")
     assert ("cube_lift", "misplaces") not in found
-    assert rows(fixes)["cube_lift", "hovers"] == ("1", "–", "–", "1", "–", "–")
+    assert ("cube_lift", "hovers") not in rows(fixes)  # one episode has no standard error
     assert rows(fixes)["cube_lift", "none"] == ("–", "–", "–", "2", "+25 ± 5 mm", "+1 ± 0 mm")
     assert shared.rows == [("cube_lift", "2", share(1, 2))]
     assert rows(behaviours)["cube_lift", "pre-rotation"] == (
