@@ -143,7 +143,10 @@ def tables(units: Units) -> Iterator[Table]:
     yield _fixes(units, cells)
     if len(cells) > 1:
         yield Table(("task", "base fails in sim and twin", "the same way"), list(_shared(units)))
-    columns = [(cell, variant) for cell in cells for variant in VARIANTS] + [(cells[-1], DEMONSTRATIONS)]
+    columns = [(cell, variant) for cell in cells for variant in (*VARIANTS, DEMONSTRATIONS)]
+    columns = [
+        (cell, variant) for cell, variant in columns if any(unit_name(s, variant, cell) in units for s in HANDLED)
+    ]
     header = [f"{cell}: {VARIANT_LABELS.get(variant, variant)}" for cell, variant in columns]
     rows = []
     for slug in HANDLED:

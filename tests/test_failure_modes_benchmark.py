@@ -8,9 +8,12 @@ import pytest
 from PIL import Image
 
 from benchmarks import failure_strips, strong_base
-from benchmarks.failure_modes import HANDLED, share, tables, unit_name
+from benchmarks.failure_modes import HANDLED, OUT, share, tables, unit_name
+from benchmarks.recorded_units import read_units
+from ocrrl.report.table import markdown_table
 from ocrrl.rollouts.failure_modes import FailureMode
 from ocrrl.tabletop.registry import slugs
+from tests.pipeline_copy import ROOT
 
 
 def unit(failures, behaviours=()):
@@ -76,6 +79,12 @@ def test_all_tasks_together_are_counted_once_every_one_was_run():
     assert rows(next(iter(tables(units))))["all", "hovers"] == (share(10, 20), share(5, 10), share(0, 20))
 
 
+def test_the_page_of_failure_modes_holds_what_the_recorded_units_print():
+    page = (ROOT / "docs" / "failure_modes.md").read_text()
+    for table in tables(read_units(ROOT / OUT)):
+        assert markdown_table(table) in page, "print it again with `python -m benchmarks.failure_modes table`"
+
+
 def test_a_share_has_its_wilson_interval():
     assert share(27, 100) == "27 / 100 [19, 36]%" and share(0, 0) == "–"
 
@@ -94,17 +103,17 @@ def test_a_strip_shows_a_rescue_and_a_failure_that_happen_again_alone(tmp_path, 
     def run(slug, variant, seed, film):
         ran.append((variant, seed))
         film.frames += [np.full((64, 64, 3), 40 * seed, np.uint8)] * (30 if variant == "base" else 12)
-        if seed == 0:  # rounds otherwise than in a batch
+        if seed == 3:  # rounds otherwise than in a batch
             return True, None
-        return (True, None) if (variant, seed) == ("residual", 3) else (False, FailureMode.HOVERS)
+        return (True, None) if (variant, seed) == ("residual", 0) else (False, FailureMode.HOVERS)
 
     failure_strips.write_strips(units, "sim", tmp_path, run)
     assert [path.name for path in tmp_path.iterdir()] == ["failure_hovers.jpg"]
-    assert ran == [("base", 0), ("residual", 0), ("base", 3), ("residual", 3), ("residual", 1), ("residual", 2)]
+    assert ran == [("base", 3), ("residual", 3), ("base", 0), ("residual", 0), ("residual", 1)]
     height = Image.open(io.BytesIO((tmp_path / "failure_hovers.jpg").read_bytes())).height
-    assert height > 3 * 132
+    assert height > 0.75 * 3 * 132
     printed = capsys.readouterr().out
-    assert "cube_lift, initial state 3, sim" in printed and "last row cube_lift, initial state 1" in printed
+    assert "cube_lift, sim, initial state 0; last row cube_lift, 1" in printed
     assert "collides: not mended in sim" in printed
 
 
