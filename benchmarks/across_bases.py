@@ -35,8 +35,9 @@ from ocrrl.interface.weights_file import read_weights_file
 from ocrrl.layout import Layout
 from ocrrl.lineage.run_record import timing_rows
 from ocrrl.params import Params
-from ocrrl.policies.checkpoint import expected_policies, load_policy, load_vla
+from ocrrl.policies.checkpoint import load_policy, load_vla
 from ocrrl.policies.image_sizes import image_sizes
+from ocrrl.policies.policy_type import expected_policies
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.report.values import NONE, cell_label, percent, points, rate_with_interval
 from ocrrl.residual.residual_policy import load_residual

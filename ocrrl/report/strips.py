@@ -147,11 +147,15 @@ def strips(tasks: Sequence[MeasuredTask]) -> Iterator[Strip]:
         yield from found.values() or ([solved] if solved else [])
 
 
-def filmstrip(clips: list[Clip]) -> bytes:
-    """`clips` as JPEG; one that is over is not shown again. Raises ValueError without one."""
+def filmstrip(clips: list[Clip], until: int | None = None) -> bytes:
+    """`clips` as JPEG; one that is over is not shown again. Raises ValueError without one.
+
+    `until` is the number of frames from which on nothing is shown; all by default.
+    """
     if not clips:
         raise ValueError("clips must hold at least one video, got none")
-    moments = np.linspace(0, max(len(clip.frames) for clip in clips) - 1, MOMENTS).round().astype(int)
+    longest = max(len(clip.frames) for clip in clips)
+    moments = np.linspace(0, min(longest, until or longest) - 1, MOMENTS).round().astype(int)
     size = (LABELS + MOMENTS * (CELL + SPACE), HEAD + len(clips) * (CELL + SPACE))
     canvas = Image.new("RGB", size, PAPER)
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=15)

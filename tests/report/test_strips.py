@@ -31,6 +31,12 @@ def test_a_strip_shows_moments_of_the_longest_video_and_each_video_once():
     assert (shorter[4:] == 255).all(), "nothing after its last frame"
 
 
+def test_a_strip_of_the_first_frames_shows_no_later_ones():
+    longer, shorter = reds(filmstrip([clip(80, False), clip(30, True)], until=40))
+    np.testing.assert_allclose(longer, np.linspace(60, 60 + 190 * 39 / 79, MOMENTS), atol=5)
+    assert shorter[5] == pytest.approx(246, abs=6) and shorter[6] == pytest.approx(250, abs=4) and shorter[7] == 255
+
+
 def test_the_same_videos_give_the_same_bytes_and_none_is_refused():
     assert filmstrip([clip(9, True)]) == filmstrip([clip(9, True)])
     with pytest.raises(ValueError, match="at least one video, got none"):

@@ -4,10 +4,11 @@ It differs from the training simulator in looks (visual meshes, light, table, ca
 (drawn once a cell, outside what training sees as such) and in its object poses (a tracker's errors).
 """
 
+# pyright: reportAttributeAccessIssue=false
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from ocrrl.sim.dynamics import Dynamics, DynamicsRange
 from ocrrl.sim.environment import SimEnvironment
 from ocrrl.sim.scene import Camera, Look
 from ocrrl.tabletop.parts.scene import SceneState, TabletopScene
+
+if TYPE_CHECKING:
+    import mujoco
 
 FRONT_CAMERA = Camera((1.02, 0.045, 0.66), (0.47, 0.02, 0.06), 36.0)  # 6 cm and 4.6 deg from the simulator's
 WRIST_CAMERA = Camera((0.10, 0.008, 0.02), (0.035, 0.0, 0.20), 72.0)
@@ -103,6 +107,11 @@ class TwinCell:
     def seeds(self) -> list[int]:
         """Of the N initial states."""
         return self._world.seeds
+
+    @property
+    def model(self) -> "mujoco.MjModel":
+        """MuJoCo's, as `SimEnvironment.model`."""
+        return self._world.model
 
     @property
     def commanded_pose(self) -> np.ndarray:
