@@ -33,6 +33,7 @@ from ocrrl.policies.checkpoint import load_vla
 from ocrrl.policies.chunked_policy import ChunkedPolicy
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.report.values import percent, points
+from ocrrl.residual.learning_curve import Validation
 from ocrrl.residual.residual_config import ResidualConfig
 from ocrrl.residual.residual_policy import load_residual
 from ocrrl.residual.train_residual import train_residual
@@ -110,32 +111,9 @@ class Bench:
         config = replace(Params.read().config("train_residual", self._slug), **self._changes(space, budget))
         if budget == "cpu" and space != "objects":
             config = shrunk(config, self._share(space))
-        layout, work = Layout(self._slug), self._folder(name).with_name(f"{self._folder(name).name}-work")
-        with BackgroundProcess(
-            partial(success_rate, self._slug, config.images.look, config.validation_episodes)
-        ) as validation:
-            train_residual(
-                config,
-                make_simulator(self._slug, config.num_envs, look=config.images.look),
-                _base(self._slug, "sim", config.num_envs),
-                read_replay_transitions(layout.replay_transitions),
-                work,
-                self._folder(name),
-                self._seed,
-                validation,
-            )
-        curve = json.loads((self._folder(name) / "curve.json").read_text())["points"]
-        spent = json.loads((work / "timings.json").read_text())[-1]
-        files.remove(work)
-        self._record(
-            name,
-            {
-                "cpu_s": round(sum(spent.get(part, 0.0) for part in TRAINING_PARTS), 1),
-                "transitions": curve[-1]["transitions"],
-                "updates": curve[-1]["updates"],
-                "validation": [point["validation_success"] for point in curve],
-            },
-        )
+        judge = partial(success_rate, self._slug, config.images.look, config.validation_episodes)
+        with BackgroundProcess(judge) as validation:
+            self._record(name, train(self._slug, config, self._folder(name), self._seed, validation))
         return name
 
     def evaluated(self, trained: str | None, cell: str) -> None:
@@ -186,6 +164,32 @@ class Bench:
             else f"{found['cpu_s']} CPU-s, {found['validation']}"
         )
         print(f"{unit}: {told}", flush=True)
+
+
+def train(slug: str, config: ResidualConfig, folder: Path, seed: int, validation: Validation) -> Recorded:
+    """Train as `config` says, into `folder`; its cost and its success on validation states. A training that was killed goes on."""
+    work = folder.with_name(f"{folder.name}-work")
+    train_residual(
+        config,
+        make_simulator(slug, config.num_envs, look=config.images.look),
+        _base(slug, "sim", config.num_envs),
+        read_replay_transitions(Layout(slug).replay_transitions),
+        work,
+        folder,
+        seed,
+        validation,
+    )
+    curve = json.loads((folder / "curve.json").read_text())["points"]
+    spent = json.loads((work / "timings.json").read_text())[-1]
+    files.remove(work)
+    cpu_s = {part: round(spent.get(part, 0.0), 1) for part in TRAINING_PARTS}
+    return {
+        "cpu_s": round(sum(cpu_s.values()), 1),
+        "cpu_s_of": cpu_s,
+        "transitions": curve[-1]["transitions"],
+        "updates": curve[-1]["updates"],
+        "validation": [point["validation_success"] for point in curve],
+    }
 
 
 def shrunk(config: ResidualConfig, share: float) -> ResidualConfig:
