@@ -126,6 +126,5 @@ def through_encoder(batch: int, config: ResidualConfig) -> Int[np.ndarray, " b"]
 
 
 def _arrays(prefix: str, network: Encoder) -> dict[str, np.ndarray]:
-    return {
-        prefix + name: np.ascontiguousarray(value.detach().cpu().numpy()) for name, value in network.named_parameters()
-    }
+    """Copies of the parameters, which training goes on to change."""
+    return {prefix + name: value.detach().cpu().numpy().copy(order="C") for name, value in network.named_parameters()}
