@@ -1,6 +1,7 @@
 """What the residual observes (Table 2b, Fig. 6b): object poses, images, images learned from a teacher; one protocol, sim and twin.
 
     dvc repro train_residual@cube_lift-0 finetune@cube_lift-real
+    python -m benchmarks.observation_spaces train --tasks cube_lift --look realistic
     python -m benchmarks.observation_spaces measure --tasks cube_lift --look realistic
     python -m benchmarks.observation_spaces table
 
@@ -52,17 +53,22 @@ OUT = Path("benchmarks/recorded/observation_spaces.json")
 SETTINGS: dict[str, dict[str, Any]] = {
     "objects": {},
     "privileged": {},
-    "images": {"critic_warmup": 300},
-    "distilled": {"offline_fraction": 0.25, "actor_ema": 0.01},
+    "images": {"critic_warmup": 300, "images": {"learning_rate": 5e-4}},
+    "distilled": {
+        "offline_fraction": 0.25,
+        "actor_ema": 0.01,
+        "actor_lr": 1e-3,
+        "images": {"learning_rate": 1e-3, "gradient_steps": 1},
+    },
 }
-"""Over the task's parameters; how they were found stands in docs/results.md."""
+"""Over the task's parameters; `python -m benchmarks.observation_spaces_search table` prints how they were found."""
 
 Recorded = dict[str, Any]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("measure", "table"))
+    parser.add_argument("what", choices=("train", "measure", "table"), help="train: without a held-out state")
     parser.add_argument("--tasks", nargs="+", choices=slugs(), default=["cube_lift", "pick_and_place", "close_drawer"])
     parser.add_argument("--spaces", nargs="+", choices=SPACES, default=list(SPACES))
     parser.add_argument("--budgets", nargs="+", choices=BUDGETS, default=list(BUDGETS))
@@ -79,11 +85,12 @@ def main() -> None:
         return
     for task in options.tasks:
         bench = Bench(task, options.look, options.seed, options.episodes, recorded, options.out)
-        for cell in options.cells:
+        cells = options.cells if options.what == "measure" else []
+        for cell in cells:
             bench.evaluated(None, cell)
         for budget in options.budgets:
             for space in options.spaces:
-                bench.run(space, budget, options.cells)
+                bench.run(space, budget, cells)
 
 
 class Bench:
@@ -132,7 +139,7 @@ class Bench:
         changes = SETTINGS[space] | {"observation": space}
         images = Params.read().config("train_residual", self._slug).images
         if space in ("images", "distilled"):
-            changes["images"] = replace(images, look=self._look)
+            changes["images"] = replace(images, look=self._look, **changes.get("images", {}))
         if space == "distilled":
             changes["teacher"] = str(self._folder(self.trained("privileged", budget)))
         return changes

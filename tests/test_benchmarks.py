@@ -221,7 +221,7 @@ def test_a_trial_of_the_search_changes_what_it_names_and_is_listed_under_its_tas
     changes = {"observation": "distilled", "teacher": "there", "images": {"look": "realistic"}}
     changed = observation_spaces_search.changed(ResidualConfig(total_timesteps=7), changes)
     assert (changed.total_timesteps, changed.teacher, changed.images.look) == (7, "there", "realistic")
-    with pytest.raises(ParamsError, match="--set: images.shft is no parameter"):
+    with pytest.raises(ParamsError, match=r"--set: images\.shft is no parameter"):
         observation_spaces_search.changed(ResidualConfig(), {"images": {"shft": 3}})
     trial = {"space": "images", "transitions": 16000, "cpu_s": 60.4, "validation": [0.5, 0.75, 0.625]}
     trials = [{**trial, "task": task, "name": task[:4]} for task in ("pick_and_place", "cube_lift")]
