@@ -100,6 +100,7 @@ class Bench:
         self._slug, self._seed, self._episodes = slug, seed, episodes
         self._look: Look = look
         self._recorded, self._out = recorded, out
+        self._commit = head()
 
     def run(self, space: str, budget: str, cells: Sequence[str]) -> None:
         """Train with this observation and evaluate it in `cells`, as far as it is not done."""
@@ -131,12 +132,12 @@ class Bench:
         residual = None if trained is None else load_residual(self._folder(trained), tabletop_task(self._slug))
         seeds = initial_state_seeds("test", self._episodes)
         world = make_environment(cell, self._slug, PARALLEL, look=self._look)
-        outcomes = run_episodes(world, _base(self._slug, DOMAIN[cell], PARALLEL), residual, seeds)
+        outcomes = run_episodes(world, base_policy(self._slug, DOMAIN[cell], PARALLEL), residual, seeds)
         success, steps = [int(o.success) for o in outcomes], [o.steps for o in outcomes]
         self._record(unit, {"seeds": list(seeds), "success": success, "steps": steps})
 
     def _changes(self, space: str, budget: str) -> dict[str, Any]:
-        changes = SETTINGS[space] | {"observation": space}
+        changes: dict[str, Any] = SETTINGS[space] | {"observation": space}
         images = Params.read().config("train_residual", self._slug).images
         if space in ("images", "distilled"):
             changes["images"] = replace(images, look=self._look, **changes.get("images", {}))
@@ -162,8 +163,7 @@ class Bench:
         return WORK / "observation_spaces" / name.replace(" ", "-")
 
     def _record(self, unit: str, found: dict[str, Any]) -> None:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        self._recorded[unit] = {"commit": commit, **found}
+        self._recorded[unit] = {"commit": self._commit, **found}
         files.write_json(self._out, self._recorded)
         told = (
             f"{np.mean(found['success']):.2f}"
@@ -173,13 +173,18 @@ class Bench:
         print(f"{unit}: {told}", flush=True)
 
 
+def head() -> str:
+    """The commit of this code."""
+    return subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+
+
 def train(slug: str, config: ResidualConfig, folder: Path, seed: int, validation: Validation) -> Recorded:
     """Train as `config` says, into `folder`; its cost and its success on validation states. A training that was killed goes on."""
     work = folder.with_name(f"{folder.name}-work")
     train_residual(
         config,
         make_simulator(slug, config.num_envs, look=config.images.look),
-        _base(slug, "sim", config.num_envs),
+        base_policy(slug, "sim", config.num_envs),
         read_replay_transitions(Layout(slug).replay_transitions),
         work,
         folder,
@@ -216,10 +221,10 @@ def success_rate(slug: str, look: Look, episodes: int, residual: AnyResidual) ->
 
 @cache
 def _validation(slug: str, look: Look) -> tuple[Any, ChunkedPolicy]:
-    return make_simulator(slug, PARALLEL, look=look), _base(slug, "sim", PARALLEL)
+    return make_simulator(slug, PARALLEL, look=look), base_policy(slug, "sim", PARALLEL)
 
 
-def _base(slug: str, domain: str, num_envs: int) -> ChunkedPolicy:
+def base_policy(slug: str, domain: str, num_envs: int) -> ChunkedPolicy:
     return ChunkedPolicy(load_vla(Layout(slug).vla(domain)), tabletop_task(slug).instruction, num_envs)
 
 

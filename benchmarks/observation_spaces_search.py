@@ -10,7 +10,6 @@ finished, and its folder is kept under `.work/observation_spaces_search`.
 
 import argparse
 import json
-import subprocess
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from functools import partial
@@ -19,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.observation_spaces import success_rate, train
+from benchmarks.observation_spaces import head, success_rate, train
 from ocrrl import files
 from ocrrl.config_builder import build
 from ocrrl.layout import WORK
@@ -58,8 +57,8 @@ def main() -> None:
         WORK / "observation_spaces_search" / f"{options.task}-{config.observation}-{options.name.replace(' ', '-')}"
     )
     judge = partial(success_rate, options.task, config.images.look, config.validation_episodes)
+    commit = head()
     found = train(options.task, config, folder, options.seed, BlockingValidation(judge))
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     said = {"task": options.task, "space": config.observation, "name": options.name, "set": options.set}
     trials = json.loads(options.out.read_text()) if options.out.is_file() else []
     files.write_json(options.out, [*trials, {**said, "commit": commit, **found}])
