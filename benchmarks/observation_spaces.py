@@ -1,6 +1,7 @@
 """What the residual observes (Table 2b, Fig. 6b): object poses, images, images learned from a teacher; one protocol, sim and twin.
 
     dvc repro train_residual@cube_lift-0 finetune@cube_lift-real
+    python -m benchmarks.observation_spaces train --tasks cube_lift --look realistic
     python -m benchmarks.observation_spaces measure --tasks cube_lift --look realistic
     python -m benchmarks.observation_spaces table
 
@@ -33,6 +34,7 @@ from ocrrl.policies.checkpoint import load_vla
 from ocrrl.policies.chunked_policy import ChunkedPolicy
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.report.values import percent, points
+from ocrrl.residual.learning_curve import Validation
 from ocrrl.residual.residual_config import ResidualConfig
 from ocrrl.residual.residual_policy import load_residual
 from ocrrl.residual.train_residual import train_residual
@@ -51,17 +53,22 @@ OUT = Path("benchmarks/recorded/observation_spaces.json")
 SETTINGS: dict[str, dict[str, Any]] = {
     "objects": {},
     "privileged": {},
-    "images": {"critic_warmup": 300},
-    "distilled": {"offline_fraction": 0.25, "actor_ema": 0.01},
+    "images": {"critic_warmup": 300, "images": {"learning_rate": 5e-4}},
+    "distilled": {
+        "offline_fraction": 0.25,
+        "actor_ema": 0.01,
+        "actor_lr": 1e-3,
+        "images": {"learning_rate": 1e-3, "gradient_steps": 1},
+    },
 }
-"""Over the task's parameters; how they were found stands in docs/results.md."""
+"""Over the task's parameters; `python -m benchmarks.observation_spaces_search table` prints how they were found."""
 
 Recorded = dict[str, Any]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("measure", "table"))
+    parser.add_argument("what", choices=("train", "measure", "table"), help="train: without a held-out state")
     parser.add_argument("--tasks", nargs="+", choices=slugs(), default=["cube_lift", "pick_and_place", "close_drawer"])
     parser.add_argument("--spaces", nargs="+", choices=SPACES, default=list(SPACES))
     parser.add_argument("--budgets", nargs="+", choices=BUDGETS, default=list(BUDGETS))
@@ -78,11 +85,12 @@ def main() -> None:
         return
     for task in options.tasks:
         bench = Bench(task, options.look, options.seed, options.episodes, recorded, options.out)
-        for cell in options.cells:
+        cells = options.cells if options.what == "measure" else []
+        for cell in cells:
             bench.evaluated(None, cell)
         for budget in options.budgets:
             for space in options.spaces:
-                bench.run(space, budget, options.cells)
+                bench.run(space, budget, cells)
 
 
 class Bench:
@@ -92,6 +100,7 @@ class Bench:
         self._slug, self._seed, self._episodes = slug, seed, episodes
         self._look: Look = look
         self._recorded, self._out = recorded, out
+        self._commit = head()
 
     def run(self, space: str, budget: str, cells: Sequence[str]) -> None:
         """Train with this observation and evaluate it in `cells`, as far as it is not done."""
@@ -110,32 +119,9 @@ class Bench:
         config = replace(Params.read().config("train_residual", self._slug), **self._changes(space, budget))
         if budget == "cpu" and space != "objects":
             config = shrunk(config, self._share(space))
-        layout, work = Layout(self._slug), self._folder(name).with_name(f"{self._folder(name).name}-work")
-        with BackgroundProcess(
-            partial(success_rate, self._slug, config.images.look, config.validation_episodes)
-        ) as validation:
-            train_residual(
-                config,
-                make_simulator(self._slug, config.num_envs, look=config.images.look),
-                _base(self._slug, "sim", config.num_envs),
-                read_replay_transitions(layout.replay_transitions),
-                work,
-                self._folder(name),
-                self._seed,
-                validation,
-            )
-        curve = json.loads((self._folder(name) / "curve.json").read_text())["points"]
-        spent = json.loads((work / "timings.json").read_text())[-1]
-        files.remove(work)
-        self._record(
-            name,
-            {
-                "cpu_s": round(sum(spent.get(part, 0.0) for part in TRAINING_PARTS), 1),
-                "transitions": curve[-1]["transitions"],
-                "updates": curve[-1]["updates"],
-                "validation": [point["validation_success"] for point in curve],
-            },
-        )
+        judge = partial(success_rate, self._slug, config.images.look, config.validation_episodes)
+        with BackgroundProcess(judge) as validation:
+            self._record(name, train(self._slug, config, self._folder(name), self._seed, validation))
         return name
 
     def evaluated(self, trained: str | None, cell: str) -> None:
@@ -146,15 +132,15 @@ class Bench:
         residual = None if trained is None else load_residual(self._folder(trained), tabletop_task(self._slug))
         seeds = initial_state_seeds("test", self._episodes)
         world = make_environment(cell, self._slug, PARALLEL, look=self._look)
-        outcomes = run_episodes(world, _base(self._slug, DOMAIN[cell], PARALLEL), residual, seeds)
+        outcomes = run_episodes(world, base_policy(self._slug, DOMAIN[cell], PARALLEL), residual, seeds)
         success, steps = [int(o.success) for o in outcomes], [o.steps for o in outcomes]
         self._record(unit, {"seeds": list(seeds), "success": success, "steps": steps})
 
     def _changes(self, space: str, budget: str) -> dict[str, Any]:
-        changes = SETTINGS[space] | {"observation": space}
+        changes: dict[str, Any] = SETTINGS[space] | {"observation": space}
         images = Params.read().config("train_residual", self._slug).images
         if space in ("images", "distilled"):
-            changes["images"] = replace(images, look=self._look)
+            changes["images"] = replace(images, look=self._look, **changes.get("images", {}))
         if space == "distilled":
             changes["teacher"] = str(self._folder(self.trained("privileged", budget)))
         return changes
@@ -177,8 +163,7 @@ class Bench:
         return WORK / "observation_spaces" / name.replace(" ", "-")
 
     def _record(self, unit: str, found: dict[str, Any]) -> None:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        self._recorded[unit] = {"commit": commit, **found}
+        self._recorded[unit] = {"commit": self._commit, **found}
         files.write_json(self._out, self._recorded)
         told = (
             f"{np.mean(found['success']):.2f}"
@@ -186,6 +171,37 @@ class Bench:
             else f"{found['cpu_s']} CPU-s, {found['validation']}"
         )
         print(f"{unit}: {told}", flush=True)
+
+
+def head() -> str:
+    """The commit of this code."""
+    return subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def train(slug: str, config: ResidualConfig, folder: Path, seed: int, validation: Validation) -> Recorded:
+    """Train as `config` says, into `folder`; its cost and its success on validation states. A training that was killed goes on."""
+    work = folder.with_name(f"{folder.name}-work")
+    train_residual(
+        config,
+        make_simulator(slug, config.num_envs, look=config.images.look),
+        base_policy(slug, "sim", config.num_envs),
+        read_replay_transitions(Layout(slug).replay_transitions),
+        work,
+        folder,
+        seed,
+        validation,
+    )
+    curve = json.loads((folder / "curve.json").read_text())["points"]
+    spent = json.loads((work / "timings.json").read_text())[-1]
+    files.remove(work)
+    cpu_s = {part: round(spent.get(part, 0.0), 1) for part in TRAINING_PARTS}
+    return {
+        "cpu_s": round(sum(cpu_s.values()), 1),
+        "cpu_s_of": cpu_s,
+        "transitions": curve[-1]["transitions"],
+        "updates": curve[-1]["updates"],
+        "validation": [point["validation_success"] for point in curve],
+    }
 
 
 def shrunk(config: ResidualConfig, share: float) -> ResidualConfig:
@@ -205,10 +221,10 @@ def success_rate(slug: str, look: Look, episodes: int, residual: AnyResidual) ->
 
 @cache
 def _validation(slug: str, look: Look) -> tuple[Any, ChunkedPolicy]:
-    return make_simulator(slug, PARALLEL, look=look), _base(slug, "sim", PARALLEL)
+    return make_simulator(slug, PARALLEL, look=look), base_policy(slug, "sim", PARALLEL)
 
 
-def _base(slug: str, domain: str, num_envs: int) -> ChunkedPolicy:
+def base_policy(slug: str, domain: str, num_envs: int) -> ChunkedPolicy:
     return ChunkedPolicy(load_vla(Layout(slug).vla(domain)), tabletop_task(slug).instruction, num_envs)
 
 

@@ -5,8 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import across_bases, observation_spaces, recorded_units, results, robustness, scale_out, table1
+from benchmarks import (
+    across_bases,
+    observation_spaces,
+    observation_spaces_search,
+    recorded_units,
+    results,
+    robustness,
+    scale_out,
+    table1,
+)
 from benchmarks.measured_results import measure_here, read_recorded
+from ocrrl.config_builder import ParamsError
 from ocrrl.layout import Layout
 from ocrrl.lineage.run_record import recorded_run
 from ocrrl.params import Params
@@ -263,5 +273,21 @@ def test_observation_spaces_are_compared_task_by_task_and_over_all_of_them():
 def test_a_budget_of_cpu_time_shrinks_what_costs_it():
     full = ResidualConfig(observation="images")
     half = observation_spaces.shrunk(full, 0.5)
-    assert half.total_timesteps == full.total_timesteps // 2 and half.images.encoder_updates == 1000
+    assert (
+        half.total_timesteps == full.total_timesteps // 2
+        and half.images.encoder_updates == full.images.encoder_updates // 2
+    )
     assert half.gradient_steps == full.gradient_steps and half.validation_every == full.validation_every // 2
+
+
+def test_a_trial_of_the_search_changes_what_it_names_and_is_listed_under_its_task():
+    changes = {"observation": "distilled", "teacher": "there", "images": {"look": "realistic"}}
+    changed = observation_spaces_search.changed(ResidualConfig(total_timesteps=7), changes)
+    assert (changed.total_timesteps, changed.teacher, changed.images.look) == (7, "there", "realistic")
+    with pytest.raises(ParamsError, match=r"--set: images\.shft is no parameter"):
+        observation_spaces_search.changed(ResidualConfig(), {"images": {"shft": 3}})
+    trial = {"space": "images", "transitions": 16000, "cpu_s": 60.4, "validation": [0.5, 0.75, 0.625]}
+    trials = [{**trial, "task": task, "name": task[:4]} for task in ("pick_and_place", "cube_lift")]
+    of_trials, efforts = observation_spaces_search.tables(trials)
+    assert of_trials.rows[0] == ("cube_lift", "images", "cube", "16,000", "60", "0.50, 0.75, 0.62")
+    assert efforts.rows[0][:4] == ("cube_lift", "1", "0", "0")

@@ -23,6 +23,8 @@ from ocrrl.interface.observations import (
 from ocrrl.interface.protocols import Capture, Environment, Residual
 
 Look = Literal["plain", "realistic"]
+ObservationKind = Literal["objects", "images", "privileged", "distilled"]
+"""What a residual observes, as params.yaml and config.json name it."""
 
 
 @runtime_checkable
@@ -65,6 +67,15 @@ class CapturesAtAnySize(Protocol):
 
     def capture_at(self, ids: Int[np.ndarray, " n"], cameras: CameraSizes) -> Images:
         """Images of the environments `ids` from `cameras`; ValueError where the scene has not got one of them."""
+        ...
+
+
+@runtime_checkable
+class Redressable(Protocol):
+    """A simulator whose realistic look can be drawn anew within an episode."""
+
+    def redress(self, ids: Int[np.ndarray, " n"], seeds: Int[np.ndarray, " n"]) -> None:
+        """Draw the look of the environments `ids` from `seeds`, until their next reset."""
         ...
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from ocrrl.config_builder import OPTIONAL
 from ocrrl.interface.actions import MAX_ROTATION_STEP, MAX_TRANSLATION_STEP
 from ocrrl.interface.devices import require_device, require_threads
-from ocrrl.interface.residual_observations import Look
+from ocrrl.interface.residual_observations import Look, ObservationKind
 from ocrrl.residual.pose_augmentation import PoseAugmentation
 
 ACTION_UNITS = np.array([MAX_TRANSLATION_STEP] * 3 + [MAX_ROTATION_STEP] * 3 + [0.5], np.float32)
@@ -27,17 +27,25 @@ class ImageConfig:
     """Height and width [pixel] of its images, whatever those of the VLA have."""
     look: Look = "plain"
     """How the training simulator draws its images; the VLA's own stay as they are."""
+    look_every: Literal["episode", "decision"] = "decision"
+    """When a realistic look is drawn anew in training: the more looks an encoder sees, the better it knows unseen ones."""
     shift: int = 4
     """Training moves an image by up to so many pixels."""
     channels: int = 16
     """Of the encoder's first convolution; the second has twice as many."""
     features: int = 64
     """Numbers that the encoder gives."""
-    encoder_updates: int = 2_000
-    """Updates that train the encoder, at some fifty times an update's cost; then it is frozen, and each frame is encoded once."""
+    encoder_updates: int = 4_000
+    """Updates that train TD3's encoder, at some thirty times the cost of others; then it is frozen for good."""
+    encoder_cycle: int = 1_250
+    """Of so many updates of TD3 the first `encoder_share` train the encoder; for the others it is frozen, each frame encoded once."""
+    encoder_share: float = 0.2
+    learning_rate: float = 3e-4
+    """Of the encoder."""
     gradient_steps: int = 2
-    """Updates after each step of all environments, and the next one's rows in a batch, until then."""
+    """Of a student: updates after each step of all environments."""
     batch_size: int = 96
+    """Rows of an update that trains the encoder."""
 
     def __post_init__(self) -> None:
         for name, least, most in (
@@ -46,6 +54,9 @@ class ImageConfig:
             ("channels", 1, 1024),
             ("features", 1, 8192),
             ("encoder_updates", 0, 10**9),
+            ("encoder_cycle", 1, 10**9),
+            ("encoder_share", 0.0, 1.0),
+            ("learning_rate", 0.0, 1.0),
             ("gradient_steps", 1, 1000),
             ("batch_size", 1, 10**6),
         ):
@@ -108,7 +119,7 @@ class ResidualConfig:
     """Keep the critics' targets where every return lies: in [0, 1/(1 - gamma)], less the shaping's potential."""
     chunk_phase: bool = field(default=False, metadata=OPTIONAL)
     """The residual is also given how old the base's chunk is and how late it came (`interface.observations`); not in the paper."""
-    observation: Literal["objects", "images", "privileged", "distilled"] = field(default="objects", metadata=OPTIONAL)
+    observation: ObservationKind = field(default="objects", metadata=OPTIONAL)
     """What the residual observes besides the robot and the base action: object poses, images in place of them (as ResFiT), true state
     (a teacher, for the simulator only), or images, learned from a teacher (as ResiP)."""
     images: ImageConfig = field(default_factory=ImageConfig, metadata=OPTIONAL)

@@ -4,7 +4,7 @@ Its folder holds `actor.safetensors` (weights, biases, scale), `config.json` (wh
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import safetensors.numpy
@@ -16,14 +16,14 @@ from ocrrl.interface.json_file import read_json_object, said
 from ocrrl.interface.model_folder import require_model_folder
 from ocrrl.interface.observations import residual_observation_dim
 from ocrrl.interface.renamed import current_names
-from ocrrl.interface.residual_observations import robot_observation_dim
+from ocrrl.interface.residual_observations import ObservationKind, robot_observation_dim
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.interface.weights_file import read_weights_file
 from ocrrl.residual.images.image_policy import Actor, ImageResidualPolicy, images_of, load_images, save_encoder
 
 FORMAT_VERSION = 4
 """Version 3, of 0.1, differs in names alone (`interface.renamed`) and is read as well."""
-OBSERVATIONS = ("objects", "images", "privileged", "distilled")
+OBSERVATIONS = get_args(ObservationKind)
 _MOST_EVERY = 1000  # control steps
 _MOST_PRIVILEGED = 1000  # numbers
 LAYER_NORM_EPSILON = 1e-5  # as in `networks`, which this file does not import: it would bring torch along

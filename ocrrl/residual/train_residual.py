@@ -24,6 +24,7 @@ from ocrrl.residual.decisions import Decisions, exploration_noise
 from ocrrl.residual.learning_curve import LearningCurve, Validation, published, solved, training_summary
 from ocrrl.residual.n_step_returns import NStepReturns, potential, shaped
 from ocrrl.residual.observation_spaces.chosen import observation_space
+from ocrrl.residual.observation_spaces.distilled import described_teacher
 from ocrrl.residual.offline import offline_transitions
 from ocrrl.residual.replay_buffer import BatchMemory, ReplayBuffer, sample_mixed
 from ocrrl.residual.residual_config import ResidualConfig
@@ -196,7 +197,7 @@ class _Run:
             "cell": self.environment.cell,
             "config": values_of(self.config),
             "selected": {name: chosen[name] for name in ("transitions", "validation_success")},
-            **self.space.sources,
+            **described_teacher(self.config),
         }
         save_residual(folder, policy, self.environment.tabletop_task, details)
         files.write_json(folder / "curve.json", {"points": self.curve.points})

@@ -32,7 +32,16 @@ from ocrrl.sim.scene import (
 from ocrrl.tabletop.parts.scene import SceneState, TabletopScene
 
 INITIAL_JOINT_JITTER = 0.02  # [rad], uniform, so that no two episodes start from quite the same arm
-_STATE = ("commanded_pose", "joint_targets", "held_steps", "latency", "pending", "references", "object_speed")
+_STATE = (
+    "look_seeds",
+    "commanded_pose",
+    "joint_targets",
+    "held_steps",
+    "latency",
+    "pending",
+    "references",
+    "object_speed",
+)
 
 
 class SimEnvironment:
@@ -75,6 +84,8 @@ class SimEnvironment:
         n, objects = num_envs, len(self.tabletop_task.objects)
         self.seeds = [0] * n
         """Of the latest initial states."""
+        self.look_seeds = np.zeros(n, int)
+        """Of what a realistic look is drawn from: those of the initial states, until `redress` gives others."""
         self.commanded_pose = np.zeros((n, 7))
         self.joint_targets = np.zeros((n, 8))
         self.held_steps = np.zeros(n, int)
@@ -88,7 +99,7 @@ class SimEnvironment:
         """Put the environments `ids` into the initial states that `seeds` stand for, with dynamics drawn from them."""
         starts = []
         for env, seed in zip(ids, seeds, strict=True):
-            self.seeds[env] = seed
+            self.seeds[env] = self.look_seeds[env] = seed
             generator = np.random.default_rng(seed)
             object_poses = self.scene.initial_object_poses(generator)
             joints = self.tabletop_task.home_joints + generator.uniform(-INITIAL_JOINT_JITTER, INITIAL_JOINT_JITTER, 7)
@@ -144,6 +155,10 @@ class SimEnvironment:
         """Images of the environments `ids` by any `cameras` of the scene, for a policy beside the VLA; ValueError for others."""
         require_known_cameras(cameras, self._all_cameras, f"the scene of {self.tabletop_task.slug}")
         return self._render(ids, cameras, self._realistic)
+
+    def redress(self, ids: np.ndarray, seeds: np.ndarray) -> None:
+        """Draw the realistic look of the environments `ids` from `seeds` (n,), until their next reset."""
+        self.look_seeds[ids] = seeds
 
     def image(self, ids: np.ndarray, size: int) -> Images:
         """Images of `size` x `size` pixels of the environments `ids`, of every camera of the scene, such as a video for people."""
@@ -203,7 +218,8 @@ class SimEnvironment:
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Go on from a state that `get_state` gave."""
         for name in _STATE:
-            getattr(self, name)[:] = state[name]
+            if name in state:  # a checkpoint of 0.3 has no look_seeds
+                getattr(self, name)[:] = state[name]
         for name, values in self._fields.items():
             values[:] = state[f"model.{name}"]
         self._batch.set_const()
@@ -215,7 +231,7 @@ class SimEnvironment:
         if key not in self._renderers:
             model = self.model if dressing is None else dressing.model
             self._renderers[key] = SceneRenderer(model, cameras, dressing)
-        return self._renderers[key].render(self._qpos[ids], [self.seeds[env] for env in ids])
+        return self._renderers[key].render(self._qpos[ids], self.look_seeds[ids].tolist())
 
     def _judge(self, ids: np.ndarray) -> StepResult:
         state = self.true_state()

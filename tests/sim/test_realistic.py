@@ -59,6 +59,19 @@ def test_the_look_changes_neither_what_the_vla_sees_nor_the_physics(simulator):
 
 
 @pytest.mark.renders
+def test_a_look_drawn_anew_is_that_of_its_seed_until_the_next_reset_and_survives_a_checkpoint(simulator):
+    first = simulator.capture_at(np.arange(3), SIZES)["front"]
+    simulator.redress(np.array([0, 1]), np.array([SEEDS[2], 99]))
+    anew, state = simulator.capture_at(np.arange(3), SIZES)["front"], simulator.get_state()
+    assert np.abs(anew[1].astype(float) - first[1]).mean() > 10 and np.array_equal(anew[2], first[2])
+    simulator.reset(np.arange(3), SEEDS)
+    np.testing.assert_array_equal(simulator.capture_at(np.arange(3), SIZES)["front"], first)
+    simulator.set_state(state)
+    np.testing.assert_array_equal(simulator.capture_at(np.arange(3), SIZES)["front"], anew)
+    simulator.reset(np.arange(3), SEEDS)
+
+
+@pytest.mark.renders
 def test_geoms_out_of_view_are_left_out_without_a_trace(simulator, monkeypatch):
     culled = simulator.capture_at(np.arange(3), SIZES)
     monkeypatch.setattr(SceneRenderer, "_leave_out_unseen", lambda self, camera, size: None)

@@ -2,8 +2,9 @@
 
 A row's observation is here [robot observation, number of a frame]; the networks are given [features of the frame, robot observation].
 Actor and critics share the encoder, which the critics' gradient alone trains (DrQ-v2, Yarats et al. 2021); what the targets see of the
-next frame comes from a target encoder. An update through the encoder costs fifty times one of the networks: after
-`images.encoder_updates` of them the encoder is frozen, each frame is encoded once, and updates are those of a residual of poses.
+next frame comes from a target encoder. An update through the encoder costs some thirty times one of the networks: in each cycle of
+`images.encoder_cycle` updates the first `images.encoder_share` train the encoder. Then it is frozen, each frame is encoded once, and
+updates are those of a residual of poses.
 Legend: B samples, b of them through the encoder, F features, P numbers of the robot's observation, D = P + 1.
 """
 
@@ -39,11 +40,13 @@ class ImageTD3:
     @property
     def gradient_steps(self) -> int:
         """Updates after each step of all environments."""
-        return (self.config if self._frozen else self.config.images).gradient_steps
+        return self.config.gradient_steps
 
     def update(self, batch: Float[Tensor, "B width"], offline_count: int = 0) -> None:
         """One update of critics and, where it is due, actor and targets; of the encoder too while it is trained."""
-        if self._frozen:
+        trains, ends = self._trains_encoder(self.updates), not self._trains_encoder(self.updates + 1)
+        self._td3.observation_gradient = torch.zeros(0, self.config.images.features if trains else 0)
+        if not trains:
             now, following = self._frame_numbers(batch)
             kept = (torch.from_numpy(self._encoder.kept_features(numbers)) for numbers in (now, following))
             self._td3.update(self._encoded(batch, *kept), offline_count)
@@ -59,15 +62,18 @@ class ImageTD3:
         self._encoder.follow(
             self.config.tau if followed.targets else 0.0, self._td3.average_share if followed.actor else 0.0
         )
-        if self._frozen:
+        if ends:
             self._encoder.freeze()
             self._td3.restart_average()
-            self._td3.observation_gradient = torch.zeros(0, 0)
 
     def residual(self, observation: Float[np.ndarray, "n D"]) -> Float[np.ndarray, "n 7"]:
         """The actor's residuals in the action's units."""
         numbers = observation[:, -1].astype(np.int64)
-        features = self._encoder.kept_features(numbers) if self._frozen else self._encoder.features(numbers)
+        features = (
+            self._encoder.features(numbers)
+            if self._trains_encoder(self.updates)
+            else self._encoder.kept_features(numbers)
+        )
         return self._td3.residual(np.concatenate([features, observation[:, :-1]], axis=1))
 
     def statistics(self) -> UpdateStatistics:
@@ -87,9 +93,12 @@ class ImageTD3:
         self._td3.set_state(state)
         self._encoder.set_state({n.removeprefix("encoder:"): v for n, v in state.items() if n.startswith("encoder:")})
 
-    @property
-    def _frozen(self) -> bool:
-        return self.updates >= self.config.images.encoder_updates
+    def _trains_encoder(self, update: int) -> bool:
+        """Whether this update, counted from 0, trains the encoder."""
+        images = self.config.images
+        of_cycle = round(images.encoder_share * images.encoder_cycle)
+        cycle, place = divmod(update, images.encoder_cycle)
+        return place < of_cycle and cycle * of_cycle + place < images.encoder_updates
 
     def _frame_numbers(self, rows: Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Of the frames that the decisions saw, and those that followed."""

@@ -32,7 +32,7 @@ class TrainedEncoder:
         self._target, self._average = copy.deepcopy(self._online), copy.deepcopy(self._online)
         self._kept = np.zeros((0, config.images.features), np.float32)
         self._shifts = torch.Generator().manual_seed(seed)
-        self._adam = torch.optim.Adam(self._online.parameters(), lr=config.critic_lr, fused=True)
+        self._adam = torch.optim.Adam(self._online.parameters(), lr=config.images.learning_rate, fused=True)
         for (
             parameter
         ) in self._online.parameters():  # Adam's moments are there from the beginning, to be saved and restored
@@ -47,8 +47,9 @@ class TrainedEncoder:
             return self._online(self._to_device(self._frames.take(numbers))).cpu().numpy()
 
     def freeze(self) -> None:
-        """End training: target and average become the encoder of now."""
+        """Stop training for a while: target and average become the encoder of now, and frames are encoded anew."""
         self.follow(target=1.0, average=1.0)
+        self._kept = self._kept[:0]
 
     def kept_features(self, numbers: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n F"]:
         """Of frames as they are, each encoded once: for a frozen encoder."""
@@ -125,6 +126,5 @@ def through_encoder(batch: int, config: ResidualConfig) -> Int[np.ndarray, " b"]
 
 
 def _arrays(prefix: str, network: Encoder) -> dict[str, np.ndarray]:
-    return {
-        prefix + name: np.ascontiguousarray(value.detach().cpu().numpy()) for name, value in network.named_parameters()
-    }
+    """Copies of the parameters, which training goes on to change."""
+    return {prefix + name: value.detach().cpu().numpy().copy(order="C") for name, value in network.named_parameters()}

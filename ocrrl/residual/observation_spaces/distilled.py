@@ -51,17 +51,18 @@ class DistilledSpace:
             rows[deciding, -ACTION_DIM:] = self._teacher.residual(seen) / self._teacher.scale
         return rows
 
-    @property
-    def sources(self) -> dict[str, Any]:
-        folder = Path(self._config.teacher)
-        return {"teacher": {"folder": str(folder), "fingerprint": files.fingerprint(folder)}}
-
     def learner(self, seed: int) -> Student:
         images = self._images
         return Student(images.robot_dim, len(images.cameras), images.frames, self._config, seed)
 
     def policy(self, weights: dict[str, np.ndarray], largest_delay: int) -> ImageResidualPolicy:
         return self._images.policy(weights, largest_delay)
+
+
+def described_teacher(config: ResidualConfig) -> dict[str, Any]:
+    """For config.json: which teacher a student learned from; nothing for others."""
+    folder = Path(config.teacher)
+    return {"teacher": {"folder": str(folder), "fingerprint": files.fingerprint(folder)}} if config.teacher else {}
 
 
 def load_teacher(config: ResidualConfig, environment: Environment) -> PrivilegedPolicy:

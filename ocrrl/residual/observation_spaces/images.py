@@ -8,6 +8,7 @@ from ocrrl.interface.cameras import CameraSizes
 from ocrrl.interface.observations import Observation
 from ocrrl.interface.protocols import Environment
 from ocrrl.interface.residual_observations import (
+    Redressable,
     images_at,
     robot_observation,
     robot_observation_dim,
@@ -18,6 +19,8 @@ from ocrrl.residual.images.image_td3 import ImageTD3
 from ocrrl.residual.observation_spaces.space import Phase, actor, placeable
 from ocrrl.residual.residual_config import ResidualConfig
 from ocrrl.residual.residual_policy import ResidualPolicy
+
+_LOOKS = 2**31  # seeds of looks
 
 
 def image_cameras(config: ResidualConfig, environment: Any) -> CameraSizes:
@@ -34,6 +37,8 @@ class ImageSpace:
         self.reenacted_in = placeable(environment)
         self._config, self._environment, self.cameras, self.frames = config, environment, cameras, frames
         self._images = images_at(environment, cameras)
+        anew = config.images.look == "realistic" and config.images.look_every == "decision"
+        self._redress = environment.redress if anew and isinstance(environment, Redressable) else None
         self.robot_dim = robot_observation_dim(config.chunk_phase)
         self.dim = self.robot_dim + 1
 
@@ -49,12 +54,10 @@ class ImageSpace:
         rows = np.zeros((len(ids), self.dim), np.float32)
         rows[:, :-1] = robot_observation(observation, base_action, phase)
         if deciding.any():
+            if self._redress is not None:
+                self._redress(ids[deciding], generator.integers(_LOOKS, size=int(deciding.sum())))
             rows[deciding, -1] = self.frames.add(self._images(ids[deciding], self._environment.capture))
         return rows
-
-    @property
-    def sources(self) -> dict[str, Any]:
-        return {}
 
     def learner(self, seed: int) -> ImageTD3:
         return ImageTD3(self.robot_dim, len(self.cameras), self.frames, self._config, seed)

@@ -1,7 +1,6 @@
 """Object poses with noise and dropout (Eq. 2, 4 and 5)."""
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 
@@ -34,10 +33,6 @@ class ObjectSpace:
     ) -> np.ndarray:
         poses, visible = self._augmentation.augment(observation.object_poses, generator, self._task)
         return residual_observation(dataclasses.replace(observation, object_poses=poses), base_action, visible, phase)
-
-    @property
-    def sources(self) -> dict[str, Any]:
-        return {}
 
     def learner(self, seed: int) -> TD3:
         return TD3(self.dim, self._config, seed)

@@ -1,7 +1,5 @@
 """True state, for a teacher: what ResiP trains its residual on."""
 
-from typing import Any
-
 import numpy as np
 
 from ocrrl.interface.observations import Observation, residual_observation_dim
@@ -38,10 +36,6 @@ class PrivilegedSpace:
         state = np.zeros((len(ids), self._state.dim), np.float32)
         state[deciding] = self._state.read(ids[deciding])
         return privileged_observation(observation, base_action, phase, state)
-
-    @property
-    def sources(self) -> dict[str, Any]:
-        return {}
 
     def learner(self, seed: int) -> TD3:
         return TD3(self.dim, self._config, seed)

@@ -58,11 +58,6 @@ class ObservationSpace(Protocol):
         """What the frame numbers in its observations stand for, if it has such."""
         ...
 
-    @property
-    def sources(self) -> dict[str, Any]:
-        """What was learned from besides the environment, for config.json."""
-        ...
-
     def observe(
         self,
         ids: Int[np.ndarray, " n"],

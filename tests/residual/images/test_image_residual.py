@@ -100,6 +100,22 @@ def test_images_are_taken_where_a_decision_is_due_alone(tmp_path):
     assert environment.taken == [2] and rows[:, -1].tolist() == [0.0, 0.0, 1.0, 0.0]
 
 
+def test_a_realistic_look_is_drawn_anew_for_each_decision_unless_an_episode_keeps_its_own(tmp_path):
+    class Dressed(ToyImages):
+        def redress(self, ids, seeds):
+            looks.append((ids.tolist(), seeds.tolist()))
+
+    looks, deciding = [], np.array([True, False, True, False])
+    for when, plain in (("decision", False), ("episode", False), ("decision", True)):
+        images = replace(FROM_IMAGES.images, look="plain" if plain else "realistic", look_every=when)
+        environment = Dressed(4)
+        space = observation_space(replace(FROM_IMAGES, images=images), environment, tmp_path)
+        for _ in range(2):
+            seen, base = environment.observe(), np.zeros((4, 7), np.float32)
+            space.observe(np.arange(4), deciding, seen, base, None, np.random.default_rng(len(looks)))
+    assert [ids for ids, _ in looks] == [[0, 2], [0, 2]] and len({seed for _, seeds in looks for seed in seeds}) == 4
+
+
 def test_it_is_deployed_by_the_same_loop_every_few_steps_and_never_for_want_of_poses(trained):
     class Blind(ToyImages):
         def observe(self):

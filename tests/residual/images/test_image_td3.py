@@ -83,6 +83,30 @@ def test_a_frozen_encoder_stays_and_each_frame_is_encoded_once(tmp_path):
     assert learner.gradient_steps == FROM_IMAGES.gradient_steps
 
 
+def test_the_encoder_is_trained_at_the_beginning_of_each_cycle_and_frames_are_encoded_anew(tmp_path):
+    learner, batch = learner_and_batch(tmp_path, encoder_cycle=5, encoder_share=0.4, encoder_updates=5)
+    changed, kept = [], []
+    for _ in range(17):
+        before = learner.get_state()["encoder:online.project.weight"]
+        learner.update(batch)
+        changed.append(not np.array_equal(before, learner.get_state()["encoder:online.project.weight"]))
+        kept.append(learner._encoder._kept.copy())
+    assert np.flatnonzero(changed).tolist() == [0, 1, 5, 6, 10]
+    assert len(kept[4]) == len(kept[9]) == 20 and not np.array_equal(kept[4], kept[9])
+    np.testing.assert_array_equal(kept[13], kept[16])
+
+
+def test_published_weights_stay_while_training_goes_on(tmp_path):
+    learner, batch = learner_and_batch(tmp_path)
+    published = learner.actor_weights()
+    before = {name: value.copy() for name, value in published.items()}
+    for _ in range(30):
+        learner.update(batch)
+    for name, value in before.items():
+        np.testing.assert_array_equal(published[name], value)
+    assert not np.array_equal(learner.actor_weights()["encoder.project.weight"], before["encoder.project.weight"])
+
+
 def test_its_residuals_depend_on_the_frame_and_stay_within_the_scale(tmp_path):
     learner, batch = learner_and_batch(tmp_path)
     for _ in range(10):

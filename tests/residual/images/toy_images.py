@@ -11,7 +11,17 @@ from tests.residual.toy_environment import ToyEnvironment
 SIZE = 16
 REACH = 0.10  # [m] from an image's middle to its border
 
-IMAGES = ImageConfig(size=SIZE, shift=1, channels=4, features=8, encoder_updates=40, gradient_steps=1, batch_size=8)
+IMAGES = ImageConfig(
+    size=SIZE,
+    shift=1,
+    channels=4,
+    features=8,
+    encoder_updates=40,
+    encoder_cycle=30,
+    encoder_share=0.5,
+    gradient_steps=1,
+    batch_size=8,
+)
 FROM_IMAGES = replace(SMALL, observation="images", images=IMAGES)
 
 
