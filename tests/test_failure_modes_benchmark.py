@@ -133,6 +133,11 @@ def test_a_strong_base_stands_beside_the_weak_one_with_what_it_lost():
     assert strong[:2] == ("strong", "twin (simulated)") and strong[7:] == ("1 of 4", "25%", "17 to 17")
 
 
+def test_the_page_of_differences_holds_the_recorded_strong_base():
+    page = (ROOT / "docs" / "paper_differences.md").read_text()
+    assert markdown_table(strong_base.table(read_units(ROOT / strong_base.OUT))) in page
+
+
 def test_a_project_without_params_is_refused_by_name(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["strong_base", "measure", "--projects", f"strong={tmp_path}"])
     with pytest.raises(SystemExit):
