@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -261,3 +262,14 @@ def test_the_settings_are_named_where_they_are_wrong_and_left_out_where_they_are
     ):
         with pytest.raises(ParamsError, match=f"^train_residual.cube_lift.{said}"):
             built(**values)
+
+
+def test_the_page_lists_each_key_of_images_with_its_default():
+    page = Path("docs/observation_spaces.md").read_text().split("| key of `images` | default | |\n|---|---|---|\n")[1]
+    rows = [line.split(" | ")[:2] for line in page.split("\n\n")[0].splitlines()]
+    listed = {
+        name: default
+        for names, defaults in rows
+        for name, default in zip(names.strip("| `").split("`, `"), defaults.split(", "), strict=True)
+    }
+    assert listed == {name: str(value) for name, value in values_of(ImageConfig()).items()}
