@@ -14,7 +14,6 @@ of a simulator or a twin, none of a robot.
 
 import argparse
 import json
-import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -29,6 +28,7 @@ from ocrrl.datasets.transitions import read_replay_transitions
 from ocrrl.interface.residual_observations import AnyResidual
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.layout import WORK, Layout
+from ocrrl.lineage.reading.revision import git
 from ocrrl.params import Params
 from ocrrl.policies.checkpoint import load_vla
 from ocrrl.policies.chunked_policy import ChunkedPolicy
@@ -175,7 +175,7 @@ class Bench:
 
 def head() -> str:
     """The commit of this code."""
-    return subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    return (git(Path(), "rev-parse", "HEAD") or "unknown").strip()
 
 
 def train(slug: str, config: ResidualConfig, folder: Path, seed: int, validation: Validation) -> Recorded:
@@ -195,13 +195,9 @@ def train(slug: str, config: ResidualConfig, folder: Path, seed: int, validation
     spent = json.loads((work / "timings.json").read_text())[-1]
     files.remove(work)
     cpu_s = {part: round(spent.get(part, 0.0), 1) for part in TRAINING_PARTS}
-    return {
-        "cpu_s": round(sum(cpu_s.values()), 1),
-        "cpu_s_of": cpu_s,
-        "transitions": curve[-1]["transitions"],
-        "updates": curve[-1]["updates"],
-        "validation": [point["validation_success"] for point in curve],
-    }
+    counts = {name: curve[-1][name] for name in ("transitions", "updates")}
+    validation_successes = [point["validation_success"] for point in curve]
+    return {"cpu_s": round(sum(cpu_s.values()), 1), "cpu_s_of": cpu_s, **counts, "validation": validation_successes}
 
 
 def shrunk(config: ResidualConfig, share: float) -> ResidualConfig:
