@@ -24,7 +24,7 @@ export USER ?= $(shell id -un 2>/dev/null || id -u)
 
 demo: $(READY)
 	@$(BIN)/ocrrl check_names
-	$(BIN)/dvc repro report@cube_lift
+	@begun=$$(date +%s) && $(BIN)/dvc repro report@cube_lift && echo "reproduced in $$(( $$(date +%s) - begun )) s"
 	@$(BIN)/ocrrl timings
 	@$(BIN)/ocrrl show cube_lift
 
@@ -74,11 +74,12 @@ gc: $(READY)
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))' || \
 		{ echo "Python 3.12 must be here as python3.12 or python3 (or: make PYTHON=/path/to/python3.12)"; exit 1; }
+	@mkdir -p .venv && date +%s > .venv/.begun
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
-	@touch $@
+	@echo "installed in $$(( $$(date +%s) - $$(cat .venv/.begun) )) s"; touch $@
 
 clean:
 	rm -rf .work build *.egg-info

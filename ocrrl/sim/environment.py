@@ -4,6 +4,7 @@ Legend: N environments, n of them selected by ids (n,), O tracked objects.
 """
 
 # pyright: reportAttributeAccessIssue=false
+from collections.abc import Sequence
 from functools import cached_property
 
 import mujoco
@@ -160,9 +161,9 @@ class SimEnvironment:
         """Draw the realistic look of the environments `ids` from `seeds` (n,), until their next reset."""
         self.look_seeds[ids] = seeds
 
-    def image(self, ids: np.ndarray, size: int) -> Images:
-        """Images of `size` x `size` pixels of the environments `ids`, of every camera of the scene, such as a video for people."""
-        return self._render(ids, dict.fromkeys(self._all_cameras, (size, size)))
+    def image(self, ids: np.ndarray, size: int, cameras: Sequence[str] = ()) -> Images:
+        """Images of `size` x `size` pixels of the environments `ids`, by these or all cameras, such as a video for people."""
+        return self._render(ids, dict.fromkeys(cameras or self._all_cameras, (size, size)))
 
     @cached_property
     def privileged(self) -> PrivilegedState:

@@ -11,6 +11,7 @@ from ocrrl.worlds import make_environment
 
 VLA_OF_CELL = {"sim": "sim", "twin": "real"}
 VIDEO_SIZE = 160  # pixels
+VIDEO_CAMERAS = ("front",)
 
 
 def run(task: TabletopTask, params: Params, layout: Layout, seed: int) -> None:
@@ -52,4 +53,6 @@ def _videos(
     if not config.videos:
         return {}
     world, batch = make_environment(cell, task.slug, config.videos), slice(config.num_envs)
-    return take_videos(world, base[batch], residual[batch], config.videos, lambda ids: world.image(ids, VIDEO_SIZE))
+    return take_videos(
+        world, base[batch], residual[batch], config.videos, lambda ids: world.image(ids, VIDEO_SIZE, VIDEO_CAMERAS)
+    )

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -120,6 +121,6 @@ def _answer_to(function: Callable[..., Any], arguments: Sequence[Any], named: Ma
 
 
 def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is loaded, which not every function does
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)

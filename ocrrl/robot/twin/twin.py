@@ -5,7 +5,7 @@ It differs from the training simulator in looks (visual meshes, light, table, ca
 """
 
 # pyright: reportAttributeAccessIssue=false
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Protocol
@@ -143,9 +143,9 @@ class TwinCell:
     def _exposed(self, images: Images, ids: np.ndarray) -> Images:
         return {name: self._expose(images[name], ids, camera) for camera, name in enumerate(sorted(images))}
 
-    def image(self, ids: np.ndarray, size: int) -> Images:
-        """Images of `size` x `size` pixels without sensor noise, for people; no policy is given them."""
-        return self._world.image(ids, size)
+    def image(self, ids: np.ndarray, size: int, cameras: Sequence[str] = ()) -> Images:
+        """Images of `size` x `size` pixels without sensor noise, by these or all cameras, for people; no policy is given them."""
+        return self._world.image(ids, size, cameras)
 
     def step(self, actions: np.ndarray, ids: np.ndarray) -> StepResult:
         result = self._world.step(actions, ids)
