@@ -1,8 +1,8 @@
 """Converts dvc.lock of older versions: the same hashes at today's paths, for the stages of the current dvc.yaml.
 
 A stage that was up to date stays so: its data have the hashes that dvc.lock recorded, and its code those of this version, which
-writes the same bytes as the older ones (`code_versions.json`). What made a stage stale is left out of its entry, so that it stays
-stale.
+writes the same bytes as the older ones (`code_versions.json`), but for `OTHER_BYTES`. What made a stage stale is left out of its
+entry, so that it stays stale.
 """
 
 import json
@@ -30,6 +30,8 @@ from ocrrl.safe_yaml import read_yaml
 
 CODE_VERSIONS = "code_versions.json"
 THIS_VERSION = "0.3.0"
+OTHER_BYTES = ("ocrrl/robot/twin",)
+"""Code that computes other bytes than in the versions before, here the twin's images: stages that depend on it run again."""
 
 type Entry = dict[str, Any]
 """A path as dvc.lock has it: path, hash, md5, size, and nfiles of a folder."""
@@ -169,6 +171,8 @@ def _dep(
     """The entry of the dependency `path`; None where it was stale or its hash cannot be told."""
     if path in given and _is_data(path):
         return given[path]
+    if path in OTHER_BYTES:
+        return None
     if not _is_data(path):
         same = any(_has_code_of(old, hashes) for hashes in versions.values())
         now = versions.get(THIS_VERSION, {}).get(path)
