@@ -35,31 +35,22 @@ from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.emergent_behaviours import EmergentBehaviour, behaviours
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.rollouts.evaluate import VARIANTS
-from ocrrl.rollouts.failure_modes import FailureMode, Graspable, Pushable, first_failure
+from ocrrl.rollouts.failure_modes import FailureMode, first_failure
 from ocrrl.rollouts.state_trace import StateRecorder, StateTrace
 from ocrrl.rollouts.statistics import wilson_interval
 from ocrrl.stages.evaluate import VLA_OF_CELL
-from ocrrl.tabletop import close_drawer, cube_lift, pick_and_place, stand_cup_up
-from ocrrl.tabletop.registry import tabletop_task
+from ocrrl.tabletop.registry import slugs, tabletop_task, task_module
 from ocrrl.worlds import make_environment
 
 OUT = Path("benchmarks/recorded/failure_modes.json")
 SEED = 0  # of the residual
 DEMONSTRATIONS = "demonstrations"
-HANDLED: dict[str, Graspable | Pushable] = {
-    "cube_lift": Graspable(cube_lift.LONG_AXIS, cube_lift.HALF_SIZE[0] - cube_lift.HALF_SIZE[1]),
-    "pick_and_place": Graspable(pick_and_place.LONG_AXIS, pick_and_place.HALF_SIZE[0] - pick_and_place.HALF_SIZE[1]),
-    "stack_cube": Graspable((1.0, 0.0, 0.0), 0.0),
-    "close_drawer": Pushable(close_drawer.OPENING_AXIS, *close_drawer.REACHABLE),
-    "stand_cup_up": Graspable((0.0, 0.0, 1.0), stand_cup_up.GRASPABLE_LENGTH),
-}
-"""By tabletop task: what of its first tracked object is grasped or pushed."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("measure", "table", "strips"))
-    parser.add_argument("--tasks", nargs="+", choices=tuple(HANDLED), default=list(HANDLED))
+    parser.add_argument("--tasks", nargs="+", choices=handled_tasks(), default=handled_tasks())
     parser.add_argument("--cells", nargs="+", choices=tuple(VLA_OF_CELL), default=list(VLA_OF_CELL))
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--figures", type=Path, default=Path("docs"), help="where strips are written")
@@ -77,6 +68,11 @@ def main() -> None:
         for cell in options.cells:
             for slug in options.tasks:
                 _measure(units, options.out, slug, cell, options.episodes)
+
+
+def handled_tasks() -> list[str]:
+    """The tabletop tasks whose file says what of their first object is grasped or pushed."""
+    return [slug for slug in slugs() if hasattr(task_module(slug), "HANDLED")]
 
 
 def unit_name(slug: str, variant: str, cell: str) -> str:
@@ -109,7 +105,7 @@ def act(slug: str, variant: str, cell: str, seeds: Sequence[int], watcher: State
 
 def judged(slug: str, outcomes: Sequence[EpisodeOutcome], traces: dict[int, StateTrace]) -> dict[str, Any]:
     """Of each episode its first failure, None for a success, the behaviours that a success shows, the residual's sums [mm]."""
-    handled = HANDLED[slug]
+    handled = task_module(slug).HANDLED
     corrections = [approach_correction(traces[o.seed], handled) for o in outcomes]
     return {
         "corrections": [[round(1000 * c.ahead, 1), round(1000 * c.aside, 1)] for c in corrections],
@@ -134,10 +130,10 @@ def tables(units: Units) -> Iterator[Table]:
     cells = [cell for cell in VLA_OF_CELL if any(name.endswith(f" in {cell}") for name in units)]
     columns = (f"{cell}: {what}" for cell in cells for what in ("base", "mended", "base + residual"))
     rows = []
-    for slugs in (*([slug] for slug in HANDLED), list(HANDLED)):
-        task = slugs[0] if len(slugs) == 1 else "all"
+    for judged_together in (*([slug] for slug in handled_tasks()), handled_tasks()):
+        task = judged_together[0] if len(judged_together) == 1 else "all"
         for mode in (*FailureMode, None):
-            texts = [text for cell in cells for text in _failure_columns(units, slugs, cell, mode)]
+            texts = [text for cell in cells for text in _failure_columns(units, judged_together, cell, mode)]
             if any(text != NONE and not text.startswith("0 ") for text in texts):
                 rows.append((task, mode or "any", *texts))
     yield Table(("task", "first failure", *columns), rows, text_columns=2)
@@ -146,11 +142,13 @@ def tables(units: Units) -> Iterator[Table]:
         yield Table(("task", "base fails in sim and twin", "the same way"), list(_shared(units)))
     columns = [(cell, variant) for cell in cells for variant in (*VARIANTS, DEMONSTRATIONS)]
     columns = [
-        (cell, variant) for cell, variant in columns if any(unit_name(s, variant, cell) in units for s in HANDLED)
+        (cell, variant)
+        for cell, variant in columns
+        if any(unit_name(s, variant, cell) in units for s in handled_tasks())
     ]
     header = [f"{cell}: {VARIANT_LABELS.get(variant, variant)}" for cell, variant in columns]
     rows = []
-    for slug in HANDLED:
+    for slug in handled_tasks():
         for behaviour in EmergentBehaviour:
             texts = [_shown(units.get(unit_name(slug, variant, cell)), behaviour) for cell, variant in columns]
             if any(text != NONE and not text.startswith("0 ") for text in texts):
@@ -175,7 +173,7 @@ def _failure_columns(units: Units, slugs: Sequence[str], cell: str, mode: Failur
 def _fixes(units: Units, cells: Sequence[str]) -> Table:
     """What the residual adds on the way to the object where it mends a failure of the base, and where there was none."""
     rows = []
-    for slug in HANDLED:
+    for slug in handled_tasks():
         for mode in (*FailureMode, None):
             texts = [text for cell in cells for text in _fix(units, slug, cell, mode)]
             if any(text != NONE for text in texts):
@@ -200,7 +198,7 @@ def _fix(units: Units, slug: str, cell: str, mode: FailureMode | None) -> tuple[
 
 def _shared(units: Units) -> Iterator[tuple[str, str, str]]:
     """In how many initial states the base fails in both cells, and in how many of them in the same way first."""
-    for slug in HANDLED:
+    for slug in handled_tasks():
         found = [units.get(unit_name(slug, "base", cell)) for cell in VLA_OF_CELL]
         if all(found):
             both = [pair for pair in zip(*(unit["failures"] for unit in found if unit), strict=True) if all(pair)]

@@ -6,8 +6,10 @@ observation, its `horizon` is H.
 """
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 WINDOW_TYPES = ("diffusion",)
 
@@ -17,7 +19,7 @@ def chunk_field(policy_type: object) -> str:
     return "horizon" if policy_type in WINDOW_TYPES else "chunk_size"
 
 
-def as_window(observation: Mapping[str, Tensor], policy_type: str) -> dict[str, Tensor]:
+def as_window(observation: "Mapping[str, Tensor]", policy_type: str) -> "dict[str, Tensor]":
     """Observations (B, ...) as a policy of `policy_type` takes them: (B, 1, ...), where it takes a window."""
     if policy_type not in WINDOW_TYPES:
         return dict(observation)

@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Float
 
 from ocrrl.interface import rotations
-from ocrrl.rollouts.failure_modes import Graspable, GraspCourse, Pushable, PushCourse
+from ocrrl.interface.handled_object import Graspable, Pushable
+from ocrrl.rollouts.failure_modes import GraspCourse, PushCourse
 from ocrrl.rollouts.state_trace import StateTrace
 
 NEAR = 0.10

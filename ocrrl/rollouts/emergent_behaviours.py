@@ -5,11 +5,10 @@ from enum import StrEnum
 import numpy as np
 
 from ocrrl.interface import rotations
+from ocrrl.interface.handled_object import Graspable, Pushable
 from ocrrl.rollouts.failure_modes import (
     HELD_STEPS,
-    Graspable,
     GraspCourse,
-    Pushable,
     PushCourse,
     first_run,
 )

@@ -4,14 +4,13 @@ The thresholds below are all that the rules and those of `emergent_behaviours` k
 control steps; gripper frame: x along the pads, y the closing axis, z the approach; drawer frame: as the tracked drawer's.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from ocrrl.interface import rotations
-from ocrrl.interface.tabletop_tasks import Vector3
+from ocrrl.interface.handled_object import Graspable, Pushable
 from ocrrl.rollouts.state_trace import StateTrace
 
 CLOSED_COMMAND = 0.5
@@ -71,27 +70,6 @@ class FailureMode(StrEnum):
     """Had the object and opened the fingers, and the task was not solved by that."""
     UNFINISHED = "unfinished"
     """Had the object, or was on the middle of the face, to the end of the episode."""
-
-
-@dataclass(frozen=True)
-class Graspable:
-    """Where the first tracked object can be grasped: a line through its origin, in its own frame."""
-
-    axis: Vector3
-    half_length: float
-    """[m]; 0 for a point."""
-
-
-@dataclass(frozen=True)
-class Pushable:
-    """The face of the first tracked object, which slides in the second one; their frames are parallel."""
-
-    opening_axis: Vector3
-    """Out of the face, in the drawer's frame."""
-    half_width: float
-    """[m] across, of the middle of the face, where the hand can close the drawer."""
-    half_height: float
-    """[m] up, likewise."""
 
 
 def first_failure(trace: StateTrace, handled: Graspable | Pushable) -> FailureMode:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ocrrl.interface import rotations
+from ocrrl.interface.handled_object import Pushable
 from ocrrl.interface.tabletop_tasks import TabletopTask, TrackedObject
 from ocrrl.tabletop.parts.grasping import closeness, turned_down
 from ocrrl.tabletop.parts.object_shapes import Box, ObjectShape, Slide
@@ -126,6 +127,7 @@ SHAPES = {
     ),
 }
 DISTRACTORS = tuple(ObjectShape((Box(size),), (0.72, 0.46, 0.24)) for size in ((0.04, 0.04, 0.09), (0.06, 0.02, 0.02)))
+HANDLED = Pushable(OPENING_AXIS, *REACHABLE)
 
 
 class Scene:

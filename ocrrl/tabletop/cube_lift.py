@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ocrrl.interface import rotations
+from ocrrl.interface.handled_object import Graspable
 from ocrrl.interface.poses import square_prism_symmetry
 from ocrrl.interface.tabletop_tasks import TabletopTask, TrackedObject
 from ocrrl.tabletop.parts.grasping import across, add_box, axis_in_gripper, distance_to_axis, holds, reach, turned_down
@@ -46,6 +47,7 @@ CLOSING_STEPS = 8
 
 SHAPES = {"cuboid": ObjectShape((Box(HALF_SIZE),), WOOD_BROWN[:3], (UPRIGHT, ON_END))}
 DISTRACTORS = tuple(ObjectShape((Box(size),), WOOD_BROWN[:3]) for size in ((0.04, 0.02, 0.02), (0.02, 0.02, 0.02)))
+HANDLED = Graspable(LONG_AXIS, HALF_SIZE[0] - HALF_SIZE[1])
 
 
 class Scene:

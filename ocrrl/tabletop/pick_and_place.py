@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ocrrl.interface import rotations
+from ocrrl.interface.handled_object import Graspable
 from ocrrl.interface.poses import axial_symmetry, square_prism_symmetry
 from ocrrl.interface.tabletop_tasks import TabletopTask, TrackedObject
 from ocrrl.tabletop.parts.grasping import (
@@ -81,6 +82,7 @@ DISTRACTORS = (
     ObjectShape((Box((0.06, 0.02, 0.02)),), RED[:3]),
     ObjectShape((TruncatedCone(0.06, 0.06, 0.005),), WHITE[:3]),
 )
+HANDLED = Graspable(LONG_AXIS, HALF_SIZE[0] - HALF_SIZE[1])
 
 
 class Scene:

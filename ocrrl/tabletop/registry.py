@@ -55,7 +55,7 @@ def tabletop_task(slug: str) -> "TabletopTask":
 
 
 def task_module(slug: str) -> ModuleType:
-    """The module of the tabletop task `slug`: TASK, Scene, plan_demonstration, SHAPES, DISTRACTORS; the last three may lack.
+    """The module of the tabletop task `slug`: TASK, Scene, plan_demonstration, SHAPES, DISTRACTORS, HANDLED; the last four may lack.
 
     Raises ValueError for a slug that is not known, a module that cannot be found, lacks a member or holds another task.
     """

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ocrrl.interface import rotations
+from ocrrl.interface.handled_object import Graspable
 from ocrrl.interface.poses import cube_symmetry
 from ocrrl.interface.tabletop_tasks import TabletopTask, TrackedObject
 from ocrrl.tabletop.parts.grasping import (
@@ -67,6 +68,7 @@ DISTRACTORS = (
     ObjectShape((Box((0.03, 0.03, 0.03)),), WHITE),
     ObjectShape((Box((0.04, 0.02, 0.02)),), GREEN),
 )
+HANDLED = Graspable((1.0, 0.0, 0.0), 0.0)
 
 
 class Scene:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ocrrl.interface import rotations
+from ocrrl.interface.handled_object import Graspable
 from ocrrl.interface.poses import axial_symmetry
 from ocrrl.interface.tabletop_tasks import TabletopTask, TrackedObject
 from ocrrl.tabletop.parts.grasping import (
@@ -83,6 +84,7 @@ DISTRACTORS = (
     ObjectShape((TruncatedCone(0.032, 0.032, 0.05),), (0.80, 0.13, 0.11)),
     ObjectShape((Box((0.025, 0.025, 0.05)),), (0.80, 0.13, 0.11)),
 )
+HANDLED = Graspable((0.0, 0.0, 1.0), GRASPABLE_LENGTH)
 
 
 class Scene:

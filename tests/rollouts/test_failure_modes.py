@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ocrrl.interface.handled_object import Graspable, Pushable
 from ocrrl.interface.observations import GRIPPER_DOWN, MAX_GRIPPER_WIDTH
 from ocrrl.rollouts.approach_correction import approach_correction
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.emergent_behaviours import EmergentBehaviour, behaviours
-from ocrrl.rollouts.failure_modes import FailureMode, Graspable, Pushable, first_failure, first_run
+from ocrrl.rollouts.failure_modes import FailureMode, first_failure, first_run
 from ocrrl.rollouts.state_trace import StateRecorder, StateTrace
 from tests.rollouts.toy_environment import ToyBase, ToyEnvironment
 
