@@ -22,6 +22,10 @@ class ServerLost(PolicyFault):
     """The connection is gone or cannot be made: the same question may be asked again when the server is back."""
 
 
+class ServerSilent(PolicyFault):
+    """No answer came in time."""
+
+
 @dataclass(frozen=True)
 class Question:
     """The observations of n robots, by the server's keys."""
@@ -85,7 +89,7 @@ class Failures:
         raise ServerLost(f"{self._subject} must be reachable, got: {self._said(why)}; start it, or correct its address")
 
     def silent(self, timeout: float) -> NoReturn:
-        raise PolicyFault(
+        raise ServerSilent(
             f"{self._subject} must answer in time, waited {max(timeout, 0.0):.3g} s for it: is it still loading or compiling, or is "
             "another client keeping it busy? `timeout` and `first_timeout` in the `policy` section say how long it is waited for"
         )

@@ -14,7 +14,7 @@ from ocrrl.interface.actions import limit
 from ocrrl.interface.observations import GRIPPER_DOWN, MAX_GRIPPER_WIDTH, WORKSPACE_CENTRE, Images, RobotState
 from ocrrl.interface.protocols import PolicyFault
 from ocrrl.policies.action_forms.action_form import ActionForm
-from ocrrl.policies.remote.client import Client, Question, Served, ServerLost
+from ocrrl.policies.remote.client import Client, Question, Served, ServerLost, ServerSilent
 from ocrrl.policies.remote.state_words import state_in_words
 from ocrrl.policies.remote.vla_file import RemoteModel, identity_of
 
@@ -106,18 +106,27 @@ class RemoteVLA:
         )
 
     def _until[T](self, deadline: float, ask: Callable[[float], T]) -> T:
-        """What `ask` gets of the server, connected anew and asked again until `deadline` where the connection is lost."""
+        """What `ask` gets of the server, connected anew and asked again until `deadline` where the connection is lost.
+
+        Where time runs out on that, the loss is said, which tells more.
+        """
+        lost: ServerLost | None = None
         while True:
             try:
                 if not self._connected:
                     self._require_same(self._client.connect(deadline - self._clock()))
                     self._connected = True
                 return ask(deadline - self._clock())
-            except ServerLost:
-                self._connected = False
+            except ServerLost as error:
+                self._connected, lost = False, error
                 if self._clock() + _RETRY >= deadline:
                     raise
                 self._sleep(_RETRY)
+            except ServerSilent:
+                self._connected = False
+                if lost is not None:
+                    raise lost from None
+                raise
             except PolicyFault:
                 self._connected = False
                 raise
