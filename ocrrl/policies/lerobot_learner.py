@@ -112,9 +112,8 @@ def _fresh(
     pretrained = fields.pop("pretrained_path", None)
     if pretrained is None:
         typed = {name: typed_field(config_class, kind, name, value) for name, value in fields.items()}
-        with lerobot_errors(
-            f"policy of type {kind}"
-        ):  # with all fields at once, as only then LeRobot checks them together
+        # With all fields at once, as only then LeRobot checks them together.
+        with lerobot_errors(f"policy of type {kind}"):
             folder, config = None, config_class(**{"device": device, "push_to_hub": False, **typed})
     else:
         folder = pretrained_folder(pretrained, fields.get("pretrained_revision"), allowed)

@@ -33,10 +33,8 @@ class LeRobotVLA:
     def __init__(self, policy, preprocessor, postprocessor):
         self.chunk_size: int = getattr(policy.config, chunk_field(policy.config.type))
         self.n_action_steps: int = policy.config.n_action_steps
-        if (
-            self.n_action_steps != self.chunk_size
-        ):  # GR00T and diffusion cut their chunk to it; late chunks need the rest
-            policy.config.n_action_steps = self.chunk_size
+        # GR00T and diffusion cut their chunk to it; late chunks need the rest.
+        policy.config.n_action_steps = self.chunk_size
         self._policy = policy.eval()
         self._preprocessor = preprocessor
         self._postprocessor = postprocessor

@@ -1,15 +1,15 @@
 """A policy in a cell that any process can open; its episodes run in several processes, a batch at a time, with the same bytes."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ocrrl.interface.residual_observations import AnyResidual, ImageResidual
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.params import Params
+from ocrrl.policies.policy_type import COMPACT, REMOTE, expected_policies, policy_type
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.stages.processes import side_by_side
@@ -64,8 +64,6 @@ class PolicyInCell:
         residual: Path | None = None,
     ) -> "PolicyInCell":
         """For `episodes` of them, as the stage of `config` runs it."""
-        from ocrrl.policies.policy_type import expected_policies
-
         expected = tuple(sorted(expected_policies(params, task.slug).items()))
         cameras = tuple(params.cameras.items())
         num_envs = min(config.num_envs, episodes)
@@ -73,8 +71,6 @@ class PolicyInCell:
 
     def processes(self) -> int:
         """How many may run it side by side on this machine; one where its VLA is a server's, which has one robot a connection."""
-        from ocrrl.policies.policy_type import COMPACT, REMOTE, policy_type
-
         most = {REMOTE: 1, COMPACT: PROCESSES}
         return min(os.cpu_count() or 1, most.get(policy_type(self.vla), LARGE_VLAS))
 
@@ -91,9 +87,18 @@ class Opened(NamedTuple):
     residual: AnyResidual | None
 
 
-@lru_cache(maxsize=1)
+_latest: dict[PolicyInCell, Opened] = {}
+
+
 def opened(policy: PolicyInCell) -> Opened:
-    """The environment, VLA and residual of `policy`: those of the latest are kept, as a process has one batch after the other."""
+    """The environment, VLA and residual of `policy`; kept until another is asked for, since batches come one after the other."""
+    if policy not in _latest:
+        _latest.clear()  # first, so that a process never holds two VLAs
+        _latest[policy] = _open(policy)
+    return _latest[policy]
+
+
+def _open(policy: PolicyInCell) -> Opened:
     from ocrrl.policies.checkpoint import load_policy
 
     task, cameras = tabletop_task(policy.slug), dict(policy.cameras)
@@ -113,10 +118,9 @@ def run_batch(policy: PolicyInCell, seeds: Sequence[int], keep_traces: bool) -> 
 
 
 def run_policies(
-    policies: Iterable[PolicyInCell], seeds: Sequence[int], keep_traces: bool = False
+    policies: Sequence[PolicyInCell], seeds: Sequence[int], keep_traces: bool = False
 ) -> list[list[EpisodeOutcome]]:
     """For each policy one episode for each of `seeds`, in those orders."""
-    policies = list(policies)
     calls = [(policy, batch, keep_traces) for policy in policies for batch in policy.batches(seeds)]
     outcomes = iter(side_by_side(run_batch, calls, most=min(policy.processes() for policy in policies)))
     return [[outcome for _ in policy.batches(seeds) for outcome in next(outcomes)] for policy in policies]

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from ocrrl.policies.policy_type import COMPACT
-from ocrrl.stages.policy_in_cell import LARGE_VLAS, PROCESSES, PolicyInCell
+from ocrrl.stages import policy_in_cell
+from ocrrl.stages.policy_in_cell import LARGE_VLAS, PROCESSES, PolicyInCell, opened
 
 
 def policy(vla, num_envs=2):
@@ -29,6 +30,22 @@ def test_a_machine_with_many_cores_is_not_filled_with_copies_of_a_vla(tmp_path, 
 def test_a_server_is_asked_by_one_process(tmp_path):
     (tmp_path / "vla.json").write_text("{}")
     assert policy(tmp_path).processes() == 1
+
+
+def test_a_process_never_holds_two_vlas(monkeypatch):
+    held, most = [], []
+
+    def open_one(which):
+        most.append(len(policy_in_cell._latest))
+        held.append(which)
+        return which
+
+    monkeypatch.setattr(policy_in_cell, "_open", open_one)
+    monkeypatch.setattr(policy_in_cell, "_latest", {})
+    first, second = policy(Path("a")), policy(Path("b"))
+    for which in (first, first, second, first):
+        opened(which)
+    assert held == [first, second, first] and most == [0, 0, 0]
 
 
 def test_the_main_process_of_a_stage_needs_no_torch():

@@ -122,13 +122,10 @@ class RemoteVLA:
                 if self._clock() + _RETRY >= deadline:
                     raise
                 self._sleep(_RETRY)
-            except ServerSilent:
+            except PolicyFault as error:
                 self._connected = False
-                if lost is not None:
+                if lost is not None and isinstance(error, ServerSilent):
                     raise lost from None
-                raise
-            except PolicyFault:
-                self._connected = False
                 raise
 
     def _require_same(self, served: Served) -> None:

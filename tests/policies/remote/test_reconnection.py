@@ -6,6 +6,7 @@ import time
 import pytest
 
 from ocrrl.interface.protocols import PolicyFault
+from ocrrl.policies.remote.client import ServerLost, ServerSilent
 from ocrrl.policies.remote.handshake import open_client, open_model
 from tests.policies.remote.scripted import GR00T, OPENPI, ask, opened, patience
 from tests.policies.remote.served import SIZE, robots, served, write_compact
@@ -106,3 +107,18 @@ def test_clients_keep_to_their_time_when_nobody_listens():
         with pytest.raises(PolicyFault, match=r"must be reachable|must answer in time"):
             client.connect(0.2)
         client.close()
+
+
+@pytest.mark.parametrize(("first", "said"), [(ServerLost("it broke"), "it broke"), (None, "no answer in time")])
+def test_where_time_runs_out_on_a_lost_server_the_loss_is_said(compact, first, said):
+    faults = [fault for fault in (first, ServerSilent("no answer in time")) if fault is not None]
+
+    def fail(remaining):
+        raise faults.pop(0)
+
+    with served(compact, "openpi") as (address, _):
+        vla = opened(OPENPI, address)
+        with pytest.raises(PolicyFault, match=said):
+            vla._until(time.monotonic() + 5.0, fail)
+        vla.close()
+    assert not faults
