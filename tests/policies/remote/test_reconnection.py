@@ -117,7 +117,7 @@ def test_where_time_runs_out_on_a_lost_server_the_loss_is_said(compact, first, s
         raise faults.pop(0)
 
     with served(compact, "openpi") as (address, _):
-        vla = opened(OPENPI, address)
+        vla = opened({"type": "remote", "protocol": "openpi"}, address)
         with pytest.raises(PolicyFault, match=said):
             vla._until(time.monotonic() + 5.0, fail)
         vla.close()
