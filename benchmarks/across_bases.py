@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.recorded_units import PARALLEL, Units, outcomes_of, read_units, record_unit
+from benchmarks.recorded_units import Units, outcomes_of, read_units, record_unit
 from ocrrl.interface.cameras import CameraSizes, described
 from ocrrl.interface.json_file import read_json_object
 from ocrrl.interface.observations import RobotState
@@ -35,18 +35,15 @@ from ocrrl.interface.weights_file import read_weights_file
 from ocrrl.layout import Layout
 from ocrrl.lineage.run_record import timing_rows
 from ocrrl.params import Params
-from ocrrl.policies.checkpoint import load_policy, load_vla
+from ocrrl.policies.checkpoint import load_vla
 from ocrrl.policies.image_sizes import image_sizes
-from ocrrl.policies.policy_type import expected_policies
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.report.values import NONE, cell_label, percent, points, rate_with_interval
-from ocrrl.residual.residual_policy import load_residual
-from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.rollouts.statistics import average_difference, rate_difference, success_summary
 from ocrrl.stages.evaluate import VLA_OF_CELL
+from ocrrl.stages.policy_in_cell import PolicyInCell, run_policies
 from ocrrl.tabletop.registry import slugs, tabletop_task
-from ocrrl.worlds import make_environment
 
 OUT = Path("benchmarks/recorded/across_bases.json")
 SEED = 0  # of the residual
@@ -129,13 +126,12 @@ def not_trained(unit: Unit, projects: Mapping[str, Path]) -> set[str]:
 
 def run(unit: Unit, projects: Mapping[str, Path], episodes: int) -> list[EpisodeOutcome]:
     """The episodes of `unit`, with the cameras of its base."""
-    layout, task, project = Layout(unit.task), tabletop_task(unit.task), projects[unit.base]
-    params = Params.read(project / "params.yaml")
-    vla, expected = project / layout.vla(VLA_OF_CELL[unit.cell]), expected_policies(params, unit.task)
-    policy = load_policy(vla, task.instruction, PARALLEL, expected=expected, cameras=params.cameras)
-    residual = load_residual(projects[unit.residual] / layout.residual(SEED), task) if unit.residual else None
-    world = make_environment(unit.cell, unit.task, PARALLEL, params.cameras)
-    return run_episodes(world, policy, residual, initial_state_seeds("test", episodes))
+    layout, project = Layout(unit.task), projects[unit.base]
+    params, vla = Params.read(project / "params.yaml"), project / layout.vla(VLA_OF_CELL[unit.cell])
+    residual = projects[unit.residual] / layout.residual(SEED) if unit.residual else None
+    config = params.config("evaluate", unit.task)
+    policy = PolicyInCell.of(tabletop_task(unit.task), params, config, episodes, unit.cell, vla, residual)
+    return run_policies([policy], initial_state_seeds("test", episodes))[0]
 
 
 def costs(projects: Mapping[str, Path], tasks: Sequence[str]) -> Table:

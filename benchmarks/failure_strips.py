@@ -42,7 +42,7 @@ class Filmed(StateRecorder):
     def before_step(self, ids: np.ndarray, *seen: Any) -> None:
         super().before_step(ids, *seen)
         column, row = self._pixel(self._world.true_state().object_poses[0, 0, :3])
-        image = self._world.image(ids, IMAGE)["front"][0]
+        image = self._world.image(ids, IMAGE, ("front",))["front"][0]
         self.frames.append(image[row - self._half : row + self._half, column - self._half : column + self._half])
 
     def _pixel(self, point: np.ndarray) -> tuple[int, int]:

@@ -65,16 +65,9 @@ def main() -> None:
 def collected(slug: str, config: ResidualConfig, look_every: str, count: int, seed: int) -> Frames:
     """At least `count` frames; episodes of `seed` begin at states of their own."""
     n, random, cameras = config.num_envs, np.random.default_rng(seed), ("front", "wrist")
-    world, base, ids = (
-        make_simulator(slug, n, look="realistic"),
-        base_policy(slug, "sim", n),
-        np.arange(config.num_envs),
-    )
-    sizes, steps, noise = (
-        dict.fromkeys(cameras, (config.images.size, config.images.size)),
-        np.zeros(n, int),
-        np.zeros((n, 7), np.float32),
-    )
+    world, base = make_simulator(slug, n, look="realistic"), base_policy(slug, "sim", n)
+    sizes = dict.fromkeys(cameras, (config.images.size, config.images.size))
+    ids, steps, noise = np.arange(n), np.zeros(n, int), np.zeros((n, 7), np.float32)
     kept: list[tuple[np.ndarray, ...]] = []
 
     def begin(ended: np.ndarray) -> None:

@@ -22,13 +22,13 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.recorded_units import PARALLEL, commit_here, outcomes_of, read_units
 from benchmarks.residual import TRAINING_PARTS
 from ocrrl import files
 from ocrrl.datasets.transitions import read_replay_transitions
 from ocrrl.interface.residual_observations import AnyResidual
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.layout import WORK, Layout
-from ocrrl.lineage.reading.revision import git
 from ocrrl.params import Params
 from ocrrl.policies.checkpoint import load_vla
 from ocrrl.policies.chunked_policy import ChunkedPolicy
@@ -41,12 +41,11 @@ from ocrrl.residual.train_residual import train_residual
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.rollouts.statistics import rate_difference, success_summary
+from ocrrl.stages.evaluate import VLA_OF_CELL
 from ocrrl.stages.processes import BackgroundProcess
 from ocrrl.tabletop.registry import slugs, tabletop_task
 from ocrrl.worlds import LOOKS, Look, make_environment, make_simulator
 
-PARALLEL = 25
-DOMAIN = {"sim": "sim", "twin": "real"}
 SPACES = ("objects", "images", "distilled")
 BUDGETS = ("transitions", "cpu")
 OUT = Path("benchmarks/recorded/observation_spaces.json")
@@ -72,13 +71,13 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", choices=slugs(), default=["cube_lift", "pick_and_place", "close_drawer"])
     parser.add_argument("--spaces", nargs="+", choices=SPACES, default=list(SPACES))
     parser.add_argument("--budgets", nargs="+", choices=BUDGETS, default=list(BUDGETS))
-    parser.add_argument("--cells", nargs="+", choices=tuple(DOMAIN), default=list(DOMAIN))
+    parser.add_argument("--cells", nargs="+", choices=tuple(VLA_OF_CELL), default=list(VLA_OF_CELL))
     parser.add_argument("--look", choices=LOOKS, default="plain")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
-    recorded: Recorded = json.loads(options.out.read_text()) if options.out.is_file() else {}
+    recorded: Recorded = read_units(options.out)
     if options.what == "table":
         for table in tables(recorded):
             print(markdown_table(table))
@@ -100,7 +99,7 @@ class Bench:
         self._slug, self._seed, self._episodes = slug, seed, episodes
         self._look: Look = look
         self._recorded, self._out = recorded, out
-        self._commit = head()
+        self._commit = commit_here()
 
     def run(self, space: str, budget: str, cells: Sequence[str]) -> None:
         """Train with this observation and evaluate it in `cells`, as far as it is not done."""
@@ -132,7 +131,7 @@ class Bench:
         residual = None if trained is None else load_residual(self._folder(trained), tabletop_task(self._slug))
         seeds = initial_state_seeds("test", self._episodes)
         world = make_environment(cell, self._slug, PARALLEL, look=self._look)
-        outcomes = run_episodes(world, base_policy(self._slug, DOMAIN[cell], PARALLEL), residual, seeds)
+        outcomes = run_episodes(world, base_policy(self._slug, VLA_OF_CELL[cell], PARALLEL), residual, seeds)
         success, steps = [int(o.success) for o in outcomes], [o.steps for o in outcomes]
         self._record(unit, {"seeds": list(seeds), "success": success, "steps": steps})
 
@@ -171,11 +170,6 @@ class Bench:
             else f"{found['cpu_s']} CPU-s, {found['validation']}"
         )
         print(f"{unit}: {told}", flush=True)
-
-
-def head() -> str:
-    """The commit of this code."""
-    return (git(Path(), "rev-parse", "HEAD") or "unknown").strip()
 
 
 def train(slug: str, config: ResidualConfig, folder: Path, seed: int, validation: Validation) -> Recorded:
@@ -231,7 +225,7 @@ def tables(recorded: Recorded) -> Iterator[Table]:
     for unit, found in recorded.items():
         if "success" in found:
             slug, residual, budget, cell = _described(unit)
-            groups.setdefault((cell, budget, residual), {})[slug] = _outcomes(found)
+            groups.setdefault((cell, budget, residual), {})[slug] = outcomes_of(found)
     for (cell, budget, residual), of_tasks in sorted(groups.items(), key=str):
         bases, objects = groups.get((cell, "", "base"), {}), groups.get((cell, budget, "objects"), {})
         for names in (*([slug] for slug in of_tasks), *([list(of_tasks)] if len(of_tasks) > 1 else [])):
@@ -287,11 +281,6 @@ def _described(unit: str) -> tuple[str, str, str, str]:
 
 def _curve(successes: Sequence[float | None]) -> str:
     return " ".join("–" if success is None else f"{success:.2f}" for success in successes)
-
-
-def _outcomes(found: dict[str, Any]) -> list[EpisodeOutcome]:
-    columns = zip(found["seeds"], found["success"], found["steps"], strict=True)
-    return [EpisodeOutcome(seed, bool(success), steps, 0.0) for seed, success, steps in columns]
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ from typing import Any
 
 import yaml
 
-from benchmarks.observation_spaces import head, success_rate, train
+from benchmarks.observation_spaces import success_rate, train
+from benchmarks.recorded_units import commit_here
 from ocrrl import files
 from ocrrl.config_builder import build
 from ocrrl.layout import WORK
@@ -57,7 +58,7 @@ def main() -> None:
         WORK / "observation_spaces_search" / f"{options.task}-{config.observation}-{options.name.replace(' ', '-')}"
     )
     judge = partial(success_rate, options.task, config.images.look, config.validation_episodes)
-    commit = head()
+    commit = commit_here()
     found = train(options.task, config, folder, options.seed, BlockingValidation(judge))
     said = {"task": options.task, "space": config.observation, "name": options.name, "set": options.set}
     trials = json.loads(options.out.read_text()) if options.out.is_file() else []

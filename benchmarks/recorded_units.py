@@ -4,12 +4,12 @@ A unit is written when it is finished and is not run again, so that a comparison
 """
 
 import json
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ocrrl import files
+from ocrrl.lineage.reading.revision import git
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 
 PARALLEL = 25
@@ -38,7 +38,7 @@ def record_unit(path: Path, units: Units, name: str, outcomes: Sequence[EpisodeO
 
 def commit_here() -> str:
     """The commit that is checked out."""
-    return subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    return (git(Path(), "rev-parse", "HEAD") or "unknown").strip()
 
 
 def outcomes_of(found: Mapping[str, Any]) -> list[EpisodeOutcome]:

@@ -15,21 +15,17 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.recorded_units import PARALLEL, Units, outcomes_of, read_units, record_unit
+from benchmarks.recorded_units import Units, outcomes_of, read_units, record_unit
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.layout import Layout
 from ocrrl.params import Params
-from ocrrl.policies.checkpoint import load_policy
-from ocrrl.policies.policy_type import expected_policies
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.report.values import NONE, cell_label, percent, points, rate_with_interval
-from ocrrl.residual.residual_policy import load_residual
-from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.evaluate import VARIANTS, PairedEvaluation
 from ocrrl.rollouts.statistics import rate_difference, success_summary
 from ocrrl.stages.evaluate import VLA_OF_CELL
+from ocrrl.stages.policy_in_cell import PolicyInCell, run_policies
 from ocrrl.tabletop.registry import tabletop_task
-from ocrrl.worlds import make_environment
 
 OUT = Path("benchmarks/recorded/strong_base.json")
 TASK = "pick_and_place"
@@ -69,12 +65,11 @@ def unit_name(base: str, variant: str, cell: str) -> str:
 
 
 def _measure(units: Units, out: Path, base: str, project: Path, variant: str, cell: str, episodes: int) -> None:
-    task, layout, params = tabletop_task(TASK), Layout(TASK), Params.read(project / "params.yaml")
-    vla, expected = project / layout.vla(VLA_OF_CELL[cell]), expected_policies(params, TASK)
-    policy = load_policy(vla, task.instruction, PARALLEL, expected=expected, cameras=params.cameras)
-    residual = load_residual(project / layout.residual(SEED), task) if variant == "residual" else None
-    world = make_environment(cell, TASK, PARALLEL, params.cameras)
-    outcomes = run_episodes(world, policy, residual, initial_state_seeds("test", episodes))
+    layout, params = Layout(TASK), Params.read(project / "params.yaml")
+    residual = project / layout.residual(SEED) if variant == "residual" else None
+    config, vla = params.config("evaluate", TASK), project / layout.vla(VLA_OF_CELL[cell])
+    policy = PolicyInCell.of(tabletop_task(TASK), params, config, episodes, cell, vla, residual)
+    (outcomes,) = run_policies([policy], initial_state_seeds("test", episodes))
     recorded, trained = params.config("record", TASK), params.config("finetune", TASK)
     recipe = {"demonstrations": recorded.episodes, "steps": trained.steps, "policy": dict(trained.policy)}
     command = f"python -m benchmarks.strong_base measure --projects {base}={project} --cells {cell}"
