@@ -26,7 +26,7 @@ from benchmarks.recorded_units import PARALLEL, commit_here, outcomes_of, read_u
 from benchmarks.residual import TRAINING_PARTS
 from ocrrl import files
 from ocrrl.datasets.transitions import read_replay_transitions
-from ocrrl.interface.residual_observations import AnyResidual
+from ocrrl.interface.residual_observations import LOOKS, AnyResidual, Look
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.layout import WORK, Layout
 from ocrrl.params import Params
@@ -44,7 +44,7 @@ from ocrrl.rollouts.statistics import rate_difference, success_summary
 from ocrrl.stages.evaluate import VLA_OF_CELL
 from ocrrl.stages.processes import BackgroundProcess
 from ocrrl.tabletop.registry import slugs, tabletop_task
-from ocrrl.worlds import LOOKS, Look, make_environment, make_simulator
+from ocrrl.worlds import make_environment, make_simulator
 
 SPACES = ("objects", "images", "distilled")
 BUDGETS = ("transitions", "cpu")

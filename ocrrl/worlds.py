@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 from ocrrl.interface.cameras import DEFAULT_CAMERAS, CameraSizes
+from ocrrl.interface.residual_observations import LOOKS, Look
 from ocrrl.tabletop.registry import plan_demonstration, task_module
 
 if TYPE_CHECKING:
@@ -12,10 +13,6 @@ if TYPE_CHECKING:
     from ocrrl.sim.environment import SimEnvironment
     from ocrrl.sim.teleoperator import ScriptedTeleoperator, TrueStateEnvironment
     from ocrrl.tabletop.parts.scene import TabletopScene
-
-Look = Literal["plain", "realistic"]
-LOOKS: tuple[Look, ...] = get_args(Look)
-"""Of images that the training simulator takes for a policy beside the VLA."""
 
 
 def make_scene(slug: str) -> "TabletopScene":

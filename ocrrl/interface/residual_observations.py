@@ -4,7 +4,7 @@ Legend: N environments, n of them selected by ids (n,); O tracked objects, P num
 """
 
 from collections.abc import Callable
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -23,6 +23,8 @@ from ocrrl.interface.observations import (
 from ocrrl.interface.protocols import Capture, Environment, Residual
 
 Look = Literal["plain", "realistic"]
+LOOKS: tuple[Look, ...] = get_args(Look)
+"""How the training simulator may draw images for a policy beside the VLA."""
 ObservationKind = Literal["objects", "images", "privileged", "distilled"]
 """What a residual observes, as params.yaml and config.json name it."""
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import safetensors.numpy
@@ -17,7 +17,7 @@ from ocrrl import files
 from ocrrl.interface.cameras import CameraSizes, checked_cameras
 from ocrrl.interface.json_file import said
 from ocrrl.interface.observations import Images
-from ocrrl.interface.residual_observations import Look
+from ocrrl.interface.residual_observations import LOOKS, Look
 from ocrrl.interface.weights_file import read_weights_file
 
 if TYPE_CHECKING:  # torch is imported when the first image is encoded
@@ -131,8 +131,8 @@ def images_of(config: Mapping[str, Any], where: Path) -> EncoderSizes:
             f"{where}: encoder must have channels and features, whole numbers from 1 to {_MOST}, got {said(encoder)}"
         )
     look: Any = config.get("look")
-    if look not in get_args(Look):
-        raise ValueError(f"{where}: look must be one of {', '.join(get_args(Look))}, got {said(look)}")
+    if look not in LOOKS:
+        raise ValueError(f"{where}: look must be one of {', '.join(LOOKS)}, got {said(look)}")
     return EncoderSizes(cameras, look, *numbers)
 
 
