@@ -4,6 +4,7 @@
 # make gc     free disk: drops models and datasets that no kept commit uses, never an episode (make gc ARGS=--dry: shows)
 # make long   the tests that CI has no time for
 # make wire   the tests of the wire twin, which runs in real time: with nothing else on the machine
+# make latest the tests with the newest versions that pyproject.toml allows (or beyond: make latest BEYOND='prefect>=4 fastapi')
 # make check  format, lint, types, import contracts, every test (the slow ones too)
 
 SLOT ?= cpu
@@ -13,14 +14,14 @@ READY := .venv/.installed
 
 # Compiled bytecode halves the import time of torch and LeRobot; one thread a process is the fastest on few cores.
 unexport PYTHONDONTWRITEBYTECODE
-export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 export OMP_NUM_THREADS := 1
 export TOKENIZERS_PARALLELISM := false
 export DVC_NO_ANALYTICS := 1
 # DVC stops where the user id has no name, as in a container started with `-u`.
 export USER ?= $(shell id -un 2>/dev/null || id -u)
 
-.PHONY: demo serve worker test wire check slow slow-flows slow-library long format lint type install gc clean
+.PHONY: demo serve worker test latest wire check slow slow-flows slow-library long format lint type install gc clean
 
 demo: $(READY)
 	@$(BIN)/ocrrl check_names
@@ -39,6 +40,18 @@ test: $(READY)
 
 check: $(READY) lint type
 	$(BIN)/python -m pytest -m "not gpu and not robot"
+
+LATEST := .work/latest
+
+latest: $(READY)
+	mkdir -p $(LATEST) && echo '$(BEYOND)' | tr ' ' '\n' > $(LATEST)/beyond.txt
+	uv pip compile --quiet --upgrade --all-extras --no-emit-index-url --overrides $(LATEST)/beyond.txt pyproject.toml -o $(LATEST)/requirements.txt
+	uv venv --quiet --clear $(LATEST)/venv
+	uv pip sync --quiet --python $(LATEST)/venv/bin/python $(LATEST)/requirements.txt
+	uv pip install --quiet --python $(LATEST)/venv/bin/python --no-deps -e .
+	touch $(LATEST)/venv/.installed
+	@echo "other versions than in requirements.lock:"; for of in requirements.lock $(LATEST)/requirements.txt; do sed -n 's/^\([a-z][^ ;]*==[^ ;]*\).*/\1/p' $$of; done | sort | uniq -u
+	$(MAKE) test BIN=$(LATEST)/venv/bin READY=$(LATEST)/venv/.installed
 
 wire: $(READY)
 	$(BIN)/python -m pytest -m "wire"
