@@ -46,13 +46,16 @@ from ocrrl.stages.processes import BackgroundProcess
 from ocrrl.tabletop.registry import slugs, tabletop_task
 from ocrrl.worlds import make_environment, make_simulator
 
-SPACES = ("objects", "images", "distilled")
+SPACES = ("objects", "images", "images+positions", "distilled")
+"""`images+positions`: images, whose encoder also regresses the true positions that the simulator knows."""
+FROM_IMAGES = SPACES[1:]
 BUDGETS = ("transitions", "cpu")
 OUT = Path("benchmarks/recorded/observation_spaces.json")
 SETTINGS: dict[str, dict[str, Any]] = {
     "objects": {},
     "privileged": {},
     "images": {"critic_warmup": 300, "images": {"learning_rate": 5e-4}},
+    "images+positions": {"critic_warmup": 300, "images": {"learning_rate": 5e-4, "position_loss": 1.0}},
     "distilled": {
         "offline_fraction": 0.25,
         "actor_ema": 0.01,
@@ -136,9 +139,9 @@ class Bench:
         self._record(unit, {"seeds": list(seeds), "success": success, "steps": steps})
 
     def _changes(self, space: str, budget: str) -> dict[str, Any]:
-        changes: dict[str, Any] = SETTINGS[space] | {"observation": space}
+        changes: dict[str, Any] = SETTINGS[space] | {"observation": space.split("+")[0]}
         images = Params.read().config("train_residual", self._slug).images
-        if space in ("images", "distilled"):
+        if space in FROM_IMAGES:
             changes["images"] = replace(images, look=self._look, **changes.get("images", {}))
         if space == "distilled":
             changes["teacher"] = str(self._folder(self.trained("privileged", budget)))
@@ -155,7 +158,7 @@ class Bench:
         return self._recorded[name if name in self._recorded else self.trained(space, "transitions")]["cpu_s"]
 
     def _name(self, space: str, budget: str) -> str:
-        look = self._look if space in ("images", "distilled") else "poses"
+        look = self._look if space in FROM_IMAGES else "poses"
         return f"{self._slug} {space} {budget} {look} seed {self._seed}"
 
     def _folder(self, name: str) -> Path:

@@ -30,7 +30,7 @@ class Student:
         self.updates = 0
         self._robot_dim = robot_dim
         self._scale = in_action_units(config.residual_scale)
-        self._encoder = TrainedEncoder(frames, cameras, config, seed, self.device)
+        self._encoder = TrainedEncoder(robot_dim, cameras, frames, config, seed, self.device)
         size = (config.images.features + robot_dim, config.actor_hidden, ACTION_DIM)
         self._actor, gradient, self._adam = learned(parameter_count(*size), config.actor_lr, self.device)
         self._average = torch.empty_like(self._actor)
@@ -63,7 +63,7 @@ class Student:
             share = max(self.config.actor_ema, 1.0 / self.updates)
             self._average.lerp_(self._actor, share)
             self._last = float(error.square().mean()), float(u.abs().mean())
-        self._encoder.step(features, toward_features.clone())
+        self._encoder.step(features, toward_features.clone(), robot, numbers.numpy())
         self._encoder.follow(average=share)
 
     @torch.inference_mode()

@@ -2,13 +2,14 @@
 
 A decision's images are what the one before led to, and what the one n decisions before bootstraps from; in rows they would be kept
 twice. They lie in a file of the run's work folder that is mapped into memory, so that a checkpoint need not copy them.
-Legend: n frames of C cameras, height H and width W.
+With them the objects' true positions from the gripper, for `images.position_loss`.
+Legend: n frames of C cameras, height H and width W; three offsets an object.
 """
 
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from ocrrl.interface.cameras import CameraSizes
 from ocrrl.interface.observations import Images
@@ -27,19 +28,21 @@ def frame_bytes(cameras: CameraSizes) -> int:
 class FrameStore:
     """Frames by number, counted from 0; they are never overwritten."""
 
-    def __init__(self, folder: Path, cameras: CameraSizes) -> None:
+    def __init__(self, folder: Path, cameras: CameraSizes, objects: int) -> None:
         """`cameras` have images of one size."""
         self._path, self._cameras = folder / FILE, tuple(cameras)
         ((height, width),) = set(cameras.values())
         self._shape, self._bytes = (len(cameras), height, width, 3), frame_bytes(cameras)
         self._frames = np.zeros((0, *self._shape), np.uint8)
+        self.offset_dim = 3 * objects
+        self._offsets = np.zeros((0, self.offset_dim), np.float32)
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
-    def add(self, images: Images) -> Int[np.ndarray, " n"]:
-        """Keep n frames, an image of each camera in each; their numbers."""
+    def add(self, images: Images, offsets: Float[np.ndarray, "n offsets"]) -> Int[np.ndarray, " n"]:
+        """Keep n frames, an image of each camera in each, and where each object truly is from the gripper [m]; their numbers."""
         frames = np.stack([images[name] for name in self._cameras], axis=1)
         numbers = np.arange(self._count, self._count + len(frames))
         if self._count + len(frames) > MOST:
@@ -47,6 +50,7 @@ class FrameStore:
         if self._count + len(frames) > len(self._frames):
             self._map(self._count + len(frames) + _GROWS_BY, fresh=self._count == 0)
         self._frames[numbers] = frames
+        self._offsets[numbers] = offsets
         self._count += len(frames)
         return numbers
 
@@ -54,11 +58,15 @@ class FrameStore:
         """Copies of frames."""
         return np.take(self._frames, numbers, axis=0)
 
+    def offsets(self, numbers: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n offsets"]:
+        """As they were added."""
+        return self._offsets[numbers]
+
     def get_state(self) -> dict[str, np.ndarray]:
-        """How many there are; the frames themselves are in the file from here on."""
+        """How many there are, and their offsets; the frames themselves are in the file from here on."""
         if isinstance(self._frames, np.memmap):
             self._frames.flush()
-        return {"count": np.array(self._count)}
+        return {"count": np.array(self._count), "offsets": self._offsets[: self._count].copy()}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Go on from `get_state`; ValueError where the file has been cut since."""
@@ -71,6 +79,7 @@ class FrameStore:
         self._count = count
         if count:
             self._map(there, fresh=False)
+            self._offsets[:count] = state["offsets"]
 
     def _map(self, capacity: int, fresh: bool) -> None:
         """Map the first `capacity` frames of the file, which grows to that size; `fresh`: what an earlier run left goes."""
@@ -78,6 +87,9 @@ class FrameStore:
         with self._path.open("wb" if fresh else "r+b") as file:
             file.truncate(capacity * self._bytes)
         self._frames = np.memmap(self._path, np.uint8, "r+", shape=(capacity, *self._shape))
+        grown = np.zeros((capacity, self._offsets.shape[1]), np.float32)
+        grown[: len(self._offsets)] = self._offsets
+        self._offsets = grown
 
 
 def shifted(

@@ -31,7 +31,7 @@ class ImageTD3:
         features = config.images.features
         self._td3 = TD3(features + robot_dim, config, seed, observation_gradient=features)
         self.device = self._td3.device
-        self._encoder = TrainedEncoder(frames, cameras, config, seed, self.device)
+        self._encoder = TrainedEncoder(robot_dim, cameras, frames, config, seed, self.device)
 
     @property
     def updates(self) -> int:
@@ -57,7 +57,7 @@ class ImageTD3:
         features = self._encoder.shifted_features(now)
         encoded = self._encoded(rows, features.detach(), self._encoder.target_features(following))
         self._td3.update(encoded, int((chosen < offline_count).sum()))
-        self._encoder.step(features, self._td3.observation_gradient.clone())
+        self._encoder.step(features, self._td3.observation_gradient.clone(), self.layout.observation(rows)[:, :-1], now)
         followed = self._td3.followed
         self._encoder.follow(
             self.config.tau if followed.targets else 0.0, self._td3.average_share if followed.actor else 0.0

@@ -1,6 +1,6 @@
 """The encoder while it is trained: with its target, its average that is published, its optimiser, and the frames that it sees.
 
-Legend: n frames, F features.
+Legend: n frames, F features, P numbers of the robot's observation.
 """
 
 import copy
@@ -8,7 +8,7 @@ import copy
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from ocrrl.residual.images.encoder import Encoder
 from ocrrl.residual.images.frames import FrameStore, shifted
@@ -16,26 +16,27 @@ from ocrrl.residual.images.image_policy import PREFIX
 from ocrrl.residual.residual_config import ResidualConfig
 
 _AT_ONCE = 256  # frames
+_OFFSET_UNIT = 0.05  # [m]
 
 
 class TrainedEncoder:
     """Encodes frames by their numbers, and steps down a gradient with respect to the features that it gave."""
 
     def __init__(
-        self, frames: FrameStore, cameras: int, config: ResidualConfig, seed: int, device: torch.device
+        self, robot_dim: int, cameras: int, frames: FrameStore, config: ResidualConfig, seed: int, device: torch.device
     ) -> None:
         self._frames, self._config, self._device = frames, config, device
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             online = Encoder(cameras, config.images.size, config.images.channels, config.images.features)
+            self._positions = _position_head(config.images.features + robot_dim, frames.offset_dim).to(device)
         self._online = online.to(device)
         self._target, self._average = copy.deepcopy(self._online), copy.deepcopy(self._online)
         self._kept = np.zeros((0, config.images.features), np.float32)
         self._shifts = torch.Generator().manual_seed(seed)
-        self._adam = torch.optim.Adam(self._online.parameters(), lr=config.images.learning_rate, fused=True)
-        for (
-            parameter
-        ) in self._online.parameters():  # Adam's moments are there from the beginning, to be saved and restored
+        trained = [parameter for _, parameter in self._trained()]
+        self._adam = torch.optim.Adam(trained, lr=config.images.learning_rate, fused=True)
+        for parameter in trained:  # Adam's moments are there from the beginning, to be saved and restored
             parameter.grad = torch.zeros_like(parameter)
         self._adam.step()
         for moments in self._adam.state.values():
@@ -67,10 +68,22 @@ class TrainedEncoder:
         with torch.no_grad():
             return self._target(self._shifted(numbers))
 
-    def step(self, features: Float[Tensor, "n F"], gradient: Float[Tensor, "n F"]) -> None:
-        """Adam down `gradient`, the loss's with respect to `features` of `shifted_features`."""
+    def step(
+        self,
+        features: Float[Tensor, "n F"],
+        gradient: Float[Tensor, "n F"],
+        robot: Float[Tensor, "n P"],
+        numbers: Int[np.ndarray, " n"],
+    ) -> None:
+        """Adam down `gradient`, the loss's with respect to `features` of `shifted_features`, and down `images.position_loss`."""
         self._adam.zero_grad()
-        features.backward(gradient)
+        if weight := self._config.images.position_loss:
+            offsets = torch.from_numpy(self._frames.offsets(numbers) / _OFFSET_UNIT).to(self._device)
+            guess = self._positions(torch.cat([features, robot.to(self._device)], dim=1))
+            loss = weight * torch.nn.functional.smooth_l1_loss(guess, offsets, beta=0.1)
+            torch.autograd.backward((features, loss), (gradient, None))
+        else:
+            features.backward(gradient)
         self._adam.step()
 
     @torch.no_grad()
@@ -91,7 +104,7 @@ class TrainedEncoder:
         state = {"shifts": self._shifts.get_state().numpy().copy()}
         for prefix, network in self._networks().items():
             state |= _arrays(prefix, network)
-        for name, parameter in self._online.named_parameters():
+        for name, parameter in self._trained():
             state |= {
                 f"adam.{name}.{key}": value.cpu().numpy().copy() for key, value in self._adam.state[parameter].items()
             }
@@ -104,12 +117,17 @@ class TrainedEncoder:
         for prefix, network in self._networks().items():
             for name, parameter in network.named_parameters():
                 parameter.copy_(torch.from_numpy(state[prefix + name].copy()))
-        for name, parameter in self._online.named_parameters():
+        for name, parameter in self._trained():
             for key, value in self._adam.state[parameter].items():
                 value.copy_(torch.from_numpy(state[f"adam.{name}.{key}"].copy()))
 
-    def _networks(self) -> dict[str, Encoder]:
-        return {"online.": self._online, "target.": self._target, "average.": self._average}
+    def _networks(self) -> dict[str, nn.Module]:
+        networks = {"online.": self._online, "target.": self._target, "average.": self._average}
+        return networks | ({"positions.": self._positions} if self._config.images.position_loss else {})
+
+    def _trained(self) -> list[tuple[str, nn.Parameter]]:
+        heads = self._positions.named_parameters("positions") if self._config.images.position_loss else ()
+        return [*self._online.named_parameters(), *heads]
 
     def _shifted(self, numbers: np.ndarray) -> Tensor:
         most = self._config.images.shift
@@ -125,6 +143,11 @@ def through_encoder(batch: int, config: ResidualConfig) -> Int[np.ndarray, " b"]
     return np.linspace(0, batch, min(config.images.batch_size, batch), endpoint=False).astype(int)
 
 
-def _arrays(prefix: str, network: Encoder) -> dict[str, np.ndarray]:
+def _position_head(inputs: int, outputs: int) -> nn.Sequential:
+    """From features and the robot's observation to the objects' offsets; trained beside the encoder, and not published."""
+    return nn.Sequential(nn.Linear(inputs, 128), nn.LayerNorm(128), nn.ReLU(), nn.Linear(128, outputs))
+
+
+def _arrays(prefix: str, network: nn.Module) -> dict[str, np.ndarray]:
     """Copies of the parameters, which training goes on to change."""
     return {prefix + name: value.detach().cpu().numpy().copy(order="C") for name, value in network.named_parameters()}

@@ -19,5 +19,5 @@ def observation_space(config: ResidualConfig, environment: Environment, work: Pa
     if config.observation == "privileged":
         return PrivilegedSpace(config, environment)
     cameras = image_cameras(config, environment)
-    images = ImageSpace(config, environment, cameras, FrameStore(work, cameras))
+    images = ImageSpace(config, environment, cameras, FrameStore(work, cameras, len(environment.tabletop_task.objects)))
     return images if config.observation == "images" else DistilledSpace(config, environment, images)

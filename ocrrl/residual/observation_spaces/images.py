@@ -56,7 +56,9 @@ class ImageSpace:
         if deciding.any():
             if self._redress is not None:
                 self._redress(ids[deciding], generator.integers(_LOOKS, size=int(deciding.sum())))
-            rows[deciding, -1] = self.frames.add(self._images(ids[deciding], self._environment.capture))
+            offsets = observation.object_poses[deciding, :, :3] - observation.gripper_pose[deciding, None, :3]
+            images = self._images(ids[deciding], self._environment.capture)
+            rows[deciding, -1] = self.frames.add(images, offsets.reshape(len(offsets), -1))
         return rows
 
     def learner(self, seed: int) -> ImageTD3:

@@ -16,8 +16,9 @@ CAMERAS = {"front": (SIZE, SIZE)}
 
 def learner_and_batch(folder, **images):
     config, random = replace(FROM_IMAGES, images=replace(IMAGES, **images)), np.random.default_rng(0)
-    frames = FrameStore(folder, CAMERAS)
-    frames.add({"front": random.integers(0, 256, (20, SIZE, SIZE, 3), dtype=np.uint8)})
+    frames = FrameStore(folder, CAMERAS, 1)
+    images = random.integers(0, 256, (20, SIZE, SIZE, 3), dtype=np.uint8)
+    frames.add({"front": images}, random.normal(0.0, 0.05, (20, 3)).astype(np.float32))
     learner = ImageTD3(ROBOT, 1, frames, config, 0)
     batch = torch.from_numpy(random.standard_normal((config.batch_size, learner.layout.width)).astype(np.float32))
     for observation in (learner.layout.observation(batch), learner.layout.next_observation(batch)):
@@ -58,6 +59,26 @@ def test_the_encoder_learns_to_tell_rewards_that_only_the_frames_tell(tmp_path):
     for _ in range(150):
         learner.update(batch)
     assert learner.statistics().critic_loss < 0.2 * first
+
+
+def test_the_position_loss_teaches_where_the_objects_are_and_no_weight_means_no_head(tmp_path):
+    learner, batch = learner_and_batch(tmp_path, shift=0, encoder_updates=10**6, batch_size=10**6, position_loss=10.0)
+    robot, numbers = learner.layout.observation(batch).split([ROBOT, 1], dim=1)
+    encoder, seen = learner._encoder, numbers[:, 0].long().numpy()
+
+    def error():
+        guess = encoder._positions(torch.cat([encoder.shifted_features(seen), robot], dim=1))
+        return float((guess.detach() * 0.05 - torch.from_numpy(encoder._frames.offsets(seen))).abs().mean())
+
+    first = error()
+    for _ in range(150):
+        learner.update(batch)
+    assert error() < 0.5 * first
+    (tmp_path / "without").mkdir()
+    without, _ = learner_and_batch(tmp_path / "without", position_loss=0.0)
+    assert not any("positions" in name for name in without.get_state())
+    assert any("positions" in name for name in learner.get_state())
+    assert not any("positions" in name for name in learner.actor_weights())
 
 
 def test_a_frozen_encoder_stays_and_each_frame_is_encoded_once(tmp_path):

@@ -19,6 +19,7 @@ IMAGES = ImageConfig(
     encoder_updates=40,
     encoder_cycle=30,
     encoder_share=0.5,
+    position_loss=0.5,
     gradient_steps=1,
     batch_size=8,
 )
