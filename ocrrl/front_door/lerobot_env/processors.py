@@ -1,0 +1,31 @@
+"""What LeRobot does between environment and policy, so that a policy gives the bits that it gives in `policies.lerobot_vla`."""
+
+import torch
+from lerobot.processor import ObservationProcessorStep, PolicyActionProcessorStep
+from torch import Tensor
+
+from ocrrl.interface.lerobot_keys import IMAGE_PREFIX
+
+
+class ChannelsLastImages(ObservationProcessorStep):
+    """Images (N, 3, height, width) stored channels last, as `policies.normalisation` has them: other bits come out of a convolution
+    where they are stored otherwise, and on a CPU it is slower."""
+
+    def observation(self, observation: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {
+            name: value.contiguous(memory_format=torch.channels_last) if name.startswith(IMAGE_PREFIX) else value
+            for name, value in observation.items()
+        }
+
+    def transform_features(self, features):
+        return features
+
+
+class Float32Actions(PolicyActionProcessorStep):
+    """Actions as float32: LeRobot asks for NumPy's numbers, which lacks the bfloat16 of a policy with `use_amp` on a CPU."""
+
+    def action(self, action: Tensor) -> Tensor:
+        return action.to(torch.float32)
+
+    def transform_features(self, features):
+        return features
