@@ -11,7 +11,7 @@ from lerobot.envs import EnvConfig
 from lerobot.processor import PolicyProcessorPipeline
 
 from ocrrl.front_door.gymnasium_env import TabletopVectorEnv
-from ocrrl.front_door.lerobot_env.processors import ChannelsLastImages, Float32Actions
+from ocrrl.front_door.lerobot_env.processors import ChannelsLastImages, LimitedActions
 from ocrrl.front_door.lerobot_env.vector_env import STATE, LeRobotVectorEnv
 from ocrrl.interface.actions import ACTION_DIM, CONTROL_HZ
 from ocrrl.interface.cameras import CameraSizes, described
@@ -67,7 +67,7 @@ class OcrrlEnvConfig(EnvConfig):
         return {self.type: {0: LeRobotVectorEnv(env, self._task)}}
 
     def get_env_processors(self) -> tuple[PolicyProcessorPipeline, PolicyProcessorPipeline]:
-        return PolicyProcessorPipeline([ChannelsLastImages()]), PolicyProcessorPipeline([Float32Actions()])
+        return PolicyProcessorPipeline([ChannelsLastImages()]), PolicyProcessorPipeline([LimitedActions()])
 
 
 def require_policy(policy: str, cameras: CameraSizes) -> None:

@@ -4,6 +4,7 @@ import torch
 from lerobot.processor import ObservationProcessorStep, PolicyActionProcessorStep
 from torch import Tensor
 
+from ocrrl.interface.actions import limit
 from ocrrl.interface.lerobot_keys import IMAGE_PREFIX
 
 
@@ -21,11 +22,11 @@ class ChannelsLastImages(ObservationProcessorStep):
         return features
 
 
-class Float32Actions(PolicyActionProcessorStep):
-    """Actions as float32: LeRobot asks for NumPy's numbers, which lacks the bfloat16 of a policy with `use_amp` on a CPU."""
+class LimitedActions(PolicyActionProcessorStep):
+    """Actions (N, 7) within the step limits, as a VLA of ours gives them, and float32: NumPy lacks the bfloat16 of `use_amp` on a CPU."""
 
     def action(self, action: Tensor) -> Tensor:
-        return action.to(torch.float32)
+        return limit(action.to(torch.float32))
 
     def transform_features(self, features):
         return features
