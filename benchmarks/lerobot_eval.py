@@ -21,8 +21,11 @@ from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.tabletop.registry import tabletop_task
 from ocrrl.worlds import make_environment
 
-PACKAGES = ("ocrrl.front_door.lerobot_env", "ocrrl.policies.compact_vla")
-"""Known to LeRobot by themselves where the plugins are installed."""
+REGISTERED = (
+    "--env.discover_packages_path=ocrrl.front_door.lerobot_env",
+    "--discover_packages_path=ocrrl.policies.compact_vla",
+)
+"""Not needed where the plugins of plugins/ are installed."""
 
 
 def main() -> None:
@@ -50,7 +53,7 @@ def by_lerobot(vla: Path, task: str, cell: str, seeds: list[int], batch: int) ->
     with tempfile.TemporaryDirectory(prefix="ocrrl-lerobot-eval-") as out:
         command = [
             str(Path(sys.executable).with_name("lerobot-eval")),
-            *(f"--{i}.discover_packages_path={package}" for i, package in enumerate(PACKAGES)),
+            *REGISTERED,
             f"--policy.path={vla}",
             "--policy.device=cpu",
             "--env.type=ocrrl",

@@ -9,8 +9,10 @@ from ocrrl.interface.lerobot_keys import IMAGE_PREFIX
 
 
 class ChannelsLastImages(ObservationProcessorStep):
-    """Images (N, 3, height, width) stored channels last, as `policies.normalisation` has them: other bits come out of a convolution
-    where they are stored otherwise, and on a CPU it is slower."""
+    """Images (N, 3, height, width) stored channels last, as `policies.normalisation.unit_images` stores them.
+
+    The layout decides the last bits of a convolution's result, and on a CPU channels first is slower.
+    """
 
     def observation(self, observation: dict[str, Tensor]) -> dict[str, Tensor]:
         return {
@@ -23,7 +25,7 @@ class ChannelsLastImages(ObservationProcessorStep):
 
 
 class LimitedActions(PolicyActionProcessorStep):
-    """Actions (N, 7) within the step limits, as a VLA of ours gives them, and float32: NumPy lacks the bfloat16 of `use_amp` on a CPU."""
+    """Actions (N, 7) within the step limits, as `LeRobotVLA` has them; float32, as NumPy lacks the bfloat16 of `use_amp` on a CPU."""
 
     def action(self, action: Tensor) -> Tensor:
         return limit(action.to(torch.float32))

@@ -1,3 +1,3 @@
-"""The FR3 of an ocrrl cell and its teleoperation devices as LeRobot's types `fr3` and `ocrrl_device`: LeRobot imports packages whose name begins so."""
+"""The FR3 of an ocrrl cell as LeRobot's robot `fr3`, its devices as teleoperator `ocrrl_device`: LeRobot imports it for its name."""
 
 import ocrrl.robot.lerobot_robot  # noqa: F401  registers with LeRobot

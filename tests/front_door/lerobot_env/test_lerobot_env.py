@@ -26,7 +26,7 @@ from tests.policies.hub_cache import cached_repository, empty_hub_cache
 from tests.policies.tiny_act import write_act
 from tests.untrained_models import write_untrained_models
 
-SEEDS = initial_state_seeds("validation", 3)
+SEEDS = initial_state_seeds("validation", 2)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,9 @@ def by_lerobot(folder: Path, env_config: OcrrlEnvConfig, num_envs: int, episodes
     return info["per_episode"]
 
 
-@pytest.mark.parametrize(("kind", "size", "use_amp"), [("compact_vla", 64, False), ("act", 32, False), ("act", 32, True)])
+@pytest.mark.parametrize(
+    ("kind", "size", "use_amp"), [("compact_vla", 64, False), ("act", 32, False), ("act", 32, True)]
+)
 def test_lerobot_and_we_act_the_same_episodes(checkpoints, tmp_path, kind, size, use_amp):
     folder = tmp_path / kind
     shutil.copytree(checkpoints[kind], folder)
@@ -61,23 +63,22 @@ def test_lerobot_and_we_act_the_same_episodes(checkpoints, tmp_path, kind, size,
         text = (folder / "config.json").read_text()
         (folder / "config.json").write_text(text.replace('"use_amp": false', '"use_amp": true'))
     cameras = {"front": (size, size), "wrist": (size, size)}
-    # Two environments and three episodes: the last batch of LeRobot's is full, ours has one.
-    theirs = by_lerobot(folder, OcrrlEnvConfig(task="cube_lift", cameras=cameras), num_envs=2, episodes=3)
+    theirs = by_lerobot(folder, OcrrlEnvConfig(task="cube_lift", cameras=cameras), num_envs=2, episodes=2)
     environment = make_environment("sim", "cube_lift", 2, cameras)
     ours = run_episodes(environment, load_policy(folder, CUBE_LIFT.instruction, 2, "cpu"), None, SEEDS)
     assert [(episode["seed"], episode["success"]) for episode in theirs] == [(o.seed, o.success) for o in ours]
-    np.testing.assert_allclose([e["sum_reward"] for e in theirs], [o.total_reward for o in ours], rtol=1e-4)
-    assert len({round(o.total_reward, 3) for o in ours}) == 3  # the policy moves something
+    np.testing.assert_allclose([e["sum_reward"] for e in theirs], [o.total_reward for o in ours], rtol=1e-9)
+    assert len({round(o.total_reward, 3) for o in ours}) == 2  # the policy moves something
 
 
 def test_an_episode_that_has_ended_keeps_its_result_until_the_reset():
     env = OcrrlEnvConfig(task="cube_lift").create_envs(2)["ocrrl"][0]
     assert isinstance(env, LeRobotVectorEnv)
-    observation, _ = env.reset(seed=SEEDS[:2], options={"lerobot_new_rollout": True})
+    observation, _ = env.reset(seed=SEEDS, options={"lerobot_new_rollout": True})
     assert env.observation_space.contains(observation)
     inner = env.env._environment
     demonstrator = make_teleoperator("cube_lift", inner)
-    demonstrator.reset(np.arange(2), SEEDS[:2])
+    demonstrator.reset(np.arange(2), SEEDS)
     rewards, ends = [], []
     for _ in range(CUBE_LIFT.horizon):
         actions = np.asarray(demonstrator.act(inner.observe(), np.arange(2), inner.capture), np.float32)
@@ -92,7 +93,7 @@ def test_an_episode_that_has_ended_keeps_its_result_until_the_reset():
     for end, wanted in zip(ends[-1], ([True, False], [False, True], [True, False]), strict=True):
         np.testing.assert_array_equal(end, wanted)
     assert not ends[-2][1][1]
-    _, info = env.reset(seed=SEEDS[:2])
+    _, info = env.reset(seed=SEEDS)
     assert not info["is_success"].any() and not env.step(np.zeros((2, 7), np.float32))[2].any()
 
 
@@ -130,7 +131,11 @@ def test_the_hubs_file_makes_the_same_environments(tmp_path, monkeypatch):
             r'add --env.cameras="{front: \[64, 64\], wrist: \[64, 64\]}"',
         ),
         ({"cameras": {"wrist": (64, 64)}}, "compact_vla", "--env.cameras must be those of .*, got wrist 64 x 64; add"),
-        ({}, "data/nothing/here", "--policy.path must be a folder with config.json .*, got data/nothing/here, which is not there"),
+        (
+            {},
+            "data/nothing/here",
+            "--policy.path must be a folder with config.json .*, got data/nothing/here, which is not there",
+        ),
         ({}, "tests", "--policy.path must be a folder .*, got tests, which lacks config.json; correct the path"),
         ({}, "tests/nothing", "got tests/nothing, which is not there"),
     ],
