@@ -36,7 +36,9 @@ def checkpoints(tmp_path_factory) -> dict[str, Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         write_untrained_models(layout)
-    return {"compact_vla": folder / layout.vla("real"), "act": write_act(folder / "act")}
+    config = write_act(folder / "act") / "config.json"
+    config.write_text(config.read_text().replace('"use_amp": false', '"use_amp": true'))  # as `--base act` trains it
+    return {"compact_vla": folder / layout.vla("real"), "act": config.parent}
 
 
 def by_lerobot(folder: Path, env_config: OcrrlEnvConfig, num_envs: int, episodes: int):
