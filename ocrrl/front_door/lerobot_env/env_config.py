@@ -75,10 +75,11 @@ def require_policy(policy: str, cameras: CameraSizes) -> None:
     folder = Path(policy)
     if not folder.is_dir() and len(folder.parts) == 2 and not folder.parent.is_dir():
         return  # ORG/NAME on the hub
-    if not (folder / "config.json").is_file():
+    missing = [part for part in ("config.json", "*model*.safetensors") if not any(folder.glob(part))]
+    if missing:
         raise FileNotFoundError(
             f"--policy.path must be a folder with config.json and model.safetensors, or ORG/NAME on the hub, got {policy}, which "
-            f"{'lacks config.json' if folder.is_dir() else 'is not there'}; correct the path (lerobot-train writes "
+            f"{f'lacks {missing[0]}' if folder.is_dir() else 'is not there'}; correct the path (lerobot-train writes "
             "checkpoints/last/pretrained_model, `make demo` data/vla_*), or train the policy first"
         )
     config = read_json_object(folder / "config.json")

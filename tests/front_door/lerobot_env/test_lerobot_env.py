@@ -55,22 +55,15 @@ def by_lerobot(folder: Path, env_config: OcrrlEnvConfig, num_envs: int, episodes
     return info["per_episode"]
 
 
-@pytest.mark.parametrize(
-    ("kind", "size", "use_amp"), [("compact_vla", 64, False), ("act", 32, False), ("act", 32, True)]
-)
-def test_lerobot_and_we_act_the_same_episodes(checkpoints, tmp_path, kind, size, use_amp):
-    folder = tmp_path / kind
-    shutil.copytree(checkpoints[kind], folder)
-    if use_amp:
-        text = (folder / "config.json").read_text()
-        (folder / "config.json").write_text(text.replace('"use_amp": false', '"use_amp": true'))
+@pytest.mark.parametrize(("kind", "size"), [("compact_vla", 64), ("act", 32)])
+def test_lerobot_and_we_act_the_same_episodes(checkpoints, kind, size):
+    folder = checkpoints[kind]
     cameras = {"front": (size, size), "wrist": (size, size)}
     theirs = by_lerobot(folder, OcrrlEnvConfig(task="cube_lift", cameras=cameras), num_envs=2, episodes=2)
     environment = make_environment("sim", "cube_lift", 2, cameras)
     ours = run_episodes(environment, load_policy(folder, CUBE_LIFT.instruction, 2, "cpu"), None, SEEDS)
     assert [(episode["seed"], episode["success"]) for episode in theirs] == [(o.seed, o.success) for o in ours]
     np.testing.assert_allclose([e["sum_reward"] for e in theirs], [o.total_reward for o in ours], rtol=1e-9)
-    assert len({round(o.total_reward, 3) for o in ours}) == 2  # the policy moves something
 
 
 def test_an_episode_that_has_ended_keeps_its_result_until_the_reset():
@@ -148,6 +141,13 @@ def test_what_cannot_work_is_named_before_lerobot_loads_anything(checkpoints, mo
     monkeypatch.setattr(sys, "argv", ["lerobot-eval", *([f"--policy.path={path}"] if path else [])])
     with pytest.raises(DecodingError, match=message):  # which LeRobot prints as one line
         OcrrlEnvConfig(**settings)
+
+
+def test_a_checkpoint_without_weights_is_named(checkpoints, tmp_path, monkeypatch):
+    shutil.copy(checkpoints["compact_vla"] / "config.json", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["lerobot-eval", f"--policy.path={tmp_path}"])
+    with pytest.raises(DecodingError, match=r"which lacks \*model\*\.safetensors; correct the path"):
+        OcrrlEnvConfig()
 
 
 def test_a_policy_of_the_hub_is_left_to_lerobot(monkeypatch):
