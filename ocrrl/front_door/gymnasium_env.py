@@ -76,7 +76,7 @@ class TabletopEnv(gymnasium.Env[Observed, np.ndarray]):
         """The front camera's image (256, 256, 3), if the environment was made with `render_mode="rgb_array"`."""
         if self.render_mode is None:
             return None
-        return self._environment.image(self._ids, RENDER_SIZE)[RENDERED_CAMERA][0]
+        return self._environment.image(self._ids, RENDER_SIZE, (RENDERED_CAMERA,))[RENDERED_CAMERA][0]
 
     def close(self) -> None:
         self._environment.close()
@@ -160,7 +160,7 @@ class TabletopVectorEnv(VectorEnv[Observed, np.ndarray, np.ndarray]):
         """The front camera's image of each environment, if made with `render_mode="rgb_array"`."""
         if self.render_mode is None:
             return None
-        return tuple(self._environment.image(self._ids, RENDER_SIZE)[RENDERED_CAMERA])
+        return tuple(self._environment.image(self._ids, RENDER_SIZE, (RENDERED_CAMERA,))[RENDERED_CAMERA])
 
     def close_extras(self, **kwargs: Any) -> None:
         self._environment.close()

@@ -63,7 +63,18 @@ def test_lerobots_own_loader_gives_the_same_chunk_as_ours(trained):
     images, robot = observed(3)
     theirs = postprocessor(policy.predict_action_chunk(preprocessor(as_lerobot_batch(images, robot))))
     ours = load_vla(trained).predict_chunk(images, robot, INSTRUCTION)
-    assert np.allclose(limit(theirs).numpy(), ours, atol=1e-6)
+    assert np.array_equal(limit(theirs).numpy(), ours)
+
+
+def test_images_of_another_camera_or_size_are_named(trained):
+    policy, preprocessor, _ = open_with_lerobot(trained)
+    batch = preprocessor(as_lerobot_batch(*observed(2)))
+    front = batch.pop("observation.images.front")
+    with pytest.raises(ValueError, match=r"images\.front must have shape \(batch, 3, 32, 32\), .*, got none"):
+        policy.predict_action_chunk(batch)
+    larger = batch | {"observation.images.front": front.repeat(1, 1, 2, 2)}
+    with pytest.raises(ValueError, match=r"images\.front must have shape .*, got \(2, 3, 64, 64\)"):
+        policy.predict_action_chunk(larger)
 
 
 def test_select_action_serves_the_chunk_one_by_one(trained):

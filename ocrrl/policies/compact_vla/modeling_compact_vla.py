@@ -54,10 +54,20 @@ class CompactVLAPolicy(PreTrainedPolicy):
         return self._queue.popleft()
 
     def _predict(self, batch: dict[str, Tensor]) -> Tensor:
-        images = {camera: batch[IMAGE_PREFIX + camera] - 0.5 for camera in self.model.architecture.cameras}
+        images = {camera: self._image(batch, camera) for camera in self.model.architecture.cameras}
         if self.training and self.config.image_shift:
             images = {camera: _randomly_shifted(image, self.config.image_shift) for camera, image in images.items()}
         return self.model(images, batch[STATE_KEY], batch[INSTRUCTION_KEY])
+
+    def _image(self, batch: dict[str, Tensor], camera: str) -> Float[Tensor, "B 3 height width"]:
+        """In [-0.5, 0.5], bit for bit as `normalisation.centred_images` has it; ValueError for a camera or size that is another."""
+        key, size = IMAGE_PREFIX + camera, self.model.architecture.cameras[camera]
+        if key not in batch or tuple(batch[key].shape[2:]) != size:
+            got = f"{tuple(batch[key].shape)}" if key in batch else "none"
+            raise ValueError(
+                f"{key} must have shape (batch, 3, {size[0]}, {size[1]}), as this compact_vla was trained on, got {got}"
+            )
+        return (batch[key] * 255.0 - 127.5) * (1.0 / 255.0)
 
 
 def _randomly_shifted(images: Float[Tensor, "B 3 height width"], most: int) -> Float[Tensor, "B 3 height width"]:
