@@ -4,6 +4,9 @@
 gives the same bytes. Package: cyclonedx-python-lib (extra `standards`).
 """
 
+# py-serializable's decorators hide the signatures of CycloneDX's classes.
+# pyright: reportCallIssue=false, reportArgumentType=false, reportAttributeAccessIssue=false
+
 import hashlib
 import os
 import platform
@@ -78,7 +81,7 @@ def _cyclonedx(key: str) -> str:
     others = [component for component in components.values() if component is not subject]
     bom = Bom(components=[python, *others], serial_number=uuid5(NAMESPACE_URL, f"urn:ocrrl:environment:{key}"))
     bom.metadata.component = subject
-    bom.metadata.timestamp = None  # pyright: ignore[reportAttributeAccessIssue]
+    bom.metadata.timestamp = None
     bom.register_dependency(subject, [python])
     for name, about in packages.items():
         lines = [line for line in about.get_all("Requires-Dist", []) if "extra ==" not in line]

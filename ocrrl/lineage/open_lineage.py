@@ -60,6 +60,7 @@ class RunEvents:
         self.hashes = {path: path_hash(self.root / path, self.root, ignored) for path in there}
         code = {path: value for path, value in self.hashes.items() if _is_code(path)}
         self._run = str(generate_new_uuid())
+        self._revision = revision
         self._facets = run_facets(revision, modified, code, _parameters(self.stage, self.root))
         self._send(self._event("START", started, {}, {}))
 
@@ -77,7 +78,7 @@ class RunEvents:
         return RunEvent(
             eventTime=at.isoformat(),
             run=Run(self._run, {**self._facets, **facets}),
-            job=Job(namespace, self.stage.address, job_facets(self.root, self._facets["ocrrl_code"].revision)),
+            job=Job(namespace, self.stage.address, job_facets(self.root, self._revision)),
             eventType=RunState[kind],
             inputs=[self._input(namespace, path) for path in self.stage.deps if not _is_code(path)],
             outputs=[OutputDataset(namespace, path, facets=dataset_facets(outs.get(path))) for path in self.stage.outs],
