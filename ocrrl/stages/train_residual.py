@@ -59,7 +59,7 @@ def run(task: TabletopTask, params: Params, layout: Layout, seed: int) -> None:
             bar.update(transitions - bar.n)
             bar.set_postfix(validated=point and point["validation_success"], refresh=False)
             if log is not None and point is not None:
-                log(point["transitions"], point)
+                log(point["transitions"], {key: value for key, value in point.items() if key != "transitions"})
 
         train(
             config,
