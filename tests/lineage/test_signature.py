@@ -3,6 +3,7 @@
 import base64
 import json
 import stat
+import subprocess
 import sys
 
 import pytest
@@ -11,6 +12,7 @@ import yaml
 from ocrrl.cli import main
 from ocrrl.lineage.reading.hashes import Ignored, path_hash
 from ocrrl.lineage.signature import signature_file
+from tests.pipeline_copy import ROOT
 
 pytest.importorskip("model_signing", reason="extra `standards`")
 MODEL, DATASET = "data/models/vla_retrained", "data/dataset_real/round0/cube_lift"
@@ -175,3 +177,14 @@ def test_without_the_package_the_line_says_how_to_get_it(signed, capsys, monkeyp
     monkeypatch.setitem(sys.modules, "model_signing", None)
     for line in (refused(capsys), said(capsys, "sign", MODEL, "--key", "cells/lab.pem")):
         assert "`uv pip install 'ocrrl[standards]'`" in line
+
+
+def test_git_takes_signatures_lists_and_public_keys_and_no_private_one(signed):
+    (signed / ".gitignore").write_text((ROOT / ".gitignore").read_text())
+    (signed / "data/environments").mkdir()
+    (signed / "data/environments/0.cdx.json").write_text("{}")
+    subprocess.run(["git", "init", "-q"], cwd=signed, check=True)
+    listed = subprocess.run(["git", "add", "--dry-run", "--all"], cwd=signed, capture_output=True, text=True).stdout
+    added = {line.split("'")[1] for line in listed.splitlines()}
+    assert {str(signature_file(MODEL)), "data/environments/0.cdx.json", "cells/lab.pub"} <= added
+    assert "cells/lab.pem" not in added

@@ -72,6 +72,7 @@ def test_tensorboard_has_every_point_once_the_table_and_the_video(trained, monke
     assert events.Images("twin/base_0")[0].encoded_image_string.startswith(b"GIF89a")
 
 
+@pytest.mark.slow
 def test_weights_and_biases_writes_an_offline_run(trained, monkeypatch, capsys):
     pytest.importorskip("wandb", reason="extra `loggers`")
     monkeypatch.delenv("WANDB_MODE", raising=False)
@@ -84,6 +85,7 @@ def test_weights_and_biases_writes_an_offline_run(trained, monkeypatch, capsys):
     assert list(run.glob("files/media/videos/**/*.gif")) and list(run.glob("files/media/table/**/*.json"))
 
 
+@pytest.mark.slow
 def test_trackio_has_it_in_a_database_of_this_machine(trained):
     pytest.importorskip("trackio", reason="extra `loggers`")
     code = (
