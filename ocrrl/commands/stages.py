@@ -48,7 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser, stage: str) -> None:
         parser.add_argument("--seed", type=int, default=0, help="seed of the residual's training")
     if stage in ("rollout", "evaluate"):
         parser.add_argument("--cell", help="twin (the stage, default); rehearsal, wire_twin or fr3 for a session")
-        parser.add_argument("--cell-file", type=Path, help="for a session: cell file, instead of cells/<cell>.yaml")
+        parser.add_argument(
+            "--cell-file",
+            type=Path,
+            help="for a session: cell file, instead of cells/<cell>.yaml; for a rehearsal, the cell's that is rehearsed",
+        )
         parser.add_argument(
             "--episodes",
             type=int,

@@ -13,12 +13,14 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ocrrl.layout import DATA
+from ocrrl.lineage.environment import SBOM, environment_hash, keep_environment
+from ocrrl.lineage.open_lineage import run_events
 from ocrrl.lineage.reading.hashes import Ignored, path_hash
 from ocrrl.lineage.reading.pipeline import PipelineStage, pipeline_stages, stage_of_command
 from ocrrl.lineage.reading.revision import Revision, git, git_refusal
@@ -59,6 +61,8 @@ class RunRecord:
     deployment: str | None
     outs: dict[str, str]
     """DVC's hash by path; empty after a failure."""
+    environment: str = ""
+    """`environment_hash` of the packages that were installed; empty in lines of version 0.2."""
 
 
 @dataclass
@@ -79,8 +83,15 @@ def recorded_run(options: Mapping[str, Any], label: str, root: Path = Path()) ->
     stage = stage_that_runs(options, label, root)
     head = git(root, "rev-parse", "HEAD")
     changed = None if head is None else git(root, "diff", "--name-only", "--relative", "-z", "HEAD", "--", *_WATCHED)
+    revision, modified = (
+        head and head.strip(),
+        None if changed is None else [name for name in changed.split("\0") if name],
+    )
     if head is None:
         print(f"{RUNS_FILE}: this run is recorded without a git revision: {git_refusal(root)}", file=sys.stderr)
+    events = run_events(stage, root)
+    if events is not None:
+        events.begin(started, revision, modified)
     run, outcome = Run(), FINISHED
     try:
         yield run
@@ -91,26 +102,29 @@ def recorded_run(options: Mapping[str, Any], label: str, root: Path = Path()) ->
         raise
     finally:
         try:
-            _append(
-                root / RUNS_FILE,
-                RunRecord(
-                    schema=_SCHEMA,
-                    stage=stage.address,
-                    started=started.isoformat(timespec="seconds"),
-                    wall_s=round(time.perf_counter() - wall, 2),
-                    cpu_s=round(_usage()[0] - cpu, 2),
-                    peak_mb=round(_usage()[1]),
-                    outcome=outcome,
-                    revision=head and head.strip(),
-                    modified=None if changed is None else [name for name in changed.split("\0") if name],
-                    host=platform.node(),
-                    versions=_versions(),
-                    flow_run=os.environ.get("OCRRL_FLOW_RUN"),
-                    flow_run_name=os.environ.get("OCRRL_FLOW_RUN_NAME"),
-                    deployment=os.environ.get("OCRRL_DEPLOYMENT"),
-                    outs=_hashes(stage.outs, root) if outcome == FINISHED else {},
-                ),
+            record = RunRecord(
+                schema=_SCHEMA,
+                stage=stage.address,
+                started=started.isoformat(timespec="seconds"),
+                wall_s=round(time.perf_counter() - wall, 2),
+                cpu_s=round(_usage()[0] - cpu, 2),
+                peak_mb=round(_usage()[1]),
+                outcome=outcome,
+                revision=revision,
+                modified=modified,
+                host=platform.node(),
+                versions=_versions(),
+                flow_run=os.environ.get("OCRRL_FLOW_RUN"),
+                flow_run_name=os.environ.get("OCRRL_FLOW_RUN_NAME"),
+                deployment=os.environ.get("OCRRL_DEPLOYMENT"),
+                outs=_hashes(stage.outs, root) if outcome == FINISHED else {},
+                environment=environment_hash(),
             )
+            _append(root / RUNS_FILE, record)
+            if os.environ.get(SBOM) == "1":
+                keep_environment(root)
+            if events is not None:
+                events.end(datetime.now(UTC), "" if outcome == FINISHED else outcome, record.outs, asdict(record))
         except OSError as error:
             print(f"{RUNS_FILE}: this run is not recorded: {error}", file=sys.stderr)
 
@@ -118,11 +132,12 @@ def recorded_run(options: Mapping[str, Any], label: str, root: Path = Path()) ->
 def read_runs(text: str) -> tuple[list[RunRecord], list[int]]:
     """The runs in a run record's text, oldest first, and the numbers of the lines that are none."""
     runs, unreadable = [], []
-    names = [field.name for field in fields(RunRecord)]
+    needed = [field.name for field in fields(RunRecord) if field.default is MISSING]
     for number, line in enumerate(text.splitlines(), start=1):
         try:
             row = json.loads(line)
-            runs.append(RunRecord(**{name: row[name] for name in names}))
+            found = {name: row[name] for name in needed}
+            runs.append(RunRecord(**found, environment=row.get("environment", "")))
         except (ValueError, KeyError, TypeError):
             unreadable.append(number)
     return runs, unreadable

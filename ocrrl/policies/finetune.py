@@ -18,6 +18,7 @@ from ocrrl.datasets.frames.decoded_frames import (
     join_datasets,
 )
 from ocrrl.interface.devices import chosen_device
+from ocrrl.loggers.run_logger import Curve, curve
 from ocrrl.policies.chunk_batches import ChunkBatch, ChunkSampler
 from ocrrl.policies.chunk_delay import measured_delay
 from ocrrl.policies.chunked_policy import require_lasts
@@ -76,7 +77,7 @@ def finetune(
     finished = work / "pretrained_model"
     shutil.rmtree(finished, ignore_errors=True)
     by = _by_lerobot_train if config.trainer == "lerobot" else _by_our_loop
-    data, losses = by(training_data, finished, work, config, init_from, progress, latency)
+    data, losses = by(training_data, finished, work, config, init_from, progress, latency, curve(f"training/{vla}"))
     files.write_json(finished / "training.json", _training_record(config, data, _names(training_data), losses))
     if latency is not None:
         shutil.copyfile(latency, finished / LATENCY)
@@ -92,6 +93,7 @@ def _by_our_loop(
     init_from: Path | None,
     progress: bool,
     latency: Path | None,
+    log: Curve | None,
 ) -> tuple[DecodedDataset, list[dict[str, float]]]:
     """Train here, write the policy to `finished`; what was trained on, and the loss."""
     data = join_datasets([part.decode() for part in training_data])
@@ -105,7 +107,7 @@ def _by_our_loop(
                 images = {camera: list(frames.shape[1:3]) for camera, frames in data.images.items()}
                 kind = {"type": config.policy["type"], "chunk_size": learner.chunk_size, "images": images}
                 _require_in_time(latency, kind, config)
-            losses = _train(learner, data, work, config, _run_name(data, config, init_from), progress)
+            losses = _train(learner, data, work, config, _run_name(data, config, init_from), progress, log)
     finally:
         torch.set_num_threads(threads)
     learner.save(finished)
@@ -120,6 +122,7 @@ def _by_lerobot_train(
     init_from: Path | None,
     progress: bool,
     latency: Path | None,
+    log: Curve | None,
 ) -> tuple[DecodedDataset, list[dict[str, float]]]:
     """The same by `lerobot-train` in a process of its own."""
     from ocrrl.policies.lerobot_training.train import LerobotRun
@@ -173,7 +176,13 @@ def training_step(
 
 
 def _train(
-    learner: Learner, data: DecodedDataset, work: Path, config: FinetuneConfig, run: str, progress: bool
+    learner: Learner,
+    data: DecodedDataset,
+    work: Path,
+    config: FinetuneConfig,
+    run: str,
+    progress: bool,
+    log: Curve | None,
 ) -> list[float]:
     sampler = ChunkSampler(data, learner.chunk_size, config.batch_size, config.image_shift, config.seed)
     parameters = [parameter for parameter in learner.module.parameters() if parameter.requires_grad]
@@ -181,6 +190,7 @@ def _train(
     state = work / "state.safetensors"
     remedy = f"lower learning_rate (now {config.learning_rate:g}) or weight_decay (now {config.weight_decay:g})"
     losses: list[float | Tensor] = list(load_state(state, run, learner.module, optimizer))
+    every = _steps_a_point(config.steps)
     for step in tqdm(
         range(len(losses), config.steps),
         "finetune",
@@ -193,6 +203,8 @@ def _train(
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * one_cycle(step, config.steps)
         losses.append(training_step(learner, sampler.batch(step), parameters, optimizer))
+        if log is not None and len(losses) % every == 0:
+            log(len(losses), {"loss": float(np.mean([float(loss) for loss in losses[-every:]]))})
         if len(losses) % config.checkpoint_every == 0 and len(losses) < config.steps:
             require_converging(learner.module, [float(loss) for loss in losses], remedy)
             save_state(state, run, learner.module, optimizer, [float(loss) for loss in losses])
@@ -238,11 +250,15 @@ def _run_name(data: DecodedDataset, config: FinetuneConfig, init_from: Path | No
 
 def _curve(losses: list[float], steps: int) -> list[dict[str, float]]:
     """The loss averaged over hundredths of the run."""
-    every = max(1, steps // 100)
+    every = _steps_a_point(steps)
     return [
         {"step": start + len(losses[start : start + every]), "loss": float(np.mean(losses[start : start + every]))}
         for start in range(0, len(losses), every)
     ]
+
+
+def _steps_a_point(steps: int) -> int:
+    return max(1, steps // 100)
 
 
 def _training_record(

@@ -201,6 +201,8 @@ def _run_missing(
 
     # Whatever may be refused without an approval is, before anybody is asked for one.
     checked = check_cell(cell, cell_file, clock, cameras)
+    if checked is not None and checked.file.signed_by:
+        require_signed((layout.vla("real"), layout.residual(seed)), Path(checked.file.signed_by))
     expected = expected_policies(Params.read(), task.slug) if PARAMS_FILE.is_file() else None
     residual = load_residual(layout.residual(seed), task)
     require_images_of(cell, cameras, residual)
@@ -233,6 +235,15 @@ def _run_missing(
         residuals = {"corrected": residual, "residual": residual, "base": None}
         ready = remote.ready if remote else lambda: None
         record_missing(session, missing, world, acting, residuals, versions, ready)
+
+
+def require_signed(models: Sequence[Path], public_key: Path) -> None:
+    """NotSigned (ValueError) for the first of `models` whose signature or signed lineage does not verify with `public_key`."""
+    from ocrrl.lineage.signature import verify_model
+
+    for model in models:
+        signed = verify_model(Path(), str(model), public_key)
+        print(f"{model}: {signed.files} files and lineage as signed by the key of {public_key}")
 
 
 def require_measured(vla: Path) -> None:

@@ -5,13 +5,15 @@ Every stage works under `.work/` and publishes at the end; it imports the heavy 
 
 import argparse
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ocrrl.layout import DATA, MULTITASK, ROUND, Layout
 from ocrrl.lineage.reading.places import require_new_layout
 from ocrrl.lineage.run_record import Run, declared_stages, recorded_run, stage_that_runs
+from ocrrl.loggers.run_logger import logged
 from ocrrl.params import Params
 from ocrrl.stages.outputs import prepared
 from ocrrl.stages.running import files_reserved
@@ -26,7 +28,7 @@ def run_stage(options: argparse.Namespace) -> int:
     layout, label = Layout(task.slug, options.round), "-".join([task.slug, *map(str, variant.values())])
     stage = importlib.import_module(f"ocrrl.stages.{options.command}")
     params = Params.read()  # before anything is written: the folder may be no project
-    with _begun(options, f"{options.command}@{label}") as recorded:
+    with _begun(options, f"{options.command}@{label}", layout, variant) as recorded:
         recorded.exit_code = stage.run(task, params, layout, **variant) or 0
     return recorded.exit_code
 
@@ -35,15 +37,15 @@ def run_multitask_stage(options: argparse.Namespace) -> int:
     """Run the stage that `options.command` names on all tabletop tasks of params.yaml; the exit code."""
     stage, layout = importlib.import_module(f"ocrrl.stages.{options.command}"), Layout(MULTITASK, options.round)
     params = Params.read()
-    with _begun(options, options.command) as recorded:
+    with _begun(options, options.command, layout, {}) as recorded:
         tasks = [tabletop_task(slug) for slug in params.tasks()]
         recorded.exit_code = stage.run(tasks, params, layout) or 0
     return recorded.exit_code
 
 
 @contextmanager
-def _begun(options: argparse.Namespace, label: str) -> Iterator[Run]:
-    """A stage that runs, alone with its files, which can be written; its run is recorded at the end."""
+def _begun(options: argparse.Namespace, label: str, layout: Layout, variant: Mapping[str, Any]) -> Iterator[Run]:
+    """A stage that runs, alone with its files, which can be written; its run is recorded, and its results logged, at the end."""
     require_new_layout(DATA)
     reads, writes = _places(options, label)
     name = f"{label} of {options.round}"
@@ -52,10 +54,15 @@ def _begun(options: argparse.Namespace, label: str) -> Iterator[Run]:
         files_reserved(name, inside, writes),
         prepared(name, writes, inside),
         recorded_run(vars(options), label) as recorded,
+        logged(name) as logger,
     ):
         for folder, parts in reads.items():
             _require_only(folder, parts)
         yield recorded
+        if logger is not None and not recorded.exit_code:
+            from ocrrl.stages.logged_results import log_results
+
+            log_results(logger, options.command, layout, variant, writes)
 
 
 def _places(options: argparse.Namespace, label: str) -> tuple[dict[Path, list[Path]], list[Path]]:

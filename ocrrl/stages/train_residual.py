@@ -14,6 +14,7 @@ from ocrrl.interface.cameras import CameraSizes
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import Layout
+from ocrrl.loggers.run_logger import curve
 from ocrrl.params import Params
 from ocrrl.stages.processes import BackgroundProcess
 from ocrrl.tabletop.registry import tabletop_task
@@ -52,10 +53,13 @@ def run(task: TabletopTask, params: Params, layout: Layout, seed: int) -> None:
         BackgroundProcess(partial(success_rate, task.slug, layout, config, expected, cameras)) as validation,
         tqdm(total=config.total_timesteps, desc=f"train_residual seed {seed}", unit="transition") as bar,
     ):
+        log = curve(f"residual/{seed}")
 
         def progress(transitions: int, point: dict | None) -> None:
             bar.update(transitions - bar.n)
             bar.set_postfix(validated=point and point["validation_success"], refresh=False)
+            if log is not None and point is not None:
+                log(point["transitions"], {key: value for key, value in point.items() if key != "transitions"})
 
         train(
             config,

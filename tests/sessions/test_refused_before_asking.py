@@ -136,3 +136,13 @@ def test_a_vla_that_answers_later_than_the_residual_has_learned(lab, command, ca
     said = refused(command, capsys, lab[1])
     assert f"{vla} answers 1 control steps late (95th percentile of its latency.json)" in said
     assert f"{LAYOUT.residual(0)} was trained for at most 0" in said and "`dvc repro`" in said
+
+
+@pytest.mark.parametrize("command", [ROLLOUT, EVALUATE], ids=lambda command: command[0])
+def test_a_policy_that_is_not_signed_where_the_cell_file_demands_it(lab, command, capsys):
+    pytest.importorskip("model_signing", reason="extra `standards`")
+    folder, franky = lab
+    path = write_cell_file(folder)
+    path.write_text(path.read_text() + "signed_by: cells/lab.pub\n")
+    line = refused(command, capsys, franky)
+    assert f"{LAYOUT.vla('real')} must be signed, got no data/signatures/vla_real/" in line

@@ -121,6 +121,8 @@ class CellFile:
     tracking: TrackingSection
     limits: SafetyLimits = field(default_factory=SafetyLimits)
     max_calibration_age_days: float = 30.0
+    signed_by: str = ""
+    """File of a public key; where it is given, a session takes no policy without a signature of that key (`ocrrl sign`)."""
 
     def __post_init__(self) -> None:
         self.limits.require_within_ceilings()

@@ -27,13 +27,19 @@ def check_cell(
 ) -> CheckedCell | None:
     """What `cell` is made of, from `cell_file`, `cells/<name>.yaml` unless given; None where it is made of no file.
 
+    A rehearsal is made of none, and takes one: what the file demands of images and policies is checked as on hardware.
     Calibrations are held against the day of `clock` [s]. Raises ValueError for a file that is wrong, not wanted, or without one of
     `cameras`, and as `check_calibration`.
     """
     if not cell.has_file:
-        if cell_file is not None:
-            raise ValueError(f"--cell-file must come with a cell that is made of one (wire_twin, fr3), got {cell.name}")
-        return None
+        if cell_file is None:
+            return None
+        if not cell.needs_approval:
+            raise ValueError(
+                f"--cell-file must come with a cell that is made of one (wire_twin, fr3) or rehearses one (rehearsal), got {cell.name}"
+            )
+        file = read_cell_file(cell_file)
+        return CheckedCell(file, {}, file.views(cameras, cell_file))
     path = cell_file or Path("cells") / f"{cell.name}.yaml"
     if not cell.needs_approval:
         file = read_cell_file(path)

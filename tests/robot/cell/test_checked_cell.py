@@ -86,5 +86,17 @@ def test_cells_without_hardware_have_no_calibrations_to_read(tmp_path, monkeypat
     monkeypatch.chdir(request.config.rootpath)
     assert check_cell(cell_named("wire_twin"), None, lambda: 0.0).calibrations == {}
     assert check_cell(cell_named("rehearsal"), None, lambda: 0.0) is None
-    with pytest.raises(ValueError, match=r"--cell-file must come with a cell that is made of one .* got rehearsal"):
-        check_cell(cell_named("rehearsal"), tmp_path / "cell.yaml", lambda: 0.0)
+    with pytest.raises(ValueError, match=r"--cell-file must come with a cell that is made of one .* got twin"):
+        check_cell(cell_named("twin"), tmp_path / "cell.yaml", lambda: 0.0)
+
+
+def test_a_rehearsal_takes_the_file_of_the_cell_that_it_rehearses(tmp_path):
+    path = write_cell_file(tmp_path)  # its calibrations are not there: the twin has its own cameras
+    checked = check_cell(cell_named("rehearsal"), path, lambda: 0.0)
+    assert (
+        checked.file.arm.host == "172.16.0.2"
+        and checked.calibrations == {}
+        and list(checked.views) == ["front", "wrist"]
+    )
+    with pytest.raises(ValueError, match=r"must be a cell file, it is not there"):
+        check_cell(cell_named("rehearsal"), tmp_path / "other.yaml", lambda: 0.0)

@@ -1,0 +1,138 @@
+"""Sends a run's curves, tables and videos to the logger that `OCRRL_LOGGER` names; off unless it is set.
+
+The variable is `tensorboard`, `trackio` or `wandb`, and may name a folder: `tensorboard:/data/logs`; else it is `.work/<logger>`. No
+result, no hash and no stage depends on it. The first call that fails is said on stderr, and the run goes on without a logger.
+"""
+
+import importlib
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from ocrrl.printable import printable
+
+VARIABLE = "OCRRL_LOGGER"
+PROJECT = "ocrrl"
+LOGGERS = {"tensorboard": "tensorboard", "trackio": "trackio", "wandb": "weights_and_biases"}
+"""Module by name: each has `open_run(folder, run) -> Sink`."""
+_LONGEST = 300  # characters of a library's message
+
+type Curve = Callable[[int, Mapping[str, Any]], None]
+"""Takes a step and the values at it; values that are no numbers are left out."""
+
+
+class Sink(Protocol):
+    """One run of a logger."""
+
+    def scalars(self, name: str, step: int, values: Mapping[str, float]) -> None:
+        """The values of the curves `name`/<key> at `step`."""
+        ...
+
+    def table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None: ...
+
+    def video(self, name: str, gif: bytes) -> None:
+        """An animated GIF."""
+        ...
+
+    def close(self) -> None:
+        """Write what is still to be written."""
+        ...
+
+
+class RunLogger:
+    """A `Sink` that never raises: what fails first is one line on stderr, and nothing is sent after it."""
+
+    def __init__(self, chosen: str, run: str) -> None:
+        """Open a run called `run` at the logger and folder that `chosen`, the variable's value, names."""
+        self.chosen, self._sink, self._last = chosen, None, {}
+        self._try(lambda: self._open(run))
+
+    def curve(self, name: str, step: int, values: Mapping[str, Any]) -> None:
+        """A point of a curve; one at or before the last that the curve has is passed over."""
+        numbers = {key: float(value) for key, value in values.items() if isinstance(value, int | float)}
+        if numbers and step > self._last.get(name, -1):
+            self._last[name] = step
+            self._send(lambda sink: sink.scalars(name, step, numbers))
+
+    def table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        self._send(lambda sink: sink.table(name, header, rows))
+
+    def video(self, name: str, gif: bytes) -> None:
+        self._send(lambda sink: sink.video(name, gif))
+
+    def close(self) -> None:
+        self._send(lambda sink: sink.close())
+
+    def lose(self, error: Exception) -> None:
+        """Say why nothing more is sent."""
+        self._sink = None
+        if isinstance(error, ModuleNotFoundError):
+            said, step = f"{printable(str(error))}", "`uv pip install 'ocrrl[loggers]'`"
+        else:
+            said = printable(" ".join(f"{type(error).__name__}: {error}".split()))[:_LONGEST]
+            step = f"correct or unset {VARIABLE}"
+        print(
+            f"{VARIABLE}: {printable(self.chosen)} must take this run's results, got {said}; the run goes on without a logger: {step}",
+            file=sys.stderr,
+        )
+
+    def _open(self, run: str) -> None:
+        name, _, folder = self.chosen.partition(":")
+        if name not in LOGGERS:
+            raise ValueError(f"the logger must be one of {', '.join(LOGGERS)}")
+        path = Path(folder or f".work/{name}").absolute()
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".writable-{os.getpid()}"  # some loggers drop what they cannot write without a word
+        probe.write_bytes(b"")
+        probe.unlink()
+        self._sink = importlib.import_module(f"ocrrl.loggers.{LOGGERS[name]}").open_run(path, run)
+
+    def _send(self, send: Callable[[Sink], None]) -> None:
+        if (sink := self._sink) is not None:
+            self._try(lambda: send(sink))
+
+    def _try(self, attempt: Callable[[], None]) -> None:
+        try:
+            attempt()
+        except Exception as error:  # a logger is never a reason for a run to fail
+            self.lose(error)
+
+
+_open: list[RunLogger] = []
+"""The logger of the stage that runs in this process, where there is one."""
+
+
+@contextmanager
+def logged(label: str) -> Iterator[RunLogger | None]:
+    """For the body, the run `label` has a logger, which `curve` finds; None where `OCRRL_LOGGER` is not set."""
+    chosen = os.environ.get(VARIABLE, "").strip()
+    if not chosen:
+        yield None
+        return
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    logger = RunLogger(chosen, f"{re.sub(r'[^A-Za-z0-9_.@-]+', '-', label)}/{stamp}")
+    _open.append(logger)
+    try:
+        yield logger
+    finally:
+        _open.remove(logger)
+        logger.close()
+
+
+def curve(name: str) -> Curve | None:
+    """Takes the points of the curve `name` of the run that goes on; None where there is no logger, or it is in another process."""
+    if not _open:
+        return None
+    logger = _open[-1]
+    return lambda step, values: logger.curve(name, step, values)
+
+
+def log_points(logger: RunLogger, name: str, points: Iterable[Mapping[str, Any]], step: str) -> None:
+    """The points of a curve that has been written, of which `step` is the key of the step."""
+    for point in points:
+        logger.curve(name, point[step], {key: value for key, value in point.items() if key != step})
