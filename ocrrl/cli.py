@@ -25,13 +25,13 @@ COMMANDS = {
     "doctor": "check this machine: what is installed, what is missing and how to get it",
     "measure-latency": "time the answers of a VLA, for training and deployment that know how late they come",
     "serve-vla": "answer for a checkpoint on this machine, by openpi's or Isaac-GR00T's protocol",
-    "export": "write a dataset for the trainers of others: LeRobot v2.1, Isaac-GR00T, openpi",
+    "export": "write a dataset for the trainers of others (LeRobot v2.1, Isaac-GR00T, openpi), or episodes for Foxglove (MCAP)",
     "import-vla": "register a VLA that another trainer made of an export",
     "slots": "print which slots this machine can fill (cpu, gpu, robot), as JSON",
     "approve": "approve a session that moves a robot; prints a short-lived token",
     "calibrate": "find a camera's pose from views of a board; print the board",
     "teleoperate": "record demonstrations with a teleoperation device",
-    "view": "show an episode in Rerun",
+    "view": "show an episode or a whole session in Rerun",
 }
 """Those that are no stage; `ocrrl.commands.<name>`, with `_` for `-`, holds what each takes and does."""
 
