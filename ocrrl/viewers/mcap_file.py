@@ -17,19 +17,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from ocrrl.interface.actions import ACTION_NAMES
 from ocrrl.interface.episode import Episode
 from ocrrl.viewers.foxglove_schemas import SCHEMAS
 from ocrrl.viewers.gate_verdicts import VERDICTS, safety_verdicts, shown_to_policies
+from ocrrl.viewers.image_encoding import jpeg, png
 
 BASE = "base"
 """The frame of every pose."""
 JOINTS = tuple(f"fr3_joint{k}" for k in range(1, 8))
 """As in Franka's robot description."""
-JPEG_QUALITY = 95
 _INFO, _WARNING = 2, 3  # foxglove.Log's levels
 type Message = tuple[str, str, dict[str, Any]]
 """Topic, name of the schema, content without its time."""
@@ -137,11 +136,7 @@ def _transforms(stamp: dict[str, int], episode: Episode, step: int) -> Message:
 
 
 def _image(stamp: dict[str, int], camera: str, frame: np.ndarray, lossless: bool) -> Message:
-    suffix, parameters = (".png", []) if lossless else (".jpg", [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    done, encoded = cv2.imencode(suffix, cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), parameters)
-    if not done:
-        raise ValueError(f"images of {camera} must be ones that OpenCV encodes as {suffix}, got {frame.shape}")
-    data = base64.b64encode(encoded.tobytes()).decode()
+    data = base64.b64encode(png(frame) if lossless else jpeg(frame)).decode()
     content = {"timestamp": stamp, "frame_id": camera, "data": data, "format": "png" if lossless else "jpeg"}
     return f"/cameras/{camera}", "foxglove.CompressedImage", content
 

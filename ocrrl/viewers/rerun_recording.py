@@ -4,17 +4,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from ocrrl.interface.actions import ACTION_NAMES
 from ocrrl.interface.episode import Episode
 from ocrrl.viewers.gate_verdicts import VERDICTS, safety_verdicts, shown_to_policies
+from ocrrl.viewers.image_encoding import jpeg
 from ocrrl.viewers.session_episodes import SessionEpisode
 
 PAUSE = 1.0
 """[s] between the episodes of a session on its timeline."""
-_JPEG_QUALITY = 90
 
 
 def show_episode(episode: Episode, save: Path | None = None) -> None:
@@ -106,7 +105,7 @@ def _log_steps(rr: Any, recording: Any, episode: Episode, timeline: str, start: 
     for camera, frames in episode.images.items():
         if compress:
             images = rr.EncodedImage.columns(
-                blob=[_jpeg(frame) for frame in frames], media_type=["image/jpeg"] * len(frames)
+                blob=[jpeg(frame) for frame in frames], media_type=["image/jpeg"] * len(frames)
             )
         else:
             kind = rr.components.ImageFormat(
@@ -130,9 +129,3 @@ def _log_steps(rr: Any, recording: Any, episode: Episode, timeline: str, start: 
         if values is not None:
             for index, name in enumerate(ACTION_NAMES):
                 series(f"{kind}/{name}", values[:, index])
-
-
-def _jpeg(frame: np.ndarray) -> bytes:
-    return cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[
-        1
-    ].tobytes()

@@ -143,6 +143,16 @@ class _Handler(BaseHTTPRequestHandler):
             siblings = [{"rfilename": file} for file in files]
             self._json({"id": name, "sha": commit, "private": repository.private, "siblings": siblings, "tags": []})
 
+    def refs(self, body: bytes, kind: str, name: str) -> None:
+        if repository := self._found(kind, name):
+            named = {"branches": {"main": repository.commits[-1][0]}, "tags": repository.tags}
+            kinds = {"branches": "heads", "tags": "tags"}
+            listed = {
+                each: [{"name": n, "ref": f"refs/{kinds[each]}/{n}", "targetCommit": oid} for n, oid in refs.items()]
+                for each, refs in named.items()
+            }
+            self._json(listed | {"converts": []})
+
     def tree(self, body: bytes, kind: str, name: str, revision: str) -> None:
         if repository := self._found(kind, name):
             files = repository.at(revision)[1]
@@ -222,6 +232,7 @@ _ROUTES = (
     (r"POST /api/validate-yaml", _Handler.validate),
     (rf"GET {_REPOSITORY}", _Handler.info),
     (rf"GET {_REPOSITORY}/revision/(?P<revision>.+)", _Handler.info),
+    (rf"GET {_REPOSITORY}/refs", _Handler.refs),
     (rf"GET {_REPOSITORY}/tree/(?P<revision>[^/]+)/?", _Handler.tree),
     (rf"POST {_REPOSITORY}/preupload/(?P<revision>.+)", _Handler.preupload),
     (r"POST /(?:datasets/)?(?P<name>[^/]+/[^/]+)\.git/info/lfs/objects/batch", _Handler.batch),

@@ -186,7 +186,7 @@ def test_an_endpoint_that_hangs_ends_in_a_time_out(pushed, hub, monkeypatch):
     monkeypatch.setattr(upload_module, "TIMEOUT", 0.3)
     hub.fail = {"whoami": "hang"}
     code, _, said = pushed(MODEL)
-    assert code == 1 and "must answer within 0 s, it does not" in said and "nothing was committed" in said
+    assert code == 1 and "must answer within 0.3 s, it does not" in said and "nothing was committed" in said
 
 
 @pytest.mark.parametrize(
@@ -223,3 +223,21 @@ def test_the_command_asks_the_hub_that_hf_endpoint_names(lab, hub, tmp_path):
     assert (
         yaml.safe_load(hub.repositories["model", "lab/cube"].files["README.md"].split(b"---\n")[1])["license"] == "mit"
     )
+
+
+@pytest.mark.slow
+def test_lerobot_loads_the_pushed_dataset_by_its_repository(pushed, hub, tmp_path):
+    assert pushed(DATASET)[0] == 0
+    code = (
+        "from lerobot.datasets.lerobot_dataset import LeRobotDataset\n"
+        f"dataset = LeRobotDataset('lab/cube', root={str(tmp_path / 'root')!r})\n"
+        "print(dataset.num_episodes, tuple(dataset[0]['action'].shape), tuple(dataset[0]['observation.images.front'].shape))"
+    )
+    changed = {
+        "HF_ENDPOINT": hub.endpoint,
+        "HF_HUB_OFFLINE": "0",
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HOME": str(tmp_path / "home"),
+    }
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | changed, capture_output=True, text=True)
+    assert done.stdout.strip() == "2 (7,) (3, 32, 32)", done.stderr[-2000:]

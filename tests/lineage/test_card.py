@@ -1,4 +1,5 @@
 import os
+import platform
 import re
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ import yaml
 from ocrrl.cli import main
 from ocrrl.hub import model_card as card_module
 from ocrrl.interface.cells import CELLS, TWINS
+from ocrrl.lineage.document import lineage_document
 from ocrrl.lineage.lineage import trace
 from ocrrl.lineage.mermaid import _quoted
 from ocrrl.lineage.model_results import results_of
@@ -145,3 +147,10 @@ def test_a_drawing_stays_in_its_fence():
     assert _quoted(hostile) == "#96;#96;#96;\\n#lt;script#gt;#quot;]"
     drawn = f'flowchart TD\n    a0["{_quoted("data/a#b`c")}<br/>VLA"]'
     assert lineage_tree(drawn) == "data/a#b`c  VLA"
+
+
+def test_what_is_published_does_not_name_the_machine(card):
+    host = platform.node()
+    assert host in str(lineage_document(trace(*find_project(MODEL))))
+    assert host not in str(lineage_document(trace(*find_project(MODEL)), with_hosts=False))
+    assert f"UTC on {host}" not in card(MODEL)
