@@ -1,6 +1,7 @@
 """Uploads a publication to a Hugging Face hub in one commit, by huggingface_hub; every failure is one line with the next step."""
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -74,8 +75,11 @@ def upload(
     ]
     operations = [*additions, *(CommitOperationDelete(path_in_repo=file) for file in others)]
     message = f"ocrrl push: {what.version.removesuffix('.dir')}"
-    with _failures(api, what, NOTHING):
+    with _failures(api, what, NOTHING), warnings.catch_warnings(record=True) as remarks:
+        warnings.simplefilter("always", UserWarning)
         commit = api.create_commit(name, operations, commit_message=message, repo_type=kind, parent_commit=info.sha)
+    for remark in remarks:
+        told(f"{api.endpoint} remarks: {_said(remark.message)}")
     there_is = f"the commit {commit.oid[:8]} is there"
     with _failures(api, what, f"{there_is}, whether it is whole is not known: run the same command again"):
         _require_whole(api, what, commit.oid)

@@ -135,7 +135,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self._json(
                 {"errors": [{"message": '"license" must be one of [apache-2.0, mit]'}], "warnings": []}, 400
             )
-        self._json({"errors": [], "warnings": []})
+        unknown = '"datasets[0]" is not valid. Use a dataset id from this hub.'
+        remarks = [{"message": unknown}] if "datasets:\n- data/" in json.loads(body)["content"] else []
+        self._json({"errors": [], "warnings": remarks})
 
     def info(self, body: bytes, kind: str, name: str, revision: str | None = None) -> None:
         if repository := self._found(kind, name):

@@ -52,7 +52,8 @@ def test_a_dataset_is_one_commit_with_card_lineage_croissant_and_tag(pushed, hub
 def test_what_was_pushed_comes_back_byte_for_byte(pushed, hub, lab, tmp_path):
     from huggingface_hub import snapshot_download
 
-    assert pushed(MODEL, "--public")[0] == 0
+    code, said, _ = pushed(MODEL, "--public")
+    assert code == 0 and '"datasets[0]" is not valid' in said.splitlines()[0]
     assert not hub.repositories["model", "lab/cube"].private
     back = snapshot_download("lab/cube", cache_dir=tmp_path / "cache", endpoint=hub.endpoint)
     shutil.copytree(back, tmp_path / "back")
