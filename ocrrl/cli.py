@@ -18,7 +18,8 @@ COMMANDS = {
     "migrate": "convert a folder of version 0.1 to this version; runs no stage",
     "show": "print the results of a stage, or of a tabletop task's report",
     "lineage": "print what a model or dataset was made from, down to the demonstrations",
-    "card": "write a model card: content, origin, results",
+    "card": "write the card of a model or a dataset: content, origin, results or statistics, licence",
+    "push": "upload a model or a dataset with its card to a Hugging Face hub",
     "sign": "sign models with a key, their lineage in the signed statement",
     "verify": "check a model against its signature and its signed lineage",
     "sbom": "list the installed packages as CycloneDX, in data/environments",
@@ -27,13 +28,13 @@ COMMANDS = {
     "doctor": "check this machine: what is installed, what is missing and how to get it",
     "measure-latency": "time the answers of a VLA, for training and deployment that know how late they come",
     "serve-vla": "answer for a checkpoint on this machine, by openpi's or Isaac-GR00T's protocol",
-    "export": "write a dataset for the trainers of others: LeRobot v2.1, Isaac-GR00T, openpi",
+    "export": "write a dataset for the trainers of others (LeRobot v2.1, Isaac-GR00T, openpi), or episodes for Foxglove (MCAP)",
     "import-vla": "register a VLA that another trainer made of an export",
     "slots": "print which slots this machine can fill (cpu, gpu, robot), as JSON",
     "approve": "approve a session that moves a robot; prints a short-lived token",
     "calibrate": "find a camera's pose from views of a board; print the board",
     "teleoperate": "record demonstrations with a teleoperation device",
-    "view": "show an episode in Rerun",
+    "view": "show an episode or a whole session in Rerun",
 }
 """Those that are no stage; `ocrrl.commands.<name>`, with `_` for `-`, holds what each takes and does."""
 

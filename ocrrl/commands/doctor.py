@@ -35,7 +35,8 @@ PACKAGES = {
     ("pyzmq", "msgpack", "websockets"): "uv pip install 'ocrrl[remote]'",
     ("openlineage-python", "cyclonedx-python-lib", "model-signing"): "uv pip install 'ocrrl[standards]'",
     ("tensorboard", "trackio", "wandb"): "uv pip install 'ocrrl[loggers]'",
-    ("rerun-sdk",): "uv pip install 'ocrrl[dev]'",
+    ("rerun-sdk", "mcap"): "uv pip install 'ocrrl[viewers]'",
+    ("mlcroissant",): "uv pip install 'ocrrl[hub]'",
 }
 """What is looked for, with what installs it."""
 

@@ -1,6 +1,7 @@
-"""`ocrrl export`: a dataset for the trainers of others, LeRobot v2.1 with what Isaac-GR00T and openpi read beside it."""
+"""`ocrrl export`: a dataset for the trainers of others (LeRobot v2.1, Isaac-GR00T, openpi), or episodes for Foxglove (MCAP)."""
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,20 @@ import yaml
 
 from ocrrl.datasets.sidecar import SidecarEpisode
 
-FORMATS = ("lerobot_v21",)
+FORMATS = ("lerobot_v21", "mcap")
 LARGEST_IMAGE = 2048  # pixels
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source",
-        help="a dataset (data/dataset_real/round0/TASK, data/training_set_retrained/round0/TASK) or a tabletop task",
+        help="a dataset (data/dataset_real/round0/TASK, data/training_set_retrained/round0/TASK) or a tabletop task; for mcap an "
+        "episode's file, or the folder of a session, of rollouts or of other episodes",
     )
     parser.add_argument("--format", required=True, choices=FORMATS)
-    parser.add_argument("--out", type=Path, required=True, help="the folder to write, which must not exist")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="a folder, or an episode's .mcap file, that does not exist"
+    )
     parser.add_argument("--gr00t", action="store_true", help="modality.json and configurations for Isaac-GR00T")
     parser.add_argument("--openpi", action="store_true", help="a configuration for openpi")
     parser.add_argument("--form", type=Path, metavar="FORM.yaml", help="the form of the actions; without: our steps")
@@ -30,11 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--image-size", type=int, metavar="N", help="bring pictures to N x N, with black borders")
     parser.add_argument(
-        "--lossless", action="store_true", help="pictures to the byte (H.264 in RGB; other readers: yuv420p)"
+        "--lossless", action="store_true", help="pictures to the byte (H.264 in RGB; other readers: yuv420p; mcap: PNG)"
     )
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.format == "mcap":
+        return _mcap(options)
     from ocrrl.datasets.export.described import Described
     from ocrrl.datasets.export.exporter import Plan, Written, export, write_files
     from ocrrl.datasets.export.gr00t_files import gr00t_commands, gr00t_files, modality
@@ -95,6 +101,25 @@ def run(options: argparse.Namespace) -> int:
     for command in commands:
         print(command)
     return 0
+
+
+def _mcap(options: argparse.Namespace) -> int:
+    """Exit code 1 where an episode could not be read; it is named, and the others are written."""
+    from ocrrl.viewers.mcap_export import export_mcap
+
+    trainers = {
+        "--gr00t": options.gr00t,
+        "--openpi": options.openpi,
+        "--form": options.form,
+        "--episodes": options.episodes,
+    }
+    for name, value in (trainers | {"--image-size": options.image_size}).items():
+        if value:
+            raise ValueError(f"{name} must be left out with --format mcap, got it; it goes with --format lerobot_v21")
+    source = Path(options.source)
+    written, count = export_mcap(source, options.out, options.lossless, lambda line: print(line, file=sys.stderr))
+    print(f"{options.out}: {written} of {count} episodes of {source} as MCAP; open it in Foxglove")
+    return int(written < count)
 
 
 def _declared(path: Path | None) -> dict[str, Any]:

@@ -2,21 +2,16 @@
 
 import argparse
 import json
-from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Any
 
 from ocrrl.lineage.difference import Difference, compare
 from ocrrl.lineage.difference_text import difference_text
-from ocrrl.lineage.graph import Stage
+from ocrrl.lineage.document import FORMAT, lineage_document, named_revision
 from ocrrl.lineage.lineage import Lineage, lineage, lineage_text, trace
 from ocrrl.lineage.mermaid import lineage_mermaid
 from ocrrl.lineage.project import Project, find_project
-from ocrrl.lineage.reading.dvc_files import TrackedPath
 from ocrrl.lineage.reading.revision import Revision
 from ocrrl.lineage.verify import verify, verify_text
-
-FORMAT = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,46 +57,11 @@ def _difference(path: str, earlier: str, revision: str | None, form: str) -> str
 
 
 def _difference_json(difference: Difference) -> str:
-    revisions = [_named(revision) for revision in difference.revisions]
+    revisions = [named_revision(revision) for revision in difference.revisions]
     stages = [asdict(stage) | {"is_cause": stage.is_cause} for stage in difference.stages]
     return json.dumps({"format": FORMAT, **asdict(difference), "revisions": revisions, "stages": stages}, indent=2)
 
 
 def lineage_json(lineage: Lineage) -> str:
-    """A lineage as JSON, complete and in a stable order.
-
-    format      1
-    path, hash  of the artifact that was asked for; hashes are DVC's
-    revision    {"name", "commit"}, both null for the working tree
-    artifacts   [{"path", "hash", "kind", "size_bytes", "files", "made_by", "note"}], from the top downwards
-    stages      [{"address", "command", "seed", "params", "code": [{"path", "hash"}], "data": [{"path", "hash"}],
-                "outs": [{"path", "hash"}], "run"}], each after those it reads from; `run` is a line of the run record or null
-    episodes    [the fields of `EpisodeFile`], demonstrations first, then by file
-    unknown     [what could not be told, and what would bring it]
-    """
-    tree = lineage.tree
-    artifacts = (asdict(artifact) for artifact in tree.artifacts.values())
-    document = {
-        "format": FORMAT,
-        "path": tree.top.path,
-        "hash": tree.top.hash,
-        "revision": _named(lineage.revision),
-        "artifacts": [{"size_bytes" if key == "size" else key: row[key] for key in row} for row in artifacts],
-        "stages": [_stage(stage) for stage in tree.stages_in_order()],
-        "episodes": [asdict(episode) for episode in lineage.episodes.files],
-        "unknown": lineage.unknown,
-    }
-    return json.dumps(document, indent=2)
-
-
-def _named(revision: Revision) -> dict[str, str | None]:
-    return {"name": revision.name, "commit": revision.commit}
-
-
-def _stage(stage: Stage) -> dict[str, Any]:
-    def paths(tracked: Iterable[TrackedPath]) -> list[dict[str, str]]:
-        return [{"path": path.path, "hash": path.hash} for path in tracked]
-
-    data = [{"path": path, "hash": value} for path, value in stage.data]
-    run = asdict(stage.run) if stage.run else None
-    return vars(stage) | {"code": paths(stage.code), "data": data, "outs": paths(stage.outs), "run": run}
+    """`lineage_document` as text."""
+    return json.dumps(lineage_document(lineage), indent=2)

@@ -1,13 +1,13 @@
-"""`ocrrl view`: shows an episode in Rerun, with images, poses, actions and confidences on one timeline."""
+"""`ocrrl view`: shows an episode, or a whole session, in Rerun: images, poses, actions, confidences, the gates' verdicts."""
 
 import argparse
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 from ocrrl.commands.check_recordings import choose_task, declared_config
 from ocrrl.episodes.episode_store import read_episode
 from ocrrl.episodes.validation import read_valid_episode
-from ocrrl.interface.actions import ACTION_NAMES
 from ocrrl.interface.cameras import DEFAULT_CAMERAS
 from ocrrl.interface.episode import Episode
 from ocrrl.layout import WORK
@@ -16,21 +16,45 @@ from ocrrl.recordings.check_folder import FolderKinds, kinds_in, suggest_for
 from ocrrl.recordings.expendable import UnforeseenLog
 from ocrrl.recordings.meaning.foreign_mapping import UNKNOWN
 from ocrrl.recordings.read_all import Kept, Refused, read_all
+from ocrrl.viewers.rerun_recording import show_episode, show_session
+from ocrrl.viewers.session_episodes import is_session, readable, session_episodes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "recording", type=Path, help="an episode's .h5 file, or recordings of any format that ingest reads"
+        "recording",
+        type=Path,
+        help="an episode's .h5 file, recordings of any format that ingest reads, or the folder of a session or of rollouts",
     )
     parser.add_argument("--episode", metavar="N", help="episode: its number from 0, or its name (default: the first)")
+    parser.add_argument(
+        "--all", action="store_true", help="every episode of our format (default for sessions and rollouts)"
+    )
     parser.add_argument("--save", type=Path, help="write an .rrd file instead of opening the viewer")
 
 
 def run(options: argparse.Namespace) -> int:
-    view_recording(options.recording, options.episode, options.save)
+    if options.all and options.episode is not None:
+        raise ValueError(f"--episode must be left out with --all, got {options.episode}")
+    refused = 0
+    if options.all or (options.episode is None and is_session(options.recording)):
+        refused = view_session(options.recording, options.save)
+    else:
+        view_recording(options.recording, options.episode, options.save)
     if options.save:
         print(options.save)
-    return 0
+    return int(refused > 0)
+
+
+def view_session(folder: Path, save: Path | None = None) -> int:
+    """Open every episode of the session or rollouts in `folder`, or write them to the .rrd file `save`; how many were not readable.
+
+    Those are named on stderr, and the others are shown. Raises as `session_episodes`, ValueError where none can be read.
+    """
+    episodes = session_episodes(folder)
+    shown = show_session(readable(episodes, lambda line: print(line, file=sys.stderr)), save)
+    print(f"{shown} of {len(episodes)} episodes of {folder}")
+    return len(episodes) - shown
 
 
 def view_recording(path: Path, episode: str | None = None, save: Path | None = None) -> None:
@@ -83,43 +107,3 @@ def view_episode(path: Path, save: Path | None = None) -> None:
     """
     read_valid_episode(path, path.parent)
     show_episode(read_episode(path), save)
-
-
-def show_episode(episode: Episode, save: Path | None = None) -> None:
-    """Open `episode` in the Rerun viewer, or write it as an .rrd file to `save`; RuntimeError where Rerun is not installed."""
-    try:
-        import rerun as rr
-    except ImportError as error:
-        raise RuntimeError("rerun-sdk must be installed to view episodes: uv pip install 'ocrrl[dev]'") from error
-
-    attributes = episode.attributes
-    recording = rr.RecordingStream("ocrrl")
-    if save is None:
-        recording.spawn()
-    else:
-        recording.save(str(save))
-    facts = "\n".join(f"- {name}: {value}" for name, value in vars(attributes).items())
-    recording.log("episode", rr.TextDocument(facts, media_type="text/markdown"), static=True)
-    for step, time in enumerate(episode.timestamps):
-        recording.set_time("time", duration=float(time))
-        for camera, frames in episode.images.items():
-            recording.log(f"cameras/{camera}", rr.Image(frames[step]))
-        _log_pose(rr, recording, "world/gripper", episode.gripper_pose[step])
-        _log_pose(rr, recording, "world/command", episode.commanded_pose[step])
-        recording.log("gripper/width_m", rr.Scalars(float(episode.gripper_width[step])))
-        for index, name in enumerate(attributes.object_names):
-            if episode.object_poses is not None and episode.object_confidence is not None:
-                _log_pose(rr, recording, f"world/{name}", episode.object_poses[step, index])
-                recording.log(f"confidence/{name}", rr.Scalars(float(episode.object_confidence[step, index])))
-        for kind in ("action", "base_action", "residual"):
-            values = getattr(episode, kind)
-            if values is not None:
-                for name, value in zip(ACTION_NAMES, values[step], strict=True):
-                    recording.log(f"{kind}/{name}", rr.Scalars(float(value)))
-    recording.flush()
-
-
-def _log_pose(rr, recording, entity: str, pose) -> None:
-    w, x, y, z = pose[3:]
-    recording.log(entity, rr.Transform3D(translation=pose[:3], quaternion=rr.Quaternion(xyzw=[x, y, z, w])))
-    recording.log(entity, rr.TransformAxes3D(0.05))

@@ -46,11 +46,12 @@ def params_by_section(params: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return sections
 
 
-def run_text(run: RunRecord | None) -> str:
+def run_text(run: RunRecord | None, with_host: bool = True) -> str:
     """One line on the run that made a stage's outs."""
     if run is None:
         return "run record: none here"
-    parts = [f"ran {run.started[:16].replace('T', ' ')} UTC on {run.host}, {run.wall_s:.0f} s"]
+    where = f" on {run.host}" if with_host else ""
+    parts = [f"ran {run.started[:16].replace('T', ' ')} UTC{where}, {run.wall_s:.0f} s"]
     if run.revision is None:
         parts.append("no git revision")
     else:

@@ -1,4 +1,5 @@
 import os
+import platform
 import re
 from dataclasses import replace
 
@@ -6,12 +7,13 @@ import pytest
 import yaml
 
 from ocrrl.cli import main
+from ocrrl.hub import model_card as card_module
 from ocrrl.interface.cells import CELLS, TWINS
+from ocrrl.lineage.document import lineage_document
 from ocrrl.lineage.lineage import trace
 from ocrrl.lineage.mermaid import _quoted
 from ocrrl.lineage.model_results import results_of
 from ocrrl.lineage.project import find_project
-from ocrrl.report import card as card_module
 from tasks.artifacts import lineage_tree
 
 MODEL = "data/models/vla_retrained"
@@ -19,8 +21,8 @@ MODEL = "data/models/vla_retrained"
 
 @pytest.fixture
 def card(at, tmp_path, capsys):
-    def write(path):
-        assert main(["card", path, "--out", str(tmp_path / "card.md")]) == 0
+    def write(path, *options):
+        assert main(["card", path, "--out", str(tmp_path / "card.md"), *options]) == 0
         return (tmp_path / "card.md").read_text()
 
     return write
@@ -38,11 +40,20 @@ def test_a_card_goes_to_data_cards_and_its_path_is_printed(own, capsys):
 
 
 def test_the_front_matter_is_the_hub_s(card):
-    values = yaml.safe_load(card(MODEL).split("---\n")[1])
+    values = yaml.safe_load(card(MODEL, "--license", "apache-2.0").split("---\n")[1])
     assert (values["license"], values["library_name"], values["pipeline_tag"]) == ("apache-2.0", "lerobot", "robotics")
     assert {"robotics", "vision-language-action", "toy", "cube_lift"} <= set(values["tags"])
     assert values["datasets"] == ["data/training_set_retrained/round0/cube_lift"] and values["cell"] == "twin"
     assert yaml.safe_load(card("data/residual_0/round0/cube_lift").split("---\n")[1])["library_name"] == "ocrrl"
+
+
+def test_a_licence_stands_in_a_card_where_a_person_named_one(card, capsys):
+    assert "license" not in yaml.safe_load(card(MODEL).split("---\n")[1])
+    other = card(MODEL, "--license", "other", "--license-name", "lab", "--license-link", "https://lab.example/licence")
+    assert yaml.safe_load(other.split("---\n")[1])["license_name"] == "lab"
+    for wrong in ("Apache 2.0", "unknown", "other"):
+        assert main(["card", MODEL, "--license", wrong]) == 1
+        assert capsys.readouterr().err.startswith("ocrrl card: license ")
 
 
 def test_what_comes_from_a_twin_says_that_no_robot_was_involved(card):
@@ -100,9 +111,9 @@ def test_an_evaluation_of_another_version_is_not_shown_as_this_one_s(own, tmp_pa
     assert "evaluate_retrained@cube_lift evaluated another version" in text and "50 / 100" not in text
 
 
-def test_a_card_is_refused_for_what_is_no_model_and_inside_what_dvc_tracks(own, capsys):
-    assert main(["card", "data/dataset_real/round0/cube_lift"]) == 1
-    assert "must be a model, a VLA or a residual, got dataset" in capsys.readouterr().err
+def test_a_card_is_refused_for_what_is_neither_model_nor_dataset_and_inside_what_dvc_tracks(own, capsys):
+    assert main(["card", "data/metrics/ingest/round0/cube_lift.json"]) == 1
+    assert "must be a model (a VLA or a residual), a dataset" in capsys.readouterr().err
     assert main(["card", MODEL, "--out", f"{MODEL}/README.md"]) == 1
     assert "--out must not lie in what DVC tracks" in capsys.readouterr().err
     assert not (own / MODEL / "README.md").exists()
@@ -121,7 +132,7 @@ def test_nothing_from_outside_is_markup(own, tmp_path, capsys):
     lineage = replace(lineage, episodes=replace(lineage.episodes, files=tuple(episodes)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(card_module, "read_json_in", lambda *_: record)
-        text = card_module.model_card(lineage, results_of(lineage.project, MODEL, lineage.tree.top.hash))
+        text = card_module.model_card(lineage, results_of(lineage.project, MODEL, lineage.tree.top.hash), None)
     shown = "&lt;script&gt;x&lt;/script&gt;\\\\n---\\\\n\\# no \\| \\`y\\` \\\\x1b[31m"
     in_a_table = "&lt;script>x&lt;/script>\\\\n---\\\\n# no \\| \\`y\\` \\\\x1b[31m"
     assert f"> {shown}" in text and f"| demonstration | {in_a_table} | {in_a_table} | yes " in text
@@ -136,3 +147,10 @@ def test_a_drawing_stays_in_its_fence():
     assert _quoted(hostile) == "#96;#96;#96;\\n#lt;script#gt;#quot;]"
     drawn = f'flowchart TD\n    a0["{_quoted("data/a#b`c")}<br/>VLA"]'
     assert lineage_tree(drawn) == "data/a#b`c  VLA"
+
+
+def test_what_is_published_does_not_name_the_machine(card):
+    host = platform.node()
+    assert host in str(lineage_document(trace(*find_project(MODEL))))
+    assert host not in str(lineage_document(trace(*find_project(MODEL)), with_hosts=False))
+    assert f"UTC on {host}" not in card(MODEL)

@@ -1,0 +1,1 @@
+"""Episodes and whole sessions for viewers: Rerun, and MCAP files for Foxglove."""
