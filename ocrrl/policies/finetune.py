@@ -126,14 +126,14 @@ def _by_lerobot_train(
     latency: Path | None,
 ) -> tuple[DecodedDataset, list[dict[str, float]]]:
     """The same by `lerobot-train` in a process of its own."""
-    from ocrrl.policies.lerobot_training.train import LerobotRun
-
     data = join_datasets([part.numbers() for part in training_data])
     if data.weight is not None:
         raise ValueError(
             "trainer must be ocrrl for a training set with interventions, whose frames have weights of their own, got lerobot; "
             "leave out the sessions that somebody stepped into, or train a policy that the loop of ocrrl can train"
         )
+    from ocrrl.policies.lerobot_training.train import LerobotRun
+
     run = LerobotRun(config, work / f"lerobot-{_run_name(data, config, init_from)}")
     run.prepare([(part.root, part.episodes) for part in training_data], data, init_from)
     if latency is not None:
