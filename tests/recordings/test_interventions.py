@@ -1,20 +1,26 @@
 """Episodes that somebody stepped into: what is trained on, how often, and what is said of it."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from ocrrl.config_builder import build, values_of
 from ocrrl.datasets.frames.decoded_frames import decode_dataset, join_datasets
 from ocrrl.datasets.sidecar import frame_weights, read_sidecar
 from ocrrl.episodes.episode_checks import EpisodeRejected
 from ocrrl.episodes.episode_store import write_episode
+from ocrrl.layout import Layout
 from ocrrl.policies.chunk_batches import ChunkSampler
 from ocrrl.policies.finetune import FinetuneConfig, finetune
 from ocrrl.policies.training_data import TrainingData
 from ocrrl.recordings.training_set import TrainingSetConfig, build_training_set
+from ocrrl.report.build_report import retrained_blocks
+from ocrrl.report.inputs import Measured, MeasuredTask
 from ocrrl.report.interventions import interventions_table
+from ocrrl.report.stage_pages import training_set as training_set_page
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.rollouts.evaluate_retrained import VariantsEvaluation, write_retrained_evaluation
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
@@ -106,8 +112,20 @@ def test_the_vla_s_record_its_evaluation_and_the_report_say_when_somebody_steppe
     table = interventions_table([entry])
     assert table.rows[0][0] == "r.h5" and table.rows[0][2:5] == ("twin (simulated)", "0.1 to 0.2 s, 0.3 to 0.5 s", "2")
     assert table.rows[-1][0] == "all 1" and table.rows[-1][3] == "first at 0.1 s (median)"
+    measured = Measured(0, [MeasuredTask("cube_lift")], interventions=[entry])
+    assert table in retrained_blocks(measured) and table not in retrained_blocks(replace(measured, interventions=[]))
     many = interventions_table([entry] * 30)
     assert len(many.rows) == 21 and many.rows[-1][4] == "60" and "The first 20 episodes are listed" in many.note
+
+
+def test_the_page_of_the_stage_shows_them_too(dataset, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    layout = Layout("cube_lift")
+    for name in ("retrained", "base_rollouts"):
+        shutil.copytree(dataset, layout.training_set(name))
+    page = training_set_page(layout, "")
+    assert page.headline.endswith("a person stepped into 2 of them")
+    assert [block.title for block in page.blocks] == ["", "Where a person stepped in"]
 
 
 def test_lerobot_train_knows_no_weights_and_says_so(dataset, tmp_path):
@@ -128,3 +146,10 @@ def test_a_mark_that_is_none_is_refused_by_name(files, tmp_path):
     for weight in (0.0, -1.0, 1000.0):
         with pytest.raises(ValueError, match=r"intervention_weight must be in \(0, 100\], got"):
             TrainingSetConfig(intervention_weight=weight)
+
+
+def test_the_weight_is_written_and_asked_for_only_where_it_is_given():
+    shared = {"cells": [], "demonstrations": "replayed", "max_rollouts": None}
+    assert values_of(build(TrainingSetConfig, shared, "training_set.shared")) == shared | {"cells": ()}
+    config = build(TrainingSetConfig, shared | {"intervention_weight": 2}, "training_set.shared")
+    assert values_of(config)["intervention_weight"] == 2.0
