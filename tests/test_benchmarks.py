@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks import (
     across_bases,
+    interventions,
     observation_spaces,
     observation_spaces_search,
     recorded_units,
@@ -291,3 +292,10 @@ def test_a_trial_of_the_search_changes_what_it_names_and_is_listed_under_its_tas
     of_trials, efforts = observation_spaces_search.tables(trials)
     assert of_trials.rows[0] == ("cube_lift", "images", "cube", "16,000", "60", "0.50, 0.75, 0.62")
     assert efforts.rows[0][:4] == ("cube_lift", "1", "0", "0")
+
+
+def test_what_interventions_buy_is_printed_from_the_recorded_units_and_stands_in_its_page():
+    page, recorded = (ROOT / "docs/stepping_in.md").read_text(), recorded_units.read_units(ROOT / interventions.OUT)
+    assert recorded
+    for table in (interventions.rollouts_table(recorded), interventions.table(recorded)):
+        assert table.rows and markdown_table(table) in page

@@ -4,6 +4,7 @@ import argparse
 import time
 from pathlib import Path
 
+from ocrrl.commands.axis_arguments import add_axis_arguments
 from ocrrl.interface.names import require_seed
 
 STAGES = {
@@ -63,6 +64,12 @@ def add_arguments(parser: argparse.ArgumentParser, stage: str) -> None:
         )
     if stage == "rollout":
         parser.add_argument("--seed", type=int, help="for a session: seed of the residual (default 0)")
+        parser.add_argument(
+            "--intervene",
+            choices=("spacemouse", "gamepad", "scripted"),
+            help="for a session: who may step in while the policy acts; scripted in twins only",
+        )
+        add_axis_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -90,7 +97,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _require_stage_options(options: argparse.Namespace) -> None:
     """Raises ValueError for what only a session takes: a stage's values come from params.yaml, where DVC sees them."""
-    given = [name for name in ("episodes", "session", "cell_file") if getattr(options, name, None) is not None]
+    given = [
+        name for name in ("episodes", "session", "cell_file", "intervene") if getattr(options, name, None) is not None
+    ]
     if options.command == "rollout" and getattr(options, "seed", None) is not None:
         given.append("seed")
     if given:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from ocrrl.commands.axis_arguments import add_axis_arguments
 from ocrrl.interface.cells import session_cell
 from ocrrl.interface.seeds import SEEDS_PER_RANGE, initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
@@ -22,8 +23,8 @@ from ocrrl.robot.operator.operator_at_terminal import OperatorAtTerminal
 from ocrrl.robot.operator.operator_prompt import obtain_approval
 from ocrrl.robot.operator.terminal_keys import TerminalKeys
 from ocrrl.robot.safety.fault_log import FAULTS, faults_told
-from ocrrl.robot.teleoperation.axes import AxisConvention
 from ocrrl.robot.teleoperation.device import TeleoperationDevice
+from ocrrl.robot.teleoperation.open_device import GAMEPAD, SCRIPTED, SPACEMOUSE, axes_of, open_device
 from ocrrl.robot.teleoperation.operator import Label, LabelledByKeys, Operator, TerminalOperator
 from ocrrl.rollouts.rollout_recorder import package_versions
 from ocrrl.sessions.recording_session import SessionConfig, next_number, record_session, require_same_cameras
@@ -32,7 +33,6 @@ from ocrrl.stages.running import files_reserved
 from ocrrl.tabletop.registry import tabletop_task
 from ocrrl.worlds import make_scene, make_teleoperator
 
-SCRIPTED = "scripted"
 ATTEMPTS = 3
 """Initial states a wanted demonstration: failures use one up."""
 
@@ -41,18 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("tabletop_task", help="such as cube_lift")
     parser.add_argument("--cell", required=True, help="rehearsal, wire_twin or fr3")
     parser.add_argument("--cell-file", type=Path, help="instead of cells/<cell>.yaml")
-    parser.add_argument("--device", required=True, choices=("spacemouse", "gamepad", "scripted"))
+    parser.add_argument("--device", required=True, choices=(SPACEMOUSE, GAMEPAD, SCRIPTED))
     parser.add_argument(
         "--session", required=True, help="name of the folder under data/episodes/<task>; an existing one is continued"
     )
     parser.add_argument("--episodes", type=int, required=True, help="number of successful demonstrations")
     parser.add_argument("--operator", help="name of the person who teleoperates; default: the one who approved")
-    for name, default, meaning in (
-        ("--operator-heading", 0.0, "operator's position [rad]: 0 behind the robot, 3.14159 facing it"),
-        ("--translation-scale", 0.6, "share of 2 cm per step at full deflection"),
-        ("--rotation-scale", 0.6, "share of 0.10 rad per step at full deflection"),
-    ):
-        parser.add_argument(name, type=float, default=default, help=f"{meaning} (default {default:g})")
+    add_axis_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -88,11 +83,7 @@ def teleoperate(options: argparse.Namespace, clock: Clock, told: Callable[[str],
     checked = check_cell(cell, options.cell_file, clock, cameras)
     first = SEEDS_PER_RANGE // 2 + (next_number(folder) if folder.is_dir() else 0)  # a session that goes on, goes on
     seeds = initial_state_seeds("record", ATTEMPTS * options.episodes, first)
-    axes = AxisConvention(
-        operator_heading=options.operator_heading,
-        translation_scale=options.translation_scale,
-        rotation_scale=options.rotation_scale,
-    )
+    axes = axes_of(options)
     keys = None if options.device == SCRIPTED else TerminalKeys()
     scene = make_scene(task.slug)
     with interrupted_by_signals(), unclosed_told(cell.name) as unclosed:
@@ -100,7 +91,7 @@ def teleoperate(options: argparse.Namespace, clock: Clock, told: Callable[[str],
             opened.enter_context(reserved(cell))
             opened.enter_context(files_reserved(f"session {options.session} in {cell.name}", writes=[folder]))
             beside = operator_beside(cell, scene, checked, folder, opened, keys)
-            by_hand = _device(options.device, axes, keys) if keys else None
+            by_hand = LabelledByKeys(open_device(options.device, axes), keys) if keys else None
             if by_hand:
                 opened.enter_context(closed_told(by_hand, unclosed.append))
             approval = obtain_approval(cell, options.session, task.slug, options.episodes, clock)
@@ -128,11 +119,3 @@ def _script(task: TabletopTask, cell: RobotCell) -> TeleoperationDevice:
     if not isinstance(cell, ArmEnvironment):
         raise TypeError(f"a script must be shown the cell itself, got {type(cell).__name__}")
     return DemonstratorDevice(make_teleoperator(task.slug, TrackedStates(cell)), lambda: cell.seen, cell.capture)
-
-
-def _device(name: str, axes: AxisConvention, keys: TerminalKeys) -> TeleoperationDevice:
-    if name == "spacemouse":
-        from ocrrl.robot.teleoperation.spacemouse import open_spacemouse as open_device
-    else:
-        from ocrrl.robot.teleoperation.gamepad import open_gamepad as open_device
-    return LabelledByKeys(open_device(axes), keys)

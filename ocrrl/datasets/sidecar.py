@@ -8,12 +8,14 @@ for every frame of the dataset (F) in order, object poses (F, O, 7), confidence 
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from ocrrl import files
+from ocrrl.config_builder import OPTIONAL, values_of
 from ocrrl.interface.episode import Episode
 
 FOLDER = "sidecar"
@@ -37,12 +39,20 @@ class SidecarEpisode:
     has_object_poses: bool
     sha256: str | None = None
     """Of the source file, where there is one."""
+    interventions: tuple[tuple[int, int], ...] = field(default=(), metadata=OPTIONAL)
+    """The frames in which a person acted (`Episode.interventions`)."""
+    intervention_weight: float = field(default=1.0, metadata=OPTIONAL)
+    """How often such a frame is trained on, one of another episode being 1."""
 
 
 def describe_source(
-    source: str, episode: Episode, kind: str = "demonstration", sha256: str | None = None
+    source: str,
+    episode: Episode,
+    kind: str = "demonstration",
+    sha256: str | None = None,
+    intervention_weight: float = 1.0,
 ) -> SidecarEpisode:
-    """The sidecar's entry for `episode`, read from the file named `source`."""
+    """The sidecar's entry for `episode`, read from the file named `source`; the weight counts where somebody stepped in."""
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
     attributes = episode.attributes
@@ -57,6 +67,8 @@ def describe_source(
         length=len(episode),
         has_object_poses=episode.object_poses is not None,
         sha256=sha256,
+        interventions=(stepped_in := episode.interventions()),
+        intervention_weight=intervention_weight if stepped_in else 1.0,
     )
 
 
@@ -64,7 +76,7 @@ def write_sidecar(
     dataset: Path, episodes: Sequence[SidecarEpisode], privileged: Sequence[Mapping[str, np.ndarray]], objects: int
 ) -> None:
     """Write both files; `privileged` holds `privileged_rows` of each episode, `objects` is O."""
-    files.write_json(dataset / FOLDER / "episodes.json", [asdict(episode) for episode in episodes])
+    files.write_json(dataset / FOLDER / "episodes.json", [values_of(episode) for episode in episodes])
     widths = {"object_poses": (objects, 7), "object_confidence": (objects,), "base_action": (7,), "residual": (7,)}
     content = io.BytesIO()
     np.savez(
@@ -97,4 +109,24 @@ def read_sidecar(dataset: Path) -> list[SidecarEpisode]:
     FileNotFoundError where it has no sidecar: a user's own LeRobotDataset.
     """
     entries = json.loads((dataset / FOLDER / "episodes.json").read_text())
-    return [SidecarEpisode(**entry) for entry in entries]
+    return [
+        SidecarEpisode(**entry | {"interventions": tuple(map(tuple, entry.get("interventions", ())))})
+        for entry in entries
+    ]
+
+
+def frame_weights(dataset: Path) -> Float[np.ndarray, " F"] | None:
+    """How often each frame of `dataset` is trained on, relative to the others; None where all are alike.
+
+    Of an episode that somebody stepped into, the frames in which they acted count by `intervention_weight` and the policy's own,
+    which led there or followed, not at all (HG-DAgger, arXiv 1810.02890).
+    """
+    listed = read_sidecar(dataset) if (dataset / FOLDER).is_dir() else []
+    if not any(episode.interventions for episode in listed):
+        return None
+    weights = []
+    for episode in listed:
+        weights.append(np.full(episode.length, 0.0 if episode.interventions else 1.0))
+        for first, stop in episode.interventions:
+            weights[-1][first:stop] = episode.intervention_weight
+    return np.concatenate(weights)

@@ -139,7 +139,10 @@ def check_shapes(shapes: Mapping[str, tuple[int, ...]], objects: int | None = No
             if shape[0] != steps:
                 raise EpisodeRejected(name, f"{steps} images, one an action", f"{shape[0]}")
             continue
-        required = (steps, *(() if name in ("gripper_width", "timestamps") else tracked.get(name, (7,))))
+        required = (
+            steps,
+            *(() if name in ("gripper_width", "timestamps", "intervention") else tracked.get(name, (7,))),
+        )
         if len(shape) != len(required) or any(n not in (None, m) for n, m in zip(required, shape, strict=True)):
             raise EpisodeRejected(name, f"of shape {required}".replace("None", "objects"), f"{shape}")
 
@@ -172,8 +175,9 @@ def _check_numbers(episode: Episode) -> None:
         low, high = episode.object_confidence.min(initial=0), episode.object_confidence.max(initial=0)
         if low < 0 or high > 1:
             raise EpisodeRejected("object_confidence", "in [0, 1]", f"{low if low < 0 else high:g}")
-    if episode.object_visible is not None and not np.isin(episode.object_visible, (0, 1)).all():
-        raise EpisodeRejected("object_visible", "0 or 1", "another number")
+    for name, marks in (("object_visible", episode.object_visible), ("intervention", episode.intervention)):
+        if marks is not None and not np.isin(marks, (0, 1)).all():
+            raise EpisodeRejected(name, "0 or 1", "another number")
     for name, pose in poses.items():
         pose = pose.reshape(-1, 7)
         check_unit_quaternions(name, pose[:, 3:])

@@ -32,15 +32,17 @@ class EpisodeRecorder:
         action: np.ndarray,
         base_action: np.ndarray | None = None,
         residual: np.ndarray | None = None,
+        intervention: np.ndarray | None = None,
     ) -> None:
         """Add one control step of the environments `ids`.
 
         `images` and `observation` hold those n, as they were before `action` (n, 7); a rollout adds `base_action` and
-        `residual` (n, 7).
+        `residual` (n, 7) and, where a person may step in, whether one did (n,).
         """
         arrays = observation.arrays() | {"action": action}
         arrays |= {} if base_action is None else {"base_action": base_action}
         arrays |= {} if residual is None else {"residual": residual}
+        arrays |= {} if intervention is None else {"intervention": intervention}
         for row, env in enumerate(ids):
             self._rows[env].append({name: np.array(rows[row], np.float64) for name, rows in arrays.items()})
             self._images[env].append({camera: np.array(frames[row]) for camera, frames in images.items()})
@@ -58,6 +60,9 @@ class EpisodeRecorder:
         if not rows:
             raise ValueError(f"environment {env} must hold at least one recorded step, got none")
         self.begin([env])
+        if not any(row.get("intervention") for row in rows):  # an episode in which nobody stepped in says nothing of it
+            for row in rows:
+                row.pop("intervention", None)
         return Episode(
             attributes=attributes,
             images={camera: np.stack([frame[camera] for frame in images]) for camera in images[0]},

@@ -26,7 +26,7 @@ REQUIRED_ARRAYS = (
     "action",
     "timestamps",
 )
-OPTIONAL_ARRAYS = ("object_poses", "object_confidence", "object_visible", "base_action", "residual")
+OPTIONAL_ARRAYS = ("object_poses", "object_confidence", "object_visible", "base_action", "residual", "intervention")
 ROW_CHUNK = 32  # rows of numbers that lie together in a live recording
 FLUSH_ROWS = 20  # a second's
 JSON_ATTRIBUTES = ("calibration", "versions", "object_names")

@@ -71,9 +71,20 @@ class Episode:
     """What a rollout's base policy asked for."""
     residual: Float[np.ndarray, "T 7"] | None = None
     """The correction that was asked for; zero where only the base acted."""
+    intervention: Float[np.ndarray, " T"] | None = None
+    """1 where a person acted in the policies' place, 0 where not; None where nobody stepped in.
+
+    In their rows `base_action` is what they asked for, and `residual` is zero.
+    """
 
     def __len__(self) -> int:
         return len(self.action)
+
+    def interventions(self) -> tuple[tuple[int, int], ...]:
+        """The rows in which a person acted, as pairs of the first and the one after the last."""
+        acted = np.zeros(len(self)) if self.intervention is None else self.intervention
+        edges = np.flatnonzero(np.diff(acted > 0, prepend=False, append=False)).tolist()
+        return tuple(zip(edges[::2], edges[1::2], strict=True))
 
     def observation(self) -> Observation:
         """All T rows as one `Observation` (N = T).

@@ -127,6 +127,41 @@ def chunk_phase(policy: Policy, ids: Int[np.ndarray, " n"]) -> Float[np.ndarray,
     return policy.chunk_phase(ids)
 
 
+class Intervener(Protocol):
+    """A person, or a script in one's place, who may act instead of the policies; asked every control step, never waits."""
+
+    def reset(self, ids: Int[np.ndarray, " n"], seeds: Sequence[int]) -> None:
+        """New episodes begin in the environments `ids`, from the initial states that `seeds` stand for."""
+        ...
+
+    def act(
+        self,
+        observation: Observation,
+        ids: Int[np.ndarray, " n"],
+        capture: Capture,
+        openings: Float[np.ndarray, " n"],
+    ) -> tuple[Bool[np.ndarray, " n"], Float[np.ndarray, "n 7"]]:
+        """Whether they act in each of the environments `ids`, and with which actions; other rows mean nothing.
+
+        `openings` are those of the actions applied last, which fingers stay at until told otherwise. Raises PolicyFault where
+        they cannot be heard any more.
+        """
+        ...
+
+
+@runtime_checkable
+class Interruptible(Policy, Protocol):
+    """A policy in whose place an `Intervener` may act."""
+
+    def interrupted(self, ids: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+        """In which of the environments `ids` the action that `act` gave last was the intervener's: no residual is added to it."""
+        ...
+
+    def applied(self, ids: Int[np.ndarray, " n"], actions: Float[np.ndarray, "n 7"]) -> None:
+        """What was applied in the environments `ids` in this step, whoever asked for it."""
+        ...
+
+
 class Residual(Protocol):
     """Corrects a base policy from what simulation and reality share; `actions.compose` puts the two together."""
 

@@ -20,12 +20,12 @@ class ChunkBatch:
     state: Float[np.ndarray, "B 8"]
     action: Float[np.ndarray, "B H 7"]
     is_pad: Bool[np.ndarray, "B H"]
-    """True where the chunk runs past the episode's end; the action there repeats the last one."""
+    """True where the chunk runs past the episode's end, the action there repeating the last one, or on to a frame of weight 0."""
     episode: Int[np.ndarray, " B"]
 
 
 class ChunkSampler:
-    """Draws batches of frames with replacement, all frames equally likely."""
+    """Draws batches of frames with replacement, all frames equally likely, or by their weight in the dataset."""
 
     def __init__(self, data: DecodedDataset, chunk_size: int, batch_size: int, image_shift: int, seed: int):
         self._data = data
@@ -36,13 +36,20 @@ class ChunkSampler:
         frames = np.arange(len(data.episode_index))
         ends = np.flatnonzero(np.append(np.diff(data.episode_index) != 0, True))
         self._last = ends[np.searchsorted(ends, frames)]  # the last frame of each frame's episode
+        self._share = None if data.weight is None else data.weight / data.weight.sum()
 
     def batch(self, step: int) -> ChunkBatch:
         """The batch for training step `step`, the same whenever it is asked for."""
         generator = np.random.default_rng([self._seed, step])
-        frames = generator.integers(len(self._last), size=self._batch_size)
+        if self._share is None:
+            frames = generator.integers(len(self._last), size=self._batch_size)
+        else:
+            frames = generator.choice(len(self._last), self._batch_size, p=self._share)
         targets = frames[:, None] + self._chunk
         last = self._last[frames][:, None]
+        is_pad = targets > last
+        if self._share is not None:
+            is_pad |= self._share[np.minimum(targets, last)] == 0
         return ChunkBatch(
             images={
                 camera: randomly_shifted(images[frames], self._image_shift, generator)
@@ -50,7 +57,7 @@ class ChunkSampler:
             },
             state=self._data.state[frames].astype(np.float32, copy=False),
             action=self._data.action[np.minimum(targets, last)].astype(np.float32, copy=False),
-            is_pad=targets > last,
+            is_pad=is_pad,
             episode=self._data.episode_index[frames],
         )
 

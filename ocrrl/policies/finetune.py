@@ -60,7 +60,8 @@ def finetune(
 ) -> None:
     """Train a VLA on `training_data`, one dataset or several, publish its `pretrained_model/` folder at `out`.
 
-    All frames are equally likely, whichever dataset they are from. `init_from` continues from a checkpoint (weights,
+    All frames are equally likely, whichever dataset they are from, but for episodes that somebody stepped into
+    (`datasets.sidecar.frame_weights`). `init_from` continues from a checkpoint (weights,
     statistics) in place of a fresh policy. `work`, on the file system of `out`, holds the state of an unfinished run; a
     run with the same inputs goes on from it to the same bytes. `latency`, a file of `ocrrl measure-latency`, goes with the VLA.
     A policy of type remote is not trained: its server, the one for the VLA that the pipeline calls `vla`, is asked what it serves.
@@ -78,7 +79,10 @@ def finetune(
     shutil.rmtree(finished, ignore_errors=True)
     by = _by_lerobot_train if config.trainer == "lerobot" else _by_our_loop
     data, losses = by(training_data, finished, work, config, init_from, progress, latency, curve(f"training/{vla}"))
-    files.write_json(finished / "training.json", _training_record(config, data, _names(training_data), losses))
+    record = _training_record(config, data, _names(training_data), losses)
+    if stepped_in := [entry for part in training_data for entry in part.interventions()]:
+        record["interventions"] = stepped_in
+    files.write_json(finished / "training.json", record)
     if latency is not None:
         shutil.copyfile(latency, finished / LATENCY)
     files.publish(finished, out)
@@ -125,9 +129,14 @@ def _by_lerobot_train(
     log: Curve | None,
 ) -> tuple[DecodedDataset, list[dict[str, float]]]:
     """The same by `lerobot-train` in a process of its own."""
+    data = join_datasets([part.numbers() for part in training_data])
+    if data.weight is not None:
+        raise ValueError(
+            "trainer must be ocrrl for a training set with interventions, whose frames have weights of their own, got lerobot; "
+            "leave out the sessions that somebody stepped into, or train a policy that the loop of ocrrl can train"
+        )
     from ocrrl.policies.lerobot_training.train import LerobotRun
 
-    data = join_datasets([part.numbers() for part in training_data])
     run = LerobotRun(config, work / f"lerobot-{_run_name(data, config, init_from)}")
     run.prepare([(part.root, part.episodes) for part in training_data], data, init_from)
     if latency is not None:
@@ -244,7 +253,8 @@ def _step_seed(seed: int, step: int) -> int:
 
 def _run_name(data: DecodedDataset, config: FinetuneConfig, init_from: Path | None) -> str:
     """Fingerprint of a run's inputs; images are left out, as they follow from the rows they belong to."""
-    rows = (data.state.tobytes(), data.action.tobytes(), data.episode_index.tobytes(), data.tasks)
+    rows = [data.state.tobytes(), data.action.tobytes(), data.episode_index.tobytes(), data.tasks]
+    rows += [] if data.weight is None else [data.weight.tobytes()]
     return files.fingerprint(config, *rows, *([init_from] if init_from else []))
 
 

@@ -1,9 +1,11 @@
 """What a VLA is trained on: a LeRobotDataset, whole or some of its episodes, of this robot's state and action."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ocrrl.datasets.frames.decoded_frames import DecodedDataset, decode_dataset, read_numbers, select_episodes
+from ocrrl.datasets.sidecar import FOLDER, frame_weights, read_sidecar
 from ocrrl.interface.actions import ACTION_DIM
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM
 from ocrrl.layout import DECODED_FRAMES
@@ -24,7 +26,17 @@ class TrainingData:
         """The episodes without their frames."""
         return self._checked(read_numbers(self.root))
 
+    def interventions(self) -> list[dict[str, Any]]:
+        """Of each episode that somebody stepped into: its source, tabletop task, cell, length, and the frames in which they acted."""
+        listed = read_sidecar(self.root) if (self.root / FOLDER).is_dir() else []
+        return [
+            {name: getattr(entry, name) for name in ("source", "tabletop_task", "cell", "length", "interventions")}
+            for entry in listed
+            if entry.interventions and (self.episodes is None or entry.source in self.episodes)
+        ]
+
     def _checked(self, data: DecodedDataset) -> DecodedDataset:
+        data = replace(data, weight=frame_weights(self.root))
         if self.episodes is not None:
             data = select_episodes(data, self.root, self.episodes)
         _check(data, self.root)

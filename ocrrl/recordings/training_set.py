@@ -3,9 +3,10 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ocrrl.config_builder import OPTIONAL
 from ocrrl.datasets.lerobot_writer import image_shapes, write_lerobot_dataset
 from ocrrl.datasets.sidecar import SidecarEpisode, describe_source
 from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements
@@ -35,12 +36,16 @@ class TrainingSetConfig:
     """Which go in: `replayed`, those that replay kept, as the VLA before saw them, or `all` that ingest accepted."""
     max_rollouts: int | None = None
     """Take at most so many of the stage's rollouts, in the order of their names; None takes all. Sessions' are all taken."""
+    intervention_weight: float = field(default=1.0, metadata=OPTIONAL)
+    """How often a frame in which a person acted is trained on, a demonstration's being 1 (`datasets.sidecar.frame_weights`)."""
 
     def __post_init__(self) -> None:
         if self.demonstrations not in DEMONSTRATIONS:
             raise ValueError(f"demonstrations must be one of {', '.join(DEMONSTRATIONS)}, got {self.demonstrations!r}")
         if self.max_rollouts is not None and self.max_rollouts < 0:
             raise ValueError(f"max_rollouts must be at least 0 or null, got {self.max_rollouts}")
+        if not 0 < self.intervention_weight <= 100:
+            raise ValueError(f"intervention_weight must be in (0, 100], got {self.intervention_weight}")
         if len(set(self.cells)) != len(self.cells):
             raise ValueError(f"cells must be different names, got {', '.join(self.cells)}")
 
@@ -107,7 +112,7 @@ def build_training_set(
             first = sources.setdefault(hash_of_rows(episode), source)
             if first != source:
                 raise ValueError(f"episodes must be different, got {first} again as {source}")
-            described[source] = describe_source(source, episode, kind=kind, sha256=sha256_of(path))
+            described[source] = describe_source(source, episode, kind, sha256_of(path), config.intervention_weight)
             _check_cells(described, config)
             if cameras is None:
                 expected = replace(expected, image_shapes=image_shapes(episode))

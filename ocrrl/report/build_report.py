@@ -7,6 +7,7 @@ from ocrrl import files
 from ocrrl.interface.actions import CONTROL_HZ
 from ocrrl.report import figures, residual_figures, tables, verdicts
 from ocrrl.report.inputs import RETRAINED_CELL, RETRAINED_VARIANTS, Measured, MeasuredTask, Video
+from ocrrl.report.interventions import interventions_table
 from ocrrl.report.page import Block, Figure, Page, Section, markdown, page_html, page_markdown
 from ocrrl.report.strips import clips_of, encode_video, side_by_side, strips
 from ocrrl.report.values import VARIANT_LABELS, cell_label, percent
@@ -150,7 +151,8 @@ def retrained_blocks(measured: Measured) -> list[Block]:
         )
     caption = "Success rate [%] of each variant with 95% Wilson intervals (compare Fig. 6c)."
     drawn = [svg(figures.retrained_figure, measured, caption, panels=len(measured.tasks))] if measured.retrained else []
-    return [text, *drawn, tables.retrained_table(measured)]
+    stepped_in = [interventions_table(measured.interventions)] if measured.interventions else []
+    return [text, *drawn, tables.retrained_table(measured), *stepped_in]
 
 
 def _videos(measured: Measured) -> list[Block]:

@@ -132,6 +132,8 @@ class Measured:
     """By cell: base + residual minus base, averaged over the tabletop tasks; only where every one was evaluated."""
     retrained_averages: dict[str, Json] = field(default_factory=dict)
     """By control variant: the retrained VLA minus that variant, averaged likewise."""
+    interventions: list[Json] = field(default_factory=list)
+    """The episodes that somebody stepped into, of those that the retrained VLA was trained on."""
     missing: list[str] = field(default_factory=list)
 
     @property
@@ -204,6 +206,7 @@ def read_inputs(inputs: ReportInputs, compare: CompareAverages | None = None) ->
         retrained=retrained,
         residual_averages={cell: averages[cell] for cell in CELLS if cell in averages},
         retrained_averages={variant: averages[variant] for variant in CONTROL_VARIANTS if variant in averages},
+        interventions=evaluation.get("interventions", []),
         missing=[name for reader in (*readers, last) for name in reader.missing],
     )
 

@@ -16,6 +16,7 @@ from ocrrl.layout import PUBLISHED_VLA, Layout
 from ocrrl.report import figures, tables
 from ocrrl.report.build_report import PAGE, RESULTS, data_blocks, retrained_blocks, success_blocks, svg
 from ocrrl.report.inputs import Measured, ReportInputs, TaskInputs, read_inputs
+from ocrrl.report.interventions import interventions_table
 from ocrrl.report.page import Block, Figure
 from ocrrl.report.strips import first_episode, strips
 from ocrrl.report.table import Table
@@ -119,10 +120,11 @@ def rollout(policy: str, name: str, layout: Layout, variant: str) -> StagePage:
 
 
 def training_set(layout: Layout, variant: str) -> StagePage:
-    rows, news = [], []
+    rows, news, stepped_in = [], [], []
     for name in ("retrained", "base_rollouts"):
         folder = layout.training_set(name)
         episodes = _json(folder / "sidecar" / "episodes.json")
+        stepped_in += [episode for episode in episodes if episode.get("interventions")]
         counted, steps = Counter(), Counter()
         for episode in episodes:
             counted[episode["kind"], episode["cell"]] += 1
@@ -132,7 +134,10 @@ def training_set(layout: Layout, variant: str) -> StagePage:
             for (kind, cell), count in sorted(counted.items())
         ]
         news.append(f"{len(episodes)} episodes in {name}")
-    return StagePage("; ".join(news), [Table(("training set", "of", "cell", "episodes", "steps"), rows, 3)])
+    if stepped_in:
+        news.append(f"a person stepped into {len(stepped_in)} of them")
+    shown = [interventions_table(stepped_in)] if stepped_in else []
+    return StagePage("; ".join(news), [Table(("training set", "of", "cell", "episodes", "steps"), rows, 3), *shown])
 
 
 def trained(vlas: Sequence[str], layout: Layout, variant: str) -> StagePage:

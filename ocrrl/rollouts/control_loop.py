@@ -12,7 +12,15 @@ from jaxtyping import Float, Int
 
 from ocrrl.interface.actions import ACTION_DIM, compose, limit
 from ocrrl.interface.observations import Images, Observation
-from ocrrl.interface.protocols import Abort, Capture, Environment, Policy, StepResult, chunk_phase
+from ocrrl.interface.protocols import (
+    Abort,
+    Capture,
+    Environment,
+    Interruptible,
+    Policy,
+    StepResult,
+    chunk_phase,
+)
 from ocrrl.interface.residual_observations import AnyResidual, ImageResidual, correction
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome, EpisodeTrace
 
@@ -57,7 +65,8 @@ def run_episodes(
 
     Runs in lockstep batches of `environment.num_envs` (the last may be smaller). An episode ends in success, at the
     tabletop task's horizon, or where the cell aborts it. Objects that were lost for longer than `lost_steps` leave the
-    base alone until they are seen again, unless the residual is one of images. Raises ValueError when an action is not finite, and
+    base alone until they are seen again, unless the residual is one of images. Where somebody acts in place of an `Interruptible`
+    base, no residual is added. Raises ValueError when an action is not finite, and
     where the environment does not give what the residual observes.
     """
     outcomes = []
@@ -85,6 +94,7 @@ def _run_batch(
     traces = _Traces(len(seeds)) if keep_traces else None
     correct = correction(environment, residual) if residual is not None else None
     sees_poses = not isinstance(residual, ImageResidual)
+    interruptible = base if isinstance(base, Interruptible) else None
 
     environment.reset(running, seeds)
     base.reset(running, seeds)
@@ -103,6 +113,8 @@ def _run_batch(
             if residual is not None and correct is not None and t % residual.every == 0:
                 phase = chunk_phase(base, running) if residual.chunk_phase else None
                 kept[running] = correct(running, observation, base_action, visible, phase, camera)
+            if interruptible:
+                kept[running[interruptible.interrupted(running)]] = 0.0
             if sees_poses:
                 lost_steps[running] = np.where(visible.all(axis=-1), 0, lost_steps[running] + 1)
             delta = np.where(lost_steps[running, None] > most_lost_steps, 0.0, kept[running]).astype(np.float32)
@@ -116,6 +128,8 @@ def _run_batch(
             if observer:
                 observer.before_step(running, observation, camera, base_action, delta, action)
             result = environment.step(action, running)
+            if interruptible:
+                interruptible.applied(running, result.applied(action))
             if observer:
                 observer.after_step(running, result)
 

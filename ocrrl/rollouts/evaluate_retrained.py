@@ -1,5 +1,6 @@
 """`evaluate_retrained`: the retrained VLA, the one before and the control variants, without a residual (Fig. 6c, d)."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,11 +68,16 @@ class VariantsEvaluation:
 
 
 def write_retrained_evaluation(
-    metrics: Path, item: str, round_number: int, evaluations: Sequence[VariantsEvaluation]
+    metrics: Path,
+    item: str,
+    round_number: int,
+    evaluations: Sequence[VariantsEvaluation],
+    retrained: Path | None = None,
 ) -> dict[str, Any]:
     """Write the metrics file: by tabletop task and cell the variants, and under `episodes` the single episodes.
 
-    `item` is what was retrained: a tabletop task's slug, or `multitask`. Returns what was written.
+    `retrained` is the folder of the retrained VLA: where somebody stepped into episodes that it was trained on, they stand under
+    `interventions`. `item` is what was retrained: a tabletop task's slug, or `multitask`. Returns what was written.
     """
     tasks: dict[str, dict[str, Any]] = {}
     episodes: dict[str, dict[str, Any]] = {}
@@ -82,5 +88,8 @@ def write_retrained_evaluation(
         cells[evaluation.cell] = evaluation.metrics()
         episodes.setdefault(evaluation.tabletop_task, {})[evaluation.cell] = evaluation.episodes()
     measured = {"item": item, "round": round_number, "tabletop_tasks": tasks, "episodes": episodes}
+    training = retrained and retrained / "training.json"
+    if training and training.is_file() and (stepped_in := json.loads(training.read_text()).get("interventions")):
+        measured["interventions"] = stepped_in
     files.write_json(metrics, measured)
     return measured

@@ -10,7 +10,7 @@ from ocrrl import files
 from ocrrl.episodes.episode_recorder import EpisodeRecorder
 from ocrrl.interface.episode import Episode, EpisodeAttributes
 from ocrrl.interface.observations import Images, Observation
-from ocrrl.interface.protocols import Capture, Environment, StepResult
+from ocrrl.interface.protocols import Capture, Environment, Interruptible, Policy, StepResult
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 
 
@@ -25,17 +25,19 @@ class RolloutRecorder:
         versions: Mapping[str, str] | None = None,
         folder: Path | None = None,
         demonstrated: bool = False,
+        policy: Policy | None = None,
     ) -> None:
         """`operator` names who acted; `folder` is where the episodes will be written: no room there ends one at its first step.
 
-        An episode that was `demonstrated` holds neither base action nor residual.
+        An episode that was `demonstrated` holds neither base action nor residual. Rows are marked in which somebody acted in
+        place of `policy`, if it is `Interruptible`.
         """
         self.seeds: Collection[int] = ()
         self.episodes: dict[int, Episode] = {}
         self._environment, self._operator = environment, operator
         self._calibration, self._versions = calibration or {}, versions or {}
         self._rows, self._folder = EpisodeRecorder(environment.num_envs), folder
-        self._demonstrated = demonstrated
+        self._demonstrated, self._interruptible = demonstrated, policy if isinstance(policy, Interruptible) else None
         self._running: dict[int, int] = {}
         self._before: tuple[Images, Observation, np.ndarray, np.ndarray, np.ndarray] | None = None
 
@@ -66,7 +68,9 @@ class RolloutRecorder:
         if len(rows) and self._before is not None:
             images, observation, action, base_action, residual = self._before
             asked = () if self._demonstrated else (base_action, residual)
-            self._rows.append(ids[rows].tolist(), images, observation, result.applied(action)[rows], *asked)
+            marks = self._interruptible.interrupted(ids[rows]) if self._interruptible else None
+            applied = result.applied(action)[rows]
+            self._rows.append(ids[rows].tolist(), images, observation, applied, *asked, intervention=marks)
 
     def end(self, outcomes: list[EpisodeOutcome]) -> None:
         by_seed = {outcome.seed: outcome for outcome in outcomes}

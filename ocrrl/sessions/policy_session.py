@@ -39,10 +39,12 @@ from ocrrl.robot.operator.operator_prompt import obtain_approval
 from ocrrl.robot.safety.fault_log import FAULTS, faults_told
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.evaluate import VARIANTS, PairedEvaluation, write_evaluation
+from ocrrl.rollouts.interruptible_policy import InterruptiblePolicy
 from ocrrl.rollouts.rollout import OPERATOR
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder, package_versions
 from ocrrl.sessions.evaluation_session import counts, of_plan, pairs, to_run, told
-from ocrrl.sessions.session_folder import SessionFolder
+from ocrrl.sessions.session_folder import Run, SessionFolder, interventions_told
+from ocrrl.sessions.stepping_in import intervener_in, opened_device, require_intervener
 from ocrrl.stages.running import files_reserved
 from ocrrl.tabletop.registry import tabletop_task
 from ocrrl.worlds import make_scene
@@ -70,6 +72,7 @@ def run_session(options: argparse.Namespace, clock: Clock) -> int:
     name = options.session or f"{datetime.fromtimestamp(clock(), UTC):%Y%m%dt%H%M%Sz}-{purpose}"
     folder = layout.session(cell.name, name)
     seed = ROLLED_OUT_SEED if options.seed is None else options.seed
+    require_intervener(getattr(options, "intervene", None), cell)
     planned = planned_episodes(purpose, name, options.episodes)
     models = {
         _published(layout.vla("real"), f"finetune@{task.slug}-real"),
@@ -94,9 +97,7 @@ def run_session(options: argparse.Namespace, clock: Clock) -> int:
         missing = to_run(session.attempts, planned) if purpose == "evaluate" else session.missing(planned)
         if missing:
             try:
-                _run_missing(
-                    session, missing, cell, task, layout, seed, clock, options.cell_file, cameras, unclosed.append
-                )
+                _run_missing(options, session, missing, cell, task, layout, seed, clock, cameras, unclosed.append)
             except EndedByOperator as ended:
                 ended_early = str(ended)
             except BaseException:
@@ -141,10 +142,11 @@ def record_missing(
 ) -> None:
     """Run and record one episode after the other, each noted before it begins; `residuals` by variant.
 
-    `ready` raises PolicyFault before an episode that the base could not act in. One in mid-episode ends that episode as a fault.
+    `ready` raises PolicyFault before an episode in which the base, or who steps in, could not act. One in mid-episode ends that
+    episode as a fault.
     """
     for count, (variant, seed) in enumerate(missing, start=1):
-        recorder = RolloutRecorder(cell, OPERATOR, cell.calibration(), versions, session.folder)
+        recorder = RolloutRecorder(cell, OPERATOR, cell.calibration(), versions, session.folder, policy=base)
         recorder.seeds = {seed}
         ready()
         attempt = session.begin(variant, seed)
@@ -175,10 +177,12 @@ def record_missing(
             session.keep(attempt, recorder.episodes.pop(seed), outcome.aborted)
         ending = "success" if outcome.success else "failure"
         why = f", ended by the {outcome.aborted.by}: {outcome.aborted.why}" if outcome.aborted else ""
-        print(f"episode {count} of {len(missing)} ({variant}): {ending} after {outcome.steps} steps{why}", flush=True)
+        acted = f"{ending} after {outcome.steps} steps{interventions_told(attempt)}"
+        print(f"episode {count} of {len(missing)} ({variant}): {acted}{why}", flush=True)
 
 
 def _run_missing(
+    options: argparse.Namespace,
     session: SessionFolder,
     missing: Sequence[tuple[str, int]],
     cell: Cell,
@@ -186,7 +190,6 @@ def _run_missing(
     layout: Layout,
     seed: int,
     clock: Clock,
-    cell_file: Path | None,
     cameras: CameraSizes,
     unclosed: Callable[[str], object],
 ) -> None:
@@ -200,7 +203,7 @@ def _run_missing(
     from ocrrl.sessions.set_up_sheet import operator_beside
 
     # Whatever may be refused without an approval is, before anybody is asked for one.
-    checked = check_cell(cell, cell_file, clock, cameras)
+    checked = check_cell(cell, options.cell_file, clock, cameras)
     if checked is not None and checked.file.signed_by:
         require_signed((layout.vla("real"), layout.residual(seed)), Path(checked.file.signed_by))
     expected = expected_policies(Params.read(), task.slug) if PARAMS_FILE.is_file() else None
@@ -214,6 +217,7 @@ def _run_missing(
     scene = make_scene(task.slug)
     with faults_told(logs_of(cell) / FAULTS, print), ExitStack() as opened:
         operator = operator_beside(cell, scene, checked, session.folder, opened)
+        device, intervene = opened_device(options, opened, unclosed), getattr(options, "intervene", None)
         approval = obtain_approval(cell, session.folder.name, task.slug, len(missing), clock)
         versions = package_versions()
         revision = git(Path(), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
@@ -221,20 +225,24 @@ def _run_missing(
             print(f"the session is recorded without a git revision: {git_refusal(Path())}")
         world = open_cell(cell.name, scene, approval, clock, checked=checked, operator=operator, cameras=cameras)
         opened.enter_context(closed_told(world, unclosed))
-        session.begin_run(
-            {
-                "started_utc": f"{datetime.fromtimestamp(clock(), UTC):%Y-%m-%dT%H:%M:%SZ}",
-                "operator": approval.operator if approval else NOBODY,
-                "approval": approval.nonce if approval else NOT_NEEDED,
-                "episodes_approved": approval.episodes if approval else 0,
-                "git_revision": revision and revision.strip(),
-                "versions": versions,
-            }
-        )
-        acting = opened.enter_context(on_the_clock(base)) if cell.has_file else base
+        run: Run = {
+            "started_utc": f"{datetime.fromtimestamp(clock(), UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "operator": approval.operator if approval else NOBODY,
+            "approval": approval.nonce if approval else NOT_NEEDED,
+            "episodes_approved": approval.episodes if approval else 0,
+            "git_revision": revision and revision.strip(),
+            "versions": versions,
+        }
+        if intervene:
+            run["intervener"] = intervene
+        session.begin_run(run)
+        acting: Policy = opened.enter_context(on_the_clock(base)) if cell.has_file else base
+        needed = [remote.ready] if remote else []
+        if intervener := intervener_in(world, scene, intervene, device):
+            acting = InterruptiblePolicy(acting, intervener, 1)
+            needed.append(intervener.ready)
         residuals = {"corrected": residual, "residual": residual, "base": None}
-        ready = remote.ready if remote else lambda: None
-        record_missing(session, missing, world, acting, residuals, versions, ready)
+        record_missing(session, missing, world, acting, residuals, versions, lambda: [ready() for ready in needed])
 
 
 def require_signed(models: Sequence[Path], public_key: Path) -> None:

@@ -8,7 +8,7 @@ that an interrupted one stays on the books.
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, TypedDict, cast
+from typing import Any, NotRequired, TypedDict, cast
 
 from ocrrl import files
 from ocrrl.episodes.episode_store import read_episode, write_episode
@@ -33,6 +33,8 @@ class Run(TypedDict):
     episodes_approved: int
     git_revision: str | None
     versions: dict[str, str]
+    intervener: NotRequired[str]
+    """Who could step in: a device's name, or `scripted`."""
 
 
 class Attempt(TypedDict):
@@ -50,6 +52,8 @@ class Attempt(TypedDict):
     """Why it was ended before its time; empty where it was not."""
     aborted_by: AbortedBy | None
     """Whose doing that was; null where it was not, or where an error broke the episode off."""
+    interventions: NotRequired[list[list[int]]]
+    """The steps in which a person acted, pairs of the first and the one after the last; absent where nobody stepped in."""
 
 
 class SessionFolder:
@@ -120,7 +124,7 @@ class SessionFolder:
             attempt["aborted"], attempt["aborted_by"] = aborted.why, aborted.by
             self._write()
         write_episode(path, episode)
-        self._note(attempt, path, success, len(episode))
+        self._note(attempt, path, episode)
         self._write()
 
     def end(self, attempt: Attempt, why: str, by: AbortedBy | None) -> None:
@@ -175,14 +179,16 @@ class SessionFolder:
             for success in FOLDER_OF:
                 # Killed after the episode was written and before this was noted.
                 if attempt["episode"] is None and (path := self._path(attempt, success)).is_file():
-                    self._note(attempt, path, success, len(read_episode(path, with_images=False)))
+                    self._note(attempt, path, read_episode(path, with_images=False))
 
     def _path(self, attempt: Attempt, success: bool) -> Path:
         return self.folder / attempt["variant"] / FOLDER_OF[success] / f"episode_{attempt['number']:06d}.h5"
 
-    def _note(self, attempt: Attempt, path: Path, success: bool, steps: int) -> None:
-        attempt["success"], attempt["steps"] = success, steps
+    def _note(self, attempt: Attempt, path: Path, episode: Episode) -> None:
+        attempt["success"], attempt["steps"] = episode.attributes.success, len(episode)
         attempt["episode"] = path.relative_to(self.folder).as_posix()
+        if by_hand := episode.interventions():
+            attempt["interventions"] = [list(rows) for rows in by_hand]
 
     def _write(self) -> None:
         approved = {run["approval"]: run["episodes_approved"] for run in self.runs}
@@ -194,6 +200,13 @@ class SessionFolder:
         }
         lists = {"runs": self.runs, "attempts": self.attempts}
         files.write_json(self._file, self._identity | {"episodes": counts} | lists)
+
+
+def interventions_told(attempt: Attempt) -> str:
+    """`, 2 interventions of 31 steps`; empty where nobody stepped in."""
+    spans = attempt.get("interventions", [])
+    steps = sum(stop - first for first, stop in spans)
+    return f", {len(spans)} intervention{'s' * (len(spans) > 1)} of {steps} steps" if spans else ""
 
 
 def _of_this_version(attempt: dict[str, Any]) -> Attempt:

@@ -28,7 +28,9 @@ def run(tasks: list[TabletopTask], params: Params, layout: Layout) -> None:
     evaluations = [
         VariantsEvaluation(task.slug, TWIN, {variant: next(outcomes) for variant in VLA_OF_VARIANT}) for task in tasks
     ]
-    write_retrained_evaluation(layout.retrained_evaluation, layout.tabletop_task, layout.round_number, evaluations)
+    write_retrained_evaluation(
+        layout.retrained_evaluation, layout.tabletop_task, layout.round_number, evaluations, layout.vla("retrained")
+    )
     for evaluation in evaluations:
         rates = {
             variant: sum(o.success for o in episodes) / len(episodes)

@@ -22,6 +22,8 @@ def run(task: TabletopTask, params: Params, layout: Layout) -> None:
     ]
     outcomes = run_policies(policies, initial_state_seeds("test", config.episodes))
     evaluation = VariantsEvaluation(task.slug, TWIN, dict(zip(VLA_OF_VARIANT, outcomes, strict=True)))
-    write_retrained_evaluation(layout.retrained_evaluation, task.slug, layout.round_number, [evaluation])
+    write_retrained_evaluation(
+        layout.retrained_evaluation, task.slug, layout.round_number, [evaluation], layout.vla("retrained")
+    )
     for variant, episodes in evaluation.variants.items():
         print(f"{variant}: {sum(o.success for o in episodes) / len(episodes):.2f} of {len(episodes)} episodes")

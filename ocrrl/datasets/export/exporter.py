@@ -4,7 +4,7 @@ Legend: T frames of an episode, R rows of it that are written.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from jaxtyping import Float, UInt8
 from tqdm import tqdm
 
 from ocrrl import files
+from ocrrl.config_builder import values_of
 from ocrrl.datasets.export.lerobot_v21 import ExportedEpisode, V21Writer, whole_folder
 from ocrrl.datasets.frames.decoded_frames import decode_dataset
 from ocrrl.datasets.sidecar import SidecarEpisode, read_sidecar
@@ -88,7 +89,7 @@ def export(
             writer.add(episode, what)
             frames, cameras = frames + len(episode.action), tuple(sorted(episode.images))
         writer.finish()
-        written = Written(cameras, frames, len(numbers), tuple(asdict(listed[n]) for n in numbers) if listed else ())
+        written = Written(cameras, frames, len(numbers), tuple(values_of(listed[n]) for n in numbers) if listed else ())
         describe(work, written)
     return written
 

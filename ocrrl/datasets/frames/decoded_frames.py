@@ -40,6 +40,8 @@ class DecodedDataset:
     """The names of each feature's numbers, where the dataset gives them."""
     columns: dict[str, Float[np.ndarray, "F d"]] = field(default_factory=dict)
     """Every other numeric feature."""
+    weight: Float[np.ndarray, " F"] | None = None
+    """How often a frame is trained on, relative to the others; None: all alike."""
 
     def rows_of(self, episode: int) -> slice:
         """Where the frames of `episode` are."""
@@ -123,6 +125,7 @@ def keep_episodes(dataset: DecodedDataset, episodes: Sequence[int]) -> DecodedDa
         tasks=tuple(dataset.tasks[number] for number in kept),
         timestamp=dataset.timestamp[rows],
         columns={key: values[rows] for key, values in dataset.columns.items()},
+        weight=None if dataset.weight is None else dataset.weight[rows],
     )
 
 
@@ -157,7 +160,14 @@ def join_datasets(parts: Sequence[DecodedDataset]) -> DecodedDataset:
             for key in shared
             if len({part.columns[key].shape[1:] for part in parts}) == 1
         },
+        weight=None
+        if all(part.weight is None for part in parts)
+        else np.concatenate([_weight(part) for part in parts]),
     )
+
+
+def _weight(dataset: DecodedDataset) -> Float[np.ndarray, " F"]:
+    return np.ones(len(dataset.action)) if dataset.weight is None else dataset.weight
 
 
 def _read_info(root: Path) -> dict:

@@ -43,6 +43,11 @@ class GuardedCell:
         self._begun = False
         self.cell, self.tabletop_task, self.num_envs = approval.cell, cell.tabletop_task, cell.num_envs
 
+    @property
+    def unguarded(self) -> RobotCell:
+        """The cell itself, to be looked at: whoever steps it goes past the approval."""
+        return self._cell
+
     def reset(self, ids: np.ndarray, seeds: list[int]) -> None:
         """Begin approved episodes; raises NotApproved, the cell untouched, when the approval does not cover them, and NotFit."""
         self._begun = False

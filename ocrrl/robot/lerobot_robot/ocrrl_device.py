@@ -42,15 +42,14 @@ OpenDevice = Callable[[OcrrlDeviceConfig], TeleoperationDevice]
 
 def open_device(config: OcrrlDeviceConfig) -> TeleoperationDevice:
     """The device that is plugged in; RuntimeError says what is missing."""
-    from ocrrl.robot.teleoperation.gamepad import open_gamepad
-    from ocrrl.robot.teleoperation.spacemouse import open_spacemouse
+    from ocrrl.robot.teleoperation.open_device import open_device as open_named
 
     axes = AxisConvention(
         translation_scale=config.translation_scale,
         rotation_scale=config.rotation_scale,
         operator_heading=config.operator_heading,
     )
-    return open_spacemouse(axes) if config.device == "spacemouse" else open_gamepad(axes)
+    return open_named(config.device, axes)
 
 
 class OcrrlDevice(Teleoperator):

@@ -19,7 +19,7 @@ class Buttons:
     def begin(self) -> None:
         """Fingers open; a button that is down from before says nothing."""
         self.opening = 1.0
-        """Of the fingers, in [0, 1], as the gripper button left it."""
+        """Of the fingers, in [0, 1], as the gripper button left it, or a policy (`TeleoperationDevice.follow`)."""
         self._down: frozenset[int] | None = None
 
     def update(self, pressed: Sequence[bool | int]) -> frozenset[Event]:
@@ -28,5 +28,5 @@ class Buttons:
         newly = frozenset() if self._down is None else down - self._down
         self._down = down
         if GRIPPER in newly:
-            self.opening = 1.0 - self.opening
+            self.opening = 0.0 if self.opening > 0.5 else 1.0
         return frozenset(self._events[number] for number in newly if number in self._events)

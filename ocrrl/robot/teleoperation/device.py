@@ -18,6 +18,8 @@ class DeviceReading:
     """An action, in the units of `ocrrl.interface.actions`, within the step limits."""
     events: frozenset[Event] = frozenset()
     """Said since the last reading: a button that is held down says it once."""
+    take_over: bool = False
+    """The operator holds the button down with which they act in a policy's place; a recording session has no policy."""
 
 
 class TeleoperationDevice(Protocol):
@@ -32,6 +34,10 @@ class TeleoperationDevice(Protocol):
 
         Raises RuntimeError when the device is lost, and at every reading after that: a lost device asks for no motion.
         """
+        ...
+
+    def follow(self, opening: float) -> None:
+        """A policy has commanded the fingers to `opening`: whoever takes over goes on from there."""
         ...
 
     def end(self) -> None:

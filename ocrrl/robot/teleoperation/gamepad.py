@@ -2,7 +2,7 @@
 
 Layout of an Xbox pad under Linux, axes growing right and down. Left stick: forward and left. Shoulder buttons: up (right) and
 down (left). Right stick: yaw (left and right) and pitch (forward tips the gripper forward). Hat, left and right: roll.
-The triggers are not used: until it is first touched, a trigger reads as half pressed.
+The right trigger, pressed more than half, takes over from a policy: until it is first touched, a trigger reads as half pressed.
 pygame is imported when a pad is opened, without a window.
 """
 
@@ -19,14 +19,17 @@ from ocrrl.robot.teleoperation.device import DeviceReading, Event
 
 BUTTONS: Mapping[int, Event] = {3: "success", 2: "failure", 1: "discard", 7: "stop"}
 """Y, X, B and Start; A is `GRIPPER`."""
-LEFT_X, LEFT_Y, RIGHT_X, RIGHT_Y, HAT, DOWN_BUTTON, UP_BUTTON = 0, 1, 3, 4, 0, 4, 5
+LEFT_X, LEFT_Y, RIGHT_X, RIGHT_Y, RIGHT_TRIGGER, HAT, DOWN_BUTTON, UP_BUTTON = 0, 1, 3, 4, 5, 0, 4, 5
 """Where an Xbox pad's axes, hat and shoulder buttons are; another make has other numbers."""
+HALF_PRESSED = 0.2  # of a trigger's axis: above what it reads as untouched
 
 
 class Pad(Protocol):
     """What is used of pygame's joystick."""
 
     def get_instance_id(self) -> int: ...
+
+    def get_numaxes(self) -> int: ...
 
     def get_axis(self, axis_number: int, /) -> float: ...
 
@@ -62,7 +65,12 @@ class Gamepad:
         if self._lost:
             raise RuntimeError("the gamepad must stay plugged in, it was unplugged; plug it in and start again")
         events = self._buttons.update([self._pad.get_button(k) for k in range(self._pad.get_numbuttons())])
-        return DeviceReading(self._axes.motion(self._deflections(), self._buttons.opening), events)
+        # In [-1, 1], and 0 before the first touch; a pad of another make may have none.
+        take_over = self._pad.get_numaxes() > RIGHT_TRIGGER and self._pad.get_axis(RIGHT_TRIGGER) > HALF_PRESSED
+        return DeviceReading(self._axes.motion(self._deflections(), self._buttons.opening), events, take_over)
+
+    def follow(self, opening: float) -> None:
+        self._buttons.opening = opening
 
     def end(self) -> None:
         pass

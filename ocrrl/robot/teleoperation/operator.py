@@ -1,5 +1,6 @@
 """The operator of a recording session at the terminal: questions before and after an episode, keys during it."""
 
+from dataclasses import replace
 from typing import Literal, Protocol
 
 from ocrrl.robot.operator.operator_at_terminal import FAILURE, STOP_KEYS, SUCCESS
@@ -72,7 +73,10 @@ class LabelledByKeys:
         if CLOSED in newly:
             raise RuntimeError("the terminal must stay open during an episode, it was closed")
         said: frozenset[Event] = frozenset(KEYS[key] for key in newly if key in KEYS)
-        return DeviceReading(reading.motion, reading.events | said)
+        return replace(reading, events=reading.events | said)
+
+    def follow(self, opening: float) -> None:
+        self._device.follow(opening)
 
     def end(self) -> None:
         self._keys.end()

@@ -26,6 +26,9 @@ class DemonstratorDevice:
     def read(self) -> DeviceReading:
         return DeviceReading(limit(self._demonstrator.act(self._seen(), _ONLY, self._capture))[0])
 
+    def follow(self, opening: float) -> None:
+        pass
+
     def end(self) -> None:
         pass
 

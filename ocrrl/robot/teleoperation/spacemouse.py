@@ -16,6 +16,8 @@ from ocrrl.robot.teleoperation.device import DeviceReading, Event
 
 BUTTONS: Mapping[int, Event] = {1: "discard"}
 """Of a device with two buttons, the other of which is `GRIPPER`; success and failure are said with keys."""
+TAKE_OVER = 1
+"""The same button takes over from a policy while it is held: a rollout has nothing to discard."""
 PAUSE = 0.2  # [s] without a reading, after which only what the hand does from then on moves the arm
 _REPORTS = 64  # at most so many a reading: a device sends a few in a control period
 
@@ -77,8 +79,12 @@ class SpaceMouse:
             self._old = state.t
         self._read_at = now
         deflections = np.array([state.x, state.y, state.z, state.roll, state.pitch, state.yaw])
-        deflections = deflections * (state.t != self._old)
-        return DeviceReading(self._axes.motion(deflections, self._buttons.opening), events)
+        fresh = state.t != self._old
+        take_over = fresh and any(state.buttons[TAKE_OVER : TAKE_OVER + 1])
+        return DeviceReading(self._axes.motion(deflections * fresh, self._buttons.opening), events, take_over)
+
+    def follow(self, opening: float) -> None:
+        self._buttons.opening = opening
 
     def end(self) -> None:
         pass

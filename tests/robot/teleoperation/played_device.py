@@ -24,6 +24,9 @@ class PlayedDevice:
         self._next += 1
         return DeviceReading(self._actions[self._next - 1])
 
+    def follow(self, opening: float) -> None:
+        pass
+
     def end(self) -> None:
         pass
 

@@ -261,6 +261,9 @@ class FakePad:
     def get_instance_id(self):
         return 7
 
+    def get_numaxes(self):
+        return len(self.axes)
+
     def get_axis(self, axis_number):
         return self.axes[axis_number]
 
