@@ -27,8 +27,8 @@ def extra_of(module: str) -> str | None:
 
 
 def how_to_install(extra: str) -> str:
-    """The command."""
-    return f"`pip install 'ocrrl[{extra}]'`"
+    """The command; without an extra for the base."""
+    return f"`pip install 'ocrrl[{extra}]'`" if extra else "`pip install ocrrl`"
 
 
 def require_extra(module: str) -> None:

@@ -34,7 +34,8 @@ def run(options: argparse.Namespace) -> int:
 def init(folder: Path, preset: str = "default") -> None:
     """Make the project `folder` with the parameters of `preset` for all tabletop tasks, and commit it.
 
-    FileExistsError where anything is in `folder`, RuntimeError without git; nothing has been written then.
+    FileExistsError where anything is in `folder`, RuntimeError without git, ModuleNotFoundError without the extra `train`, whose
+    libraries check parameters; nothing has been written then.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(
@@ -43,10 +44,11 @@ def init(folder: Path, preset: str = "default") -> None:
         )
     if shutil.which("git") is None:
         raise RuntimeError("init must have git, which records what a model was made from; `apt-get install git`")
+    sections = resolve(preset, list(MODULES), {})
     for name, content in project_files().items():
         files.write_bytes(folder / name, content)
     files.write_bytes(folder / CODE_FILE, code_of().text().encode())
-    write(resolve(preset, list(MODULES), {}), preset, folder / PARAMS_FILE)
+    write(sections, preset, folder / PARAMS_FILE)
     _git(folder, "init", "--quiet")
     _git(folder, "add", "--all")
     known = subprocess.run(["git", "var", "GIT_COMMITTER_IDENT"], cwd=folder, capture_output=True, check=False)

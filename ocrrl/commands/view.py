@@ -1,12 +1,15 @@
-"""`ocrrl view`: shows an episode in Rerun, with images, poses, actions and confidences on one timeline."""
+"""`ocrrl view`: shows an episode in Rerun, with images, poses, actions and confidences on one timeline; or as an HTML page."""
 
 import argparse
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from ocrrl.commands.check_recordings import choose_task, declared_config
+from ocrrl.commands.episode_page import write_episode_page
 from ocrrl.episodes.episode_store import read_episode
 from ocrrl.episodes.validation import read_valid_episode
+from ocrrl.extras import how_to_install
 from ocrrl.interface.actions import ACTION_NAMES
 from ocrrl.interface.cameras import DEFAULT_CAMERAS
 from ocrrl.interface.episode import Episode
@@ -17,19 +20,29 @@ from ocrrl.recordings.expendable import UnforeseenLog
 from ocrrl.recordings.meaning.foreign_mapping import UNKNOWN
 from ocrrl.recordings.read_all import Kept, Refused, read_all
 
+VIEWS = WORK / "views"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "recording", type=Path, help="an episode's .h5 file, or recordings of any format that ingest reads"
     )
     parser.add_argument("--episode", metavar="N", help="episode: its number from 0, or its name (default: the first)")
-    parser.add_argument("--save", type=Path, help="write an .rrd file instead of opening the viewer")
+    parser.add_argument(
+        "--save",
+        type=Path,
+        help="write an .rrd file, or an .html page, instead of opening the viewer; without Rerun a page in .work/views",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    view_recording(options.recording, options.episode, options.save)
-    if options.save:
-        print(options.save)
+    save = options.save
+    if save is None and find_spec("rerun") is None:
+        save = VIEWS / f"{options.recording.stem}.html"
+        print(f"Rerun is not installed ({how_to_install('view')}); this page shows the episode in a browser:")
+    view_recording(options.recording, options.episode, save)
+    if save:
+        print(save)
     return 0
 
 
@@ -79,18 +92,21 @@ def _foreign_episode(folder: Path, only: Path | None, wanted: str, kinds: Folder
 def view_episode(path: Path, save: Path | None = None) -> None:
     """Open `path`, a file of our format, in the Rerun viewer, or write it as an .rrd file to `save`.
 
-    Raises EpisodeRejected for what is no sound episode, RuntimeError with the remedy where Rerun is not installed.
+    Raises EpisodeRejected for what is no sound episode, and as `show_episode`.
     """
     read_valid_episode(path, path.parent)
     show_episode(read_episode(path), save)
 
 
 def show_episode(episode: Episode, save: Path | None = None) -> None:
-    """Open `episode` in the Rerun viewer, or write it as an .rrd file to `save`; RuntimeError where Rerun is not installed."""
-    try:
-        import rerun as rr
-    except ImportError as error:
-        raise RuntimeError("rerun-sdk must be installed to view episodes: uv pip install 'ocrrl[dev]'") from error
+    """Open `episode` in the Rerun viewer, or write it to `save`, as an .html page or an .rrd file.
+
+    ModuleNotFoundError where Rerun is needed and not installed.
+    """
+    if save is not None and save.suffix == ".html":
+        write_episode_page(episode, save, save.stem)
+        return
+    import rerun as rr
 
     attributes = episode.attributes
     recording = rr.RecordingStream("ocrrl")
