@@ -20,9 +20,7 @@ PLACEHOLDERS = ("code", "latency", "own_tasks", "rollouts_folder", "vla")
 """Keys of graph.yaml with a path that may be one of the package."""
 _PACKAGE = "ocrrl/"
 _WIDTH = 120
-_HEAD = (
-    "# Written by `ocrrl init` and `ocrrl migrate` from the dvc.yaml of ocrrl: code is a parameter of code.yaml, a hash.\n"
-)
+_HEAD = "# Written by `ocrrl init` and `ocrrl migrate` from the dvc.yaml of ocrrl: code is a parameter of code.yaml, a hash.\n"
 
 
 def is_installed(project: Path) -> bool:
@@ -104,4 +102,3 @@ def units_of(pipeline: str, tabletop_tasks: Mapping[str, str]) -> list[str]:
 def _bodies(document: Mapping[str, Any]) -> Iterator[Any]:
     for entry in document["stages"].values():
         yield entry.get("do", entry)
-

@@ -31,7 +31,8 @@ def how_to_install(extra: str) -> str:
     return f"`pip install 'ocrrl[{extra}]'`" if extra else "`pip install ocrrl`"
 
 
-def require_extra(module: str) -> None:
-    """ModuleNotFoundError, as an import of `module` would raise it, where it is not installed."""
+def require_extra(extra: str) -> None:
+    """ModuleNotFoundError, as an import would raise it, where the first module of `extra` is not installed."""
+    module = EXTRAS[extra][0]
     if importlib.util.find_spec(module) is None:
         raise ModuleNotFoundError(f"No module named {module!r}", name=module)

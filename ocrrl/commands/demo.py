@@ -33,8 +33,8 @@ def demo(tabletop_task: str) -> int:
         raise FileNotFoundError(
             f"demo must run in a project's folder, got {Path.cwd()} without {PIPELINE}; `ocrrl init my_lab` makes one"
         )
-    require_extra("torch")
-    require_extra("dvc")
+    require_extra("train")
+    require_extra("pipeline")
     require_file(Path("params.yaml"))
     check_names()
     programs = Path(sys.executable).parent  # of the environment, which need not be activated

@@ -68,7 +68,9 @@ def read_code_file(project: Path = Path()) -> CodeFile:
     path = project / CODE_FILE
     content = read_yaml(path)
     if not (isinstance(content, dict) and isinstance(content.get("version"), str)):
-        raise ValueError(f"{path} must hold version and hashes, got something else; restore it with `git checkout {path}`")
+        raise ValueError(
+            f"{path} must hold version and hashes, got something else; restore it with `git checkout {path}`"
+        )
     found = dict(content)
     code = CodeFile(found.pop("version"), files=found.pop("files", None) or {}, units=found)
     if _numbers(code.version) > _numbers(installed_version()):
@@ -125,7 +127,9 @@ def upgrade_of(project: Path = Path()) -> Upgrade | None:
             write[name] = content
             steps.append(f"{name}: as it comes with ocrrl {now.version}")
         elif recorded.files.get(name) != now.files[name]:
-            steps.append(f"{name}: stays, since it was changed here; ocrrl {now.version} has another one: compare `ocrrl init`")
+            steps.append(
+                f"{name}: stays, since it was changed here; ocrrl {now.version} has another one: compare `ocrrl init`"
+            )
     gone = [name for name in recorded.files if name not in offered and (project / name).is_file()]
     remove = [name for name in gone if bytes_md5((project / name).read_bytes()) == recorded.files[name]]
     steps += [f"{name}: removed, ocrrl {now.version} has none" for name in remove]

@@ -17,7 +17,7 @@ _CHECKOUT = Path(__file__).parents[2]
 
 def matching(root: Path) -> dict[str, Path]:
     """The files of `PATTERNS` in a checkout at `root`, by their path in a project."""
-    found = sorted(path for pattern in PATTERNS for path in root.glob(pattern))
+    found = [path for pattern in PATTERNS for path in root.glob(pattern)]
     return {path.relative_to(root).as_posix().removeprefix("ocrrl/project/"): path for path in found}
 
 
@@ -30,7 +30,7 @@ def template_files() -> dict[str, bytes]:
         paths = {path.relative_to(IN_WHEEL).as_posix(): path for path in IN_WHEEL.rglob("*") if path.is_file()}
     else:
         paths = matching(_CHECKOUT)
-    content = {name: path.read_bytes() for name, path in paths.items() if "__pycache__" not in name}
+    content = {name: paths[name].read_bytes() for name in sorted(paths) if "__pycache__" not in name}
     if "dvc.yaml" not in content:
         raise RuntimeError(
             f"ocrrl must be installed from its wheel or be a checkout, got no files of a project in {IN_WHEEL}; "
