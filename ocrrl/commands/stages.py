@@ -73,9 +73,8 @@ def run(options: argparse.Namespace) -> int:
 
     if options.command in MULTITASK_STAGES:
         return run_multitask_stage(options)
-    if options.command == "ingest":
-        if options.tabletop_task is None or options.json:
-            raise ValueError("ingest must have a tabletop task, such as cube_lift, or --check FOLDER")
+    if options.command == "ingest" and (options.tabletop_task is None or options.json):
+        raise ValueError("ingest must have a tabletop task, such as cube_lift, or --check FOLDER")
     if getattr(options, "seed", None) is not None:
         require_seed("seed", options.seed)
     if getattr(options, "cell", None) not in (None, "twin"):
