@@ -115,7 +115,8 @@ def test_the_base_reads_checks_and_views_episodes(tmp_path):
         "view own/e1.h5 --save shown.html",
         "view own/e1.h5 --save shown.rrd",
     )
-    assert [line for line in said if line.startswith("ends")] == ["ends with 0"] * 3 + ["ends with 1"]
+    ends = [line for line in said if line.startswith("ends")]
+    assert ends == ["ends with 0"] * 3 + ["ends with 1"], errors
     assert "2 episodes accepted, 0 rejected" in said
     assert "Rerun is not installed (`pip install 'ocrrl[view]'`); this page shows the episode in a browser:" in said
     page = (tmp_path / ".work/views/e0.html").read_text()
