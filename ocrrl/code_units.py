@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 CODE_FILE = Path("code.yaml")
 """In a project of an installed package: the hash of each unit. A checkout has none."""
 NONE = ".none"
@@ -92,9 +94,8 @@ def units_of(pipeline: str, tabletop_tasks: Mapping[str, str]) -> list[str]:
 
     `tabletop_tasks`: the package's, slug and dotted name of the module.
     """
-    from ruamel.yaml import YAML
-
-    deps = (dep for body in _bodies(YAML(typ="safe").load(pipeline)) for dep in body.get("deps", []))
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    deps = (dep for body in _bodies(yaml.load(pipeline, loader)) for dep in body.get("deps", []))
     modules = (f"{module.replace('.', '/')}.py" for module in tabletop_tasks.values())
     return sorted({*filter(is_code, deps), *modules})
 

@@ -10,7 +10,7 @@ from ocrrl.code_units import CODE_FILE
 from ocrrl.commands.params import write
 from ocrrl.params import PARAMS_FILE
 from ocrrl.preset_params import PRESETS, resolve
-from ocrrl.project.code_file import code_of, project_files
+from ocrrl.project.code_file import installed_code, project_files
 from ocrrl.tabletop.registry import MODULES
 
 _NOBODY = ("-c", "user.name=ocrrl", "-c", "user.email=ocrrl@localhost")
@@ -47,7 +47,7 @@ def init(folder: Path, preset: str = "default") -> None:
     sections = resolve(preset, list(MODULES), {})
     for name, content in project_files().items():
         files.write_bytes(folder / name, content)
-    files.write_bytes(folder / CODE_FILE, code_of().text().encode())
+    files.write_bytes(folder / CODE_FILE, installed_code().text().encode())
     write(sections, preset, folder / PARAMS_FILE)
     _git(folder, "init", "--quiet")
     _git(folder, "add", "--all")

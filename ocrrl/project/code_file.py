@@ -1,6 +1,7 @@
 """code.yaml: the hashes of the installed package that dvc.yaml depends on, and of the files that came with it."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,7 +12,6 @@ from ocrrl.project.template import template_files
 from ocrrl.safe_yaml import read_yaml
 from ocrrl.tabletop.registry import MODULES
 
-PACKAGE = Path(__file__).parents[1]
 _MOST_NAMED = 6
 _COMPILED = ("__pycache__", "*.pyc")
 _HEAD = (
@@ -46,13 +46,17 @@ def installed_version() -> str:
         return "0"
 
 
-def code_of(package: Path = PACKAGE) -> CodeFile:
-    """What a code.yaml for `package`, the folder `ocrrl` of an installation, would hold."""
-    root, ignored = package.parent, Ignored(_COMPILED)
+def installed_units() -> dict[str, str]:
+    """The hash of each unit of the installed package."""
+    root, ignored = Path(__file__).parents[2], Ignored(_COMPILED)
     named = units_of(template_files()["dvc.yaml"].decode(), MODULES)
-    hashes = {unit(path): path_hash(root / path, root, ignored) for path in named}
+    return {NO_UNIT: NO_UNIT} | {unit(path): path_hash(root / path, root, ignored) for path in named}
+
+
+def installed_code() -> CodeFile:
+    """What a code.yaml for the installed package holds."""
     copied = {name: bytes_md5(content) for name, content in project_files().items()}
-    return CodeFile(installed_version(), {NO_UNIT: NO_UNIT} | hashes, copied)
+    return CodeFile(installed_version(), installed_units(), copied)
 
 
 def project_files() -> dict[str, bytes]:
@@ -82,17 +86,16 @@ def read_code_file(project: Path = Path()) -> CodeFile:
 
 def require_current(project: Path = Path()) -> None:
     """ValueError unless the code.yaml of `project` has the hashes of the installed package."""
-    if changed := changed_units(read_code_file(project), code_of()):
+    if changed := changed_units(read_code_file(project).units, installed_units()):
         raise ValueError(
             f"{project / CODE_FILE} must have the hashes of the installed ocrrl {installed_version()}, got others for {changed}: "
             "`ocrrl migrate` writes it; then `dvc repro` runs what they change"
         )
 
 
-def changed_units(before: CodeFile, after: CodeFile) -> str:
+def changed_units(before: Mapping[str, str], after: Mapping[str, str]) -> str:
     """The names of units with other hashes, the first `_MOST_NAMED` of them; empty for none."""
-    names = {*before.units, *after.units}
-    changed = sorted(name for name in names if before.units.get(name) != after.units.get(name))
+    changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
     return ", ".join(changed[:_MOST_NAMED]) + (
         f" and {len(changed) - _MOST_NAMED} more" if changed[_MOST_NAMED:] else ""
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from ocrrl import files
 from ocrrl.code_units import CODE_FILE
 from ocrrl.lineage.reading.hashes import file_md5
-from ocrrl.project.code_file import CodeFile, changed_units, code_of, project_files, read_code_file
+from ocrrl.project.code_file import CodeFile, changed_units, installed_code, project_files, read_code_file
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def upgrade_of(project: Path = Path()) -> Upgrade | None:
 
     ValueError as from `read_code_file`.
     """
-    recorded, now, offered = read_code_file(project), code_of(), project_files()
+    recorded, now, offered = read_code_file(project), installed_code(), project_files()
     if recorded == now:
         return None
     steps, write = [], {}
@@ -52,7 +52,7 @@ def upgrade_of(project: Path = Path()) -> Upgrade | None:
             )
     gone = [name for name, came in recorded.files.items() if name not in offered and _md5(project / name) == came]
     steps += [f"{name}: removed, ocrrl {now.version} has none" for name in gone]
-    if changed := changed_units(recorded, now):
+    if changed := changed_units(recorded.units, now.units):
         steps.append(f"{CODE_FILE}: {changed}; stages that depend on them run again")
     return Upgrade(steps or [f"{CODE_FILE}: of ocrrl {now.version}"], write, gone, now)
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import zipfile
 
-from ocrrl.project.code_file import code_of
+from ocrrl.project.code_file import installed_code
 from ocrrl.project.template import matching
 from tests.pipeline_copy import ROOT
 from tests.project.installed import run_installed
@@ -33,7 +33,7 @@ def test_the_wheel_holds_the_package_and_the_files_of_a_project_and_no_other_top
 
 def test_the_installed_package_has_the_hashes_of_the_checkout(made):
     """So that a stage that was up to date in one is in the other, and `__pycache__` counts in neither."""
-    assert (made / "code.yaml").read_text() == code_of().text()
+    assert (made / "code.yaml").read_text() == installed_code().text()
 
 
 def test_importing_it_loads_nothing_heavy_and_is_quick(image):
