@@ -24,10 +24,7 @@ export USER ?= $(shell id -un 2>/dev/null || id -u)
 .PHONY: demo serve worker test latest wire check slow slow-flows slow-library long format lint type install gc clean
 
 demo: $(READY)
-	@$(BIN)/ocrrl check_names
-	@begun=$$(date +%s) && $(BIN)/dvc repro report@cube_lift && echo "reproduced in $$(( $$(date +%s) - begun )) s"
-	@$(BIN)/ocrrl timings
-	@$(BIN)/ocrrl show cube_lift
+	@$(BIN)/ocrrl demo
 
 serve: $(READY)
 	$(BIN)/python -m flows.serve

@@ -14,8 +14,10 @@ from ocrrl.printable import escaped_output
 from ocrrl.surroundings import run_the_code_that_lies_here, settle
 
 COMMANDS = {
+    "init": "make a project folder that runs the installed package: parameters, pipeline, flows, git and DVC",
+    "demo": "run the whole loop for a tabletop task, then print its results",
     "params": "write params.yaml from a preset, and graph.yaml",
-    "migrate": "convert a folder of version 0.1 to this version; runs no stage",
+    "migrate": "bring a folder of an older version to this version; runs no stage",
     "show": "print the results of a stage, or of a tabletop task's report",
     "lineage": "print what a model or dataset was made from, down to the demonstrations",
     "card": "write the card of a model or a dataset: content, origin, results or statistics, licence",

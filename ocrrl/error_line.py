@@ -16,6 +16,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ocrrl.extras import extra_of, how_to_install
 from ocrrl.printable import printable
 
 SHOW = "OCRRL_TRACEBACK"
@@ -51,6 +52,8 @@ def error_line(subject: str, error: BaseException) -> str:
         return f"{subject}: no space left on the disk ({_shortened(str(error))}): {ADVICE['No space left']}"
     if is_ours(error):
         return f"{subject}: {printable(str(error))}"
+    if isinstance(error, ModuleNotFoundError) and (extra := extra_of(error.name or "")):
+        return f"{subject}: {error.name} is not installed, which this needs: {how_to_install(extra)}"
     if needed := out_of_memory(error):
         message, report = needed, ""
     elif isinstance(error, OSError) and error.filename is not None:

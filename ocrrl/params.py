@@ -13,7 +13,14 @@ from typing import Any
 from ocrrl.config_builder import ParamsError, build, listed, shown, typed
 from ocrrl.interface.cameras import DEFAULT_CAMERAS, CameraSizes, checked_cameras
 from ocrrl.interface.renamed import RENAMED
-from ocrrl.params_graph import GRAPH_FILE, GRAPH_SECTIONS, Recordings, graph_sections, require_names, seeds_and_rounds
+from ocrrl.params_graph import (
+    GRAPH_FILE,
+    GRAPH_SECTIONS,
+    Recordings,
+    graph_of_project,
+    require_names,
+    seeds_and_rounds,
+)
 from ocrrl.safe_yaml import read_yaml
 from ocrrl.tabletop.registry import register
 
@@ -109,7 +116,7 @@ class Params:
         except ValueError as error:
             raise ParamsError(f"{error}; {GRAPH_NEXT}") from error
         try:
-            expected = graph_sections(self.tabletop_tasks, *seeds_and_rounds(graph))
+            expected = graph_of_project(path.parent, self.tabletop_tasks, *seeds_and_rounds(graph))
         except ValueError as error:
             raise ParamsError(f"{self._source}: {error}") from error
         if wrong := [name for name in (*expected, *graph) if graph.get(name) != expected.get(name)]:

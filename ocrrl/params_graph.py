@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ocrrl.code_units import installed_graph, is_installed
 from ocrrl.interface.names import require_name, require_seed, shown
 from ocrrl.tabletop.registry import code_path
 
@@ -72,6 +73,7 @@ PATHS = (
     "sim_vla",
     "real_vla",
     "vla",
+    "unit",
 )
 """The keys whose values are no names: DVC puts them into dependencies, not into commands."""
 MOST_OF_EACH = 1000
@@ -146,6 +148,14 @@ def graph_sections(tabletop_tasks: Mapping[str, Recordings], residual_seeds: int
         )
         or "ocrrl/policies/chunk_delay.py",
     }
+
+
+def graph_of_project(
+    project: Path, tabletop_tasks: Mapping[str, Recordings], residual_seeds: int, rounds: int
+) -> dict[str, Any]:
+    """`graph_sections` as the dvc.yaml of `project` needs them: that of a checkout, or of an installed package."""
+    sections = graph_sections(tabletop_tasks, residual_seeds, rounds)
+    return installed_graph(sections) if is_installed(project) else sections
 
 
 def _common_folder(what: str, paths: Sequence[str]) -> str:

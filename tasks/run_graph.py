@@ -25,7 +25,7 @@ from tasks.markdown import duration, inline_code, paragraphs, table
 from tasks.remote_stage import push_inputs, run_on_worker
 from tasks.run_stage import StageRun, log_file, run_stage
 
-CODE = ("ocrrl", "tasks", "flows", "dvc.yaml", "params.yaml", "graph.yaml")
+CODE = ("ocrrl", "code.yaml", "tasks", "flows", "dvc.yaml", "params.yaml", "graph.yaml")
 POLL = 1.0  # seconds between two looks for the worker
 _following = threading.Event()
 HOW = ("failed", "not run", "ran", "restored", "unchanged")

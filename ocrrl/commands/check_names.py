@@ -12,6 +12,7 @@ from typing import Any
 
 from ruamel.yaml import YAML, YAMLError
 
+from ocrrl.code_units import is_installed
 from ocrrl.interface.names import shown
 from ocrrl.layout import DATA
 from ocrrl.lineage.reading.places import require_new_layout
@@ -28,9 +29,14 @@ def run(options: argparse.Namespace) -> int:
 def check_names(path: Path = PARAMS_FILE) -> None:
     """ParamsError that names the first thing wrong in `path` and the graph.yaml beside it; without both there are no names.
 
-    ValueError where data beside them lie as an older version left them.
+    ValueError where data beside them lie as an older version left them, and where code.yaml is of another package than the
+    installed one.
     """
     require_new_layout(path.parent / DATA)
+    if is_installed(path.parent):
+        from ocrrl.project.code_file import require_current
+
+        require_current(path.parent)
     graph = path.with_name(GRAPH_FILE.name)
     if os.path.lexists(path) or os.path.lexists(graph):
         Params(_as_dvc_reads(path), path).require_graph(_as_dvc_reads(graph), graph)

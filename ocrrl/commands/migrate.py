@@ -1,5 +1,7 @@
 """`ocrrl migrate`: brings a folder of an older version to this version's paths, parameters and dvc.lock; runs no stage.
 
+In a project of `ocrrl init` the files that came with the package are brought up to the installed one first.
+
 Every step looks at what is there, so that a run that was interrupted is finished by the next one, and a run on a folder of this
 version changes nothing. params.yaml, by which an old folder is known, comes last.
 """
@@ -14,7 +16,8 @@ from typing import Any
 import yaml
 
 from ocrrl import files
-from ocrrl.commands.params import write, write_over
+from ocrrl.code_units import is_installed
+from ocrrl.commands.params import rewrite, write, write_over
 from ocrrl.interface.json_file import read_json_object
 from ocrrl.layout import DATA
 from ocrrl.lineage.reading.dvc_files import LOCK
@@ -24,6 +27,7 @@ from ocrrl.migrate.new_lock import Migrated, migrated_lock
 from ocrrl.migrate.old_params import is_old, new_params, repeats_values
 from ocrrl.params import CAMERAS, PARAMS_FILE, renamed_keys, sections_in
 from ocrrl.params_graph import GRAPH_FILE, seeds_and_rounds
+from ocrrl.project.upgrade import upgrade_of
 from ocrrl.safe_yaml import read_yaml
 from ocrrl.stages.running import files_reserved
 
@@ -56,7 +60,9 @@ def migrate(dry: bool) -> None:
             f"{old} is to become {new}, but both exist: remove the one that you do not need, then run this again"
         )
     sections = sections_in(PARAMS_FILE)
-    steps = [f"{old} -> {new}" for old, new in moves]
+    upgrade = upgrade_of() if is_installed(Path()) else None
+    steps = upgrade.steps if upgrade else []
+    steps += [f"{old} -> {new}" for old, new in moves]
     steps += [f"{report}: its list of kept episodes -> {accepted}" for report, accepted in _lists()]
     if repeats_values(sections):
         steps.append(
@@ -65,14 +71,19 @@ def migrate(dry: bool) -> None:
     steps += [f"{PARAMS_FILE}: {old} -> {new}" for old, new in renamed_keys(sections)]
     if CAMERAS not in sections:
         steps.append(f"{PARAMS_FILE}: {CAMERAS}, with the sizes that images had so far")
-    if Path(LOCK).is_file():
+    older = moves or is_old(sections) or _lock_is_old(sections)
+    if Path(LOCK).is_file() and older:
         steps.append(f"{LOCK}: the same hashes at the new places")
-    pending = moves or is_old(sections) or _lock_is_old(sections)
-    print("\n".join(steps) if pending else "nothing to migrate: this folder is of this version")
-    if dry or not pending:
+    print("\n".join(steps) if older or upgrade else "nothing to migrate: this folder is of this version")
+    if dry or not (older or upgrade):
         return
     with files_reserved("migrate", writes=[DATA, LOCK, PARAMS_FILE]):
-        _migrate(moves, sections)
+        if upgrade:
+            upgrade.apply()
+        if older or _lock_is_old(sections):  # also of the dvc.yaml that has just come
+            _migrate(moves, sections)
+        elif upgrade:
+            rewrite(PARAMS_FILE, {})
     print("Done. `dvc status` says what is up to date; commit dvc.lock, params.yaml, graph.yaml and data/runs.jsonl.")
 
 

@@ -12,7 +12,7 @@ from ruamel.yaml.comments import CommentedMap
 
 from ocrrl.config_builder import typed
 from ocrrl.params import CONFIGS, PARAMS_FILE, SHARED, Params, ParamsError, require_file, sections_in
-from ocrrl.params_graph import GRAPH_FILE, Recordings, graph_sections, seeds_and_rounds
+from ocrrl.params_graph import GRAPH_FILE, Recordings, graph_of_project, seeds_and_rounds
 from ocrrl.preset_params import resolve
 from ocrrl.safe_yaml import parse_yaml
 from ocrrl.tabletop.registry import MODULES, register, tabletop_task
@@ -171,7 +171,7 @@ def _make_equal(document: CommentedMap, sections: Mapping[str, Any], parser: YAM
 def _write(path: Path, text: str, residual_seeds: int, rounds: int) -> None:
     """Write `text` to `path` and the graph.yaml that follows from it; nothing is written that would be refused when it is read."""
     params, graph_file = Params(parse_yaml(text, str(path)), path), path.with_name(GRAPH_FILE.name)
-    graph = graph_sections(params.tabletop_tasks, residual_seeds, rounds)
+    graph = graph_of_project(path.parent, params.tabletop_tasks, residual_seeds, rounds)
     params.require_graph(graph, graph_file)
     for place, content in ((path, text), (graph_file, f"{GRAPH_HEAD}\n{_text(graph)}")):
         whole = place.resolve()  # a link stays one

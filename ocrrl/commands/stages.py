@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from ocrrl.commands.axis_arguments import add_axis_arguments
+from ocrrl.extras import require_extra
 from ocrrl.interface.names import require_seed
 
 STAGES = {
@@ -74,17 +75,17 @@ def add_arguments(parser: argparse.ArgumentParser, stage: str) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the stage that `options.command` names, its session in the cell that `options.cell` names, or a check of recordings."""
+    if options.command == "ingest" and options.check is not None:
+        from ocrrl.commands.check_recordings import check_recordings
+
+        return check_recordings(options)
+    require_extra("train")
     from ocrrl.stages import run_multitask_stage, run_stage
 
     if options.command in MULTITASK_STAGES:
         return run_multitask_stage(options)
-    if options.command == "ingest":
-        if options.check is not None:
-            from ocrrl.commands.check_recordings import check_recordings
-
-            return check_recordings(options)
-        if options.tabletop_task is None or options.json:
-            raise ValueError("ingest must have a tabletop task, such as cube_lift, or --check FOLDER")
+    if options.command == "ingest" and (options.tabletop_task is None or options.json):
+        raise ValueError("ingest must have a tabletop task, such as cube_lift, or --check FOLDER")
     if getattr(options, "seed", None) is not None:
         require_seed("seed", options.seed)
     if getattr(options, "cell", None) not in (None, "twin"):

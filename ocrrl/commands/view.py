@@ -1,13 +1,16 @@
-"""`ocrrl view`: shows an episode, or a whole session, in Rerun: images, poses, actions, confidences, the gates' verdicts."""
+"""`ocrrl view`: an episode, or a whole session, in Rerun: images, poses, actions, confidences, gates' verdicts; or as an HTML page."""
 
 import argparse
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from ocrrl.commands.check_recordings import choose_task, declared_config
+from ocrrl.commands.episode_page import write_episode_page
 from ocrrl.episodes.episode_store import read_episode
 from ocrrl.episodes.validation import read_valid_episode
+from ocrrl.extras import how_to_install
 from ocrrl.interface.cameras import DEFAULT_CAMERAS
 from ocrrl.interface.episode import Episode
 from ocrrl.layout import WORK
@@ -18,6 +21,8 @@ from ocrrl.recordings.meaning.foreign_mapping import UNKNOWN
 from ocrrl.recordings.read_all import Kept, Refused, read_all
 from ocrrl.viewers.rerun_recording import show_episode, show_session
 from ocrrl.viewers.session_episodes import is_session, readable, session_episodes
+
+VIEWS = WORK / "views"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,27 +35,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--all", action="store_true", help="every episode of our format (default for sessions and rollouts)"
     )
-    parser.add_argument("--save", type=Path, help="write an .rrd file instead of opening the viewer")
+    parser.add_argument(
+        "--save",
+        type=Path,
+        help="write an .rrd file, or an .html page of an episode, instead of opening the viewer; without Rerun a page in .work/views",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     if options.all and options.episode is not None:
         raise ValueError(f"--episode must be left out with --all, got {options.episode}")
-    refused = 0
+    save: Path | None = options.save
     if options.all or (options.episode is None and is_session(options.recording)):
-        refused = view_session(options.recording, options.save)
+        refused = view_session(options.recording, save)
     else:
-        view_recording(options.recording, options.episode, options.save)
-    if options.save:
-        print(options.save)
+        refused = 0
+        if save is None and find_spec("rerun") is None:
+            save = VIEWS / f"{options.recording.stem}.html"
+            print(f"Rerun is not installed ({how_to_install('view')}); this page shows the episode in a browser:")
+        view_recording(options.recording, options.episode, save)
+    if save:
+        print(save)
     return int(refused > 0)
 
 
 def view_session(folder: Path, save: Path | None = None) -> int:
     """Open every episode of the session or rollouts in `folder`, or write them to the .rrd file `save`; how many were not readable.
 
-    Those are named on stderr, and the others are shown. Raises as `session_episodes`, ValueError where none can be read.
+    Those are named on stderr, and the others are shown. Raises as `session_episodes`, ValueError where none can be read or `save`
+    is a page.
     """
+    if save is not None and save.suffix == ".html":
+        raise ValueError(
+            f"--save must end in .rrd for several episodes, got {save}; --episode N writes the page of one"
+        )
     episodes = session_episodes(folder)
     shown = show_session(readable(episodes, lambda line: print(line, file=sys.stderr)), save)
     print(f"{shown} of {len(episodes)} episodes of {folder}")
@@ -74,7 +92,7 @@ def view_recording(path: Path, episode: str | None = None, save: Path | None = N
             raise ValueError(f"{path} must hold episode {episode or 'files'}, got no such recording")
         view_episode(own[0] if own else path, save)
     else:
-        show_episode(_foreign_episode(folder, only, episode or "0", kinds), save)
+        _show(_foreign_episode(folder, only, episode or "0", kinds), save)
 
 
 def _foreign_episode(folder: Path, only: Path | None, wanted: str, kinds: FolderKinds) -> Episode:
@@ -103,7 +121,14 @@ def _foreign_episode(folder: Path, only: Path | None, wanted: str, kinds: Folder
 def view_episode(path: Path, save: Path | None = None) -> None:
     """Open `path`, a file of our format, in the Rerun viewer, or write it as an .rrd file to `save`.
 
-    Raises EpisodeRejected for what is no sound episode, RuntimeError with the remedy where Rerun is not installed.
+    Raises EpisodeRejected for what is no sound episode, and as `show_episode`.
     """
     read_valid_episode(path, path.parent)
-    show_episode(read_episode(path), save)
+    _show(read_episode(path), save)
+
+
+def _show(episode: Episode, save: Path | None) -> None:
+    if save is not None and save.suffix == ".html":
+        write_episode_page(episode, save, save.stem)
+    else:
+        show_episode(episode, save)

@@ -6,11 +6,11 @@ Legend: T control steps, H x W pixels. "Still" cameras are those that the user a
 from collections.abc import Collection, Mapping
 from itertools import combinations
 
-import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from ocrrl.episodes.episode_checks import EpisodeRejected
+from ocrrl.episodes.pixels import blurred
 
 BLACK = 10
 """No colour of a black image is above it: what a sensor's noise and a video's compression leave of zero."""
@@ -18,7 +18,7 @@ WHITE = 245
 """No colour of a white image is below it."""
 MOVED = 0.02  # [m] that the gripper must get away from its start before an image has to change
 # Compression changes the mean of 5 x 5 pixels of a still scene by up to 11 levels, a hand of that size by 30 and more.
-_SAME, _BLUR = 16, (5, 5)
+_SAME = 16
 _MOSTLY = 0.9  # of the images of two cameras: two videos of one scene differ where either was compressed harder
 _EVEN = 10  # levels between the darkest and the brightest pixel of an even colour
 
@@ -79,15 +79,15 @@ def _is_even(frames: np.ndarray) -> bool:
 
 
 def _never_changes(frames: np.ndarray) -> bool:
-    first = cv2.blur(frames[0], _BLUR)
-    return all(_largest_change(first, cv2.blur(frame, _BLUR)) <= _SAME for frame in frames[1:])
+    first = blurred(frames[0])
+    return all(_largest_change(first, blurred(frame)) <= _SAME for frame in frames[1:])
 
 
 def _alike(left: np.ndarray, right: np.ndarray) -> bool:
     pairs = zip(left, right, strict=True)
-    same = [_largest_change(cv2.blur(one, _BLUR), cv2.blur(other, _BLUR)) <= _SAME for one, other in pairs]
+    same = [_largest_change(blurred(one), blurred(other)) <= _SAME for one, other in pairs]
     return float(np.mean(same)) >= _MOSTLY
 
 
 def _largest_change(one: np.ndarray, other: np.ndarray) -> int:
-    return int(cv2.absdiff(one, other).max())
+    return int((np.maximum(one, other) - np.minimum(one, other)).max())

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from jaxtyping import UInt8
+
+from ocrrl.episodes.pixels import resized
 
 FITS = ("pad", "crop")
 
@@ -31,12 +32,12 @@ class ImageFit:
         if image.shape[:2] == (height, width):
             return image
         if self.how == "crop":
-            return _resized(_middle(image, height / width), height, width)
+            return resized(_middle(image, height / width), height, width)
         scale = min(height / image.shape[0], width / image.shape[1])
         inner = (max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale)))
         top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
         fitted = np.zeros((height, width, 3), np.uint8)
-        fitted[top : top + inner[0], left : left + inner[1]] = _resized(image, *inner)
+        fitted[top : top + inner[0], left : left + inner[1]] = resized(image, *inner)
         return fitted
 
     def describe(self, camera: str, recorded: tuple[int, int]) -> str | None:
@@ -55,8 +56,3 @@ def _middle(image: np.ndarray, aspect: float) -> np.ndarray:
     kept_height, kept_width = min(height, round(width * aspect)), min(width, round(height / aspect))
     top, left = (height - kept_height) // 2, (width - kept_width) // 2
     return image[top : top + kept_height, left : left + kept_width]
-
-
-def _resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    smaller = height <= image.shape[0] and width <= image.shape[1]
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)

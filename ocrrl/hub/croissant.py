@@ -22,12 +22,9 @@ def croissant(
 ) -> dict[str, Any]:
     """The document (JSON-LD) of the dataset at `url`; `manifest` has the MD5 of its files.
 
-    RuntimeError where mlcroissant is not installed, ValueError for what it finds wrong.
+    ModuleNotFoundError where mlcroissant is not installed, ValueError for what it finds wrong.
     """
-    try:
-        import mlcroissant as mlc
-    except ImportError as error:
-        raise RuntimeError("mlcroissant must be installed to push a dataset: uv pip install 'ocrrl[hub]'") from error
+    import mlcroissant as mlc
 
     logging.getLogger("absl").setLevel(logging.ERROR)  # recommends fields that nobody knows here (citation, date)
     repository = mlc.FileObject(

@@ -33,12 +33,10 @@ class Uploaded:
 
 
 def hub() -> "HfApi":
-    """The client, for the hub that HF_ENDPOINT names; RuntimeError where huggingface_hub is not installed."""
-    try:
-        from huggingface_hub import HfApi
-        from huggingface_hub.utils import disable_progress_bars
-    except ImportError as error:
-        raise RuntimeError("huggingface_hub must be installed to push: uv pip install 'ocrrl[hub]'") from error
+    """The client, for the hub that HF_ENDPOINT names; ModuleNotFoundError where huggingface_hub is not installed."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.utils import disable_progress_bars
+
     if not sys.stderr.isatty():
         disable_progress_bars()
     return HfApi(library_name="ocrrl", library_version=version("ocrrl"))

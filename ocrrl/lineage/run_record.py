@@ -29,7 +29,7 @@ RUNS_FILE = DATA / "runs.jsonl"
 FINISHED = "finished"
 _SCHEMA = 1
 _PACKAGES = ("ocrrl", "torch", "mujoco", "numpy", "lerobot", "dvc", "prefect")
-_WATCHED = ("ocrrl", "dvc.yaml", "params.yaml", "graph.yaml")
+_WATCHED = ("ocrrl", "code.yaml", "dvc.yaml", "params.yaml", "graph.yaml")
 
 
 @dataclass(frozen=True)

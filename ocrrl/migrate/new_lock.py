@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from ocrrl import files
+from ocrrl.code_units import CODE_FILE
 from ocrrl.interface.cameras import DEFAULT_CAMERAS
 from ocrrl.interface.renamed import current_names
 from ocrrl.layout import DATA
@@ -25,7 +26,7 @@ from ocrrl.lineage.reading.pipeline import PipelineStage, pipeline_stages
 from ocrrl.lineage.reading.places import here, new_place
 from ocrrl.lineage.reading.revision import Revision
 from ocrrl.params import CAMERAS, CONFIGS, PARAMS_FILE, SHARED, Params
-from ocrrl.params_graph import GRAPH_FILE, graph_sections
+from ocrrl.params_graph import GRAPH_FILE, graph_of_project
 from ocrrl.safe_yaml import read_yaml
 
 CODE_VERSIONS = "code_versions.json"
@@ -52,7 +53,7 @@ def migrated_lock(root: Path, params: Mapping[str, Any], counts: tuple[int, int]
     that is no YAML.
     """
     content = read_yaml(root / LOCK) or {}
-    values = {str(PARAMS_FILE): params, str(GRAPH_FILE): graph_sections(Params(params).tabletop_tasks, *counts)}
+    values = {str(PARAMS_FILE): params, str(GRAPH_FILE): graph_of_project(root, Params(params).tabletop_tasks, *counts)}
     texts = {name: yaml.safe_dump(dict(sections), sort_keys=False) for name, sections in values.items()}
     stages = pipeline_stages(lambda name: texts.get(name) or Revision(root).read(name))
     outs = [out for stage in stages.values() for out in stage.outs]
@@ -114,7 +115,7 @@ def _has_code_of(old: Mapping[str, Any], hashes: Mapping[str, Any]) -> bool:
     """Whether all code of the entry `old` has the `hashes` of a version: text or, of this version, entries of dvc.lock."""
     code = {dep["path"]: dep["md5"] for dep in old.get("deps", []) if not _is_data(dep["path"])}
     known = {path: entry if isinstance(entry, str) else entry["md5"] for path, entry in hashes.items()}
-    return all(known.get(path) == value for path, value in code.items())
+    return bool(code) and all(known.get(path) == value for path, value in code.items())
 
 
 def _is_data(path: str) -> bool:
@@ -198,6 +199,9 @@ def _params(stage: PipelineStage, old: Mapping[str, Mapping[str, Any]], values: 
 
     new: dict[str, Any] = {}
     for file, name in stage.params:
+        if file == str(CODE_FILE):  # a hash that is another one now is to make the stage stale
+            new.setdefault(file, {}).update({key: old[file][key] for key in [name] if key in old.get(file, {})})
+            continue
         section = name.partition(".")[0]
         before, now, shared = old.get(file, {}), value_of(file, name), f"{section}.{SHARED}"
         if section in CONFIGS and shared not in before:  # 0.1: a task's values with the shared ones

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
-import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from ocrrl.episodes.pixels import resized
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.printable import one_line
 from ocrrl.recordings.ingest_config import IngestConfig
@@ -140,7 +140,7 @@ class CameraPlaces:
 
 
 def _look(frames: np.ndarray) -> np.ndarray:
-    small = [cv2.resize(frame, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA) for frame in frames[::_EVERY]]
+    small = [resized(frame, _SIDE, _SIDE) for frame in frames[::_EVERY]]
     return np.mean(small, axis=0)
 
 

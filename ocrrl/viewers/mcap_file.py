@@ -37,12 +37,9 @@ type Message = tuple[str, str, dict[str, Any]]
 def write_mcap(path: Path, episode: Episode, headline: str, lossless: bool = False) -> None:
     """Write `episode` to `path`, which gets its name when it is whole; `headline` ends its log.
 
-    `lossless` keeps images to the byte (PNG). RuntimeError where mcap is not installed.
+    `lossless` keeps images to the byte (PNG). ModuleNotFoundError where mcap is not installed.
     """
-    try:
-        from mcap.writer import Writer
-    except ImportError as error:
-        raise RuntimeError("mcap must be installed to write MCAP files: uv pip install 'ocrrl[viewers]'") from error
+    from mcap.writer import Writer
 
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")

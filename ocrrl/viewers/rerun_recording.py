@@ -17,8 +17,9 @@ PAUSE = 1.0
 
 
 def show_episode(episode: Episode, save: Path | None = None) -> None:
-    """Open `episode` in the Rerun viewer, or write it as an .rrd file to `save`; RuntimeError where Rerun is not installed."""
-    rr = _rerun()
+    """Open `episode` in the Rerun viewer, or write it as an .rrd file to `save`; ModuleNotFoundError where Rerun is not installed."""
+    import rerun as rr
+
     recording = _recording(rr, save)
     facts = "\n".join(f"- {name}: {value}" for name, value in vars(episode.attributes).items())
     recording.log("episode", rr.TextDocument(facts, media_type="text/markdown"), static=True)
@@ -31,7 +32,8 @@ def show_session(episodes: Iterable[tuple[SessionEpisode, Episode]], save: Path 
 
     Images are compressed (JPEG): an hour of two cameras is 140 GB without. Episodes are read one at a time.
     """
-    rr = _rerun()
+    import rerun as rr
+
     recording = _recording(rr, save)
     start, count = 0.0, 0
     for listed, episode in episodes:
@@ -47,14 +49,6 @@ def show_session(episodes: Iterable[tuple[SessionEpisode, Episode]], save: Path 
         start, count = start + float(episode.timestamps[-1]) + PAUSE, count + 1
     recording.flush()
     return count
-
-
-def _rerun() -> Any:
-    try:
-        import rerun
-    except ImportError as error:
-        raise RuntimeError("rerun-sdk must be installed to view episodes: uv pip install 'ocrrl[viewers]'") from error
-    return rerun
 
 
 def _recording(rr: Any, save: Path | None) -> Any:

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
+from ocrrl.code_units import CODE_FILE, NO_UNIT, is_placeholder
 from ocrrl.interface.renamed import current_name
 from ocrrl.lineage.reading.pipeline import command_of, load_yaml
 from ocrrl.lineage.reading.revision import Revision
@@ -82,7 +83,7 @@ def read_dvc_files(revision: Revision, stage_outs: set[str]) -> DvcFiles:
             address: LockedStage(
                 address=address,
                 command=command_of(entry.get("cmd", "")),
-                deps=tuple(_tracked(dep) for dep in entry.get("deps", [])),
+                deps=(*_deps(entry.get("deps", [])), *_installed_code(entry.get("params", {}))),
                 params=_params(entry.get("params", {})),
                 outs=tuple(_tracked(out) for out in entry.get("outs", [])),
             )
@@ -109,9 +110,20 @@ def _params(entry: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {
         current_name(name) if file == "params.yaml" else f"{file}:{name}": value
         for file, values in entry.items()
+        if file != str(CODE_FILE)
         for name, value in flat_params(values)
         if not (value == {} and name.count(".") == 1)  # a tabletop task without values of its own
     }
+
+
+def _deps(entries: list[dict[str, Any]]) -> Iterator[TrackedPath]:
+    return (_tracked(dep) for dep in entries if not is_placeholder(dep["path"]))
+
+
+def _installed_code(params: dict[str, dict[str, Any]]) -> Iterator[TrackedPath]:
+    """The code of the installed package that a stage ran, by unit: a parameter, where a checkout has a dependency."""
+    units = params.get(str(CODE_FILE), {})
+    return (TrackedPath(name, str(value)) for name, value in units.items() if name != NO_UNIT)
 
 
 def _tracked(entry: dict[str, Any], folder: str = ".") -> TrackedPath:

@@ -15,7 +15,6 @@ from jaxtyping import Float
 from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements
 from ocrrl.episodes.hdf5_access import array_at, dataset_at, group_at, hdf5_faults, open_hdf5, shape_of
 from ocrrl.printable import one_line
-from ocrrl.recordings.lerobot.dataset import open_dataset
 from ocrrl.recordings.lerobot.dataset_files import DatasetFiles
 from ocrrl.recordings.lerobot.dataset_info import read_info
 from ocrrl.recordings.robomimic.robomimic_attributes import demos_order, file_attributes
@@ -96,6 +95,8 @@ class DatasetFields:
 
 def lerobot_fields(root: Path, folder: Path) -> DatasetFields:
     """The features of the dataset at `root`, with the numbers of its first whole episode; raises `EpisodeRejected`."""
+    from ocrrl.recordings.lerobot.dataset import open_dataset  # these formats alone need pyarrow and PyAV
+
     files = DatasetFiles(root, folder)
     keys = [key for key in read_info(files, ()).keys if key not in BOOKKEEPING][:MAX_KEYS]
     info = read_info(files, keys)
