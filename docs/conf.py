@@ -13,14 +13,14 @@ NAVIGATION = {
     "Tutorial": ("tutorial", "notebook"),
     "How to": (
         *("bring_your_own_demonstrations", "teleoperation", "lerobot_robot"),
-        *("bring_your_own_vla", "foundation_vlas", "policy_servers", "train_elsewhere", "cameras", "add_a_tabletop_task"),
-        *("deploy_on_fr3", "approval", "calibrate", "foundation_pose"),
+        *("bring_your_own_vla", "foundation_vlas", "policy_servers", "train_elsewhere", "cameras"),
+        *("add_a_tabletop_task", "deploy_on_fr3", "approval", "calibrate", "foundation_pose"),
         *("flows", "observe", "scale_out", "dvc", "devices", "when_it_fails", "contribute"),
     ),
     "Reference": ("pipeline", "command_line", "parameters", "cell_file", "api/index", "code_map"),
     "Explanation": (
-        *("observation_spaces", "tracking", "looks", "lineage", "safety", "security"),
-        *("paper_differences", "results", "results_act", "results_bases", "failure_modes"),
+        *("observation_spaces", "tracking", "looks", "lineage", "safety", "security", "paper_differences"),
+        *("Results <results>", "Results with ACT as the base <results_act>", "results_bases", "failure_modes"),
     ),
 }
 """Pages by what a reader wants (diataxis.fr): to learn, to do one thing, to look something up, to understand."""
@@ -32,12 +32,14 @@ default_role = "code"  # docstrings are plain text with names in backticks
 highlight_language = "none"
 html_theme = "furo"  # loads no font and no script from elsewhere
 html_title = "ocrrl"
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
 html_copy_source = False
 html_show_sphinx = False
+html_show_copyright = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_mock_imports = ["lerobot", "transformers"]  # slow to import, and not described
-suppress_warnings = ["config.cache"]
 
 
 def setup(app: Sphinx) -> None:
@@ -50,18 +52,26 @@ def _completed(app: Sphinx, page: str, source: list[str]) -> None:
     if page == "index":
         source[0] += "".join(_menu(caption, pages) for caption, pages in NAVIGATION.items())
     if page == "command_line":
-        source[0] += "".join(f"\n## {name}\n\n```none\n{_help(name)}```\n" for name in (*STAGES, *MULTITASK_STAGES, *COMMANDS))
+        source[0] += "".join(
+            f"\n## {name}\n\n```none\n{_help(name)}```\n" for name in (*STAGES, *MULTITASK_STAGES, *COMMANDS)
+        )
 
 
-def _as_restructured_text(app: Sphinx, kind: str, name: str, described: object, options: object, lines: list[str]) -> None:
+def _as_restructured_text(
+    app: Sphinx, kind: str, name: str, described: object, options: object, lines: list[str]
+) -> None:
     """Our docstrings are plain text: rows that are indented stay rows, and |a| is no substitution."""
+
+    def escaped(bar: re.Match[str]) -> str:
+        return r"\|" if bar[0] == "|" else bar[0]
+
     rows = False
     for line in list(lines):
         del lines[0]
         if line.strip() and rows != line.startswith("    "):
             rows = not rows
             lines += ["", ".. code-block:: none", ""] if rows else [""]
-        lines.append(line if rows else re.sub(r"`[^`]*`|\|", lambda match: r"\|" if match[0] == "|" else match[0], line))
+        lines.append(line if rows else re.sub(r"`[^`]*`|\|", escaped, line))
 
 
 def _menu(caption: str, pages: tuple[str, ...]) -> str:

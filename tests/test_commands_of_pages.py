@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import redirect_stderr
 from functools import cache
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ OTHERS = {
 }
 """The system's own, and those that need a network."""
 OURS = {"ocrrl", "make", "dvc", "prefect", "python"}
+TARGETS = set(re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[0].split())
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 DEFINITIONS = "\n".join(path.read_text() for path in (ROOT / "flows").glob("*.py"))
 
@@ -72,18 +74,18 @@ def shown_commands(text: str) -> Iterator[str]:
     for block in blocks(text):
         lines = "\n".join(block).replace("\\\n", " ").split("\n")
         session = any(line.startswith("$ ") for line in lines)
-        if session or program(split(lines[0])[0] if split(lines[0]) else lines[0]) in OURS | OTHERS | set(RUN_ELSEWHERE):
+        first = program((split(lines[0]) or lines)[0])
+        if session or first in OURS | OTHERS | set(RUN_ELSEWHERE):
             for line in lines:
                 if line and (line.startswith("$ ") or not session):
                     yield from split(line)
         else:
-            first = program(lines[0])
             assert first.startswith("#") or not shutil.which(first), f"a block begins with {first}: which test runs it?"
 
 
 def named_commands(text: str) -> Iterator[str]:
     """Commands in a line of text, between backticks; they may be parts of one."""
-    for code in re.findall(r"`((?:\.venv/bin/)?(?:%s) [^`]+)`" % "|".join(OURS), text):
+    for code in re.findall(rf"`((?:\.venv/bin/)?(?:{'|'.join(OURS)}) [^`]+)`", text):
         yield from (command for command in split(code) if program(command) in OURS)
 
 
@@ -94,8 +96,8 @@ def check(command: str, whole: bool) -> None:
         case "ocrrl":
             assert words and _is_understood(words, whole), command
         case "make":
-            targets = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
-            assert targets and all("=" in word or word.startswith("-") or word in targets[1].split() for word in words), command
+            targets = {word for word in words if "=" not in word and not word.startswith("-")}
+            assert targets <= TARGETS, command
         case "dvc":
             _check_dvc(words, whole)
         case "prefect":
@@ -145,7 +147,8 @@ def _check_dvc(words: list[str], whole: bool) -> None:
         except DvcParserError:
             raise AssertionError(f"dvc {' '.join(words)}") from None
     for word in words[1:]:
-        if re.fullmatch(r"[a-z_]+@[\w-]+", word) or (words[0] == "repro" and word.islower() and not word.startswith("-")):
+        named = words[0] == "repro" and word.islower() and not word.startswith("-")
+        if named or re.fullmatch(r"[a-z_]+@[\w-]+", word):
             assert word.split("@")[0] in PIPELINE, f"dvc {' '.join(words)}"
 
 
@@ -155,9 +158,11 @@ def _check_prefect(words: list[str]) -> None:
         return
     flow, deployment = words[2].split("/")
     settings = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
-    names = {entry["name"] for entry in settings if f'name="{flow}"' in DEFINITIONS or f"def {flow.replace('-', '_')}(" in DEFINITIONS}
+    defined = f"def {flow.replace('-', '_')}("
+    assert f'name="{flow}"' in DEFINITIONS or defined in DEFINITIONS, words[2]
+    names = {entry["name"] for entry in settings if entry["entrypoint"].endswith(f":{flow.replace('-', '_')}")}
     assert deployment in names | {task.replace("_", "-") for task in slugs()}, words[2]
-    for parameter in (value.split("=")[0] for option, value in zip(words[3:], words[4:], strict=False) if option == "-p"):
+    for parameter in (value.split("=")[0] for option, value in pairwise(words) if option == "-p"):
         assert re.search(rf"\b{parameter}:", DEFINITIONS), words
 
 

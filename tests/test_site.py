@@ -15,7 +15,7 @@ from ocrrl.commands.stages import MULTITASK_STAGES, STAGES
 from ocrrl.params import CONFIGS, MULTITASK_CONFIGS
 from tests.pipeline_copy import ROOT
 
-NO_NETWORK = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy")}
+NO_NETWORK = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ class Loaded(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
-        names = ("src", "srcset", "poster", "data", "href") if tag in ("link", "use", "object") else ("src", "srcset", "poster")
+        names = ["src", "srcset", "poster"] + (["href", "data"] if tag in ("link", "use", "object") else [])
         self.addresses += [value for name in names if (value := values.get(name))]
 
 

@@ -45,7 +45,9 @@ def notebook(values: dict) -> nbformat.NotebookNode:
     book = jupytext.reads(PAGE, fmt="md")
     cells = [cell for cell in book.cells if cell.cell_type == "code"]
     for name, value in values.items():
-        replaced = [re.subn(rf"^{name} = .*$", f"{name} = {value!r}", cell.source, flags=re.MULTILINE) for cell in cells]
+        replaced = [
+            re.subn(rf"^{name} = .*$", f"{name} = {value!r}", cell.source, flags=re.MULTILINE) for cell in cells
+        ]
         assert sum(count for _, count in replaced) == 1, name
         for cell, (source, _) in zip(cells, replaced, strict=True):
             cell.source = source
