@@ -19,6 +19,7 @@ INSTEAD = {
     "source .venv/bin/activate": "true",
     "make demo": "dvc repro report@cube_lift",  # what the Makefile runs
 }
+AUTHOR = ("-c", "user.name=test", "-c", "user.email=test@localhost")
 MAY_FAIL = "ocrrl doctor --cell-file"  # the file is not filled in yet, and no camera is connected
 
 
@@ -31,6 +32,8 @@ def as_walked(command: str) -> str:
 def test_a_newcomer_can_walk_the_tutorial(tmp_path: Path):
     project = copy_project(tmp_path / "project")
     shutil.copytree(ROOT / "cells", project / "cells")
+    for words in (("init", "-q"), ("add", "--all"), (*AUTHOR, "commit", "-qm", "start")):
+        subprocess.run(["git", *words], cwd=project, check=True)
     script = "\n".join(as_walked(command) for command in shown_commands((ROOT / "docs" / "tutorial.md").read_text()))
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
