@@ -5,6 +5,7 @@
 # make long   the tests that CI has no time for
 # make wire   the tests of the wire twin, which runs in real time: with nothing else on the machine
 # make latest the tests with the newest versions that pyproject.toml allows (or beyond: make latest BEYOND='prefect>=4 fastapi')
+# make docs   the documentation site, into build/site; any warning is an error
 # make check  format, lint, types, import contracts, every test (the slow ones too)
 
 SLOT ?= cpu
@@ -21,7 +22,7 @@ export DVC_NO_ANALYTICS := 1
 # DVC stops where the user id has no name, as in a container started with `-u`.
 export USER ?= $(shell id -un 2>/dev/null || id -u)
 
-.PHONY: demo serve worker test latest wire check slow slow-flows slow-library long format lint type install gc clean
+.PHONY: demo serve worker test docs latest wire check slow slow-flows slow-library long format lint type install gc clean
 
 demo: $(READY)
 	@$(BIN)/ocrrl demo
@@ -34,6 +35,10 @@ worker: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not wire and not gpu and not robot"
+
+docs: $(READY)
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d build/doctrees docs build/site
+	@echo "open build/site/index.html"
 
 check: $(READY) lint type
 	$(BIN)/python -m pytest -m "not gpu and not robot"

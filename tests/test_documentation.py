@@ -13,7 +13,7 @@ from ocrrl.policies.finetune_config import PEFT, LerobotTraining
 from ocrrl.preset_params import BASES, PRESETS
 from tests.pipeline_copy import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 
 
 def test_every_stage_and_preset_is_in_the_pipeline_page():

@@ -1,15 +1,16 @@
-"""docs/notebook.md runs: its first block of code as it stands, but for the values of the names in capitals."""
+"""docs/notebook.md runs, as the notebook that it is: every cell as it stands, but for the values of the names in capitals."""
 
 import re
 import shutil
 
 import gymnasium
-import numpy as np
+import jupytext
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.layout import Layout
-from ocrrl.residual.residual_policy import ResidualPolicy
 from ocrrl.rollouts.record import RecordConfig, record_episodes
 from ocrrl.worlds import make_teleoperator, make_twin
 from tests.pipeline_copy import ROOT
@@ -25,19 +26,37 @@ TINY = {
         **{"validation_every": 16, "validation_episodes": 2},
     },
 }
+CHECKED = """
+import numpy as np
+from ocrrl.residual.residual_policy import ResidualPolicy
+
+assert isinstance(residual, ResidualPolicy)
+assert numbers["base"]["episodes"] == numbers["residual"]["episodes"] == in_twin["base"]["episodes"] == EPISODES
+assert info["seed"] == 2_000_000 and envs.num_envs == 16
+assert env.observation_space.contains(observation)
+assert np.shape(env.render()) == (256, 256, 3)
+print("checked")
+"""
 PAGE = (ROOT / "docs" / "notebook.md").read_text()
 
 
-def blocks() -> list[str]:
-    return re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
-
-
-def with_values(code: str, values: dict) -> str:
-    """`code` with other values for its names in capitals."""
+def notebook(values: dict) -> nbformat.NotebookNode:
+    """The page as a notebook, with other values for its names in capitals."""
+    book = jupytext.reads(PAGE, fmt="md")
+    cells = [cell for cell in book.cells if cell.cell_type == "code"]
     for name, value in values.items():
-        code, count = re.subn(rf"^{name} = .*$", f"{name} = {value!r}", code, flags=re.MULTILINE)
-        assert count == 1, name
-    return code
+        replaced = [
+            re.subn(rf"^{name} = .*$", f"{name} = {value!r}", cell.source, flags=re.MULTILINE) for cell in cells
+        ]
+        assert sum(count for _, count in replaced) == 1, name
+        for cell, (source, _) in zip(cells, replaced, strict=True):
+            cell.source = source
+    return book
+
+
+def printed(book: nbformat.NotebookNode) -> str:
+    outputs = [output for cell in book.cells if cell.cell_type == "code" for output in cell.outputs]
+    return "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
 
 
 @pytest.fixture
@@ -57,31 +76,22 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_page_trains_and_evaluates_in_at_most_thirty_lines(project, capsys):
-    code = blocks()[0]
+def test_the_page_is_a_notebook_that_trains_and_evaluates_in_at_most_thirty_lines(project):
+    book = notebook(TINY)
+    code = "\n".join(cell.source for cell in book.cells if cell.cell_type == "code").partition("import gymnasium")[0]
     assert len(code.splitlines()) <= MOST_LINES
     for name in ("make_env", "load_policy", "load_residual", "train_residual", "evaluate", "lineage"):
         assert f"ocrrl.{name}(" in code
-    names: dict = {}
-    exec(compile(with_values(code, TINY), "docs/notebook.md", "exec"), names)
+    book.cells.append(nbformat.v4.new_code_cell(CHECKED))
+    NotebookClient(book, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(project)}}).execute()
 
-    assert isinstance(names["residual"], ResidualPolicy)
     assert sorted(path.name for path in (project / "my_residual").iterdir()) == [
         *("actor.safetensors", "config.json", "curve.json")
     ]
-    assert names["numbers"]["base"]["episodes"] == names["numbers"]["residual"]["episodes"] == TINY["EPISODES"]
-    printed = capsys.readouterr().out
-    assert printed.count("base + residual") >= 4 and "95% interval" in printed and "McNemar p" in printed
-    assert "cube_lift, sim, 2 held-out" in printed and "cube_lift, twin (simulated), 2 held-out" in printed
-    assert "data/vla_sim/round0/cube_lift" in printed
-
-
-def test_the_gymnasium_code_of_the_page_runs():
-    names: dict = {}
-    exec(compile(blocks()[1], "docs/notebook.md", "exec"), names)
-    assert names["info"]["seed"] == 2_000_000 and names["envs"].num_envs == 16
-    assert names["env"].observation_space.contains(names["observation"])
-    assert np.shape(names["env"].render()) == (256, 256, 3)
+    text = printed(book)
+    assert text.count("base + residual") >= 4 and "95% interval" in text and "McNemar p" in text
+    assert "cube_lift, sim, 2 held-out" in text and "cube_lift, twin (simulated), 2 held-out" in text
+    assert "data/vla_sim/round0/cube_lift" in text and "checked" in text
 
 
 def test_the_page_names_every_gymnasium_id():
