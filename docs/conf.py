@@ -12,7 +12,14 @@ from ocrrl.commands.stages import MULTITASK_STAGES, STAGES
 NAVIGATION = {
     "Tutorial": ("tutorial", "notebook"),
     "How to": (
-        *("start_a_project", "bring_your_own_demonstrations", "teleoperation", "stepping_in", "lerobot_robot", "lerobot_eval"),
+        *(
+            "start_a_project",
+            "bring_your_own_demonstrations",
+            "teleoperation",
+            "stepping_in",
+            "lerobot_robot",
+            "lerobot_eval",
+        ),
         *("bring_your_own_vla", "foundation_vlas", "policy_servers", "train_elsewhere", "cameras"),
         *("add_a_tabletop_task", "deploy_on_fr3", "approval", "calibrate", "foundation_pose"),
         *("flows", "observe", "scale_out", "dvc", "devices", "viewers", "hub", "when_it_fails", "contribute"),

@@ -4,6 +4,7 @@ Legend: n frames, F features, P numbers of the robot's observation.
 """
 
 import copy
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -121,8 +122,8 @@ class TrainedEncoder:
             for key, value in self._adam.state[parameter].items():
                 value.copy_(torch.from_numpy(state[f"adam.{name}.{key}"].copy()))
 
-    def _networks(self) -> dict[str, nn.Module]:
-        networks = {"online.": self._online, "target.": self._target, "average.": self._average}
+    def _networks(self) -> Mapping[str, nn.Module]:
+        networks: dict[str, nn.Module] = {"online.": self._online, "target.": self._target, "average.": self._average}
         return networks | ({"positions.": self._positions} if self._config.images.position_loss else {})
 
     def _trained(self) -> list[tuple[str, nn.Parameter]]:
