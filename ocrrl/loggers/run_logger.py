@@ -8,10 +8,12 @@ import importlib
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Protocol
 
 from ocrrl.printable import printable
@@ -20,6 +22,8 @@ VARIABLE = "OCRRL_LOGGER"
 PROJECT = "ocrrl"
 LOGGERS = {"tensorboard": "tensorboard", "trackio": "trackio", "wandb": "weights_and_biases"}
 """Module by name: each has `open_run(folder, run) -> Sink`."""
+TIMEOUT = 30.0
+"""[s] that a run's end waits for its logger."""
 _LONGEST = 300  # characters of a library's message
 
 type Curve = Callable[[int, Mapping[str, Any]], None]
@@ -45,32 +49,44 @@ class Sink(Protocol):
 
 
 class RunLogger:
-    """A `Sink` that never raises: what fails first is one line on stderr, and nothing is sent after it."""
+    """A `Sink` that never raises and never waits, but for `TIMEOUT` at the end: a thread of its own does the work.
+
+    What fails first is one line on stderr, and nothing is sent after it.
+    """
 
     def __init__(self, chosen: str, run: str) -> None:
         """Open a run called `run` at the logger and folder that `chosen`, the variable's value, names."""
-        self.chosen, self._sink, self._last = chosen, None, {}
-        self._try(lambda: self._open(run))
+        self.chosen = chosen
+        self._last: dict[str, int] = {}
+        self._calls: SimpleQueue[Callable[[Sink], None] | None] = SimpleQueue()
+        self._lost = threading.Lock()  # held for good by the first who says why
+        self._thread = threading.Thread(target=self._work, args=(run,), daemon=True)
+        self._thread.start()
 
     def curve(self, name: str, step: int, values: Mapping[str, Any]) -> None:
         """A point of a curve; one at or before the last that the curve has is passed over."""
         numbers = {key: float(value) for key, value in values.items() if isinstance(value, int | float)}
         if numbers and step > self._last.get(name, -1):
             self._last[name] = step
-            self._send(lambda sink: sink.scalars(name, step, numbers))
+            self._calls.put(lambda sink: sink.scalars(name, step, numbers))
 
     def table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        self._send(lambda sink: sink.table(name, header, rows))
+        self._calls.put(lambda sink: sink.table(name, header, rows))
 
     def video(self, name: str, gif: bytes) -> None:
-        self._send(lambda sink: sink.video(name, gif))
+        self._calls.put(lambda sink: sink.video(name, gif))
 
     def close(self) -> None:
-        self._send(lambda sink: sink.close())
+        """Wait until all is sent; a logger that takes longer than `TIMEOUT` is left to the process's end."""
+        self._calls.put(None)
+        self._thread.join(TIMEOUT)
+        if self._thread.is_alive():
+            self.lose(TimeoutError(f"no end within {TIMEOUT:g} s"))
 
     def lose(self, error: Exception) -> None:
-        """Say why nothing more is sent."""
-        self._sink = None
+        """Say why nothing more is sent, once."""
+        if not self._lost.acquire(blocking=False):
+            return
         if isinstance(error, ModuleNotFoundError):
             said, step = f"{printable(str(error))}", "`uv pip install 'ocrrl[loggers]'`"
         else:
@@ -81,7 +97,18 @@ class RunLogger:
             file=sys.stderr,
         )
 
-    def _open(self, run: str) -> None:
+    def _work(self, run: str) -> None:
+        try:
+            sink = self._sink(run)
+            while (call := self._calls.get()) is not None:
+                if self._lost.locked():
+                    return
+                call(sink)
+            sink.close()
+        except Exception as error:  # a logger is never a reason for a run to fail
+            self.lose(error)
+
+    def _sink(self, run: str) -> Sink:
         name, _, folder = self.chosen.partition(":")
         if name not in LOGGERS:
             raise ValueError(f"the logger must be one of {', '.join(LOGGERS)}")
@@ -90,17 +117,7 @@ class RunLogger:
         probe = path / f".writable-{os.getpid()}"  # some loggers drop what they cannot write without a word
         probe.write_bytes(b"")
         probe.unlink()
-        self._sink = importlib.import_module(f"ocrrl.loggers.{LOGGERS[name]}").open_run(path, run)
-
-    def _send(self, send: Callable[[Sink], None]) -> None:
-        if (sink := self._sink) is not None:
-            self._try(lambda: send(sink))
-
-    def _try(self, attempt: Callable[[], None]) -> None:
-        try:
-            attempt()
-        except Exception as error:  # a logger is never a reason for a run to fail
-            self.lose(error)
+        return importlib.import_module(f"ocrrl.loggers.{LOGGERS[name]}").open_run(path, run)
 
 
 _open: list[RunLogger] = []

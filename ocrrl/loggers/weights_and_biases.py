@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ocrrl.loggers.run_logger import PROJECT
 
-TIMEOUT = 20.0
-"""[s] for W&B to answer when a run begins."""
+TIMEOUT = 5.0
+"""[s] for a server of W&B to answer, where a run is online."""
 
 
 class WandbRun:
@@ -29,10 +29,13 @@ class WandbRun:
             settings=wandb.Settings(
                 silent=True,
                 console="off",
-                init_timeout=TIMEOUT,
                 disable_git=True,
                 save_code=False,
                 x_disable_stats=True,
+                init_timeout=TIMEOUT,
+                login_timeout=TIMEOUT,
+                x_graphql_timeout_seconds=TIMEOUT,  # a server that is away is asked for hours otherwise, also at the process's end
+                x_graphql_retry_max=1,
             ),
         )
 

@@ -61,7 +61,6 @@ def test_fine_tuning_publishes_the_same_bytes_and_sends_the_loss_that_it_records
     monkeypatch.setenv(run_logger.VARIABLE, "tensorboard")
     with run_logger.logged("finetune"):
         finetune(data, Path("on"), Path("work"), QUICK, progress=False, vla="sim")
-        assert len(kept.points) == QUICK.steps
     for path in Path("off").iterdir():
         assert path.read_bytes() == (Path("on") / path.name).read_bytes(), path
     recorded = json.loads(Path("on/training.json").read_text())["loss"]

@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -147,6 +148,16 @@ def test_a_logger_that_breaks_in_mid_run_is_one_line(trained, monkeypatch, capsy
     train(trained, "tensorboard:logs", monkeypatch)
     (line,) = capsys.readouterr().err.splitlines()
     assert "No space left on device" in line
+
+
+def test_a_logger_that_hangs_costs_one_line_and_the_time_that_its_end_is_waited_for(trained, monkeypatch, capsys):
+    hangs = threading.Event()
+    monkeypatch.setattr("ocrrl.loggers.tensorboard.open_run", lambda folder, run: hangs.wait(20))
+    monkeypatch.setattr(run_logger, "TIMEOUT", 0.2)
+    train(trained, "tensorboard:logs", monkeypatch)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "TimeoutError: no end within 0.2 s" in line
+    hangs.set()
 
 
 def test_results_that_cannot_be_read_cost_the_logger_alone(trained, monkeypatch, capsys):
