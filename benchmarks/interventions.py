@@ -13,9 +13,7 @@ and the twin no robot.
 import argparse
 import json
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from benchmarks.recorded_units import PARALLEL, Units, outcomes_of, read_units, record_unit
 from ocrrl import files
@@ -176,17 +174,16 @@ def rollouts_table(recorded: Units) -> Table:
 def table(recorded: Units) -> Table:
     """A row for each VLA: success, and the paired differences from the one before and the one without interventions."""
     rows = []
-    for unit, found in recorded.items():
-        slug, variant, attempts, *weight = unit.split(" ")
-        if variant not in VARIANTS:
-            continue
-        references: Sequence[Any] = [recorded.get(f"{slug} {other} {attempts}") for other in ("before", "alone")]
-        differences = (
-            points(dict(rate_difference(outcomes_of(other), outcomes_of(found))))
-            if other and other is not found
-            else "–"
-            for other in references
-        )
+    units = [(*unit.split(" "), found) for unit, found in recorded.items() if unit.split(" ")[1] in VARIANTS]
+    for slug, variant, attempts, *weight, found in sorted(
+        units, key=lambda unit: (unit[0], list(VARIANTS).index(unit[1]))
+    ):
+        others = list(VARIANTS)[: list(VARIANTS).index(variant)]
+        references = {other: recorded.get(f"{slug} {other} {attempts}") for other in others}
+        differences = [
+            points(dict(rate_difference(outcomes_of(reference), outcomes_of(found)))) if reference else "–"
+            for reference in (references.get(other) for other in ("before", "alone"))
+        ]
         summary = success_summary(outcomes_of(found))
         interval = f"[{percent(summary['wilson_low'])}, {percent(summary['wilson_high'])}]"
         label = VARIANTS[variant] + (f", {' '.join(weight)}" if weight else "")
