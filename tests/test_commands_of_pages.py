@@ -21,15 +21,18 @@ from tests.pipeline_copy import ROOT
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 RUN_ELSEWHERE = {
     "lerobot-train": "tests/policies/test_lerobot_plugin.py",
+    "lerobot-eval": "tests/front_door/lerobot_env/test_lerobot_env.py",
     "lerobot-record": "tests/robot/lerobot_robot/test_fr3_robot.py",
     "jupytext": "tests/front_door/test_notebook.py",
 }
 """Programs of others whose arguments on our pages are ours, and the test that runs them or what they call."""
 OTHERS = {
-    *("apt-get", "cd", "cp", "export", "git", "hf", "mkdir", "read", "source", "ssh", "tail", "uv", "unset"),
+    *("apt-get", "cd", "cp", "export", "git", "mkdir", "read", "source", "ssh", "tail", "unset"),
+    *("hf", "pip", "podman", "python3.12", "tensorboard", "trackio", "uv", "wandb"),
     "...",  # a step in words, or output that was left out
 }
 """The system's own, and those that need a network."""
+ERROR_LINE = re.compile(r"ocrrl [\w-]+: ")
 OURS = {"ocrrl", "make", "dvc", "prefect", "python"}
 TARGETS = set(re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[0].split())
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -63,8 +66,8 @@ def program(command: str) -> str:
 
 
 def split(line: str) -> list[str]:
-    """The commands of a line: without its comment, parted at && and ;, without variables set before."""
-    line = re.sub(r"\s+#.*| &$", "", line.removeprefix("$ "))
+    """The commands of a line: without its comment and loop, parted at && and ;, without variables set before."""
+    line = re.sub(r"\s+#.*| &$|for \w+ in [^;]+; do |; done", "", line.removeprefix("$ "))
     parted = (re.sub(r"^(?:[A-Z_]+=\S+ )+", "", part.strip()) for part in re.split(r" && |; | \|\| ", line))
     return [command.removeprefix(".venv/bin/") for command in parted if command]
 
@@ -77,7 +80,7 @@ def shown_commands(text: str) -> Iterator[str]:
         first = program((split(lines[0]) or lines)[0])
         if session or first in OURS | OTHERS | set(RUN_ELSEWHERE):
             for line in lines:
-                if line and (line.startswith("$ ") or not session):
+                if line and not ERROR_LINE.match(line) and (line.startswith("$ ") or not session):
                     yield from split(line)
         else:
             assert first.startswith("#") or not shutil.which(first), f"a block begins with {first}: which test runs it?"
