@@ -174,11 +174,12 @@ def rollouts_table(recorded: Units) -> Table:
 def table(recorded: Units) -> Table:
     """A row for each VLA: success, and the paired differences from the one before and the one without interventions."""
     rows = []
-    units = [(*unit.split(" "), found) for unit, found in recorded.items() if unit.split(" ")[1] in VARIANTS]
-    for slug, variant, attempts, *weight, found in sorted(
-        units, key=lambda unit: (unit[0], list(VARIANTS).index(unit[1]))
-    ):
-        others = list(VARIANTS)[: list(VARIANTS).index(variant)]
+    order = list(VARIANTS)
+    units = [unit for unit in recorded if unit.split(" ")[1] in order]
+    for unit in sorted(units, key=lambda unit: (unit.split(" ")[0], order.index(unit.split(" ")[1]))):
+        slug, variant, attempts, *weight = unit.split(" ")
+        found = recorded[unit]
+        others = order[: order.index(variant)]
         references = {other: recorded.get(f"{slug} {other} {attempts}") for other in others}
         differences = [
             points(dict(rate_difference(outcomes_of(reference), outcomes_of(found)))) if reference else "–"
