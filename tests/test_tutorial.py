@@ -13,7 +13,7 @@ import pytest
 from tests.pipeline_copy import ROOT, copy_project
 from tests.test_commands_of_pages import shown_commands
 
-pytestmark = [pytest.mark.renders, pytest.mark.long]
+pytestmark = [pytest.mark.renders, pytest.mark.slow, pytest.mark.long]
 INSTEAD = {
     "make install": "true",  # the environment of the tests
     "source .venv/bin/activate": "true",

@@ -37,7 +37,7 @@ def lab(tmp_path, monkeypatch):
     franky = WatchedFranky()
     franky.lost = "no route to host"
     monkeypatch.setitem(sys.modules, "franky", franky)
-    monkeypatch.setattr("ocrrl.robot.teleoperation.spacemouse.open_spacemouse", lambda axes: Device())
+    monkeypatch.setattr("ocrrl.robot.teleoperation.open_device.open_spacemouse", lambda axes: Device())
     yield tmp_path, franky
     os.close(typing)
 
@@ -108,7 +108,7 @@ def test_a_device_that_is_not_plugged_in(lab, capsys, monkeypatch):
     def none_there(axes):
         raise RuntimeError("a SpaceMouse must be plugged in and readable, got: none")
 
-    monkeypatch.setattr("ocrrl.robot.teleoperation.spacemouse.open_spacemouse", none_there)
+    monkeypatch.setattr("ocrrl.robot.teleoperation.open_device.open_spacemouse", none_there)
     assert "a SpaceMouse must be plugged in" in refused(BY_HAND, capsys, franky)
 
 
