@@ -58,13 +58,14 @@ latest: $(READY)
 wire: $(READY)
 	$(BIN)/python -m pytest -m "wire"
 
+# Two parts that take about as long, for two cores.
 slow: slow-flows slow-library
 
 slow-flows: $(READY)
-	$(BIN)/python -m pytest -m "slow and not long" tests/flows
+	$(BIN)/python -m pytest -m "slow and not long" tests/flows tests/policies
 
 slow-library: $(READY)
-	$(BIN)/python -m pytest -m "slow and not long" --ignore tests/flows
+	$(BIN)/python -m pytest -m "slow and not long" --ignore tests/flows --ignore tests/policies
 
 long: $(READY)
 	$(BIN)/python -m pytest -m "long"
