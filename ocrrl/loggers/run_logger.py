@@ -21,7 +21,7 @@ from ocrrl.printable import printable
 VARIABLE = "OCRRL_LOGGER"
 PROJECT = "ocrrl"
 LOGGERS = {"tensorboard": "tensorboard", "trackio": "trackio", "wandb": "weights_and_biases"}
-"""Module by name: each has `open_run(folder, run) -> Sink`."""
+"""Module by name: each has `load(folder)`, which imports the library, and then `open_run(folder, run) -> Sink`."""
 TIMEOUT = 30.0
 """[s] that a run's end waits for its logger."""
 _LONGEST = 300  # characters of a library's message
@@ -51,7 +51,8 @@ class Sink(Protocol):
 class RunLogger:
     """A `Sink` that never raises and never waits, but for `TIMEOUT` at the end: a thread of its own does the work.
 
-    What fails first is one line on stderr, and nothing is sent after it.
+    The library is imported before that thread starts: of two threads that import one library at once, one may find it half loaded. What
+    fails first is one line on stderr, and nothing is sent after it.
     """
 
     def __init__(self, chosen: str, run: str) -> None:
@@ -60,7 +61,13 @@ class RunLogger:
         self._last: dict[str, int] = {}
         self._calls: SimpleQueue[Callable[[Sink], None] | None] = SimpleQueue()
         self._lost = threading.Lock()  # held for good by the first who says why
-        self._thread = threading.Thread(target=self._work, args=(run,), daemon=True)
+        self._thread: threading.Thread | None = None
+        try:
+            opener = self._loaded(run)
+        except Exception as error:  # a logger is never a reason for a run to fail
+            self.lose(error)
+            return
+        self._thread = threading.Thread(target=self._work, args=(opener,), daemon=True)
         self._thread.start()
 
     def curve(self, name: str, step: int, values: Mapping[str, Any]) -> None:
@@ -68,17 +75,19 @@ class RunLogger:
         numbers = {key: float(value) for key, value in values.items() if isinstance(value, int | float)}
         if numbers and step > self._last.get(name, -1):
             self._last[name] = step
-            self._calls.put(lambda sink: sink.scalars(name, step, numbers))
+            self._send(lambda sink: sink.scalars(name, step, numbers))
 
     def table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        self._calls.put(lambda sink: sink.table(name, header, rows))
+        self._send(lambda sink: sink.table(name, header, rows))
 
     def video(self, name: str, gif: bytes) -> None:
-        self._calls.put(lambda sink: sink.video(name, gif))
+        self._send(lambda sink: sink.video(name, gif))
 
     def close(self) -> None:
         """Wait until all is sent; a logger that takes longer than `TIMEOUT` is left to the process's end."""
         self._calls.put(None)
+        if self._thread is None:
+            return
         self._thread.join(TIMEOUT)
         if self._thread.is_alive():
             self.lose(TimeoutError(f"no end within {TIMEOUT:g} s"))
@@ -97,9 +106,13 @@ class RunLogger:
             file=sys.stderr,
         )
 
-    def _work(self, run: str) -> None:
+    def _send(self, call: Callable[[Sink], None]) -> None:
+        if not self._lost.locked():
+            self._calls.put(call)
+
+    def _work(self, opener: Callable[[], Sink]) -> None:
         try:
-            sink = self._sink(run)
+            sink = opener()
             while (call := self._calls.get()) is not None:
                 if self._lost.locked():
                     return
@@ -108,7 +121,7 @@ class RunLogger:
         except Exception as error:  # a logger is never a reason for a run to fail
             self.lose(error)
 
-    def _sink(self, run: str) -> Sink:
+    def _loaded(self, run: str) -> Callable[[], Sink]:
         name, _, folder = self.chosen.partition(":")
         if name not in LOGGERS:
             raise ValueError(f"the logger must be one of {', '.join(LOGGERS)}")
@@ -117,7 +130,9 @@ class RunLogger:
         probe = path / f".writable-{os.getpid()}"  # some loggers drop what they cannot write without a word
         probe.write_bytes(b"")
         probe.unlink()
-        return importlib.import_module(f"ocrrl.loggers.{LOGGERS[name]}").open_run(path, run)
+        module = importlib.import_module(f"ocrrl.loggers.{LOGGERS[name]}")
+        module.load(path)
+        return lambda: module.open_run(path, run)
 
 
 _open: list[RunLogger] = []

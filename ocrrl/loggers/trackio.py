@@ -12,8 +12,7 @@ from ocrrl.loggers.run_logger import PROJECT
 class TrackioRun:
     """A `Sink`."""
 
-    def __init__(self, folder: Path, run: str) -> None:
-        os.environ.setdefault("TRACKIO_DIR", str(folder))  # read when trackio is loaded
+    def __init__(self, run: str) -> None:
         self._trackio = trackio = import_module("trackio")
         self._media = tempfile.TemporaryDirectory()
         self._run = trackio.init(
@@ -37,5 +36,10 @@ class TrackioRun:
         self._media.cleanup()
 
 
+def load(folder: Path) -> None:
+    os.environ.setdefault("TRACKIO_DIR", str(folder))  # read when trackio is loaded
+    import_module("trackio")
+
+
 def open_run(folder: Path, run: str) -> TrackioRun:
-    return TrackioRun(folder, run)
+    return TrackioRun(run)

@@ -60,5 +60,9 @@ class WandbRun:
         self._media.cleanup()
 
 
+def load(folder: Path) -> None:
+    import_module("wandb")
+
+
 def open_run(folder: Path, run: str) -> WandbRun:
     return WandbRun(folder, run)

@@ -57,6 +57,20 @@ def test_without_the_variable_there_is_no_logger_and_nothing_is_loaded(trained):
     subprocess.run([sys.executable, "-c", code], env=variables, check=True)
 
 
+def test_its_library_is_loaded_before_the_stage_loads_any_so_that_no_two_threads_import_at_once(trained):
+    pytest.importorskip("tensorboard", reason="extra `loggers`")
+    code = (
+        "import sys, ocrrl.stages\n"
+        "from ocrrl.loggers.run_logger import RunLogger\n"
+        "logger = RunLogger('tensorboard:logs', 'run')\n"
+        "loaded = set(sys.modules)\n"
+        "assert 'tensorboard.plugins.text.summary_v2' in loaded and 'torch' not in loaded\n"
+        "logger.curve('c', 1, {'a': 0.5}); logger.table('t', ['x'], [['1']]); logger.video('v', b'GIF89a'); logger.close()\n"
+        "assert not {name for name in set(sys.modules) - loaded if name.startswith('tensorboard')}"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_tensorboard_has_every_point_once_the_table_and_the_video(trained, monkeypatch, capsys):
     pytest.importorskip("tensorboard", reason="extra `loggers`")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
