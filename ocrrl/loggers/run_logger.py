@@ -51,7 +51,7 @@ class Sink(Protocol):
 class RunLogger:
     """A `Sink` that never raises and never waits, but for `TIMEOUT` at the end: a thread of its own does the work.
 
-    The library is imported before that thread starts: of two threads that import one library at once, one may find it half loaded. What
+    The library is imported before that thread starts: two threads that import one library at once may find it half loaded. What
     fails first is one line on stderr, and nothing is sent after it.
     """
 
