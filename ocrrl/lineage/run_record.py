@@ -83,10 +83,8 @@ def recorded_run(options: Mapping[str, Any], label: str, root: Path = Path()) ->
     stage = stage_that_runs(options, label, root)
     head = git(root, "rev-parse", "HEAD")
     changed = None if head is None else git(root, "diff", "--name-only", "--relative", "-z", "HEAD", "--", *_WATCHED)
-    revision, modified = (
-        head and head.strip(),
-        None if changed is None else [name for name in changed.split("\0") if name],
-    )
+    revision = head and head.strip()
+    modified = None if changed is None else [name for name in changed.split("\0") if name]
     if head is None:
         print(f"{RUNS_FILE}: this run is recorded without a git revision: {git_refusal(root)}", file=sys.stderr)
     events = run_events(stage, root)

@@ -11,19 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ocrrl import files
 from ocrrl.interface.cameras import CameraSizes
 from ocrrl.interface.cells import Cell, session_cell
 from ocrrl.interface.protocols import Abort, Policy, PolicyFault
-from ocrrl.interface.residual_observations import (
-    NOT_PRIVILEGED,
-    AnyResidual,
-    ImageResidual,
-    PrivilegedResidual,
-    require_images,
-)
+from ocrrl.interface.residual_observations import AnyResidual
 from ocrrl.interface.seeds import SEEDS_PER_RANGE, initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import ROLLED_OUT_SEED, Layout
@@ -43,15 +36,12 @@ from ocrrl.rollouts.interruptible_policy import InterruptiblePolicy
 from ocrrl.rollouts.rollout import OPERATOR
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder, package_versions
 from ocrrl.sessions.evaluation_session import counts, of_plan, pairs, to_run, told
+from ocrrl.sessions.fit_models import require_images_of, require_measured, require_signed, require_trained_for
 from ocrrl.sessions.session_folder import Run, SessionFolder, interventions_told
 from ocrrl.sessions.stepping_in import intervener_in, opened_device, require_intervener
 from ocrrl.stages.running import files_reserved
 from ocrrl.tabletop.registry import tabletop_task
 from ocrrl.worlds import make_scene
-
-if TYPE_CHECKING:
-    from ocrrl.policies.chunk_delay import ChunkDelay
-    from ocrrl.residual.residual_policy import TrainedPolicy
 
 MAX_EPISODES = 1000
 TRACES = 3  # episodes of base + residual whose course `episodes.json` keeps, as the stage's default
@@ -243,42 +233,6 @@ def _run_missing(
             needed.append(intervener.ready)
         residuals = {"corrected": residual, "residual": residual, "base": None}
         record_missing(session, missing, world, acting, residuals, versions, lambda: [ready() for ready in needed])
-
-
-def require_signed(models: Sequence[Path], public_key: Path) -> None:
-    """NotSigned (ValueError) for the first of `models` whose signature or signed lineage does not verify with `public_key`."""
-    from ocrrl.lineage.signature import verify_model
-
-    for model in models:
-        signed = verify_model(Path(), str(model), public_key)
-        print(f"{model}: {signed.files} files and lineage as signed by the key of {public_key}")
-
-
-def require_measured(vla: Path) -> None:
-    """FileNotFoundError where nobody has measured how late the VLA in `vla` answers, which an arm waits for."""
-    if not (vla / "latency.json").is_file():
-        raise FileNotFoundError(
-            f"{vla} must hold latency.json before its server moves an arm: measure it with `ocrrl measure-latency`, name the file in "
-            "tabletop_tasks of params.yaml, and run `dvc repro`"
-        )
-
-
-def require_images_of(cell: Cell, cameras: CameraSizes, residual: AnyResidual) -> None:
-    """ValueError where `cell`, which takes the images `cameras`, does not give what `residual` observes."""
-    if isinstance(residual, PrivilegedResidual):
-        raise ValueError(f"cell {cell.name} {NOT_PRIVILEGED}")
-    if isinstance(residual, ImageResidual):
-        require_images(cameras, residual.cameras, f"cell {cell.name}")
-
-
-def require_trained_for(delay: "ChunkDelay", residual: "TrainedPolicy", vla: Path, folder: Path) -> None:
-    """ValueError where the chunks of the VLA in `vla` come later than the residual in `folder` has learned to expect."""
-    late = delay.on_the_arm
-    if late > residual.chunk_delay:
-        raise ValueError(
-            f"{vla} answers {late} control steps late (95th percentile of its latency.json), {folder} was trained for at most "
-            f"{residual.chunk_delay}: name the latency in tabletop_tasks of params.yaml and run `dvc repro` again"
-        )
 
 
 def _write_evaluation(
