@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ocrrl.commands.check_names import check_names
 from ocrrl.extras import require_extra
-from ocrrl.params import require_file
+from ocrrl.params import Params, require_file
 
 PIPELINE = Path("dvc.yaml")
 
@@ -27,7 +27,8 @@ def run(options: argparse.Namespace) -> int:
 def demo(tabletop_task: str) -> int:
     """Run `dvc repro report@<tabletop_task>` in the project of the working folder, then print times and results.
 
-    FileNotFoundError outside a project, ModuleNotFoundError where an extra is missing: nothing has run then.
+    FileNotFoundError outside a project, ModuleNotFoundError where an extra is missing, ValueError for a task that params.yaml has not:
+    nothing has run then.
     """
     if not PIPELINE.is_file():
         raise FileNotFoundError(
@@ -37,6 +38,10 @@ def demo(tabletop_task: str) -> int:
     require_extra("pipeline")
     require_file(Path("params.yaml"))
     check_names()
+    if tabletop_task not in (known := Params.read().tasks()):
+        raise ValueError(
+            f"demo must be given a tabletop task of params.yaml, {', '.join(known)}, got {tabletop_task!r}"
+        )
     programs = Path(sys.executable).parent  # of the environment, which need not be activated
     path = os.pathsep.join([str(programs), os.environ.get("PATH", "")])
     one_thread = {"OMP_NUM_THREADS": "1"}  # a process: the fastest on few cores
