@@ -5,14 +5,16 @@
     python -m benchmarks.interventions table --out benchmarks/recorded/interventions.json
 
 The VLA alone attempts the same initial states twice: by itself, and with a script that steps in where progress stalls
-(`ocrrl.robot.teleoperation.scripted_intervener`). Two copies of it are retrained with equal optimiser steps, on the demonstrations
-and the successes of the one or the other. Each unit is written when it is finished and is not run again. The script is no person,
-and the twin no robot.
+(`ocrrl.robot.teleoperation.scripted_intervener`). Copies of it are retrained with equal optimiser steps, on the demonstrations
+and the successes of the one or the other. As controls, on further demonstrations from those initial states instead: as many as
+there are successes with interventions, and as many as take the demonstrator no more steps than the interventions did. Each unit is
+written when it is finished and is not run again. The script is no person, and the twin no robot.
 """
 
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.recorded_units import PARALLEL, Units, outcomes_of, read_units, record_unit
@@ -34,6 +36,7 @@ from ocrrl.robot.teleoperation.scripted_intervener import ScriptedIntervener
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.rollouts.interruptible_policy import InterruptiblePolicy
+from ocrrl.rollouts.record import collect_episodes
 from ocrrl.rollouts.rollout import attempt_batch
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder, package_versions
 from ocrrl.rollouts.statistics import rate_difference, success_summary
@@ -42,9 +45,20 @@ from ocrrl.worlds import make_scene, make_teleoperator, make_twin
 
 OUT = Path("benchmarks/recorded/interventions.json")
 WORK = Path(".work/interventions")
-ROLLOUTS = ("alone", "stepped_in")
-"""The attempts that training sets are made of, by whether somebody could step in."""
-VARIANTS = {"before": "the VLA before", "alone": "retrained without interventions", "stepped_in": "retrained with them"}
+EPISODES = {
+    "alone": "the VLA alone",
+    "stepped_in": "the script may step in",
+    "demonstrated": "demonstrated instead, as many episodes",
+    "demonstrated_as_long": "demonstrated instead, as many steps by hand",
+}
+"""What training sets are made of, beside the demonstrations."""
+VARIANTS = {
+    "before": "the VLA before",
+    "alone": "retrained without interventions",
+    "stepped_in": "retrained with them",
+    "demonstrated": "retrained on as many more demonstrations",
+    "demonstrated_as_long": "retrained on more demonstrations, as many steps by hand",
+}
 
 
 def main() -> None:
@@ -66,13 +80,12 @@ def main() -> None:
 def measure(task: TabletopTask, options: argparse.Namespace, recorded: Units) -> None:
     """Run what `recorded` lacks."""
     begun = time.process_time()
-    for kind in ROLLOUTS:
+    for kind in EPISODES:
         unit = f"{task.slug} rollouts {kind} {options.attempts}"
         if unit not in recorded or not _folder(task, kind, options).is_dir():
             collect(task, kind, options, unit, recorded)
     for variant in VARIANTS:
-        weighted = f" weight {options.weight:g}" if variant == "stepped_in" else ""
-        unit = f"{task.slug} {variant} {options.attempts}{weighted}"
+        unit = unit_name(task.slug, variant, str(options.attempts), options.weight)
         if unit in recorded:
             continue
         vla = Layout(task.slug).vla("real") if variant == "before" else retrained(task, variant, options)
@@ -85,6 +98,8 @@ def measure(task: TabletopTask, options: argparse.Namespace, recorded: Units) ->
 
 def collect(task: TabletopTask, kind: str, options: argparse.Namespace, unit: str, recorded: Units) -> None:
     """The attempts of one `kind`; their successful episodes into its folder."""
+    if kind.startswith("demonstrated"):
+        return demonstrate(task, kind, options, unit, recorded)
     environment = make_twin(task.slug, PARALLEL, Params.read().cameras)
     base = load_policy(Layout(task.slug).vla("real"), task.instruction, PARALLEL)
     outcomes: list[EpisodeOutcome] = []
@@ -103,13 +118,43 @@ def collect(task: TabletopTask, kind: str, options: argparse.Namespace, unit: st
         recorder.seeds = batch
         outcomes += run_episodes(environment, watched, None, batch, recorder)
         episodes += [recorder.episodes[seed] for seed in batch]
+    keep(episodes, _folder(task, kind, options))
+    stepped_in = {str(e.attributes.seed): e.interventions() for e in episodes if e.interventions()}
+    record_unit(options.out, recorded, unit, outcomes, interventions=stepped_in)
+
+
+def demonstrate(task: TabletopTask, kind: str, options: argparse.Namespace, unit: str, recorded: Units) -> None:
+    """Demonstrations from the first of the initial states, until as many succeeded, or took as many steps, as `kind` says."""
+    stepped_in = recorded[f"{task.slug} rollouts stepped_in {options.attempts}"]
+    by_hand = sum(stop - first for spans in stepped_in["interventions"].values() for first, stop in spans)
+    environment = make_twin(task.slug, PARALLEL, Params.read().cameras)
+    demonstrator, seeds = make_teleoperator(task.slug, environment), initial_state_seeds("rollout", options.attempts)
+    calibration, versions = environment.calibration(), package_versions()
+    demonstrations = collect_episodes(environment, demonstrator, list(seeds), "scripted", calibration, versions)
+    episodes: list[Episode] = []
+    for episode in demonstrations:
+        steps = sum(len(one) for one in [*episodes, episode])
+        successes = sum(one.attributes.success for one in episodes)
+        if steps > by_hand if kind == "demonstrated_as_long" else successes == sum(stepped_in["success"]):
+            break
+        episodes.append(episode)
+    keep(episodes, _folder(task, kind, options))
+    outcomes = [EpisodeOutcome(e.attributes.seed or 0, e.attributes.success, len(e), 0.0) for e in episodes]
+    whole = {str(outcome.seed): [(0, outcome.steps)] for outcome in outcomes}
+    record_unit(options.out, recorded, unit, outcomes, interventions=whole)
+
+
+def unit_name(slug: str, variant: str, attempts: str, weight: float = 1.0) -> str:
+    return f"{slug} {variant} {attempts}" + (f" weight {weight:g}" if variant == "stepped_in" else "")
+
+
+def keep(episodes: Sequence[Episode], folder: Path) -> None:
+    """Write those that succeeded into `folder`."""
     work = files.fresh_folder(WORK / "unfinished")
     for episode in episodes:
         if episode.attributes.success:
             write_episode(work / f"episode_{episode.attributes.seed}.h5", episode)
-    files.publish(work, _folder(task, kind, options))
-    stepped_in = {str(e.attributes.seed): e.interventions() for e in episodes if e.interventions()}
-    record_unit(options.out, recorded, unit, outcomes, interventions=stepped_in)
+    files.publish(work, folder)
 
 
 def retrained(task: TabletopTask, kind: str, options: argparse.Namespace) -> Path:
@@ -141,9 +186,9 @@ def rollouts_table(recorded: Units) -> Table:
     """How often and when the script stepped in, and how many of the attempts succeeded without and with it."""
     rows = []
     for unit, found in recorded.items():
-        slug, what, kind, attempts = unit.split(" ")[:4] if " rollouts " in unit else ("", "", "", "")
-        if not what:
+        if " rollouts " not in unit:
             continue
+        slug, _, kind, _ = unit.split(" ")
         spans = found["interventions"]
         steps = sum(found["steps"])
         by_hand = sum(stop - first for of_episode in spans.values() for first, stop in of_episode)
@@ -151,8 +196,8 @@ def rollouts_table(recorded: Units) -> Table:
         rows.append(
             (
                 slug,
-                "the script may step in" if kind == "stepped_in" else "the VLA alone",
-                attempts,
+                EPISODES[kind],
+                str(len(found["success"])),
                 str(sum(found["success"])),
                 str(len(spans)),
                 str(sum(map(len, spans.values()))),
@@ -179,11 +224,13 @@ def table(recorded: Units) -> Table:
     for unit in sorted(units, key=lambda unit: (unit.split(" ")[0], order.index(unit.split(" ")[1]))):
         slug, variant, attempts, *weight = unit.split(" ")
         found = recorded[unit]
-        others = order[: order.index(variant)]
-        references = {other: recorded.get(f"{slug} {other} {attempts}") for other in others}
+        earlier = order[: order.index(variant)]
         differences = [
-            points(dict(rate_difference(outcomes_of(reference), outcomes_of(found)))) if reference else "–"
-            for reference in (references.get(other) for other in ("before", "alone"))
+            points(dict(rate_difference(outcomes_of(recorded[reference]), outcomes_of(found))))
+            if other in earlier and reference in recorded
+            else "–"
+            for other in ("before", "alone", "stepped_in")
+            for reference in [unit_name(slug, other, attempts)]
         ]
         summary = success_summary(outcomes_of(found))
         interval = f"[{percent(summary['wilson_low'])}, {percent(summary['wilson_high'])}]"
@@ -199,6 +246,7 @@ def table(recorded: Units) -> Table:
         "95% interval",
         "minus before",
         "minus without",
+        "minus with them",
     )
     return Table(header, rows, 2)
 

@@ -6,6 +6,8 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
+from ocrrl.extras import how_to_install
+
 GPU_DEVICES = ("nvidia[0-9]*", "dxg")  # of Linux, and of Linux under Windows
 ROBOT_MODULE = "franky"
 
@@ -42,5 +44,5 @@ def robot_missing() -> str:
     That package is all that is looked at; whether an arm answers, opening the cell finds out.
     """
     if find_spec(ROBOT_MODULE) is None:
-        return f"the module {ROBOT_MODULE} is not installed; uv pip install 'ocrrl[robot]'"
+        return f"the module {ROBOT_MODULE} is not installed; {how_to_install('robot')}"
     return ""

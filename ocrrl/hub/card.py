@@ -16,7 +16,6 @@ from ocrrl.lineage.datasets import DATASETS, MODELS
 from ocrrl.lineage.lineage import Lineage, trace
 from ocrrl.lineage.model_results import Results, results_of
 from ocrrl.lineage.project import find_project
-from ocrrl.lineage.reading.hashes import Ignored, manifest_hash, manifest_of
 
 EPISODE_FOLDERS = ("episodes", "rollouts", "session")
 
@@ -67,17 +66,8 @@ class Subject:
 
     @cached_property
     def manifest(self) -> dict[str, str]:
-        """MD5 by file of the folder; ValueError unless the folder is here and is what DVC recorded."""
-        root, top = self.lineage.project.root, self.lineage.tree.top
-        if not self.folder.is_dir():
-            raise ValueError(f"{self.path} must be a folder that is here; `dvc pull {self.path}` brings it")
-        manifest = manifest_of(self.folder, root, Ignored.of_project(root))
-        if (found := manifest_hash(manifest)) != top.hash:
-            raise ValueError(
-                f"{self.path} must be as DVC recorded it ({top.hash[:8]}), got other bytes ({found[:8]}): `ocrrl lineage {self.path} "
-                f"--verify` names the files, `dvc checkout {self.path}` brings back what was recorded"
-            )
-        return manifest
+        """MD5 by file of the folder, which must be as DVC recorded it."""
+        return self.lineage.manifest()
 
 
 def subject_of(path: str) -> Subject:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from uuid import NAMESPACE_URL, uuid5
 
 from ocrrl import files
+from ocrrl.extras import how_to_install
 from ocrrl.layout import DATA
 from ocrrl.printable import printable
 
@@ -46,7 +47,7 @@ def keep_environment(root: Path) -> Path | None:
     except ModuleNotFoundError:
         print(
             f"{SBOM} is set, and cyclonedx-python-lib is not installed; the run is recorded without a list of packages: "
-            "`uv pip install 'ocrrl[standards]'`",
+            f"{how_to_install('standards')}",
             file=sys.stderr,
         )
     except Exception as error:  # whatever a package's metadata hold, the run goes on

@@ -11,6 +11,7 @@ from ocrrl.lineage.datasets import MODELS, trained_on
 from ocrrl.lineage.episodes import DEMONSTRATION, EpisodeFile, Episodes, episodes_of
 from ocrrl.lineage.graph import Artifact, Stage, Tree
 from ocrrl.lineage.project import Project, find_project
+from ocrrl.lineage.reading.hashes import Ignored, manifest_hash, manifest_of
 from ocrrl.lineage.reading.revision import Revision
 from ocrrl.lineage.remote_models import remote_models
 from ocrrl.lineage.wording import human_size, params_by_section, run_text, short, size_and_files, table, value_text
@@ -38,6 +39,20 @@ class Lineage:
             *self.project.notes,
             *map(self._broken_object, self.project.contents.broken),
         ]
+
+    def manifest(self) -> dict[str, str]:
+        """MD5 by file of the artifact's folder; ValueError unless the folder is here and is what DVC recorded."""
+        root, top = self.project.root, self.tree.top
+        folder = root / top.path
+        if not folder.is_dir():
+            raise ValueError(f"{top.path} must be a folder that is here; `dvc pull {top.path}` brings it")
+        manifest = manifest_of(folder, root, Ignored.of_project(root))
+        if (found := manifest_hash(manifest)) != top.hash:
+            raise ValueError(
+                f"{top.path} must be as DVC recorded it ({short(top.hash)}), got other bytes ({short(found)}): `ocrrl lineage "
+                f"{top.path} --verify` names the files, `dvc checkout {top.path}` brings back what was recorded"
+            )
+        return manifest
 
     def __str__(self) -> str:
         return lineage_text(self)

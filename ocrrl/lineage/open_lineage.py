@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
+from ocrrl.extras import how_to_install
 from ocrrl.lineage.reading.hashes import Ignored, path_hash
 from ocrrl.lineage.reading.pipeline import PipelineStage, load_yaml
 from ocrrl.lineage.reading.revision import Revision
@@ -164,7 +165,7 @@ def _why_lost(target: str, error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError):
         return (
             f"{VARIABLE} is set, and openlineage-python is not installed; the run goes on without events: "
-            "`uv pip install 'ocrrl[standards]'`"
+            f"{how_to_install('standards')}"
         )
     said = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST]
     return (

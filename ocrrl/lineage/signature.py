@@ -51,7 +51,6 @@ def signature_file(model: str) -> Path:
 
 def make_key(name: Path) -> tuple[Path, Path]:
     """A new pair, `<name>.pem` that its owner alone can read, and `<name>.pub`; FileExistsError where one is there."""
-    _require_package()
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -71,7 +70,6 @@ def make_key(name: Path) -> tuple[Path, Path]:
 
 def sign_model(root: Path, model: str, private_key: Path, lineage: Mapping[str, Any]) -> Path:
     """Sign the files of `model` and its `lineage` (JSON); the signature's file. ValueError for a key that is none."""
-    _require_package()
     from model_signing._signing.signing import Payload
 
     signer = _signer(private_key)
@@ -92,7 +90,6 @@ def verify_model(root: Path, model: str, public_key: Path) -> SignedModel:
     NotSigned (ValueError) in one line with the next step: for a model without signature, one with another key's, files that are not
     those that were signed, a lineage that is missing, of another model, or not the one that this project's dvc.lock tells.
     """
-    _require_package()
     if not (root / model).exists():
         raise NotSigned(f"{model} must be there to be verified, it is not; `dvc pull {model}` or `dvc repro` brings it")
     signature = root / signature_file(model)
@@ -206,15 +203,6 @@ def _signer(private_key: Path) -> Any:
             return Signer(private_key, getpass.getpass(f"Password of {private_key}: ").encode())  # pyright: ignore[reportArgumentType]
     except (ValueError, TypeError, AttributeError, EOFError) as error:
         raise ValueError(f"{private_key} must be {_CURVES}, got {_first_line(error)}") from error
-
-
-def _require_package() -> None:
-    try:
-        import model_signing  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise RuntimeError(
-            f"signatures need the package model-signing, {error}: `uv pip install 'ocrrl[standards]'`"
-        ) from error
 
 
 def _first_line(error: BaseException) -> str:

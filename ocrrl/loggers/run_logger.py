@@ -16,6 +16,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Protocol
 
+from ocrrl.extras import how_to_install
 from ocrrl.printable import printable
 
 VARIABLE = "OCRRL_LOGGER"
@@ -97,7 +98,7 @@ class RunLogger:
         if not self._lost.acquire(blocking=False):
             return
         if isinstance(error, ModuleNotFoundError):
-            said, step = f"{printable(str(error))}", "`uv pip install 'ocrrl[loggers]'`"
+            said, step = f"{printable(str(error))}", how_to_install("loggers")
         else:
             said = printable(" ".join(f"{type(error).__name__}: {error}".split()))[:_LONGEST]
             step = f"correct or unset {VARIABLE}"

@@ -25,7 +25,7 @@ def test_a_gpu_needs_a_device_that_is_not_hidden(tmp_path, monkeypatch):
 
 def test_a_robot_needs_its_package(monkeypatch):
     monkeypatch.setattr(slots, "ROBOT_MODULE", "no_such_module")
-    assert slots.robot_missing() == "the module no_such_module is not installed; uv pip install 'ocrrl[robot]'"
+    assert slots.robot_missing() == "the module no_such_module is not installed; `pip install 'ocrrl[robot]'`"
 
 
 def test_looking_is_quick_because_nothing_heavy_is_imported():

@@ -57,7 +57,7 @@ def test_a_list_that_cannot_be_written_is_one_line(tmp_path, monkeypatch, capsys
     monkeypatch.setenv("OCRRL_SBOM", "1")
     monkeypatch.setitem(sys.modules, "cyclonedx.model.bom", None)
     assert run(tmp_path).outcome == "finished"
-    assert "`uv pip install 'ocrrl[standards]'`" in capsys.readouterr().err
+    assert "`pip install 'ocrrl[standards]'`" in capsys.readouterr().err
     monkeypatch.undo()
     monkeypatch.setenv("OCRRL_SBOM", "1")
     (tmp_path / FOLDER).write_text("a file where the folder should be")

@@ -197,7 +197,7 @@ def test_a_receiver_that_refuses_is_one_line(project, monkeypatch, capsys):
 def test_without_the_package_the_line_says_how_to_get_it(project, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "openlineage.client.uuid", None)
     monkeypatch.setenv(open_lineage.VARIABLE, "events.jsonl")
-    assert "`uv pip install 'ocrrl[standards]'`" in lost(project, capsys)
+    assert "`pip install 'ocrrl[standards]'`" in lost(project, capsys)
     assert not (project / "events.jsonl").exists()
 
 

@@ -150,7 +150,7 @@ def test_without_the_package_the_line_says_how_to_get_it(trained, monkeypatch, c
     monkeypatch.setitem(sys.modules, "wandb", None)
     train(trained, "wandb:logs", monkeypatch)
     (line,) = capsys.readouterr().err.splitlines()
-    assert "`uv pip install 'ocrrl[loggers]'`" in line
+    assert "`pip install 'ocrrl[loggers]'`" in line
 
 
 def test_a_logger_that_breaks_in_mid_run_is_one_line(trained, monkeypatch, capsys):

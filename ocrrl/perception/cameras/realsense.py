@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any, Protocol
 
+from ocrrl.extras import how_to_install
+
 type Device = Any
 """A `pyrealsense2.device`; the library ships no types."""
 type FrameSet = Any
@@ -16,7 +18,7 @@ def realsense() -> ModuleType:
         import pyrealsense2
     except ImportError as error:
         raise RuntimeError(
-            "a RealSense camera needs pyrealsense2 (`uv pip install 'ocrrl[robot]'`) and the system's libusb "
+            f"a RealSense camera needs pyrealsense2 ({how_to_install('robot')}) and the system's libusb "
             f"(`apt-get install libusb-1.0-0`): {error}"
         ) from error
     return pyrealsense2

@@ -30,7 +30,11 @@ class TrainedEncoder:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             online = Encoder(cameras, config.images.size, config.images.channels, config.images.features)
-            self._positions = _position_head(config.images.features + robot_dim, frames.offset_dim).to(device)
+            self._positions = (
+                _position_head(config.images.features + robot_dim, frames.offset_dim).to(device)
+                if config.images.position_loss
+                else None
+            )
         self._online = online.to(device)
         self._target, self._average = copy.deepcopy(self._online), copy.deepcopy(self._online)
         self._kept = np.zeros((0, config.images.features), np.float32)
@@ -78,10 +82,10 @@ class TrainedEncoder:
     ) -> None:
         """Adam down `gradient`, the loss's with respect to `features` of `shifted_features`, and down `images.position_loss`."""
         self._adam.zero_grad()
-        if weight := self._config.images.position_loss:
+        if self._positions is not None:
             offsets = torch.from_numpy(self._frames.offsets(numbers) / _OFFSET_UNIT).to(self._device)
             guess = self._positions(torch.cat([features, robot.to(self._device)], dim=1))
-            loss = weight * torch.nn.functional.smooth_l1_loss(guess, offsets, beta=0.1)
+            loss = self._config.images.position_loss * torch.nn.functional.smooth_l1_loss(guess, offsets, beta=0.1)
             torch.autograd.backward((features, loss), (gradient, None))
         else:
             features.backward(gradient)
@@ -124,10 +128,10 @@ class TrainedEncoder:
 
     def _networks(self) -> Mapping[str, nn.Module]:
         networks: dict[str, nn.Module] = {"online.": self._online, "target.": self._target, "average.": self._average}
-        return networks | ({"positions.": self._positions} if self._config.images.position_loss else {})
+        return networks | ({"positions.": self._positions} if self._positions is not None else {})
 
     def _trained(self) -> list[tuple[str, nn.Parameter]]:
-        heads = self._positions.named_parameters("positions") if self._config.images.position_loss else ()
+        heads = self._positions.named_parameters("positions") if self._positions is not None else ()
         return [*self._online.named_parameters(), *heads]
 
     def _shifted(self, numbers: np.ndarray) -> Tensor:
