@@ -185,10 +185,11 @@ def retrained(task: TabletopTask, kind: str, options: argparse.Namespace) -> Pat
 def rollouts_table(recorded: Units) -> Table:
     """How often and when the script stepped in, and how many of the attempts succeeded without and with it."""
     rows = []
-    for unit, found in recorded.items():
-        if " rollouts " not in unit:
-            continue
+    order = list(EPISODES)
+    units = [unit for unit in recorded if " rollouts " in unit]
+    for unit in sorted(units, key=lambda unit: (unit.split(" ")[0], order.index(unit.split(" ")[2]))):
         slug, _, kind, _ = unit.split(" ")
+        found = recorded[unit]
         spans = found["interventions"]
         steps = sum(found["steps"])
         by_hand = sum(stop - first for of_episode in spans.values() for first, stop in of_episode)
