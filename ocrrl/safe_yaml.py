@@ -17,6 +17,7 @@ MOST_WRITTEN_OUT = 4_000_000
 MOST_LEVELS = 40
 """Lists and mappings within each other."""
 _PER_VALUE = 16
+_TOO_DEEP = f"lists and mappings must be within each other at most {MOST_LEVELS} deep"
 _BASE: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
 _MERGE_KEY = "tag:yaml.org,2002:merge"  # `<<`, which may come several times
 _OPEN_MERGE = re.compile(r"^(<{7}|>{7})( |$)", re.MULTILINE)
@@ -71,7 +72,10 @@ def parse_yaml(text: str, name: str, most_written_out: int | None = MOST_WRITTEN
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise ValueError(f"{name} must be YAML: {place}{_one_line(error.problem or error.context)}") from error
+        problem = error.problem or error.context
+        if "nesting depth" in str(problem):  # PyYAML counts, too, from 6.0.4 on
+            problem = _TOO_DEEP
+        raise ValueError(f"{name} must be YAML: {place}{_one_line(problem)}") from error
     except yaml.YAMLError as error:
         raise ValueError(f"{name} must be YAML: {_one_line(error)}") from error
 
@@ -99,7 +103,7 @@ def _check_size(events: Iterable[yaml.Event], most_written_out: int) -> None:
             sizes |= {anchor: size} if anchor else {}
             open_collections[-1][1] += size
         if len(open_collections) > MOST_LEVELS:
-            raise _refused(f"lists and mappings must be within each other at most {MOST_LEVELS} deep", event)
+            raise _refused(_TOO_DEEP, event)
         if open_collections[-1][1] > most_written_out:
             raise _refused(f"aliases must not write out to more than {most_written_out} characters", event)
 
