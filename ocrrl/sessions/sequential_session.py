@@ -1,0 +1,153 @@
+"""An evaluation until decided: pairs in random order and blind, a look after every pair, an end by itself.
+
+The pairs run in the order of the plan; none begins before the one before is complete or left out, so that an interrupted session
+looks at the same pairs as one in one piece. The session is blind until it is decided; then it unlocks itself. Whoever unlocks it
+before ends it, undecided.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ocrrl.episodes.episode_store import attributes_of
+from ocrrl.rollouts.evaluate import VARIANTS
+from ocrrl.rollouts.sequential_test import SequentialVerdict, sequential_verdict
+from ocrrl.sessions.blind_order import LABELS, ORDER_FILE, BlindOrder, write_order
+from ocrrl.sessions.evaluation_plan import PLAN_FILE, EvaluationPlan, write_plan
+from ocrrl.sessions.evaluation_session import counts, left_out, to_run
+from ocrrl.sessions.record_episodes import PlannedEpisode
+from ocrrl.sessions.session_folder import Attempt, SessionFolder, folder_of
+
+SAID = {
+    "better": "base + residual solves more than base",
+    "worse": "base + residual solves less than base",
+    "no_difference": "no difference of {least_effect:g} or more",
+    "most_pairs_reached": "undecided after the most pairs",
+    "not_yet": "undecided",
+}
+"""What each decision says, for people."""
+
+
+class SequentialSession:
+    """The session in a folder with its plan and the order inside its pairs."""
+
+    def __init__(self, session: SessionFolder, plan: EvaluationPlan, order: BlindOrder) -> None:
+        """ValueError where the session's attempts or episodes are not those of the plan, or one counts twice."""
+        self.session, self.plan, self._order = session, plan, order
+        self._planned = [(label, seed) for seed in plan.states for label in LABELS]
+        self._require_own_episodes()
+
+    def begin(self) -> None:
+        """Write the plan and the sealed order, which nothing begins before."""
+        if not (self.session.folder / PLAN_FILE).is_file():
+            write_order(self.session.folder, self._order)
+            write_plan(self.session.folder, self.plan)
+
+    @property
+    def most(self) -> int:
+        """Episodes that may still begin."""
+        return 0 if self.over else len(to_run(self._labelled(), self._planned))
+
+    @property
+    def over(self) -> bool:
+        """Whether no further episode is needed, or somebody has ended it."""
+        if self.session.unlocked is not None or self.verdict()["decision"] != "not_yet":
+            return True
+        return not to_run(self._labelled(), self._planned)
+
+    def episodes(self) -> Iterator[PlannedEpisode]:
+        """The next episode each time, until the session is over."""
+        while not self.over:
+            label, seed = to_run(self._labelled(), self._planned)[0]
+            pair, place = self.plan.states.index(seed), LABELS.index(label)
+            variant = self._order.variants(pair, self.plan.variants)[place]
+            yield PlannedEpisode(variant, seed, label, f"episode {place + 1} of pair {pair + 1}")
+
+    def verdict(self) -> SequentialVerdict:
+        """On the complete pairs, up to the first one that is still to run."""
+        return sequential_verdict(self.plan.stopping_rule, [success for _, success in self._pairs()])
+
+    def compared(self) -> list[int]:
+        """The initial states of those pairs."""
+        return [seed for seed, _ in self._pairs()]
+
+    def left_out(self) -> list[int]:
+        """The initial states that were given up before the verdict."""
+        return [state["seed"] for state in left_out(self._labelled())]
+
+    def unlock(self, at_utc: str, early: bool = False) -> None:
+        """Write down which variant each episode was; the session has ended. ValueError where that is `early` and not said so."""
+        if self.session.unlocked is not None:
+            return
+        if not self.over and not early:
+            raise ValueError(
+                f"session {self.session.folder.name} must be decided before it is unlocked, got {len(self.compared())} of at most "
+                f"{self.plan.stopping_rule.most_pairs} pairs and no verdict; --early ends it, undecided"
+            )
+        order = self._order
+        record = {"at_utc": at_utc, "early": not self.over, "order_seed": order.seed, "order_salt": order.salt}
+        self.session.unlock(record, self._variant_of)  # pyright: ignore[reportArgumentType]
+
+    def result(self) -> dict[str, Any]:
+        """The entry `sequential` of `evaluation.json`."""
+        rule, verdict, unlocked = self.plan.stopping_rule, self.verdict(), self.session.unlocked
+        early = unlocked is not None and unlocked["early"]
+        ended = "not_yet" if early else "most_pairs_reached"
+        decision = ended if verdict["decision"] == "not_yet" else verdict["decision"]
+        return dict(verdict) | {
+            "plan": self.plan.sha256,
+            "decision": decision,
+            "unlocked_early": early,
+            "left_out": len(self.left_out()),
+            "level": rule.level,
+            "least_effect": rule.least_effect,
+            "most_pairs": rule.most_pairs,
+        }
+
+    def _labelled(self) -> list[Attempt]:
+        """The attempts under their labels, also of an unlocked session."""
+        return [{**attempt, "variant": folder_of(attempt)} for attempt in self.session.attempts]
+
+    def _variant_of(self, attempt: Attempt) -> str:
+        order = self._order.variants(self.plan.states.index(attempt["seed"]), self.plan.variants)
+        return order[LABELS.index(folder_of(attempt))]
+
+    def _pairs(self) -> list[tuple[int, tuple[bool, bool]]]:
+        """Initial state, and the successes of both variants in the order of `VARIANTS`."""
+        given_up, pairs = set(self.left_out()), []
+        success = {(self._variant_of(a), a["seed"]): bool(a["success"]) for a in self._labelled() if counts(a)}
+        for seed in self.plan.states:
+            if seed in given_up:
+                continue
+            if not all((variant, seed) in success for variant in VARIANTS):
+                break
+            base, residual = (success[variant, seed] for variant in VARIANTS)
+            pairs.append((seed, (base, residual)))
+        return pairs
+
+    def _require_own_episodes(self) -> None:
+        folder, counted = self.session.folder, set[tuple[str, int]]()
+        for attempt in self._labelled():
+            what, key = f"{folder}/session.json: attempt {attempt['number']}", (attempt["variant"], attempt["seed"])
+            if key not in self._planned:
+                raise ValueError(f"{what}: variant and seed must be {' or '.join(LABELS)} and a state of {PLAN_FILE}, got {key}")
+            if attempt["episode"] is not None:
+                self._require_own(attempt)
+            if counts(attempt) and key in counted:
+                raise ValueError(f"{what}: a state must count once as the {key[0]} of its pair, got state {key[1]} twice")
+            if counts(attempt):
+                counted.add(key)
+
+    def _require_own(self, attempt: Attempt) -> None:
+        path = self.session.folder / str(attempt["episode"])
+        held, expected = attributes_of(path), (self.plan.sha256, attempt["seed"], attempt["success"])
+        for name, got, required in zip(("plan", "seed", "success"), (held.plan, held.seed, held.success), expected, strict=True):
+            if got != required:
+                whose = f"that of {PLAN_FILE}" if name == "plan" else "that of session.json"
+                raise ValueError(
+                    f"{path}: {name} must be {required}, {whose}, got {got}; restore the session (`dvc checkout`, or a copy of it), "
+                    "or begin another --session"
+                )
+
+
+FILES = (PLAN_FILE, ORDER_FILE)
+"""What lies in the folder before its first episode."""
