@@ -58,10 +58,16 @@ def add_arguments(parser: argparse.ArgumentParser, stage: str) -> None:
         parser.add_argument(
             "--episodes",
             type=int,
-            help="for a session: number of episodes; evaluate alternates base and base + residual",
+            help="for a session: number of episodes; evaluate alternates base and base + residual. With --until: the most",
         )
         parser.add_argument(
             "--session", help="for a session: its name; an interrupted session continues under the same name"
+        )
+    if stage == "evaluate":
+        parser.add_argument(
+            "--until",
+            choices=("decided",),
+            help="a session in any cell, also the twin: blind pairs in random order, until a sequential test is decided",
         )
     if stage == "rollout":
         parser.add_argument("--seed", type=int, help="for a session: seed of the residual (default 0)")
@@ -88,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError("ingest must have a tabletop task, such as cube_lift, or --check FOLDER")
     if getattr(options, "seed", None) is not None:
         require_seed("seed", options.seed)
-    if getattr(options, "cell", None) not in (None, "twin"):
+    if getattr(options, "until", None) or getattr(options, "cell", None) not in (None, "twin"):
         from ocrrl.sessions.policy_session import run_session
 
         return run_session(options, time.time)

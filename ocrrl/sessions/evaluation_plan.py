@@ -37,8 +37,6 @@ class EvaluationPlan:
     stopping_rule: StoppingRule
     order_sha256: str
     """What fixes the order of the variants inside each pair and does not tell it (`ocrrl.sessions.blind_order`)."""
-    least_detectable_effect: float | None
-    """Difference of success rates that the most pairs find with a chance of 0.8 (`ocrrl.rollouts.sequential_test`)."""
     start_tolerance: StartTolerance = StartTolerance()
     variants: tuple[str, ...] = VARIANTS
     test: str = TEST

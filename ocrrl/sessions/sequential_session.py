@@ -5,18 +5,31 @@ looks at the same pairs as one in one piece. The session is blind until it is de
 before ends it, undecided.
 """
 
-from collections.abc import Iterator
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from ocrrl.episodes.episode_store import attributes_of
+from ocrrl.interface.json_file import read_json_object
+from ocrrl.layout import Layout
 from ocrrl.rollouts.evaluate import VARIANTS
-from ocrrl.rollouts.sequential_test import SequentialVerdict, sequential_verdict
-from ocrrl.sessions.blind_order import LABELS, ORDER_FILE, BlindOrder, write_order
-from ocrrl.sessions.evaluation_plan import PLAN_FILE, EvaluationPlan, write_plan
-from ocrrl.sessions.evaluation_session import counts, left_out, to_run
+from ocrrl.rollouts.sequential_test import SequentialVerdict, StoppingRule, sequential_verdict
+from ocrrl.sessions.blind_order import LABELS, ORDER_FILE, BlindOrder, read_order, write_order
+from ocrrl.sessions.evaluation_plan import PLAN_FILE, EvaluationPlan, read_plan, write_plan
+from ocrrl.sessions.evaluation_session import counts, left_out, to_run, write_comparison
 from ocrrl.sessions.record_episodes import PlannedEpisode
-from ocrrl.sessions.session_folder import Attempt, SessionFolder, folder_of
+from ocrrl.sessions.schedule import planned_episodes
+from ocrrl.sessions.session_folder import SESSION_FILE, Attempt, SessionFolder, Unlocked, folder_of
 
+RandomHex = Callable[[int], str]
+"""Gives so many random bytes as hex digits."""
+DECIDED = "decided"
+BLIND = (
+    "It compares base and base + residual, two episodes from each initial state, in an order that is hidden until the session has "
+    "ended; it ends when it is decided, and episodes that do not begin lapse."
+)
+"""What an operator is told before they approve."""
 SAID = {
     "better": "base + residual solves more than base",
     "worse": "base + residual solves less than base",
@@ -74,18 +87,40 @@ class SequentialSession:
         """The initial states that were given up before the verdict."""
         return [state["seed"] for state in left_out(self._labelled())]
 
-    def unlock(self, at_utc: str, early: bool = False) -> None:
-        """Write down which variant each episode was; the session has ended. ValueError where that is `early` and not said so."""
-        if self.session.unlocked is not None:
+    def conclude(self, now_utc: str) -> None:
+        """Unlock the session where it is over, and write `evaluation.json`; else say how far it is, and nothing of the outcomes."""
+        if self.over:
+            self.unlock(now_utc)
             return
+        done, most = len(self.compared()), self.plan.stopping_rule.most_pairs
+        print(f"{self.plan.cell}: {done} of at most {most} pairs are complete; the session stays blind")
+
+    def unlock(self, now_utc: str, early: bool = False) -> None:
+        """Say which variant each episode was, and write and print the verdict; the session has ended.
+
+        ValueError for a session that is not decided, unless `early`.
+        """
+        self._require_over(early)
+        if self.session.unlocked is None:
+            order, ended = self._order, self.over
+            record: Unlocked = {"at_utc": now_utc, "early": not ended, "order_seed": order.seed, "order_salt": order.salt}
+            self.session.unlock(record, self._variant_of)
+        seeds = {*self.compared(), *self.left_out()}
+        planned = [(variant, seed) for seed in self.plan.states if seed in seeds for variant in VARIANTS]
+        result, plan = self.result(), self.plan
+        write_comparison(self.session, Layout(plan.tabletop_task, plan.round), planned, result)
+        said = SAID[result["decision"]].format(**result)
+        difference = result["difference"]
+        shown = "" if difference is None else f", difference {difference:+.2f} [{result['low']:+.2f}, {result['high']:+.2f}]"
+        early_said = ", unlocked early" if result["unlocked_early"] else ""
+        print(f"{plan.cell}: {said}{early_said}: {result['pairs']} pairs{shown}, p = {result['p_value']:.3g}; plan {plan.sha256}")
+
+    def _require_over(self, early: bool) -> None:
         if not self.over and not early:
             raise ValueError(
                 f"session {self.session.folder.name} must be decided before it is unlocked, got {len(self.compared())} of at most "
                 f"{self.plan.stopping_rule.most_pairs} pairs and no verdict; --early ends it, undecided"
             )
-        order = self._order
-        record = {"at_utc": at_utc, "early": not self.over, "order_seed": order.seed, "order_salt": order.salt}
-        self.session.unlock(record, self._variant_of)  # pyright: ignore[reportArgumentType]
 
     def result(self) -> dict[str, Any]:
         """The entry `sequential` of `evaluation.json`."""
@@ -149,5 +184,62 @@ class SequentialSession:
                 )
 
 
-FILES = (PLAN_FILE, ORDER_FILE)
-"""What lies in the folder before its first episode."""
+def sequential_session(
+    folder: Path, identity: dict[str, Any], episodes: int | None, random_hex: RandomHex = secrets.token_hex
+) -> SequentialSession:
+    """The session in `folder`, new or gone on with; `episodes` are the most, None for those of the plan or of the stopping rule.
+
+    Writes nothing. ValueError that names what does not fit: another plan, another session, one that was unlocked early.
+    """
+    begun = _plan_of(folder)
+    if begun is not None or (folder / PLAN_FILE).is_file():
+        plan = read_plan(folder, begun)
+        order, most = read_order(folder, plan.order_sha256), 2 * plan.stopping_rule.most_pairs
+        if episodes not in (None, most):
+            raise ValueError(f"session {folder.name}: --episodes must stay {most}, as planned, got {episodes}; begin another --session")
+    else:
+        order = BlindOrder.draw(random_hex)
+        plan = _new_plan(folder.name, identity, episodes, order.commitment)
+    kept = identity | {"until": DECIDED, "plan": plan.sha256}
+    session = SessionFolder(folder, kept, (PLAN_FILE, ORDER_FILE))
+    if session.unlocked is not None and session.unlocked["early"]:
+        raise ValueError(
+            f"session {folder.name} must still be blind to go on, it was unlocked early at {session.unlocked['at_utc']} and ended "
+            "undecided; begin another --session"
+        )
+    return SequentialSession(session, plan, order)
+
+
+def begun_session(folder: Path) -> SequentialSession:
+    """The session in `folder`; ValueError where it is no evaluation until decided."""
+    session = SessionFolder.at(folder)
+    if session.identity.get("until") != DECIDED:
+        raise ValueError(
+            f"{folder}/{SESSION_FILE}: until must be {DECIDED!r}, a session of `ocrrl evaluate --until {DECIDED}`, got "
+            f"{session.identity.get('until')!r}; nothing is hidden in others"
+        )
+    plan = read_plan(folder, str(session.identity["plan"]))
+    return SequentialSession(session, plan, read_order(folder, plan.order_sha256))
+
+
+def _plan_of(folder: Path) -> str | None:
+    """The hash of the plan that `session.json` holds."""
+    path = folder / SESSION_FILE
+    return read_json_object(path, "restore the session").get("plan") if path.is_file() else None
+
+
+def _new_plan(session: str, identity: dict[str, Any], episodes: int | None, order_sha256: str) -> EvaluationPlan:
+    most = 2 * StoppingRule().most_pairs if episodes is None else episodes
+    states = tuple(dict.fromkeys(seed for _, seed in planned_episodes("evaluate", session, most)))
+    rule = StoppingRule(most_pairs=len(states))
+    return EvaluationPlan(
+        session=session,
+        cell=identity["cell"],
+        tabletop_task=identity["tabletop_task"],
+        round=identity["round"],
+        residual_seed=identity["residual_seed"],
+        models=identity["models"],
+        states=states,
+        stopping_rule=rule,
+        order_sha256=order_sha256,
+    )

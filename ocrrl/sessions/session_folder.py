@@ -86,7 +86,7 @@ class SessionFolder:
         """
         self.folder = folder
         self._file = folder / SESSION_FILE
-        self._identity = {"schema": SCHEMA, "session": folder.name} | identity
+        self.identity = {"schema": SCHEMA, "session": folder.name} | identity
         self.runs: list[Run] = []
         self.attempts: list[Attempt] = []
         self.unlocked: Unlocked | None = None
@@ -202,7 +202,7 @@ class SessionFolder:
             content["models"] = {str(new_place(PurePosixPath(path))): value for path, value in models.items()}
         except ValueError as error:
             raise ValueError(f"{self._file} must be JSON, got: {error}") from error
-        for name, value in ({"until": None} | self._identity).items():
+        for name, value in ({"until": None} | self.identity).items():
             if content.get(name) != value:
                 raise ValueError(
                     f"session {self.folder.name}: {name} must stay {content.get(name)!r}, got {value!r}; "
@@ -235,7 +235,7 @@ class SessionFolder:
         }
         lists = {"runs": self.runs, "attempts": self.attempts}
         ended = {} if self.unlocked is None else {"unlocked": self.unlocked}
-        files.write_json(self._file, self._identity | {"episodes": counts} | lists | ended)
+        files.write_json(self._file, self.identity | {"episodes": counts} | lists | ended)
 
 
 def folder_of(attempt: Attempt) -> str:
