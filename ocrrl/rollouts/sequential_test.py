@@ -27,10 +27,9 @@ effect. `not_yet`: the test goes on. `most_pairs_reached`: it ended without a ve
 DECISIONS: tuple[Decision, ...] = ("not_yet", "better", "worse", "no_difference", "most_pairs_reached")
 _NOT_YET, _BETTER, _WORSE, _NO_DIFFERENCE, _MOST_PAIRS = range(len(DECISIONS))
 
-_BETS = 64
-_UNIFORM: Float[np.ndarray, " bets"] = (np.arange(_BETS) + 0.5) / _BETS
+_UNIFORM: Float[np.ndarray, " bets"] = (np.arange(32) + 0.5) / 32
 # Of Beta(1/2, 1/2) by Gauss and Chebyshev: the exact average up to 127 pairs, beyond them that of these bets, as valid.
-_ARCSINE: Float[np.ndarray, " bets"] = np.sin(_UNIFORM * np.pi / 2) ** 2
+_ARCSINE: Float[np.ndarray, " bets"] = np.sin((np.arange(64) + 0.5) / 64 * np.pi / 2) ** 2
 _BISECTIONS = 40
 
 
@@ -48,8 +47,8 @@ class StoppingRule:
     def __post_init__(self) -> None:
         if not 0 < self.level <= 0.5:
             raise ValueError(f"level must be in (0, 0.5], got {self.level}")
-        if not 1 <= self.most_pairs <= 1000:
-            raise ValueError(f"most_pairs must be in [1, 1000], got {self.most_pairs}")
+        if not 1 <= self.most_pairs <= 400:
+            raise ValueError(f"most_pairs must be in [1, 400], got {self.most_pairs}")
         if not 0 < self.least_effect < 1:
             raise ValueError(f"least_effect must be in (0, 1), got {self.least_effect}")
 
