@@ -55,7 +55,7 @@ class StoppingRule:
     def fewest_pairs(self) -> int:
         """Pairs before the earliest `better`: the second variant alone succeeded in each. Fewer states cannot tell."""
         pairs = 1
-        while log_e_values(0.0, np.array([0, 0, pairs])) < -np.log(self.level):
+        while log_e_values(0.0, np.array([[0, 0, pairs]])).item() < -np.log(self.level):
             pairs += 1
         return pairs
 

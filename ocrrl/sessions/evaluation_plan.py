@@ -18,6 +18,8 @@ from ocrrl.sessions.start_check import StartTolerance
 
 PLAN_FILE = "plan.json"
 SCHEMA = 1
+DISCORDANCE = 0.3
+"""Share of the pairs that one variant alone solves, for the least detectable effect: as on the five tasks here (docs/results.md)."""
 TEST = "e-process on discordant pairs (ocrrl.rollouts.sequential_test), a look after every pair"
 
 
@@ -37,6 +39,9 @@ class EvaluationPlan:
     stopping_rule: StoppingRule
     order_sha256: str
     """What fixes the order of the variants inside each pair and does not tell it (`ocrrl.sessions.blind_order`)."""
+    least_detectable_effect: float | None
+    """Difference of success rates that the most pairs find with a chance of 0.8, where the variants disagree in `DISCORDANCE` of
+    them; None where they find none so often (`ocrrl.rollouts.sequential_power`)."""
     start_tolerance: StartTolerance = StartTolerance()
     variants: tuple[str, ...] = VARIANTS
     test: str = TEST
@@ -68,6 +73,17 @@ class EvaluationPlan:
     def sha256(self) -> str:
         """Of the canonical bytes: JSON with sorted keys (`ocrrl.files.json_bytes`)."""
         return hashlib.sha256(files.json_bytes(self.content)).hexdigest()
+
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        effect, rule = self.least_detectable_effect, self.stopping_rule
+        finds = "finds no difference with a chance of 0.8" if effect is None else f"finds a difference of {effect:.2f} with a chance of 0.8"
+        return (
+            f"at most {rule.most_pairs} pairs at level {rule.level:g}; it {finds} where the variants disagree in {DISCORDANCE:.0%} of "
+            f"them; plan {self.sha256}"
+        )
 
 
 def write_plan(folder: Path, plan: EvaluationPlan) -> None:

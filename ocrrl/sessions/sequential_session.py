@@ -14,9 +14,10 @@ from ocrrl.episodes.episode_store import attributes_of
 from ocrrl.interface.json_file import read_json_object
 from ocrrl.layout import Layout
 from ocrrl.rollouts.evaluate import VARIANTS
+from ocrrl.rollouts.sequential_power import least_detectable_effect
 from ocrrl.rollouts.sequential_test import SequentialVerdict, StoppingRule, sequential_verdict
 from ocrrl.sessions.blind_order import LABELS, ORDER_FILE, BlindOrder, read_order, write_order
-from ocrrl.sessions.evaluation_plan import PLAN_FILE, EvaluationPlan, read_plan, write_plan
+from ocrrl.sessions.evaluation_plan import DISCORDANCE, PLAN_FILE, EvaluationPlan, read_plan, write_plan
 from ocrrl.sessions.evaluation_session import counts, left_out, to_run, write_comparison
 from ocrrl.sessions.record_episodes import PlannedEpisode
 from ocrrl.sessions.schedule import planned_episodes
@@ -54,6 +55,7 @@ class SequentialSession:
         if not (self.session.folder / PLAN_FILE).is_file():
             write_order(self.session.folder, self._order)
             write_plan(self.session.folder, self.plan)
+        print(f"{self.session.folder / PLAN_FILE}: {self.plan.summary}", flush=True)
 
     @property
     def most(self) -> int:
@@ -242,4 +244,5 @@ def _new_plan(session: str, identity: dict[str, Any], episodes: int | None, orde
         states=states,
         stopping_rule=rule,
         order_sha256=order_sha256,
+        least_detectable_effect=least_detectable_effect(rule, DISCORDANCE),
     )

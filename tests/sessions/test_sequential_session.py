@@ -97,7 +97,7 @@ def test_unlocking_says_who_acted_moves_no_file_and_can_be_computed_again(quick)
 
 
 def test_interrupted_and_gone_on_with_it_ends_as_in_one_piece(quick):
-    quick.residual = 0.35
+    quick.residual = 0.7
     assert quick.evaluate("--episodes", 60)[0] == 0
     whole, evaluation = session_json(), contents(session_folder())["evaluation.json"]
     assert 2 * StoppingRule().fewest_pairs() < len(whole["attempts"])
@@ -300,13 +300,13 @@ def test_only_a_blind_session_is_unlocked(quick):
     code, _, err = quick.run("unlock", session_folder())
     assert code == 1 and "session.json must be a file, got nothing there" in err
     session_folder().mkdir(parents=True)
-    (session_folder() / "session.json").write_text('{"purpose": "rollout", "runs": [], "attempts": []}')
+    (session_folder() / "session.json").write_text('{"schema": 1, "session": "monday", "runs": [], "attempts": []}')
     code, _, err = quick.run("unlock", session_folder())
     assert code == 1 and "until must be 'decided'" in err
 
 
 def test_the_verdict_is_that_of_the_pairs_in_the_order_of_the_plan(quick):
-    quick.residual = 0.35
+    quick.residual = 0.7
     quick.evaluate("--episodes", 60)
     content, plan = session_json(), read_plan(session_folder(), None)
     success = {(a["variant"], a["seed"]): a["success"] for a in content["attempts"]}
