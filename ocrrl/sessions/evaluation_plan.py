@@ -19,7 +19,7 @@ from ocrrl.sessions.start_check import StartTolerance
 PLAN_FILE = "plan.json"
 SCHEMA = 1
 DISCORDANCE = 0.3
-"""Share of the pairs that one variant alone solves, for the least detectable effect: as on the five tasks here (docs/results.md)."""
+"""Share of the pairs that one variant alone solves, which the least detectable effect is said for."""
 TEST = "e-process on discordant pairs (ocrrl.rollouts.sequential_test), a look after every pair"
 
 
@@ -67,19 +67,26 @@ class EvaluationPlan:
     @property
     def content(self) -> dict[str, Any]:
         """As JSON."""
-        return asdict(self) | {"states": list(self.states), "variants": list(self.variants), "models": dict(self.models)}
+        return asdict(self) | {
+            "states": list(self.states),
+            "variants": list(self.variants),
+            "models": dict(self.models),
+        }
 
     @property
     def sha256(self) -> str:
         """Of the canonical bytes: JSON with sorted keys (`ocrrl.files.json_bytes`)."""
         return hashlib.sha256(files.json_bytes(self.content)).hexdigest()
 
-
     @property
     def summary(self) -> str:
         """One line for people."""
         effect, rule = self.least_detectable_effect, self.stopping_rule
-        finds = "finds no difference with a chance of 0.8" if effect is None else f"finds a difference of {effect:.2f} with a chance of 0.8"
+        finds = (
+            "finds no difference with a chance of 0.8"
+            if effect is None
+            else f"finds a difference of {effect:.2f} with a chance of 0.8"
+        )
         return (
             f"at most {rule.most_pairs} pairs at level {rule.level:g}; it {finds} where the variants disagree in {DISCORDANCE:.0%} of "
             f"them; plan {self.sha256}"
@@ -97,7 +104,9 @@ def read_plan(folder: Path, sha256: str | None) -> EvaluationPlan:
     ValueError that names the file and the field for a plan that was changed or is none, FileNotFoundError where there is none.
     """
     path = folder / PLAN_FILE
-    content = read_json_object(path, "restore the file (`dvc checkout`, or a copy of the session), or begin another --session")
+    content = read_json_object(
+        path, "restore the file (`dvc checkout`, or a copy of the session), or begin another --session"
+    )
     got = hashlib.sha256(files.json_bytes(content)).hexdigest()
     if sha256 is not None and got != sha256:
         raise ValueError(
@@ -114,7 +123,9 @@ def _plan(content: dict[str, Any]) -> EvaluationPlan:
     known = {field.name for field in fields(EvaluationPlan)}
     if set(content) != known:
         missing, other = sorted(known - set(content)), sorted(set(content) - known)
-        raise ValueError(f"keys must be those of a plan, got {', '.join(missing) or 'none'} missing and {', '.join(other) or 'none'} more")
+        raise ValueError(
+            f"keys must be those of a plan, got {', '.join(missing) or 'none'} missing and {', '.join(other) or 'none'} more"
+        )
     if content["schema"] != SCHEMA:
         raise ValueError(f"schema must be {SCHEMA}, got {said(content['schema'])}")
     try:
@@ -128,4 +139,6 @@ def _plan(content: dict[str, Any]) -> EvaluationPlan:
             }
         )
     except (TypeError, KeyError) as error:
-        raise ValueError(f"states, variants, stopping_rule and start_tolerance must be those of a plan, got: {error}") from error
+        raise ValueError(
+            f"states, variants, stopping_rule and start_tolerance must be those of a plan, got: {error}"
+        ) from error

@@ -125,7 +125,11 @@ def write_comparison(
         print(f"{cell}: nothing to compare yet, no pair is complete")
         return
     evaluation = PairedEvaluation(cell, base, residual, pairs=account, sequential=sequential)
-    folder, where, residual_seed = session.folder, session.folder / "evaluation.json", int(session.identity["residual_seed"])
+    folder, where, residual_seed = (
+        session.folder,
+        session.folder / "evaluation.json",
+        int(session.identity["residual_seed"]),
+    )
     write_evaluation(where, folder, layout.tabletop_task, layout.round_number, residual_seed, [evaluation], TRACES)
     rates = [sum(outcome.success for outcome in variant) / len(variant) for variant in (base, residual)]
     print(f"{cell}: base {rates[0]:.2f}, base + residual {rates[1]:.2f} of {len(base)} episodes")

@@ -105,7 +105,12 @@ class SequentialSession:
         self._require_over(early)
         if self.session.unlocked is None:
             order, ended = self._order, self.over
-            record: Unlocked = {"at_utc": now_utc, "early": not ended, "order_seed": order.seed, "order_salt": order.salt}
+            record: Unlocked = {
+                "at_utc": now_utc,
+                "early": not ended,
+                "order_seed": order.seed,
+                "order_salt": order.salt,
+            }
             self.session.unlock(record, self._variant_of)
         seeds = {*self.compared(), *self.left_out()}
         planned = [(variant, seed) for seed in self.plan.states if seed in seeds for variant in VARIANTS]
@@ -113,9 +118,15 @@ class SequentialSession:
         write_comparison(self.session, Layout(plan.tabletop_task, plan.round), planned, result)
         said = SAID[result["decision"]].format(**result)
         difference = result["difference"]
-        shown = "" if difference is None else f", difference {difference:+.2f} [{result['low']:+.2f}, {result['high']:+.2f}]"
+        shown = (
+            ""
+            if difference is None
+            else f", difference {difference:+.2f} [{result['low']:+.2f}, {result['high']:+.2f}]"
+        )
         early_said = ", unlocked early" if result["unlocked_early"] else ""
-        print(f"{plan.cell}: {said}{early_said}: {result['pairs']} pairs{shown}, p = {result['p_value']:.3g}; plan {plan.sha256}")
+        print(
+            f"{plan.cell}: {said}{early_said}: {result['pairs']} pairs{shown}, p = {result['p_value']:.3g}; plan {plan.sha256}"
+        )
 
     def _require_over(self, early: bool) -> None:
         if not self.over and not early:
@@ -166,18 +177,24 @@ class SequentialSession:
         for attempt in self._labelled():
             what, key = f"{folder}/session.json: attempt {attempt['number']}", (attempt["variant"], attempt["seed"])
             if key not in self._planned:
-                raise ValueError(f"{what}: variant and seed must be {' or '.join(LABELS)} and a state of {PLAN_FILE}, got {key}")
+                raise ValueError(
+                    f"{what}: variant and seed must be {' or '.join(LABELS)} and a state of {PLAN_FILE}, got {key}"
+                )
             if attempt["episode"] is not None:
                 self._require_own(attempt)
             if counts(attempt) and key in counted:
-                raise ValueError(f"{what}: a state must count once as the {key[0]} of its pair, got state {key[1]} twice")
+                raise ValueError(
+                    f"{what}: a state must count once as the {key[0]} of its pair, got state {key[1]} twice"
+                )
             if counts(attempt):
                 counted.add(key)
 
     def _require_own(self, attempt: Attempt) -> None:
         path = self.session.folder / str(attempt["episode"])
         held, expected = attributes_of(path), (self.plan.sha256, attempt["seed"], attempt["success"])
-        for name, got, required in zip(("plan", "seed", "success"), (held.plan, held.seed, held.success), expected, strict=True):
+        for name, got, required in zip(
+            ("plan", "seed", "success"), (held.plan, held.seed, held.success), expected, strict=True
+        ):
             if got != required:
                 whose = f"that of {PLAN_FILE}" if name == "plan" else "that of session.json"
                 raise ValueError(
@@ -198,7 +215,9 @@ def sequential_session(
         plan = read_plan(folder, begun)
         order, most = read_order(folder, plan.order_sha256), 2 * plan.stopping_rule.most_pairs
         if episodes not in (None, most):
-            raise ValueError(f"session {folder.name}: --episodes must stay {most}, as planned, got {episodes}; begin another --session")
+            raise ValueError(
+                f"session {folder.name}: --episodes must stay {most}, as planned, got {episodes}; begin another --session"
+            )
     else:
         order = BlindOrder.draw(random_hex)
         plan = _new_plan(folder.name, identity, episodes, order.commitment)

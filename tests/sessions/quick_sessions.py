@@ -35,7 +35,9 @@ class QuickCell(ToyEnvironment):
         super().reset(ids, seeds)
         (pose,) = initial_object_poses(self._scene, seeds[0])
         self.object[0], self._turn = pose[:3], pose[3:]
-        self.gripper[0, 2] += 0.1 * np.random.default_rng(seeds[0]).random()  # too far for a weak residual in some states
+        self.gripper[0, 2] += (
+            0.1 * np.random.default_rng(seeds[0]).random()
+        )  # too far for a weak residual in some states
         self.misplaced = np.zeros(3)
         self._before(self, seeds[0])
 

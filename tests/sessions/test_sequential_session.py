@@ -2,6 +2,7 @@
 
 import json
 import re
+from io import StringIO
 
 import pytest
 
@@ -64,7 +65,11 @@ def test_until_it_is_unlocked_nothing_printed_or_named_tells_the_variant(quick):
     quick.before = stop_at(12)
     code, out, err = quick.evaluate()
     assert code == 130
-    assert "episode 1 of pair 1: " in out and "episode 2 of pair 5: success" in out or "episode 2 of pair 5: failure" in out
+    assert (
+        "episode 1 of pair 1: " in out
+        and "episode 2 of pair 5: success" in out
+        or "episode 2 of pair 5: failure" in out
+    )
     assert not REVEALS.search(out + err), out
     names = sorted(contents(session_folder()))
     assert len(episode_paths(session_folder())) == 11 and not REVEALS.search("\n".join(names)), names
@@ -219,7 +224,10 @@ def test_nothing_is_counted_twice(quick):
 def test_what_cannot_be_planned_is_refused_before_anybody_is_asked(quick):
     fewest = StoppingRule().fewest_pairs()
     for episodes, message in (
-        (2 * fewest - 2, f"stopping_rule.most_pairs must be at least {fewest}, the fewest pairs that can show a difference"),
+        (
+            2 * fewest - 2,
+            f"stopping_rule.most_pairs must be at least {fewest}, the fewest pairs that can show a difference",
+        ),
         (21, "evaluate must be given an even number of --episodes"),
         (2000, "must be given --episodes from 1 to 1000, got 2000"),
     ):
@@ -260,7 +268,10 @@ def test_a_start_that_is_not_confirmed_is_named_asked_for_again_and_never_counte
     code, out, err = quick.evaluate()
     assert code == 0, err
     wrong = quick.starts[2]
-    assert f"episode 1 of pair 2: initial state {wrong} is not confirmed: every object must be within 15 mm and 15 deg" in out
+    assert (
+        f"episode 1 of pair 2: initial state {wrong} is not confirmed: every object must be within 15 mm and 15 deg"
+        in out
+    )
     assert "the tracker sees cuboid 40 mm and 0 deg away (1 of 3)" in out
     assert quick.starts[3] == wrong and verdict()["left_out"] == 0
     assert len(session_json()["attempts"]) == 2 * verdict()["pairs"], "asked for again within the same attempt"
@@ -293,7 +304,9 @@ def test_of_half_a_pair_nothing_is_compared(quick, kept):
     if kept:
         assert verdict()["pairs"] == 1 and "still to run" not in out
     else:
-        assert "nothing to compare yet, no pair is complete" in out and not (session_folder() / "evaluation.json").exists()
+        assert (
+            "nothing to compare yet, no pair is complete" in out and not (session_folder() / "evaluation.json").exists()
+        )
 
 
 def test_only_a_blind_session_is_unlocked(quick):
@@ -314,3 +327,18 @@ def test_the_verdict_is_that_of_the_pairs_in_the_order_of_the_plan(quick):
     pairs = [(success["base", seed], success["residual", seed]) for seed in seeds]
     expected = sequential_verdict(plan.stopping_rule, pairs)
     assert {name: verdict()[name] for name in expected} == expected
+
+
+def test_at_the_terminal_the_approval_names_both_variants_and_the_rest_neither(quick, monkeypatch):
+    monkeypatch.setattr("ocrrl.robot.operator.operator_prompt.at_terminal", lambda: True)
+    monkeypatch.setattr("sys.stdin", StringIO("y\nAda\n\nrehearsal\n"))
+    quick.before = stop_at(8)
+    code, out, err = quick.evaluate(approve=0)
+    assert code == 130
+    asked, rest = err.split("Is the cell clear of people?")
+    assert (
+        "It compares base and base + residual, two episodes from each initial state, in an order that is hidden"
+        in asked
+    )
+    assert "How many episodes may begin? [200]" in rest and not REVEALS.search(out + rest)
+    assert session_json()["runs"][0]["operator"] == "Ada"
