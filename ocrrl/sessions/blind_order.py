@@ -5,7 +5,6 @@ lie in a file of their own until the session is unlocked; then `session.json` ho
 """
 
 import hashlib
-import os
 import re
 import secrets
 from collections.abc import Callable, Sequence
@@ -55,7 +54,7 @@ class BlindOrder:
 def write_order(folder: Path, order: BlindOrder) -> None:
     """Write `order` into the session's `folder`, readable by its owner alone."""
     files.write_json(folder / ORDER_FILE, asdict(order))
-    os.chmod(folder / ORDER_FILE, 0o600)
+    (folder / ORDER_FILE).chmod(0o600)
 
 
 def read_order(folder: Path, commitment: str) -> BlindOrder:

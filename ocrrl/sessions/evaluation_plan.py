@@ -6,7 +6,7 @@ so that a plan that was changed afterwards is found out.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ class EvaluationPlan:
     least_detectable_effect: float | None
     """Difference of success rates that the most pairs find with a chance of 0.8, where the variants disagree in `DISCORDANCE` of
     them; None where they find none so often (`ocrrl.rollouts.sequential_power`)."""
-    start_tolerance: StartTolerance = StartTolerance()
+    start_tolerance: StartTolerance = field(default_factory=StartTolerance)
     variants: tuple[str, ...] = VARIANTS
     test: str = TEST
     schema: int = SCHEMA
@@ -120,7 +120,7 @@ def read_plan(folder: Path, sha256: str | None) -> EvaluationPlan:
 
 
 def _plan(content: dict[str, Any]) -> EvaluationPlan:
-    known = {field.name for field in fields(EvaluationPlan)}
+    known = {entry.name for entry in fields(EvaluationPlan)}
     if set(content) != known:
         missing, other = sorted(known - set(content)), sorted(set(content) - known)
         raise ValueError(

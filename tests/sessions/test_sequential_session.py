@@ -65,11 +65,7 @@ def test_until_it_is_unlocked_nothing_printed_or_named_tells_the_variant(quick):
     quick.before = stop_at(12)
     code, out, err = quick.evaluate()
     assert code == 130
-    assert (
-        "episode 1 of pair 1: " in out
-        and "episode 2 of pair 5: success" in out
-        or "episode 2 of pair 5: failure" in out
-    )
+    assert "episode 1 of pair 1: " in out and "episode 1 of pair 6: " in out
     assert not REVEALS.search(out + err), out
     names = sorted(contents(session_folder()))
     assert len(episode_paths(session_folder())) == 11 and not REVEALS.search("\n".join(names)), names
@@ -285,7 +281,7 @@ def test_a_start_that_is_never_confirmed_leaves_its_pair_out(quick):
         cell.misplaced[0] = 0.04 * (seed == lost[0])
 
     quick.before = misplace
-    code, out, err = quick.evaluate()
+    code, _, err = quick.evaluate()
     assert code == 0, err
     assert quick.starts.count(lost[0]) == 6 and verdict()["left_out"] == 1
     assert verdict()["decision"] == "better" and verdict()["pairs"] == StoppingRule().fewest_pairs()
