@@ -13,6 +13,7 @@ from jaxtyping import Int8
 from ocrrl.rollouts.sequential_test import DECISIONS, Decision, StoppingRule, decisions
 
 _BISECTIONS = 20
+_MOST_PAIRS = 400
 
 
 class Prospects(TypedDict):
@@ -83,8 +84,10 @@ def least_detectable_effect(rule: StoppingRule, discordance: float, power: float
 def decision_table(rule: StoppingRule) -> Int8[np.ndarray, "pairs a b"]:
     """What a look says by itself, as an index into DECISIONS, by pairs so far (0 to N), a and b (0 to N each).
 
-    0 where a + b exceeds the pairs. Takes time and memory like the cube of N: half a second for 100 pairs.
+    0 where a + b exceeds the pairs. Time and memory are those of N cubed, a second for 100 pairs: raises ValueError for more than 400.
     """
+    if rule.most_pairs > _MOST_PAIRS:
+        raise ValueError(f"power is computed for most_pairs of at most {_MOST_PAIRS}, got {rule.most_pairs}")
     most = rule.most_pairs
     table = np.zeros((most + 1, most + 1, most + 1), np.int8)
     grid = np.arange(most + 1)

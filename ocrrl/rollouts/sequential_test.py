@@ -29,7 +29,7 @@ _NOT_YET, _BETTER, _WORSE, _NO_DIFFERENCE, _MOST_PAIRS = range(len(DECISIONS))
 
 _UNIFORM: Float[np.ndarray, " bets"] = (np.arange(32) + 0.5) / 32
 # Of Beta(1/2, 1/2) by Gauss and Chebyshev: the exact average up to 127 pairs, beyond them that of these bets, as valid.
-_ARCSINE: Float[np.ndarray, " bets"] = np.sin((np.arange(64) + 0.5) / 64 * np.pi / 2) ** 2
+ARCSINE: Float[np.ndarray, " bets"] = np.sin((np.arange(64) + 0.5) / 64 * np.pi / 2) ** 2
 _BISECTIONS = 40
 
 
@@ -47,8 +47,8 @@ class StoppingRule:
     def __post_init__(self) -> None:
         if not 0 < self.level <= 0.5:
             raise ValueError(f"level must be in (0, 0.5], got {self.level}")
-        if not 1 <= self.most_pairs <= 400:
-            raise ValueError(f"most_pairs must be in [1, 400], got {self.most_pairs}")
+        if self.most_pairs < 1:
+            raise ValueError(f"most_pairs must be at least 1, got {self.most_pairs}")
         if not 0 < self.least_effect < 1:
             raise ValueError(f"least_effect must be in (0, 1), got {self.least_effect}")
 
@@ -72,7 +72,7 @@ class SequentialVerdict(TypedDict):
     high: float
     """Confidence sequence of the difference: right at all looks together with a chance of at least 1 - level."""
     e_value: float
-    """Of equal rates, at the last look."""
+    """Of equal rates, at the last look; at most 1e300."""
     p_value: float
     """Of equal rates, valid at any look: 1 over the largest e-value so far."""
     decision: Decision
@@ -103,7 +103,7 @@ def sequential_verdict(rule: StoppingRule, pairs: Sequence[tuple[bool, bool]]) -
         "difference": (only_second - only_first) / len(pairs) if pairs else None,
         "low": low,
         "high": high,
-        "e_value": float(np.exp(log_e[-1])),
+        "e_value": min(float(np.exp(min(log_e[-1], 700.0))), 1e300),
         "p_value": float(np.exp(-log_e.max())),
         "decision": DECISIONS[decided[verdicts[0] if len(verdicts) else -1]],
         "decided_after": int(verdicts[0]) if len(verdicts) else None,
@@ -132,7 +132,7 @@ def log_e_values(
 ) -> Float[np.ndarray, " *looks"]:
     """Logarithm of the e-value of "the difference is `difference`", one in (-1, 1) for all looks or one for each."""
     d = np.asarray(difference, float)[..., None]
-    return _log_average_stake(2 * _ARCSINE / (1 + d), 2 * (1 - _ARCSINE) / (1 - d), counts)
+    return _log_average_stake(2 * ARCSINE / (1 + d), 2 * (1 - ARCSINE) / (1 - d), counts)
 
 
 def log_e_values_at_least(difference: float, counts: Int[np.ndarray, "*looks 3"]) -> Float[np.ndarray, " *looks"]:
