@@ -51,6 +51,8 @@ class EvaluationPlan:
         rule, fewest = self.stopping_rule, self.stopping_rule.fewest_pairs()
         if tuple(self.variants) != VARIANTS:
             raise ValueError(f"variants must be {' and '.join(VARIANTS)}, got {' and '.join(self.variants) or 'none'}")
+        if self.test != TEST:
+            raise ValueError(f"test must be that of this version, {TEST!r}, got {said(self.test)}")
         if rule.most_pairs < fewest:
             raise ValueError(
                 f"stopping_rule.most_pairs must be at least {fewest}, the fewest pairs that can show a difference at level "

@@ -79,8 +79,13 @@ def test_until_it_is_unlocked_nothing_printed_or_named_tells_the_variant(quick):
     assert order["seed"] not in plan and order["salt"] not in plan
     code, out, err = quick.run("view", session_folder(), "--save", "x.rrd")
     assert code == 1 and f"session {NAME} is blind until it is unlocked" in err
-    code, out, err = quick.run("view", episode_paths(session_folder())[0], "--save", "x.html")
-    assert code == 1 and f"session {NAME} is blind until it is unlocked" in err
+    for command in (
+        ("view", episode_paths(session_folder())[0], "--save", "x.html"),
+        ("export", session_folder(), "--format", "mcap", "--out", "x"),
+        ("export", episode_paths(session_folder())[0], "--format", "mcap", "--out", "x.mcap"),
+    ):
+        code, _, err = quick.run(*command)
+        assert code == 1 and f"session {NAME} is blind until it is unlocked" in err
 
 
 def test_unlocking_says_who_acted_moves_no_file_and_can_be_computed_again(quick):
