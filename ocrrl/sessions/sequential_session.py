@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ocrrl.episodes.episode_store import attributes_of
+import numpy as np
+
+from ocrrl.episodes.episode_store import attributes_of, read_episode
 from ocrrl.interface.json_file import read_json_object
 from ocrrl.layout import Layout
 from ocrrl.rollouts.evaluate import VARIANTS
@@ -39,6 +41,9 @@ SAID = {
     "not_yet": "undecided",
 }
 """What each decision says, for people."""
+PLANNED = ("cell", "tabletop_task", "round", "residual_seed", "models")
+"""What a plan and `session.json` both say."""
+RESTORE = "restore the session (`dvc checkout`, or a copy of it), or begin another --session"
 
 
 class SequentialSession:
@@ -64,10 +69,8 @@ class SequentialSession:
 
     @property
     def over(self) -> bool:
-        """Whether no further episode is needed, or somebody has ended it."""
-        if self.session.unlocked is not None or self.verdict()["decision"] != "not_yet":
-            return True
-        return not to_run(self._labelled(), self._planned)
+        """Whether no further episode is needed."""
+        return self.verdict()["decision"] != "not_yet" or not to_run(self._labelled(), self._planned)
 
     def episodes(self) -> Iterator[PlannedEpisode]:
         """The next episode each time, until the session is over."""
@@ -102,16 +105,8 @@ class SequentialSession:
 
         ValueError for a session that is not decided, unless `early`.
         """
-        self._require_over(early)
         if self.session.unlocked is None:
-            order, ended = self._order, self.over
-            record: Unlocked = {
-                "at_utc": now_utc,
-                "early": not ended,
-                "order_seed": order.seed,
-                "order_salt": order.salt,
-            }
-            self.session.unlock(record, self._variant_of)
+            self._unlock(now_utc, early)
         seeds = {*self.compared(), *self.left_out()}
         planned = [(variant, seed) for seed in self.plan.states if seed in seeds for variant in VARIANTS]
         result, plan = self.result(), self.plan
@@ -128,23 +123,31 @@ class SequentialSession:
             f"{plan.cell}: {said}{early_said}: {result['pairs']} pairs{shown}, p = {result['p_value']:.3g}; plan {plan.sha256}"
         )
 
-    def _require_over(self, early: bool) -> None:
-        if not self.over and not early:
+    def _unlock(self, now_utc: str, early: bool) -> None:
+        over, order = self.over, self._order
+        if not over and not early:
             raise ValueError(
                 f"session {self.session.folder.name} must be decided before it is unlocked, got {len(self.compared())} of at most "
                 f"{self.plan.stopping_rule.most_pairs} pairs and no verdict; --early ends it, undecided"
             )
+        for attempt in self.session.attempts:
+            path = self.session.folder / str(attempt["episode"])
+            acted_alone = attempt["episode"] is not None and self._variant_of(attempt) == "base"
+            if acted_alone and np.any(read_episode(path, with_images=False).residual):
+                raise ValueError(
+                    f"{path}: residual must be zero, as the base acted alone by {ORDER_FILE}, got others; {RESTORE}"
+                )
+        record: Unlocked = {"at_utc": now_utc, "early": not over, "order_seed": order.seed, "order_salt": order.salt}
+        self.session.unlock(record, self._variant_of)
 
     def result(self) -> dict[str, Any]:
         """The entry `sequential` of `evaluation.json`."""
-        rule, verdict, unlocked = self.plan.stopping_rule, self.verdict(), self.session.unlocked
-        early = unlocked is not None and unlocked["early"]
-        ended = "not_yet" if early else "most_pairs_reached"
-        decision = ended if verdict["decision"] == "not_yet" else verdict["decision"]
+        rule, verdict = self.plan.stopping_rule, self.verdict()
+        exhausted = verdict["decision"] == "not_yet" and self.over
         return dict(verdict) | {
             "plan": self.plan.sha256,
-            "decision": decision,
-            "unlocked_early": early,
+            "decision": "most_pairs_reached" if exhausted else verdict["decision"],
+            "unlocked_early": not self.over,
             "left_out": len(self.left_out()),
             "level": rule.level,
             "least_effect": rule.least_effect,
@@ -197,10 +200,7 @@ class SequentialSession:
         ):
             if got != required:
                 whose = f"that of {PLAN_FILE}" if name == "plan" else "that of session.json"
-                raise ValueError(
-                    f"{path}: {name} must be {required}, {whose}, got {got}; restore the session (`dvc checkout`, or a copy of it), "
-                    "or begin another --session"
-                )
+                raise ValueError(f"{path}: {name} must be {required}, {whose}, got {got}; {RESTORE}")
 
 
 def sequential_session(
@@ -213,6 +213,8 @@ def sequential_session(
     begun = _plan_of(folder)
     if begun is not None or (folder / PLAN_FILE).is_file():
         plan = read_plan(folder, begun)
+        if begun is None:
+            _require_planned_for(folder, plan, identity)
         order, most = read_order(folder, plan.order_sha256), 2 * plan.stopping_rule.most_pairs
         if episodes not in (None, most):
             raise ValueError(
@@ -222,13 +224,22 @@ def sequential_session(
         order = BlindOrder.draw(random_hex)
         plan = _new_plan(folder.name, identity, episodes, order.commitment)
     kept = identity | {"until": DECIDED, "plan": plan.sha256}
-    session = SessionFolder(folder, kept, (PLAN_FILE, ORDER_FILE))
-    if session.unlocked is not None and session.unlocked["early"]:
+    session = SequentialSession(SessionFolder(folder, kept, (PLAN_FILE, ORDER_FILE)), plan, order)
+    if (unlocked := session.session.unlocked) is not None and not session.over:
         raise ValueError(
-            f"session {folder.name} must still be blind to go on, it was unlocked early at {session.unlocked['at_utc']} and ended "
+            f"session {folder.name} must still be blind to go on, it was unlocked early at {unlocked['at_utc']} and ended "
             "undecided; begin another --session"
         )
-    return SequentialSession(session, plan, order)
+    return session
+
+
+def _require_planned_for(folder: Path, plan: EvaluationPlan, identity: dict[str, Any]) -> None:
+    """ValueError where `plan`, which no episode has followed yet, is another session's."""
+    asked = {"session": folder.name} | {name: identity[name] for name in PLANNED}
+    for name, required in asked.items():
+        if getattr(plan, name) != required:
+            got = getattr(plan, name)
+            raise ValueError(f"{folder / PLAN_FILE}: {name} must be {required!r}, got {got!r}; begin another --session")
 
 
 def begun_session(folder: Path) -> SequentialSession:
@@ -255,11 +266,7 @@ def _new_plan(session: str, identity: dict[str, Any], episodes: int | None, orde
     rule = StoppingRule(most_pairs=len(states))
     return EvaluationPlan(
         session=session,
-        cell=identity["cell"],
-        tabletop_task=identity["tabletop_task"],
-        round=identity["round"],
-        residual_seed=identity["residual_seed"],
-        models=identity["models"],
+        **{name: identity[name] for name in PLANNED},
         states=states,
         stopping_rule=rule,
         order_sha256=order_sha256,

@@ -222,6 +222,33 @@ def test_nothing_is_counted_twice(quick):
     assert "success must be " in quick.evaluate()[2]
 
 
+def test_a_label_that_was_exchanged_is_found_out_when_it_is_unlocked(quick):
+    quick.before = stop_at(4)
+    quick.evaluate()
+    content = session_json()
+    for attempt in content["attempts"][:2]:
+        attempt["seed"], attempt["variant"] = (
+            attempt["seed"],
+            {"first": "second", "second": "first"}[attempt["variant"]],
+        )
+    (session_folder() / "session.json").write_text(json.dumps(content))
+    code, _, err = quick.run("unlock", session_folder(), "--early")
+    assert code == 1 and "residual must be zero, as the base acted alone by sealed_order.json" in err
+    assert session_json() == content
+
+
+def test_a_session_that_says_it_was_unlocked_when_decided_and_was_not_does_not_go_on(quick):
+    quick.before = stop_at(6)
+    quick.evaluate()
+    quick.run("unlock", session_folder(), "--early")
+    content = session_json()
+    content["unlocked"]["early"] = False
+    (session_folder() / "session.json").write_text(json.dumps(content))
+    assert "must still be blind to go on, it was unlocked early" in quick.evaluate()[2]
+    quick.run("unlock", session_folder())
+    assert (verdict()["decision"], verdict()["unlocked_early"]) == ("not_yet", True)
+
+
 def test_what_cannot_be_planned_is_refused_before_anybody_is_asked(quick):
     fewest = StoppingRule().fewest_pairs()
     for episodes, message in (
@@ -257,6 +284,14 @@ def test_a_session_killed_between_plan_and_first_episode_goes_on_with_its_plan(q
     quick.evaluate()
     plan = (session_folder() / "plan.json").read_bytes()
     (session_folder() / "session.json").unlink()
+    for changed, message in (
+        ({"cell": "twin"}, "cell must be 'rehearsal', got 'twin'"),
+        ({"models": {}}, "models must be {"),
+    ):
+        (session_folder() / "plan.json").write_bytes(json_bytes(json.loads(plan) | changed))
+        code, _, err = quick.evaluate()
+        assert code == 1 and f"{session_folder() / 'plan.json'}: {message}" in err
+    (session_folder() / "plan.json").write_bytes(plan)
     assert quick.evaluate()[0] == 0 and (session_folder() / "plan.json").read_bytes() == plan
 
 
