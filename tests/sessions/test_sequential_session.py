@@ -11,6 +11,7 @@ from ocrrl.files import json_bytes
 from ocrrl.rollouts.sequential_test import StoppingRule, sequential_verdict
 from ocrrl.sessions.blind_order import BlindOrder
 from ocrrl.sessions.evaluation_plan import read_plan
+from ocrrl.viewers.session_episodes import session_episodes
 from tests.sessions.quick_sessions import NAME, quick, session_folder, session_json, verdict
 
 __all__ = ["quick"]
@@ -98,6 +99,8 @@ def test_unlocking_says_who_acted_moves_no_file_and_can_be_computed_again(quick)
         assert attempt["variant"] == order.variants(pair, plan.variants)[place]
         assert attempt["episode"].split("/")[0] == attempt["label"]
         assert attempt["success"] == (attempt["variant"] == "residual")
+    shown = [(episode.variant, episode.name) for episode in session_episodes(session_folder())]
+    assert shown == [(attempt["variant"], attempt["episode"]) for attempt in content["attempts"]]
     orders = {order.variants(pair, plan.variants) for pair in range(20)}
     assert len(orders) == 2, "each variant goes first in some pairs"
 
