@@ -3,7 +3,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from ocrrl.rollouts.control_variate import COEFFICIENT, controlled_limits, controlled_log_e_values
+from ocrrl.rollouts.control_variate import COEFFICIENT, controlled_interval, controlled_limits, controlled_log_e_values
 from ocrrl.rollouts.sequential_test import log_e_values
 
 
@@ -58,6 +58,20 @@ def test_a_list_that_was_run_whole_leaves_no_doubt():
     true, listed = recorded(40, 0.5)
     low, high = controlled_limits(0.05, true[None], listed[None], listed)
     assert (low[0], high[0]) == pytest.approx((true.mean(), true.mean()))
+
+
+def test_an_interval_by_seed_is_that_of_the_pairs_in_their_order():
+    true, listed = recorded(50, 0.8)
+    successes = {1: (False, True), 0: (True, True), -1: (True, False)}
+    simulated = {seed: successes[score] for seed, score in enumerate(listed)}
+    order = [7, 3, 41, 0, 19, 22, 30, 11]
+    found = controlled_interval(0.05, {seed: successes[true[seed]] for seed in order}, simulated)
+    low, high = controlled_limits(0.05, true[None, order], listed[None, order], listed)
+    assert (found["low"], found["high"], found["listed_states"]) == (low[0], high[0], 50)
+    low, high = controlled_limits(0.05, true[None, order], listed[None, order], listed, 0.0)
+    assert (found["low_without_simulator"], found["high_without_simulator"]) == (low[0], high[0])
+    with pytest.raises(ValueError, match="among the 50 that were run in simulation, got seed 50"):
+        controlled_interval(0.05, {50: (True, True)}, simulated)
 
 
 def test_variants_that_change_places_change_the_signs():
