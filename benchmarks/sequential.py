@@ -91,15 +91,15 @@ def pairs_table(comparisons: Sequence[Comparison], when: str) -> Table:
         rows.append(tuple(row))
     header = [f"{cell}: {name}" for cell in CELLS for name in ("points", "median", "90%", "better / worse / none, %")]
     said = (
-        f"{cell_label(cell)}: {_pairs(np.median(found))} over the tasks, at most {_pairs(max(found))}; the {EASIEST} easiest at most "
-        f"{_pairs(sorted(found)[EASIEST - 1])}"
+        f"{cell_label(cell)}: {_pairs(np.median(found))} (median of the tasks), {_pairs(sorted(found)[EASIEST - 1])} (third easiest "
+        f"task), {_pairs(max(found))} (hardest)"
         for cell, found in medians.items()
     )
     return Table(
         ("tabletop task", *header),
         rows,
         title=f"{when}: pairs to a verdict, {REPLAYS:,} random orders of each comparison",
-        note=f"Median pairs in {'; in '.join(said)}.",
+        note=f"Median pairs, {'; '.join(said)}.",
     )
 
 

@@ -22,7 +22,7 @@ STAGES = {
     "evaluate_retrained": "evaluate the retrained VLA, the one before and the control variants, in the twin",
     "report": "write one page of tables, figures and videos",
     "replay_rollouts": "later rounds: replay the rollouts of the round before in the training simulator",
-    "promote": "later rounds: choose the retrained VLAs if they are better on validation states, else those before",
+    "promote": "later rounds: choose the retrained VLAs if the sequential test finds them better, else those before",
 }
 MULTITASK_STAGES = {
     "retrain_multitask": "train one VLA for all tabletop tasks on their training sets, and its control variants",

@@ -15,7 +15,8 @@ Without replacement: Waudby-Smith and Ramdas 2020, NeurIPS 33. Prediction-powere
 Science 382:669-674. Legend: R comparisons side by side, of n pairs each.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TypedDict
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -28,6 +29,46 @@ _SEARCHES = 24
 
 Scores = Int[np.ndarray, "R n"]
 Rates = Float[np.ndarray, " R"]
+
+
+class ControlledInterval(TypedDict):
+    """The difference of success rates over a list of states, second variant minus first; limits as of the confidence sequence."""
+
+    listed_states: int
+    low: float
+    high: float
+    low_without_simulator: float
+    high_without_simulator: float
+
+
+def controlled_interval(
+    level: float, pairs: Mapping[int, tuple[bool, bool]], simulated: Mapping[int, tuple[bool, bool]]
+) -> ControlledInterval:
+    """Limits with and without the control variate, of (first variant's success, second's) by seed, in the order of the runs.
+
+    `simulated` holds the whole list, of which the states of `pairs` are a random part. Raises ValueError where it lacks one of them.
+    """
+    if missing := [seed for seed in pairs if seed not in simulated]:
+        raise ValueError(
+            f"every state of the comparison must be among the {len(simulated)} that were run in simulation, got seed {missing[0]}"
+        )
+    scores, same_states, listed = (
+        np.array([int(second) - int(first) for first, second in successes], int)
+        for successes in (pairs.values(), [simulated[seed] for seed in pairs], simulated.values())
+    )
+    limits = [
+        float(limit[0])
+        for coefficient in (COEFFICIENT, 0.0)
+        for limit in controlled_limits(level, scores[None], same_states[None], listed, coefficient)
+    ]
+    low, high, low_without, high_without = limits
+    return {
+        "listed_states": len(listed),
+        "low": low,
+        "high": high,
+        "low_without_simulator": low_without,
+        "high_without_simulator": high_without,
+    }
 
 
 def controlled_limits(

@@ -153,7 +153,7 @@ def _log_average_stake(
     only_first, ties, only_second = np.moveaxis(counts[..., None, :], -1, 0)
     logs = only_first * np.log(first) + ties * np.log((first + second) / 2) + only_second * np.log(second)
     largest = logs.max(axis=-1)
-    return largest + np.log(np.mean(np.exp(logs - largest[..., None]), axis=-1))
+    return np.asarray(largest + np.log(np.mean(np.exp(logs - largest[..., None]), axis=-1)))
 
 
 def _confidence_sequence(level: float, counts: Int[np.ndarray, "looks 3"]) -> tuple[float, float]:
