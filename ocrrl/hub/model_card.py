@@ -29,12 +29,11 @@ from ocrrl.lineage.session_verdicts import SessionVerdict
 from ocrrl.printable import code_span, markdown_text
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.report.values import (
-    DECISION_LABELS,
-    NONE,
     SUCCESS_COLUMNS,
     VARIANT_LABELS,
     cell_label,
     points,
+    sequential_verdict_text,
     success_columns,
 )
 
@@ -121,29 +120,16 @@ def _results(results: Results) -> Iterator[str]:
     if results.sessions:
         yield "Blind evaluations that a sequential test ended: base + residual minus base, with the confidence sequence, which"
         yield "holds at every look; the plan was hashed before the first episode.\n"
-        header = ("session", "cell", "verdict", "pairs", "difference", "p", "SHA-256 of the plan")
-        yield markdown_table(Table(header, [_session_row(verdict) for verdict in results.sessions], 3))
+        rows = [_session_row(verdict) for verdict in results.sessions]
+        yield markdown_table(Table(("session", "cell", "verdict", "SHA-256 of the plan"), rows, 4))
     yield from (f"{note_text(note)}.\n" for note in results.missing)
 
 
 def _session_row(verdict: SessionVerdict) -> tuple[str, ...]:
     said = verdict.sequential
-    decision = (
-        "undecided, unlocked early"
-        if said["unlocked_early"]
-        else DECISION_LABELS.get(said["decision"], said["decision"])
-    )
-    difference = points(said) if said["difference"] is not None else NONE
-    place = code_span(verdict.session)
-    return (
-        place,
-        cell_label(verdict.cell),
-        decision,
-        str(said["pairs"]),
-        difference,
-        f"{said['p_value']:.2g}",
-        said["plan"],
-    )
+    early = "; unlocked early" if said["unlocked_early"] else ""
+    decided = f"{sequential_verdict_text(said)}{early}"
+    return (code_span(verdict.session), cell_label(verdict.cell), decided, str(said["plan"]))
 
 
 def _label(variant: str) -> str:

@@ -8,7 +8,7 @@ from ocrrl.lineage.datasets import read_json_in
 from ocrrl.lineage.project import Project
 from ocrrl.lineage.reading.places import place_of
 
-_NEEDED = {"decision", "pairs", "difference", "low", "high", "p_value", "plan", "unlocked_early"}
+_NEEDED = {"decision", "decided_after", "pairs", "difference", "low", "high", "p_value", "plan", "unlocked_early"}
 
 
 @dataclass(frozen=True)

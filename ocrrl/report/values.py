@@ -17,13 +17,6 @@ VARIANT_LABELS = {
     "demonstrations_only": "control: demonstrations only",
     "base_rollouts": "control: base's own rollouts",
 }
-DECISION_LABELS = {
-    "better": "base + residual solves more",
-    "worse": "base + residual solves less",
-    "no_difference": "no difference that matters",
-    "most_pairs_reached": "undecided after the most pairs",
-}
-"""Of the sequential test (`ocrrl.rollouts.sequential_test`)."""
 SUCCESS_COLUMNS = ("successes", "rate", "95% interval", "mean length")
 PAIRED_COLUMNS = ("both", "only base + residual", "only base", "neither", "difference", "McNemar p")
 LENGTH_COLUMNS = ("pairs both solved", "base", "base + residual", "difference", "relative")

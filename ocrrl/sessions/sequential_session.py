@@ -15,6 +15,7 @@ import numpy as np
 from ocrrl.episodes.episode_store import attributes_of, read_episode
 from ocrrl.interface.json_file import read_json_object
 from ocrrl.layout import Layout
+from ocrrl.report.values import sequential_verdict_text
 from ocrrl.rollouts.evaluate import VARIANTS
 from ocrrl.rollouts.sequential_power import least_detectable_effect
 from ocrrl.rollouts.sequential_test import SequentialVerdict, StoppingRule, sequential_verdict
@@ -33,14 +34,6 @@ BLIND = (
     "ended; it ends when it is decided, and episodes that do not begin lapse."
 )
 """What an operator is told before they approve."""
-SAID = {
-    "better": "base + residual solves more than base",
-    "worse": "base + residual solves less than base",
-    "no_difference": "no difference of {least_effect:g} or more",
-    "most_pairs_reached": "undecided after the most pairs",
-    "not_yet": "undecided",
-}
-"""What each decision says, for people."""
 PLANNED = ("cell", "tabletop_task", "round", "residual_seed", "models")
 """What a plan and `session.json` both say."""
 RESTORE = "restore the session (`dvc checkout`, or a copy of it), or begin another --session"
@@ -111,16 +104,9 @@ class SequentialSession:
         planned = [(variant, seed) for seed in self.plan.states if seed in seeds for variant in VARIANTS]
         result, plan = self.result(), self.plan
         write_comparison(self.session, Layout(plan.tabletop_task, plan.round), planned, result)
-        said = SAID[result["decision"]].format(**result)
-        difference = result["difference"]
-        shown = (
-            ""
-            if difference is None
-            else f", difference {difference:+.2f} [{result['low']:+.2f}, {result['high']:+.2f}]"
-        )
-        early_said = ", unlocked early" if result["unlocked_early"] else ""
+        early_said = "; unlocked early" if result["unlocked_early"] else ""
         print(
-            f"{plan.cell}: {said}{early_said}: {result['pairs']} pairs{shown}, p = {result['p_value']:.3g}; plan {plan.sha256}"
+            f"{plan.cell}: base + residual against base. {sequential_verdict_text(result)}{early_said}; plan {plan.sha256}"
         )
 
     def _unlock(self, now_utc: str, early: bool) -> None:

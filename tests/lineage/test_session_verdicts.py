@@ -14,6 +14,7 @@ SESSION = "data/sessions/rehearsal/cube_lift/blind"
 PLAN = "5e" * 32
 SEQUENTIAL = {
     "decision": "better",
+    "decided_after": 9,
     "pairs": 9,
     "difference": 0.89,
     "low": 0.31,
@@ -46,12 +47,13 @@ def card_of(own, capsys):
 
 def test_the_verdict_stands_in_the_card_with_the_plan_s_hash(card_of):
     rows = [[part.strip() for part in line.strip("|").split("|")] for line in card_of(SEQUENTIAL).splitlines()]
-    measured = ["base + residual solves more", "9", "+89 [+31, +100] points", "0.021", PLAN]
-    assert [f"`{SESSION}`", "rehearsal (simulated)", *measured] in rows
+    verdict = "Sequential test: better after 9 of 9 pairs, +89 [+31, +100] points, p 0.021 at any look"
+    assert [f"`{SESSION}`", "rehearsal (simulated)", verdict, PLAN] in rows
 
 
 def test_one_that_was_unlocked_early_is_undecided(card_of):
-    assert "undecided, unlocked early" in card_of(SEQUENTIAL | {"unlocked_early": True, "decision": "not_yet"})
+    text = card_of(SEQUENTIAL | {"unlocked_early": True, "decision": "not_yet", "decided_after": None})
+    assert "not decided yet after 9 pairs" in text and "; unlocked early" in text
 
 
 def test_a_blind_session_and_one_of_another_model_say_nothing(card_of):

@@ -40,7 +40,10 @@ def test_it_ends_by_itself_and_unlocks_itself_with_the_verdict(quick):
     code, out, err = quick.evaluate()
     assert code == 0, err
     pairs = StoppingRule().fewest_pairs()
-    assert f"rehearsal: base + residual solves more than base: {pairs} pairs, difference +1.00" in out
+    assert (
+        f"rehearsal: base + residual against base. Sequential test: better after {pairs} of {pairs} pairs, +100 ["
+        in out
+    )
     assert f"rehearsal: base 0.00, base + residual 1.00 of {pairs} episodes" in out
     content, plan = session_json(), read_plan(session_folder(), None)
     assert len(content["attempts"]) == 2 * pairs and len(plan.states) == StoppingRule().most_pairs
@@ -49,7 +52,9 @@ def test_it_ends_by_itself_and_unlocks_itself_with_the_verdict(quick):
     assert (verdict()["pairs"], verdict()["only_second"], verdict()["decided_after"]) == (pairs, pairs, pairs)
     before = contents(session_folder())
     code, out, err = quick.evaluate(approve=0)
-    assert code == 0 and "solves more" in out, "an ended session asks for no approval and says its verdict again"
+    assert code == 0 and "Sequential test: better after" in out, (
+        "an ended session asks for no approval and says its verdict again"
+    )
     assert contents(session_folder()) == before
 
 
@@ -125,11 +130,11 @@ def test_interrupted_and_gone_on_with_it_ends_as_in_one_piece(quick):
 def test_it_stops_for_futility_and_after_the_most_pairs(quick):
     quick.residual = 0.0
     code, out, err = quick.evaluate()
-    assert code == 0 and "no difference of 0.2 or more" in out, err
+    assert code == 0 and "Sequential test: no difference that matters after " in out, err
     assert verdict()["decision"] == "no_difference" and verdict()["pairs"] < StoppingRule().most_pairs
     quick.new_folder("again")
     code, out, err = quick.evaluate("--episodes", 20)
-    assert code == 0 and "undecided after the most pairs: 10 pairs" in out, err
+    assert code == 0 and "Sequential test: not decided after 10 pairs" in out, err
     assert verdict()["decision"] == "most_pairs_reached" and session_json()["unlocked"]["early"] is False
 
 
@@ -149,7 +154,12 @@ def test_unlocked_early_it_ends_undecided_and_says_so_for_good(quick):
     assert code == 1 and "session monday must be decided before it is unlocked, got 2 of at most 100 pairs" in err
     assert contents(session_folder()) == blind
     code, out, err = quick.run("unlock", session_folder(), "--early")
-    assert code == 0 and "undecided, unlocked early: 2 pairs" in out and "Next: dvc add" in out, err
+    assert (
+        code == 0
+        and "not decided yet after 2 pairs" in out
+        and "; unlocked early; plan" in out
+        and "Next: dvc add" in out
+    ), err
     assert session_json()["unlocked"]["early"] is True and verdict()["unlocked_early"] is True
     assert (verdict()["decision"], verdict()["pairs"]) == ("not_yet", 2)
     after = contents(session_folder())
