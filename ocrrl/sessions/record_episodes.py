@@ -93,7 +93,8 @@ def record_episodes(
             session.keep(attempt, recorder.episodes.pop(planned.seed), outcome.aborted)
         ending = "success" if outcome.success else "failure"
         why = f", ended by the {outcome.aborted.by}: {outcome.aborted.why}" if outcome.aborted else ""
-        acted = f"{ending} after {outcome.steps} steps{interventions_told(attempt)}"
+        blind = planned.label != planned.variant  # how long it took would tell who acted
+        acted = ending if blind else f"{ending} after {outcome.steps} steps{interventions_told(attempt)}"
         print(f"{planned.heading}: {acted}{why}", flush=True)
 
 

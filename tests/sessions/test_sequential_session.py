@@ -72,7 +72,7 @@ def test_until_it_is_unlocked_nothing_printed_or_named_tells_the_variant(quick):
     code, out, err = quick.evaluate()
     assert code == 130
     assert "episode 1 of pair 1: " in out and "episode 1 of pair 6: " in out
-    assert not REVEALS.search(out + err), out
+    assert not REVEALS.search(out + err) and "steps" not in out, out
     names = sorted(contents(session_folder()))
     assert len(episode_paths(session_folder())) == 11 and not REVEALS.search("\n".join(names)), names
     folders = {name.split("/")[0] for name in names if "/" in name}
