@@ -48,7 +48,7 @@ class BlindOrder:
     def variants(self, pair: int, variants: Sequence[str]) -> tuple[str, ...]:
         """`variants` in the order in which they run in the pair with that number, from 0; each order is as likely."""
         drawn = np.random.default_rng([int(self.seed, 16), pair]).permutation(len(variants))
-        return tuple(variants[index] for index in drawn)
+        return tuple(variants[int(index)] for index in drawn)
 
 
 def write_order(folder: Path, order: BlindOrder) -> None:

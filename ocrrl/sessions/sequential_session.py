@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ocrrl.episodes.episode_store import attributes_of, read_episode
 from ocrrl.interface.json_file import read_json_object
 from ocrrl.layout import Layout
@@ -119,7 +117,7 @@ class SequentialSession:
         for attempt in self.session.attempts:
             path = self.session.folder / str(attempt["episode"])
             acted_alone = attempt["episode"] is not None and self._variant_of(attempt) == "base"
-            if acted_alone and np.any(read_episode(path, with_images=False).residual):
+            if acted_alone and _has_residual(path):
                 raise ValueError(
                     f"{path}: residual must be zero, as the base acted alone by {ORDER_FILE}, got others; {RESTORE}"
                 )
@@ -187,6 +185,12 @@ class SequentialSession:
             if got != required:
                 whose = f"that of {PLAN_FILE}" if name == "plan" else "that of session.json"
                 raise ValueError(f"{path}: {name} must be {required}, {whose}, got {got}; {RESTORE}")
+
+
+def _has_residual(path: Path) -> bool:
+    """Whether a residual was added in the episode in `path`."""
+    residual = read_episode(path, with_images=False).residual
+    return residual is not None and bool(residual.any())
 
 
 def sequential_session(
