@@ -4,7 +4,7 @@ A sub-flow of its own, since Prefect pauses a whole flow. The operator presses R
 fills in the form; `ocrrl` then signs the token without which it moves no hardware.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prefect import flow, get_run_logger
@@ -18,6 +18,9 @@ from tasks.graph import Selection, read_graph
 from tasks.run_session import Session, new_session_name, run_session
 
 CELLS = ("rehearsal",)
+UNATTENDED = ("twin",)
+"""Cells of sessions until decided in which nobody approves and no robot moves."""
+BLIND = " They compare base and base + residual in an order that is hidden until the session has ended; those that do not begin lapse."
 
 
 class NotApproved(RuntimeError):
@@ -44,8 +47,13 @@ class Approved:
 
 
 @flow(name="approve", flow_run_name="approve {session} in {cell}", persist_result=False)
-def approve(cell: str, session: str, task: str, episodes: int, wait_minutes: float = 30.0) -> Approved:
-    """The operator's word for `session`; NotApproved when the operator declines or does not answer within `wait_minutes`."""
+def approve(
+    cell: str, session: str, task: str, episodes: int, wait_minutes: float = 30.0, purpose: str = ""
+) -> Approved:
+    """The operator's word for `session`; NotApproved when the operator declines or does not answer within `wait_minutes`.
+
+    `purpose` is a sentence on what the episodes are for.
+    """
     get_run_logger().info(
         "Waiting for an operator: press Resume on this run in the Prefect UI. %s: %d episodes of %s in session %s",
         cell,
@@ -53,7 +61,7 @@ def approve(cell: str, session: str, task: str, episodes: int, wait_minutes: flo
         task,
         session,
     )
-    text = f"**{cell}**: {episodes} episodes of **{task}**, session `{session}`. The robot moves when you submit this."
+    text = f"**{cell}**: {episodes} episodes of **{task}**, session `{session}`.{purpose} The robot moves when you submit this."
     form = Approval.with_initial_data(description=text, episodes=episodes)
     try:
         given = pause_flow_run(wait_for_input=form, timeout=int(wait_minutes * 60), poll_interval=2)
@@ -81,15 +89,37 @@ def sign(given: Approval, cell: str, session: str, task: str, episodes: int) -> 
     return Approved(SecretStr(done.stdout.strip()), given.episodes)
 
 
-def approved_sessions(command: str, cell: str, tasks: list[str] | None, episodes: int, wait_minutes: float) -> None:
-    """A session of `command` (`rollout` or `evaluate`) in `cell` for each tabletop task, each approved by an operator."""
-    if cell not in CELLS:
+def approved_sessions(
+    command: str,
+    cell: str,
+    tasks: list[str] | None,
+    episodes: int,
+    wait_minutes: float,
+    until: str | None = None,
+    session: str | None = None,
+) -> None:
+    """A session of `command` (`rollout` or `evaluate`) in `cell` for each tabletop task, each approved by an operator.
+
+    With `until` it ends by itself, after `episodes` at most. `session` names one to go on with; ValueError for several tasks.
+    """
+    unattended = until is not None and cell in UNATTENDED
+    if cell not in CELLS and not unattended:
+        ending = f"--episodes {episodes}" if until is None else f"--until {until}"
         raise ValueError(
             f"a flow runs sessions in {', '.join(CELLS)}, got {cell!r}: on hardware the operator stops the arm from a terminal, "
-            f"so start it there: ocrrl {command} TASK --cell {cell} --cell-file cells/mine.yaml --episodes {episodes}"
+            f"so start it there: ocrrl {command} TASK --cell {cell} --cell-file cells/mine.yaml {ending}"
         )
     chosen = read_graph(Path.cwd()).select(Selection(tabletop_tasks=tuple(tasks or ())))
-    for tabletop_task in dict.fromkeys(stage.tabletop_task for stage in chosen if stage.tabletop_task):
-        name = new_session_name(command)
-        approved = approve(cell, name, tabletop_task, episodes, wait_minutes)
-        run_session(Session(command, cell, tabletop_task, approved.episodes, name), approved.token, Path.cwd())
+    tabletop_tasks = list(dict.fromkeys(stage.tabletop_task for stage in chosen if stage.tabletop_task))
+    if session is not None and len(tabletop_tasks) != 1:
+        raise ValueError(
+            f"session {session} must come with one tabletop task in tasks, got {', '.join(tabletop_tasks)}"
+        )
+    for tabletop_task in tabletop_tasks:
+        planned = Session(command, cell, tabletop_task, episodes, session or new_session_name(command), until)
+        token = None
+        if not unattended:
+            purpose = "" if until is None else BLIND
+            approved = approve(cell, planned.name, tabletop_task, episodes, wait_minutes, purpose)
+            planned, token = replace(planned, episodes=approved.episodes), approved.token
+        run_session(planned, token, Path.cwd())

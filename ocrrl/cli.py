@@ -34,6 +34,7 @@ COMMANDS = {
     "import-vla": "register a VLA that another trainer made of an export",
     "slots": "print which slots this machine can fill (cpu, gpu, robot), as JSON",
     "approve": "approve a session that moves a robot; prints a short-lived token",
+    "unlock": "end a blind session and say which variant each of its episodes was",
     "calibrate": "find a camera's pose from views of a board; print the board",
     "teleoperate": "record demonstrations with a teleoperation device",
     "view": "show an episode or a whole session in Rerun",

@@ -4,7 +4,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +20,17 @@ from tasks.run_stage import LEASE, LOGS, run_variables
 
 @dataclass(frozen=True)
 class Session:
-    """Episodes of one tabletop task in one cell; `command` is `rollout` or `evaluate`."""
+    """Episodes of one tabletop task in one cell; `command` is `rollout` or `evaluate`.
+
+    With `until` there are `episodes` at most, of a new session; one that is gone on with keeps to its plan.
+    """
 
     command: str
     cell: str
     tabletop_task: str
     episodes: int
     name: str
+    until: str | None = None
 
     @property
     def folder(self) -> Path:
@@ -43,22 +47,31 @@ def new_session_name(command: str) -> str:
 
 
 @task(name="session", task_run_name="{session.title}", cache_policy=NO_CACHE, persist_result=False)
-def run_session(session: Session, approval: SecretStr, workspace: Path) -> Path:
-    """Run the session under the operator's token, and have DVC track its folder, also where it ended early."""
+def run_session(session: Session, approval: SecretStr | None, workspace: Path) -> Path:
+    """Run the session under the operator's token, if one is needed, and have DVC track its folder, also where it ended early."""
     log = workspace / LOGS / "sessions" / f"{session.name}.log"
-    command = ["ocrrl", session.command, session.tabletop_task, "--cell", session.cell, "--session", session.name]
-    command += ["--episodes", str(session.episodes)]
+    command = session_command(session, begun=(workspace / session.folder).is_dir())
     with (
         concurrency("robot", occupy=1, lease_duration=LEASE, raise_on_lease_renewal_failure=True),
-        handed_over(approval, workspace) as file,
+        nullcontext() if approval is None else handed_over(approval, workspace) as file,
     ):
-        variables = run_variables() | {"OCRRL_APPROVAL_FILE": str(file)}
+        variables = run_variables() | ({} if file is None else {"OCRRL_APPROVAL_FILE": str(file)})
         outcome = run_child(command, log, workspace, variables, get_run_logger().info)
     if (workspace / session.folder).is_dir():
         track(session.folder, workspace)
     if outcome.code:
         raise StageFailed(f"{session.title} ended with exit code {outcome.code}:\n{outcome.tail()}\n\nWhole log: {log}")
     return session.folder
+
+
+def session_command(session: Session, begun: bool) -> list[str]:
+    """The command line of `session`; one until decided that has `begun` keeps to the most episodes of its plan."""
+    command = ["ocrrl", session.command, session.tabletop_task, "--cell", session.cell, "--session", session.name]
+    if session.until is not None:
+        command += ["--until", session.until]
+    if session.until is None or not begun:
+        command += ["--episodes", str(session.episodes if session.until is None else session.episodes // 2 * 2)]
+    return command
 
 
 @contextmanager

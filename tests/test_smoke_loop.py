@@ -126,7 +126,7 @@ def test_one_vla_for_all_tasks_and_a_second_round_run_too(project, tmp_path):
     compared = json.loads((again / "data/metrics/evaluate_retrained/round0/multitask.json").read_text())
     assert {"before", "retrained"} <= set(compared["tabletop_tasks"]["cube_lift"]["twin"])
     promotion = json.loads((again / "data/metrics/promote/round1/cube_lift.json").read_text())
-    assert promotion["promoted"] == (promotion["retrained"]["successes"] > promotion["before"]["successes"])
+    assert promotion["promoted"] == (promotion["verdict"]["decision"] == "better")
     source = "vla_retrained/round0/multitask" if promotion["promoted"] else "vla_real/round0/cube_lift"
     weights = [again / "data" / name / "model.safetensors" for name in ("vla_real/round1/cube_lift", source)]
     assert weights[0].read_bytes() == weights[1].read_bytes()

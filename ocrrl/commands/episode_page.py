@@ -1,7 +1,6 @@
 """An episode as one HTML page, for a browser: images side by side in time, and curves. It needs no viewer to be installed."""
 
 from collections.abc import Iterator
-from dataclasses import fields
 from functools import partial
 from html import escape
 from io import BytesIO
@@ -26,7 +25,7 @@ _INK = "#0b6fb8"
 def write_episode_page(episode: Episode, path: Path, title: str) -> None:
     """Write the page of `episode` to `path`."""
     attributes = episode.attributes
-    facts = [f"{field.name}: {getattr(attributes, field.name)}" for field in fields(attributes)]
+    facts = [f"{name}: {value}" for name, value in attributes.shown().items()]
     times = np.unique(np.linspace(0, len(episode) - 1, SHOWN).round().astype(int))
     at = ", ".join(f"{episode.timestamps[step]:.1f}" for step in times)
     images = [

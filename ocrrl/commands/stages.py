@@ -22,7 +22,7 @@ STAGES = {
     "evaluate_retrained": "evaluate the retrained VLA, the one before and the control variants, in the twin",
     "report": "write one page of tables, figures and videos",
     "replay_rollouts": "later rounds: replay the rollouts of the round before in the training simulator",
-    "promote": "later rounds: choose the retrained VLAs if they are better on validation states, else those before",
+    "promote": "later rounds: choose the retrained VLAs if the sequential test finds them better, else those before",
 }
 MULTITASK_STAGES = {
     "retrain_multitask": "train one VLA for all tabletop tasks on their training sets, and its control variants",
@@ -58,10 +58,16 @@ def add_arguments(parser: argparse.ArgumentParser, stage: str) -> None:
         parser.add_argument(
             "--episodes",
             type=int,
-            help="for a session: number of episodes; evaluate alternates base and base + residual",
+            help="for a session: number of episodes; evaluate alternates base and base + residual. With --until: the most",
         )
         parser.add_argument(
             "--session", help="for a session: its name; an interrupted session continues under the same name"
+        )
+    if stage == "evaluate":
+        parser.add_argument(
+            "--until",
+            choices=("decided",),
+            help="a session in any cell, also the twin: blind pairs in random order, until a sequential test is decided",
         )
     if stage == "rollout":
         parser.add_argument("--seed", type=int, help="for a session: seed of the residual (default 0)")
@@ -88,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError("ingest must have a tabletop task, such as cube_lift, or --check FOLDER")
     if getattr(options, "seed", None) is not None:
         require_seed("seed", options.seed)
-    if getattr(options, "cell", None) not in (None, "twin"):
+    if getattr(options, "until", None) or getattr(options, "cell", None) not in (None, "twin"):
         from ocrrl.sessions.policy_session import run_session
 
         return run_session(options, time.time)

@@ -20,7 +20,7 @@ from ocrrl.recordings.expendable import UnforeseenLog
 from ocrrl.recordings.meaning.foreign_mapping import UNKNOWN
 from ocrrl.recordings.read_all import Kept, Refused, read_all
 from ocrrl.viewers.rerun_recording import show_episode, show_session
-from ocrrl.viewers.session_episodes import is_session, readable, session_episodes
+from ocrrl.viewers.session_episodes import is_session, readable, require_unlocked, session_episodes
 
 VIEWS = WORK / "views"
 
@@ -81,6 +81,7 @@ def view_recording(path: Path, episode: str | None = None, save: Path | None = N
     A foreign one is read with the mapping of params.yaml, or with a suggested one. Raises as `view_episode`, and ValueError
     where there is no such recording.
     """
+    require_unlocked(path)
     folder, only = (path, None) if path.is_dir() else (path.parent, path)
     if only is not None and not only.exists():
         raise FileNotFoundError(f"the recording must exist, got {path}")

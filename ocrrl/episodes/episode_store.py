@@ -1,7 +1,7 @@
 """Writes and reads one HDF5 file per episode: atomic, the same bytes for the same episode.
 
 Layout: `images/<camera>` (T, H, W, 3) uint8, one compressed chunk a frame; every other array of `Episode` under its own
-name as float64; `EpisodeAttributes` as attributes of the root, dicts and tuples as JSON text, an absent seed left out.
+name as float64; `EpisodeAttributes` as attributes of the root, dicts and tuples as JSON text, an absent seed or plan left out.
 """
 
 import json
@@ -29,6 +29,7 @@ REQUIRED_ARRAYS = (
 OPTIONAL_ARRAYS = ("object_poses", "object_confidence", "object_visible", "base_action", "residual", "intervention")
 ROW_CHUNK = 32  # rows of numbers that lie together in a live recording
 FLUSH_ROWS = 20  # a second's
+OPTIONAL_ATTRIBUTES = ("seed", "plan")
 JSON_ATTRIBUTES = ("calibration", "versions", "object_names")
 
 
@@ -56,6 +57,12 @@ def read_episode(path: Path, with_images: bool = True) -> Episode:
         return episode_in(file, {camera: array_at(file, f"images/{camera}") for camera in cameras})
 
 
+def attributes_of(path: Path) -> EpisodeAttributes:
+    """The attributes of the episode in `path`; raises as `read_episode`."""
+    with h5py.File(path, "r") as file:
+        return read_attributes(file)
+
+
 def image_sizes(path: Path) -> CameraSizes:
     """Height and width of the images by camera of the episode in `path`, without reading them."""
     with h5py.File(path, "r") as file:
@@ -74,7 +81,7 @@ def read_attributes(file: h5py.File) -> EpisodeAttributes:
     """The attributes of an open episode file; KeyError names a missing one."""
     values = {}
     for name in (field.name for field in fields(EpisodeAttributes)):
-        if name == "seed" and name not in file.attrs:
+        if name in OPTIONAL_ATTRIBUTES and name not in file.attrs:
             continue
         if name not in file.attrs:
             raise KeyError(name)

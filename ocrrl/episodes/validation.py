@@ -13,7 +13,13 @@ import h5py
 import numpy as np
 
 from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements, check_episode, check_shapes
-from ocrrl.episodes.episode_store import JSON_ATTRIBUTES, OPTIONAL_ARRAYS, REQUIRED_ARRAYS, episode_in
+from ocrrl.episodes.episode_store import (
+    JSON_ATTRIBUTES,
+    OPTIONAL_ARRAYS,
+    OPTIONAL_ATTRIBUTES,
+    REQUIRED_ARRAYS,
+    episode_in,
+)
 from ocrrl.episodes.hdf5_access import (
     attribute_value,
     check_declared,
@@ -52,6 +58,7 @@ _ATTRIBUTE_KINDS = {
     "versions": (dict, "a JSON object"),
     "object_names": (list, "a JSON list of names"),
     "format_version": (int, "an integer"),
+    "plan": (str, "text"),
 }
 
 
@@ -139,7 +146,7 @@ def _checked_attributes(file: h5py.File) -> dict[str, object]:
         raise EpisodeRejected("format_version", f"at most {FORMAT_VERSION} (this software's)", shown(repr(version)))
     values: dict[str, object] = {}
     for name in (field.name for field in fields(EpisodeAttributes)):
-        value = _attribute(file, name, required=name != "seed")
+        value = _attribute(file, name, required=name not in OPTIONAL_ATTRIBUTES)
         if value is None:
             continue
         kind, described = _ATTRIBUTE_KINDS[name]

@@ -25,9 +25,17 @@ from ocrrl.lineage.graph import Artifact, Stage
 from ocrrl.lineage.lineage import Lineage
 from ocrrl.lineage.model_results import Results
 from ocrrl.lineage.remote_models import RemoteModel, remote_models
+from ocrrl.lineage.session_verdicts import SessionVerdict
 from ocrrl.printable import code_span, markdown_text
 from ocrrl.report.table import Table, markdown_table
-from ocrrl.report.values import SUCCESS_COLUMNS, VARIANT_LABELS, cell_label, points, success_columns
+from ocrrl.report.values import (
+    SUCCESS_COLUMNS,
+    VARIANT_LABELS,
+    cell_label,
+    points,
+    sequential_verdict_text,
+    success_columns,
+)
 
 RESULTS, TRAINING_DATA = "Results", "Training data"
 
@@ -54,8 +62,8 @@ def model_card(lineage: Lineage, results: Results, licence: Licence | None) -> s
 def model_cells(lineage: Lineage, results: Results) -> list[str]:
     """Every cell that its training episodes or its results come from, the simulator last."""
     rows = [row for evaluation in results.evaluations for row in evaluation.results if row.is_this_model]
-    used = _training_episodes(lineage)
-    return sorted_cells({episode.cell for episode in used if episode.cell} | {row.cell for row in rows})
+    evaluated = {row.cell for row in (*rows, *results.sessions)}
+    return sorted_cells({episode.cell for episode in _training_episodes(lineage) if episode.cell} | evaluated)
 
 
 def _front_matter(lineage: Lineage, cells: list[str], licence: Licence | None) -> str:
@@ -109,7 +117,19 @@ def _results(results: Results) -> Iterator[str]:
             cell, first, second = map(markdown_text, (cell_label(pair.cell), _label(pair.first), _label(pair.second)))
             yield f"- {cell}: {first} minus {second}, paired: {points(pair.difference)}"
         yield ""
+    if results.sessions:
+        yield "Blind evaluations that a sequential test ended: base + residual minus base, with the confidence sequence, which"
+        yield "holds at every look; the plan was hashed before the first episode.\n"
+        rows = [_session_row(verdict) for verdict in results.sessions]
+        yield markdown_table(Table(("session", "cell", "verdict", "SHA-256 of the plan"), rows, 4))
     yield from (f"{note_text(note)}.\n" for note in results.missing)
+
+
+def _session_row(verdict: SessionVerdict) -> tuple[str, ...]:
+    said = verdict.sequential
+    early = "; unlocked early" if said["unlocked_early"] else ""
+    decided = f"{sequential_verdict_text(said)}{early}"
+    return (code_span(verdict.session), cell_label(verdict.cell), decided, str(said["plan"]))
 
 
 def _label(variant: str) -> str:
@@ -126,8 +146,8 @@ def _limits(lineage: Lineage, results: Results, cells: list[str]) -> Iterator[st
     if len(simulated(cells)) == len(cells):
         yield "- How it does on a real robot is not known."
     yield "- It knows the objects, the table and the cameras of its training data; nothing else was tried."
-    evaluated = {row.cell for evaluation in results.evaluations for row in evaluation.results if row.is_this_model}
-    if not evaluated:
+    evaluated = any(row.is_this_model for evaluation in results.evaluations for row in evaluation.results)
+    if not evaluated and not results.sessions:
         yield "- It has not been evaluated."
     yield from record_limits(lineage)
 

@@ -37,6 +37,12 @@ class EpisodeAttributes:
     object_names: tuple[str, ...] = ()
     """The tracked objects in the order of `object_poses`; empty where no poses were recorded."""
     format_version: int = FORMAT_VERSION
+    plan: str | None = None
+    """SHA-256 of the plan of an evaluation until decided; None where the episode has no plan."""
+
+    def shown(self) -> dict[str, object]:
+        """By name, what viewers show: all but an absent plan."""
+        return {name: value for name, value in vars(self).items() if name != "plan" or value is not None}
 
 
 @dataclass(kw_only=True)

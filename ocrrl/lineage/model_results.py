@@ -9,6 +9,7 @@ from ocrrl.lineage.graph import data_deps
 from ocrrl.lineage.project import Project
 from ocrrl.lineage.reading.dvc_files import LockedStage, TrackedPath
 from ocrrl.lineage.reading.places import Place, place_of
+from ocrrl.lineage.session_verdicts import SessionVerdict, session_verdicts
 
 _RETRAINED = ("evaluate_retrained", "evaluate_multitask")
 _STAGES = ("evaluate", *_RETRAINED)
@@ -54,6 +55,8 @@ class Results:
 
     evaluations: tuple[Evaluation, ...]
     missing: tuple[str, ...]
+    sessions: tuple[SessionVerdict, ...] = ()
+    """Of evaluations until decided."""
 
 
 def results_of(project: Project, path: str, value: str) -> Results:
@@ -80,7 +83,7 @@ def results_of(project: Project, path: str, value: str) -> Results:
         reader = next((stage.address for stage in stages if same & set(stage.deps)), None)
         how = f"; `dvc repro {reader}` evaluates it" if reader else ""
         missing.append(f"No stage has evaluated this model{how}")
-    return Results(tuple(evaluations), tuple(missing))
+    return Results(tuple(evaluations), tuple(missing), session_verdicts(project, path))
 
 
 def _evaluation(

@@ -29,6 +29,7 @@ from ocrrl.report.values import (
     percent,
     points,
     seconds,
+    sequential_verdict_text,
     success_columns,
 )
 from ocrrl.rollouts.statistics import average_difference
@@ -220,8 +221,9 @@ def promote(layout: Layout, variant: str) -> StagePage:
     rates = " → ".join(percent(summary["success_rate"]) for summary in variants.values())
     rows = [(VARIANT_LABELS[variant], *success_columns(summary)) for variant, summary in variants.items()]
     verdict = "promoted" if metrics["promoted"] else "not promoted: the pair of the round before goes on"
+    tested = f"{sequential_verdict_text(metrics['verdict'])}. " if "verdict" in metrics else ""
     note = (
-        f"Retrained minus before: {points(metrics.get('difference'))}. The states are those that checkpoints are selected on, "
+        f"Retrained minus before: {points(metrics.get('difference'))}. {tested}The states are those that checkpoints are selected on, "
         "none that a result is reported on. Intervals are Wilson's."
     )
     return StagePage(

@@ -81,6 +81,23 @@ def difference_columns(difference: Json | None) -> tuple[str, str]:
     return points(difference), NONE if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def sequential_verdict_text(verdict: Json) -> str:
+    """A sequential test's verdict: `Sequential test: better after 7 of 9 pairs, +100 [+19, +100] points, p 0.011 at any look`."""
+    if not verdict["pairs"]:
+        return "Sequential test: no pair yet"
+    after = verdict["decided_after"]
+    said = {
+        "better": "better",
+        "worse": "worse",
+        "no_difference": "no difference that matters",
+        "not_yet": "not decided yet",
+        "most_pairs_reached": "not decided",
+    }[verdict["decision"]]
+    when = f"after {verdict['pairs']} pairs" if after is None else f"after {after} of {verdict['pairs']} pairs"
+    p = "< 0.001" if verdict["p_value"] < 0.001 else f"{verdict['p_value']:.3f}"
+    return f"Sequential test: {said} {when}, {points(verdict)}, p {p} at any look"
+
+
 def paired_columns(entry: Json) -> tuple[str, ...]:
     """`PAIRED_COLUMNS` of a cell: both, only base + residual, only base, neither, the paired difference and McNemar's p."""
     counts = (str(entry["paired"][name]) for name in ("both", "only_residual", "only_base", "neither"))

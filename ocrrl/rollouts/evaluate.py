@@ -57,6 +57,8 @@ class PairedEvaluation:
     """By `<variant>_<seed>`."""
     pairs: Mapping[str, Any] | None = None
     """What became of the initial states, where not all that were planned can be compared; None where all are."""
+    sequential: Mapping[str, Any] | None = None
+    """Verdict and plan of an evaluation until decided; None where the number of episodes was fixed."""
 
     def metrics(self) -> dict[str, Any]:
         """The cell's entry in the metrics file."""
@@ -68,7 +70,8 @@ class PairedEvaluation:
             "steps_difference": steps_difference(self.base, self.residual),
             "alignment": alignment_by_base(self.residual),
         }
-        return measured if self.pairs is None else measured | {"pairs": dict(self.pairs)}
+        of_session = {"pairs": self.pairs, "sequential": self.sequential}
+        return measured | {name: dict(value) for name, value in of_session.items() if value is not None}
 
     def do_no_harm(self) -> list[int]:
         """The seeds where the base succeeded and base + residual did not."""

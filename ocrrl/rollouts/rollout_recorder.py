@@ -1,6 +1,7 @@
 """Records chosen episodes of the control loop as episodes of the dataset format, with base action and residual."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -26,16 +27,17 @@ class RolloutRecorder:
         folder: Path | None = None,
         demonstrated: bool = False,
         policy: Policy | None = None,
+        plan: str | None = None,
     ) -> None:
         """`operator` names who acted; `folder` is where the episodes will be written: no room there ends one at its first step.
 
         An episode that was `demonstrated` holds neither base action nor residual. Rows are marked in which somebody acted in
-        place of `policy`, if it is `Interruptible`.
+        place of `policy`, if it is `Interruptible`. `plan` is the hash of the plan that the episodes belong to.
         """
         self.seeds: Collection[int] = ()
         self.episodes: dict[int, Episode] = {}
         self._environment, self._operator = environment, operator
-        self._calibration, self._versions = calibration or {}, versions or {}
+        self._calibration, self._versions, self._plan = calibration or {}, versions or {}, plan
         self._rows, self._folder = EpisodeRecorder(environment.num_envs), folder
         self._demonstrated, self._interruptible = demonstrated, policy if isinstance(policy, Interruptible) else None
         self._running: dict[int, int] = {}
@@ -89,7 +91,8 @@ class RolloutRecorder:
 
     def _attributes(self, outcome: EpisodeOutcome) -> EpisodeAttributes:
         calibration, versions, seed = self._calibration, self._versions, outcome.seed
-        return episode_attributes(self._environment, self._operator, outcome.success, seed, calibration, versions)
+        attributes = episode_attributes(self._environment, self._operator, outcome.success, seed, calibration, versions)
+        return attributes if self._plan is None else replace(attributes, plan=self._plan)
 
 
 def episode_attributes(

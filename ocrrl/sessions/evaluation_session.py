@@ -8,12 +8,15 @@ variants of it, and the evaluation says so: nothing is repeated until it succeed
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
 
-from ocrrl.sessions.session_folder import Attempt
+from ocrrl.layout import Layout
+from ocrrl.rollouts.evaluate import VARIANTS, PairedEvaluation, write_evaluation
+from ocrrl.sessions.session_folder import Attempt, SessionFolder
 
 ATTEMPTS = 2
+TRACES = 3  # episodes of base + residual whose course `episodes.json` keeps, as the stage's default
 
 
 class LeftOut(TypedDict):
@@ -96,3 +99,37 @@ def told(account: Pairs, session: str) -> list[str]:
             f"{len(account['left_out'])} of {account['planned']} pairs are left out, broken off {ATTEMPTS} times each: {faults}"
         )
     return lines
+
+
+def write_comparison(
+    session: SessionFolder,
+    layout: Layout,
+    planned: Sequence[tuple[str, int]],
+    sequential: Mapping[str, Any] | None = None,
+) -> None:
+    """Write `evaluation.json` and `episodes.json` on the initial states of `planned` that are complete, and print the rates.
+
+    `sequential` is the verdict of an evaluation until decided. Nothing is written while no pair is complete.
+    """
+    cell, attempts = str(session.identity["cell"]), of_plan(session.attempts, planned)
+    counted = [attempt for attempt in attempts if counts(attempt)]
+    outcomes = [
+        session.outcomes(attempt for attempt in counted if attempt["variant"] == variant) for variant in VARIANTS
+    ]
+    paired = set.intersection(*({outcome.seed for outcome in variant} for variant in outcomes))
+    base, residual = ([outcome for outcome in variant if outcome.seed in paired] for variant in outcomes)
+    account = pairs(attempts, planned, len(paired))
+    for line in told(account, session.folder.name):
+        print(f"{cell}: {line}")
+    if not paired:
+        print(f"{cell}: nothing to compare yet, no pair is complete")
+        return
+    evaluation = PairedEvaluation(cell, base, residual, pairs=account, sequential=sequential)
+    folder, where, residual_seed = (
+        session.folder,
+        session.folder / "evaluation.json",
+        int(session.identity["residual_seed"]),
+    )
+    write_evaluation(where, folder, layout.tabletop_task, layout.round_number, residual_seed, [evaluation], TRACES)
+    rates = [sum(outcome.success for outcome in variant) / len(variant) for variant in (base, residual)]
+    print(f"{cell}: base {rates[0]:.2f}, base + residual {rates[1]:.2f} of {len(base)} episodes")

@@ -2,11 +2,12 @@
 
 `<variant>/successes/episode_000000.h5` and `<variant>/failures/episode_000001.h5`; the number is the attempt's. What an error
 broke off lies in `<variant>/unfinished`. `session.json` is written before an episode begins and after it was recorded, so
-that an interrupted one stays on the books.
+that an interrupted one stays on the books. While a session is blind a label stands for the variant: its episodes stay in the
+label's folder when the session is unlocked, and `session.json` then says which variant each was.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NotRequired, TypedDict, cast
 
@@ -14,13 +15,17 @@ from ocrrl import files
 from ocrrl.episodes.episode_store import read_episode, write_episode
 from ocrrl.interface.cameras import DEFAULT_CAMERAS
 from ocrrl.interface.episode import Episode
+from ocrrl.interface.json_file import read_json_object
 from ocrrl.interface.protocols import Abort, AbortedBy
 from ocrrl.lineage.reading.places import new_place
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome, EpisodeTrace
 
 SCHEMA = 1
+SESSION_FILE = "session.json"
 FOLDER_OF = {True: "successes", False: "failures"}
 UNFINISHED = "unfinished"
+_GROWING = ("episodes", "runs", "attempts", "unlocked")
+"""What a session does not keep to; the rest of `session.json` is its identity."""
 
 
 class Run(TypedDict):
@@ -35,6 +40,19 @@ class Run(TypedDict):
     versions: dict[str, str]
     intervener: NotRequired[str]
     """Who could step in: a device's name, or `scripted`."""
+    plan: NotRequired[str]
+    """The hash of the plan that the run kept to, of an evaluation until decided."""
+
+
+class Unlocked(TypedDict):
+    """The end of a blind session."""
+
+    at_utc: str
+    early: bool
+    """Whether somebody ended it before it was decided."""
+    order_seed: str
+    order_salt: str
+    """What the plan's hash of the order was made of (`ocrrl.sessions.blind_order`)."""
 
 
 class Attempt(TypedDict):
@@ -42,7 +60,9 @@ class Attempt(TypedDict):
 
     number: int
     variant: str
-    """`base`, `residual` or, of a rollout, `corrected`."""
+    """`base`, `residual` or, of a rollout, `corrected`; of a blind session `first` or `second`, until it is unlocked."""
+    label: NotRequired[str]
+    """What stood for the variant while the session was blind: the folder of its episode."""
     seed: int
     approval: str
     success: bool | None
@@ -59,20 +79,28 @@ class Attempt(TypedDict):
 class SessionFolder:
     """The folder of one session, new or gone on with."""
 
-    def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, identity: dict[str, Any], planned: Sequence[str] = ()) -> None:
         """`identity` (JSON) is what one session keeps to; ValueError where the folder holds a session of another.
 
-        Writes nothing.
+        `planned` are files that may lie there before the session begins. Writes nothing.
         """
         self.folder = folder
-        self._file = folder / "session.json"
-        self._identity = {"schema": SCHEMA, "session": folder.name} | identity
+        self._file = folder / SESSION_FILE
+        self.identity = {"schema": SCHEMA, "session": folder.name} | identity
         self.runs: list[Run] = []
         self.attempts: list[Attempt] = []
+        self.unlocked: Unlocked | None = None
+        """Of a session that was blind; None while it is, and for others."""
         if self._file.is_file():
             self._read()
-        elif folder.exists() and any(folder.iterdir()):
-            raise ValueError(f"{folder} must be a session or not there, got a folder without session.json")
+        elif folder.exists() and any(entry.name not in planned for entry in folder.iterdir()):
+            raise ValueError(f"{folder} must be a session or not there, got a folder without {SESSION_FILE}")
+
+    @classmethod
+    def at(cls, folder: Path) -> "SessionFolder":
+        """The session in `folder`, whatever it keeps to; FileNotFoundError or ValueError where there is none."""
+        content = read_json_object(folder / SESSION_FILE, "name the folder of a session, as its command left it")
+        return cls(folder, {name: value for name, value in content.items() if name not in _GROWING})
 
     def settle(self) -> None:
         """Write down episodes that a kill kept from being noted."""
@@ -134,9 +162,16 @@ class SessionFolder:
 
     def keep_unfinished(self, attempt: Attempt, episode: Episode, why: str) -> None:
         """Put aside what there is of an episode that an error ended; its initial state counts as not run yet."""
-        path = self.folder / attempt["variant"] / UNFINISHED / f"episode_{attempt['number']:06d}.h5"
+        path = self.folder / folder_of(attempt) / UNFINISHED / f"episode_{attempt['number']:06d}.h5"
         write_episode(path, episode)
         attempt["aborted"] = why
+        self._write()
+
+    def unlock(self, record: Unlocked, variant_of: Callable[[Attempt], str]) -> None:
+        """Say of every attempt which variant it was, and note that the session has ended: in one write."""
+        for attempt in self.attempts:
+            attempt["label"], attempt["variant"] = attempt["variant"], variant_of(attempt)
+        self.unlocked = record
         self._write()
 
     def outcomes(self, recorded: Iterable[Attempt]) -> list[EpisodeOutcome]:
@@ -167,13 +202,13 @@ class SessionFolder:
             content["models"] = {str(new_place(PurePosixPath(path))): value for path, value in models.items()}
         except ValueError as error:
             raise ValueError(f"{self._file} must be JSON, got: {error}") from error
-        for name, value in self._identity.items():
+        for name, value in ({"until": None} | self.identity).items():
             if content.get(name) != value:
                 raise ValueError(
                     f"session {self.folder.name}: {name} must stay {content.get(name)!r}, got {value!r}; "
                     "begin another --session"
                 )
-        self.runs = content["runs"]
+        self.runs, self.unlocked = content["runs"], content.get("unlocked")
         self.attempts = [_of_this_version(attempt) for attempt in content["attempts"]]
         for attempt in self.attempts:
             for success in FOLDER_OF:
@@ -182,7 +217,7 @@ class SessionFolder:
                     self._note(attempt, path, read_episode(path, with_images=False))
 
     def _path(self, attempt: Attempt, success: bool) -> Path:
-        return self.folder / attempt["variant"] / FOLDER_OF[success] / f"episode_{attempt['number']:06d}.h5"
+        return self.folder / folder_of(attempt) / FOLDER_OF[success] / f"episode_{attempt['number']:06d}.h5"
 
     def _note(self, attempt: Attempt, path: Path, episode: Episode) -> None:
         attempt["success"], attempt["steps"] = episode.attributes.success, len(episode)
@@ -199,7 +234,13 @@ class SessionFolder:
             "successes": self.successes,
         }
         lists = {"runs": self.runs, "attempts": self.attempts}
-        files.write_json(self._file, self._identity | {"episodes": counts} | lists)
+        ended = {} if self.unlocked is None else {"unlocked": self.unlocked}
+        files.write_json(self._file, self.identity | {"episodes": counts} | lists | ended)
+
+
+def folder_of(attempt: Attempt) -> str:
+    """The folder of the attempt's episodes within the session's."""
+    return attempt.get("label", attempt["variant"])
 
 
 def interventions_told(attempt: Attempt) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from ocrrl.datasets.export.lerobot_v21 import whole_folder
 from ocrrl.episodes.episode_store import SUFFIXES
 from ocrrl.viewers.mcap_file import write_mcap
-from ocrrl.viewers.session_episodes import SessionEpisode, readable, session_episodes
+from ocrrl.viewers.session_episodes import SessionEpisode, readable, require_unlocked, session_episodes
 
 SUFFIX = ".mcap"
 
@@ -18,6 +18,7 @@ def export_mcap(source: Path, out: Path, lossless: bool, told: Callable[[str], o
     A file's name ends in .mcap; a folder gets the names of the episodes. An episode that cannot be read is `told`, and the others
     go on; a kill leaves no `out`. Raises FileExistsError where `out` is there, ValueError as `session_episodes` and `readable`.
     """
+    require_unlocked(source)
     if source.is_file():
         if source.suffix.lower() not in SUFFIXES or out.suffix != SUFFIX:
             raise ValueError(

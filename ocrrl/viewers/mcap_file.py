@@ -47,7 +47,7 @@ def write_mcap(path: Path, episode: Episode, headline: str, lossless: bool = Fal
         with partial.open("wb") as file:
             writer = Writer(file)
             writer.start(library="ocrrl")
-            writer.add_metadata("episode", {name: _text(value) for name, value in vars(episode.attributes).items()})
+            writer.add_metadata("episode", {name: _text(value) for name, value in episode.attributes.shown().items()})
             channels: dict[str, int] = {}
             schemas = {
                 name: writer.register_schema(name, "jsonschema", json.dumps(schema | {"title": name}).encode())

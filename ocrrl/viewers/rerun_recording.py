@@ -21,7 +21,7 @@ def show_episode(episode: Episode, save: Path | None = None) -> None:
     import rerun as rr
 
     recording = _recording(rr, save)
-    facts = "\n".join(f"- {name}: {value}" for name, value in vars(episode.attributes).items())
+    facts = "\n".join(f"- {name}: {value}" for name, value in episode.attributes.shown().items())
     recording.log("episode", rr.TextDocument(facts, media_type="text/markdown"), static=True)
     _log_steps(rr, recording, episode, "time", 0.0, compress=False)
     recording.flush()

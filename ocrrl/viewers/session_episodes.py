@@ -44,6 +44,18 @@ def is_session(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (SESSION, ATTEMPTS))
 
 
+def require_unlocked(recording: Path) -> None:
+    """ValueError where `recording`, a folder or an episode's file, is of a blind session: its episodes show who acted."""
+    for folder in (recording, *recording.absolute().parents[:3]):
+        if (folder / SESSION).is_file():
+            session = read_json_object(folder / SESSION, _AS_RECORDED)
+            if session.get("until") is not None and session.get("unlocked") is None:
+                raise ValueError(
+                    f"session {folder.name} is blind until it is unlocked, and its episodes show who acted: go on with it until it "
+                    f"is decided, or end it by `ocrrl unlock {folder} --early`"
+                )
+
+
 def session_episodes(folder: Path) -> list[SessionEpisode]:
     """Of a session by number of the attempt, of any other folder by name.
 
@@ -53,6 +65,7 @@ def session_episodes(folder: Path) -> list[SessionEpisode]:
         raise FileNotFoundError(
             f"{folder} must be a session's folder, got {'a file' if folder.exists() else 'nothing'} there"
         )
+    require_unlocked(folder)
     sessions = sorted(path.parent.relative_to(folder).as_posix() for path in folder.glob(f"*/**/{SESSION}"))
     if sessions:
         raise ValueError(
@@ -112,6 +125,7 @@ def _attempts(path: Path) -> list[dict[str, Any]]:
 
 def _file_of(attempt: dict[str, Any]) -> str:
     """Of one that was broken off, the file of what there is of it."""
-    number, variant = attempt.get("number"), attempt.get("variant", attempt.get("arm"))
+    number = attempt.get("number")
+    variant = attempt.get("label", attempt.get("variant", attempt.get("arm")))
     unfinished = f"{variant}/unfinished/episode_{number:06d}.h5" if isinstance(number, int) else ""
     return str(attempt.get("episode") or unfinished)

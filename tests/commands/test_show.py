@@ -12,6 +12,7 @@ from ocrrl.commands.stages import MULTITASK_STAGES, STAGES
 from ocrrl.layout import MULTITASK, PUBLISHED_VLA, Layout
 from ocrrl.report.stage_pages import PAGES
 from ocrrl.report.verdicts import TWIN_STATEMENT
+from ocrrl.rollouts.sequential_test import StoppingRule, sequential_verdict
 from ocrrl.stages import report, report_multitask
 from tests.lineage.test_card import rows_of
 from tests.report.synthetic_round import write_synthetic_tasks
@@ -120,7 +121,9 @@ def folder(tmp_path_factory):
         difference = {"difference": 0.0, "low": -0.1, "high": 0.1, "mcnemar_p": 1.0}
         variants = {"before": SUMMARY, "retrained": SUMMARY, "differences": {"before": {"success_rate": difference}}}
         write(TASK.retrained_evaluation, {"tabletop_tasks": {"cube_lift": {"twin": variants}}})
-        write(LATER.promotion, {"promoted": False, "before": SUMMARY, "retrained": SUMMARY, "difference": difference})
+        compared = {"before": SUMMARY, "retrained": SUMMARY, "difference": difference}
+        verdict = sequential_verdict(StoppingRule(), [(False, True), (True, True)])
+        write(LATER.promotion, {"promoted": False, **compared, "verdict": verdict})
         write(PUBLISHED_VLA / "config.json", {})
         report.run(None, None, TASK)
         slugs = [type("Task", (), {"slug": slug}) for slug in ("cube_lift", "stack_cube")]
@@ -168,6 +171,12 @@ def test_an_image_that_cannot_be_drawn_costs_no_text(here, monkeypatch, tmp_path
     (TASK.recorded_episodes / "a.h5").write_text("cut short")
     text = show("record@cube_lift", images=True)
     assert "No image: OSError" in text and "0 episodes recorded, 1 unreadable" in text
+
+
+def test_a_promotion_shows_what_the_sequential_test_said_of_it(here):
+    assert "Sequential test: not decided yet after 2 pairs, +50 [-80, +99] points, p 1.000 at any look." in show(
+        "promote@round1-cube_lift"
+    )
 
 
 def test_a_stage_alone_shows_every_tabletop_task_that_has_results(here):

@@ -27,7 +27,8 @@ from ocrrl.robot.operator.approval import NotApproved, check, issue
 from ocrrl.robot.operator.approval_ledger import episodes_begun
 from ocrrl.robot.operator.cell_operator import EndedByOperator
 from ocrrl.robot.twin.twin import TwinCell
-from ocrrl.sessions.policy_session import planned_episodes, run_session
+from ocrrl.sessions.policy_session import run_session
+from ocrrl.sessions.schedule import planned_episodes
 from ocrrl.sessions.session_folder import SessionFolder
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from ocrrl.tabletop.cube_lift import Scene as CubeLift

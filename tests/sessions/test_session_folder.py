@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from ocrrl.episodes.episode_store import episode_paths, read_episode
+from ocrrl.layout import Layout
 from ocrrl.robot.cell.guarded_cell import GuardedCell, NotFit
 from ocrrl.robot.operator.approval import NotApproved, check, issue
 from ocrrl.robot.operator.approval_ledger import episodes_begun
-from ocrrl.sessions.policy_session import planned_episodes, record_missing
+from ocrrl.sessions.record_episodes import Acting, record_episodes
+from ocrrl.sessions.schedule import FixedSchedule, planned_episodes
 from ocrrl.sessions.session_folder import SessionFolder
 from tests.rollouts.toy_environment import ToyBase, ToyEnvironment, weak_residual
 
@@ -64,9 +66,9 @@ def toy(tmp_path, monkeypatch):
 
     def run(episodes, stop=lambda resets: None, models=None, fit_for=None):
         session = SessionFolder(tmp_path / NAME, {"purpose": "rollout", "models": models or {"vla": "1"}})
-        missing = session.missing(planned_episodes("rollout", NAME, episodes))
-        token = issue("rehearsal", NAME, "cube_lift", len(missing), "Ada", clock)
-        approval = check(token, "rehearsal", NAME, "cube_lift", len(missing), clock)
+        schedule = FixedSchedule(session, planned_episodes("rollout", NAME, episodes), Layout("cube_lift"))
+        token = issue("rehearsal", NAME, "cube_lift", schedule.most, "Ada", clock)
+        approval = check(token, "rehearsal", NAME, "cube_lift", schedule.most, clock)
         session.begin_run(
             {
                 "started_utc": "",
@@ -78,7 +80,8 @@ def toy(tmp_path, monkeypatch):
             }
         )
         cell = GuardedCell(ToyCell(stop, fit_for), approval, clock, tmp_path / ".work")
-        record_missing(session, missing, cell, ToyBase(speed=0.0), {"corrected": weak_residual}, {})
+        acting = Acting(ToyBase(speed=0.0), {"corrected": weak_residual}, {})
+        record_episodes(session, schedule.episodes(), cell, acting)
         return session
 
     run.clock, run.folder = clock, tmp_path / NAME

@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from tasks.child_process import run_child
-from tasks.run_session import handed_over, new_session_name
+from tasks.run_session import Session, handed_over, new_session_name, session_command
 
 TOKEN = "payload-of-the-token.its-signature"
 LOOK = 'cat "$OCRRL_APPROVAL_FILE"; tr "\\0" "\\n" < /proc/self/environ; tr "\\0" "\\n" < /proc/$PPID/environ'
@@ -35,3 +35,17 @@ def test_a_session_s_own_name_is_a_name():
     from ocrrl.interface.names import is_name
 
     assert is_name(new_session_name("rollout"))
+
+
+@pytest.mark.parametrize(
+    ("until", "begun", "ending"),
+    [
+        (None, True, ["--episodes", "21"]),
+        ("decided", False, ["--until", "decided", "--episodes", "20"]),
+        ("decided", True, ["--until", "decided"]),
+    ],
+)
+def test_a_session_until_decided_plans_whole_pairs_and_one_that_has_begun_keeps_to_its_plan(until, begun, ending):
+    session = Session("evaluate", "rehearsal", "cube_lift", 21, "monday", until)
+    command = ["ocrrl", "evaluate", "cube_lift", "--cell", "rehearsal", "--session", "monday"]
+    assert session_command(session, begun) == command + ending

@@ -25,14 +25,22 @@ def ask_at_terminal(question: str) -> str:
 
 
 def ask_operator(
-    cell: str, session: str, tabletop_task: str, episodes: int, operator: str = "", ask: Ask = ask_at_terminal
+    cell: str,
+    session: str,
+    tabletop_task: str,
+    episodes: int,
+    operator: str = "",
+    ask: Ask = ask_at_terminal,
+    purpose: str = "",
 ) -> tuple[str, int]:
     """The operator's name and how many episodes they approve; NotApproved unless every answer allows motion.
 
-    `episodes` and `operator` are what an empty answer stands for; without `operator` a name must be typed.
+    `episodes` and `operator` are what an empty answer stands for; without `operator` a name must be typed. `purpose` is a line
+    on what the episodes are for.
     """
     about = f"cell {cell}, session {session}, tabletop task {tabletop_task}"
-    if ask(f"{about} ({cell_named(cell).stands_for})\nIs the cell clear of people? [y/N] ").lower() not in ("y", "yes"):
+    what = f"{about} ({cell_named(cell).stands_for})\n{f'{purpose}{chr(10)}' if purpose else ''}"
+    if ask(f"{what}Is the cell clear of people? [y/N] ").lower() not in ("y", "yes"):
         raise NotApproved(f"{about} was not approved: the cell must be clear of people")
     name = ask(f"Who are you? {f'[{operator}] ' if operator else ''}") or operator
     if not name:
@@ -46,15 +54,17 @@ def ask_operator(
     return name, int(number)
 
 
-def obtain_approval(cell: Cell, session: str, tabletop_task: str, episodes: int, clock: Clock) -> Approval | None:
+def obtain_approval(
+    cell: Cell, session: str, tabletop_task: str, episodes: int, clock: Clock, purpose: str = ""
+) -> Approval | None:
     """The approval that the environment hands over, or an operator gives at the terminal; else NotApproved.
 
-    None where no robot moves and none is needed.
+    None where no robot moves and none is needed. `purpose` as of `ask_operator`.
     """
     if not cell.needs_approval:
         return None
     token = take_token()
     if token is None and at_terminal():
-        operator, approved = ask_operator(cell.name, session, tabletop_task, episodes)
+        operator, approved = ask_operator(cell.name, session, tabletop_task, episodes, purpose=purpose)
         token = issue(cell.name, session, tabletop_task, approved, operator, clock)
     return check(token, cell.name, session, tabletop_task, episodes, clock)
