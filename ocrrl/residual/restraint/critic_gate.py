@@ -38,6 +38,11 @@ def margin_said(margin: float) -> float | str:
     return {value: word for word, value in _WORDS.items()}.get(margin, margin)
 
 
+def margin_of(said_margin: float | str) -> float:
+    """`margin_said` undone."""
+    return _WORDS[said_margin] if isinstance(said_margin, str) else said_margin
+
+
 @dataclass(frozen=True)
 class CriticGate:
     """Scales residuals by what critics say of them."""

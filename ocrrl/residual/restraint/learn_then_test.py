@@ -52,7 +52,12 @@ class Calibration:
     def described(self) -> dict[str, Any]:
         """For config.json."""
         rows = [{**vars(tested), "margin": margin_said(tested.margin)} for tested in self.tested]
-        return {"tested": rows, "certified": self.certified, "statement": self.statement}
+        return {
+            "margin": margin_said(self.margin),
+            "tested": rows,
+            "certified": self.certified,
+            "statement": self.statement,
+        }
 
 
 def binomial_p(lost: int, solved: int, harm: float) -> float:
