@@ -11,6 +11,7 @@
 | `fade_in=P` | waits until the base stalls, at most P control steps |
 | `missed=P` | the same, and until the fingers have closed on nothing |
 | `chunk_phase`, `coming_actions`, `chunk_phase+coming_actions` | trained with these in s_t |
+| `wide`, `longer` | trained with networks twice as wide, with twice as many transitions: what a better residual does |
 """
 
 import math
@@ -51,6 +52,8 @@ GATE = GateConfig()
 COMING = 8
 """Actions: what is left of a chunk of 16 after the 8 that are carried out."""
 SCALINGS = 4
+LONGER = 416_000
+"""Transitions: twice those of Stack Cube, which has most."""
 _PLACEBO_SEED = 7  # beside a state's own
 
 
@@ -98,6 +101,8 @@ def variant(text: str, calibrated_margin: float | None = None) -> Variant:
         "chunk_phase": Variant(text, {"chunk_phase": True}),
         "coming_actions": Variant(text, {"coming_actions": COMING}),
         "chunk_phase+coming_actions": Variant(text, {"chunk_phase": True, "coming_actions": COMING}),
+        "wide": Variant(text, {"actor_hidden": 256, "critic_hidden": 256}),
+        "longer": Variant(text, {"total_timesteps": LONGER}),
     }
     numbered = name in ("veto", "scaled", "fade_in", "missed")
     if name not in made or numbered == math.isnan(value) or (name in ("fade_in", "missed") and value < 0):

@@ -27,7 +27,7 @@ NAVIGATION = {
     "Reference": ("pipeline", "command_line", "parameters", "cell_file", "api/index", "code_map"),
     "Explanation": (
         *("observation_spaces", "tracking", "looks", "lineage", "safety", "security", "paper_differences"),
-        *("Results <results>", "Results with ACT as the base <results_act>", "results_bases", "failure_modes"),
+        *("Results <results>", "Results with ACT as the base <results_act>", "results_bases", "failure_modes", "harm"),
     ),
 }
 """Pages by what a reader wants (diataxis.fr): to learn, to do one thing, to look something up, to understand."""

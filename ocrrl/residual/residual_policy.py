@@ -32,6 +32,8 @@ from ocrrl.residual.restraint.learn_then_test import Calibration
 
 FORMAT_VERSION = 4
 """Version 3, of 0.1, differs in names alone (`interface.renamed`) and is read as well."""
+RESTRAINED_VERSION = 5
+"""Version 4 with a gate or a wait, which older code would not obey: it refuses the folder."""
 OBSERVATIONS = get_args(ObservationKind)
 _MOST_EVERY = 1000  # control steps
 _MOST_PRIVILEGED = 1000  # numbers
@@ -124,6 +126,8 @@ def save_residual(folder: Path, policy: TrainedPolicy, tabletop_task: TabletopTa
             restraint["gate"] = details.get("gate", {}) | save_gate(folder, policy.gate)
         if policy.fade_in is not None:
             restraint["fade_in"] = asdict(policy.fade_in)
+    if restraint:
+        described["format_version"] = RESTRAINED_VERSION
     files.write_json(folder / "config.json", details | described | late | phase | coming | observed | restraint)
 
 
@@ -144,6 +148,8 @@ def load_residual(folder: Path, tabletop_task: TabletopTask) -> TrainedPolicy:
     config = read_json_object(where)
     if config.get("format_version") == 3:
         config = current_names("train_residual", config) | {"format_version": FORMAT_VERSION}
+    if config.get("format_version") == RESTRAINED_VERSION:
+        config = config | {"format_version": FORMAT_VERSION}
     phase = config.get("chunk_phase", False)
     if not isinstance(phase, bool):
         raise ValueError(f"{where}: chunk_phase must be true or false, got {said(phase)}")

@@ -139,6 +139,7 @@ def test_a_gate_and_a_wait_are_kept_in_the_folder(tmp_path, margin):
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["gate"]["margin"] == {ALWAYS: "always", NEVER: "never"}.get(margin, margin)
     assert config["gate"]["calibration"] == {"statement": "as it says"}
+    assert config["format_version"] == 5, "code of before, which would not obey, refuses it"
 
 
 def test_a_policy_without_them_says_nothing_of_them(tmp_path):
