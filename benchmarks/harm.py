@@ -58,6 +58,7 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", default=None, help="of benchmarks/harm_variants.py")
     parser.add_argument("--episodes", type=int, default=None, help="initial states; measure: 300, others 100")
     parser.add_argument("--round", default=ROUND)
+    parser.add_argument("--gross", action="store_true", help="calibrate: bound the harm with what a placebo loses")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--out", type=Path, default=None)
     options = parser.parse_args()
@@ -72,7 +73,7 @@ def main() -> None:
     if options.what == "calibrate":
         for slug in options.tasks:
             for cell in options.cells:
-                bench.calibrate(slug, cell, seeds[0], options.episodes or GATE.episodes)
+                bench.calibrate(slug, cell, seeds[0], options.episodes or GATE.episodes, not options.gross)
         return
     purpose = "test" if options.what == "measure" else "validation"
     default = ("base", "placebo", "residual") if options.what == "measure" else ABLATED
@@ -126,10 +127,13 @@ class Bench:
             self._record(name, found)
         return found
 
-    def calibrate(self, slug: str, cell: str, seed: int, count: int) -> None:
+    def calibrate(self, slug: str, cell: str, seed: int, count: int, net: bool) -> None:
         """Choose a gate's margin on validation states, by base and by base + residual with each margin that has to be tried."""
-        settings = replace(GATE, episodes=count)
-        alone = self.states(slug, cell, variant("base"), seed, "calibration", count)["success"][:count]
+        settings = replace(GATE, episodes=count, net=net)
+        alone, disturbed = (
+            [s == "1" for s in self.states(slug, cell, variant(n), seed, "calibration", count)["success"][:count]]
+            for n in ("base", "placebo")
+        )
 
         def courses(margin: float) -> list[Course]:
             made = variant("always" if margin == -math.inf else f"veto={margin}")
@@ -137,7 +141,7 @@ class Bench:
             acting = found["acting_steps"] / found["steps"]
             return [Course(solved == "1", acting) for solved in found["success"][:count]]
 
-        found = calibrate(settings, [solved == "1" for solved in alone], courses, cell)
+        found = calibrate(settings, alone, disturbed, courses, cell)
         self._record(_calibration_name(slug, cell, seed, self._round), {"chosen": found.described()})
         print(f"{slug} seed {seed} in {cell}: {found.statement}")
         print(markdown_table(_calibration_table(found.described())))
@@ -163,6 +167,7 @@ def _calibration_table(described: dict[str, Any]) -> Table:
         (
             str(row["margin"]),
             f"{row['lost']} of {row['base_solved']}",
+            NONE if row["lost_by_placebo"] is None else str(row["lost_by_placebo"]),
             f"{row['p']:.3f}",
             percent(row["success_rate"]),
             percent(row["acting"]),
@@ -170,7 +175,7 @@ def _calibration_table(described: dict[str, Any]) -> Table:
         )
         for i, row in enumerate(described["tested"])
     ]
-    return Table(("margin", "lost", "p", "success", "steps acting", "certified"), rows)
+    return Table(("margin", "lost", "by the placebo", "p", "success", "steps acting", "certified"), rows)
 
 
 def tables(units: Units) -> Iterator[Table]:

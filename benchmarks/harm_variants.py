@@ -3,7 +3,7 @@
 | variant | what it is |
 |---|---|
 | `base` | the VLA alone |
-| `placebo` | the VLA with its actions disturbed by `PLACEBO_SHARE` of the residual's bound |
+| `placebo` | the VLA with its actions disturbed by a fiftieth of the residual's bound |
 | `residual` | base + residual, as published |
 | `always`, `veto=M` | the same residual, trained with critics beside it: without their veto, and acting where their bound is above M |
 | `scaled=M` | best of four scalings by that bound, where it is above M |
@@ -11,24 +11,19 @@
 | `fade_in=P` | waits until the base stalls, at most P control steps |
 | `missed=P` | the same, and until the fingers have closed on nothing |
 | `chunk_phase`, `coming_actions`, `chunk_phase+coming_actions` | trained with these in s_t |
-| `wide`, `longer` | trained with networks twice as wide, with twice as many transitions: what a better residual does |
+| `wide`, `longer` | trained with networks twice as wide, with 416,000 transitions: what a better residual does |
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.observation_spaces import success_rate, train
 from benchmarks.recorded_units import PARALLEL
-from ocrrl.interface.actions import ACTION_DIM, compose
 from ocrrl.interface.fade_in import FadeIn
-from ocrrl.interface.observations import Observation
-from ocrrl.interface.protocols import Capture, Environment, Policy
+from ocrrl.interface.protocols import Environment, Policy
 from ocrrl.layout import WORK, Layout
 from ocrrl.params import Params
 from ocrrl.policies.checkpoint import load_policy
@@ -36,25 +31,19 @@ from ocrrl.policies.policy_type import expected_policies
 from ocrrl.residual.gate_config import GateConfig
 from ocrrl.residual.residual_config import in_action_units
 from ocrrl.residual.residual_policy import ResidualPolicy, load_residual
+from ocrrl.residual.restraint.placebo import PLACEBO_SHARE, Placebo
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.stages.evaluate import VLA_OF_CELL
 from ocrrl.stages.processes import BackgroundProcess
 from ocrrl.tabletop.registry import tabletop_task
 from ocrrl.worlds import make_environment
 
-PLACEBO_SHARE = 0.02
-"""Of the residual's bound, drawn evenly at each of its decisions: 0.12 mm and at most 0.0012 rad a step, a hundredth of the opening.
-
-Fixed before any result: a fiftieth of what a residual may do, a fortieth of the tracking errors that it has to live with. It corrects
-nothing (bases miss by centimetres) and pushes nothing aside, so what it loses is lost to contacts that amplify any difference.
-"""
 GATE = GateConfig()
 COMING = 8
 """Actions: what is left of a chunk of 16 after the 8 that are carried out."""
 SCALINGS = 4
 LONGER = 416_000
 """Transitions: twice those of Stack Cube, which has most."""
-_PLACEBO_SEED = 7  # beside a state's own
 
 
 @dataclass(frozen=True)
@@ -114,28 +103,6 @@ def _fade_in(patience: float, missed: float = 0.0) -> FadeIn | None:
     return FadeIn(patience=int(patience), missed=missed) if 0 <= patience < math.inf else None
 
 
-class DisturbedPolicy:
-    """A base whose actions are disturbed: by at most `amplitude`, drawn anew every `every` control steps, the same for a state."""
-
-    def __init__(self, base: Policy, num_envs: int, amplitude: np.ndarray, every: int) -> None:
-        self._base, self._amplitude, self._every = base, np.asarray(amplitude, np.float32), every
-        self._steps = np.zeros(num_envs, int)
-        self._kept = np.zeros((num_envs, ACTION_DIM), np.float32)
-        self._random = [np.random.default_rng(0) for _ in range(num_envs)]
-
-    def reset(self, ids: np.ndarray, seeds: Sequence[int]) -> None:
-        self._base.reset(ids, seeds)
-        self._steps[ids] = 0
-        for i, seed in zip(ids, seeds, strict=True):
-            self._random[i] = np.random.default_rng([seed, _PLACEBO_SEED])
-
-    def act(self, observation: Observation, ids: np.ndarray, capture: Capture) -> np.ndarray:
-        for i in ids[self._steps[ids] % self._every == 0]:
-            self._kept[i] = self._random[i].uniform(-1.0, 1.0, ACTION_DIM) * self._amplitude
-        self._steps[ids] += 1
-        return compose(self._base.act(observation, ids, capture).astype(np.float32), self._kept[ids])
-
-
 @dataclass(frozen=True)
 class Block:
     """Some initial states of a task, to be run with one policy in one cell."""
@@ -157,7 +124,7 @@ def run_block(block: Block) -> dict[str, Any]:
     elif block.variant.name == "placebo":
         config = Params.read().config("train_residual", block.slug)
         amplitude = PLACEBO_SHARE * in_action_units(config.residual_scale)
-        base = DisturbedPolicy(base, PARALLEL, amplitude, config.action_repeat)
+        base = Placebo(base, PARALLEL, amplitude, config.action_repeat)
     outcomes = run_episodes(world, base, residual, block.states, keep_traces=True)
     steps = sum(outcome.steps for outcome in outcomes)
     acting = sum(outcome.steps * outcome.trace.acting for outcome in outcomes if outcome.trace is not None)

@@ -17,6 +17,8 @@ class GateConfig:
     """Candidates in units of the critics, from the most cautious on; after the last, that it always acts is tried too."""
     harm: float = 0.05
     """Largest share of the states that the base solves which base + residual may lose."""
+    net: bool = True
+    """Less the share that a placebo loses (`restraint.placebo`): contacts that amplify any difference are no harm of a residual."""
     confidence: float = 0.9
     """With which it is at most that."""
     episodes: int = 300

@@ -123,14 +123,20 @@ def calibration(
     residual: "ResidualPolicy",
 ) -> "Calibration":
     """The margin of `residual`'s gate, on validation states of which none chose the checkpoint."""
+    from ocrrl.residual.residual_config import in_action_units
     from ocrrl.residual.restraint.learn_then_test import Course, calibrate
+    from ocrrl.residual.restraint.placebo import PLACEBO_SHARE, Placebo
     from ocrrl.rollouts.control_loop import run_episodes
 
     settings, gate = config.gate, residual.gate
     assert settings is not None and gate is not None
     simulator, base = _validation(slug, layout, config, expected, cameras)
     seeds = initial_state_seeds("validation", settings.episodes, first=FIRST_OF_CALIBRATION)
-    alone = [outcome.success for outcome in run_episodes(simulator, base, None, seeds)]
+    amplitude = PLACEBO_SHARE * in_action_units(config.residual_scale)
+    placebo = Placebo(base, simulator.num_envs, amplitude, config.action_repeat)
+    alone, disturbed = (
+        [outcome.success for outcome in run_episodes(simulator, policy, None, seeds)] for policy in (base, placebo)
+    )
 
     def run(margin: float) -> list[Course]:
         tried = copy(residual)
@@ -138,7 +144,7 @@ def calibration(
         outcomes = run_episodes(simulator, base, tried, seeds, keep_traces=True)
         return [Course(outcome.success, outcome.trace.acting) for outcome in outcomes if outcome.trace is not None]
 
-    found = calibrate(settings, alone, run, simulator.cell)
+    found = calibrate(settings, alone, disturbed, run, simulator.cell)
     print(f"train_residual {slug}: {found.statement}")
     return found
 
