@@ -1,6 +1,6 @@
 """Choosing a gate's margin so that the harm that it does is bounded with a confidence (learn then test, arXiv 2110.01052).
 
-Harm is the probability that base + residual fails from an initial state that the base solves; net harm is that less a placebo's. States
+Harm is the probability that base + residual fails from an initial state that the base solves; net harm is it less a placebo's. States
 are drawn independently. For each margin the hypothesis is that its harm exceeds the limit. Of n states that the base solves, a policy
 of harm h loses a binomial number, so the p-value is P(Binomial(n, limit) <= lost); that of net harm is `betting_p`. Both hold for
 any n. Margins are tested in the order that the configuration gives, from the most cautious on, each at the whole error level, until
