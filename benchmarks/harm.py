@@ -91,6 +91,11 @@ def unit_name(slug: str, name: str, seed: int | None, cell: str, round_name: str
     return f"{slug} {policy} in {cell}, {round_name}, {purpose}"
 
 
+def first_states(purpose: str, count: int) -> list[int]:
+    """The first initial states of a purpose."""
+    return initial_state_seeds("test" if purpose == "test" else "validation", count, first=STATES[purpose])
+
+
 class Bench:
     """Runs what is not recorded yet."""
 
@@ -116,8 +121,7 @@ class Bench:
             return found
         if made.corrects and (costs := trained(slug, self._round, made, seed)) is not None:
             self._record(f"{slug} training {made.trained_as} seed {seed}, {self._round}", costs)
-        range_name = "test" if purpose == "test" else "validation"
-        states = initial_state_seeds(range_name, count - done, first=STATES[purpose] + done)
+        states = first_states(purpose, count)[done:]
         blocks = [
             (Block(slug, self._round, made, seed, cell, tuple(states[k : k + UNIT])),)
             for k in range(0, len(states), UNIT)

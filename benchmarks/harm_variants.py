@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks.observation_spaces import success_rate, train
 from benchmarks.recorded_units import PARALLEL
 from ocrrl.interface.fade_in import FadeIn
-from ocrrl.interface.protocols import Environment, Policy
+from ocrrl.interface.protocols import Policy
 from ocrrl.layout import WORK, Layout
 from ocrrl.params import Params
 from ocrrl.policies.checkpoint import load_policy
@@ -117,15 +117,7 @@ class Block:
 
 def run_block(block: Block) -> dict[str, Any]:
     """Of each state whether it was solved, as text of 0 and 1; control steps in all, and on how many of them a residual acted."""
-    world, base = _opened(block.slug, block.round, block.cell)
-    residual = None
-    if block.variant.corrects:
-        residual = held_back(block)
-    elif block.variant.name == "placebo":
-        config = Params.read().config("train_residual", block.slug)
-        amplitude = PLACEBO_SHARE * in_action_units(config.residual_scale)
-        base = Placebo(base, PARALLEL, amplitude, config.action_repeat)
-    outcomes = run_episodes(world, base, residual, block.states, keep_traces=True)
+    outcomes = run_episodes(*policy_of(block), block.states, keep_traces=True)
     steps = sum(outcome.steps for outcome in outcomes)
     acting = sum(outcome.steps * outcome.trace.acting for outcome in outcomes if outcome.trace is not None)
     return {
@@ -135,8 +127,20 @@ def run_block(block: Block) -> dict[str, Any]:
     }
 
 
+def policy_of(block: Block) -> tuple[Any, Policy, ResidualPolicy | None]:
+    """The environment, base and residual of a block; the residual must have been trained (`trained`)."""
+    world, base = _opened(block.slug, block.round, block.cell)
+    if block.variant.corrects:
+        return world, base, _held_back(block)
+    if block.variant.name == "placebo":
+        config = Params.read().config("train_residual", block.slug)
+        amplitude = PLACEBO_SHARE * in_action_units(config.residual_scale)
+        base = Placebo(base, PARALLEL, amplitude, config.action_repeat)
+    return world, base, None
+
+
 @cache
-def _opened(slug: str, round_name: str, cell: str) -> tuple[Environment, Policy]:
+def _opened(slug: str, round_name: str, cell: str) -> tuple[Any, Policy]:
     params, task, vla = Params.read(), tabletop_task(slug), Layout(slug, round_name).vla(VLA_OF_CELL[cell])
     base = load_policy(
         vla, task.instruction, PARALLEL, expected=expected_policies(params, slug), cameras=params.cameras
@@ -144,8 +148,7 @@ def _opened(slug: str, round_name: str, cell: str) -> tuple[Environment, Policy]
     return make_environment(cell, slug, PARALLEL, params.cameras), base
 
 
-def held_back(block: Block) -> ResidualPolicy:
-    """The residual of `block`'s variant; it must have been trained (`trained`)."""
+def _held_back(block: Block) -> ResidualPolicy:
     made = block.variant
     residual = load_residual(folder_of(block.slug, block.round, made, block.residual_seed), tabletop_task(block.slug))
     assert isinstance(residual, ResidualPolicy)

@@ -5,12 +5,13 @@ import sys
 
 import pytest
 
-from benchmarks import harm, harm_variants
+from benchmarks import harm, harm_variants, harmed_states
 from benchmarks.harm import Bench, tables, unit_name
 from benchmarks.harm_variants import Variant, variant
 from benchmarks.recorded_units import read_units
 from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.rollouts.control_loop import run_episodes
+from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from tests.rollouts.toy_environment import ToyBase, ToyEnvironment
 
 
@@ -151,3 +152,25 @@ def test_a_training_shares_its_folder_with_its_variants_only():
     published, gated = (harm_variants.folder_of("cube_lift", "round0", variant(n), 0) for n in ("fade_in=60", "veto=1"))
     assert published.parts[0] == "data" and gated.parts[-1] == "cube_lift-round0-gate-0"
     assert isinstance(variant("base"), Variant)
+
+
+def test_harmed_states_are_run_again_in_their_batches_and_their_failures_counted(monkeypatch):
+    states = harm.first_states("validation", 60)
+    lost, ran = {3, 30, 31}, []
+
+    def again(world, base, residual, seeds, observer):
+        ran.append(list(seeds))
+        for seed in seeds:
+            observer.traces[seed] = seed
+        return [EpisodeOutcome(seed, seed == states[31], 5, 0.0) for seed in seeds]
+
+    monkeypatch.setattr(harmed_states, "policy_of", lambda block: (None, None, None))
+    monkeypatch.setattr(harmed_states, "run_episodes", again)
+    monkeypatch.setattr(
+        harmed_states, "first_failure", lambda trace, handled: "loses it" if trace == states[3] else "hovers"
+    )
+    found = {"success": "".join("0" if i in lost else "1" for i in range(60))}
+    block = harm_variants.Block("cube_lift", "round0", variant("residual"), 0, "sim", ())
+    modes = harmed_states.harmed(block, {"success": "1" * 59 + "0"}, found, "validation")
+    assert modes == {"loses it": 1, "hovers": 1, "none this time": 1}
+    assert ran == [states[:25], states[25:50]]
