@@ -3,19 +3,18 @@
     python -m benchmarks.harmed_states --tasks stand_cup_up --cells twin
     python -m benchmarks.harmed_states --recorded benchmarks/recorded/harm_ablations.json --purpose validation --variants always
 
-The lockstep batches that hold such a state are run again, so that each episode is the one that was recorded; the first failure is that of
-`ocrrl/rollouts/failure_modes.py`. Every number is of a simulator or a twin, none of a robot.
+The lockstep batches that hold such a state are run again, so that each episode is the one that was recorded; first failures are those
+of `ocrrl/rollouts/failure_modes.py`. Every number is of a simulator or a twin, none of a robot.
 """
 
 import argparse
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.harm import OUT, first_states, unit_name
 from benchmarks.harm_variants import Block, policy_of, variant
-from benchmarks.recorded_units import PARALLEL, Units, read_units
+from benchmarks.recorded_units import PARALLEL, read_units
 from ocrrl.layout import ROUND
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.rollouts.control_loop import run_episodes
@@ -50,7 +49,7 @@ def main() -> None:
     print(markdown_table(Table(("task", "where", "policy", "first failure", "states"), rows, text_columns=4)))
 
 
-def harmed(block: Block, base: Units, found: Units, purpose: str) -> Counter[str]:
+def harmed(block: Block, base: dict[str, Any], found: dict[str, Any], purpose: str) -> Counter[str]:
     """How often each failure comes first in the states that `base` solves and the policy of `block` loses."""
     count = min(len(base["success"]), len(found["success"]))
     lost = {i for i in range(count) if base["success"][i] == "1" and found["success"][i] == "0"}
