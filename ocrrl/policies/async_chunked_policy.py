@@ -114,7 +114,7 @@ class AsyncChunkedPolicy:
     def coming_actions(self, ids: Int[np.ndarray, " n"], count: int) -> Float[np.ndarray, "1 count 7"]:
         """As `interface.protocols.ShowsComingActions`."""
         left = np.zeros((0, ACTION_DIM), np.float32) if self._chunk is None else self._chunk[1][self._place :]
-        return coming(left, self._gripper, count)[None]
+        return coming(left, float(self._gripper), count)[None]
 
     def close(self) -> None:
         """End the worker; a request in flight is not waited for."""

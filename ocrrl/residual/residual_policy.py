@@ -145,7 +145,7 @@ def load_residual(folder: Path, tabletop_task: TabletopTask) -> TrainedPolicy:
             )
     require_model_folder(folder)
     where = folder / "config.json"
-    config = read_json_object(where)
+    config: dict[str, Any] = read_json_object(where)
     if config.get("format_version") == 3:
         config = current_names("train_residual", config) | {"format_version": FORMAT_VERSION}
     if config.get("format_version") == RESTRAINED_VERSION:
