@@ -28,7 +28,7 @@ NAVIGATION = {
     "Explanation": (
         *("observation_spaces", "tracking", "looks", "lineage", "safety", "security", "paper_differences"),
         *("Results <results>", "Results with ACT as the base <results_act>", "results_bases", "failure_modes"),
-        "sequential_evaluation",
+        *("harm", "sequential_evaluation"),
     ),
 }
 """Pages by what a reader wants (diataxis.fr): to learn, to do one thing, to look something up, to understand."""

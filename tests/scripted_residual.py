@@ -16,7 +16,7 @@ WIDTH = 0.045  # [m]: the fingers hold the cuboid, which is 4 cm wide
 class ScriptedLift:
     """Above the cuboid with the closing axis across it, down, close, up: from the residual's own observation, without memory."""
 
-    every, chunk_phase = 1, False
+    every, chunk_phase, coming_actions = 1, False, 0
 
     def residual(self, residual_observation: np.ndarray) -> np.ndarray:
         """What is missing from the base's actions (n, 7) to the wanted ones."""

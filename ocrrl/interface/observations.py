@@ -84,29 +84,34 @@ class Observation(RobotState):
         return self.object_confidence >= CONFIDENCE_THRESHOLD if self.object_visible is None else self.object_visible
 
 
-def residual_observation_dim(task: TabletopTask, chunk_phase: bool = False) -> int:
-    """Length D of `residual_observation` for `task`, with a chunk phase or without."""
+def residual_observation_dim(task: TabletopTask, chunk_phase: bool = False, coming_actions: int = 0) -> int:
+    """Length D of `residual_observation` for `task`, with these `chunk_features_dim`."""
     others = len(task.objects) - 1
     return (
         OBJECT_FEATURES * len(task.objects)
         + OFFSET_FEATURES * others
         + ROBOT_FEATURES
         + ACTION_FEATURES
-        + PHASE_FEATURES * chunk_phase
+        + chunk_features_dim(chunk_phase, coming_actions)
     )
+
+
+def chunk_features_dim(chunk_phase: bool, coming_actions: int) -> int:
+    """C, the length of `protocols.chunk_features`."""
+    return PHASE_FEATURES * chunk_phase + ACTION_FEATURES * coming_actions
 
 
 def residual_observation(
     observation: Observation,
     base_action: np.ndarray,
     visible: np.ndarray,
-    chunk_phase: Float[np.ndarray, "N 2"] | None = None,
+    chunk_features: Float[np.ndarray, "N C"] | None = None,
 ) -> Float[np.ndarray, "N D"]:
     """The residual's observation s_t = [object poses, proprioception, base action] (Eq. 2), float32, of order one.
 
     `base_action` (N, 7); `visible` (N, O) bool: objects that are not visible, whether dropped in training (Eq. 5) or below
     the confidence threshold in deployment (Algorithm 2, line 9), have their whole vector zeroed, derived features with it.
-    `chunk_phase` (`protocols.ActsInChunks`) comes last, for residuals that were trained with it.
+    `chunk_features` (of the function in `protocols`) come last, for residuals that were trained with them.
     Derived are an object's pose in the gripper's frame, and where further objects lie from the first one.
     """
     objects = observation.object_poses
@@ -135,7 +140,7 @@ def residual_observation(
             offsets.reshape(len(objects), -1),
             robot_features(observation),
             action_features(base_action),
-            *([] if chunk_phase is None else [chunk_phase]),
+            *([] if chunk_features is None else [chunk_features]),
         ],
         axis=-1,
     ).astype(np.float32)
@@ -169,6 +174,19 @@ def action_features(action: Any) -> Any:
             action[..., :3] / MAX_TRANSLATION_STEP,
             action[..., 3:6] / MAX_ROTATION_STEP,
             2.0 * action[..., 6:] - 1.0,
+        ],
+        axis=-1,
+    )
+
+
+def action_of_features(features: Any) -> Any:
+    """The action (..., 7) whose `action_features` these are; numpy or torch."""
+    xp = array_namespace(features)
+    return xp.concatenate(
+        [
+            features[..., :3] * MAX_TRANSLATION_STEP,
+            features[..., 3:6] * MAX_ROTATION_STEP,
+            (features[..., 6:] + 1.0) / 2.0,
         ],
         axis=-1,
     )

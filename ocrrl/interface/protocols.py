@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ocrrl.interface.frames import Frame
-from ocrrl.interface.observations import Images, Observation, RobotState
+from ocrrl.interface.observations import Images, Observation, RobotState, action_features
 from ocrrl.interface.tabletop_tasks import TabletopTask
 
 Capture = Callable[[Int[np.ndarray, " n"]], Images]
@@ -118,6 +118,42 @@ class ActsInChunks(Policy, Protocol):
         ...
 
 
+@runtime_checkable
+class ShowsComingActions(ActsInChunks, Protocol):
+    """A policy that shows the actions of its chunk that have not been carried out yet."""
+
+    def coming_actions(self, ids: Int[np.ndarray, " n"], count: int) -> Float[np.ndarray, "n count 7"]:
+        """The `count` actions that follow the ones that `act` gave last, as the chunks of now have them.
+
+        A later chunk may put others in their place. Beyond a chunk's end, and while there is none, the arm holds: no motion, the
+        opening of the action before.
+        """
+        ...
+
+
+def chunk_features(
+    policy: Policy, ids: Int[np.ndarray, " n"], phase: bool, coming: int
+) -> Float[np.ndarray, "n C"] | None:
+    """What a residual may be given of its base's chunks: their phase, then the features of so many coming actions; None for neither.
+
+    ValueError for a policy that does not tell it.
+    """
+    parts = [chunk_phase(policy, ids)] if phase else []
+    if coming:
+        actions = require_coming_actions(policy).coming_actions(ids, coming)
+        parts.append(action_features(actions).reshape(len(ids), -1))
+    return np.concatenate(parts, axis=-1) if parts else None
+
+
+def require_coming_actions(policy: Policy) -> ShowsComingActions:
+    """`policy`; ValueError for one that acts without chunks."""
+    if not isinstance(policy, ShowsComingActions):
+        raise ValueError(
+            f"train_residual.coming_actions must be 0 for a base without chunks, got {type(policy).__name__}"
+        )
+    return policy
+
+
 def chunk_phase(policy: Policy, ids: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n 2"]:
     """`ActsInChunks.chunk_phase` of `policy`; ValueError for one that acts without chunks."""
     if not isinstance(policy, ActsInChunks):
@@ -168,7 +204,9 @@ class Residual(Protocol):
     every: int
     """Control steps for which a residual is kept: asked for at steps 0, `every`, 2 `every`, ... of an episode."""
     chunk_phase: bool
-    """Whether its observation ends with the base's `ActsInChunks.chunk_phase`."""
+    """Whether its observation goes on with the base's `ActsInChunks.chunk_phase`."""
+    coming_actions: int
+    """How many `ShowsComingActions.coming_actions` of the base its observation ends with."""
 
     def residual(self, residual_observation: Float[np.ndarray, "n D"]) -> Float[np.ndarray, "n 7"]:
         """Changes of the base action, in the units of an action, for observations s_t (Eq. 2)."""

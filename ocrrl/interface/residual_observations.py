@@ -1,6 +1,7 @@
 """Residuals that observe something else than object poses, what they ask of an environment, and how each is asked.
 
-Legend: N environments, n of them selected by ids (n,); O tracked objects, P numbers of the robot's observation, K of privileged state.
+Legend: N environments, n of them selected by ids (n,); O tracked objects, P numbers of the robot's observation, K of privileged state,
+C of the base's chunks.
 """
 
 from collections.abc import Callable
@@ -10,18 +11,20 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ocrrl.interface.cameras import CameraSizes, described
+from ocrrl.interface.fade_in import FadeIn
 from ocrrl.interface.observations import (
     ACTION_FEATURES,
-    PHASE_FEATURES,
     ROBOT_FEATURES,
     Images,
     Observation,
     action_features,
+    chunk_features_dim,
     residual_observation,
     robot_features,
 )
 from ocrrl.interface.protocols import Capture, Environment, Residual
 
+MOST_COMING_ACTIONS = 100
 Look = Literal["plain", "realistic"]
 LOOKS: tuple[Look, ...] = get_args(Look)
 """How the training simulator may draw images for a policy beside the VLA."""
@@ -34,8 +37,9 @@ class ImageResidual(Protocol):
     """A residual that is given images in place of object poses."""
 
     every: int
-    """As `protocols.Residual`, as is the next."""
+    """As `protocols.Residual`, as are the next two."""
     chunk_phase: bool
+    coming_actions: int
     cameras: CameraSizes
     """Which images it is given, and their sizes; the VLA may be given others."""
     look: Look
@@ -53,6 +57,14 @@ class PrivilegedResidual(Residual, Protocol):
     """A residual whose observation goes on with what only a simulator knows: it teaches, and is never deployed."""
 
     privileged: bool
+
+
+@runtime_checkable
+class FadesIn(Residual, Protocol):
+    """A residual of object poses that may wait until its base stalls."""
+
+    fade_in: FadeIn | None
+    """None: it acts from the first step on."""
 
 
 AnyResidual = Residual | ImageResidual
@@ -102,29 +114,29 @@ class KnowsPrivilegedState(Protocol):
         ...
 
 
-def robot_observation_dim(chunk_phase: bool = False) -> int:
+def robot_observation_dim(chunk_phase: bool = False, coming_actions: int = 0) -> int:
     """P, the length of `robot_observation`."""
-    return ROBOT_FEATURES + ACTION_FEATURES + PHASE_FEATURES * chunk_phase
+    return ROBOT_FEATURES + ACTION_FEATURES + chunk_features_dim(chunk_phase, coming_actions)
 
 
 def robot_observation(
-    observation: Observation, base_action: np.ndarray, chunk_phase: Float[np.ndarray, "n 2"] | None = None
+    observation: Observation, base_action: np.ndarray, chunk_features: Float[np.ndarray, "n C"] | None = None
 ) -> Float[np.ndarray, "n P"]:
     """What a residual of images is given beside them, float32: `observations.residual_observation` without the objects."""
-    phase = [] if chunk_phase is None else [chunk_phase]
-    columns = [robot_features(observation), action_features(base_action), *phase]
+    chunks = [] if chunk_features is None else [chunk_features]
+    columns = [robot_features(observation), action_features(base_action), *chunks]
     return np.concatenate(columns, axis=-1).astype(np.float32)
 
 
 def privileged_observation(
     observation: Observation,
     base_action: np.ndarray,
-    chunk_phase: Float[np.ndarray, "n 2"] | None,
+    chunk_features: Float[np.ndarray, "n C"] | None,
     privileged_state: Float[np.ndarray, "n K"],
 ) -> Float[np.ndarray, "n D"]:
     """`residual_observation` of true poses, all visible, and then `privileged_state`, float32."""
     visible = np.ones(observation.object_poses.shape[:2], bool)
-    seen = residual_observation(observation, base_action, visible, chunk_phase)
+    seen = residual_observation(observation, base_action, visible, chunk_features)
     return np.concatenate([seen, privileged_state], axis=-1, dtype=np.float32)
 
 
@@ -160,29 +172,44 @@ Correct = Callable[
         Observation,
         Float[np.ndarray, "n 7"],
         Bool[np.ndarray, "n O"],
-        Float[np.ndarray, "n 2"] | None,
+        Float[np.ndarray, "n C"] | None,
         Capture,
     ],
     Float[np.ndarray, "n 7"],
 ]
-"""Asks a residual for environments `ids`, given observation, base action, visible objects, chunk phase and `Capture` of now."""
+"""Asks a residual for environments `ids`, given observation, base action, visible objects, chunk features and `Capture` of now."""
 
 
 def correction(environment: Environment, residual: AnyResidual) -> Correct:
-    """How `residual` is asked in `environment`; ValueError for a privileged one in a cell that knows no true state."""
+    """How `residual` is asked in `environment`, from one batch of episodes to its end, with all that scales or vetoes it.
+
+    ValueError for a privileged one in a cell that knows no true state.
+    """
     if isinstance(residual, ImageResidual):
         images = images_at(environment, residual.cameras)
-        return lambda ids, observation, base_action, visible, phase, capture: residual.residual_of_images(
-            images(ids, capture), robot_observation(observation, base_action, phase)
+        return lambda ids, observation, base_action, visible, chunks, capture: residual.residual_of_images(
+            images(ids, capture), robot_observation(observation, base_action, chunks)
         )
     if isinstance(residual, PrivilegedResidual):
         state = require_privileged_state(environment)
-        return lambda ids, observation, base_action, visible, phase, capture: residual.residual(
-            privileged_observation(observation, base_action, phase, state.read(ids))
+        return lambda ids, observation, base_action, visible, chunks, capture: residual.residual(
+            privileged_observation(observation, base_action, chunks, state.read(ids))
         )
-    return lambda ids, observation, base_action, visible, phase, capture: residual.residual(
-        residual_observation(observation, base_action, visible, phase)
-    )
+    fade_in = residual.fade_in if isinstance(residual, FadesIn) else None
+    fading = None if fade_in is None else fade_in.begin(environment.num_envs, residual.every)
+
+    def correct(
+        ids: np.ndarray,
+        observation: Observation,
+        base_action: np.ndarray,
+        visible: np.ndarray,
+        chunks: np.ndarray | None,
+        capture: Capture,
+    ) -> np.ndarray:
+        change = residual.residual(residual_observation(observation, base_action, visible, chunks))
+        return change if fading is None else change * fading.scale(ids, observation, visible)
+
+    return correct
 
 
 def require_privileged_state(environment: Environment) -> PrivilegedReader:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from ocrrl.interface.actions import ACTION_DIM
 from ocrrl.interface.observations import Observation
 from ocrrl.interface.protocols import VLA, Capture
-from ocrrl.policies.chunked_policy import ChunkedPolicy, caught_up, held, require_lasts
+from ocrrl.policies.chunked_policy import ChunkedPolicy, caught_up, coming, held, require_lasts
 
 
 @contextmanager
@@ -109,6 +110,11 @@ class AsyncChunkedPolicy:
     def chunk_phase(self, ids: Int[np.ndarray, " n"]) -> Float[np.ndarray, "1 2"]:
         """As `interface.protocols.ActsInChunks`; 1 while the last action of a chunk is over."""
         return np.array([[self._place, self.delay]]) / self.vla.chunk_size
+
+    def coming_actions(self, ids: Int[np.ndarray, " n"], count: int) -> Float[np.ndarray, "1 count 7"]:
+        """As `interface.protocols.ShowsComingActions`."""
+        left = np.zeros((0, ACTION_DIM), np.float32) if self._chunk is None else self._chunk[1][self._place :]
+        return coming(left, float(self._gripper), count)[None]
 
     def close(self) -> None:
         """End the worker; a request in flight is not waited for."""

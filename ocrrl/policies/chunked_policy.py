@@ -32,9 +32,10 @@ class ChunkedPolicy:
         require_lasts(vla.chunk_size, self.replan_every, delay.largest)
         self.vla, self.instruction, self.delay = vla, instruction, delay
         # Two chunks an environment: the one asked for last, and the one before, which serves until that is there.
-        self._chunks = np.zeros((num_envs, 2, self.replan_every + delay.largest, ACTION_DIM), np.float32)
+        self._chunks = np.zeros((num_envs, 2, vla.chunk_size, ACTION_DIM), np.float32)
         self._steps = np.zeros(num_envs, np.int64)
         self._late = np.zeros(num_envs, np.int64)
+        self._openings = np.ones(num_envs, np.float32)  # of the latest actions
         self._given = np.zeros(
             (num_envs, delay.largest, ACTION_DIM), np.float32
         )  # the latest actions, the last one last
@@ -61,6 +62,7 @@ class ChunkedPolicy:
             action[waiting] = held(observation)[waiting]
         if self.delay.largest:
             self._given[ids] = np.concatenate([self._given[ids, 1:], action[:, None]], axis=1)
+        self._openings[ids] = action[:, 6]
         self._steps[ids] += 1
         return action
 
@@ -74,6 +76,19 @@ class ChunkedPolicy:
         steps, late = self._steps[ids] - 1, self._late[ids]
         place = np.where(steps < late, 0, steps - self._asked(steps, late) + 1)
         return np.stack([place, late], axis=-1) / self.vla.chunk_size
+
+    def coming_actions(self, ids: Int[np.ndarray, " n"], count: int) -> Float[np.ndarray, "n count 7"]:
+        """As `interface.protocols.ShowsComingActions`."""
+        steps, late = self._steps[ids] - 1, self._late[ids]
+        asked = self._asked(steps, late)
+        chunks = self._chunks[ids, asked // self.replan_every % 2]
+        left = np.where(steps < late, 0, chunks.shape[1] - 1 - (steps - asked))
+        return np.stack(
+            [
+                coming(chunk[len(chunk) - n :], opening, count)
+                for chunk, n, opening in zip(chunks, left, self._openings[ids], strict=True)
+            ]
+        )
 
     def _asked(self, steps: Int[np.ndarray, " n"], late: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
         """The steps at which the chunks were asked for that are acted from at `steps`."""
@@ -133,6 +148,15 @@ def caught_up(
         caught[:, row] = limit(wanted)
         rest = wanted - caught[:, row]
     return caught
+
+
+def coming(left: Float[np.ndarray, "k 7"], opening: float, count: int) -> Float[np.ndarray, "count 7"]:
+    """The first `count` of the actions `left`, then holding: no motion, the last one's opening, or `opening` where none is left."""
+    actions = np.zeros((count, ACTION_DIM), np.float32)
+    known = min(count, len(left))
+    actions[:known] = left[:known]
+    actions[known:, 6] = left[-1, 6] if len(left) else opening
+    return actions
 
 
 def held(observation: Observation) -> Float[np.ndarray, "n 7"]:

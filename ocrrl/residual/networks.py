@@ -88,6 +88,19 @@ def parameter_count(inputs: int, hidden: int, outputs: int) -> int:
     return sum(rows * columns for rows, columns in _shapes(inputs, hidden, outputs))
 
 
+def learned(count: int, learning_rate: float, device: torch.device) -> tuple[Tensor, Tensor, torch.optim.Adam]:
+    """A vector of `count` parameters, the vector that its gradient is written to, and its Adam.
+
+    A step of zero gradient allocates Adam's moments, so that they can be saved and restored at any time.
+    """
+    parameter = torch.nn.Parameter(torch.zeros(count, device=device), requires_grad=False)
+    gradient = parameter.grad = torch.zeros_like(parameter)
+    adam = torch.optim.Adam([parameter], lr=learning_rate, fused=True, capturable=device.type == "cuda")
+    adam.step()
+    adam.state[parameter]["step"].zero_()
+    return parameter, gradient, adam
+
+
 def _shapes(inputs: int, hidden: int, outputs: int) -> list[tuple[int, int]]:
     return [(inputs, hidden), (1, hidden), (hidden, hidden), (1, hidden), (hidden, outputs), (1, outputs)]
 

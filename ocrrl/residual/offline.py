@@ -11,7 +11,7 @@ from jaxtyping import Float
 from ocrrl.datasets.transitions import ReplayEpisode
 from ocrrl.interface.actions import ACTION_DIM
 from ocrrl.interface.observations import Images, Observation
-from ocrrl.interface.protocols import Policy, chunk_phase
+from ocrrl.interface.protocols import Policy, chunk_features
 from ocrrl.interface.seeds import RANGES
 from ocrrl.residual.n_step_returns import NStepReturns, potential, shaped
 from ocrrl.residual.observation_spaces.space import ObservationSpace
@@ -38,7 +38,7 @@ def offline_transitions(
     for first in range(0, len(replay_episodes), config.num_envs):
         group = replay_episodes[first : first + config.num_envs]
         base.reset(np.arange(len(group)), range(first, first + len(group)))
-        states, base_actions = _seen(group, base, config.chunk_phase, space, generator)
+        states, base_actions = _seen(group, base, config, space, generator)
         for i, episode in enumerate(group):
             rows += _decisions(episode, states[i], base_actions[i], config)
     return np.concatenate(rows)
@@ -47,7 +47,7 @@ def offline_transitions(
 def _seen(
     episodes: list[ReplayEpisode],
     base: Policy,
-    with_phase: bool,
+    config: ResidualConfig,
     space: ObservationSpace,
     generator: np.random.Generator,
 ) -> tuple[Float[np.ndarray, "n S D"], Float[np.ndarray, "n S 7"]]:
@@ -65,9 +65,9 @@ def _seen(
         ids = np.flatnonzero(lengths >= t)
         observation = _rows_at(episodes, ids, t)
         base_actions[ids, t] = base.act(observation, ids, lambda wanted, t=t: _images_at(episodes, wanted, t))
-        phase = chunk_phase(base, ids) if with_phase else None
+        chunks = chunk_features(base, ids, config.chunk_phase, config.coming_actions)
         deciding = np.ones(len(ids), bool)
-        states[ids, t] = space.observe(ids, deciding, observation, base_actions[ids, t], phase, generator)
+        states[ids, t] = space.observe(ids, deciding, observation, base_actions[ids, t], chunks, generator)
         acting = np.flatnonzero(lengths > t)
         if space.reenacted_in is not None and len(acting):
             space.reenacted_in.step(np.stack([episodes[i].action[t] for i in acting]), acting)

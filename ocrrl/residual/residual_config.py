@@ -8,7 +8,9 @@ import numpy as np
 from ocrrl.config_builder import OPTIONAL
 from ocrrl.interface.actions import MAX_ROTATION_STEP, MAX_TRANSLATION_STEP
 from ocrrl.interface.devices import require_device, require_threads
-from ocrrl.interface.residual_observations import Look, ObservationKind
+from ocrrl.interface.fade_in import FadeIn
+from ocrrl.interface.residual_observations import MOST_COMING_ACTIONS, Look, ObservationKind
+from ocrrl.residual.gate_config import GateConfig
 from ocrrl.residual.pose_augmentation import PoseAugmentation
 
 ACTION_UNITS = np.array([MAX_TRANSLATION_STEP] * 3 + [MAX_ROTATION_STEP] * 3 + [0.5], np.float32)
@@ -125,6 +127,12 @@ class ResidualConfig:
     """Keep the critics' targets where every return lies: in [0, 1/(1 - gamma)], less the shaping's potential."""
     chunk_phase: bool = field(default=False, metadata=OPTIONAL)
     """The residual is also given how old the base's chunk is and how late it came (`interface.observations`); not in the paper."""
+    coming_actions: int = field(default=0, metadata=OPTIONAL)
+    """The residual is also given so many of the actions that its base's chunk holds after the present one; not in the paper."""
+    gate: GateConfig | None = field(default=None, metadata=OPTIONAL)
+    """The published residual acts where critics agree that it helps (`restraint.critic_gate`); not in the paper."""
+    fade_in: FadeIn | None = field(default=None, metadata=OPTIONAL)
+    """The published residual waits until its base stalls; in training it acts from the first step on. Not in the paper."""
     observation: ObservationKind = field(default="objects", metadata=OPTIONAL)
     """What the residual observes besides the robot and the base action: object poses, images in place of them (as ResFiT), true state
     (a teacher, for the simulator only), or images, learned from a teacher (as ResiP)."""
@@ -177,6 +185,13 @@ class ResidualConfig:
             _require(name, value, len(value) in (3, 7) and min(value) >= 0, "three or seven numbers, at least 0")
             object.__setattr__(self, name, tuple(float(x) for x in value))
         _require("residual_scale", self.residual_scale, min(self.residual_scale) > 0, "three or seven numbers above 0")
+        most = MOST_COMING_ACTIONS
+        _require("coming_actions", self.coming_actions, 0 <= self.coming_actions <= most, f"from 0 to {most}")
+        for name in ("gate", "fade_in"):
+            if self.observation != "objects" and getattr(self, name) is not None:
+                raise ValueError(
+                    f"{name} must be left out unless observation is objects, got observation: {self.observation}"
+                )
         if (self.observation == "distilled") != bool(self.teacher):
             raise ValueError(
                 "teacher must name the folder of a residual that was trained with observation: privileged where observation is "

@@ -1,8 +1,11 @@
 """The trained residual for evaluation and the robot: numpy only, a forward pass under 0.1 ms.
 
-Its folder holds `actor.safetensors` (weights, biases, scale), `config.json` (what it was trained for) and `curve.json`.
+Its folder holds `actor.safetensors` (weights, biases, scale), `config.json` (what it was trained for) and `curve.json`; with a gate
+also the critics that it asks.
 """
 
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,22 +14,29 @@ import safetensors.numpy
 from jaxtyping import Float
 
 from ocrrl import files
+from ocrrl.config_builder import build
 from ocrrl.interface.actions import ACTION_DIM
+from ocrrl.interface.fade_in import FadeIn
 from ocrrl.interface.json_file import read_json_object, said
 from ocrrl.interface.model_folder import require_model_folder
-from ocrrl.interface.observations import residual_observation_dim
+from ocrrl.interface.observations import chunk_features_dim, residual_observation_dim
 from ocrrl.interface.renamed import current_names
-from ocrrl.interface.residual_observations import ObservationKind, robot_observation_dim
+from ocrrl.interface.residual_observations import MOST_COMING_ACTIONS, ObservationKind, robot_observation_dim
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.interface.weights_file import read_weights_file
 from ocrrl.residual.images.image_policy import Actor, ImageResidualPolicy, images_of, load_images, save_encoder
+from ocrrl.residual.perceptron import perceptron
+from ocrrl.residual.residual_config import ACTION_UNITS
+from ocrrl.residual.restraint.critic_gate import CriticGate, load_gate, save_gate
+from ocrrl.residual.restraint.learn_then_test import Calibration
 
 FORMAT_VERSION = 4
 """Version 3, of 0.1, differs in names alone (`interface.renamed`) and is read as well."""
+RESTRAINED_VERSION = 5
+"""Version 4 with a gate or a wait, which older code would not obey: it refuses the folder."""
 OBSERVATIONS = get_args(ObservationKind)
 _MOST_EVERY = 1000  # control steps
 _MOST_PRIVILEGED = 1000  # numbers
-LAYER_NORM_EPSILON = 1e-5  # as in `networks`, which this file does not import: it would bring torch along
 
 
 class ResidualPolicy:
@@ -40,17 +50,22 @@ class ResidualPolicy:
         every: int = 1,
         chunk_delay: int = 0,
         chunk_phase: bool = False,
+        coming_actions: int = 0,
+        gate: CriticGate | None = None,
+        fade_in: FadeIn | None = None,
     ) -> None:
         """`weights` holds weight0..2 (inputs, outputs) and bias0..2 (outputs,), as `TD3.actor_weights` gives them.
 
         `chunk_delay` is the largest delay of the base's chunks [control steps] that it was trained with, `chunk_phase` whether it is
-        given the phase of these chunks (`interface.protocols.Residual`).
+        given the phase of these chunks, `coming_actions` how many of their further actions (`interface.protocols.Residual`). `gate`
+        scales or vetoes what it answers, `fade_in` has it wait for a base that stalls (`interface.residual_observations.correction`).
         """
         self.weights = {name: np.ascontiguousarray(value, np.float32) for name, value in weights.items()}
         self.scale = np.asarray(scale, np.float32)
         self.layer_norm = layer_norm
         self.every = every
-        self.chunk_delay, self.chunk_phase = chunk_delay, chunk_phase
+        self.chunk_delay, self.chunk_phase, self.coming_actions = chunk_delay, chunk_phase, coming_actions
+        self.gate, self.fade_in = gate, fade_in
 
     @property
     def observation_dim(self) -> int:
@@ -58,16 +73,11 @@ class ResidualPolicy:
 
     def residual(self, residual_observation: Float[np.ndarray, "n D"]) -> Float[np.ndarray, "n 7"]:
         """Residuals [m, rad, opening] for `residual_observation` of D numbers each, float32."""
-        h = self._activate(residual_observation @ self.weights["weight0"] + self.weights["bias0"])
-        h = self._activate(h @ self.weights["weight1"] + self.weights["bias1"])
-        return np.tanh(h @ self.weights["weight2"] + self.weights["bias2"]) * self.scale
-
-    def _activate(self, h: np.ndarray) -> np.ndarray:
-        if self.layer_norm:
-            h = h - h.sum(-1, keepdims=True) / h.shape[-1]
-            variance = np.einsum("...h,...h->...", h, h)[..., None] / h.shape[-1]
-            h = h / np.sqrt(variance + LAYER_NORM_EPSILON)
-        return np.maximum(h, 0.0)
+        change = np.tanh(perceptron(residual_observation, self.weights, self.layer_norm)) * self.scale
+        if self.gate is None:
+            return change
+        after = chunk_features_dim(self.chunk_phase, self.coming_actions)
+        return change * self.gate.scale(residual_observation, change, after)
 
 
 class PrivilegedPolicy(ResidualPolicy):
@@ -77,6 +87,17 @@ class PrivilegedPolicy(ResidualPolicy):
 
 
 TrainedPolicy = ResidualPolicy | ImageResidualPolicy
+Calibrate = Callable[[ResidualPolicy], Calibration]
+"""Tries a policy's gate with several margins on validation states."""
+
+
+def calibrated(policy: TrainedPolicy, calibrate: Calibrate | None) -> dict[str, Any]:
+    """Set the margin of the policy's gate to what `calibrate` chooses; what config.json is to say of it. Nothing without a gate."""
+    if calibrate is None or not isinstance(policy, ResidualPolicy) or policy.gate is None:
+        return {}
+    calibration = calibrate(policy)
+    policy.gate = replace(policy.gate, margin=calibration.margin)
+    return {"gate": {"calibration": calibration.described()}}
 
 
 def save_residual(folder: Path, policy: TrainedPolicy, tabletop_task: TabletopTask, details: dict[str, Any]) -> None:
@@ -95,10 +116,19 @@ def save_residual(folder: Path, policy: TrainedPolicy, tabletop_task: TabletopTa
     }
     late = {"chunk_delay": actor.chunk_delay} if actor.chunk_delay else {}
     phase = {"chunk_phase": True} if actor.chunk_phase else {}
+    coming = {"coming_actions": actor.coming_actions} if actor.coming_actions else {}
     observed = {"observation": "privileged"} if isinstance(policy, PrivilegedPolicy) else {}
+    restraint: dict[str, Any] = {}
     if isinstance(policy, ImageResidualPolicy):
         observed = save_encoder(folder, policy)
-    files.write_json(folder / "config.json", details | described | late | phase | observed)
+    else:
+        if policy.gate is not None:
+            restraint["gate"] = details.get("gate", {}) | save_gate(folder, policy.gate)
+        if policy.fade_in is not None:
+            restraint["fade_in"] = asdict(policy.fade_in)
+    if restraint:
+        described["format_version"] = RESTRAINED_VERSION
+    files.write_json(folder / "config.json", details | described | late | phase | coming | observed | restraint)
 
 
 def load_residual(folder: Path, tabletop_task: TabletopTask) -> TrainedPolicy:
@@ -115,22 +145,29 @@ def load_residual(folder: Path, tabletop_task: TabletopTask) -> TrainedPolicy:
             )
     require_model_folder(folder)
     where = folder / "config.json"
-    config = read_json_object(where)
+    config: dict[str, Any] = read_json_object(where)
     if config.get("format_version") == 3:
         config = current_names("train_residual", config) | {"format_version": FORMAT_VERSION}
+    if config.get("format_version") == RESTRAINED_VERSION:
+        config = config | {"format_version": FORMAT_VERSION}
     phase = config.get("chunk_phase", False)
     if not isinstance(phase, bool):
         raise ValueError(f"{where}: chunk_phase must be true or false, got {said(phase)}")
+    coming = config.get("coming_actions", 0)
+    if type(coming) is not int or not 0 <= coming <= MOST_COMING_ACTIONS:
+        raise ValueError(
+            f"{where}: coming_actions must be a whole number from 0 to {MOST_COMING_ACTIONS}, got {said(coming)}"
+        )
     observation = config.get("observation", "objects")
     if observation not in OBSERVATIONS:
         raise ValueError(f"{where}: observation must be one of {', '.join(OBSERVATIONS)}, got {said(observation)}")
-    dim, images = residual_observation_dim(tabletop_task, phase), None
+    dim, images = residual_observation_dim(tabletop_task, phase, coming), None
     if observation == "privileged":
         found = config.get("observation_dim")
         dim = found if type(found) is int and dim < found <= dim + _MOST_PRIVILEGED else dim + 1
     elif observation != "objects":
         images = images_of(config, where)
-        dim = images.features + robot_observation_dim(phase)
+        dim = images.features + robot_observation_dim(phase, coming)
     expected = {
         "format_version": FORMAT_VERSION,
         "tabletop_task": tabletop_task.slug,
@@ -156,8 +193,19 @@ def load_residual(folder: Path, tabletop_task: TabletopTask) -> TrainedPolicy:
             f"{[float(x) for x in scale]}, got {said(config.get('residual_scale'))}"
         )
     kind = PrivilegedPolicy if observation == "privileged" else ResidualPolicy
-    policy = kind(tensors, scale, config["layer_norm"], every, chunk_delay, phase)
+    policy = kind(tensors, scale, config["layer_norm"], every, chunk_delay, phase, coming)
+    if observation == "objects":
+        policy.fade_in = _fade_in(config.get("fade_in"), where)
+        if config.get("gate") is not None:
+            units = scale / ACTION_UNITS
+            policy.gate = load_gate(folder, config["gate"], str(where), dim, policy.layer_norm, units)
     return policy if images is None else load_images(folder, policy, images, observation)
+
+
+def _fade_in(described: Any, where: Path) -> FadeIn | None:
+    if described is None:
+        return None
+    return build(FadeIn, described, f"{where}: fade_in", complete=False)
 
 
 def _read_weights(path: Path, inputs: int) -> dict[str, np.ndarray]:

@@ -21,8 +21,10 @@ from ocrrl.interface.devices import chosen_device
 from ocrrl.interface.observations import ACTION_FEATURES, action_features
 from ocrrl.residual.composition_gradient import composition_gradient
 from ocrrl.residual.cuda_graph_update import CudaGraphUpdate, Parts, Seen, Update
-from ocrrl.residual.networks import Network, parameter_count
+from ocrrl.residual.networks import Network, learned, parameter_count
 from ocrrl.residual.residual_config import ACTION_UNITS, ResidualConfig, in_action_units, per_dimension
+from ocrrl.residual.restraint.critic_ensemble import CriticEnsemble
+from ocrrl.residual.restraint.critic_gate import PREFIX
 from ocrrl.residual.transitions import TransitionRow
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # mallopt(3)
@@ -91,6 +93,9 @@ class TD3:
         self._actor_target.copy_(self._actor)
         self._actor_average.copy_(self._actor)
         self._critics_target.copy_(self._critics)
+        self._gate_critics = (
+            CriticEnsemble(sizes["critic"][0], config.gate.critics, config, seed, self.device) if config.gate else None
+        )
 
     @property
     def gradient_steps(self) -> int:
@@ -115,7 +120,8 @@ class TD3:
             self._average_actor()
 
     def _update(self, batch: Tensor, parts: Parts) -> Seen:
-        target = self._target(batch)
+        next_state_action = self._next_state_action(batch)
+        target = self._target(batch, next_state_action)
 
         # Clipped double Q-learning: both critics regress to the same target, by mean squared error.
         state_action = self.critic_input(
@@ -138,18 +144,24 @@ class TD3:
             self._actor_target.lerp_(self._actor, self.config.tau)
         if parts.targets:
             self._critics_target.lerp_(self._critics, self.config.tau)
+            if self._gate_critics is not None:
+                reward, discount = self.layout.reward(batch), self.layout.discount(batch)
+                self._gate_critics.update(state_action, next_state_action, reward, discount)
         return target, error, u
 
-    def _target(self, batch: Tensor) -> Float[Tensor, "B 1"]:
-        """R + gamma^k min_i Q_i'(s', a_base' ⊕ (pi'(s') + noise))."""
+    def _next_state_action(self, batch: Tensor) -> Float[Tensor, "B I"]:
+        """The critics' input of s' and a_base' ⊕ (pi'(s') + noise)."""
         next_observation = self.layout.next_observation(batch)
         noise = torch.empty((len(batch), ACTION_DIM), device=self.device).normal_(generator=self._generator)
         noise.mul_(self.config.target_noise).clamp_(-self.config.target_noise_clip, self.config.target_noise_clip)
         residual = torch.tanh(self.actor_target.forward(next_observation)).add_(noise).clamp_(-1.0, 1.0)
         next_base_action = self.layout.next_base_action(batch)
         action = compose(next_base_action, residual.mul_(self._scale))
-        state_action = self.critic_input(next_observation, _features(action), next_base_action)
-        value = torch.minimum(*(critic.forward(state_action) for critic in self.critics_target))
+        return self.critic_input(next_observation, _features(action), next_base_action)
+
+    def _target(self, batch: Tensor, next_state_action: Float[Tensor, "B I"]) -> Float[Tensor, "B 1"]:
+        """R + gamma^k min_i Q_i'(s', a_base' ⊕ (pi'(s') + noise))."""
+        value = torch.minimum(*(critic.forward(next_state_action) for critic in self.critics_target))
         target = torch.addcmul(self.layout.reward(batch), self.layout.discount(batch), value)
         if self.config.clip_targets:
             target.clamp_(-self.config.shaping_weight, self.config.max_value)
@@ -216,8 +228,9 @@ class TD3:
         return UpdateStatistics(float(target.mean()), float(error.square().mean()), float(u.abs().mean()))
 
     def actor_weights(self) -> dict[str, np.ndarray]:
-        """A copy of the averaged actor's weights (inputs, outputs) and biases, layer by layer."""
-        return named_layers(self.actor_average.parameters)
+        """A copy of the averaged actor's weights (inputs, outputs) and biases, layer by layer; of the gate's critics, if any."""
+        critics = {} if self._gate_critics is None else self._gate_critics.weights()
+        return named_layers(self.actor_average.parameters) | {PREFIX + n: value for n, value in critics.items()}
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Networks, optimisers, noise generator and counter, for a checkpoint."""
@@ -248,20 +261,7 @@ class TD3:
         for name, adam in (("actor_adam", self._actor_adam), ("critics_adam", self._critics_adam)):
             (moments,) = adam.state.values()
             vectors |= {f"{name}.{key}": moments[key] for key in ("step", "exp_avg", "exp_avg_sq")}
-        return vectors
-
-
-def learned(count: int, learning_rate: float, device: torch.device) -> tuple[Tensor, Tensor, torch.optim.Adam]:
-    """A vector of `count` parameters, the vector that its gradient is written to, and its Adam.
-
-    A step of zero gradient allocates Adam's moments, so that they can be saved and restored at any time.
-    """
-    parameter = torch.nn.Parameter(torch.zeros(count, device=device), requires_grad=False)
-    gradient = parameter.grad = torch.zeros_like(parameter)
-    adam = torch.optim.Adam([parameter], lr=learning_rate, fused=True, capturable=device.type == "cuda")
-    adam.step()
-    adam.state[parameter]["step"].zero_()
-    return parameter, gradient, adam
+        return vectors if self._gate_critics is None else vectors | self._gate_critics.vectors()
 
 
 def named_layers(parameters: list[Tensor]) -> dict[str, np.ndarray]:

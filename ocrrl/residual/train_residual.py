@@ -17,7 +17,7 @@ from ocrrl import files
 from ocrrl.config_builder import values_of
 from ocrrl.datasets.transitions import ReplayEpisode
 from ocrrl.interface.actions import compose
-from ocrrl.interface.protocols import ActsInChunks, Environment, Policy, chunk_phase
+from ocrrl.interface.protocols import ActsInChunks, Environment, Policy, chunk_features
 from ocrrl.interface.seeds import RANGES
 from ocrrl.residual.checkpoint import Resumable, load_checkpoint, save_checkpoint
 from ocrrl.residual.decisions import Decisions, exploration_noise
@@ -28,7 +28,7 @@ from ocrrl.residual.observation_spaces.distilled import described_teacher
 from ocrrl.residual.offline import offline_transitions
 from ocrrl.residual.replay_buffer import BatchMemory, ReplayBuffer, sample_mixed
 from ocrrl.residual.residual_config import ResidualConfig
-from ocrrl.residual.residual_policy import TrainedPolicy, save_residual
+from ocrrl.residual.residual_policy import Calibrate, TrainedPolicy, calibrated, save_residual
 from ocrrl.residual.stopwatch import Stopwatch
 from ocrrl.residual.td3 import keep_freed_memory
 
@@ -48,11 +48,13 @@ def train_residual(
     seed: int,
     validation: Validation | None = None,
     progress: Progress | None = None,
+    calibrate: Calibrate | None = None,
     clock: Callable[[], float] = time.process_time,
 ) -> TrainedPolicy:
     """Train a residual for `base` in `environment`; publish the best on validation to the folder `out`, and return it.
 
     `validation` judges policies on validation seeds, and training goes on meanwhile; without it the last one is the best.
+    `calibrate` chooses the margin of a gate, which otherwise lets the residual always act.
     `work` keeps the checkpoint and timings: a killed run that is started again goes on, bit for bit if environment and
     base are `Resumable`, with fresh episodes otherwise. The same arguments give the same bytes in `out`.
     Raises ValueError when `config` and `environment` disagree, or `work` holds another run.
@@ -74,7 +76,7 @@ def train_residual(
         run.learn()
         if progress is not None:
             progress(run.transitions, run.curve.points[-1] if run.curve.points else None)
-    return run.publish(out)
+    return run.publish(out, calibrate)
 
 
 class _Run:
@@ -187,7 +189,7 @@ class _Run:
         self.curve.judge()
         self.stopwatch.lap("validation")
 
-    def publish(self, out: Path) -> TrainedPolicy:
+    def publish(self, out: Path, calibrate: Calibrate | None) -> TrainedPolicy:
         """Write the best policy, its description and the learning curve; they appear in `out` together."""
         policy, folder = self._policy(self.curve.best), self.work / "published"
         self._require_converged(self.curve.best)
@@ -199,6 +201,7 @@ class _Run:
             "selected": {name: chosen[name] for name in ("transitions", "validation_success")},
             **described_teacher(self.config),
         }
+        details |= calibrated(policy, calibrate)
         save_residual(folder, policy, self.environment.tabletop_task, details)
         files.write_json(folder / "curve.json", {"points": self.curve.points})
         files.publish(folder, out)
@@ -217,8 +220,8 @@ class _Run:
         """Lines 6-11 for environments `ids`, some of them `deciding` (n,): the observation s and the base action in it."""
         observation = self.environment.observe().take(ids)
         base_action = self.base.act(observation, ids, self.environment.capture).astype(np.float32)
-        phase = chunk_phase(self.base, ids) if self.config.chunk_phase else None
-        state = self.space.observe(ids, deciding, observation, base_action, phase, self.random["augmentation"])
+        chunks = chunk_features(self.base, ids, self.config.chunk_phase, self.config.coming_actions)
+        state = self.space.observe(ids, deciding, observation, base_action, chunks, self.random["augmentation"])
         self.stopwatch.lap("base")
         return state, base_action
 

@@ -19,7 +19,7 @@ from ocrrl.interface.protocols import (
     Interruptible,
     Policy,
     StepResult,
-    chunk_phase,
+    chunk_features,
 )
 from ocrrl.interface.residual_observations import AnyResidual, ImageResidual, correction
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome, EpisodeTrace
@@ -111,8 +111,8 @@ def _run_batch(
                 base_action = base_action.astype(np.float32)
             visible = observation.visible()
             if residual is not None and correct is not None and t % residual.every == 0:
-                phase = chunk_phase(base, running) if residual.chunk_phase else None
-                kept[running] = correct(running, observation, base_action, visible, phase, camera)
+                chunks = chunk_features(base, running, residual.chunk_phase, residual.coming_actions)
+                kept[running] = correct(running, observation, base_action, visible, chunks, camera)
             if interruptible:
                 kept[running[interruptible.interrupted(running)]] = 0.0
             if sees_poses:

@@ -22,6 +22,11 @@ class EpisodeTrace:
     residuals: Float32[np.ndarray, "T 7"]
     """Zero where no residual ran."""
 
+    @property
+    def acting(self) -> float:
+        """Share of the steps on which a residual was added."""
+        return float(self.residuals.any(axis=-1).mean())
+
 
 @dataclass(frozen=True)
 class EpisodeOutcome:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 
 from ocrrl.interface.actions import ACTION_DIM, limit
 from ocrrl.interface.observations import Observation
-from ocrrl.interface.protocols import ActsInChunks, Capture, Intervener, Policy, chunk_phase
+from ocrrl.interface.protocols import ActsInChunks, Capture, Intervener, Policy, chunk_phase, require_coming_actions
 
 OPEN = 1.0  # of the fingers, as an episode begins
 
@@ -67,6 +67,10 @@ class InterruptiblePolicy:
     def chunk_phase(self, ids: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n 2"]:
         """As `interface.protocols.ActsInChunks`; ValueError where `base` is none. Where the intervener acts it says nothing."""
         return chunk_phase(self._base, ids)
+
+    def coming_actions(self, ids: Int[np.ndarray, " n"], count: int) -> Float[np.ndarray, "n count 7"]:
+        """As `interface.protocols.ShowsComingActions`; ValueError where `base` is none."""
+        return require_coming_actions(self._base).coming_actions(ids, count)
 
     def _base_actions(
         self, observation: Observation, ids: Int[np.ndarray, " n"], capture: Capture

@@ -42,7 +42,7 @@ def repeat_episodes(
 class _RecordedActions:
     """A base policy and its residual that do, step by step, what the traces of their environments say."""
 
-    every, chunk_phase = 1, False
+    every, chunk_phase, coming_actions = 1, False, 0
 
     def __init__(self, traces: Sequence[EpisodeTrace]) -> None:
         self._traces, self._step = traces, -1

@@ -2,6 +2,8 @@
 
 import shutil
 from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,8 +27,11 @@ if TYPE_CHECKING:
     from ocrrl.interface.protocols import Environment, Policy
     from ocrrl.interface.residual_observations import AnyResidual
     from ocrrl.residual.residual_config import ResidualConfig
+    from ocrrl.residual.residual_policy import ResidualPolicy
+    from ocrrl.residual.restraint.learn_then_test import Calibration
 
 VALIDATED_AT_ONCE = 25  # environments
+FIRST_OF_CALIBRATION = 100_000  # in the validation range: no checkpoint is chosen on these states
 Expected = tuple[tuple[str, bool], ...]
 """`policy_type.expected_policies` as pairs, which a cache takes."""
 Cameras = tuple[tuple[str, tuple[int, int]], ...]
@@ -77,6 +82,7 @@ def run(task: TabletopTask, params: Params, layout: Layout, seed: int) -> None:
             seed,
             validation,
             progress,
+            partial(calibration, task.slug, layout, config, expected, cameras),
         )
     shutil.rmtree(work)
 
@@ -106,6 +112,41 @@ def success_rate(
     simulator, base = _validation(slug, layout, config, expected, cameras)
     outcomes = run_episodes(simulator, base, residual, initial_state_seeds("validation", config.validation_episodes))
     return float(np.mean([outcome.success for outcome in outcomes]))
+
+
+def calibration(
+    slug: str,
+    layout: Layout,
+    config: "ResidualConfig",
+    expected: Expected,
+    cameras: Cameras,
+    residual: "ResidualPolicy",
+) -> "Calibration":
+    """The margin of `residual`'s gate, on validation states of which none chose the checkpoint."""
+    from ocrrl.residual.residual_config import in_action_units
+    from ocrrl.residual.restraint.learn_then_test import Course, calibrate
+    from ocrrl.residual.restraint.placebo import PLACEBO_SHARE, Placebo
+    from ocrrl.rollouts.control_loop import run_episodes
+
+    settings, gate = config.gate, residual.gate
+    assert settings is not None and gate is not None
+    simulator, base = _validation(slug, layout, config, expected, cameras)
+    seeds = initial_state_seeds("validation", settings.episodes, first=FIRST_OF_CALIBRATION)
+    amplitude = PLACEBO_SHARE * in_action_units(config.residual_scale)
+    placebo = Placebo(base, simulator.num_envs, amplitude, config.action_repeat)
+    alone, disturbed = (
+        [outcome.success for outcome in run_episodes(simulator, policy, None, seeds)] for policy in (base, placebo)
+    )
+
+    def run(margin: float) -> list[Course]:
+        tried = copy(residual)
+        tried.gate = replace(gate, margin=margin)
+        outcomes = run_episodes(simulator, base, tried, seeds, keep_traces=True)
+        return [Course(outcome.success, outcome.trace.acting) for outcome in outcomes if outcome.trace is not None]
+
+    found = calibrate(settings, alone, disturbed, run, simulator.cell)
+    print(f"train_residual {slug}: {found.statement}")
+    return found
 
 
 @cache

@@ -44,12 +44,14 @@ class Worker(Executor):
         assert not wait
 
 
-def run(policy, worker, steps, first=0, phases=None):
+def run(policy, worker, steps, first=0, phases=None, coming=None):
     actions = []
     for t in range(first, first + steps):
         actions.append(policy.act(observation(np.array([float(t)])), ONE, capture)[0])
         if phases is not None:
             phases.append(policy.chunk_phase(ONE)[0])
+        if coming is not None:
+            coming.append(policy.coming_actions(ONE, 20)[0])
         worker.tick()
     return np.array(actions)
 
@@ -60,12 +62,14 @@ def test_answers_in_time_give_what_the_simulator_s_policy_does(d, early):
     worker = Worker(lambda k: 1 if early else d)
     policy = AsyncChunkedPolicy(LongVLA(), "lift it", d, worker=worker)
     simulated = delayed(d, LongVLA())
-    expected, expected_phases, phases = [], [], []
+    expected, expected_phases, phases, expected_coming, coming = [], [], [], [], []
     for t in range(30):
         expected.append(simulated.act(observation(np.array([float(t)])), ONE, capture)[0])
         expected_phases.append(simulated.chunk_phase(ONE)[0])
-    np.testing.assert_array_equal(run(policy, worker, 30, phases=phases), expected)
+        expected_coming.append(simulated.coming_actions(ONE, 20)[0])
+    np.testing.assert_array_equal(run(policy, worker, 30, phases=phases, coming=coming), expected)
     np.testing.assert_array_equal(phases, expected_phases)
+    np.testing.assert_array_equal(coming, expected_coming)
     assert (policy.late, policy.held_steps) == (0, 0) and worker.asked == list(range(0, 30, 4))
 
 

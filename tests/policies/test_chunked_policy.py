@@ -147,6 +147,23 @@ def test_the_phase_is_the_place_of_the_action_in_its_chunk_and_the_delay(d):
         np.testing.assert_allclose(policy.chunk_phase(np.arange(1)), [[place / 16, d / 16]])
 
 
+@pytest.mark.parametrize("d", range(5))
+def test_coming_actions_are_what_is_left_of_the_chunk_and_then_holding(d):
+    policy, seen = delayed(d, LongVLA()), observation(np.zeros(1))
+    seen.gripper_width[:] = 0.02
+    for t in range(20):
+        action = policy.act(seen, np.arange(1), capture)[0]
+        (coming,) = policy.coming_actions(np.arange(1), 16)
+        if t < d:
+            np.testing.assert_allclose(coming[:, 6], 0.25, err_msg="it waits for a chunk and holds what it holds")
+            assert not coming[:, :6].any()
+            continue
+        left = 15 - told(action)[1]
+        assert [told(row)[1] for row in coming[:left]] == list(range(told(action)[1] + 1, 16))
+        assert not coming[left:, :6].any() and len(np.unique(coming[max(left - 1, 0) :, 6])) == 1
+        np.testing.assert_array_equal(policy.coming_actions(np.arange(1), 2)[0], coming[:2])
+
+
 def test_until_the_first_chunk_the_fingers_stay_as_they_are():
     policy, seen = delayed(2, LongVLA()), observation(np.zeros(1))
     for width, opening in ((0.08, 1.0), (0.02, 0.25), (0.09, 1.0)):

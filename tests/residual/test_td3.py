@@ -62,7 +62,8 @@ def test_targets_stay_within_the_range_of_returns():
     batch = random_batch()
     TransitionRow(DIM).reward(batch)[:] = torch.linspace(-5, 5, BATCH)[:, None]
     for shaping, lowest in ((0.0, 0.0), (0.5, -1.0)):
-        target = learner(gamma=0.5, shaping=shaping)._target(batch)
+        td3 = learner(gamma=0.5, shaping=shaping)
+        target = td3._target(batch, td3._next_state_action(batch))
         assert target.min() == lowest and target.max() == 2.0
 
 
@@ -79,7 +80,7 @@ def test_the_critics_see_how_far_the_combined_action_is_from_the_base_s_in_units
 def test_a_target_without_discount_is_the_reward():
     td3, batch = learner(), random_batch()
     TransitionRow(DIM).discount(batch)[:] = 0.0
-    torch.testing.assert_close(td3._target(batch), TransitionRow(DIM).reward(batch))
+    torch.testing.assert_close(td3._target(batch, td3._next_state_action(batch)), TransitionRow(DIM).reward(batch))
 
 
 def test_the_actor_s_gradient_is_autograd_s():

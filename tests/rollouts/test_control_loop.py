@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from ocrrl.interface.actions import ACTION_HIGH, compose, limit
+from ocrrl.interface.fade_in import FadeIn
 from ocrrl.rollouts.control_loop import run_episodes
 
 from .toy_environment import TOY_TASK, Seeker, ToyBase, ToyEnvironment, ToyResidual, seek, seeking_residual
@@ -10,6 +11,10 @@ SEEDS = list(range(2_000_000, 2_000_010))
 
 
 zero_residual = ToyResidual(lambda state: np.zeros((len(state), 7), np.float32))
+
+
+class Waiting(ToyResidual):
+    fade_in = None
 
 
 def facts(outcomes):
@@ -43,6 +48,33 @@ def test_a_residual_is_asked_for_every_so_many_steps_and_kept_in_between():
         for first in range(0, outcome.steps, 3):
             kept = outcome.trace.residuals[first : first + 3]
             np.testing.assert_array_equal(kept, np.broadcast_to(kept[0], kept.shape))
+
+
+def test_a_residual_that_waits_acts_once_the_base_stands_still_or_patience_ends():
+    """The toy's base descends for 20 steps and then stays where it is."""
+    runs = {}
+    for name, fade_in in {
+        "none": None,
+        "no wait": FadeIn(patience=0, over=0),
+        "stall": FadeIn(patience=1000, window=4, hand=0.001, over=0),
+        "patience": FadeIn(patience=7, window=4, hand=0.001, over=0),
+    }.items():
+        residual = Waiting(seek, every=1)
+        residual.fade_in = fade_in
+        runs[name] = run_episodes(ToyEnvironment(10), ToyBase(), residual, SEEDS, keep_traces=True)
+    assert facts(runs["none"]) == facts(runs["no wait"])
+    for name, first in (("stall", 24), ("patience", 7)):
+        for outcome in runs[name]:
+            moved = outcome.trace.residuals.any(axis=1)
+            assert not moved[:first].any() and moved[first : first + 1].all()
+    assert all(o.trace.acting == 1.0 for o in runs["none"]) and all(0 <= o.trace.acting < 0.8 for o in runs["patience"])
+
+
+def test_a_wait_begins_anew_with_each_batch():
+    residual = Waiting(seek, every=2)
+    residual.fade_in = FadeIn(patience=6, over=0)
+    at_once, by_three = (run_episodes(ToyEnvironment(n), ToyBase(), residual, SEEDS) for n in (10, 3))
+    assert facts(at_once) == facts(by_three)
 
 
 def test_low_confidence_is_the_residual_without_the_object():

@@ -97,6 +97,7 @@ class ToyResidual:
     function: Callable[[np.ndarray], np.ndarray]
     every: int = 1
     chunk_phase: bool = False
+    coming_actions: int = 0
 
     def residual(self, residual_observation):
         return self.function(residual_observation)

@@ -14,9 +14,9 @@ from ocrrl.interface.actions import ACTION_DIM
 from ocrrl.interface.devices import chosen_device
 from ocrrl.residual.images.frames import FrameStore
 from ocrrl.residual.images.trained_encoder import TrainedEncoder, through_encoder
-from ocrrl.residual.networks import Network, parameter_count
+from ocrrl.residual.networks import Network, learned, parameter_count
 from ocrrl.residual.residual_config import ResidualConfig, in_action_units
-from ocrrl.residual.td3 import FINAL_ACTOR_GAIN, UpdateStatistics, learned, named_layers
+from ocrrl.residual.td3 import FINAL_ACTOR_GAIN, UpdateStatistics, named_layers
 from ocrrl.residual.transitions import TransitionRow
 
 

@@ -48,6 +48,7 @@ class Actor(Protocol):
     every: int
     chunk_delay: int
     chunk_phase: bool
+    coming_actions: int
 
     @property
     def observation_dim(self) -> int: ...
@@ -67,6 +68,7 @@ class ImageResidualPolicy:
         self.look: Look = look
         self.observation = observation
         self.every, self.chunk_phase, self.chunk_delay = actor.every, actor.chunk_phase, actor.chunk_delay
+        self.coming_actions = actor.coming_actions
 
     @property
     def weights(self) -> dict[str, np.ndarray]:

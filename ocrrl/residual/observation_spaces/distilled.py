@@ -16,7 +16,7 @@ from ocrrl.interface.residual_observations import (
 from ocrrl.residual.images.distillation import Student
 from ocrrl.residual.images.image_policy import ImageResidualPolicy
 from ocrrl.residual.observation_spaces.images import ImageSpace
-from ocrrl.residual.observation_spaces.space import Phase
+from ocrrl.residual.observation_spaces.space import ChunkFeatures
 from ocrrl.residual.residual_config import ResidualConfig, in_action_units
 from ocrrl.residual.residual_policy import PrivilegedPolicy, load_residual
 
@@ -36,16 +36,16 @@ class DistilledSpace:
         deciding: np.ndarray,
         observation: Observation,
         base_action: np.ndarray,
-        phase: Phase,
+        chunks: ChunkFeatures,
         generator: np.random.Generator,
     ) -> np.ndarray:
         rows = np.zeros((len(ids), self.dim), np.float32)
-        rows[:, :-ACTION_DIM] = self._images.observe(ids, deciding, observation, base_action, phase, generator)
+        rows[:, :-ACTION_DIM] = self._images.observe(ids, deciding, observation, base_action, chunks, generator)
         if deciding.any():
             seen = privileged_observation(
                 observation.take(np.flatnonzero(deciding)),
                 base_action[deciding],
-                None if phase is None else phase[deciding],
+                None if chunks is None else chunks[deciding],
                 self._state.read(ids[deciding]),
             )
             rows[deciding, -ACTION_DIM:] = self._teacher.residual(seen) / self._teacher.scale
@@ -83,11 +83,13 @@ def load_teacher(config: ResidualConfig, environment: Environment) -> Privileged
         "residual_scale": [float(x) for x in in_action_units(config.residual_scale)],
         "action_repeat": config.action_repeat,
         "chunk_phase": config.chunk_phase,
+        "coming_actions": config.coming_actions,
     }
     found = {
         "residual_scale": [float(x) for x in teacher.scale],
         "action_repeat": teacher.every,
         "chunk_phase": teacher.chunk_phase,
+        "coming_actions": teacher.coming_actions,
     }
     if wrong := [name for name, value in needed.items() if found[name] != value]:
         name = wrong[0]

@@ -16,7 +16,7 @@ from ocrrl.interface.residual_observations import (
 from ocrrl.residual.images.frames import FrameStore
 from ocrrl.residual.images.image_policy import PREFIX, ImageResidualPolicy
 from ocrrl.residual.images.image_td3 import ImageTD3
-from ocrrl.residual.observation_spaces.space import Phase, actor, placeable
+from ocrrl.residual.observation_spaces.space import ChunkFeatures, actor, placeable
 from ocrrl.residual.residual_config import ResidualConfig
 from ocrrl.residual.residual_policy import ResidualPolicy
 
@@ -39,7 +39,7 @@ class ImageSpace:
         self._images = images_at(environment, cameras)
         anew = config.images.look == "realistic" and config.images.look_every == "decision"
         self._redress = environment.redress if anew and isinstance(environment, Redressable) else None
-        self.robot_dim = robot_observation_dim(config.chunk_phase)
+        self.robot_dim = robot_observation_dim(config.chunk_phase, config.coming_actions)
         self.dim = self.robot_dim + 1
 
     def observe(
@@ -48,11 +48,11 @@ class ImageSpace:
         deciding: np.ndarray,
         observation: Observation,
         base_action: np.ndarray,
-        phase: Phase,
+        chunks: ChunkFeatures,
         generator: np.random.Generator,
     ) -> np.ndarray:
         rows = np.zeros((len(ids), self.dim), np.float32)
-        rows[:, :-1] = robot_observation(observation, base_action, phase)
+        rows[:, :-1] = robot_observation(observation, base_action, chunks)
         if deciding.any():
             if self._redress is not None:
                 self._redress(ids[deciding], generator.integers(_LOOKS, size=int(deciding.sum())))

@@ -8,7 +8,7 @@ from ocrrl.interface.residual_observations import (
     privileged_observation,
     require_privileged_state,
 )
-from ocrrl.residual.observation_spaces.space import Phase, actor, placeable
+from ocrrl.residual.observation_spaces.space import ChunkFeatures, actor, placeable
 from ocrrl.residual.residual_config import ResidualConfig
 from ocrrl.residual.residual_policy import PrivilegedPolicy
 from ocrrl.residual.td3 import TD3
@@ -22,7 +22,10 @@ class PrivilegedSpace:
     def __init__(self, config: ResidualConfig, environment: Environment) -> None:
         self.reenacted_in = placeable(environment)
         self._config, self._state = config, require_privileged_state(environment)
-        self.dim = residual_observation_dim(environment.tabletop_task, config.chunk_phase) + self._state.dim
+        self.dim = (
+            residual_observation_dim(environment.tabletop_task, config.chunk_phase, config.coming_actions)
+            + self._state.dim
+        )
 
     def observe(
         self,
@@ -30,12 +33,12 @@ class PrivilegedSpace:
         deciding: np.ndarray,
         observation: Observation,
         base_action: np.ndarray,
-        phase: Phase,
+        chunks: ChunkFeatures,
         generator: np.random.Generator,
     ) -> np.ndarray:
         state = np.zeros((len(ids), self._state.dim), np.float32)
         state[deciding] = self._state.read(ids[deciding])
-        return privileged_observation(observation, base_action, phase, state)
+        return privileged_observation(observation, base_action, chunks, state)
 
     def learner(self, seed: int) -> TD3:
         return TD3(self.dim, self._config, seed)

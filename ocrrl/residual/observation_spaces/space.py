@@ -1,7 +1,8 @@
 """How an environment is observed in training, and what learns from it; Algorithm 1 is the same for every choice.
 
 Environments that do not decide need no frame and no true state.
-Legend: N environments, n of them selected by ids (n,); D length of the observation in a row of the replay buffer.
+Legend: N environments, n of them selected by ids (n,); D length of the observation in a row of the replay buffer,
+C of `protocols.chunk_features`.
 """
 
 from typing import Any, Protocol
@@ -14,12 +15,14 @@ from ocrrl.interface.observations import Observation
 from ocrrl.interface.protocols import Environment, PlaceableEnvironment
 from ocrrl.residual.images.frames import FrameStore
 from ocrrl.residual.images.image_policy import PREFIX
-from ocrrl.residual.residual_config import ResidualConfig, in_action_units
+from ocrrl.residual.residual_config import ResidualConfig, in_action_units, per_dimension
 from ocrrl.residual.residual_policy import ResidualPolicy, TrainedPolicy
+from ocrrl.residual.restraint.critic_gate import ALWAYS, CriticGate
+from ocrrl.residual.restraint.critic_gate import PREFIX as CRITICS
 from ocrrl.residual.td3 import UpdateStatistics
 from ocrrl.residual.transitions import TransitionRow
 
-Phase = Float[np.ndarray, "n 2"] | None
+ChunkFeatures = Float[np.ndarray, "n C"] | None
 
 
 class Learner(Protocol):
@@ -64,7 +67,7 @@ class ObservationSpace(Protocol):
         deciding: Bool[np.ndarray, " n"],
         observation: Observation,
         base_action: Float[np.ndarray, "n 7"],
-        phase: Phase,
+        chunks: ChunkFeatures,
         generator: np.random.Generator,
     ) -> Float[np.ndarray, "n D"]:
         """The observations of the environments `ids`, of which those `deciding` must be whole."""
@@ -89,6 +92,25 @@ def placeable(environment: Environment) -> PlaceableEnvironment:
 def actor[P: ResidualPolicy](
     kind: type[P], config: ResidualConfig, weights: dict[str, np.ndarray], largest_delay: int
 ) -> P:
-    layers = {name: value for name, value in weights.items() if not name.startswith(PREFIX)}
+    layers = {name: value for name, value in weights.items() if not name.startswith((PREFIX, CRITICS))}
     scale = in_action_units(config.residual_scale)
-    return kind(layers, scale, config.layer_norm, config.action_repeat, largest_delay, config.chunk_phase)
+    return kind(
+        layers,
+        scale,
+        config.layer_norm,
+        config.action_repeat,
+        largest_delay,
+        config.chunk_phase,
+        config.coming_actions,
+        gate_of(config, weights),
+        config.fade_in,
+    )
+
+
+def gate_of(config: ResidualConfig, weights: dict[str, np.ndarray]) -> CriticGate | None:
+    """The gate that `config` asks for, before its margin is calibrated: the residual always acts."""
+    if config.gate is None:
+        return None
+    critics = {n.removeprefix(CRITICS): value for n, value in weights.items() if n.startswith(CRITICS)}
+    units, gate = per_dimension(config.residual_scale), config.gate
+    return CriticGate(critics, config.layer_norm, units, ALWAYS, gate.pessimism, gate.scalings)

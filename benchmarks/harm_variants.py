@@ -1,0 +1,179 @@
+"""The policies whose harm is measured: the base, a placebo, residuals as published, and residuals that are held back.
+
+| variant | what it is |
+|---|---|
+| `base` | the VLA alone |
+| `placebo` | the VLA with its actions disturbed by a fiftieth of the residual's bound |
+| `residual` | base + residual, as published |
+| `always`, `veto=M` | the same residual, trained with critics beside it: without their veto, and acting where their bound is above M |
+| `scaled=M` | best of four scalings by that bound, where it is above M |
+| `calibrated` | `veto=M` with the M that `calibrate` chose |
+| `fade_in=P` | waits until the base stalls, at most P control steps |
+| `missed=P` | the same, and until the fingers have closed on nothing |
+| `chunk_phase`, `coming_actions`, `chunk_phase+coming_actions` | trained with these in s_t |
+| `wide`, `longer` | trained with networks twice as wide, with 416,000 transitions: what a better residual does |
+"""
+
+import math
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.observation_spaces import success_rate, train
+from benchmarks.recorded_units import PARALLEL
+from ocrrl.interface.fade_in import FadeIn
+from ocrrl.interface.protocols import Policy
+from ocrrl.layout import WORK, Layout
+from ocrrl.params import Params
+from ocrrl.policies.checkpoint import load_policy
+from ocrrl.policies.policy_type import expected_policies
+from ocrrl.residual.gate_config import GateConfig
+from ocrrl.residual.residual_config import in_action_units
+from ocrrl.residual.residual_policy import ResidualPolicy, load_residual
+from ocrrl.residual.restraint.placebo import PLACEBO_SHARE, Placebo
+from ocrrl.rollouts.control_loop import run_episodes
+from ocrrl.stages.evaluate import VLA_OF_CELL
+from ocrrl.stages.processes import BackgroundProcess
+from ocrrl.tabletop.registry import tabletop_task
+from ocrrl.worlds import make_environment
+
+GATE = GateConfig()
+COMING = 8
+"""Actions: what is left of a chunk of 16 after the 8 that are carried out."""
+SCALINGS = 4
+LONGER = 416_000
+"""Transitions: twice those of Stack Cube, which has most."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A policy to measure, by its name."""
+
+    name: str
+    training: dict[str, Any] | None = None
+    """What its training changes; None: the published residual is taken."""
+    margin: float | None = None
+    scalings: int = 1
+    fade_in: FadeIn | None = None
+
+    @property
+    def corrects(self) -> bool:
+        """Whether it has a residual."""
+        return self.name not in ("base", "placebo")
+
+    @property
+    def trained_as(self) -> str:
+        """Which training it shares with other variants."""
+        training = self.training or {}
+        return "-".join(training) or "published"
+
+
+def variant(text: str, calibrated_margin: float | None = None) -> Variant:
+    """The variant that `text` names; ValueError that lists the choices. `calibrated` needs the margin."""
+    name, _, number = text.partition("=")
+    try:
+        value = float(number) if number else math.nan
+    except ValueError:
+        value = math.nan
+    if name == "calibrated" and calibrated_margin is None:
+        raise ValueError("variant calibrated must be calibrated first: python -m benchmarks.harm calibrate")
+    gate = {"gate": GATE}
+    made = {
+        **{plain: Variant(text) for plain in ("base", "placebo", "residual")},
+        "always": Variant(text, gate, -math.inf),
+        "veto": Variant(text, gate, value),
+        "scaled": Variant(text, gate, value, SCALINGS),
+        "calibrated": Variant(text, gate, calibrated_margin),
+        "fade_in": Variant(text, fade_in=_fade_in(value)),
+        "missed": Variant(text, fade_in=_fade_in(value, missed=0.004)),
+        "chunk_phase": Variant(text, {"chunk_phase": True}),
+        "coming_actions": Variant(text, {"coming_actions": COMING}),
+        "chunk_phase+coming_actions": Variant(text, {"chunk_phase": True, "coming_actions": COMING}),
+        "wide": Variant(text, {"actor_hidden": 256, "critic_hidden": 256}),
+        "longer": Variant(text, {"total_timesteps": LONGER}),
+    }
+    numbered = name in ("veto", "scaled", "fade_in", "missed")
+    if name not in made or numbered == math.isnan(value) or (name in ("fade_in", "missed") and value < 0):
+        raise ValueError(f"variant must be one of {', '.join(made)}, those with a number as veto=0.5, got {text!r}")
+    return made[name]
+
+
+def _fade_in(patience: float, missed: float = 0.0) -> FadeIn | None:
+    return FadeIn(patience=int(patience), missed=missed) if 0 <= patience < math.inf else None
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some initial states of a task, to be run with one policy in one cell."""
+
+    slug: str
+    round: str
+    variant: Variant
+    residual_seed: int
+    cell: str
+    states: tuple[int, ...] = field(repr=False)
+
+
+def run_block(block: Block) -> dict[str, Any]:
+    """Of each state whether it was solved, as text of 0 and 1; control steps in all, and on how many of them a residual acted."""
+    outcomes = run_episodes(*policy_of(block), block.states, keep_traces=True)
+    steps = sum(outcome.steps for outcome in outcomes)
+    acting = sum(outcome.steps * outcome.trace.acting for outcome in outcomes if outcome.trace is not None)
+    return {
+        "success": "".join(str(int(outcome.success)) for outcome in outcomes),
+        "steps": steps,
+        "acting_steps": round(acting),
+    }
+
+
+def policy_of(block: Block) -> tuple[Any, Policy, ResidualPolicy | None]:
+    """The environment, base and residual of a block; the residual must have been trained (`trained`)."""
+    world, base = _opened(block.slug, block.round, block.cell)
+    if block.variant.corrects:
+        return world, base, _held_back(block)
+    if block.variant.name == "placebo":
+        config = Params.read().config("train_residual", block.slug)
+        amplitude = PLACEBO_SHARE * in_action_units(config.residual_scale)
+        base = Placebo(base, PARALLEL, amplitude, config.action_repeat)
+    return world, base, None
+
+
+@cache
+def _opened(slug: str, round_name: str, cell: str) -> tuple[Any, Policy]:
+    params, task, vla = Params.read(), tabletop_task(slug), Layout(slug, round_name).vla(VLA_OF_CELL[cell])
+    base = load_policy(
+        vla, task.instruction, PARALLEL, expected=expected_policies(params, slug), cameras=params.cameras
+    )
+    return make_environment(cell, slug, PARALLEL, params.cameras), base
+
+
+def _held_back(block: Block) -> ResidualPolicy:
+    made = block.variant
+    residual = load_residual(folder_of(block.slug, block.round, made, block.residual_seed), tabletop_task(block.slug))
+    assert isinstance(residual, ResidualPolicy)
+    if made.margin is not None and residual.gate is not None:
+        residual.gate = replace(residual.gate, margin=made.margin, scalings=made.scalings)
+    if made.fade_in is not None:
+        residual.fade_in = made.fade_in
+    return residual
+
+
+def folder_of(slug: str, round_name: str, made: Variant, seed: int) -> Path:
+    """Where the residual of a variant lies."""
+    if made.training is None:
+        return Layout(slug, round_name).residual(seed)
+    return WORK / "harm" / f"{slug}-{round_name}-{made.trained_as}-{seed}"
+
+
+def trained(slug: str, round_name: str, made: Variant, seed: int) -> dict[str, Any] | None:
+    """Train the residual of a variant, unless it lies there: its costs and validations. A training that was killed goes on."""
+    folder = folder_of(slug, round_name, made, seed)
+    if folder.is_dir():
+        return None
+    if made.training is None or round_name != Layout(slug).round:
+        raise FileNotFoundError(f"{folder} must hold a residual: dvc repro train_residual@{slug}-{seed} makes it")
+    config = replace(Params.read().config("train_residual", slug), **made.training)
+    judge = partial(success_rate, slug, config.images.look, config.validation_episodes)
+    with BackgroundProcess(judge) as validation:
+        return train(slug, config, folder, seed, validation)
