@@ -89,7 +89,7 @@ def replay_episodes(
     for replay in replays(replayable, environment, config, progress):
         qualities.append(replay.quality)
         if replay.dropped is None:
-            kept.append((_first_rows(replay.replayed, len(replay.recorded)), replay.transitions))
+            kept.append((_paired(replay.replayed, replay.recorded), replay.transitions))
         else:
             dropped[replay.transitions.source] = replay.dropped
     summary = ReplaySummary(tuple(transitions.source for _, transitions in kept), dropped)
@@ -233,7 +233,9 @@ def _action_at(episode: Episode, step: int) -> np.ndarray:
     return np.concatenate([np.zeros(6), episode.action[-1, 6:]])
 
 
-def _first_rows(episode: Episode, rows: int) -> Episode:
-    """Without the settling steps, so that the pair holds the same actions."""
+def _paired(episode: Episode, recorded: Episode) -> Episode:
+    """The replay without its settling steps, marked as `recorded` is, so that the pair trains its VLAs on the same actions."""
+    rows, marks = len(recorded), recorded.handed_over
     arrays = {name: value[:rows] for name, value in vars(episode).items() if isinstance(value, np.ndarray)}
+    arrays |= {} if marks is None else {"handed_over": marks[: len(arrays["action"])]}
     return replace(episode, images={camera: frames[:rows] for camera, frames in episode.images.items()}, **arrays)
