@@ -46,8 +46,9 @@ def write_lerobot_dataset(
 
     `described` gives the sidecar's entry by source name where it says more than the episode does (its kind, its hash).
     Features are `observation.images.<camera>`, `observation.state` (8, `Observation.proprioception`) and `action` (7),
-    nothing else: every `observation*` key is fed to a VLA. Where an episode has labels they are its `action`. The dataset is built beside `out` and appears whole,
-    replacing what was there. Raises ValueError if there is no episode, or if one's cameras differ from the first one's.
+    nothing else: every `observation*` key is fed to a VLA. An episode's labels, where it has some, are its `action`. The
+    dataset is built beside `out` and appears whole, replacing what was there. Raises ValueError if there is no episode, or
+    if one's cameras differ from the first one's.
     """
     work = files.fresh_folder(out.with_name(f".{out.name}.partial"))
     dataset = None

@@ -1,9 +1,9 @@
 """Hybrid rollouts: the VLA begins an episode alone, base + residual goes on where the VLA stalls (after PLD, arXiv 2511.00091).
 
-A stall is decided from what the cell observes, never from the true state. Legend: N environments, n of them selected by ids (n,); K = O + 2 places.
+A stall is decided from what the cell observes, never from the true state.
+Legend: N environments, n of them selected by ids (n,); K = O + 2 places.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -71,8 +71,9 @@ class HandoverWhereStalled:
             else:
                 self._anchors[env] = np.where(np.isnan(anchor), now, anchor)
                 self._still[env] += 1
-        late = self._steps[ids] >= np.inf if self._rule.after is None else self._steps[ids] >= self._rule.after
-        self._stalled[ids] |= late | (self._still[ids] >= self._rule.still_steps)
+        self._stalled[ids] |= self._still[ids] >= self._rule.still_steps
+        if self._rule.after is not None:
+            self._stalled[ids] |= self._steps[ids] >= self._rule.after
         self._steps[ids] += 1
         return self._stalled[ids]
 

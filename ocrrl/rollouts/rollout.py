@@ -45,7 +45,7 @@ class RolloutConfig:
     handover: StallRule | None = field(default=None, metadata=OPTIONAL)
     """The VLA begins each episode alone, base + residual goes on where the VLA stalls; null: base + residual from the first step."""
     initial_states: str = field(default="same", metadata=OPTIONAL)
-    """`same`: every round begins from the same ones; `fresh`: each round from others; `failed`: fresh ones that the VLA alone fails from."""
+    """`same`: every round begins from the same ones; `fresh`: each from others; `failed`: fresh ones that the VLA alone fails from."""
     labelled: int = field(default=0, metadata=OPTIONAL)
     """Episodes of the VLA alone to record besides, succeed or fail, with what base + residual would have done (`labels.Labeller`)."""
     failures: int = field(default=0, metadata=OPTIONAL)
