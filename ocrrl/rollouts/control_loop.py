@@ -16,6 +16,7 @@ from ocrrl.interface.protocols import (
     Abort,
     Capture,
     Environment,
+    Handover,
     Interruptible,
     Policy,
     StepResult,
@@ -23,7 +24,6 @@ from ocrrl.interface.protocols import (
 )
 from ocrrl.interface.residual_observations import AnyResidual, ImageResidual, correction
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome, EpisodeTrace
-from ocrrl.rollouts.handover import Handover
 
 LOST_STEPS = 20
 """Control steps after which a residual that still lacks an object's pose is no longer added: training drops poses for a step."""

@@ -22,7 +22,7 @@ class EpisodeTrace:
     residuals: Float32[np.ndarray, "T 7"]
     """Zero where no residual ran."""
     handed_over: Bool[np.ndarray, " T"] | None = None
-    """Whether base + residual acted, of an episode that the base began alone (`handover.Handover`); None of others."""
+    """Whether base + residual acted, of an episode that the base began alone (`interface.protocols.Handover`); None of others."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ Legend: N environments, n of them selected by ids (n,); K = O + 2 places.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -33,20 +32,8 @@ class StallRule:
             raise ValueError(f"after must be at least 0 or null, got {self.after}")
 
 
-class Handover(Protocol):
-    """Decides, control step by control step, whether the residual may act yet."""
-
-    def reset(self, ids: Int[np.ndarray, " n"]) -> None:
-        """New episodes begin in the environments `ids`."""
-        ...
-
-    def handed_over(self, observation: Observation, ids: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
-        """Whether base + residual acts in the environments `ids` in this step, asked once a step; elsewhere the base acts alone."""
-        ...
-
-
 class HandoverWhereStalled:
-    """A `Handover` at the first step at which the VLA has stalled; from there on base + residual acts to the end."""
+    """`interface.protocols.Handover` at the first step at which the VLA has stalled; from there on base + residual acts to the end."""
 
     def __init__(self, rule: StallRule, num_envs: int) -> None:
         self._rule = rule
@@ -56,13 +43,13 @@ class HandoverWhereStalled:
         self._anchors: dict[int, Float[np.ndarray, "K 3"]] = {}  # where things were when something last moved
 
     def reset(self, ids: Int[np.ndarray, " n"]) -> None:
-        """As `Handover`."""
+        """As `interface.protocols.Handover`."""
         self._stalled[ids], self._steps[ids], self._still[ids] = False, 0, 0
         for env in ids.tolist():
             self._anchors.pop(env, None)
 
     def handed_over(self, observation: Observation, ids: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
-        """As `Handover`."""
+        """As `interface.protocols.Handover`."""
         for env, now in zip(ids.tolist(), _places(observation), strict=True):
             anchor = self._anchors.get(env)
             # NaN, the place of an object that is not visible, compares as not moved.

@@ -66,7 +66,7 @@ class _RecordedActions:
         return np.stack([self._at_step(self._traces[i].residuals) for i in self._acting.tolist()])
 
     def handed_over(self, observation: Observation, ids: np.ndarray) -> np.ndarray:
-        """As `handover.Handover`, for the step that the base acted in just before."""
+        """As `interface.protocols.Handover`, for the step that the base acted in just before."""
         marks = [self._traces[i].handed_over for i in ids.tolist()]
         return np.array([mark is None or bool(self._at_step(mark)) for mark in marks])
 
