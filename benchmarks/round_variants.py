@@ -41,6 +41,9 @@ PARTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "plain": {},
     "base": {},
     "earlier": {},
+    "continued": {},
+    "twice": {},
+    "more": {"rollout": {"successes": 100, "max_attempts": 600}},
     "fresh": {"rollout": {"initial_states": "fresh"}},
     "failed": {"rollout": {"initial_states": "failed", "max_attempts": 1000}},
     "hybrid": {"rollout": {"handover": StallRule()}},
@@ -49,7 +52,7 @@ PARTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "flagged": {"rollout": {"failures": 25}, "training_set": {"failures": "flagged"}},
 }
 """What a part of a path sets in params.yaml. `plain`: nothing; `base`: rollouts of the VLA alone, the control; `earlier`: what all
-rounds so far collected is trained on."""
+rounds so far collected is trained on; `continued`: from the VLA before in place of an untrained one; `twice`: as many steps again."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,10 @@ def retrained(rounds: Rounds, usual_steps: Mapping[str, int]) -> None:
         _collect(rounds, task, usual_steps[task])
         _training_set(rounds, task)
     sets = [TrainingData(rounds.folder / f"set-{task}") for task in rounds.tasks]
-    finetune(sets, out, out.with_name(f".{out.name}"), _finetuning(rounds), vla="retrained", progress=False)
+    start = rounds.before.vla("real", rounds.tasks[0]) if "continued" in rounds.parts else None
+    if start and len(rounds.path) == 1 and len(rounds.tasks) > 1:
+        raise ValueError("continued must stand in a later round for several tasks, whose first VLAs are one each")
+    finetune(sets, out, out.with_name(f".{out.name}"), _finetuning(rounds), start, progress=False, vla="retrained")
 
 
 def next_pair(rounds: Rounds) -> None:
@@ -139,7 +145,8 @@ def _trained_on(rounds: Rounds) -> list[Rounds]:
 def _finetuning(rounds: Rounds) -> Any:
     params = Params.read()
     config = params.multitask_config("retrain_multitask")
-    return replace(config, steps=config.steps * len(rounds.tasks) // len(params.tasks()), seed=rounds.seed)
+    steps = config.steps * len(rounds.tasks) * (1 + ("twice" in rounds.parts)) // len(params.tasks())
+    return replace(config, steps=steps, seed=rounds.seed)
 
 
 def _collect(rounds: Rounds, task: str, usual_steps: int) -> None:
