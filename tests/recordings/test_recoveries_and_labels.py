@@ -1,5 +1,6 @@
 """Rollouts of later rounds: what is trained on of a hybrid one, of one with labels, of a failed one."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -11,10 +12,12 @@ from ocrrl.datasets.sidecar import WHOLE_CHUNK, chunk_steps, frame_weights, read
 from ocrrl.episodes.episode_checks import EpisodeRejected
 from ocrrl.episodes.episode_store import part_files, read_episode, write_episode
 from ocrrl.interface.actions import compose
+from ocrrl.layout import Layout
 from ocrrl.policies.chunk_batches import ChunkSampler
 from ocrrl.policies.finetune import FinetuneConfig, finetune
 from ocrrl.policies.training_data import TrainingData
 from ocrrl.recordings.training_set import FLAG, TrainingSetConfig, build_training_set
+from ocrrl.report.stage_pages import training_set as training_set_page
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
 from tests.episodes.toy_episodes import demonstrated
 
@@ -164,3 +167,13 @@ def test_the_parameters_are_written_only_where_they_are_given_and_name_what_is_w
     ):
         with pytest.raises(ValueError, match=message):
             build(TrainingSetConfig, shared | wrong, "training_set.shared")
+
+
+def test_the_page_of_the_stage_counts_them_apart(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    layout = Layout("cube_lift")
+    for name in ("retrained", "base_rollouts"):
+        shutil.copytree(made(folder, name=f"set-{name}"), layout.training_set(name))
+    (table,) = training_set_page(layout, "").blocks
+    corrected = "rollouts of base + residual"
+    assert {row[1] for row in table.rows} == {"demonstrations", f"{corrected}, handed over", f"{corrected}, labelled"}
