@@ -136,3 +136,11 @@ def test_slip_is_measured_in_the_grippers_frame_while_lifted():
 def test_a_config_out_of_range_is_refused():
     with pytest.raises(ValueError, match="max_slip must be above 0 m, got 0"):
         ReplayConfig(max_slip=0)
+
+
+def test_a_replay_bears_the_marks_of_who_acted(tmp_path):
+    (episode,) = demonstrated([3])
+    marked = replace(episode, handed_over=(np.arange(len(episode)) >= 4).astype(float))
+    replay([episode, marked], tmp_path, num_envs=2)
+    first, second = read_sidecar(tmp_path / "sim")
+    assert (first.recoveries, second.recoveries) == ((), ((4, second.length),))
