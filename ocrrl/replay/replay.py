@@ -3,14 +3,16 @@
 Legend: n episodes side by side, T steps of an episode, O tracked objects.
 """
 
+import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
 from ocrrl import files
+from ocrrl.config_builder import OPTIONAL, values_of
 from ocrrl.datasets.lerobot_writer import write_lerobot_dataset
 from ocrrl.datasets.transitions import ReplayEpisode, write_replay_transitions
 from ocrrl.episodes.episode_recorder import EpisodeRecorder
@@ -39,11 +41,22 @@ class ReplayConfig:
     """Median over the episode's confident poses."""
     max_slip: float = 0.03
     """Of a lifted object in the gripper."""
+    tries: int = field(default=1, metadata=OPTIONAL)
+    """How often an episode is replayed until it is kept: from the recorded poses first, then from others within the errors."""
+    position_error: float = field(default=0.004, metadata=OPTIONAL)
+    """Of the tracker, along an axis of the table [m]."""
+    heading_error: float = field(default=0.07, metadata=OPTIONAL)
+    """Of the tracker, about the vertical [rad]."""
 
     def __post_init__(self) -> None:
         for name in ("max_gripper_error", "max_object_error", "max_slip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0 m, got {getattr(self, name)}")
+        if self.tries < 1:
+            raise ValueError(f"tries must be at least 1, got {self.tries}")
+        for name, most in (("position_error", 0.05), ("heading_error", 0.5)):
+            if not 0 <= getattr(self, name) <= most:
+                raise ValueError(f"{name} must be in [0, {most}], got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -56,6 +69,7 @@ class Replay:
     quality: ReplayQuality
     dropped: str | None
     """The requirement that it missed; None where it is kept."""
+    tries: int = 1
 
 
 @dataclass(frozen=True)
@@ -86,8 +100,10 @@ def replay_episodes(
     replayable = [(source, episode) for source, episode in episodes if source not in dropped]
     kept: list[tuple[Episode, ReplayEpisode]] = []
     qualities: list[ReplayQuality] = []
+    tries: dict[str, int] = {}
     for replay in replays(replayable, environment, config, progress):
         qualities.append(replay.quality)
+        tries[replay.transitions.source] = replay.tries
         if replay.dropped is None:
             kept.append((_paired(replay.replayed, replay.recorded), replay.transitions))
         else:
@@ -106,7 +122,8 @@ def replay_episodes(
             },
             "dropped": [{"source": source, "reason": reason} for source, reason in sorted(dropped.items())],
             "quality": [asdict(quality) for quality in qualities],
-            "config": asdict(config),
+            "config": values_of(config),
+            **({"tries": tries} if config.tries > 1 else {}),
         },
     )
     files.write_json(out_accepted, list(summary.kept))
@@ -127,9 +144,13 @@ def replays(
     """Every one of `episodes`, pairs of source name and replayable episode, replayed and held to `config`, in their order."""
     for start in range(0, len(episodes), environment.num_envs):
         batch = episodes[start : start + environment.num_envs]
-        for (source, recorded), (replayed, transitions) in zip(batch, _replay_batch(batch, environment), strict=True):
-            quality = replay_quality(source, recorded, replayed)
-            yield Replay(recorded, replayed, transitions, quality, why_dropped(quality, config))
+        done: dict[str, Replay] = {}
+        for number in range(config.tries):
+            missing = [pair for pair in batch if pair[0] not in done or done[pair[0]].dropped is not None]
+            for replay in _one_try(missing, environment, config, number):
+                if replay.dropped is None or number == 0:
+                    done[replay.quality.source] = replay
+        yield from (done[source] for source, _ in batch)
         progress(min(start + environment.num_envs, len(episodes)), len(episodes))
 
 
@@ -172,8 +193,35 @@ def initial_object_poses(episode: Episode) -> Float[np.ndarray, "O 7"]:
     return np.stack(poses)
 
 
+def shifted_poses(
+    poses: Float[np.ndarray, "O 7"], config: ReplayConfig, generator: np.random.Generator
+) -> Float[np.ndarray, "O 7"]:
+    """`poses` moved on the table and turned about the vertical by a draw within the tracker's errors."""
+    shifted, errors = poses.copy(), np.array([config.position_error, config.position_error, config.heading_error])
+    for pose, (x, y, heading) in zip(shifted, generator.uniform(-errors, errors, (len(poses), 3)), strict=True):
+        pose[:2] += x, y
+        pose[3:] = rotations.multiply(rotations.from_rotation_vector(np.array([0.0, 0.0, heading])), pose[3:])
+    return shifted
+
+
+def _one_try(
+    batch: Sequence[tuple[str, Episode]], environment: PlaceableEnvironment, config: ReplayConfig, number: int
+) -> Iterator[Replay]:
+    """The episodes of `batch` from their recorded initial poses, or in try `number` from others near by."""
+    poses = [initial_object_poses(episode) for _, episode in batch]
+    if number:
+        generators = [np.random.default_rng([number, zlib.crc32(source.encode())]) for source, _ in batch]
+        poses = [shifted_poses(pose, config, generator) for pose, generator in zip(poses, generators, strict=True)]
+    replayed = _replay_batch(batch, environment, poses) if batch else []
+    for (source, recorded), (episode, transitions) in zip(batch, replayed, strict=True):
+        quality = replay_quality(source, recorded, episode)
+        yield Replay(recorded, episode, transitions, quality, why_dropped(quality, config), number + 1)
+
+
 def _replay_batch(
-    batch: Sequence[tuple[str, Episode]], environment: PlaceableEnvironment
+    batch: Sequence[tuple[str, Episode]],
+    environment: PlaceableEnvironment,
+    initial_poses: Sequence[Float[np.ndarray, "O 7"]],
 ) -> list[tuple[Episode, ReplayEpisode]]:
     recorded = [episode for _, episode in batch]
     settling = environment.tabletop_task.success_hold + SETTLING_STEPS
@@ -186,7 +234,7 @@ def _replay_batch(
         ids,
         np.stack([episode.joint_positions[0] for episode in recorded]),
         np.array([episode.gripper_width[0] for episode in recorded]),
-        np.stack([initial_object_poses(episode) for episode in recorded]),
+        np.stack(initial_poses),
     )
     recorder.begin(ids)
     observation = environment.observe()

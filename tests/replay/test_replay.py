@@ -7,7 +7,8 @@ import pytest
 from ocrrl.datasets.frames.decoded_frames import decode_dataset
 from ocrrl.datasets.sidecar import read_sidecar
 from ocrrl.datasets.transitions import read_replay_transitions, write_replay_transitions
-from ocrrl.replay.replay import ReplayConfig, initial_object_poses, replay_episodes
+from ocrrl.interface import rotations
+from ocrrl.replay.replay import ReplayConfig, initial_object_poses, replay_episodes, shifted_poses
 from ocrrl.replay.replay_quality import slip
 from tests.episodes.toy_environment import ToyEnvironment
 from tests.episodes.toy_episodes import contents, demonstrated, random_episode
@@ -144,3 +145,32 @@ def test_a_replay_bears_the_marks_of_who_acted(tmp_path):
     replay([episode, marked], tmp_path, num_envs=2)
     first, second = read_sidecar(tmp_path / "sim")
     assert (first.recoveries, second.recoveries) == ((), ((4, second.length),))
+
+
+def test_a_replay_that_fails_is_tried_again_from_poses_within_the_tracker_s_errors(tmp_path):
+    good, off = demonstrated([3, 4])
+    off.object_poses[..., 0] += 0.035  # the tracker's error: the fingers close beside the object
+    config = ReplayConfig(tries=9, position_error=0.02, max_object_error=0.1)
+    once = replay([good, off], tmp_path, replace(config, tries=1))
+    assert once.kept == ("e0.h5",) and once.dropped["e1.h5"] == "replay must end in success, got failure"
+    assert "tries" not in (tmp_path / "report.json").read_text()
+    again = replay([good, off], tmp_path, config)
+    report = (tmp_path / "report.json").read_text()
+    assert again.kept == ("e0.h5", "e1.h5") and json.loads(report)["tries"]["e0.h5"] == 1
+    assert 1 < json.loads(report)["tries"]["e1.h5"] <= 9
+    assert replay([good, off], tmp_path, config, num_envs=1) == again, "whatever is replayed beside it"
+    assert (tmp_path / "report.json").read_text() == report
+    hopeless = replay([good, off], tmp_path, replace(config, position_error=0.001))
+    assert hopeless.kept == ("e0.h5",)
+
+
+def test_shifted_poses_stay_on_the_table_and_within_the_errors():
+    poses = initial_object_poses(demonstrated([3])[0])
+    config = ReplayConfig(tries=2)
+    drawn = [shifted_poses(poses, config, np.random.default_rng(seed))[0] for seed in range(50)]
+    offsets = np.abs(np.stack(drawn)[:, :3] - poses[0, :3])
+    assert offsets[:, 2].max() == 0 and 0.003 < offsets[:, :2].max() <= config.position_error
+    turns = [rotations.turn_between(poses[0, 3:], pose[3:]) for pose in drawn]
+    assert 0.05 < np.abs(turns).max() <= config.heading_error + 1e-9 and np.abs(turns)[:, :2].max() < 1e-9
+    with pytest.raises(ValueError, match=r"position_error must be in \[0, 0.05\], got 4"):
+        ReplayConfig(position_error=4)
