@@ -47,12 +47,14 @@ PARTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "fresh": {"rollout": {"initial_states": "fresh"}},
     "failed": {"rollout": {"initial_states": "failed", "max_attempts": 1000}},
     "hybrid": {"rollout": {"handover": StallRule()}},
+    "probe": {"rollout": {"handover": StallRule(after=0, after_least=0)}},
     "labels": {"rollout": {"labelled": 50}},
     "long_labels": {"rollout": {"labelled": 50}, "training_set": {"label_steps": 16}},
     "flagged": {"rollout": {"failures": 25}, "training_set": {"failures": "flagged"}},
 }
 """What a part of a path sets in params.yaml. `plain`: nothing; `base`: rollouts of the VLA alone, the control; `earlier`: what all
-rounds so far collected is trained on; `continued`: from the VLA before in place of an untrained one; `twice`: as many steps again."""
+rounds so far collected is trained on; `continued`: from the VLA before in place of an untrained one; `twice`: as many steps again;
+`hybrid`, `probe`: a handover after, or at a random step within, the median length of the VLA's successes."""
 
 
 @dataclass(frozen=True)

@@ -178,8 +178,8 @@ class Residual(Protocol):
 class Handover(Protocol):
     """Says, control step by control step, where base + residual acts of an episode that the base begins alone."""
 
-    def reset(self, ids: Int[np.ndarray, " n"]) -> None:
-        """New episodes begin in the environments `ids`."""
+    def reset(self, ids: Int[np.ndarray, " n"], seeds: Sequence[int]) -> None:
+        """New episodes begin in the environments `ids`, from the initial states that `seeds` stand for."""
         ...
 
     def handed_over(self, observation: Observation, ids: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:

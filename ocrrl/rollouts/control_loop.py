@@ -102,7 +102,7 @@ def _run_batch(
     environment.reset(running, seeds)
     base.reset(running, seeds)
     if handover:
-        handover.reset(running)
+        handover.reset(running, seeds)
     if observer:
         observer.begin(running, seeds)
     kept = np.zeros((len(seeds), ACTION_DIM), np.float32)

@@ -54,7 +54,7 @@ class _RecordedActions:
         """Whether the base began these episodes alone."""
         return any(trace.handed_over is not None for trace in self._traces)
 
-    def reset(self, ids: np.ndarray, seeds: Sequence[int] = ()) -> None:
+    def reset(self, ids: np.ndarray, seeds: Sequence[int]) -> None:
         self._step = -1
 
     def act(self, observation: Observation, ids: np.ndarray, capture: Capture) -> np.ndarray:

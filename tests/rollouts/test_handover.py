@@ -85,7 +85,7 @@ def watched(rule, places, visible=None):
     environment = ToyEnvironment(2)
     environment.reset(np.arange(2), [1, 2])
     handover = HandoverWhereStalled(rule, 2)
-    handover.reset(np.arange(2))
+    handover.reset(np.arange(2), [1, 2])
     for step, place in enumerate(places):
         environment.gripper[1, 0] = place
         seen = environment.observe()
@@ -110,22 +110,33 @@ def test_a_stall_is_standing_still_or_taking_too_long():
     assert watched(StallRule(still_steps=5), np.zeros(30), seen) == 5, "an object that is lost and found has not moved"
 
 
+def test_the_latest_step_is_drawn_by_the_seed_where_a_range_is_given():
+    rule = StallRule(after=9, after_least=4)
+    drawn = [rule.latest(seed) for seed in range(200)]
+    assert set(drawn) == set(range(4, 10)) and drawn == [rule.latest(seed) for seed in range(200)]
+    assert {StallRule(after=9).latest(seed) for seed in range(9)} == {9} and StallRule().latest(0) == np.inf
+    assert watched(rule, np.arange(30) * 0.02) == rule.latest(2)
+    for wrong in ({"after_least": 3}, {"after": 3, "after_least": 4}):
+        with pytest.raises(ValueError, match=r"after_least must be in \[0, after\], got"):
+            StallRule(**wrong)
+
+
 def test_once_handed_over_it_stays_so_until_the_next_episode():
     handover = HandoverWhereStalled(StallRule(still_steps=2), 1)
     environment, one = ToyEnvironment(1), np.arange(1)
     environment.reset(one, [1])
-    handover.reset(one)
+    handover.reset(one, [1])
     told = [handover.handed_over(environment.observe(), one)[0] for _ in range(4)]
     environment.gripper += 0.1
     told.append(handover.handed_over(environment.observe(), one)[0])
     assert told == [False, False, True, True, True]
-    handover.reset(one)
+    handover.reset(one, [1])
     assert not handover.handed_over(environment.observe(), one)[0]
 
 
 def test_a_handover_leaves_the_base_alone_in_single_environments_of_a_batch():
     class Second:
-        def reset(self, ids): ...
+        def reset(self, ids, seeds): ...
 
         def handed_over(self, observation, ids):
             return ids == 1
