@@ -16,16 +16,18 @@ from ocrrl.config_builder import OPTIONAL, values_of
 from ocrrl.datasets.lerobot_writer import write_lerobot_dataset
 from ocrrl.datasets.transitions import ReplayEpisode, write_replay_transitions
 from ocrrl.episodes.episode_recorder import EpisodeRecorder
-from ocrrl.interface import rotations
 from ocrrl.interface.episode import Episode
 from ocrrl.interface.observations import Observation
 from ocrrl.interface.protocols import PlaceableEnvironment
+from ocrrl.replay.recording import (
+    FOLLOWED,
+    followed_actions,
+    initial_object_poses,
+    shifted_poses,
+    why_not_replayable,
+)
 from ocrrl.replay.replay_quality import ReplayQuality, replay_quality
 
-INITIAL_POSES = 5
-"""Confident poses whose median is an object's initial pose."""
-INITIAL_STEPS = 20
-"""Steps among which they must be found, before anything is likely to have moved."""
 SETTLING_STEPS = 5
 """Steps allowed after the last action beyond the task's `success_hold`."""
 
@@ -41,6 +43,8 @@ class ReplayConfig:
     """Median over the episode's confident poses."""
     max_slip: float = 0.03
     """Of a lifted object in the gripper."""
+    follow: str = field(default="actions", metadata=OPTIONAL)
+    """`actions`: what was asked for; `commands`: the steps of the commanded pose, shorter where an arm that lagged held it back."""
     tries: int = field(default=1, metadata=OPTIONAL)
     """How often an episode is replayed until it is kept: from the recorded poses first, then from others within the errors."""
     position_error: float = field(default=0.004, metadata=OPTIONAL)
@@ -52,6 +56,8 @@ class ReplayConfig:
         for name in ("max_gripper_error", "max_object_error", "max_slip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0 m, got {getattr(self, name)}")
+        if self.follow not in FOLLOWED:
+            raise ValueError(f"follow must be one of {', '.join(FOLLOWED)}, got {self.follow!r}")
         if self.tries < 1:
             raise ValueError(f"tries must be at least 1, got {self.tries}")
         for name, most in (("position_error", 0.05), ("heading_error", 0.5)):
@@ -154,16 +160,6 @@ def replays(
         progress(min(start + environment.num_envs, len(episodes)), len(episodes))
 
 
-def why_not_replayable(episode: Episode) -> str | None:
-    """Why `episode` cannot be replayed, or None."""
-    if episode.object_poses is None:
-        return "must hold object poses to be replayed, got none (declare a pose mapping at ingest)"
-    for k, name in enumerate(episode.attributes.object_names):
-        if not episode.observation().visible()[:INITIAL_STEPS, k].any():
-            return f"must hold a confident pose of {name} in its first {INITIAL_STEPS} steps, got none"
-    return None
-
-
 def why_dropped(quality: ReplayQuality, config: ReplayConfig) -> str | None:
     """The first requirement that a replay missed, or None."""
     if config.require_success and not quality.success:
@@ -178,32 +174,6 @@ def why_dropped(quality: ReplayQuality, config: ReplayConfig) -> str | None:
     return None
 
 
-def initial_object_poses(episode: Episode) -> Float[np.ndarray, "O 7"]:
-    """The median of each object's first `INITIAL_POSES` confident poses.
-
-    Quaternions are brought to one sign, then their median is normalised.
-    """
-    observation = episode.observation()
-    poses = []
-    for k in range(observation.object_poses.shape[1]):
-        confident = observation.visible()[:INITIAL_STEPS, k]
-        first = observation.object_poses[:INITIAL_STEPS, k][confident][:INITIAL_POSES]
-        quaternion = rotations.normalise(np.median(rotations.nearest_sign(first[:, 3:], first[0, 3:]), axis=0))
-        poses.append(np.concatenate([np.median(first[:, :3], axis=0), quaternion]))
-    return np.stack(poses)
-
-
-def shifted_poses(
-    poses: Float[np.ndarray, "O 7"], config: ReplayConfig, generator: np.random.Generator
-) -> Float[np.ndarray, "O 7"]:
-    """`poses` moved on the table and turned about the vertical by a draw within the tracker's errors."""
-    shifted, errors = poses.copy(), np.array([config.position_error, config.position_error, config.heading_error])
-    for pose, (x, y, heading) in zip(shifted, generator.uniform(-errors, errors, (len(poses), 3)), strict=True):
-        pose[:2] += x, y
-        pose[3:] = rotations.multiply(rotations.from_rotation_vector(np.array([0.0, 0.0, heading])), pose[3:])
-    return shifted
-
-
 def _one_try(
     batch: Sequence[tuple[str, Episode]], environment: PlaceableEnvironment, config: ReplayConfig, number: int
 ) -> Iterator[Replay]:
@@ -211,8 +181,12 @@ def _one_try(
     poses = [initial_object_poses(episode) for _, episode in batch]
     if number:
         generators = [np.random.default_rng([number, zlib.crc32(source.encode())]) for source, _ in batch]
-        poses = [shifted_poses(pose, config, generator) for pose, generator in zip(poses, generators, strict=True)]
-    replayed = _replay_batch(batch, environment, poses) if batch else []
+        poses = [
+            shifted_poses(pose, config.position_error, config.heading_error, generator)
+            for pose, generator in zip(poses, generators, strict=True)
+        ]
+    actions = [followed_actions(episode, config.follow) for _, episode in batch]
+    replayed = _replay_batch(batch, environment, poses, actions) if batch else []
     for (source, recorded), (episode, transitions) in zip(batch, replayed, strict=True):
         quality = replay_quality(source, recorded, episode)
         yield Replay(recorded, episode, transitions, quality, why_dropped(quality, config), number + 1)
@@ -222,6 +196,7 @@ def _replay_batch(
     batch: Sequence[tuple[str, Episode]],
     environment: PlaceableEnvironment,
     initial_poses: Sequence[Float[np.ndarray, "O 7"]],
+    followed: Sequence[Float[np.ndarray, "T 7"]],
 ) -> list[tuple[Episode, ReplayEpisode]]:
     recorded = [episode for _, episode in batch]
     settling = environment.tabletop_task.success_hold + SETTLING_STEPS
@@ -239,7 +214,7 @@ def _replay_batch(
     recorder.begin(ids)
     observation = environment.observe()
     while len(ids):
-        actions = np.stack([_action_at(recorded[env], recorder.length(env)) for env in ids.tolist()])
+        actions = np.stack([_action_at(followed[env], recorder.length(env)) for env in ids.tolist()])
         recorder.append(ids, environment.capture(ids), observation.take(ids), actions)
         result = environment.step(actions, ids)
         observation = environment.observe()
@@ -274,11 +249,11 @@ def _replay_batch(
     return replays
 
 
-def _action_at(episode: Episode, step: int) -> np.ndarray:
-    """The recorded action, and after the last one: hold still with the last gripper command."""
-    if step < len(episode):
-        return episode.action[step]
-    return np.concatenate([np.zeros(6), episode.action[-1, 6:]])
+def _action_at(actions: Float[np.ndarray, "T 7"], step: int) -> np.ndarray:
+    """The action of `step`, and after the last one: hold still with the last gripper command."""
+    if step < len(actions):
+        return actions[step]
+    return np.concatenate([np.zeros(6), actions[-1, 6:]])
 
 
 def _paired(episode: Episode, recorded: Episode) -> Episode:
