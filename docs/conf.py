@@ -17,6 +17,7 @@ NAVIGATION = {
             "bring_your_own_demonstrations",
             "teleoperation",
             "stepping_in",
+            "rounds",
             "lerobot_robot",
             "lerobot_eval",
         ),

@@ -46,8 +46,9 @@ def write_lerobot_dataset(
 
     `described` gives the sidecar's entry by source name where it says more than the episode does (its kind, its hash).
     Features are `observation.images.<camera>`, `observation.state` (8, `Observation.proprioception`) and `action` (7),
-    nothing else: every `observation*` key is fed to a VLA. The dataset is built beside `out` and appears whole,
-    replacing what was there. Raises ValueError if there is no episode, or if one's cameras differ from the first one's.
+    nothing else: every `observation*` key is fed to a VLA. An episode's labels, where it has some, are its `action`. The
+    dataset is built beside `out` and appears whole, replacing what was there. Raises ValueError if there is no episode, or
+    if one's cameras differ from the first one's.
     """
     work = files.fresh_folder(out.with_name(f".{out.name}.partial"))
     dataset = None
@@ -94,7 +95,7 @@ class _DatasetInProgress:
         task = self._tasks.setdefault(episode.attributes.instruction, len(self._tasks))
         rows = {
             STATE_KEY: episode.observation().proprioception(),
-            ACTION_KEY: episode.action.astype(np.float32),
+            ACTION_KEY: (episode.action if episode.label is None else episode.label).astype(np.float32),
             "timestamp": (np.arange(length) / CONTROL_HZ).astype(np.float32),
             "frame_index": np.arange(length),
             "episode_index": np.full(length, number),

@@ -90,6 +90,8 @@ def check_episode(episode: Episode, expected: EpisodeRequirements) -> None:
     _check_numbers(episode)
     check_times("timestamps", episode.timestamps, "control_hz", episode.attributes.control_hz)
     check_actions(episode.action)
+    if episode.label is not None:
+        check_actions(episode.label, "label")
 
 
 def _check_attributes(episode: Episode, expected: EpisodeRequirements) -> None:
@@ -141,7 +143,11 @@ def check_shapes(shapes: Mapping[str, tuple[int, ...]], objects: int | None = No
             continue
         required = (
             steps,
-            *(() if name in ("gripper_width", "timestamps", "intervention") else tracked.get(name, (7,))),
+            *(
+                ()
+                if name in ("gripper_width", "timestamps", "intervention", "handed_over")
+                else tracked.get(name, (7,))
+            ),
         )
         if len(shape) != len(required) or any(n not in (None, m) for n, m in zip(required, shape, strict=True)):
             raise EpisodeRejected(name, f"of shape {required}".replace("None", "objects"), f"{shape}")
@@ -175,7 +181,8 @@ def _check_numbers(episode: Episode) -> None:
         low, high = episode.object_confidence.min(initial=0), episode.object_confidence.max(initial=0)
         if low < 0 or high > 1:
             raise EpisodeRejected("object_confidence", "in [0, 1]", f"{low if low < 0 else high:g}")
-    for name, marks in (("object_visible", episode.object_visible), ("intervention", episode.intervention)):
+    for name in ("object_visible", "intervention", "handed_over"):
+        marks = getattr(episode, name)
         if marks is not None and not np.isin(marks, (0, 1)).all():
             raise EpisodeRejected(name, "0 or 1", "another number")
     for name, pose in poses.items():
@@ -240,8 +247,8 @@ def check_times(field: str, times: np.ndarray, rate: str, hz: float, slack: floa
         raise EpisodeRejected(field, f"at {hz:g} Hz ({rate}) on average", f"{mean:.4g} Hz", file)
 
 
-def check_actions(action: np.ndarray) -> None:
-    """Raise `EpisodeRejected` where an action (T, 7) exceeds the step limits of `ocrrl.interface.actions`."""
+def check_actions(action: np.ndarray, field: str = "action") -> None:
+    """Raise `EpisodeRejected` of `field` where an action (T, 7) exceeds the step limits of `ocrrl.interface.actions`."""
     translation = np.abs(action[:, :3]).max(axis=-1)
     rotation = np.linalg.norm(action[:, 3:6], axis=-1)
     for values, limit, what, unit in (
@@ -251,7 +258,7 @@ def check_actions(action: np.ndarray) -> None:
         if values.max() > limit + STEP_ROUNDING:
             step = int(values.argmax())
             raise EpisodeRejected(
-                "action",
+                field,
                 f"within the {what} step limit of {limit:g} {unit}",
                 f"{values[step]:.4g} {unit} at step {step}",
             )
@@ -259,4 +266,4 @@ def check_actions(action: np.ndarray) -> None:
     outside = (gripper < ACTION_LOW[6] - STEP_ROUNDING) | (gripper > ACTION_HIGH[6] + STEP_ROUNDING)
     if outside.any():
         step = int(np.argmax(outside))
-        raise EpisodeRejected("action", "a gripper opening in [0, 1]", f"{gripper[step]:g} at step {step}")
+        raise EpisodeRejected(field, "a gripper opening in [0, 1]", f"{gripper[step]:g} at step {step}")

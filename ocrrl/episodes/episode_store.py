@@ -26,7 +26,10 @@ REQUIRED_ARRAYS = (
     "action",
     "timestamps",
 )
-OPTIONAL_ARRAYS = ("object_poses", "object_confidence", "object_visible", "base_action", "residual", "intervention")
+OPTIONAL_ARRAYS = (
+    *("object_poses", "object_confidence", "object_visible"),
+    *("base_action", "residual", "intervention", "handed_over", "label"),
+)
 ROW_CHUNK = 32  # rows of numbers that lie together in a live recording
 FLUSH_ROWS = 20  # a second's
 OPTIONAL_ATTRIBUTES = ("seed", "plan")
@@ -105,6 +108,11 @@ def episode_paths(folder: Path) -> list[Path]:
 def episode_files(folder: Path, name: str) -> list[tuple[str, Path]]:
     """The episode files under `folder`, sorted, with the source name `<name>/<file>` that tells folders apart."""
     return [(f"{name}/{path.relative_to(folder).as_posix()}", path) for path in episode_paths(folder)]
+
+
+def part_files(folder: Path, name: str, part: str = "") -> list[tuple[str, Path]]:
+    """As `episode_files` of `folder`, but only those directly in it, or directly in its folder `part`; none where that is missing."""
+    return [(source, path) for source, path in episode_files(folder, name) if path.parent == folder / part]
 
 
 class EpisodeWriter:

@@ -12,7 +12,8 @@ from ocrrl.episodes.episode_store import episode_paths
 from ocrrl.episodes.validation import read_valid_episode
 from ocrrl.interface.episode import Episode
 from ocrrl.interface.tabletop_tasks import TabletopTask
-from ocrrl.replay.replay import ReplayConfig, replays, why_not_replayable
+from ocrrl.replay.recording import why_not_replayable
+from ocrrl.replay.replay import ReplayConfig, replays
 from ocrrl.worlds import make_simulator
 
 REPLAYED_AT_ONCE = 10  # environments

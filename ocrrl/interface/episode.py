@@ -82,15 +82,21 @@ class Episode:
 
     In their rows `base_action` is what they asked for, and `residual` is zero.
     """
+    handed_over: Float[np.ndarray, " T"] | None = None
+    """1 where base + residual acted, 0 where the base alone did, before; None where one of the two acted throughout."""
+    label: Float[np.ndarray, "T 7"] | None = None
+    """What base + residual would have done in the row's state, where the base acted alone: what a VLA is to learn there."""
 
     def __len__(self) -> int:
         return len(self.action)
 
     def interventions(self) -> tuple[tuple[int, int], ...]:
         """The rows in which a person acted, as pairs of the first and the one after the last."""
-        acted = np.zeros(len(self)) if self.intervention is None else self.intervention
-        edges = np.flatnonzero(np.diff(acted > 0, prepend=False, append=False)).tolist()
-        return tuple(zip(edges[::2], edges[1::2], strict=True))
+        return _spans(self.intervention)
+
+    def recoveries(self) -> tuple[tuple[int, int], ...]:
+        """The rows in which base + residual acted after the base had begun alone, as pairs likewise."""
+        return _spans(self.handed_over)
 
     def observation(self) -> Observation:
         """All T rows as one `Observation` (N = T).
@@ -109,3 +115,10 @@ class Episode:
             object_poses=poses,
             object_confidence=confidence,
         )
+
+
+def _spans(marks: Float[np.ndarray, " T"] | None) -> tuple[tuple[int, int], ...]:
+    """Where `marks` are above 0, as pairs of the first row and the one after the last."""
+    acted = np.zeros(0) if marks is None else marks
+    edges = np.flatnonzero(np.diff(acted > 0, prepend=False, append=False)).tolist()
+    return tuple(zip(edges[::2], edges[1::2], strict=True))

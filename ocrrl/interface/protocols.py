@@ -213,6 +213,18 @@ class Residual(Protocol):
         ...
 
 
+class Handover(Protocol):
+    """Says, control step by control step, where base + residual acts of an episode that the base begins alone."""
+
+    def reset(self, ids: Int[np.ndarray, " n"], seeds: Sequence[int]) -> None:
+        """New episodes begin in the environments `ids`, from the initial states that `seeds` stand for."""
+        ...
+
+    def handed_over(self, observation: Observation, ids: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+        """Whether base + residual acts in the environments `ids` in this step, asked once a step; elsewhere the base acts alone."""
+        ...
+
+
 class PoseTracker(Protocol):
     """Estimates the poses of one tabletop task's objects, with a confidence; called from one thread, a frame after the other."""
 

@@ -20,7 +20,8 @@ class ChunkBatch:
     state: Float[np.ndarray, "B 8"]
     action: Float[np.ndarray, "B H 7"]
     is_pad: Bool[np.ndarray, "B H"]
-    """True where the chunk runs past the episode's end, the action there repeating the last one, or on to a frame of weight 0."""
+    """True where the chunk runs past the episode's end, the action there repeating the last one, or on to a frame of weight 0,
+    or beyond what counts of its labels."""
     episode: Int[np.ndarray, " B"]
 
 
@@ -50,6 +51,8 @@ class ChunkSampler:
         is_pad = targets > last
         if self._share is not None:
             is_pad |= self._share[np.minimum(targets, last)] == 0
+        if self._data.chunk_steps is not None:
+            is_pad |= self._chunk >= self._data.chunk_steps[frames][:, None]
         return ChunkBatch(
             images={
                 camera: randomly_shifted(images[frames], self._image_shift, generator)

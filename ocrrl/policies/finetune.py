@@ -132,8 +132,8 @@ def _by_lerobot_train(
     data = join_datasets([part.numbers() for part in training_data])
     if data.weight is not None:
         raise ValueError(
-            "trainer must be ocrrl for a training set with interventions, whose frames have weights of their own, got lerobot; "
-            "leave out the sessions that somebody stepped into, or train a policy that the loop of ocrrl can train"
+            "trainer must be ocrrl for a training set with interventions, recoveries or labels, whose frames have weights of their "
+            "own, got lerobot; leave out these episodes, or train a policy that the loop of ocrrl can train"
         )
     from ocrrl.policies.lerobot_training.train import LerobotRun
 
@@ -254,7 +254,7 @@ def _step_seed(seed: int, step: int) -> int:
 def _run_name(data: DecodedDataset, config: FinetuneConfig, init_from: Path | None) -> str:
     """Fingerprint of a run's inputs; images are left out, as they follow from the rows they belong to."""
     rows = [data.state.tobytes(), data.action.tobytes(), data.episode_index.tobytes(), data.tasks]
-    rows += [] if data.weight is None else [data.weight.tobytes()]
+    rows += [extra.tobytes() for extra in (data.weight, data.chunk_steps) if extra is not None]
     return files.fingerprint(config, *rows, *([init_from] if init_from else []))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ocrrl.datasets.frames.decoded_frames import DecodedDataset, decode_dataset, read_numbers, select_episodes
-from ocrrl.datasets.sidecar import FOLDER, frame_weights, read_sidecar
+from ocrrl.datasets.sidecar import FOLDER, chunk_steps, frame_weights, read_sidecar
 from ocrrl.interface.actions import ACTION_DIM
 from ocrrl.interface.observations import PROPRIOCEPTION_DIM
 from ocrrl.layout import DECODED_FRAMES
@@ -36,7 +36,7 @@ class TrainingData:
         ]
 
     def _checked(self, data: DecodedDataset) -> DecodedDataset:
-        data = replace(data, weight=frame_weights(self.root))
+        data = replace(data, weight=frame_weights(self.root), chunk_steps=chunk_steps(self.root))
         if self.episodes is not None:
             data = select_episodes(data, self.root, self.episodes)
         _check(data, self.root)

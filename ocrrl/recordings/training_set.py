@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ocrrl.config_builder import OPTIONAL
 from ocrrl.datasets.lerobot_writer import image_shapes, write_lerobot_dataset
-from ocrrl.datasets.sidecar import SidecarEpisode, describe_source
+from ocrrl.datasets.sidecar import SidecarEpisode, Weights, describe_source
 from ocrrl.episodes.episode_checks import EpisodeRejected, EpisodeRequirements
 from ocrrl.episodes.episode_store import episode_files
 from ocrrl.episodes.ingested import sha256_of
@@ -21,6 +21,9 @@ from ocrrl.recordings.reader import hash_of_rows
 
 DEMONSTRATIONS = ("replayed", "all")
 ROLLOUT_KINDS = ("rollout", "base_rollout")
+FAILURES = ("left_out", "flagged")
+FLAG = ", and fail"
+"""What the instruction of a failed episode ends with."""
 _OTHER_CAMERAS = (
     "`dvc repro` makes the twin's again; leave out a session's, or declare the cameras that it was recorded with"
 )
@@ -38,16 +41,33 @@ class TrainingSetConfig:
     """Take at most so many of the stage's rollouts, in the order of their names; None takes all. Sessions' are all taken."""
     intervention_weight: float = field(default=1.0, metadata=OPTIONAL)
     """How often a frame in which a person acted is trained on, a demonstration's being 1 (`datasets.sidecar.frame_weights`)."""
+    recovery_weight: float = field(default=1.0, metadata=OPTIONAL)
+    """How often a frame of base + residual after a handover is trained on (`rollout.handover`); those before it are not."""
+    label_weight: float = field(default=1.0, metadata=OPTIONAL)
+    """How often a frame with a label is trained on (`rollout.labelled`)."""
+    label_steps: int = field(default=4, metadata=OPTIONAL)
+    """Actions of a chunk that count, from such a frame on: as many as a residual is kept for (`datasets.sidecar.chunk_steps`)."""
+    failures: str = field(default="left_out", metadata=OPTIONAL)
+    """`flagged`: failed rollouts (`rollout.failures`) go in too, with another instruction (`FLAG`), which no cell ever asks for."""
 
     def __post_init__(self) -> None:
         if self.demonstrations not in DEMONSTRATIONS:
             raise ValueError(f"demonstrations must be one of {', '.join(DEMONSTRATIONS)}, got {self.demonstrations!r}")
         if self.max_rollouts is not None and self.max_rollouts < 0:
             raise ValueError(f"max_rollouts must be at least 0 or null, got {self.max_rollouts}")
-        if not 0 < self.intervention_weight <= 100:
-            raise ValueError(f"intervention_weight must be in (0, 100], got {self.intervention_weight}")
+        for name in ("intervention_weight", "recovery_weight", "label_weight"):
+            if not 0 < getattr(self, name) <= 100:
+                raise ValueError(f"{name} must be in (0, 100], got {getattr(self, name)}")
+        if self.label_steps < 1:
+            raise ValueError(f"label_steps must be at least 1, got {self.label_steps}")
+        if self.failures not in FAILURES:
+            raise ValueError(f"failures must be one of {', '.join(FAILURES)}, got {self.failures!r}")
         if len(set(self.cells)) != len(self.cells):
             raise ValueError(f"cells must be different names, got {', '.join(self.cells)}")
+
+    def weights(self) -> Weights:
+        """How often frames of each kind are trained on."""
+        return Weights(self.intervention_weight, self.recovery_weight, self.label_weight, self.label_steps)
 
 
 @dataclass(frozen=True)
@@ -76,9 +96,12 @@ def build_training_set(
     rollout_kind: str = "rollout",
     sessions: Sequence[SessionRollouts] = (),
     cameras: CameraSizes | None = None,
+    labelled: Sequence[tuple[str, Path]] = (),
+    failures: Sequence[tuple[str, Path]] = (),
 ) -> TrainingSetSummary:
     """Write `demonstrations`, then `rollouts` and those of `sessions`, as a LeRobotDataset v3 with sidecar at `out`.
 
+    Last come the episodes `labelled` (`Episode.label`), which may have failed, and the `failures`, whose instruction says so.
     Episodes are pairs of source name and episode file (`episode_files`). The sidecar records each one's source name,
     hash and kind: `demonstration`, or `rollout_kind`. Raises `EpisodeRejected` (a ValueError) for a file that is no
     sound episode of `tabletop_task`, whose label is failure, or that is not of its session's cell, and ValueError for
@@ -88,22 +111,26 @@ def build_training_set(
     if rollout_kind not in ROLLOUT_KINDS:
         raise ValueError(f"rollout_kind must be one of {', '.join(ROLLOUT_KINDS)}, got {rollout_kind!r}")
     rollouts = sorted(rollouts)[: config.max_rollouts]
-    chosen = [(*pair, "demonstration", None) for pair in demonstrations] + [
-        (*pair, rollout_kind, None) for pair in rollouts
+    chosen = [(*pair, "demonstration", None, True) for pair in demonstrations] + [
+        (*pair, rollout_kind, None, True) for pair in rollouts
     ]
-    recorded = [(*pair, rollout_kind, (session.cell,)) for session in sessions for pair in session.episodes]
+    recorded = [(*pair, rollout_kind, (session.cell,), True) for session in sessions for pair in session.episodes]
     chosen += sorted(recorded)
-    counts = Counter(source for source, _, _, _ in chosen)
+    chosen += [(*pair, rollout_kind, None, None) for pair in sorted(labelled)]
+    chosen += [(*pair, rollout_kind, None, False) for pair in sorted(failures)]
+    counts = Counter(chosen_one[0] for chosen_one in chosen)
     if repeated := sorted(source for source, count in counts.items() if count > 1):
         raise ValueError(f"source names must be different, got {', '.join(repeated)} more than once")
     described: dict[str, SidecarEpisode] = {}
 
     def episodes() -> Iterator[tuple[str, Episode]]:
-        expected = EpisodeRequirements(tabletop_task=tabletop_task, success=True)
+        expected = EpisodeRequirements(tabletop_task=tabletop_task)
         sources: dict[str, str] = {}
-        for source, path, kind, cells in chosen:
+        for source, path, kind, cells, success in chosen:
             try:
-                episode = read_valid_episode(path, path.parent, replace(expected, cells=cells))
+                episode = read_valid_episode(path, path.parent, replace(expected, cells=cells, success=success))
+                if success is None and episode.label is None:
+                    raise EpisodeRejected("label", "there in an episode of `rollout.labelled`", "nothing")
             except EpisodeRejected as rejected:
                 raise rejected.of_file(source) from rejected.__cause__
             if cameras is not None:
@@ -112,15 +139,15 @@ def build_training_set(
             first = sources.setdefault(hash_of_rows(episode), source)
             if first != source:
                 raise ValueError(f"episodes must be different, got {first} again as {source}")
-            described[source] = describe_source(source, episode, kind, sha256_of(path), config.intervention_weight)
+            described[source] = describe_source(source, episode, kind, sha256_of(path), config.weights())
             _check_cells(described, config)
             if cameras is None:
                 expected = replace(expected, image_shapes=image_shapes(episode))
-            yield source, episode
+            yield source, episode if success is not False else _flagged(episode)
 
     write_lerobot_dataset(episodes(), out, described)
     cells = tuple(sorted({entry.cell for entry in described.values()}))
-    return TrainingSetSummary(len(demonstrations), len(rollouts) + len(recorded), cells)
+    return TrainingSetSummary(len(demonstrations), len(chosen) - len(demonstrations), cells)
 
 
 def session_rollouts(folder: Path, tabletop_task: TabletopTask) -> SessionRollouts:
@@ -152,6 +179,12 @@ def session_rollouts(folder: Path, tabletop_task: TabletopTask) -> SessionRollou
             f"restore the folder, `dvc checkout {folder}.dvc`"
         )
     return SessionRollouts(cell, tuple(found))
+
+
+def _flagged(episode: Episode) -> Episode:
+    """`episode` with an instruction that says that it failed."""
+    attributes = episode.attributes
+    return replace(episode, attributes=replace(attributes, instruction=attributes.instruction + FLAG))
 
 
 def _check_cells(described: dict[str, SidecarEpisode], config: TrainingSetConfig) -> None:

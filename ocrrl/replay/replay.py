@@ -3,27 +3,31 @@
 Legend: n episodes side by side, T steps of an episode, O tracked objects.
 """
 
+import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
 from ocrrl import files
+from ocrrl.config_builder import OPTIONAL, values_of
 from ocrrl.datasets.lerobot_writer import write_lerobot_dataset
 from ocrrl.datasets.transitions import ReplayEpisode, write_replay_transitions
 from ocrrl.episodes.episode_recorder import EpisodeRecorder
-from ocrrl.interface import rotations
 from ocrrl.interface.episode import Episode
 from ocrrl.interface.observations import Observation
 from ocrrl.interface.protocols import PlaceableEnvironment
+from ocrrl.replay.recording import (
+    FOLLOWED,
+    followed_actions,
+    initial_object_poses,
+    shifted_poses,
+    why_not_replayable,
+)
 from ocrrl.replay.replay_quality import ReplayQuality, replay_quality
 
-INITIAL_POSES = 5
-"""Confident poses whose median is an object's initial pose."""
-INITIAL_STEPS = 20
-"""Steps among which they must be found, before anything is likely to have moved."""
 SETTLING_STEPS = 5
 """Steps allowed after the last action beyond the task's `success_hold`."""
 
@@ -39,11 +43,26 @@ class ReplayConfig:
     """Median over the episode's confident poses."""
     max_slip: float = 0.03
     """Of a lifted object in the gripper."""
+    follow: str = field(default="actions", metadata=OPTIONAL)
+    """`actions`: what was asked for; `commands`: the steps of the commanded pose, shorter where an arm that lagged held it back."""
+    tries: int = field(default=1, metadata=OPTIONAL)
+    """How often an episode is replayed until it is kept: from the recorded poses first, then from others within the errors."""
+    position_error: float = field(default=0.004, metadata=OPTIONAL)
+    """Of the tracker, along an axis of the table [m]."""
+    heading_error: float = field(default=0.07, metadata=OPTIONAL)
+    """Of the tracker, about the vertical [rad]."""
 
     def __post_init__(self) -> None:
         for name in ("max_gripper_error", "max_object_error", "max_slip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0 m, got {getattr(self, name)}")
+        if self.follow not in FOLLOWED:
+            raise ValueError(f"follow must be one of {', '.join(FOLLOWED)}, got {self.follow!r}")
+        if self.tries < 1:
+            raise ValueError(f"tries must be at least 1, got {self.tries}")
+        for name, most in (("position_error", 0.05), ("heading_error", 0.5)):
+            if not 0 <= getattr(self, name) <= most:
+                raise ValueError(f"{name} must be in [0, {most}], got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -56,6 +75,7 @@ class Replay:
     quality: ReplayQuality
     dropped: str | None
     """The requirement that it missed; None where it is kept."""
+    tries: int = 1
 
 
 @dataclass(frozen=True)
@@ -86,10 +106,12 @@ def replay_episodes(
     replayable = [(source, episode) for source, episode in episodes if source not in dropped]
     kept: list[tuple[Episode, ReplayEpisode]] = []
     qualities: list[ReplayQuality] = []
+    tries: dict[str, int] = {}
     for replay in replays(replayable, environment, config, progress):
         qualities.append(replay.quality)
+        tries[replay.transitions.source] = replay.tries
         if replay.dropped is None:
-            kept.append((_first_rows(replay.replayed, len(replay.recorded)), replay.transitions))
+            kept.append((_paired(replay.replayed, replay.recorded), replay.transitions))
         else:
             dropped[replay.transitions.source] = replay.dropped
     summary = ReplaySummary(tuple(transitions.source for _, transitions in kept), dropped)
@@ -106,7 +128,8 @@ def replay_episodes(
             },
             "dropped": [{"source": source, "reason": reason} for source, reason in sorted(dropped.items())],
             "quality": [asdict(quality) for quality in qualities],
-            "config": asdict(config),
+            "config": values_of(config),
+            **({"tries": tries} if config.tries > 1 else {}),
         },
     )
     files.write_json(out_accepted, list(summary.kept))
@@ -127,20 +150,14 @@ def replays(
     """Every one of `episodes`, pairs of source name and replayable episode, replayed and held to `config`, in their order."""
     for start in range(0, len(episodes), environment.num_envs):
         batch = episodes[start : start + environment.num_envs]
-        for (source, recorded), (replayed, transitions) in zip(batch, _replay_batch(batch, environment), strict=True):
-            quality = replay_quality(source, recorded, replayed)
-            yield Replay(recorded, replayed, transitions, quality, why_dropped(quality, config))
+        done: dict[str, Replay] = {}
+        for number in range(config.tries):
+            missing = [pair for pair in batch if pair[0] not in done or done[pair[0]].dropped is not None]
+            for replay in _one_try(missing, environment, config, number):
+                if replay.dropped is None or number == 0:
+                    done[replay.quality.source] = replay
+        yield from (done[source] for source, _ in batch)
         progress(min(start + environment.num_envs, len(episodes)), len(episodes))
-
-
-def why_not_replayable(episode: Episode) -> str | None:
-    """Why `episode` cannot be replayed, or None."""
-    if episode.object_poses is None:
-        return "must hold object poses to be replayed, got none (declare a pose mapping at ingest)"
-    for k, name in enumerate(episode.attributes.object_names):
-        if not episode.observation().visible()[:INITIAL_STEPS, k].any():
-            return f"must hold a confident pose of {name} in its first {INITIAL_STEPS} steps, got none"
-    return None
 
 
 def why_dropped(quality: ReplayQuality, config: ReplayConfig) -> str | None:
@@ -157,23 +174,29 @@ def why_dropped(quality: ReplayQuality, config: ReplayConfig) -> str | None:
     return None
 
 
-def initial_object_poses(episode: Episode) -> Float[np.ndarray, "O 7"]:
-    """The median of each object's first `INITIAL_POSES` confident poses.
-
-    Quaternions are brought to one sign, then their median is normalised.
-    """
-    observation = episode.observation()
-    poses = []
-    for k in range(observation.object_poses.shape[1]):
-        confident = observation.visible()[:INITIAL_STEPS, k]
-        first = observation.object_poses[:INITIAL_STEPS, k][confident][:INITIAL_POSES]
-        quaternion = rotations.normalise(np.median(rotations.nearest_sign(first[:, 3:], first[0, 3:]), axis=0))
-        poses.append(np.concatenate([np.median(first[:, :3], axis=0), quaternion]))
-    return np.stack(poses)
+def _one_try(
+    batch: Sequence[tuple[str, Episode]], environment: PlaceableEnvironment, config: ReplayConfig, number: int
+) -> Iterator[Replay]:
+    """The episodes of `batch` from their recorded initial poses, or in try `number` from others near by."""
+    poses = [initial_object_poses(episode) for _, episode in batch]
+    if number:
+        generators = [np.random.default_rng([number, zlib.crc32(source.encode())]) for source, _ in batch]
+        poses = [
+            shifted_poses(pose, config.position_error, config.heading_error, generator)
+            for pose, generator in zip(poses, generators, strict=True)
+        ]
+    actions = [followed_actions(episode, config.follow) for _, episode in batch]
+    replayed = _replay_batch(batch, environment, poses, actions) if batch else []
+    for (source, recorded), (episode, transitions) in zip(batch, replayed, strict=True):
+        quality = replay_quality(source, recorded, episode)
+        yield Replay(recorded, episode, transitions, quality, why_dropped(quality, config), number + 1)
 
 
 def _replay_batch(
-    batch: Sequence[tuple[str, Episode]], environment: PlaceableEnvironment
+    batch: Sequence[tuple[str, Episode]],
+    environment: PlaceableEnvironment,
+    initial_poses: Sequence[Float[np.ndarray, "O 7"]],
+    followed: Sequence[Float[np.ndarray, "T 7"]],
 ) -> list[tuple[Episode, ReplayEpisode]]:
     recorded = [episode for _, episode in batch]
     settling = environment.tabletop_task.success_hold + SETTLING_STEPS
@@ -186,12 +209,12 @@ def _replay_batch(
         ids,
         np.stack([episode.joint_positions[0] for episode in recorded]),
         np.array([episode.gripper_width[0] for episode in recorded]),
-        np.stack([initial_object_poses(episode) for episode in recorded]),
+        np.stack(initial_poses),
     )
     recorder.begin(ids)
     observation = environment.observe()
     while len(ids):
-        actions = np.stack([_action_at(recorded[env], recorder.length(env)) for env in ids.tolist()])
+        actions = np.stack([_action_at(followed[env], recorder.length(env)) for env in ids.tolist()])
         recorder.append(ids, environment.capture(ids), observation.take(ids), actions)
         result = environment.step(actions, ids)
         observation = environment.observe()
@@ -226,14 +249,16 @@ def _replay_batch(
     return replays
 
 
-def _action_at(episode: Episode, step: int) -> np.ndarray:
-    """The recorded action, and after the last one: hold still with the last gripper command."""
-    if step < len(episode):
-        return episode.action[step]
-    return np.concatenate([np.zeros(6), episode.action[-1, 6:]])
+def _action_at(actions: Float[np.ndarray, "T 7"], step: int) -> np.ndarray:
+    """The action of `step`, and after the last one: hold still with the last gripper command."""
+    if step < len(actions):
+        return actions[step]
+    return np.concatenate([np.zeros(6), actions[-1, 6:]])
 
 
-def _first_rows(episode: Episode, rows: int) -> Episode:
-    """Without the settling steps, so that the pair holds the same actions."""
+def _paired(episode: Episode, recorded: Episode) -> Episode:
+    """The replay without its settling steps, marked as `recorded` is, so that the pair trains its VLAs on the same actions."""
+    rows, marks = len(recorded), recorded.handed_over
     arrays = {name: value[:rows] for name, value in vars(episode).items() if isinstance(value, np.ndarray)}
+    arrays |= {} if marks is None else {"handed_over": marks[: len(arrays["action"])]}
     return replace(episode, images={camera: frames[:rows] for camera, frames in episode.images.items()}, **arrays)

@@ -109,12 +109,20 @@ def replay(layout: Layout, variant: str) -> StagePage:
 
 def rollout(policy: str, name: str, layout: Layout, variant: str) -> StagePage:
     path = _there(layout.rollout_report(policy))
-    attempts = _json(path)[policy]["attempts"]
+    measured = _json(path)
+    attempts = measured[policy]["attempts"]
+    besides = {
+        "failures": measured[policy].get("failures", 0),
+        "labelled": measured.get("labelled", {}).get("recorded", 0),
+    }
+    told = [f"{count} in the folder {part}" for part, count in besides.items() if count]
     return StagePage(
         f"{attempts['successes']} of {attempts['episodes']} attempts succeeded with {name}",
         [
             *data_blocks(_measured(layout, rollout_reports=(path,))),
-            "Only successful episodes are kept.",
+            f"Besides successful episodes {' and '.join(told)} are kept."
+            if told
+            else "Only successful episodes are kept.",
             *first_episode(layout.rollouts(policy), f"The first rollout of {name}"),
         ],
     )
@@ -128,11 +136,12 @@ def training_set(layout: Layout, variant: str) -> StagePage:
         stepped_in += [episode for episode in episodes if episode.get("interventions")]
         counted, steps = Counter(), Counter()
         for episode in episodes:
-            counted[episode["kind"], episode["cell"]] += 1
-            steps[episode["kind"], episode["cell"]] += episode["length"]
+            mark = ", labelled" if episode.get("label_steps") else ", handed over" if episode.get("recoveries") else ""
+            counted[episode["kind"], mark, episode["cell"]] += 1
+            steps[episode["kind"], mark, episode["cell"]] += episode["length"]
         rows += [
-            (name, KINDS.get(kind, kind), cell_label(cell), str(count), number(steps[kind, cell]))
-            for (kind, cell), count in sorted(counted.items())
+            (name, KINDS.get(kind, kind) + mark, cell_label(cell), str(count), number(steps[kind, mark, cell]))
+            for (kind, mark, cell), count in sorted(counted.items())
         ]
         news.append(f"{len(episodes)} episodes in {name}")
     if stepped_in:

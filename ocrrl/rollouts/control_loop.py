@@ -16,6 +16,7 @@ from ocrrl.interface.protocols import (
     Abort,
     Capture,
     Environment,
+    Handover,
     Interruptible,
     Policy,
     StepResult,
@@ -60,19 +61,20 @@ def run_episodes(
     observer: EpisodeObserver | None = None,
     keep_traces: bool = False,
     lost_steps: int = LOST_STEPS,
+    handover: Handover | None = None,
 ) -> list[EpisodeOutcome]:
     """One episode for each initial state in `seeds`, in that order; without `residual` the base policy acts alone.
 
     Runs in lockstep batches of `environment.num_envs` (the last may be smaller). An episode ends in success, at the
     tabletop task's horizon, or where the cell aborts it. Objects that were lost for longer than `lost_steps` leave the
     base alone until they are seen again, unless the residual is one of images. Where somebody acts in place of an `Interruptible`
-    base, no residual is added. Raises ValueError when an action is not finite, and
+    base, no residual is added; nor where `handover` leaves the base alone. Raises ValueError when an action is not finite, and
     where the environment does not give what the residual observes.
     """
     outcomes = []
     for first in range(0, len(seeds), environment.num_envs):
         batch = [int(seed) for seed in seeds[first : first + environment.num_envs]]
-        outcomes += _run_batch(environment, base, residual, batch, observer, keep_traces, lost_steps)
+        outcomes += _run_batch(environment, base, residual, batch, observer, keep_traces, lost_steps, handover)
     return outcomes
 
 
@@ -84,6 +86,7 @@ def _run_batch(
     observer: EpisodeObserver | None,
     keep_traces: bool,
     most_lost_steps: int,
+    handover: Handover | None,
 ) -> list[EpisodeOutcome]:
     horizon = environment.tabletop_task.horizon
     running = np.arange(len(seeds))
@@ -98,6 +101,8 @@ def _run_batch(
 
     environment.reset(running, seeds)
     base.reset(running, seeds)
+    if handover:
+        handover.reset(running, seeds)
     if observer:
         observer.begin(running, seeds)
     kept = np.zeros((len(seeds), ACTION_DIM), np.float32)
@@ -118,13 +123,18 @@ def _run_batch(
             if sees_poses:
                 lost_steps[running] = np.where(visible.all(axis=-1), 0, lost_steps[running] + 1)
             delta = np.where(lost_steps[running, None] > most_lost_steps, 0.0, kept[running]).astype(np.float32)
+            acting = handover.handed_over(observation, running) if handover else None
+            if acting is not None:
+                delta = np.where(acting[:, None], delta, np.float32(0.0))
             action = limit(base_action) if residual is None else compose(base_action, delta)
+            if acting is not None:  # the base alone: its bits, which a composition with zero rounds
+                action = np.where(acting[:, None], action, limit(base_action))
             if not np.isfinite(action).all():
                 broken = [seeds[i] for i in running[~np.isfinite(action).all(axis=-1)]]
                 raise ValueError(f"action must be finite, got NaN or infinity in the episodes of seeds {broken}")
 
             if traces:
-                traces.add(running, observation, visible, base_action, delta)
+                traces.add(running, observation, visible, base_action, delta, acting)
             if observer:
                 observer.before_step(running, observation, camera, base_action, delta, action)
             result = environment.step(action, running)
@@ -197,6 +207,7 @@ class _Traces:
         visible: np.ndarray,
         base_action: np.ndarray,
         residual: np.ndarray,
+        handed_over: np.ndarray | None,
     ) -> None:
         columns = (
             observation.gripper_pose[:, :3].astype(np.float32),
@@ -204,6 +215,7 @@ class _Traces:
             np.array(visible, bool),
             np.array(base_action, np.float32),
             np.array(residual, np.float32),
+            *([] if handed_over is None else [np.array(handed_over, bool)]),
         )
         for k, i in enumerate(ids):
             self._rows[i].append(tuple(column[k] for column in columns))

@@ -21,6 +21,8 @@ class EpisodeTrace:
     base_actions: Float32[np.ndarray, "T 7"]
     residuals: Float32[np.ndarray, "T 7"]
     """Zero where no residual ran."""
+    handed_over: Bool[np.ndarray, " T"] | None = None
+    """Whether base + residual acted, of an episode that the base began alone (`interface.protocols.Handover`); None of others."""
 
     @property
     def acting(self) -> float:

@@ -184,7 +184,7 @@ def _described(outcome: EpisodeOutcome) -> dict[str, Any]:
     if trace is None:
         raise ValueError(f"the episode of seed {outcome.seed} must have a trace, got none")
     return {"seed": outcome.seed, "success": outcome.success, "steps": outcome.steps} | {
-        name: _rounded(trace, name) for name in EpisodeTrace.__dataclass_fields__
+        name: _rounded(trace, name) for name in EpisodeTrace.__dataclass_fields__ if getattr(trace, name) is not None
     }
 
 

@@ -33,6 +33,7 @@ def repeat_episodes(
             observer,
             keep_traces=True,
             lost_steps=horizon,
+            handover=recorded if recorded.handed_over_once else None,
         )
         changed = [a.seed for a, b in zip(batch, again, strict=True) if not _same(a, b)]
         if changed:
@@ -40,13 +41,18 @@ def repeat_episodes(
 
 
 class _RecordedActions:
-    """A base policy and its residual that do, step by step, what the traces of their environments say."""
+    """A base policy, its residual and its handover that do, step by step, what the traces of their environments say."""
 
     every, chunk_phase, coming_actions = 1, False, 0
 
     def __init__(self, traces: Sequence[EpisodeTrace]) -> None:
         self._traces, self._step = traces, -1
         self._acting = np.arange(len(traces))
+
+    @property
+    def handed_over_once(self) -> bool:
+        """Whether the base began these episodes alone."""
+        return any(trace.handed_over is not None for trace in self._traces)
 
     def reset(self, ids: np.ndarray, seeds: Sequence[int]) -> None:
         self._step = -1
@@ -58,6 +64,11 @@ class _RecordedActions:
     def residual(self, residual_observation: np.ndarray) -> np.ndarray:
         """For the environments that the base acted in just before."""
         return np.stack([self._at_step(self._traces[i].residuals) for i in self._acting.tolist()])
+
+    def handed_over(self, observation: Observation, ids: np.ndarray) -> np.ndarray:
+        """As `interface.protocols.Handover`, for the step that the base acted in just before."""
+        marks = [self._traces[i].handed_over for i in ids.tolist()]
+        return np.array([mark is None or bool(self._at_step(mark)) for mark in marks])
 
     def _at_step(self, rows: np.ndarray) -> np.ndarray:
         return rows[min(self._step, len(rows) - 1)]  # one that lasts longer than it did is found out when it is over

@@ -7,7 +7,7 @@ from ocrrl.stages.replay import replay
 
 
 def run(task: TabletopTask, params: Params, layout: Layout) -> None:
-    from ocrrl.episodes.episode_store import episode_files, read_episode
+    from ocrrl.episodes.episode_store import part_files, read_episode
 
-    rollouts = episode_files(layout.previous.rollouts("corrected"), f"{task.slug}_corrected")
+    rollouts = part_files(layout.previous.rollouts("corrected"), f"{task.slug}_corrected")
     replay([(source, read_episode(path)) for source, path in rollouts], task, params, layout)

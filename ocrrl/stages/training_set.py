@@ -17,7 +17,7 @@ def run(task: TabletopTask, params: Params, layout: Layout) -> None:
 
 def build(task: TabletopTask, params: Params, layout: Layout, sessions: Sequence[Path] = ()) -> None:
     """Both sets; the retrained VLA's takes all successful rollouts of the folders `sessions` too, and the control as many more."""
-    from ocrrl.episodes.episode_store import episode_files
+    from ocrrl.episodes.episode_store import part_files
     from ocrrl.episodes.ingested import ingested_files
     from ocrrl.recordings.training_set import build_training_set, session_rollouts
 
@@ -25,23 +25,29 @@ def build(task: TabletopTask, params: Params, layout: Layout, sessions: Sequence
     accepted = ingested_files(params.episodes_folder(task.slug), layout.normalised_episodes, layout.first.ingest_report)
     kept = set(json.loads(layout.first.accepted_replays.read_text()))
     demonstrations = [pair for pair in accepted if config.demonstrations == "all" or pair[0] in kept]
-    corrected, base = (
-        episode_files(layout.rollouts(policy), f"{task.slug}_{policy}") for policy in ("corrected", "base")
+    corrected, base = (part_files(layout.rollouts(policy), f"{task.slug}_{policy}") for policy in ("corrected", "base"))
+    labelled, failures = (
+        part_files(layout.rollouts("corrected"), f"{task.slug}_corrected", part) for part in ("labelled", "failures")
     )
+    if config.failures == "left_out":
+        failures = []
     # As many of each, so that the variants differ in what was added and not in how much; all of the one if the other has none.
     most = min(len(corrected), len(base) or len(corrected))
     limits = [most] + ([config.max_rollouts] if config.max_rollouts is not None else [])
     recorded = [session_rollouts(folder, task) for folder in sessions]
-    more = sum(len(session.episodes) for session in recorded)
+    more = sum(len(session.episodes) for session in recorded) + len(labelled) + len(failures)
     sets = {
-        "retrained": (corrected, min(limits), "rollout", recorded),
-        "base_rollouts": (base, min(limits) + more, "base_rollout", ()),
+        "retrained": (corrected, min(limits), "rollout", recorded, labelled, failures),
+        "base_rollouts": (base, min(limits) + more, "base_rollout", (), (), ()),
     }
     calls = [
-        (demonstrations, rollouts, layout.training_set(name), task, replace(config, max_rollouts=count), kind, added)
-        for name, (rollouts, count, kind, added) in sets.items()
+        (
+            *(demonstrations, rollouts, layout.training_set(name), task, replace(config, max_rollouts=count), kind),
+            *(added, params.cameras, labels, failed),
+        )
+        for name, (rollouts, count, kind, added, labels, failed) in sets.items()
     ]
-    summaries = side_by_side(build_training_set, [(*call, params.cameras) for call in calls])
+    summaries = side_by_side(build_training_set, calls)
     for name, summary in zip(sets, summaries, strict=True):
         print(f"{name}: {summary.demonstrations} demonstrations and {summary.rollouts} rollouts of {summary.cells}")
     if not corrected and not more:

@@ -7,7 +7,9 @@ import pytest
 from ocrrl.datasets.frames.decoded_frames import decode_dataset
 from ocrrl.datasets.sidecar import read_sidecar
 from ocrrl.datasets.transitions import read_replay_transitions, write_replay_transitions
-from ocrrl.replay.replay import ReplayConfig, initial_object_poses, replay_episodes
+from ocrrl.interface import rotations
+from ocrrl.replay.recording import followed_actions, initial_object_poses, shifted_poses
+from ocrrl.replay.replay import ReplayConfig, replay_episodes
 from ocrrl.replay.replay_quality import slip
 from tests.episodes.toy_environment import ToyEnvironment
 from tests.episodes.toy_episodes import contents, demonstrated, random_episode
@@ -136,3 +138,58 @@ def test_slip_is_measured_in_the_grippers_frame_while_lifted():
 def test_a_config_out_of_range_is_refused():
     with pytest.raises(ValueError, match="max_slip must be above 0 m, got 0"):
         ReplayConfig(max_slip=0)
+
+
+def test_a_replay_bears_the_marks_of_who_acted(tmp_path):
+    (episode,) = demonstrated([3])
+    marked = replace(episode, handed_over=(np.arange(len(episode)) >= 4).astype(float))
+    replay([episode, marked], tmp_path, num_envs=2)
+    first, second = read_sidecar(tmp_path / "sim")
+    assert (first.recoveries, second.recoveries) == ((), ((4, second.length),))
+
+
+def test_a_replay_that_fails_is_tried_again_from_poses_within_the_tracker_s_errors(tmp_path):
+    good, off = demonstrated([3, 4])
+    off.object_poses[..., 0] += 0.035  # the tracker's error: the fingers close beside the object
+    config = ReplayConfig(tries=9, position_error=0.02, max_object_error=0.1)
+    once = replay([good, off], tmp_path, replace(config, tries=1))
+    assert once.kept == ("e0.h5",) and once.dropped["e1.h5"] == "replay must end in success, got failure"
+    assert "tries" not in (tmp_path / "report.json").read_text()
+    again = replay([good, off], tmp_path, config)
+    report = (tmp_path / "report.json").read_text()
+    assert again.kept == ("e0.h5", "e1.h5") and json.loads(report)["tries"]["e0.h5"] == 1
+    assert 1 < json.loads(report)["tries"]["e1.h5"] <= 9
+    assert replay([good, off], tmp_path, config, num_envs=1) == again, "whatever is replayed beside it"
+    assert (tmp_path / "report.json").read_text() == report
+    hopeless = replay([good, off], tmp_path, replace(config, position_error=0.001))
+    assert hopeless.kept == ("e0.h5",)
+
+
+def test_shifted_poses_stay_on_the_table_and_within_the_errors():
+    poses = initial_object_poses(demonstrated([3])[0])
+    config = ReplayConfig(tries=2)
+    errors = (config.position_error, config.heading_error)
+    drawn = [shifted_poses(poses, *errors, np.random.default_rng(seed))[0] for seed in range(50)]
+    offsets = np.abs(np.stack(drawn)[:, :3] - poses[0, :3])
+    assert offsets[:, 2].max() == 0 and 0.003 < offsets[:, :2].max() <= config.position_error
+    turns = [rotations.turn_between(poses[0, 3:], pose[3:]) for pose in drawn]
+    assert 0.05 < np.abs(turns).max() <= config.heading_error + 1e-9 and np.abs(turns)[:, :2].max() < 1e-9
+    with pytest.raises(ValueError, match=r"position_error must be in \[0, 0.05\], got 4"):
+        ReplayConfig(position_error=4)
+
+
+def test_where_the_leash_held_the_command_back_a_replay_may_follow_the_command():
+    episode = random_episode(12)
+    episode.commanded_pose[6:, 0] -= 0.004  # 4 mm less than the action of row 5 asked for
+    assert followed_actions(episode, "actions") is episode.action
+    followed = followed_actions(episode, "commands")
+    held_back = np.flatnonzero((followed != episode.action).any(axis=-1))
+    assert held_back.tolist() == [5] and followed[5, 6] == episode.action[5, 6]
+    np.testing.assert_allclose(episode.action[5, 0] - followed[5, 0], 0.004)
+    with pytest.raises(ValueError, match="follow must be one of actions, commands, got 'poses'"):
+        ReplayConfig(follow="poses")
+
+
+def test_a_sound_recording_s_commands_are_its_actions():
+    (episode,) = demonstrated([3])
+    np.testing.assert_array_equal(followed_actions(episode, "commands"), episode.action)

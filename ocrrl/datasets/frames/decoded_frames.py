@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from ocrrl.datasets.frames.cache import cached_frames
 from ocrrl.datasets.frames.decoding import DatasetFrames
 from ocrrl.datasets.frames.frame_rows import ChosenFrames, Frames, JoinedFrames
-from ocrrl.datasets.sidecar import read_sidecar
+from ocrrl.datasets.sidecar import WHOLE_CHUNK, read_sidecar
 
 _BOOKKEEPING = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 
@@ -42,6 +42,8 @@ class DecodedDataset:
     """Every other numeric feature."""
     weight: Float[np.ndarray, " F"] | None = None
     """How often a frame is trained on, relative to the others; None: all alike."""
+    chunk_steps: Int[np.ndarray, " F"] | None = None
+    """How many actions of the chunk that begins with a frame are trained on (`sidecar.chunk_steps`); None: all."""
 
     def rows_of(self, episode: int) -> slice:
         """Where the frames of `episode` are."""
@@ -126,6 +128,7 @@ def keep_episodes(dataset: DecodedDataset, episodes: Sequence[int]) -> DecodedDa
         timestamp=dataset.timestamp[rows],
         columns={key: values[rows] for key, values in dataset.columns.items()},
         weight=None if dataset.weight is None else dataset.weight[rows],
+        chunk_steps=None if dataset.chunk_steps is None else dataset.chunk_steps[rows],
     )
 
 
@@ -163,11 +166,18 @@ def join_datasets(parts: Sequence[DecodedDataset]) -> DecodedDataset:
         weight=None
         if all(part.weight is None for part in parts)
         else np.concatenate([_weight(part) for part in parts]),
+        chunk_steps=None
+        if all(part.chunk_steps is None for part in parts)
+        else np.concatenate([_chunk_steps(part) for part in parts]),
     )
 
 
 def _weight(dataset: DecodedDataset) -> Float[np.ndarray, " F"]:
     return np.ones(len(dataset.action)) if dataset.weight is None else dataset.weight
+
+
+def _chunk_steps(dataset: DecodedDataset) -> Int[np.ndarray, " F"]:
+    return np.full(len(dataset.action), WHOLE_CHUNK) if dataset.chunk_steps is None else dataset.chunk_steps
 
 
 def _read_info(root: Path) -> dict:
