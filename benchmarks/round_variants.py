@@ -223,6 +223,7 @@ def _replay(rounds: Rounds, task: str) -> None:
         folder / f"accepted-{task}.json",
         folder / f"replay-{task}.json",
         params.config("replay", task),
+        labelled=[(source, read_episode(path)) for source, path in _rollouts(rounds, task, LABELLED)],
     )
 
 

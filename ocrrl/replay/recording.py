@@ -61,5 +61,5 @@ def followed_actions(episode: Episode, follow: str) -> Float[np.ndarray, "T 7"]:
     rows = zip(episode.action, episode.commanded_pose, episode.commanded_pose[1:], strict=False)
     steps = [limit(applied_action(asked, pose, after, asked[6])) for asked, pose, after in rows]
     kept = np.stack([*steps, episode.action[-1]])
-    same = np.isclose(kept, episode.action, rtol=0.0, atol=ROUNDING).all(axis=-1)
-    return np.where(same[:, None], episode.action, kept)
+    differs = np.abs(kept - episode.action).max(axis=-1, keepdims=True) > ROUNDING
+    return np.where(differs, kept, episode.action)

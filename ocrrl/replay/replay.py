@@ -95,12 +95,14 @@ def replay_episodes(
     out_report: Path,
     config: ReplayConfig,
     progress: Callable[[int, int], object] = lambda done, total: None,
+    labelled: Sequence[tuple[str, Episode]] = (),
 ) -> ReplaySummary:
     """Replay `episodes`, pairs of source name and episode, `environment.num_envs` side by side.
 
     Writes the sim LeRobotDataset and the transitions (Zarr) of the episodes that pass `config`, a JSON list of their source
     names, and a JSON report with every episode's quality and every dropped one's reason; an episode without object poses is
-    dropped by name. Raises ValueError, the report written, if none is kept.
+    dropped by name. Episodes `labelled` (`Episode.label`), of the VLA alone, are held to `config` but for their success; those
+    that pass are in the dataset only, with their labels. Raises ValueError, the report written, if none of `episodes` is kept.
     """
     dropped = {source: reason for source, episode in episodes if (reason := why_not_replayable(episode))}
     replayable = [(source, episode) for source, episode in episodes if source not in dropped]
@@ -114,6 +116,12 @@ def replay_episodes(
             kept.append((_paired(replay.replayed, replay.recorded), replay.transitions))
         else:
             dropped[replay.transitions.source] = replay.dropped
+    states = [pair for pair in labelled if why_not_replayable(pair[1]) is None]
+    beside = [
+        (replay.transitions.source, _paired(replay.replayed, replay.recorded))
+        for replay in replays(states, environment, replace(config, require_success=False))
+        if replay.dropped is None
+    ]
     summary = ReplaySummary(tuple(transitions.source for _, transitions in kept), dropped)
     files.write_json(
         out_report,
@@ -130,13 +138,14 @@ def replay_episodes(
             "quality": [asdict(quality) for quality in qualities],
             "config": values_of(config),
             **({"tries": tries} if config.tries > 1 else {}),
+            **({"labelled": {"episodes": len(labelled), "kept": len(beside)}} if labelled else {}),
         },
     )
     files.write_json(out_accepted, list(summary.kept))
     if not kept:
         reasons = "; ".join(f"{source}: {reason}" for source, reason in sorted(dropped.items()))
         raise ValueError(f"replay must keep at least one episode, got none of {len(episodes)} ({reasons})")
-    write_lerobot_dataset([(transitions.source, replayed) for replayed, transitions in kept], out_dataset)
+    write_lerobot_dataset([*((transitions.source, replayed) for replayed, transitions in kept), *beside], out_dataset)
     write_replay_transitions(out_transitions, [transitions for _, transitions in kept])
     return summary
 
@@ -257,8 +266,9 @@ def _action_at(actions: Float[np.ndarray, "T 7"], step: int) -> np.ndarray:
 
 
 def _paired(episode: Episode, recorded: Episode) -> Episode:
-    """The replay without its settling steps, marked as `recorded` is, so that the pair trains its VLAs on the same actions."""
-    rows, marks = len(recorded), recorded.handed_over
+    """The replay without its settling steps, marked and labelled as `recorded` is: the pair's VLAs are trained on the same actions."""
+    rows = len(recorded)
     arrays = {name: value[:rows] for name, value in vars(episode).items() if isinstance(value, np.ndarray)}
-    arrays |= {} if marks is None else {"handed_over": marks[: len(arrays["action"])]}
+    told = {"handed_over": recorded.handed_over, "label": recorded.label}
+    arrays |= {name: values[: len(arrays["action"])] for name, values in told.items() if values is not None}
     return replace(episode, images={camera: frames[:rows] for camera, frames in episode.images.items()}, **arrays)

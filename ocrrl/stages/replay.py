@@ -1,5 +1,6 @@
 """`replay`: runs ingested actions in the training simulator; writes the sim LeRobotDataset and transitions."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
@@ -20,8 +21,14 @@ def run(task: TabletopTask, params: Params, layout: Layout) -> None:
     replay(list(ingested_episodes(folder, layout.normalised_episodes, layout.ingest_report)), task, params, layout)
 
 
-def replay(episodes: "list[tuple[str, Episode]]", task: TabletopTask, params: Params, layout: Layout) -> None:
-    """Replay `episodes`, pairs of source name and episode, to where `layout` says, with progress on the terminal."""
+def replay(
+    episodes: "list[tuple[str, Episode]]",
+    task: TabletopTask,
+    params: Params,
+    layout: Layout,
+    labelled: "Sequence[tuple[str, Episode]]" = (),
+) -> None:
+    """Replay `episodes`, pairs of source name and episode, and those `labelled`, to where `layout` says; progress on the terminal."""
     from ocrrl.replay.replay import replay_episodes
 
     with tqdm(total=len(episodes), desc="replay", unit="episode") as bar:
@@ -34,6 +41,7 @@ def replay(episodes: "list[tuple[str, Episode]]", task: TabletopTask, params: Pa
             layout.replay_report,
             params.config("replay", task.slug),
             progress=lambda done, _: bar.update(done - bar.n),
+            labelled=labelled,
         )
     print(f"{len(summary.kept)} of {len(episodes)} replays kept")
     for source, reason in summary.dropped.items():

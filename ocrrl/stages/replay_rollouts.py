@@ -9,5 +9,8 @@ from ocrrl.stages.replay import replay
 def run(task: TabletopTask, params: Params, layout: Layout) -> None:
     from ocrrl.episodes.episode_store import part_files, read_episode
 
-    rollouts = part_files(layout.previous.rollouts("corrected"), f"{task.slug}_corrected")
-    replay([(source, read_episode(path)) for source, path in rollouts], task, params, layout)
+    rollouts, labelled = (
+        part_files(layout.previous.rollouts("corrected"), f"{task.slug}_corrected", part) for part in ("", "labelled")
+    )
+    corrected = [(source, read_episode(path)) for source, path in rollouts]
+    replay(corrected, task, params, layout, [(source, read_episode(path)) for source, path in labelled])

@@ -193,3 +193,21 @@ def test_where_the_leash_held_the_command_back_a_replay_may_follow_the_command()
 def test_a_sound_recording_s_commands_are_its_actions():
     (episode,) = demonstrated([3])
     np.testing.assert_array_equal(followed_actions(episode, "commands"), episode.action)
+
+
+def test_labelled_episodes_are_in_the_dataset_with_their_labels_succeed_or_fail_and_are_no_transitions(tmp_path):
+    good, failing = demonstrated([3, 4])
+    failing.action[:, 6] = 1.0  # never closes
+    label = failing.action * 0.5
+    labelled = [("l.h5", replace(failing, label=label, attributes=replace(failing.attributes, success=False)))]
+    paths = (tmp_path / "sim", tmp_path / "transitions.zarr", tmp_path / "accepted.json", tmp_path / "report.json")
+    far = ReplayConfig(max_object_error=1.0)  # the toy's recording did close
+    summary = replay_episodes([("e0.h5", good)], ToyEnvironment(2), *paths, far, labelled=labelled)
+    assert summary.kept == ("e0.h5",) and json.loads(paths[2].read_text()) == ["e0.h5"]
+    assert [entry.label_steps for entry in read_sidecar(paths[0])] == [0, 4]
+    dataset = decode_dataset(paths[0])
+    rows = dataset.rows_of(1)
+    np.testing.assert_array_equal(dataset.action[rows], label.astype(np.float32))
+    assert [replayed.source for replayed in read_replay_transitions(paths[1])] == ["e0.h5"]
+    report = json.loads(paths[3].read_text())
+    assert report["labelled"] == {"episodes": 1, "kept": 1} and report["counts"]["episodes"] == 1
