@@ -17,7 +17,7 @@ from ocrrl.interface.observations import Observation
 class StallRule:
     """When the VLA counts as stalled: everything stands still, or the episode lasts longer than the VLA usually needs."""
 
-    still_steps: int = 20
+    still_steps: int = 15
     """Control steps for which gripper, fingers and visible objects all stayed within `still_within`."""
     still_within: float = 0.01
     """[m]; beyond a tracker's jitter."""
