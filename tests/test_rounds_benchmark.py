@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import round_variants, rounds
+from benchmarks import recorded_units, round_variants, rounds
 from benchmarks.round_variants import Rounds
 from ocrrl.layout import Layout
 from ocrrl.report.table import markdown_table
@@ -75,3 +75,8 @@ def test_the_usual_length_is_the_median_of_successes():
     outcomes = [EpisodeOutcome(k, k < 3, steps, 0.0) for k, steps in enumerate((40, 60, 50, 120))]
     assert rounds.usual_steps(outcomes) == 50
     assert rounds.usual_steps(outcomes[3:]) == 120
+
+
+def test_the_page_shows_what_is_recorded():
+    table = rounds.table(recorded_units.read_units(ROOT / rounds.OUT), "choose")
+    assert table.rows and markdown_table(table) in (ROOT / "docs/rounds.md").read_text()
