@@ -9,7 +9,7 @@ from typing import Literal
 
 from prefect import flow
 
-from flows.approve import approved_sessions
+from flows.sessions import approved_sessions
 from tasks.graph import Selection
 from tasks.run_graph import run_stages
 

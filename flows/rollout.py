@@ -6,7 +6,7 @@ prefect deployment run rollout/full -p cell=rehearsal -p episodes=5     # a sess
 
 from prefect import flow
 
-from flows.approve import approved_sessions
+from flows.sessions import approved_sessions
 from tasks.graph import Selection
 from tasks.run_graph import run_stages
 
