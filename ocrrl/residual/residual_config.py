@@ -45,8 +45,6 @@ class ImageConfig:
     learning_rate: float = 3e-4
     """Of the encoder."""
     position_loss: float = 0.0
-    """Weight of a second loss of the encoder: where the objects are from the gripper, which the simulator knows; not in ResFiT."""
-    position_loss: float = 0.0
     """Weight of a second loss of the encoder: regression of the objects' true positions, which the simulator knows; not in ResFiT."""
     gradient_steps: int = 2
     """Of a student: updates after each step of all environments."""
@@ -63,7 +61,6 @@ class ImageConfig:
             ("encoder_cycle", 1, 10**9),
             ("encoder_share", 0.0, 1.0),
             ("learning_rate", 0.0, 1.0),
-            ("position_loss", 0.0, 1e6),
             ("position_loss", 0.0, 1e6),
             ("gradient_steps", 1, 1000),
             ("batch_size", 1, 10**6),

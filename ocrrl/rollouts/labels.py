@@ -9,8 +9,8 @@ from jaxtyping import Float, Int
 
 from ocrrl.interface.actions import compose
 from ocrrl.interface.observations import Observation
-from ocrrl.interface.protocols import Capture, Environment, Policy, StepResult, chunk_phase
-from ocrrl.interface.residual_observations import AnyResidual, ImageResidual, correction
+from ocrrl.interface.protocols import Capture, Environment, Policy, StepResult, chunk_features
+from ocrrl.interface.residual_observations import AnyResidual, FadesIn, ImageResidual, correction
 from ocrrl.rollouts.control_loop import LOST_STEPS
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 
@@ -23,6 +23,11 @@ class Labeller:
     """
 
     def __init__(self, environment: Environment, base: Policy, residual: AnyResidual) -> None:
+        """ValueError for a residual that waits for its base to stall: it has no label for the states before."""
+        if isinstance(residual, FadesIn) and residual.fade_in is not None:
+            raise ValueError(
+                "rollout.labelled must be 0 with train_residual.fade_in: such a residual waits, so it labels no state"
+            )
         self.labels: dict[int, Float[np.ndarray, "T 7"]] = {}
         self._base, self._residual = base, residual
         self._correct = correction(environment, residual)
@@ -44,8 +49,8 @@ class Labeller:
         action: Float[np.ndarray, "n 7"],
     ) -> None:
         visible = observation.visible()
-        phase = chunk_phase(self._base, ids) if self._residual.chunk_phase else None
-        asked = self._correct(ids, observation, base_action, visible, phase, capture)
+        chunks = chunk_features(self._base, ids, self._residual.chunk_phase, self._residual.coming_actions)
+        asked = self._correct(ids, observation, base_action, visible, chunks, capture)
         if self._sees_poses:
             self._lost[ids] = np.where(visible.all(axis=-1), 0, self._lost[ids] + 1)
         asked = np.where(self._lost[ids, None] > LOST_STEPS, 0.0, asked).astype(np.float32)

@@ -8,6 +8,7 @@ import pytest
 
 from ocrrl.episodes.episode_store import read_episode
 from ocrrl.interface.actions import compose, limit
+from ocrrl.interface.fade_in import FadeIn
 from ocrrl.interface.observations import residual_observation
 from ocrrl.rollouts.control_loop import LOST_STEPS, run_episodes
 from ocrrl.rollouts.labels import Labeller
@@ -52,6 +53,14 @@ def test_a_residual_is_asked_at_every_step_also_one_that_is_kept_for_several():
     for (_, one), (_, other) in zip(labelled(kept), labelled(), strict=True):
         assert one is not None and other is not None
         np.testing.assert_array_equal(one.label, other.label)
+
+
+def test_a_residual_that_waits_for_its_base_labels_nothing():
+    class Waiting(ToyResidual):
+        fade_in = FadeIn()
+
+    with pytest.raises(ValueError, match=r"rollout\.labelled must be 0 with train_residual\.fade_in"):
+        labelled(Waiting(seek))
 
 
 def test_an_object_that_is_lost_for_long_leaves_the_base_s_action():
