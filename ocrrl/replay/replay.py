@@ -205,7 +205,7 @@ def _replay_batch(
     batch: Sequence[tuple[str, Episode]],
     environment: PlaceableEnvironment,
     initial_poses: Sequence[Float[np.ndarray, "O 7"]],
-    followed: Sequence[Float[np.ndarray, "T 7"]],
+    followed: Sequence[Float[np.ndarray, "_ 7"]],
 ) -> list[tuple[Episode, ReplayEpisode]]:
     recorded = [episode for _, episode in batch]
     settling = environment.tabletop_task.success_hold + SETTLING_STEPS
