@@ -10,8 +10,10 @@ from benchmarks.harm import Bench, tables, unit_name
 from benchmarks.harm_variants import Variant, variant
 from benchmarks.recorded_units import read_units
 from ocrrl.interface.seeds import initial_state_seeds
+from ocrrl.report.table import markdown_table
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
+from tests.pipeline_copy import ROOT
 from tests.rollouts.toy_environment import ToyBase, ToyEnvironment
 
 
@@ -174,3 +176,9 @@ def test_harmed_states_are_run_again_in_their_batches_and_their_failures_counted
     modes = harmed_states.harmed(block, {"success": "1" * 59 + "0"}, found, "validation")
     assert modes == {"loses it": 1, "hovers": 1, "none this time": 1}
     assert ran == [states[:25], states[25:50]]
+
+
+def test_the_first_numbers_stand_in_the_page_as_printed():
+    page = (ROOT / "docs/harm.md").read_text()
+    for table in tables(read_units(ROOT / harm.ABLATIONS)):
+        assert table.rows and markdown_table(table) in page
