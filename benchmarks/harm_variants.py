@@ -22,8 +22,8 @@ from typing import Any
 
 from benchmarks.observation_spaces import success_rate, train
 from benchmarks.recorded_units import PARALLEL
-from ocrrl.interface.fade_in import FadeIn
 from ocrrl.interface.protocols import Policy
+from ocrrl.interface.stall import FadeIn
 from ocrrl.layout import WORK, Layout
 from ocrrl.params import Params
 from ocrrl.policies.checkpoint import load_policy
@@ -100,7 +100,7 @@ def variant(text: str, calibrated_margin: float | None = None) -> Variant:
 
 
 def _fade_in(patience: float, missed: float = 0.0) -> FadeIn | None:
-    return FadeIn(patience=int(patience), missed=missed) if 0 <= patience < math.inf else None
+    return FadeIn(after=int(patience), missed=missed) if 0 <= patience < math.inf else None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
     python -m benchmarks.pose_gate --tasks cube_lift --episodes 100     # after `dvc repro`; about a minute a column
 
 Base + residual from the same held-out initial states, the twin's noise model made to fail in one way an episode, with the
-gate (`ocrrl.perception.tracking.pose_gate`, `LOST_STEPS` of the control loop) and without. Every provoked pose claims a
+gate (`ocrrl.perception.tracking.pose_gate`, `rollouts.lost_objects`) and without. Every provoked pose claims a
 confidence of 0.9, but for those that are lost. Printed in Markdown; every number is of a twin.
 """
 
@@ -25,8 +25,9 @@ from ocrrl.report.table import Table, markdown_table
 from ocrrl.report.values import percent, points
 from ocrrl.robot.twin.noisy_tracker import NoisyPoses
 from ocrrl.robot.twin.twin import TwinCell
-from ocrrl.rollouts.control_loop import LOST_STEPS, run_episodes
+from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
+from ocrrl.rollouts.lost_objects import LOST_STEPS
 from ocrrl.rollouts.statistics import rate_difference
 from ocrrl.sim.environment import SimEnvironment
 from ocrrl.tabletop.registry import slugs, tabletop_task

@@ -28,7 +28,7 @@ from ocrrl.replay.replay import replay_episodes
 from ocrrl.residual.learning_curve import BlockingValidation
 from ocrrl.residual.train_residual import train_residual
 from ocrrl.rollouts.control_loop import run_episodes
-from ocrrl.rollouts.handover import StallRule
+from ocrrl.rollouts.handover import HandoverRule
 from ocrrl.rollouts.rollout import FAILURES, LABELLED, Attempts, RolloutConfig, collect_rollouts
 from ocrrl.stages.policy_in_cell import TWIN, PolicyInCell
 from ocrrl.stages.rollout import run_attempts, run_labelled
@@ -46,8 +46,8 @@ PARTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "more": {"rollout": {"successes": 100, "max_attempts": 600}},
     "fresh": {"rollout": {"initial_states": "fresh"}},
     "failed": {"rollout": {"initial_states": "failed", "max_attempts": 1000}},
-    "hybrid": {"rollout": {"handover": StallRule()}},
-    "probe": {"rollout": {"handover": StallRule(after=0, after_least=0)}},
+    "hybrid": {"rollout": {"handover": HandoverRule()}},
+    "probe": {"rollout": {"handover": HandoverRule(after=0, after_least=0)}},
     "labels": {"rollout": {"labelled": 50}},
     "long_labels": {"rollout": {"labelled": 50}, "training_set": {"label_steps": 16}},
     "flagged": {"rollout": {"failures": 25}, "training_set": {"failures": "flagged"}},

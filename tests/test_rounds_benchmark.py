@@ -9,7 +9,7 @@ from benchmarks.round_variants import Rounds
 from ocrrl.layout import Layout
 from ocrrl.report.table import markdown_table
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
-from ocrrl.rollouts.handover import StallRule
+from ocrrl.rollouts.handover import HandoverRule
 
 ROOT = Path(__file__).parents[1]
 CUBE = ("cube_lift",)
@@ -22,7 +22,7 @@ def test_a_path_says_what_each_round_did(monkeypatch):
         CUBE[0]
     ).vla("real")
     config = second.config("rollout", CUBE[0])
-    assert (config.initial_states, config.labelled, config.handover) == ("fresh", 50, StallRule())
+    assert (config.initial_states, config.labelled, config.handover) == ("fresh", 50, HandoverRule())
     assert second.config("training_set", CUBE[0]).label_steps == 4
     plain = second.before.config("rollout", CUBE[0])
     assert plain == Rounds(CUBE, ("earlier",)).config("rollout", CUBE[0]) != config

@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ocrrl.interface.cameras import CameraSizes, described
-from ocrrl.interface.fade_in import FadeIn
 from ocrrl.interface.observations import (
     ACTION_FEATURES,
     ROBOT_FEATURES,
@@ -23,6 +22,7 @@ from ocrrl.interface.observations import (
     robot_features,
 )
 from ocrrl.interface.protocols import Capture, Environment, Residual
+from ocrrl.interface.stall import FadeIn, FadingIn
 
 MOST_COMING_ACTIONS = 100
 Look = Literal["plain", "realistic"]
@@ -196,7 +196,8 @@ def correction(environment: Environment, residual: AnyResidual) -> Correct:
             privileged_observation(observation, base_action, chunks, state.read(ids))
         )
     fade_in = residual.fade_in if isinstance(residual, FadesIn) else None
-    fading = None if fade_in is None else fade_in.begin(environment.num_envs, residual.every)
+    objects = len(environment.tabletop_task.objects)
+    fading = None if fade_in is None else FadingIn(fade_in, environment.num_envs, objects, residual.every)
 
     def correct(
         ids: np.ndarray,

@@ -8,8 +8,8 @@ import numpy as np
 from ocrrl.config_builder import OPTIONAL
 from ocrrl.interface.actions import MAX_ROTATION_STEP, MAX_TRANSLATION_STEP
 from ocrrl.interface.devices import require_device, require_threads
-from ocrrl.interface.fade_in import FadeIn
 from ocrrl.interface.residual_observations import MOST_COMING_ACTIONS, Look, ObservationKind
+from ocrrl.interface.stall import FadeIn
 from ocrrl.residual.gate_config import GateConfig
 from ocrrl.residual.pose_augmentation import PoseAugmentation
 

@@ -16,12 +16,12 @@ from jaxtyping import Float
 from ocrrl import files
 from ocrrl.config_builder import build
 from ocrrl.interface.actions import ACTION_DIM
-from ocrrl.interface.fade_in import FadeIn
 from ocrrl.interface.json_file import read_json_object, said
 from ocrrl.interface.model_folder import require_model_folder
 from ocrrl.interface.observations import chunk_features_dim, residual_observation_dim
 from ocrrl.interface.renamed import current_names
 from ocrrl.interface.residual_observations import MOST_COMING_ACTIONS, ObservationKind, robot_observation_dim
+from ocrrl.interface.stall import FadeIn
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.interface.weights_file import read_weights_file
 from ocrrl.residual.images.image_policy import Actor, ImageResidualPolicy, images_of, load_images, save_encoder

@@ -22,11 +22,9 @@ from ocrrl.interface.protocols import (
     StepResult,
     chunk_features,
 )
-from ocrrl.interface.residual_observations import AnyResidual, ImageResidual, correction
+from ocrrl.interface.residual_observations import AnyResidual, correction
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome, EpisodeTrace
-
-LOST_STEPS = 20
-"""Control steps after which a residual that still lacks an object's pose is no longer added: training drops poses for a step."""
+from ocrrl.rollouts.lost_objects import LOST_STEPS, LostObjects
 
 
 class EpisodeObserver(Protocol):
@@ -96,7 +94,6 @@ def _run_batch(
     aborted: Abort | None = None
     traces = _Traces(len(seeds)) if keep_traces else None
     correct = correction(environment, residual) if residual is not None else None
-    sees_poses = not isinstance(residual, ImageResidual)
     interruptible = base if isinstance(base, Interruptible) else None
 
     environment.reset(running, seeds)
@@ -106,7 +103,7 @@ def _run_batch(
     if observer:
         observer.begin(running, seeds)
     kept = np.zeros((len(seeds), ACTION_DIM), np.float32)
-    lost_steps = np.zeros(len(seeds), int)
+    lost = LostObjects(len(seeds), residual, most_lost_steps)
     with _at_rest_after_an_error(environment):
         for t in range(horizon):
             observation = environment.observe().take(running)
@@ -120,9 +117,7 @@ def _run_batch(
                 kept[running] = correct(running, observation, base_action, visible, chunks, camera)
             if interruptible:
                 kept[running[interruptible.interrupted(running)]] = 0.0
-            if sees_poses:
-                lost_steps[running] = np.where(visible.all(axis=-1), 0, lost_steps[running] + 1)
-            delta = np.where(lost_steps[running, None] > most_lost_steps, 0.0, kept[running]).astype(np.float32)
+            delta = lost.withhold(running, visible, kept[running])
             acting = handover.handed_over(observation, running) if handover else None
             if acting is not None:
                 delta = np.where(acting[:, None], delta, np.float32(0.0))

@@ -4,6 +4,9 @@
 
 b, v, q in [0, 1]: whether the base, the other policy, and a placebo solve a state; v is a mean where several residual seeds ran. A
 placebo is the base with a disturbance far too small to correct or to spoil anything by itself.
+
+Intervals: counts with Jeffreys' prior, half a state in each cell. Where few states or none are lost, a bootstrap's are far too narrow:
+with 33 solved states of which 5% and 3% are lost it covers the difference in 78 of 100 cases, these in 97.
 """
 
 from collections.abc import Sequence
@@ -12,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-_RESAMPLES = 10_000
-_BOOTSTRAP_SEED = 0
+_DRAWS = 10_000
+_SEED = 0
+_PRIOR = 0.5
 
 
 @dataclass(frozen=True)
@@ -51,37 +55,35 @@ class Estimate:
 
 def harmed_share(tasks: Sequence[SolvedStates]) -> Estimate | None:
     """Share of the base's states that the policy loses, averaged over tabletop tasks; None where a base solves nothing."""
-    return _ratio(tasks, [task.base * (1.0 - task.policy) for task in tasks])
+    lost = [(task.base * (1.0 - task.policy)).sum() for task in tasks]
+    return _mean_contrast([(k, task.solved - k) for k, task in zip(lost, tasks, strict=True)], (1, 0))
 
 
 def net_harm(tasks: Sequence[SolvedStates]) -> Estimate | None:
     """The policy's harmed share less the placebo's, paired; None where a base solves nothing, or a placebo is missing."""
-    losses = [task.base * (task.placebo - task.policy) for task in tasks if task.placebo is not None]
-    return _ratio(tasks, losses) if len(losses) == len(tasks) else None
+    counts = [_paired(task.base, task.placebo, task.policy) for task in tasks if task.placebo is not None]
+    return _mean_contrast(counts, (1, -1, 0)) if len(counts) == len(tasks) else None
 
 
 def gain(tasks: Sequence[SolvedStates]) -> Estimate:
     """The policy's success rate less the base's, paired, averaged over tabletop tasks."""
-    ones = [SolvedStates(np.ones(len(task.base)), task.policy) for task in tasks]
-    found = _ratio(ones, [task.policy - task.base for task in tasks])
+    found = _mean_contrast([_paired(np.ones(len(t.base)), t.policy, t.base) for t in tasks], (1, -1, 0))
     assert found is not None
     return found
 
 
-def _ratio(tasks: Sequence[SolvedStates], losses: Sequence[np.ndarray]) -> Estimate | None:
-    """Mean over tasks of sum(losses) / sum(base), with a bootstrap interval over the states of each task, the tasks fixed.
+def _paired(of: np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple[float, float, float]:
+    """How many of the states `of` only the first solves, only the second, and the others."""
+    only_first, only_second = float((of * first * (1.0 - second)).sum()), float((of * (1.0 - first) * second).sum())
+    return only_first, only_second, float(of.sum()) - only_first - only_second
 
-    Percentile interval, 10,000 resamples from a fixed seed; resamples in which a base solves nothing are left out.
-    """
-    if not tasks or any(task.solved == 0 for task in tasks):
+
+def _mean_contrast(counts: Sequence[tuple[float, ...]], contrast: tuple[int, ...]) -> Estimate | None:
+    """Mean over tasks of `contrast` of their shares, with the quantiles of 10,000 draws of a fixed seed; the tasks are fixed."""
+    if not counts or any(sum(of_task) == 0 for of_task in counts):
         return None
-    random, resampled = np.random.default_rng(_BOOTSTRAP_SEED), np.zeros(_RESAMPLES)
-    for task, lost in zip(tasks, losses, strict=True):
-        drawn = random.integers(len(lost), size=(_RESAMPLES, len(lost)))
-        solved = task.base[drawn].sum(axis=1)
-        resampled += np.divide(
-            lost[drawn].sum(axis=1), solved, out=np.full(_RESAMPLES, np.nan), where=solved > 0
-        ) / len(tasks)
-    value = np.mean([lost.sum() / task.solved for task, lost in zip(tasks, losses, strict=True)])
-    low, high = np.nanquantile(resampled, [0.025, 0.975])
+    random = np.random.default_rng(_SEED)
+    draws = np.mean([random.dirichlet(np.array(c) + _PRIOR, _DRAWS) @ contrast for c in counts], axis=0)
+    low, high = np.quantile(draws, [0.025, 0.975])
+    value = np.mean([np.array(of_task) @ contrast / sum(of_task) for of_task in counts])
     return Estimate(float(value), float(low), float(high))

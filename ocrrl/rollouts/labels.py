@@ -10,16 +10,16 @@ from jaxtyping import Float, Int
 from ocrrl.interface.actions import compose
 from ocrrl.interface.observations import Observation
 from ocrrl.interface.protocols import Capture, Environment, Policy, StepResult, chunk_features
-from ocrrl.interface.residual_observations import AnyResidual, FadesIn, ImageResidual, correction
-from ocrrl.rollouts.control_loop import LOST_STEPS
+from ocrrl.interface.residual_observations import AnyResidual, FadesIn, correction
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
+from ocrrl.rollouts.lost_objects import LostObjects
 
 
 class Labeller:
     """An `EpisodeObserver` of a base that acts alone; `labels` holds the actions (T, 7) of the finished episodes by seed.
 
     A label is `compose(base action, residual)` of its own row's state, float32. As in the control loop, an object that was lost for
-    longer than `LOST_STEPS` leaves the base's action, unless the residual is one of images.
+    longer than `lost_objects.LOST_STEPS` leaves the base's action, unless the residual is one of images.
     """
 
     def __init__(self, environment: Environment, base: Policy, residual: AnyResidual) -> None:
@@ -31,13 +31,12 @@ class Labeller:
         self.labels: dict[int, Float[np.ndarray, "T 7"]] = {}
         self._base, self._residual = base, residual
         self._correct = correction(environment, residual)
-        self._sees_poses = not isinstance(residual, ImageResidual)
-        self._lost = np.zeros(environment.num_envs, int)
+        self._lost = LostObjects(environment.num_envs, residual)
         self._rows: dict[int, list[np.ndarray]] = {}
 
     def begin(self, ids: Int[np.ndarray, " n"], seeds: list[int]) -> None:
         self._rows = {int(env): [] for env in ids}
-        self._lost[ids] = 0
+        self._lost.reset(ids)
 
     def before_step(
         self,
@@ -51,9 +50,7 @@ class Labeller:
         visible = observation.visible()
         chunks = chunk_features(self._base, ids, self._residual.chunk_phase, self._residual.coming_actions)
         asked = self._correct(ids, observation, base_action, visible, chunks, capture)
-        if self._sees_poses:
-            self._lost[ids] = np.where(visible.all(axis=-1), 0, self._lost[ids] + 1)
-        asked = np.where(self._lost[ids, None] > LOST_STEPS, 0.0, asked).astype(np.float32)
+        asked = self._lost.withhold(ids, visible, asked)
         for env, label in zip(ids.tolist(), compose(base_action.astype(np.float32), asked), strict=True):
             self._rows[env].append(label)
 

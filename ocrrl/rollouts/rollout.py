@@ -16,7 +16,7 @@ from ocrrl.interface.protocols import Environment, Policy
 from ocrrl.interface.residual_observations import AnyResidual
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
-from ocrrl.rollouts.handover import HandoverWhereStalled, StallRule
+from ocrrl.rollouts.handover import HandoverRule, HandoverWhereStalled
 from ocrrl.rollouts.labels import Labeller
 from ocrrl.rollouts.repeat import repeat_episodes
 from ocrrl.rollouts.rollout_recorder import RolloutRecorder
@@ -42,7 +42,7 @@ class RolloutConfig:
     max_attempts: int = 300
     num_envs: int = 25
     device: str = "auto"
-    handover: StallRule | None = field(default=None, metadata=OPTIONAL)
+    handover: HandoverRule | None = field(default=None, metadata=OPTIONAL)
     """The VLA begins each episode alone, base + residual goes on where the VLA stalls; null: base + residual from the first step."""
     initial_states: str = field(default="same", metadata=OPTIONAL)
     """`same`: every round begins from the same ones; `fresh`: each from others; `failed`: fresh ones that the VLA alone fails from."""
@@ -179,7 +179,9 @@ def attempt_batch(
     if config and config.initial_states == "failed":
         alone = run_episodes(environment, base, None, seeds)
         seeds = [outcome.seed for outcome in alone if not outcome.success]
-    handover = HandoverWhereStalled(rule, environment.num_envs) if rule else None
+    handover = (
+        HandoverWhereStalled(rule, environment.num_envs, len(environment.tabletop_task.objects)) if rule else None
+    )
     outcomes = run_episodes(environment, base, residual, seeds, keep_traces=True, handover=handover)
     chosen = [outcome for outcome in outcomes if outcome.success][:missing]
     chosen += [outcome for outcome in outcomes if not outcome.success][:failures]

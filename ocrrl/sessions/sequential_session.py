@@ -251,7 +251,11 @@ def _plan_of(folder: Path) -> str | None:
 
 
 def _new_plan(session: str, identity: dict[str, Any], episodes: int | None, order_sha256: str) -> EvaluationPlan:
-    most = 2 * StoppingRule().most_pairs if episodes is None else episodes
+    most, fewest = 2 * StoppingRule().most_pairs if episodes is None else episodes, 2 * StoppingRule().fewest_pairs()
+    if most < fewest:
+        raise ValueError(
+            f"--episodes must be at least {fewest}, two for each of the fewest pairs that can show a difference, got {most}"
+        )
     states = tuple(dict.fromkeys(seed for _, seed in planned_episodes("evaluate", session, most)))
     rule = StoppingRule(most_pairs=len(states))
     return EvaluationPlan(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ocrrl.interface.actions import ACTION_HIGH, compose, limit
-from ocrrl.interface.fade_in import FadeIn
+from ocrrl.interface.stall import FadeIn
 from ocrrl.rollouts.control_loop import run_episodes
 
 from .toy_environment import TOY_TASK, Seeker, ToyBase, ToyEnvironment, ToyResidual, seek, seeking_residual
@@ -55,9 +55,9 @@ def test_a_residual_that_waits_acts_once_the_base_stands_still_or_patience_ends(
     runs = {}
     for name, fade_in in {
         "none": None,
-        "no wait": FadeIn(patience=0, over=0),
-        "stall": FadeIn(patience=1000, window=4, hand=0.001, over=0),
-        "patience": FadeIn(patience=7, window=4, hand=0.001, over=0),
+        "no wait": FadeIn(after=0, over=0),
+        "stall": FadeIn(after=1000, still_steps=4, still_within=0.001, over=0),
+        "patience": FadeIn(after=7, still_steps=4, still_within=0.001, over=0),
     }.items():
         residual = Waiting(seek, every=1)
         residual.fade_in = fade_in
@@ -72,7 +72,7 @@ def test_a_residual_that_waits_acts_once_the_base_stands_still_or_patience_ends(
 
 def test_a_wait_begins_anew_with_each_batch():
     residual = Waiting(seek, every=2)
-    residual.fade_in = FadeIn(patience=6, over=0)
+    residual.fade_in = FadeIn(after=6, over=0)
     at_once, by_three = (run_episodes(ToyEnvironment(n), ToyBase(), residual, SEEDS) for n in (10, 3))
     assert facts(at_once) == facts(by_three)
 

@@ -9,12 +9,12 @@ from ocrrl.config_builder import ParamsError, build, repr_of, values_of
 from ocrrl.episodes.episode_store import read_episode, write_episode
 from ocrrl.interface.actions import compose, limit
 from ocrrl.rollouts.control_loop import run_episodes
-from ocrrl.rollouts.handover import HandoverWhereStalled, StallRule
+from ocrrl.rollouts.handover import HandoverRule, HandoverWhereStalled
 from ocrrl.rollouts.rollout import RolloutConfig, attempt_batch
 from tests.rollouts.toy_environment import ToyBase, ToyEnvironment, ToyResidual, seeking_residual, weak_residual
 
 SEEDS = list(range(4_000_000, 4_000_020))
-NEVER, AT_ONCE = StallRule(still_steps=10**6), StallRule(still_steps=0)
+NEVER, AT_ONCE = HandoverRule(still_steps=10**6), HandoverRule(still_steps=0)
 
 
 class Turning(ToyBase):
@@ -66,7 +66,7 @@ def test_the_residual_acts_from_the_stall_on_and_the_rows_are_marked(tmp_path):
         weak_residual,
         SEEDS,
         20,
-        config=RolloutConfig(handover=StallRule(still_steps=5)),
+        config=RolloutConfig(handover=HandoverRule(still_steps=5)),
     )
     episodes = [episode for _, episode in attempts if episode is not None]
     assert len(episodes) > 2
@@ -84,7 +84,7 @@ def watched(rule, places, visible=None):
     """The step at which an environment whose gripper is at `places` (T,) [m] along x is handed over; None: never."""
     environment = ToyEnvironment(2)
     environment.reset(np.arange(2), [1, 2])
-    handover = HandoverWhereStalled(rule, 2)
+    handover = HandoverWhereStalled(rule, 2, 1)
     handover.reset(np.arange(2), [1, 2])
     for step, place in enumerate(places):
         environment.gripper[1, 0] = place
@@ -98,31 +98,33 @@ def watched(rule, places, visible=None):
 
 def test_a_stall_is_standing_still_or_taking_too_long():
     moving = np.arange(30) * 0.006
-    assert watched(StallRule(still_steps=5), np.zeros(30)) == 5
-    assert watched(StallRule(still_steps=5), moving) is None
-    assert watched(StallRule(still_steps=5, after=12), moving) == 12
-    assert watched(StallRule(after=0), moving) == 0
+    assert watched(HandoverRule(still_steps=5), np.zeros(30)) == 5
+    assert watched(HandoverRule(still_steps=5), moving) is None
+    assert watched(HandoverRule(still_steps=5, after=12), moving) == 12
+    assert watched(HandoverRule(after=0), moving) == 0
     trembling = 0.004 * (-1.0) ** np.arange(30)
-    assert watched(StallRule(still_steps=5), trembling) == 5, "a tracker's jitter is no progress"
+    assert watched(HandoverRule(still_steps=5), trembling) == 5, "a tracker's jitter is no progress"
     stops = np.minimum(moving, moving[10])
-    assert watched(StallRule(still_steps=5), stops) == 15
+    assert watched(HandoverRule(still_steps=5), stops) == 15
     seen = np.arange(30) % 3 == 0
-    assert watched(StallRule(still_steps=5), np.zeros(30), seen) == 5, "an object that is lost and found has not moved"
+    assert watched(HandoverRule(still_steps=5), np.zeros(30), seen) == 5, (
+        "an object that is lost and found has not moved"
+    )
 
 
 def test_the_latest_step_is_drawn_by_the_seed_where_a_range_is_given():
-    rule = StallRule(after=9, after_least=4)
+    rule = HandoverRule(after=9, after_least=4)
     drawn = [rule.latest(seed) for seed in range(200)]
     assert set(drawn) == set(range(4, 10)) and drawn == [rule.latest(seed) for seed in range(200)]
-    assert {StallRule(after=9).latest(seed) for seed in range(9)} == {9} and StallRule().latest(0) == np.inf
+    assert {HandoverRule(after=9).latest(seed) for seed in range(9)} == {9} and HandoverRule().latest(0) == np.inf
     assert watched(rule, np.arange(30) * 0.02) == rule.latest(2)
     for wrong in ({"after_least": 3}, {"after": 3, "after_least": 4}):
         with pytest.raises(ValueError, match=r"after_least must be in \[0, after\], got"):
-            StallRule(**wrong)
+            HandoverRule(**wrong)
 
 
 def test_once_handed_over_it_stays_so_until_the_next_episode():
-    handover = HandoverWhereStalled(StallRule(still_steps=2), 1)
+    handover = HandoverWhereStalled(HandoverRule(still_steps=2), 1, 1)
     environment, one = ToyEnvironment(1), np.arange(1)
     environment.reset(one, [1])
     handover.reset(one, [1])
@@ -155,7 +157,9 @@ def test_the_rule_is_given_and_written_only_where_it_is_set_and_names_what_is_wr
     plain = build(RolloutConfig, shared, "rollout.shared")
     assert values_of(plain) == shared
     assert repr(plain) == "RolloutConfig(successes=5, max_attempts=9, num_envs=3, device='auto')" == repr_of(plain)
-    assert build(RolloutConfig, shared | {"handover": {"after": 60}}, "rollout.shared").handover == StallRule(after=60)
+    assert build(RolloutConfig, shared | {"handover": {"after": 60}}, "rollout.shared").handover == HandoverRule(
+        after=60
+    )
     for wrong, message in (
         ({"handover": {"still_steps": -1}}, r"handover.still_steps must be at least 0, got -1"),
         ({"handover": {"still_within": 0}}, r"still_within must be in \(0, 1\] m, got 0"),

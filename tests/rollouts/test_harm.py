@@ -30,9 +30,26 @@ def test_the_interval_is_paired_and_holds_the_value():
     base = random.random(300) < 0.5
     flips = random.random(300) < 0.1
     same = SolvedStates(base.astype(float), (~flips).astype(float), (~flips).astype(float))
-    assert (net_harm([same]).low, net_harm([same]).high) == (0.0, 0.0), "what the placebo loses too is no harm"
+    net = net_harm([same])
+    assert net.value == 0.0 and -0.02 < net.low < 0.0 < net.high < 0.02, "what the placebo loses too is no harm"
     found = harmed_share([same])
     assert found.low < found.value < found.high and found.high - found.low < 0.15
+
+
+def test_that_nothing_was_lost_of_a_few_states_leaves_harm_possible():
+    few, many = (states("1" * n, "1" * n, "1" * n) for n in (30, 300))
+    assert harmed_share([few]).value == 0.0 and 0.05 < harmed_share([few]).high < 0.1
+    assert harmed_share([many]).high < 0.01 and net_harm([few]).high > 0.05
+
+
+def test_intervals_hold_the_truth_nineteen_times_of_twenty():
+    random, lost, placebo_lost = np.random.default_rng(0), 0.05, 0.03
+    held = 0
+    for _ in range(200):
+        draws = random.random((2, 33))
+        found = net_harm([SolvedStates(np.ones(33), (draws[0] >= lost) * 1.0, (draws[1] >= placebo_lost) * 1.0)])
+        held += found.low <= lost - placebo_lost <= found.high
+    assert held >= 185
 
 
 def test_without_a_solved_state_or_a_placebo_there_is_no_number():

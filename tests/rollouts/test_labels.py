@@ -8,10 +8,11 @@ import pytest
 
 from ocrrl.episodes.episode_store import read_episode
 from ocrrl.interface.actions import compose, limit
-from ocrrl.interface.fade_in import FadeIn
 from ocrrl.interface.observations import residual_observation
-from ocrrl.rollouts.control_loop import LOST_STEPS, run_episodes
+from ocrrl.interface.stall import FadeIn
+from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.labels import Labeller
+from ocrrl.rollouts.lost_objects import LOST_STEPS
 from ocrrl.rollouts.rollout import RolloutConfig, attempt_batch, collect_rollouts, labelled_batch
 from tests.rollouts.test_handover import Turning
 from tests.rollouts.toy_environment import ToyBase, ToyEnvironment, ToyResidual, seek, weak_residual

@@ -267,7 +267,7 @@ def test_what_cannot_be_planned_is_refused_before_anybody_is_asked(quick):
     for episodes, message in (
         (
             2 * fewest - 2,
-            f"stopping_rule.most_pairs must be at least {fewest}, the fewest pairs that can show a difference",
+            f"--episodes must be at least {2 * fewest}, two for each of the fewest pairs that can show a difference",
         ),
         (21, "evaluate must be given an even number of --episodes"),
         (2000, "must be given --episodes from 1 to 1000, got 2000"),

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from ocrrl.interface.actions import compose
-from ocrrl.interface.fade_in import FadeIn
 from ocrrl.interface.observations import action_features, action_of_features, residual_observation_dim
+from ocrrl.interface.stall import FadeIn
 from ocrrl.residual.gate_config import GateConfig
 from ocrrl.residual.residual_config import ACTION_UNITS, ResidualConfig, in_action_units
 from ocrrl.residual.residual_policy import ResidualPolicy, load_residual, save_residual
@@ -131,7 +131,7 @@ def test_critics_of_the_gate_leave_what_td3_learns_as_it_is_bit_for_bit():
 
 @pytest.mark.parametrize("margin", [ALWAYS, 0.25, NEVER])
 def test_a_gate_and_a_wait_are_kept_in_the_folder(tmp_path, margin):
-    made = policy({"margin": margin, "scalings": 2, "pessimism": 0.5}, fade_in=FadeIn(patience=12))
+    made = policy({"margin": margin, "scalings": 2, "pessimism": 0.5}, fade_in=FadeIn(after=12))
     save_residual(tmp_path, made, TOY_TASK, {"gate": {"calibration": {"statement": "as it says"}}})
     loaded = load_residual(tmp_path, TOY_TASK)
     np.testing.assert_array_equal(loaded.residual(states()), made.residual(states()))
@@ -170,7 +170,10 @@ DAMAGES = {
         r"gate\.pessimism must be a number of at least 0",
     ),
     "a gate that is none": (in_json("config.json", "gate", True), r"config\.json: gate must have margin"),
-    "no patience": (in_json("config.json", "fade_in.patience", -1), r"config\.json: fade_in.*patience must be from 0"),
+    "no patience": (
+        in_json("config.json", "fade_in.after", -1),
+        r"config\.json: fade_in.*after must be at least 0 or null",
+    ),
     "an unknown wait": (in_json("config.json", "fade_in.mood", 1), r"mood is no parameter"),
     "coming actions as text": (in_json("config.json", "coming_actions", "8"), r"coming_actions must be a whole number"),
 }
