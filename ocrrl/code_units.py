@@ -18,7 +18,7 @@ NONE = ".none"
 """Folder of files that stand where a stage has no such input, since DVC needs a path: `.none/latency`."""
 NO_UNIT = "none"
 """The unit of a tabletop task of the user's own, whose file lies in the project and is a dependency."""
-PLACEHOLDERS = ("code", "latency", "own_tasks", "rollouts_folder", "vla")
+PLACEHOLDERS = ("code", "earlier", "evaluations_folder", "latency", "own_tasks", "rollouts_folder", "vla")
 """Keys of graph.yaml with a path that may be one of the package."""
 _PACKAGE = "ocrrl/"
 _WIDTH = 120

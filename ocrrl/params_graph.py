@@ -27,6 +27,8 @@ class Recordings:
     """Of a task of the user's own outside the package: the dotted name of its module, `my_lab.push_puck`."""
     rollouts: tuple[str, ...] = ()
     """Folders of rollouts that were collected on a robot, which `training_set` adds to the demonstrations."""
+    evaluations: tuple[str, ...] = ()
+    """Folders of sessions of `ocrrl evaluate` that have ended, which the reports show."""
     latency: str = ""
     """A file of `ocrrl measure-latency`, where the task's VLAs answer slowly: their chunks come late in training as on the arm."""
 
@@ -38,7 +40,8 @@ class Recordings:
     def __post_init__(self) -> None:
         imported = {f"{domain}_vla": (path,) for domain, path in self.imported_vlas().items()}
         latency = (self.latency,) if self.latency else ()
-        named = {"episodes": (self.episodes,), "rollouts": self.rollouts, "latency": latency, **imported}
+        folders = {"episodes": (self.episodes,), "rollouts": self.rollouts, "evaluations": self.evaluations}
+        named = {**folders, "latency": latency, **imported}
         for name, folders in named.items():
             for folder in folders:
                 if not folder.strip() or not folder.isprintable():
@@ -59,13 +62,18 @@ GRAPH_SECTIONS = (
     "later_loops",
     "later_rounds",
     "last_round",
+    "reports",
     "own_tasks",
     "latency",
+    "evaluations_folder",
 )
 PATHS = (
     "episodes",
     "rollouts",
     "rollouts_folder",
+    "evaluations",
+    "evaluations_folder",
+    "earlier",
     "code",
     "own_tasks",
     "module",
@@ -76,6 +84,7 @@ PATHS = (
     "unit",
 )
 """The keys whose values are no names: DVC puts them into dependencies, not into commands."""
+_NO_SESSIONS = "ocrrl/report/evaluation_sessions.py"
 MOST_OF_EACH = 1000
 """Residual seeds, rounds: DVC takes minutes for the stages of fewer."""
 
@@ -85,7 +94,8 @@ def graph_sections(tabletop_tasks: Mapping[str, Recordings], residual_seeds: int
 
     A fine-tuning is one tabletop task and domain: `vla` is the imported VLA, a file of code where there is none.
     A loop is one tabletop task in one round: `code` is the task's own file, `rollouts_folder` the folder with its own
-    `rollouts`, a file of code where there are none, since DVC needs a path. A residual is one training.
+    `rollouts`, a file of code where there are none, since DVC needs a path. A residual is one training. A report of all tasks is
+    one round's: `earlier` is that of the round before, whose table over rounds it goes on with.
 
     Raises ValueError for fewer than one seed or round, and for more than `MOST_OF_EACH`.
     """
@@ -108,9 +118,17 @@ def graph_sections(tabletop_tasks: Mapping[str, Recordings], residual_seeds: int
                 or "ocrrl/recordings/training_set.py",
             }
     first = {key: loop for key, loop in loops.items() if loop["round"] == names[0]}
+    evaluated = {task: entry.evaluations for task, entry in tabletop_tasks.items()}
     return {
         "tasks": list(tabletop_tasks),
-        "demonstrations": {key: {name: loop[name] for name in ("episodes", "code")} for key, loop in first.items()},
+        "demonstrations": {
+            key: {name: loop[name] for name in ("episodes", "code")}
+            | {
+                "evaluations_folder": _common_folder(f"tabletop_tasks.{key}.evaluations", evaluated[key])
+                or _NO_SESSIONS
+            }
+            for key, loop in first.items()
+        },
         "finetunes": {
             f"{task}-{domain}": {
                 "task": task,
@@ -139,6 +157,10 @@ def graph_sections(tabletop_tasks: Mapping[str, Recordings], residual_seeds: int
         },
         "later_rounds": names[1:],
         "last_round": names[-1],
+        "reports": {
+            name: {"round": name, "earlier": f"data/reports/{names[k - 1]}/multitask" if k else _NO_SESSIONS}
+            for k, name in enumerate(names)
+        },
         "own_tasks": _common_folder(
             "modules of tabletop_tasks", [code_path(t) for t, e in tabletop_tasks.items() if e.module]
         )
@@ -147,6 +169,10 @@ def graph_sections(tabletop_tasks: Mapping[str, Recordings], residual_seeds: int
             "latency of tabletop_tasks", [e.latency for e in tabletop_tasks.values() if e.latency]
         )
         or "ocrrl/policies/chunk_delay.py",
+        "evaluations_folder": _common_folder(
+            "evaluations of tabletop_tasks", [f for own in evaluated.values() for f in own]
+        )
+        or _NO_SESSIONS,
     }
 
 

@@ -5,15 +5,16 @@ from pathlib import Path
 
 from ocrrl import files
 from ocrrl.interface.actions import CONTROL_HZ
-from ocrrl.report import figures, residual_figures, tables, verdicts
+from ocrrl.report import figures, harm, residual_figures, rounds, tables, verdicts
 from ocrrl.report.inputs import RETRAINED_CELL, RETRAINED_VARIANTS, Measured, MeasuredTask, Video
 from ocrrl.report.interventions import interventions_table
 from ocrrl.report.page import Block, Figure, Page, Section, markdown, page_html, page_markdown
+from ocrrl.report.sessions_table import sessions_table
 from ocrrl.report.strips import clips_of, encode_video, side_by_side, strips
 from ocrrl.report.values import VARIANT_LABELS, cell_label, percent
 from ocrrl.tabletop.registry import slugs, tabletop_task
 
-PAGE, RESULTS, SUCCESS = "index.html", "results.md", "success.json"
+PAGE, RESULTS, SUCCESS, ROUNDS = "index.html", "results.md", "success.json", "rounds.json"
 SUBTITLES = {
     True: "A base VLA, a residual policy trained in simulation on object poses, and a VLA retrained on both's rollouts.",
     False: "A base VLA and a residual policy for each tabletop task, and one VLA retrained on the corrected rollouts of all.",
@@ -21,13 +22,14 @@ SUBTITLES = {
 
 
 def build_report(measured: Measured, out: Path, command: str) -> None:
-    """Write `index.html`, `results.md`, `success.json` and, of several tabletop tasks, `videos` into the folder `out`.
+    """Write `index.html`, `results.md`, `success.json` and, of several tabletop tasks, `videos` and `rounds.json` into `out`.
 
     The same values give the same bytes. A missing part is named on the page, which says that `command` wrote it.
     """
     if not measured.alone:
         for strip in strips(measured.tasks):
             files.write_bytes(out / "videos" / f"{strip.name}.jpg", strip.jpeg)
+        files.write_json(out / ROUNDS, {"rounds": rounds.all_rounds(measured)})
     page = report_page(measured)
     files.write_bytes(out / PAGE, page_html(page, command).encode())
     files.write_bytes(out / RESULTS, page_markdown(page).encode())
@@ -67,13 +69,16 @@ def success_rows(measured: Measured) -> list[dict[str, str | float]]:
 def report_page(measured: Measured) -> Page:
     """The whole report; its figures are drawn once they are needed."""
     instruction = f"Instruction: “{tabletop_task(measured.name).instruction}”. " if measured.name in slugs() else ""
+    sessions = [session for task in measured.tasks for session in task.sessions]
     return Page(
         title=f"{measured.name}, round {measured.round}",
         summary=verdicts.summary_sentences(measured),
         sections=[
             *(() if measured.alone else [Section("Table 1: base and base + residual", _table_1(measured))]),
             Section("Base and base + residual", success_blocks(measured)),
+            *([Section("Evaluation sessions", [sessions_table(sessions)])] if sessions else []),
             Section("The retrained VLA alone", retrained_blocks(measured)),
+            *([Section("Success over rounds", _rounds(measured))] if measured.earlier else []),
             Section("Videos", _videos(measured)),
             Section("Learning curve", _learning(measured)),
             Section("What the residual does", _residual(measured)),
@@ -127,8 +132,9 @@ def success_blocks(measured: Measured) -> list[Block]:
         caption = "Success rate [%] of base and base + residual with 95% Wilson intervals."
         caption += "" if measured.alone else " Bars: first residual seed; the average is over every one."
         blocks.append(svg(figures.success_figure, measured, caption, panels=len(measured.tasks)))
-    blocks += [tables.success_table(measured), tables.paired_table(measured), tables.harm_table(measured)]
-    lost = tables.lost_states_table(measured)
+    blocks += [tables.success_table(measured), tables.paired_table(measured), harm.harm_table(measured)]
+    blocks += harm.statements(measured)
+    lost = harm.lost_states_table(measured)
     blocks += [lost] if lost.rows else []
     if any(task.main_episodes for task in measured.tasks):
         caption = (
@@ -153,6 +159,11 @@ def retrained_blocks(measured: Measured) -> list[Block]:
     drawn = [svg(figures.retrained_figure, measured, caption, panels=len(measured.tasks))] if measured.retrained else []
     stepped_in = [interventions_table(measured.interventions)] if measured.interventions else []
     return [text, *drawn, tables.retrained_table(measured), *stepped_in]
+
+
+def _rounds(measured: Measured) -> list[Block]:
+    caption = "Success rate [%] of the multi-task VLA alone over rounds, with 95% Wilson intervals; thick: the average."
+    return [svg(figures.rounds_figure, rounds.all_rounds(measured), caption), rounds.rounds_table(measured)]
 
 
 def _videos(measured: Measured) -> list[Block]:

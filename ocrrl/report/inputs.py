@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from ocrrl.interface.cells import TWINS
+from ocrrl.interface.json_file import read_json_object
+from ocrrl.report.evaluation_sessions import EvaluationSession, read_sessions
 from ocrrl.report.json_reader import Json, JsonReader
 from ocrrl.report.paper_results import TABLE_1
 
@@ -45,6 +47,8 @@ class TaskInputs:
     ingest_report: Path | None = None
     rollout_reports: tuple[Path, ...] | None = None
     """Of base + residual, of the base alone."""
+    sessions: tuple[str, ...] = ()
+    """Folders of evaluation sessions, of any round."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,8 @@ class ReportInputs:
     round: int = 0
     retrained_evaluation: Path | None = None
     """Metrics of `evaluate_retrained` or of `evaluate_multitask`."""
+    earlier: Path | None = None
+    """`rounds.json` of the round before's report."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,10 @@ class MeasuredTask:
     """What was collected, by policy, those of `ROLLOUTS`."""
     videos: list[Video] = field(default_factory=list)
     """Of the residual that is rolled out."""
+    harm_statement: str = ""
+    """What the calibration of its gate says of its harm (`residual.restraint.learn_then_test`); empty without one."""
+    sessions: list[EvaluationSession] = field(default_factory=list)
+    """Of the round."""
 
     @property
     def by_cell(self) -> list[tuple[str, str, Json]]:
@@ -134,6 +144,8 @@ class Measured:
     """By control variant: the retrained VLA minus that variant, averaged likewise."""
     interventions: list[Json] = field(default_factory=list)
     """The episodes that somebody stepped into, of those that the retrained VLA was trained on."""
+    earlier: list[Json] = field(default_factory=list)
+    """The rounds before, as `rounds.of_round` has them."""
     missing: list[str] = field(default_factory=list)
 
     @property
@@ -180,7 +192,7 @@ def read_inputs(inputs: ReportInputs, compare: CompareAverages | None = None) ->
     Raises ValueError for a file that is there and is not JSON.
     """
     readers = [JsonReader("" if len(inputs.tasks) == 1 else task.tabletop_task) for task in inputs.tasks]
-    tasks = [_read_task(task, reader) for task, reader in zip(inputs.tasks, readers, strict=True)]
+    tasks = [_read_task(task, reader, inputs.round) for task, reader in zip(inputs.tasks, readers, strict=True)]
     last = JsonReader()
     evaluation = last.read("evaluation of the retrained VLA", inputs.retrained_evaluation) or {}
     retrained = {
@@ -207,11 +219,12 @@ def read_inputs(inputs: ReportInputs, compare: CompareAverages | None = None) ->
         residual_averages={cell: averages[cell] for cell in CELLS if cell in averages},
         retrained_averages={variant: averages[variant] for variant in CONTROL_VARIANTS if variant in averages},
         interventions=evaluation.get("interventions", []),
+        earlier=((inputs.earlier and last.read("report of the round before", inputs.earlier)) or {}).get("rounds", []),
         missing=[name for reader in (*readers, last) for name in reader.missing],
     )
 
 
-def _read_task(inputs: TaskInputs, reader: JsonReader) -> MeasuredTask:
+def _read_task(inputs: TaskInputs, reader: JsonReader, round_number: int) -> MeasuredTask:
     evaluations = reader.read_all("evaluation of base and base + residual", inputs.evaluations)
     episodes = reader.read_all("single episodes", (folder / "episodes.json" for folder in inputs.evaluation_episodes))
     curves = reader.read_all("learning curves", (folder / "curve.json" for folder in inputs.residuals))
@@ -233,7 +246,15 @@ def _read_task(inputs: TaskInputs, reader: JsonReader) -> MeasuredTask:
             if policy in content
         },
         videos=videos,
+        harm_statement=_harm_statement(inputs.residuals),
+        sessions=read_sessions(inputs.tabletop_task, f"round{round_number}", inputs.sessions),
     )
+
+
+def _harm_statement(residuals: Sequence[Path]) -> str:
+    """Of the first residual's config.json; one that is not there was named with its curve."""
+    config = next((read_json_object(path) for r in residuals[:1] if (path := r / "config.json").is_file()), {})
+    return ((config.get("gate") or {}).get("calibration") or {}).get("statement", "")
 
 
 def _residual_of(path: Path) -> str:

@@ -25,13 +25,11 @@ from ocrrl.report.values import (
     percent,
     points,
     rate_with_interval,
-    seconds,
     seconds_difference,
     success_columns,
 )
 
 VARIANTS = ("base", "residual")
-SHOWN_SEEDS = 8  # initial states named in the table on harm
 MOST_POINTS = 40  # of a learning curve
 REPLAY_ERRORS = {
     "gripper_error_median": ("gripper error (episode's median)", "max_gripper_error"),
@@ -101,7 +99,7 @@ def success_table(measured: Measured) -> Table:
         "no counterpart here; a twin is not a robot."
     )
     header = ("where", "policy", "residual seed", *SUCCESS_COLUMNS, "paper, not ours")
-    return _by_task(measured, header, unique, 3, "Successes", note)
+    return by_task(measured, header, unique, 3, "Successes", note)
 
 
 def paired_table(measured: Measured) -> Table:
@@ -112,7 +110,7 @@ def paired_table(measured: Measured) -> Table:
         for cell, seed, entry in task.by_cell
     ]
     header = ("where", "residual seed", *PAIRED_COLUMNS)
-    return _by_task(measured, header, rows, 2, "Paired: what became of each initial state", PAIRED_NOTE)
+    return by_task(measured, header, rows, 2, "Paired: what became of each initial state", PAIRED_NOTE)
 
 
 def length_table(measured: Measured) -> Table:
@@ -127,37 +125,7 @@ def length_table(measured: Measured) -> Table:
         "residual seed; 95% bootstrap interval over the pairs. The paper, not ours, has successes 9 to 22% shorter on its "
         "robot (Fig. 7b)."
     )
-    return _by_task(measured, ("where", *LENGTH_COLUMNS), rows, 2, "Length of successful episodes", note)
-
-
-def harm_table(measured: Measured) -> Table:
-    """Do no harm: how many of the initial states that the base solved base + residual did not solve; and which."""
-    rows = []
-    for task in measured.tasks:
-        for cell, details in task.main_episodes.items():
-            solved = task.main.get(cell, {}).get("base", {}).get("successes")
-            lost = [str(seed) for seed in details["do_no_harm"]]
-            more = f" and {len(lost) - SHOWN_SEEDS} more" if lost[SHOWN_SEEDS:] else ""
-            share = percent(len(lost) / solved) if solved else NONE
-            shown = ", ".join(lost[:SHOWN_SEEDS]) + more
-            rows.append((task.tabletop_task, cell_label(cell), shown or NONE, number(solved), str(len(lost)), share))
-    header = ("where", "lost initial states (seeds)", "solved by the base", "lost by base + residual", "share lost")
-    note = "Initial states that the base solved and base + residual, of the first residual seed, did not."
-    return _by_task(measured, header, rows, 3, "Do no harm", note)
-
-
-def lost_states_table(measured: Measured) -> Table:
-    """Each initial state that the base solved and base + residual did not, and how long both ran."""
-    rows = []
-    for task in measured.tasks:
-        for cell, details in task.main_episodes.items():
-            for episode in details.get("episodes", []):
-                if episode["seed"] in details["do_no_harm"]:
-                    ran = f"{seconds(episode['residual_steps'])}, then stopped"
-                    solved = seconds(episode["base_steps"])
-                    rows.append((task.tabletop_task, cell_label(cell), str(episode["seed"]), solved, ran))
-    header = ("where", "initial state (seed)", "base solved it in", "base + residual ran")
-    return _by_task(measured, header, rows, 2, "The initial states that were lost")
+    return by_task(measured, ("where", *LENGTH_COLUMNS), rows, 2, "Length of successful episodes", note)
 
 
 def retrained_table(measured: Measured) -> Table:
@@ -183,7 +151,7 @@ def retrained_table(measured: Measured) -> Table:
         "successes: over the initial states that both solved, 95% bootstrap interval over the pairs (compare Fig. 6d)."
     )
     note += "" if measured.alone else f" Of the average: {AVERAGE_NOTE[0].lower()}{AVERAGE_NOTE[1:]}"
-    return _by_task(measured, ("where", "policy, without residual", *measures), rows, 3, note=note)
+    return by_task(measured, ("where", "policy, without residual", *measures), rows, 3, note=note)
 
 
 def curve_table(measured: Measured, chosen: float | None = None) -> Table:
@@ -200,7 +168,7 @@ def curve_table(measured: Measured, chosen: float | None = None) -> Table:
                 rows.append((task.tabletop_task, number(at), *rates, *sizes, "chosen" if at == chosen else ""))
     header = ("transitions", "validation success", "training success", "size of residual", "critic loss", "checkpoint")
     note = "Size of residual: mean share of its bound."
-    found = _by_task(measured, header, rows, 1, note=note)
+    found = by_task(measured, header, rows, 1, note=note)
     return found if chosen is not None else found.without_column(len(found.header) - 1)
 
 
@@ -231,7 +199,7 @@ def data_table(measured: Measured) -> Table:
                 if recorded < summary["wanted"]:
                     notes += f"; {summary['wanted']} were wanted"
                 rows.append((task.tabletop_task, label, notes, str(recorded), str(attempts["episodes"] - recorded)))
-    return _by_task(measured, ("stage", "what happened", "episodes kept", "not kept"), rows, 3)
+    return by_task(measured, ("stage", "what happened", "episodes kept", "not kept"), rows, 3)
 
 
 def replay_quality_table(measured: Measured) -> Table:
@@ -245,7 +213,7 @@ def replay_quality_table(measured: Measured) -> Table:
             columns = (millimetres(value) for value in (*found, limits.get(limit)))
             rows.append((task.tabletop_task, label, str(len(values)), *columns))
     header = ("replay against recording", "episodes", "median", "worst", "kept up to")
-    return _by_task(measured, header, rows, 2, "Replay quality")
+    return by_task(measured, header, rows, 2, "Replay quality")
 
 
 def dropped_table(measured: Measured) -> Table:
@@ -259,7 +227,7 @@ def dropped_table(measured: Measured) -> Table:
         )
         for entry in entries or ()
     ]
-    return _by_task(measured, ("stage", "episode", "reason"), rows, 4, "Refused and dropped episodes")
+    return by_task(measured, ("stage", "episode", "reason"), rows, 4, "Refused and dropped episodes")
 
 
 def replay_success(task: MeasuredTask) -> float | None:
@@ -268,7 +236,7 @@ def replay_success(task: MeasuredTask) -> float | None:
     return counts["successes"] / counts["episodes"] if counts and counts["episodes"] else None
 
 
-def _by_task(
+def by_task(
     measured: Measured,
     header: tuple[str, ...],
     rows: Iterable[tuple[str, ...]],

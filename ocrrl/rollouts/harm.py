@@ -53,6 +53,11 @@ class Estimate:
         return {"difference": self.value, "low": self.low, "high": self.high}
 
 
+def share(count: float, of: float) -> Estimate | None:
+    """`count` of `of` as a share; None of nothing."""
+    return _mean_contrast([(count, of - count)], (1, 0))
+
+
 def harmed_share(tasks: Sequence[SolvedStates]) -> Estimate | None:
     """Share of the base's states that the policy loses, averaged over tabletop tasks; None where a base solves nothing."""
     lost = [(task.base * (1.0 - task.policy)).sum() for task in tasks]

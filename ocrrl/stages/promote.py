@@ -12,7 +12,6 @@ from ocrrl.interface.seeds import initial_state_seeds
 from ocrrl.interface.tabletop_tasks import TabletopTask
 from ocrrl.layout import MULTITASK, Layout
 from ocrrl.params import Params
-from ocrrl.report.values import sequential_verdict_text
 from ocrrl.rollouts.sequential_test import StoppingRule, sequential_verdict
 from ocrrl.rollouts.statistics import rate_difference, success_summary
 from ocrrl.stages.policy_in_cell import TWIN, PolicyInCell, run_policies
@@ -47,4 +46,4 @@ def run(task: TabletopTask, params: Params, layout: Layout) -> None:
         "stopping_rule": asdict(rule),
     }
     files.write_json(layout.promotion, measured)
-    print(f"{'promoted' if promoted else 'not promoted'}: {sequential_verdict_text(dict(verdict))}")
+    print(f"{'promoted' if promoted else 'not promoted'}: {verdict['decision']} by the sequential test of {verdict['pairs']} pairs")

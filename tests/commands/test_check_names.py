@@ -142,7 +142,7 @@ def test_names_that_dvc_yaml_sets_cannot_be_replaced_from_params_yaml(tmp_path, 
 def test_the_shell_gets_nothing_of_a_name_that_is_none(payload, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     commands = resolved(tmp_path, graph() | {"rounds": ["round0", payload]})
-    (stage,) = [name for name in commands if name.startswith("report_multitask@") and name[17:] == payload]
+    (stage,) = [name for name in commands if name.startswith("evaluate_multitask@") and name[19:] == payload]
     with pytest.raises(StageCmdFailedError, match=CHECK):
         run_shell(tmp_path, commands[stage])
     assert {path.name for path in tmp_path.iterdir()} == {"params.yaml", "graph.yaml"}
@@ -151,7 +151,7 @@ def test_the_shell_gets_nothing_of_a_name_that_is_none(payload, tmp_path, monkey
 def test_without_the_check_the_payload_would_have_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     commands = resolved(tmp_path, graph() | {"rounds": [PAYLOADS[0]]})
-    line = commands[f"report_multitask@{PAYLOADS[0]}"][1].replace("ocrrl report_multitask", "echo")
+    line = commands[f"evaluate_multitask@{PAYLOADS[0]}"][1].replace("ocrrl evaluate_multitask", "echo")
     run_shell(tmp_path, [line])
     assert (tmp_path / "ran").exists()
 

@@ -1,0 +1,37 @@
+"""Evaluation sessions as a table: success, harm, the sequential verdict with its plan's hash."""
+
+from collections.abc import Sequence
+
+from ocrrl.report.evaluation_sessions import EvaluationSession
+from ocrrl.report.harm import lost_of_solved
+from ocrrl.report.table import Table
+from ocrrl.report.values import NONE, cell_label, points, rate_with_interval, sequential_verdict_text
+
+_NOTE = (
+    "Initial states, order and stopping rule of a blind session were fixed and hashed before its first episode; its interval holds at "
+    "every look. Others had a number of episodes that was fixed beforehand."
+)
+
+
+def sessions_table(sessions: Sequence[EvaluationSession]) -> Table:
+    """Base and base + residual of each session, with its verdict and its plan's hash."""
+    header = ("tabletop task", "where", "session", "base", "base + residual", "lost", "verdict", "SHA-256 of the plan")
+    return Table(header, [_row(session) for session in sessions], 3, "Evaluation sessions", _NOTE)
+
+
+def _row(session: EvaluationSession) -> tuple[str, ...]:
+    entry, sequential = session.entry, session.entry.get("sequential")
+    if sequential is None:
+        verdict, plan = points(entry["difference"]), NONE
+    else:
+        early = "; unlocked early" if sequential["unlocked_early"] else ""
+        verdict, plan = f"{sequential_verdict_text(sequential)}{early}", str(sequential["plan"])
+    return (
+        session.tabletop_task,
+        cell_label(session.cell),
+        session.name,
+        *(rate_with_interval(entry[variant]) for variant in ("base", "residual")),
+        lost_of_solved(entry["paired"]["only_base"], entry["base"]["successes"]),
+        verdict,
+        plan,
+    )
