@@ -189,6 +189,25 @@ def test_seeds_and_rounds_become_entries_that_dvc_makes_stages_for(tmp_path):
         write(resolve("smoke", ["cube_lift"]), "smoke", path, residual_seeds=0)
 
 
+def test_sessions_and_the_round_before_are_what_a_report_depends_on(tmp_path):
+    path, sessions = (
+        tmp_path / "params.yaml",
+        {"evaluations": ["data/sessions/fr3/cube_lift/a", "data/sessions/fr3/cube_lift/b"]},
+    )
+    write(resolve("smoke", ["cube_lift", "stack_cube"], {"cube_lift": sessions}), "smoke", path, rounds=2)
+    graph = yaml.safe_load((tmp_path / "graph.yaml").read_text())
+    own, others = (graph["demonstrations"][slug]["evaluations_folder"] for slug in ("cube_lift", "stack_cube"))
+    assert (
+        own == graph["evaluations_folder"] == "data/sessions/fr3/cube_lift"
+        and others == "ocrrl/report/evaluation_sessions.py"
+    )
+    assert [graph["reports"][name]["earlier"] for name in ("round0", "round1")] == [
+        others,
+        "data/reports/round0/multitask",
+    ]
+    assert Params.read(path).tabletop_tasks["cube_lift"].evaluations == tuple(sessions["evaluations"])
+
+
 def test_the_latency_of_the_vlas_is_what_their_training_depends_on(tmp_path):
     path = tmp_path / "params.yaml"
     write(resolve("smoke", ["cube_lift", "stack_cube"], {"stack_cube": {"latency": "lab/pi05.json"}}), "smoke", path)

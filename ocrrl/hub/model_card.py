@@ -27,6 +27,7 @@ from ocrrl.lineage.model_results import Results
 from ocrrl.lineage.remote_models import RemoteModel, remote_models
 from ocrrl.lineage.session_verdicts import SessionVerdict
 from ocrrl.printable import code_span, markdown_text
+from ocrrl.report.harm import lost_of_solved
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.report.values import (
     SUCCESS_COLUMNS,
@@ -48,7 +49,7 @@ def model_card(lineage: Lineage, results: Results, licence: Licence | None) -> s
         _front_matter(lineage, cells, licence),
         f"# {markdown_text(card_name(lineage.tree.top.path))}\n",
         *_what_it_is(lineage, cells),
-        *_results(results),
+        *results_lines(results),
         *_training_data(used),
         drawing(lineage),
         *parameters(lineage),
@@ -100,7 +101,8 @@ def _what_it_is(lineage: Lineage, cells: list[str]) -> Iterator[str]:
     yield from origin_lines(cells, ", neither in\ntraining nor in evaluation")
 
 
-def _results(results: Results) -> Iterator[str]:
+def results_lines(results: Results) -> Iterator[str]:
+    """The measured success of the model, with what it is compared to."""
     yield f"## {RESULTS}\n"
     for evaluation in results.evaluations:
         yield f"{code_span(evaluation.path)} ({markdown_text(evaluation.stage)}): held-out initial states, the same for"
@@ -115,7 +117,10 @@ def _results(results: Results) -> Iterator[str]:
         yield markdown_table(Table(header, rows, 4))
         for pair in evaluation.differences:
             cell, first, second = map(markdown_text, (cell_label(pair.cell), _label(pair.first), _label(pair.second)))
-            yield f"- {cell}: {first} minus {second}, paired: {points(pair.difference)}"
+            harm = (
+                f"; loses {lost_of_solved(*pair.lost)} of the initial states that {second} solves" if pair.lost else ""
+            )
+            yield f"- {cell}: {first} minus {second}, paired: {points(pair.difference)}{harm}"
         yield ""
     if results.sessions:
         yield "Blind evaluations that a sequential test ended: base + residual minus base, with the confidence sequence, which"

@@ -37,6 +37,8 @@ class PairedDifference:
     second: str
     difference: dict[str, Any]
     """With its interval, as the metrics have it."""
+    lost: tuple[int, int] | None = None
+    """Initial states that the second solves and the first does not, and how many the second solves; None: not counted."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def _evaluation(
         for variant, row in by_variant.items()
         if isinstance(row, dict) and needed <= set(row)
     )
-    differences = (row for _, cell, by_variant, _ in cells for row in _differences(cell, by_variant))
+    differences = (row for _, cell, by_variant, _ in cells for row in differences_of(cell, by_variant))
     return Evaluation(out.path, stage.address, tuple(rows), tuple(differences))
 
 
@@ -132,12 +134,17 @@ def _variants_of(place: Place, cell: str) -> tuple[str, ...]:
     return ("base", "residual") if (place.variant == "sim") == (cell == "sim") else ()
 
 
-def _differences(cell: str, by_variant: dict[str, Any]) -> list[PairedDifference]:
+def differences_of(cell: str, by_variant: dict[str, Any]) -> list[PairedDifference]:
+    """The paired differences of one cell's metrics."""
     rates = by_variant.get("differences", {})
-    pairs = [("retrained", variant, row.get("success_rate")) for variant, row in rates.items()]
-    pairs.append(("residual", "base", by_variant.get("difference")))
+    pairs = [("retrained", variant, row.get("success_rate"), None) for variant, row in rates.items()]
+    only_base, solved = (
+        by_variant.get(name, {}).get(key) for name, key in (("paired", "only_base"), ("base", "successes"))
+    )
+    lost = (only_base, solved) if isinstance(only_base, int) and isinstance(solved, int) else None
+    pairs.append(("residual", "base", by_variant.get("difference"), lost))
     return [
-        PairedDifference(cell, first, second, rate)
-        for first, second, rate in pairs
+        PairedDifference(cell, first, second, rate, lost)
+        for first, second, rate, lost in pairs
         if rate and {"difference", "low", "high"} <= set(rate)
     ]

@@ -107,13 +107,14 @@ def rounds_figure(rounds: Sequence[Json]) -> str:
     """Success of the multi-task VLA after the demonstrations and after each round (`rounds.of_round`), a line a tabletop task."""
     drawn, axes = figure(1, 1, 8.6, 3.4)
     names = ["demonstrations", *(f"round {found['round']}" for found in rounds)]
-    for slug in rounds[-1]["tabletop_tasks"]:
+    for index, slug in enumerate(rounds[-1]["tabletop_tasks"]):
         entries = [found["tabletop_tasks"].get(slug, {}) for found in rounds]
         summaries = [entries[0].get("before"), *(entry.get("retrained") for entry in entries)]
         points = [(k, summary) for k, summary in enumerate(summaries) if summary]
         rates = np.array([[s["success_rate"], s["wilson_low"], s["wilson_high"]] for _, s in points]).reshape(-1, 3)
         around = np.abs(rates[:, 1:] - rates[:, :1]).T
-        axes[0, 0].errorbar([k for k, _ in points], rates[:, 0], around, label=slug, marker="o", capsize=2, linewidth=1)
+        places = [k + 0.03 * index for k, _ in points]  # so that intervals do not cover each other
+        axes[0, 0].errorbar(places, rates[:, 0], around, label=slug, marker="o", capsize=2, linewidth=1)
     averages = [found["average"] or {} for found in rounds]
     mean = [averages[0].get("first"), *(average.get("second") for average in averages)]
     axes[0, 0].plot(

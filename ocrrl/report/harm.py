@@ -30,7 +30,7 @@ def harm_table(measured: Measured) -> Table:
     header = ("where", "lost initial states (seeds)", "lost, of those that the base solved")
     note = (
         "Initial states that the base solved and base + residual, of the first residual seed, did not; their share with Jeffreys' 95% "
-        "interval. Contacts amplify any difference: how many a placebo would lose is told by `python -m benchmarks.harm`."
+        "interval. Contacts amplify any difference: how many a placebo would lose is told by python -m benchmarks.harm."
     )
     return by_task(measured, header, rows, 3, "Do no harm", note)
 

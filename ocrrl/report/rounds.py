@@ -46,7 +46,7 @@ def rounds_table(measured: Measured) -> Table:
     ]
     note = (
         f"The multi-task VLA alone, without a residual, in {cell_label(RETRAINED_CELL)}, on held-out initial states, the same in "
-        "all rounds; gain: over the VLAs that the round began with, paired. A task goes on with the new VLA only where `promote` "
-        "finds it better."
+        "all rounds; gain: over the VLAs that the round began with, paired. A task goes on with the new VLA only where the stage "
+        "promote finds it better."
     )
-    return Table(("VLA after", *slugs, "average", "gain of the round"), rows, 1, "Success over rounds", note)
+    return Table(("VLA after", *slugs, "average", "gain of the round"), rows, 1, note=note)

@@ -15,8 +15,8 @@ _NOTE = (
 
 def sessions_table(sessions: Sequence[EvaluationSession]) -> Table:
     """Base and base + residual of each session, with its verdict and its plan's hash."""
-    header = ("tabletop task", "where", "session", "base", "base + residual", "lost", "verdict", "SHA-256 of the plan")
-    return Table(header, [_row(session) for session in sessions], 3, "Evaluation sessions", _NOTE)
+    header = ("tabletop task", "where", "session", "base", "base + residual", "lost", "verdict", "plan (SHA-256)")
+    return Table(header, [_row(session) for session in sessions], 8, note=_NOTE)
 
 
 def _row(session: EvaluationSession) -> tuple[str, ...]:
@@ -25,7 +25,7 @@ def _row(session: EvaluationSession) -> tuple[str, ...]:
         verdict, plan = points(entry["difference"]), NONE
     else:
         early = "; unlocked early" if sequential["unlocked_early"] else ""
-        verdict, plan = f"{sequential_verdict_text(sequential)}{early}", str(sequential["plan"])
+        verdict, plan = f"{sequential_verdict_text(sequential)}{early}", f"{sequential['plan'][:12]}..."
     return (
         session.tabletop_task,
         cell_label(session.cell),

@@ -46,4 +46,6 @@ def run(task: TabletopTask, params: Params, layout: Layout) -> None:
         "stopping_rule": asdict(rule),
     }
     files.write_json(layout.promotion, measured)
-    print(f"{'promoted' if promoted else 'not promoted'}: {verdict['decision']} by the sequential test of {verdict['pairs']} pairs")
+    print(
+        f"{'promoted' if promoted else 'not promoted'}: {verdict['decision']} by the sequential test of {verdict['pairs']} pairs"
+    )

@@ -8,11 +8,12 @@ import yaml
 
 from ocrrl.cli import main
 from ocrrl.hub import model_card as card_module
+from ocrrl.hub.model_card import results_lines
 from ocrrl.interface.cells import CELLS, TWINS
 from ocrrl.lineage.document import lineage_document
 from ocrrl.lineage.lineage import trace
 from ocrrl.lineage.mermaid import _quoted
-from ocrrl.lineage.model_results import results_of
+from ocrrl.lineage.model_results import Evaluation, Results, differences_of, results_of
 from ocrrl.lineage.project import find_project
 from tasks.artifacts import lineage_tree
 
@@ -154,3 +155,17 @@ def test_what_is_published_does_not_name_the_machine(card):
     assert host in str(lineage_document(trace(*find_project(MODEL))))
     assert host not in str(lineage_document(trace(*find_project(MODEL)), with_hosts=False))
     assert f"UTC on {host}" not in card(MODEL)
+
+
+def test_what_a_residual_loses_is_counted_beside_its_gain():
+    rate = {"difference": 0.5, "low": 0.4, "high": 0.6}
+    metrics = {"paired": {"only_base": 2, "both": 39}, "base": {"successes": 41}, "difference": rate}
+    (gain,) = differences_of("twin", metrics)
+    assert (gain.first, gain.second, gain.lost) == ("residual", "base", (2, 41))
+    assert differences_of("twin", {"differences": {"before": {"success_rate": rate}}})[0].lost is None
+    evaluation = Evaluation("data/metrics/evaluate_0/round0/cube_lift.json", "evaluate@cube_lift-0", (), (gain,))
+    text = "\n".join(results_lines(Results((evaluation,), ())))
+    assert (
+        "paired: +50 [+40, +60] points; loses 2 of 41, 4.9 [1.0, 14.6]% of the initial states that base VLA solves"
+        in text
+    )
