@@ -2,14 +2,18 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from benchmarks import recorded_units, round_variants, rounds
+from benchmarks import recorded_units, replayed_rollouts, round_variants, rounds
 from benchmarks.round_variants import Rounds
 from ocrrl.layout import Layout
+from ocrrl.replay.replay import ReplayConfig
 from ocrrl.report.table import markdown_table
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
 from ocrrl.rollouts.handover import HandoverRule
+from tests.episodes.toy_environment import ToyEnvironment
+from tests.episodes.toy_episodes import demonstrated
 
 ROOT = Path(__file__).parents[1]
 CUBE = ("cube_lift",)
@@ -80,3 +84,20 @@ def test_the_usual_length_is_the_median_of_successes():
 def test_the_page_shows_what_is_recorded():
     table = rounds.table(recorded_units.read_units(ROOT / rounds.OUT), "choose")
     assert table.rows and markdown_table(table) in (ROOT / "docs/rounds.md").read_text()
+
+
+def test_the_replays_of_rollouts_stand_in_the_page_as_printed():
+    units = recorded_units.read_units(ROOT / replayed_rollouts.OUT)
+    assert units and markdown_table(replayed_rollouts.table(units)) in (ROOT / "docs/rounds.md").read_text()
+    assert all(unit["kept"] + sum(unit["dropped"].values()) == unit["rollouts"] for unit in units.values())
+
+
+def test_what_is_not_reproduced_is_counted_by_the_requirement_that_it_missed():
+    episodes = demonstrated([3, 4, 5])
+    episodes[0].action[:, 6] = 1.0  # never closes
+    episodes[1].gripper_pose = episodes[1].gripper_pose + np.array([0.05, 0, 0, 0, 0, 0, 0])
+    rollouts = [(f"e{k}.h5", episode) for k, episode in enumerate(episodes)]
+    found = replayed_rollouts.reproduced(rollouts, ToyEnvironment(3), ReplayConfig())
+    assert (found["rollouts"], found["kept"]) == (3, 1) and found["dropped"] == {"median gripper error": 1, "replay": 1}
+    row = replayed_rollouts.table({"toy round0 actions 1": found}).rows[0]
+    assert row[2:] == ("actions", "median gripper error (1), no success (1)", "1", "3", "1", "33%")
