@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.harm_variants import GATE, Block, Variant, run_block, trained, variant
+from benchmarks.harm_variants import CELLS, GATE, STRESSED, Block, Variant, run_block, trained, variant
 from benchmarks.recorded_units import Units, commit_here, read_units
 from ocrrl import files
 from ocrrl.interface.seeds import initial_state_seeds
@@ -53,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("measure", "table", "ablate", "calibrate"))
     parser.add_argument("--tasks", nargs="+", choices=slugs(), default=slugs())
-    parser.add_argument("--cells", nargs="+", choices=tuple(VLA_OF_CELL), default=list(VLA_OF_CELL))
+    parser.add_argument("--cells", nargs="+", choices=CELLS, default=list(VLA_OF_CELL))
     parser.add_argument("--seeds", nargs="+", type=int, default=None, help="of the residual; measure: 0 1 2")
     parser.add_argument("--variants", nargs="+", default=None, help="of benchmarks/harm_variants.py")
     parser.add_argument("--episodes", type=int, default=None, help="initial states; measure: 300, others 100")
@@ -112,6 +112,7 @@ class Bench:
 
     def states(self, slug: str, cell: str, made: Variant, seed: int, purpose: str, count: int) -> dict[str, Any]:
         """At least the first `count` initial states of `purpose`; what is recorded of them."""
+        cell = cell if made.corrects else _of_bases(cell)
         name = unit_name(slug, made.name, seed if made.corrects else None, cell, self._round, purpose)
         facts = {"task": slug, "cell": cell, "round": self._round, "purpose": purpose, "variant": made.name}
         empty = {"success": "", "steps": 0, "acting_steps": 0, "commit": commit_here(), **facts}
@@ -196,16 +197,24 @@ def tables(units: Units) -> Iterator[Table]:
     for (cell, round_name, purpose, name, seed), of_tasks in sorted(groups.items(), key=str):
         if name == "base":
             continue
-        bases, placebos = (groups.get((cell, round_name, purpose, plain, None), {}) for plain in ("base", "placebo"))
+        bases, placebos = (
+            groups.get((_of_bases(cell), round_name, purpose, plain, None), {}) for plain in ("base", "placebo")
+        )
         together = [list(of_tasks)] if len(of_tasks) > 1 else []
         for names in (*([slug] for slug in of_tasks), *together):
             if all(slug in bases for slug in names):
                 states = [_states(bases[s], of_tasks[s], placebos.get(s), name == "placebo") for s in names]
-                where = cell_label(cell) if round_name == ROUND else f"{cell_label(cell)}, {round_name}"
+                where = cell_label(_of_bases(cell)) + (", errors x 3" if cell == STRESSED else "")
+                where = where if round_name == ROUND else f"{where}, {round_name}"
                 task = names[0] if len(names) == 1 else f"all {len(names)}"
                 numbers = _numbers(states, of_tasks, names, corrects=seed is not None)
                 rows.append((task, where, name, NONE if seed is None else str(seed), *numbers))
     yield Table(header, sorted(rows, key=lambda row: row[:2]), text_columns=3)
+
+
+def _of_bases(cell: str) -> str:
+    """The cell whose base and placebo are those of `cell`: they are given no poses, so a tracker's errors change nothing."""
+    return "twin" if cell == STRESSED else cell
 
 
 Groups = dict[tuple[Any, ...], dict[str, dict[str, Any]]]

@@ -22,6 +22,7 @@ from typing import Any
 
 from benchmarks.observation_spaces import success_rate, train
 from benchmarks.recorded_units import PARALLEL
+from benchmarks.robustness import stressed
 from ocrrl.interface.protocols import Policy
 from ocrrl.interface.stall import FadeIn
 from ocrrl.layout import WORK, Layout
@@ -32,16 +33,20 @@ from ocrrl.residual.gate_config import GateConfig
 from ocrrl.residual.residual_config import in_action_units
 from ocrrl.residual.residual_policy import ResidualPolicy, load_residual
 from ocrrl.residual.restraint.placebo import PLACEBO_SHARE, Placebo
+from ocrrl.robot.twin.twin import TwinCell
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.stages.evaluate import VLA_OF_CELL
 from ocrrl.stages.processes import BackgroundProcess
 from ocrrl.tabletop.registry import tabletop_task
-from ocrrl.worlds import make_environment
+from ocrrl.worlds import make_environment, make_scene
 
 GATE = GateConfig()
 COMING = 8
 """Actions: what is left of a chunk of 16 after the 8 that are carried out."""
 SCALINGS = 4
+STRESSED = "twin_x3"
+"""The twin with three times its tracker's errors (`benchmarks.robustness.stressed`)."""
+CELLS = (*VLA_OF_CELL, STRESSED)
 LONGER = 416_000
 """Transitions: twice those of Stack Cube, which has most."""
 
@@ -141,10 +146,13 @@ def policy_of(block: Block) -> tuple[Any, Policy, ResidualPolicy | None]:
 
 @cache
 def _opened(slug: str, round_name: str, cell: str) -> tuple[Any, Policy]:
-    params, task, vla = Params.read(), tabletop_task(slug), Layout(slug, round_name).vla(VLA_OF_CELL[cell])
+    vla_of = {**VLA_OF_CELL, STRESSED: VLA_OF_CELL["twin"]}
+    params, task, vla = Params.read(), tabletop_task(slug), Layout(slug, round_name).vla(vla_of[cell])
     base = load_policy(
         vla, task.instruction, PARALLEL, expected=expected_policies(params, slug), cameras=params.cameras
     )
+    if cell == STRESSED:
+        return TwinCell(make_scene(slug), PARALLEL, cameras=params.cameras, errors=stressed(3.0)), base
     return make_environment(cell, slug, PARALLEL, params.cameras), base
 
 
