@@ -11,19 +11,24 @@
 | `fade_in=P` | waits until the base stalls, at most P control steps |
 | `missed=P` | the same, and until the fingers have closed on nothing |
 | `chunk_phase`, `coming_actions`, `chunk_phase+coming_actions` | trained with these in s_t |
+| `mean=N` | the mean of the residuals of N seeds, the given one first |
 | `wide`, `longer` | trained with networks twice as wide, with 416,000 transitions: what a better residual does |
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float
+
 from benchmarks.observation_spaces import success_rate, train
 from benchmarks.recorded_units import PARALLEL
 from benchmarks.robustness import stressed
-from ocrrl.interface.protocols import Policy
+from ocrrl.interface.protocols import Policy, Residual
 from ocrrl.interface.stall import FadeIn
 from ocrrl.layout import WORK, Layout
 from ocrrl.params import Params
@@ -61,6 +66,8 @@ class Variant:
     margin: float | None = None
     scalings: int = 1
     fade_in: FadeIn | None = None
+    members: int = 1
+    """Seeds whose residuals are averaged."""
 
     @property
     def corrects(self) -> bool:
@@ -92,14 +99,15 @@ def variant(text: str, calibrated_margin: float | None = None) -> Variant:
         "calibrated": Variant(text, gate, calibrated_margin),
         "fade_in": Variant(text, fade_in=_fade_in(value)),
         "missed": Variant(text, fade_in=_fade_in(value, missed=0.004)),
+        "mean": Variant(text, members=0 if math.isnan(value) else int(value)),
         "chunk_phase": Variant(text, {"chunk_phase": True}),
         "coming_actions": Variant(text, {"coming_actions": COMING}),
         "chunk_phase+coming_actions": Variant(text, {"chunk_phase": True, "coming_actions": COMING}),
         "wide": Variant(text, {"actor_hidden": 256, "critic_hidden": 256}),
         "longer": Variant(text, {"total_timesteps": LONGER}),
     }
-    numbered = name in ("veto", "scaled", "fade_in", "missed")
-    if name not in made or numbered == math.isnan(value) or (name in ("fade_in", "missed") and value < 0):
+    numbered, counts = name in ("veto", "scaled", "fade_in", "missed", "mean"), name in ("fade_in", "missed", "mean")
+    if name not in made or numbered == math.isnan(value) or (counts and value < 0):
         raise ValueError(f"variant must be one of {', '.join(made)}, those with a number as veto=0.5, got {text!r}")
     return made[name]
 
@@ -132,9 +140,25 @@ def run_block(block: Block) -> dict[str, Any]:
     }
 
 
-def policy_of(block: Block) -> tuple[Any, Policy, ResidualPolicy | None]:
+class MeanResidual:
+    """`interface.protocols.Residual`: the mean of several that are asked alike."""
+
+    chunk_phase, coming_actions = False, 0
+
+    def __init__(self, members: Sequence[ResidualPolicy]) -> None:
+        self._members, self.every = members, members[0].every
+
+    def residual(self, residual_observation: Float[np.ndarray, "n D"]) -> Float[np.ndarray, "n 7"]:
+        """The mean residual for each observation, float32."""
+        return np.stack([member.residual(residual_observation) for member in self._members]).mean(axis=0)
+
+
+def policy_of(block: Block) -> tuple[Any, Policy, Residual | None]:
     """The environment, base and residual of a block; the residual must have been trained (`trained`)."""
     world, base = _opened(block.slug, block.round, block.cell)
+    if block.variant.members > 1:
+        seeds = range(block.residual_seed, block.residual_seed + block.variant.members)
+        return world, base, MeanResidual([_held_back(replace(block, residual_seed=seed)) for seed in seeds])
     if block.variant.corrects:
         return world, base, _held_back(block)
     if block.variant.name == "placebo":

@@ -3,6 +3,7 @@
 import math
 import sys
 
+import numpy as np
 import pytest
 
 from benchmarks import harm, harm_variants, harmed_states
@@ -72,9 +73,26 @@ def test_a_variant_is_what_its_name_says(name):
     assert (made.fade_in is not None) == (name == "fade_in=60")
     assert variant("veto=0.5").trained_as == variant("always").trained_as == "gate", "one training for all margins"
     assert variant("calibrated", -math.inf).margin == -math.inf
+    assert (variant("mean=3").members, variant("mean=3").training) == (3, None)
 
 
-@pytest.mark.parametrize("name", ["veto", "veto=x", "fade_in=-3", "residual=1", "nothing"])
+def test_the_mean_of_residuals_is_that_of_their_changes():
+    class Constant:
+        every = 4
+
+        def __init__(self, value):
+            self.value = value
+
+        def residual(self, observation):
+            return np.full((len(observation), 7), self.value, np.float32)
+
+    mean = harm_variants.MeanResidual([Constant(0.0), Constant(0.3)])
+    found = mean.residual(np.zeros((2, 5), np.float32))
+    assert mean.every == 4 and found.dtype == np.float32
+    np.testing.assert_allclose(found, 0.15)
+
+
+@pytest.mark.parametrize("name", ["veto", "veto=x", "fade_in=-3", "mean", "mean=-1", "residual=1", "nothing"])
 def test_an_unknown_variant_is_named_with_the_choices(name):
     with pytest.raises(ValueError, match=f"variant must be one of base, placebo, .* got '{name}'"):
         variant(name)
