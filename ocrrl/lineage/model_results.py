@@ -137,12 +137,14 @@ def _variants_of(place: Place, cell: str) -> tuple[str, ...]:
 def differences_of(cell: str, by_variant: dict[str, Any]) -> list[PairedDifference]:
     """The paired differences of one cell's metrics."""
     rates = by_variant.get("differences", {})
-    pairs = [("retrained", variant, row.get("success_rate"), None) for variant, row in rates.items()]
     only_base, solved = (
         by_variant.get(name, {}).get(key) for name, key in (("paired", "only_base"), ("base", "successes"))
     )
     lost = (only_base, solved) if isinstance(only_base, int) and isinstance(solved, int) else None
-    pairs.append(("residual", "base", by_variant.get("difference"), lost))
+    pairs = [
+        *(("retrained", variant, row.get("success_rate"), None) for variant, row in rates.items()),
+        ("residual", "base", by_variant.get("difference"), lost),
+    ]
     return [
         PairedDifference(cell, first, second, rate, lost)
         for first, second, rate, lost in pairs
