@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 from ocrrl.report.build_report import build_report
@@ -25,3 +27,11 @@ def five_tasks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("five_tasks")
     write_synthetic_tasks(folder, seeds=(0, 1))
     return folder
+
+
+@pytest.fixture
+def here(five_tasks, tmp_path, monkeypatch):
+    """A copy of the five tasks' files to change, as the working folder."""
+    shutil.copytree(five_tasks, tmp_path / "project")
+    monkeypatch.chdir(tmp_path / "project")
+    return tmp_path / "project"

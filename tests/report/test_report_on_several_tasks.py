@@ -24,14 +24,6 @@ SLUGS = tuple(TABLE_1)
 
 
 @pytest.fixture
-def here(five_tasks, tmp_path, monkeypatch):
-    """A copy of the five tasks' files to change, as the working folder."""
-    shutil.copytree(five_tasks, tmp_path / "project")
-    monkeypatch.chdir(tmp_path / "project")
-    return tmp_path / "project"
-
-
-@pytest.fixture
 def measured(five_tasks, monkeypatch):
     """The round with the residual that is rolled out."""
     monkeypatch.chdir(five_tasks)

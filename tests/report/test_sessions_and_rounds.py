@@ -28,13 +28,6 @@ SEQUENTIAL = {
 
 
 @pytest.fixture
-def here(five_tasks, tmp_path, monkeypatch):
-    shutil.copytree(five_tasks, tmp_path / "project")
-    monkeypatch.chdir(tmp_path / "project")
-    return tmp_path / "project"
-
-
-@pytest.fixture
 def session(here):
     """A blind session of the rehearsal cell that has ended, with the numbers of the twin's evaluation."""
     folder = here / "data/sessions/rehearsal/cube_lift/monday"
