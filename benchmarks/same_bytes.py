@@ -22,7 +22,7 @@ from ocrrl.report.table import Table, markdown_table
 
 NOT_DATA = {".gitignore", ".gitkeep", "runs.jsonl"}
 ACCEPTED = "data/accepted/*/*.json"  # the list `kept` in the metrics of `replay` before
-ONLY_IN_AFTER = ("data/reports/*/multitask/success.json",)
+ONLY_IN_AFTER = ("data/reports/*/multitask/success.json", "data/reports/*/multitask/rounds.json")
 PRESENCE_ONLY = ("index.html", "results.md")
 _SHOWN = 5  # differences of a file
 
