@@ -12,7 +12,7 @@
 | `missed=P` | the same, and until the fingers have closed on nothing |
 | `chunk_phase`, `coming_actions`, `chunk_phase+coming_actions` | trained with these in s_t |
 | `mean=N` | the mean of the residuals of N seeds, the given one first |
-| `wide`, `longer` | trained with networks twice as wide, with 416,000 transitions: what a better residual does |
+| `wide`, `longer` | trained with networks twice as wide, with twice as many transitions: what a better residual does |
 """
 
 import math
@@ -52,9 +52,6 @@ SCALINGS = 4
 STRESSED = "twin_x3"
 """The twin with three times its tracker's errors (`benchmarks.robustness.stressed`)."""
 CELLS = (*VLA_OF_CELL, STRESSED)
-LONGER = 416_000
-"""Transitions: twice those of Stack Cube, which has most."""
-
 
 @dataclass(frozen=True)
 class Variant:
@@ -62,7 +59,7 @@ class Variant:
 
     name: str
     training: dict[str, Any] | None = None
-    """What its training changes; None: the published residual is taken."""
+    """What its training changes; `longer`: so many times the task's transitions. None: the published residual is taken."""
     margin: float | None = None
     scalings: int = 1
     fade_in: FadeIn | None = None
@@ -104,7 +101,7 @@ def variant(text: str, calibrated_margin: float | None = None) -> Variant:
         "coming_actions": Variant(text, {"coming_actions": COMING}),
         "chunk_phase+coming_actions": Variant(text, {"chunk_phase": True, "coming_actions": COMING}),
         "wide": Variant(text, {"actor_hidden": 256, "critic_hidden": 256}),
-        "longer": Variant(text, {"total_timesteps": LONGER}),
+        "longer": Variant(text, {"longer": 2}),
     }
     numbered, counts = name in ("veto", "scaled", "fade_in", "missed", "mean"), name in ("fade_in", "missed", "mean")
     if name not in made or numbered == math.isnan(value) or (counts and value < 0):
@@ -205,7 +202,8 @@ def trained(slug: str, round_name: str, made: Variant, seed: int) -> dict[str, A
         return None
     if made.training is None or round_name != Layout(slug).round:
         raise FileNotFoundError(f"{folder} must hold a residual: dvc repro train_residual@{slug}-{seed} makes it")
-    config = replace(Params.read().config("train_residual", slug), **made.training)
+    config, changes = Params.read().config("train_residual", slug), dict(made.training)
+    config = replace(config, total_timesteps=changes.pop("longer", 1) * config.total_timesteps, **changes)
     judge = partial(success_rate, slug, config.images.look, config.validation_episodes)
     with BackgroundProcess(judge) as validation:
         return train(slug, config, folder, seed, validation)
