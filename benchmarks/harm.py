@@ -186,7 +186,7 @@ def _calibration_table(described: dict[str, Any]) -> Table:
 def tables(units: Units) -> Iterator[Table]:
     """A row for each policy in each cell, an average over tasks where all of several were run."""
     header = ("task", "where", "policy", "seed", "states", "base", "success", "gain")
-    header = (*header, "lost", "harmed share", "net of placebo", "steps acting")
+    header = (*header, "lost", "harmed share", "net of placebo", "minus residual", "steps acting")
     groups: Groups = {}
     for found in units.values():
         if "success" in found:
@@ -207,7 +207,10 @@ def tables(units: Units) -> Iterator[Table]:
                 where = cell_label(_of_bases(cell)) + (", errors x 3" if cell == STRESSED else "")
                 where = where if round_name == ROUND else f"{where}, {round_name}"
                 task = names[0] if len(names) == 1 else f"all {len(names)}"
-                numbers = _numbers(states, of_tasks, names, corrects=seed is not None)
+                published = groups.get((cell, round_name, purpose, "residual", seed), {})
+                others = [_states(published[s], of_tasks[s]) for s in names if s in published and name != "residual"]
+                better = points(gain(others).as_difference()) if len(others) == len(names) else NONE
+                numbers = _numbers(states, of_tasks, names, better, corrects=seed is not None)
                 rows.append((task, where, name, NONE if seed is None else str(seed), *numbers))
     yield Table(header, sorted(rows, key=lambda row: row[:2]), text_columns=3)
 
@@ -247,7 +250,7 @@ def _solved(found: dict[str, Any]) -> np.ndarray:
 
 
 def _states(
-    base: dict[str, Any], policy: dict[str, Any], placebo: dict[str, Any] | None, is_placebo: bool
+    base: dict[str, Any], policy: dict[str, Any], placebo: dict[str, Any] | None = None, is_placebo: bool = False
 ) -> SolvedStates:
     """The states that all of them ran, which are the first."""
     ran = [_solved(found) for found in (base, policy, placebo) if found is not None]
@@ -256,7 +259,11 @@ def _states(
 
 
 def _numbers(
-    states: Sequence[SolvedStates], of_tasks: dict[str, dict[str, Any]], names: Iterable[str], corrects: bool
+    states: Sequence[SolvedStates],
+    of_tasks: dict[str, dict[str, Any]],
+    names: Iterable[str],
+    better: str,
+    corrects: bool,
 ) -> tuple[str, ...]:
     lost = sum(float((task.base * (1.0 - task.policy)).sum()) for task in states)
     acting = np.mean([of_tasks[slug]["acting_steps"] / of_tasks[slug]["steps"] for slug in names])
@@ -268,6 +275,7 @@ def _numbers(
         f"{lost:.0f} of {sum(task.solved for task in states):.0f}",
         _share(harmed_share(states)),
         _difference(net_harm(states)),
+        better,
         percent(float(acting)) if corrects else NONE,
     )
 

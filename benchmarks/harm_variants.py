@@ -53,6 +53,7 @@ STRESSED = "twin_x3"
 """The twin with three times its tracker's errors (`benchmarks.robustness.stressed`)."""
 CELLS = (*VLA_OF_CELL, STRESSED)
 
+
 @dataclass(frozen=True)
 class Variant:
     """A policy to measure, by its name."""

@@ -35,6 +35,7 @@ UNITS = {
     **unit("stack_cube", "placebo", None, "11101000"),
     **unit("stack_cube", "residual", 0, "11001111", acting=10),
     **unit("stack_cube", "residual", 1, "1111", acting=5),
+    **unit("stack_cube", "coming_actions", 0, "11001110", acting=10),
     **unit("cube_lift", "base", None, "1100"),
     **unit("cube_lift", "placebo", None, "1100"),
     **unit("cube_lift", "residual", 0, "1111", acting=10),
@@ -55,6 +56,11 @@ def test_harm_is_printed_net_of_the_placebo_with_the_share_of_steps_that_the_res
     assert row["steps acting"] == "100%" and row_of("stack_cube", "residual", "1")["states"] == "4"
     placebo = row_of("stack_cube", "placebo", "–")
     assert placebo["lost"] == "1 of 4" and placebo["net of placebo"] == placebo["steps acting"] == "–"
+
+
+def test_a_variant_is_compared_with_the_published_residual_on_the_same_states():
+    assert row_of("stack_cube", "coming_actions", "0")["minus residual"].startswith("-12 [")
+    assert row_of("stack_cube", "residual", "0")["minus residual"] == "–"
 
 
 def test_seeds_and_tasks_are_averaged():
@@ -196,7 +202,8 @@ def test_harmed_states_are_run_again_in_their_batches_and_their_failures_counted
     assert ran == [states[:25], states[25:50]]
 
 
-def test_the_first_numbers_stand_in_the_page_as_printed():
+@pytest.mark.parametrize("recorded", [harm.OUT, harm.ABLATIONS])
+def test_what_was_measured_stands_in_the_page_as_printed(recorded):
     page = (ROOT / "docs/harm.md").read_text()
-    for table in tables(read_units(ROOT / harm.ABLATIONS)):
+    for table in tables(read_units(ROOT / recorded)):
         assert table.rows and markdown_table(table) in page
