@@ -84,7 +84,7 @@ PATHS = (
     "unit",
 )
 """The keys whose values are no names: DVC puts them into dependencies, not into commands."""
-_NO_SESSIONS = "ocrrl/report/evaluation_sessions.py"
+_NO_SESSIONS, _NO_ROUND = "ocrrl/report/evaluation_sessions.py", "ocrrl/report/rounds.py"
 MOST_OF_EACH = 1000
 """Residual seeds, rounds: DVC takes minutes for the stages of fewer."""
 
@@ -158,7 +158,7 @@ def graph_sections(tabletop_tasks: Mapping[str, Recordings], residual_seeds: int
         "later_rounds": names[1:],
         "last_round": names[-1],
         "reports": {
-            name: {"round": name, "earlier": f"data/reports/{names[k - 1]}/multitask" if k else _NO_SESSIONS}
+            name: {"round": name, "earlier": f"data/reports/{names[k - 1]}/multitask" if k else _NO_ROUND}
             for k, name in enumerate(names)
         },
         "own_tasks": _common_folder(

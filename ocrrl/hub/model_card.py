@@ -27,12 +27,12 @@ from ocrrl.lineage.model_results import Results
 from ocrrl.lineage.remote_models import RemoteModel, remote_models
 from ocrrl.lineage.session_verdicts import SessionVerdict
 from ocrrl.printable import code_span, markdown_text
-from ocrrl.report.harm import lost_of_solved
 from ocrrl.report.table import Table, markdown_table
 from ocrrl.report.values import (
     SUCCESS_COLUMNS,
     VARIANT_LABELS,
     cell_label,
+    lost_of_solved,
     points,
     sequential_verdict_text,
     success_columns,

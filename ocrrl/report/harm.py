@@ -3,18 +3,9 @@
 from ocrrl.report.inputs import Measured
 from ocrrl.report.table import Table
 from ocrrl.report.tables import by_task
-from ocrrl.report.values import NONE, cell_label, seconds
-from ocrrl.rollouts.harm import share
+from ocrrl.report.values import NONE, cell_label, lost_of_solved, seconds
 
 SHOWN_SEEDS = 8
-
-
-def lost_of_solved(lost: int, solved: int) -> str:
-    """`2 of 41, 4.9 [1.1, 14.7]%`: with a 95% interval, which leaves room for harm where nothing was lost."""
-    found = share(lost, solved)
-    if found is None:
-        return NONE
-    return f"{lost} of {solved}, {100 * found.value:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]%"
 
 
 def harm_table(measured: Measured) -> Table:

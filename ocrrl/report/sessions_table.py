@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from ocrrl.report.evaluation_sessions import EvaluationSession
-from ocrrl.report.harm import lost_of_solved
 from ocrrl.report.table import Table
-from ocrrl.report.values import NONE, cell_label, points, rate_with_interval, sequential_verdict_text
+from ocrrl.report.values import NONE, cell_label, lost_of_solved, points, rate_with_interval, sequential_verdict_text
 
 _NOTE = (
     "Initial states, order and stopping rule of a blind session were fixed and hashed before its first episode; its interval holds at "

@@ -75,6 +75,16 @@ def points(difference: Json | None) -> str:
     return f"{100 * difference['difference']:+.0f} [{low:+.0f}, {high:+.0f}] points"
 
 
+def lost_of_solved(lost: int, solved: int) -> str:
+    """`2 of 41, 4.9 [1.1, 14.7]%`: with a 95% interval, which leaves room for harm where nothing was lost."""
+    from ocrrl.rollouts.harm import share  # loads numpy, as no other value does
+
+    found = share(lost, solved)
+    if found is None:
+        return NONE
+    return f"{lost} of {solved}, {100 * found.value:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]%"
+
+
 def difference_columns(difference: Json | None) -> tuple[str, str]:
     """A paired difference of success rates with its interval, and McNemar's p."""
     p = (difference or {}).get("mcnemar_p")

@@ -10,10 +10,13 @@ from ocrrl.cli import main
 from ocrrl.commands.show import show
 from ocrrl.commands.stages import MULTITASK_STAGES, STAGES
 from ocrrl.layout import MULTITASK, PUBLISHED_VLA, Layout
+from ocrrl.params import Params
+from ocrrl.preset_params import resolve
 from ocrrl.report.stage_pages import PAGES
 from ocrrl.report.verdicts import TWIN_STATEMENT
 from ocrrl.rollouts.sequential_test import StoppingRule, sequential_verdict
 from ocrrl.stages import report, report_multitask
+from ocrrl.tabletop.registry import tabletop_task
 from tests.lineage.test_card import rows_of
 from tests.report.synthetic_round import write_synthetic_tasks
 
@@ -125,9 +128,10 @@ def folder(tmp_path_factory):
         verdict = sequential_verdict(StoppingRule(), [(False, True), (True, True)])
         write(LATER.promotion, {"promoted": False, **compared, "verdict": verdict})
         write(PUBLISHED_VLA / "config.json", {})
-        report.run(None, None, TASK)
-        slugs = [type("Task", (), {"slug": slug}) for slug in ("cube_lift", "stack_cube")]
-        report_multitask.run(slugs, None, TOGETHER)
+        tasks = [tabletop_task(slug) for slug in ("cube_lift", "stack_cube")]
+        params = Params(resolve("smoke", [task.slug for task in tasks]))
+        report.run(tasks[0], params, TASK)
+        report_multitask.run(tasks, params, TOGETHER)
     return here
 
 

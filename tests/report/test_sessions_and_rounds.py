@@ -7,8 +7,8 @@ import pytest
 
 from ocrrl.layout import MULTITASK, Layout
 from ocrrl.report.build_report import build_report
-from ocrrl.report.harm import lost_of_solved
 from ocrrl.report.rounds import of_round, rounds_table
+from ocrrl.report.values import lost_of_solved
 from ocrrl.stages.report_multitask import read_round
 
 SLUGS = ("cube_lift", "stack_cube")
