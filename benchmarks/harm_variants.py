@@ -97,15 +97,15 @@ def variant(text: str, calibrated_margin: float | None = None) -> Variant:
         "calibrated": Variant(text, gate, calibrated_margin),
         "fade_in": Variant(text, fade_in=_fade_in(value)),
         "missed": Variant(text, fade_in=_fade_in(value, missed=0.004)),
-        "mean": Variant(text, members=0 if math.isnan(value) else int(value)),
+        "mean": Variant(text, members=1 if math.isnan(value) else int(value)),
         "chunk_phase": Variant(text, {"chunk_phase": True}),
         "coming_actions": Variant(text, {"coming_actions": COMING}),
         "chunk_phase+coming_actions": Variant(text, {"chunk_phase": True, "coming_actions": COMING}),
         "wide": Variant(text, {"actor_hidden": 256, "critic_hidden": 256}),
         "longer": Variant(text, {"longer": 2}),
     }
-    numbered, counts = name in ("veto", "scaled", "fade_in", "missed", "mean"), name in ("fade_in", "missed", "mean")
-    if name not in made or numbered == math.isnan(value) or (counts and value < 0):
+    numbered, least = name in ("veto", "scaled", "fade_in", "missed", "mean"), {"fade_in": 0, "missed": 0, "mean": 2}
+    if name not in made or numbered == math.isnan(value) or value < least.get(name, -math.inf):
         raise ValueError(f"variant must be one of {', '.join(made)}, those with a number as veto=0.5, got {text!r}")
     return made[name]
 

@@ -98,7 +98,7 @@ def test_the_mean_of_residuals_is_that_of_their_changes():
     np.testing.assert_allclose(found, 0.15)
 
 
-@pytest.mark.parametrize("name", ["veto", "veto=x", "fade_in=-3", "mean", "mean=-1", "residual=1", "nothing"])
+@pytest.mark.parametrize("name", ["veto", "veto=x", "fade_in=-3", "mean", "mean=-1", "mean=1", "residual=1", "nothing"])
 def test_an_unknown_variant_is_named_with_the_choices(name):
     with pytest.raises(ValueError, match=f"variant must be one of base, placebo, .* got '{name}'"):
         variant(name)

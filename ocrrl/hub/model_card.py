@@ -132,8 +132,7 @@ def results_lines(results: Results) -> Iterator[str]:
 
 def _session_row(verdict: SessionVerdict) -> tuple[str, ...]:
     said = verdict.sequential
-    early = "; unlocked early" if said["unlocked_early"] else ""
-    decided = f"{sequential_verdict_text(said)}{early}"
+    decided = sequential_verdict_text(said)
     return (code_span(verdict.session), cell_label(verdict.cell), decided, str(said["plan"]))
 
 

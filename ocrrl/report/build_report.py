@@ -163,7 +163,7 @@ def retrained_blocks(measured: Measured) -> list[Block]:
 
 def _rounds(measured: Measured) -> list[Block]:
     caption = "Success rate [%] of the multi-task VLA alone over rounds, with 95% Wilson intervals; thick: the average."
-    return [svg(figures.rounds_figure, rounds.all_rounds(measured), caption), rounds.rounds_table(measured)]
+    return [svg(rounds.rounds_figure, rounds.all_rounds(measured), caption), rounds.rounds_table(measured)]
 
 
 def _videos(measured: Measured) -> list[Block]:

@@ -1,6 +1,7 @@
 """Sessions of `ocrrl evaluate` in a report: those that params.yaml names under `tabletop_tasks.<task>.evaluations`.
 
-A session that somebody chose to show is shown whatever it says; one that is not over is refused, since nobody may look at it before.
+A session that somebody chose to show is shown whatever it says; a blind one that is not over is refused, since nobody may look
+at it before.
 """
 
 from collections.abc import Sequence
@@ -24,16 +25,12 @@ class EvaluationSession:
 
 def read_sessions(slug: str, round_name: str, folders: Sequence[str]) -> list[EvaluationSession]:
     """The sessions in `folders` that evaluated the round; ValueError or FileNotFoundError that names the folder of another kind."""
-    return [
-        EvaluationSession(slug, Path(folder).name, cell, entry)
-        for folder in folders
-        if (found := _read(slug, Path(folder)))[0] == round_name
-        for cell, entry in found[1].items()
-    ]
+    found = [_read(slug, Path(folder)) for folder in folders]
+    return [session for evaluated, session in found if evaluated == round_name]
 
 
-def _read(slug: str, folder: Path) -> tuple[str, dict[str, Json]]:
-    """The round of a session, and its entry by cell."""
+def _read(slug: str, folder: Path) -> tuple[str, EvaluationSession]:
+    """A session, after the round that it evaluated."""
     where, step = f"tabletop_tasks.{slug}.evaluations: {folder}", "name the folder of a session of `ocrrl evaluate`"
     session = read_json_object(folder / "session.json", step)
     for name, required in (("purpose", "evaluate"), ("tabletop_task", slug)):
@@ -49,4 +46,4 @@ def _read(slug: str, folder: Path) -> tuple[str, dict[str, Json]]:
         raise ValueError(
             f"{where}: evaluation.json must have measured {cell}, the cell of session.json; restore the session"
         )
-    return str(session.get("round")), {cell: evaluation[cell]}
+    return str(session.get("round")), EvaluationSession(slug, folder.name, cell, evaluation[cell])

@@ -103,30 +103,6 @@ def retrained_figure(measured: Measured) -> str:
 
 
 @mpl.rc_context(STYLE)
-def rounds_figure(rounds: Sequence[Json]) -> str:
-    """Success of the multi-task VLA after the demonstrations and after each round (`rounds.of_round`), a line a tabletop task."""
-    drawn, axes = figure(1, 1, 8.6, 3.4)
-    names = ["demonstrations", *(f"round {found['round']}" for found in rounds)]
-    for index, slug in enumerate(rounds[-1]["tabletop_tasks"]):
-        entries = [found["tabletop_tasks"].get(slug, {}) for found in rounds]
-        summaries = [entries[0].get("before"), *(entry.get("retrained") for entry in entries)]
-        points = [(k, summary) for k, summary in enumerate(summaries) if summary]
-        rates = np.array([[s["success_rate"], s["wilson_low"], s["wilson_high"]] for _, s in points]).reshape(-1, 3)
-        around = np.abs(rates[:, 1:] - rates[:, :1]).T
-        places = [k + 0.03 * index for k, _ in points]  # so that intervals do not cover each other
-        axes[0, 0].errorbar(places, rates[:, 0], around, label=slug, marker="o", capsize=2, linewidth=1)
-    averages = [found["average"] or {} for found in rounds]
-    mean = [averages[0].get("first"), *(average.get("second") for average in averages)]
-    axes[0, 0].plot(
-        range(len(mean)), [np.nan if m is None else m for m in mean], color="#1f2937", linewidth=3, label="average"
-    )
-    axes[0, 0].set_xticks(range(len(names)), names)
-    _show_rates(axes[0, 0])
-    axes[0, 0].legend(loc="upper left", bbox_to_anchor=(1, 1))
-    return to_svg(drawn)
-
-
-@mpl.rc_context(STYLE)
 def learning_figure(tasks: Sequence[MeasuredTask]) -> str:
     """Fig. 4: validated success and size of the residual over training, a panel a tabletop task, a line a seed, their mean too."""
     drawn, panels = task_panels(len(tasks), 2)
@@ -135,7 +111,7 @@ def learning_figure(tasks: Sequence[MeasuredTask]) -> str:
         _mean_and_deviation(success, task.curves)
         if (base := task.rate("sim", "base")) is not None:
             success.axhline(base, color=COLOURS["base"], linestyle="--", label="base, held-out states")
-        _show_rates(success)
+        show_rates(success)
         _draw_seeds(size, task.curves, "residual_magnitude")
         size.set_ylim(bottom=0)
         title_panels(task, len(tasks), (success, "success on validation states"), (size, "mean |residual| / its bound"))
@@ -249,7 +225,7 @@ def _draw_bars(axis: Axes, groups: Sequence[str], entries: Sequence[Json], varia
             axis.annotate(f"{100 * rate:.0f}", above, (0, 2), textcoords="offset points", ha="center", fontsize=7.5)
     axis.set_xticks(range(len(groups)), groups)
     axis.grid(axis="x", visible=False)
-    _show_rates(axis)
+    show_rates(axis)
     axis.set_ylim(0, 1.1)
 
 
@@ -278,7 +254,7 @@ def _name(slug: str) -> str:
     return slug.replace("_", " ")
 
 
-def _show_rates(axis: Axes) -> None:
+def show_rates(axis: Axes) -> None:
     """Success rates upwards, 0 to 100%."""
     axis.set_ylim(-0.03, 1.03)
     axis.set_yticks(np.linspace(0, 1, 6), [f"{p:.0f}%" for p in np.linspace(0, 100, 6)])

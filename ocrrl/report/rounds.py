@@ -1,5 +1,11 @@
 """Success over the rounds of self-improvement: each report of all tasks goes on with the table of the round before."""
 
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+
+from ocrrl.report.figures import STYLE, figure, show_rates, to_svg
 from ocrrl.report.inputs import RETRAINED_CELL, Measured
 from ocrrl.report.json_reader import Json
 from ocrrl.report.table import Table
@@ -50,3 +56,27 @@ def rounds_table(measured: Measured) -> Table:
         "promote finds it better."
     )
     return Table(("VLA after", *slugs, "average", "gain of the round"), rows, 1, note=note)
+
+
+@mpl.rc_context(STYLE)
+def rounds_figure(rounds: Sequence[Json]) -> str:
+    """Success of the multi-task VLA after the demonstrations and after each round (`of_round`), a line a tabletop task."""
+    drawn, axes = figure(1, 1, 8.6, 3.4)
+    names = ["demonstrations", *(f"round {found['round']}" for found in rounds)]
+    for index, slug in enumerate(rounds[-1]["tabletop_tasks"]):
+        entries = [found["tabletop_tasks"].get(slug, {}) for found in rounds]
+        summaries = [entries[0].get("before"), *(entry.get("retrained") for entry in entries)]
+        points = [(k, summary) for k, summary in enumerate(summaries) if summary]
+        rates = np.array([[s["success_rate"], s["wilson_low"], s["wilson_high"]] for _, s in points]).reshape(-1, 3)
+        around = np.abs(rates[:, 1:] - rates[:, :1]).T
+        places = [k + 0.03 * index for k, _ in points]  # so that intervals do not cover each other
+        axes[0, 0].errorbar(places, rates[:, 0], around, label=slug, marker="o", capsize=2, linewidth=1)
+    averages = [found["average"] or {} for found in rounds]
+    mean = [averages[0].get("first"), *(average.get("second") for average in averages)]
+    axes[0, 0].plot(
+        range(len(mean)), [np.nan if m is None else m for m in mean], color="#1f2937", linewidth=3, label="average"
+    )
+    axes[0, 0].set_xticks(range(len(names)), names)
+    show_rates(axes[0, 0])
+    axes[0, 0].legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return to_svg(drawn)

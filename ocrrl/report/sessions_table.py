@@ -23,8 +23,7 @@ def _row(session: EvaluationSession) -> tuple[str, ...]:
     if sequential is None:
         verdict, plan = points(entry["difference"]), NONE
     else:
-        early = "; unlocked early" if sequential["unlocked_early"] else ""
-        verdict, plan = f"{sequential_verdict_text(sequential)}{early}", f"{sequential['plan'][:12]}..."
+        verdict, plan = sequential_verdict_text(sequential), f"{sequential['plan'][:12]}..."
     return (
         session.tabletop_task,
         cell_label(session.cell),

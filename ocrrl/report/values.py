@@ -92,9 +92,13 @@ def difference_columns(difference: Json | None) -> tuple[str, str]:
 
 
 def sequential_verdict_text(verdict: Json) -> str:
-    """A sequential test's verdict: `Sequential test: better after 7 of 9 pairs, +100 [+19, +100] points, p 0.011 at any look`."""
+    """A sequential test's verdict: `Sequential test: better after 7 of 9 pairs, +100 [+19, +100] points, p 0.011 at any look`.
+
+    Of a session's, whether it was unlocked early, too.
+    """
+    early = "; unlocked early" if verdict.get("unlocked_early") else ""
     if not verdict["pairs"]:
-        return "Sequential test: no pair yet"
+        return f"Sequential test: no pair yet{early}"
     after = verdict["decided_after"]
     said = {
         "better": "better",
@@ -105,7 +109,7 @@ def sequential_verdict_text(verdict: Json) -> str:
     }[verdict["decision"]]
     when = f"after {verdict['pairs']} pairs" if after is None else f"after {after} of {verdict['pairs']} pairs"
     p = "< 0.001" if verdict["p_value"] < 0.001 else f"{verdict['p_value']:.3f}"
-    return f"Sequential test: {said} {when}, {points(verdict)}, p {p} at any look"
+    return f"Sequential test: {said} {when}, {points(verdict)}, p {p} at any look{early}"
 
 
 def paired_columns(entry: Json) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ b, v, q in [0, 1]: whether the base, the other policy, and a placebo solve a sta
 placebo is the base with a disturbance far too small to correct or to spoil anything by itself.
 
 Intervals: counts with Jeffreys' prior, half a state in each cell. Where few states or none are lost, a bootstrap's are far too narrow:
-with 33 solved states of which 5% and 3% are lost it covers the difference in 78 of 100 cases, these in 97.
+of none lost it says 0 to 0.
 """
 
 from collections.abc import Sequence

@@ -102,10 +102,7 @@ class SequentialSession:
         planned = [(variant, seed) for seed in self.plan.states if seed in seeds for variant in VARIANTS]
         result, plan = self.result(), self.plan
         write_comparison(self.session, Layout(plan.tabletop_task, plan.round), planned, result)
-        early_said = "; unlocked early" if result["unlocked_early"] else ""
-        print(
-            f"{plan.cell}: base + residual against base. {sequential_verdict_text(result)}{early_said}; plan {plan.sha256}"
-        )
+        print(f"{plan.cell}: base + residual against base. {sequential_verdict_text(result)}; plan {plan.sha256}")
 
     def _unlock(self, now_utc: str, early: bool) -> None:
         over, order = self.over, self._order
