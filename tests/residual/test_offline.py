@@ -17,9 +17,10 @@ LAYOUT = TransitionRow(DIM)
 CLEAN = {"max_position_noise": 0.0, "max_rotation_noise": 0.0, "dropout": 0.0}
 
 
-def rows_of(episodes, n_step=1, num_envs=16, seed=0, action_repeat=1, shaping=0.0, **augmentation):
+def rows_of(episodes, n_step=1, num_envs=16, seed=0, action_repeat=1, shaping=0.0, coming_actions=0, **augmentation):
     config = ResidualConfig(
         gamma=0.9, n_step=n_step, num_envs=num_envs, action_repeat=action_repeat, shaping=shaping,
+        coming_actions=coming_actions,
         **(CLEAN | augmentation),
     )  # fmt: skip
     return offline_transitions(
@@ -46,6 +47,15 @@ def test_observations_hold_the_base_policy_s_chunked_action():
         state = residual_observation(seen, base_action, np.ones((1, 1), bool))
         np.testing.assert_allclose(LAYOUT.observation(row), state[0], atol=1e-5)
     np.testing.assert_array_equal(LAYOUT.next_observation(rows[:-1]), LAYOUT.observation(rows[1:]))
+
+
+def test_observations_end_with_what_the_base_s_chunk_holds_next():
+    (episode,) = demonstrations(1)
+    layout = TransitionRow(residual_observation_dim(TOY_TASK, coming_actions=3))
+    rows, base, one = rows_of([episode], coming_actions=3), ToyBase(1), np.array([0])
+    np.testing.assert_array_equal(layout.observation(rows)[:, :DIM], LAYOUT.observation(rows_of([episode])))
+    base.act(episode.observation.take(np.array([0])), one, lambda ids: {"front": episode.images["front"][[0]]})
+    np.testing.assert_allclose(layout.observation(rows)[0, DIM:], action_features(base.coming_actions(one, 3)).ravel())
 
 
 def test_a_success_ends_with_the_value_of_reward_for_ever_a_failure_bootstraps():

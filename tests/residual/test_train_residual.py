@@ -14,7 +14,14 @@ from ocrrl.residual.learning_curve import BlockingValidation
 from ocrrl.residual.residual_config import ResidualConfig
 from ocrrl.residual.residual_policy import load_residual
 from ocrrl.residual.train_residual import train_residual
-from tests.residual.toy_environment import CHUNK, TOY_TASK, ToyBase, ToyEnvironment, demonstrations, success_rate
+from tests.residual.toy_environment import (
+    TOY_TASK,
+    ToyBase,
+    ToyEnvironment,
+    WithoutChunks,
+    demonstrations,
+    success_rate,
+)
 
 SMALL = ResidualConfig(
     total_timesteps=400, num_envs=4, gradient_steps=1, learning_starts=40, batch_size=16, actor_hidden=16,
@@ -34,14 +41,8 @@ def train(folder, config=SMALL, seed=0, environment=None, base=None, **options):
     return policy, {f.name: f.read_bytes() for f in sorted(out.iterdir())}
 
 
-class InChunks(ToyBase):
+class LateChunks(ToyBase):
     largest_delay = 2
-
-    def chunk_phase(self, ids):
-        return np.stack([(self._t[ids] - 1) % CHUNK / CHUNK, np.full(len(ids), 0.25)], axis=-1)
-
-    def coming_actions(self, ids, count):
-        return np.tile(self._t[ids, None, None] / 100.0, (1, count, 7))
 
 
 def grade(policy) -> float:
@@ -150,7 +151,13 @@ def test_rows_hold_the_combined_action_and_never_what_follows_a_reset(tmp_path, 
     monkeypatch.setattr(algorithm, "offline_transitions", lambda *a: np.zeros((0, 34 * 2 + 23), np.float32))
     config = ResidualConfig(
         **vars(SMALL)
-        | {"exploration_std": (0.0, 0.0, 0.0), "dropout": 0.0, "learning_starts": 10**6, "action_repeat": 1}
+        | {
+            "exploration_std": (0.0, 0.0, 0.0),
+            "dropout": 0.0,
+            "learning_starts": 10**6,
+            "action_repeat": 1,
+            "coming_actions": 0,
+        }
     )
     train(tmp_path, config)
     ends = 0
@@ -247,7 +254,7 @@ def test_a_damaged_checkpoint_of_an_unfinished_run_is_named_with_what_to_remove(
 
 
 def test_a_residual_says_how_late_the_chunks_were_that_it_was_trained_with_and_else_nothing(tmp_path):
-    policy, files = train(tmp_path / "late", base=InChunks(SMALL.num_envs))
+    policy, files = train(tmp_path / "late", base=LateChunks(SMALL.num_envs))
     assert policy.chunk_delay == load_residual(tmp_path / "late/out", TOY_TASK).chunk_delay == 2
     assert json.loads(files["config.json"])["chunk_delay"] == 2
     _, files = train(tmp_path / "at_once")
@@ -256,30 +263,33 @@ def test_a_residual_says_how_late_the_chunks_were_that_it_was_trained_with_and_e
 
 def test_a_residual_is_trained_with_the_phase_of_the_base_s_chunks_where_that_is_asked_for(tmp_path):
     config = replace(SMALL, chunk_phase=True)
-    policy, files = train(tmp_path / "phase", config, base=InChunks(SMALL.num_envs))
+    policy, files = train(tmp_path / "phase", config)
     assert policy.chunk_phase and json.loads(files["config.json"])["config"]["chunk_phase"] is True
-    assert load_residual(tmp_path / "phase/out", TOY_TASK).observation_dim == residual_observation_dim(TOY_TASK) + 2
+    assert (
+        load_residual(tmp_path / "phase/out", TOY_TASK).observation_dim
+        == residual_observation_dim(TOY_TASK, coming_actions=8) + 2
+    )
     states = np.zeros((2, policy.observation_dim), np.float32)
-    states[1, -2] = 1.0
+    states[1, residual_observation_dim(TOY_TASK)] = 1.0
     assert not np.array_equal(*policy.residual(states)), "the phase is an input"
     _, files = train(tmp_path / "plain")
     assert "chunk_phase" not in files["config.json"].decode()
     with pytest.raises(
-        ValueError, match=r"train_residual\.chunk_phase must be false for a base without chunks, got ToyBase"
+        ValueError, match=r"train_residual\.chunk_phase must be false for a base without chunks, got WithoutChunks"
     ):
-        train(tmp_path / "without_chunks", config)
+        train(tmp_path / "without_chunks", config, base=WithoutChunks(SMALL.num_envs))
 
 
 def test_a_residual_is_trained_with_the_base_s_coming_actions_where_that_is_asked_for(tmp_path):
     config = replace(SMALL, coming_actions=3)
-    policy, files = train(tmp_path / "coming", config, base=InChunks(SMALL.num_envs))
+    policy, files = train(tmp_path / "coming", config)
     described = json.loads(files["config.json"])
     assert policy.coming_actions == described["coming_actions"] == described["config"]["coming_actions"] == 3
     loaded = load_residual(tmp_path / "coming/out", TOY_TASK)
     assert loaded.coming_actions == 3 and loaded.observation_dim == residual_observation_dim(TOY_TASK) + 21
-    both, _ = train(tmp_path / "both", replace(config, chunk_phase=True), base=InChunks(SMALL.num_envs))
+    both, _ = train(tmp_path / "both", replace(config, chunk_phase=True))
     assert both.observation_dim == residual_observation_dim(TOY_TASK) + 23
     with pytest.raises(
-        ValueError, match=r"train_residual\.coming_actions must be 0 for a base without chunks, got ToyBase"
+        ValueError, match=r"train_residual\.coming_actions must be 0 for a base without chunks, got WithoutChunks"
     ):
-        train(tmp_path / "without_chunks", config)
+        train(tmp_path / "without_chunks", config, base=WithoutChunks(SMALL.num_envs))

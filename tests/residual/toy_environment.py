@@ -82,8 +82,8 @@ class ToyEnvironment:
             getattr(self, f"_{name}")[:] = value
 
 
-class ToyBase:
-    """Heads for where the image shows the object, a chunk of `CHUNK` steps at a time."""
+class WithoutChunks:
+    """Heads for where the image shows the object, which it looks at each `CHUNK` steps."""
 
     def __init__(self, num_envs: int) -> None:
         self._goal = np.zeros((num_envs, 3))
@@ -106,6 +106,19 @@ class ToyBase:
 
     def set_state(self, state) -> None:
         self._goal[:], self._t[:] = state["goal"], state["t"]
+
+
+class ToyBase(WithoutChunks):
+    """The same, which tells of its chunks: where it heads is all that is in them."""
+
+    largest_delay = 0
+
+    def chunk_phase(self, ids):
+        return np.stack([(self._t[ids] - 1) % CHUNK / CHUNK, np.full(len(ids), 0.25)], axis=-1)
+
+    def coming_actions(self, ids, count):
+        heading = np.concatenate([self._goal[ids] / 100, np.tile([0.0, 0.0, 0.0, 0.45], (len(ids), 1))], axis=-1)
+        return np.tile(heading[:, None], (1, count, 1))
 
 
 def demonstrations(count: int) -> list[ReplayEpisode]:
