@@ -45,7 +45,7 @@ EPISODES, EPISODES_OF_OTHERS = 300, 100
 """Held-out states of the residual seed that `rollout` uses, and of others."""
 ABLATED = (
     *("base", "placebo", "always", "veto=0.5", "veto=0.0", "veto=-0.5", "veto=-1.0", "scaled=0.0"),
-    *("fade_in=60", "fade_in=100", "missed=100", "chunk_phase", "coming_actions", "chunk_phase+coming_actions"),
+    *("fade_in=60", "fade_in=100", "missed=100", "coming_actions=0", "chunk_phase"),
 )
 
 

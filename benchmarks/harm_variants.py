@@ -10,9 +10,11 @@
 | `calibrated` | `veto=M` with the M that `calibrate` chose |
 | `fade_in=P` | waits until the base stalls, at most P control steps |
 | `missed=P` | the same, and until the fingers have closed on nothing |
-| `chunk_phase`, `coming_actions`, `chunk_phase+coming_actions` | trained with these in s_t |
+| `coming_actions=N`, `chunk_phase` | trained with so many of the base's coming actions, with its chunk's phase, in s_t |
 | `mean=N` | the mean of the residuals of N seeds, the given one first |
 | `wide`, `longer` | trained with networks twice as wide, with twice as many transitions: what a better residual does |
+
+A `+` joins several: `coming_actions=0+fade_in=60`.
 """
 
 import math
@@ -46,8 +48,6 @@ from ocrrl.tabletop.registry import tabletop_task
 from ocrrl.worlds import make_environment, make_scene
 
 GATE = GateConfig()
-COMING = 8
-"""Actions: what is left of a chunk of 16 after the 8 that are carried out."""
 SCALINGS = 4
 STRESSED = "twin_x3"
 """The twin with three times its tracker's errors (`benchmarks.robustness.stressed`)."""
@@ -75,43 +75,55 @@ class Variant:
     @property
     def trained_as(self) -> str:
         """Which training it shares with other variants."""
-        training = self.training or {}
-        return "-".join(training) or "published"
+        changes = (self.training or {}).items()
+        return "-".join(f"{k}={v}" if isinstance(v, int) else k for k, v in changes) or "published"
+
+
+PLAIN, UNNUMBERED = ("base", "placebo", "residual"), ("always", "calibrated", "chunk_phase", "wide", "longer")
+LEAST_OF = {"coming_actions": 0, "fade_in": 0, "missed": 0, "mean": 2, "veto": -math.inf, "scaled": -math.inf}
+"""Variants with a number, and the least it may be."""
 
 
 def variant(text: str, calibrated_margin: float | None = None) -> Variant:
     """The variant that `text` names; ValueError that lists the choices. `calibrated` needs the margin."""
-    name, _, number = text.partition("=")
-    try:
-        value = float(number) if number else math.nan
-    except ValueError:
-        value = math.nan
-    if name == "calibrated" and calibrated_margin is None:
-        raise ValueError("variant calibrated must be calibrated first: python -m benchmarks.harm calibrate")
-    gate = {"gate": GATE}
-    made = {
-        **{plain: Variant(text) for plain in ("base", "placebo", "residual")},
-        "always": Variant(text, gate, -math.inf),
-        "veto": Variant(text, gate, value),
-        "scaled": Variant(text, gate, value, SCALINGS),
-        "calibrated": Variant(text, gate, calibrated_margin),
-        "fade_in": Variant(text, fade_in=_fade_in(value)),
-        "missed": Variant(text, fade_in=_fade_in(value, missed=0.004)),
-        "mean": Variant(text, members=1 if math.isnan(value) else int(value)),
-        "chunk_phase": Variant(text, {"chunk_phase": True}),
-        "coming_actions": Variant(text, {"coming_actions": COMING}),
-        "chunk_phase+coming_actions": Variant(text, {"chunk_phase": True, "coming_actions": COMING}),
-        "wide": Variant(text, {"actor_hidden": 256, "critic_hidden": 256}),
-        "longer": Variant(text, {"longer": 2}),
+    made = Variant(text)
+    for part in text.split("+"):
+        name, _, number = part.partition("=")
+        numbered, known = name in LEAST_OF, name in UNNUMBERED or name in LEAST_OF or text in PLAIN
+        if not known or bool(number) != numbered or (numbered and not _number(number) >= LEAST_OF[name]):
+            choices = ", ".join((*PLAIN, *UNNUMBERED, *(f"{name}=N" for name in LEAST_OF)))
+            raise ValueError(f"variant must be one of {choices}, or several joined by +, got {text!r}")
+        if name == "calibrated" and calibrated_margin is None:
+            raise ValueError("variant calibrated must be calibrated first: python -m benchmarks.harm calibrate")
+        changes = _changes(name, _number(number), calibrated_margin)
+        training = (made.training or {}) | changes.pop("training", {})
+        made = replace(made, training=training or None, **changes)
+    return made
+
+
+def _changes(name: str, number: float, calibrated_margin: float | None) -> dict[str, Any]:
+    gate, count = {"gate": GATE}, int(number) if math.isfinite(number) else 0
+    made: dict[str, dict[str, Any]] = {
+        "always": {"training": gate, "margin": -math.inf},
+        "veto": {"training": gate, "margin": number},
+        "scaled": {"training": gate, "margin": number, "scalings": SCALINGS},
+        "calibrated": {"training": gate, "margin": calibrated_margin},
+        "fade_in": {"fade_in": FadeIn(after=max(0, count))},
+        "missed": {"fade_in": FadeIn(after=max(0, count), missed=0.004)},
+        "mean": {"members": count},
+        "coming_actions": {"training": {"coming_actions": count}},
+        "chunk_phase": {"training": {"chunk_phase": True}},
+        "wide": {"training": {"actor_hidden": 256, "critic_hidden": 256}},
+        "longer": {"training": {"longer": 2}},
     }
-    numbered, least = name in ("veto", "scaled", "fade_in", "missed", "mean"), {"fade_in": 0, "missed": 0, "mean": 2}
-    if name not in made or numbered == math.isnan(value) or value < least.get(name, -math.inf):
-        raise ValueError(f"variant must be one of {', '.join(made)}, those with a number as veto=0.5, got {text!r}")
-    return made[name]
+    return made.get(name, {})
 
 
-def _fade_in(patience: float, missed: float = 0.0) -> FadeIn | None:
-    return FadeIn(after=int(patience), missed=missed) if 0 <= patience < math.inf else None
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 @dataclass(frozen=True)
@@ -141,10 +153,9 @@ def run_block(block: Block) -> dict[str, Any]:
 class MeanResidual:
     """`interface.protocols.Residual`: the mean of several that are asked alike."""
 
-    chunk_phase, coming_actions = False, 0
-
     def __init__(self, members: Sequence[ResidualPolicy]) -> None:
-        self._members, self.every = members, members[0].every
+        self._members, first = members, members[0]
+        self.every, self.chunk_phase, self.coming_actions = first.every, first.chunk_phase, first.coming_actions
 
     def residual(self, residual_observation: Float[np.ndarray, "n D"]) -> Float[np.ndarray, "n 7"]:
         """The mean residual for each observation, float32."""

@@ -1,6 +1,7 @@
 """Variants, the placebo and the tables of benchmarks/harm.py, from units that are made up."""
 
 import math
+import re
 import sys
 
 import numpy as np
@@ -11,6 +12,7 @@ from benchmarks.harm import Bench, tables, unit_name
 from benchmarks.harm_variants import Variant, variant
 from benchmarks.recorded_units import read_units
 from ocrrl.interface.seeds import initial_state_seeds
+from ocrrl.interface.stall import FadeIn
 from ocrrl.report.table import markdown_table
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.episode_outcome import EpisodeOutcome
@@ -35,7 +37,7 @@ UNITS = {
     **unit("stack_cube", "placebo", None, "11101000"),
     **unit("stack_cube", "residual", 0, "11001111", acting=10),
     **unit("stack_cube", "residual", 1, "1111", acting=5),
-    **unit("stack_cube", "coming_actions", 0, "11001110", acting=10),
+    **unit("stack_cube", "coming_actions=0", 0, "11001110", acting=10),
     **unit("cube_lift", "base", None, "1100"),
     **unit("cube_lift", "placebo", None, "1100"),
     **unit("cube_lift", "residual", 0, "1111", acting=10),
@@ -59,7 +61,7 @@ def test_harm_is_printed_net_of_the_placebo_with_the_share_of_steps_that_the_res
 
 
 def test_a_variant_is_compared_with_the_published_residual_on_the_same_states():
-    assert row_of("stack_cube", "coming_actions", "0")["minus residual"].startswith("-12 [")
+    assert row_of("stack_cube", "coming_actions=0", "0")["minus residual"].startswith("-12 [")
     assert row_of("stack_cube", "residual", "0")["minus residual"] == "–"
 
 
@@ -70,7 +72,7 @@ def test_seeds_and_tasks_are_averaged():
 
 
 @pytest.mark.parametrize(
-    "name", ["base", "placebo", "residual", "always", "veto=0.5", "scaled=-1", "fade_in=60", "coming_actions"]
+    "name", ["base", "placebo", "residual", "always", "veto=0.5", "scaled=-1", "fade_in=60", "coming_actions=0"]
 )
 def test_a_variant_is_what_its_name_says(name):
     made = variant(name)
@@ -80,11 +82,14 @@ def test_a_variant_is_what_its_name_says(name):
     assert variant("veto=0.5").trained_as == variant("always").trained_as == "gate", "one training for all margins"
     assert variant("calibrated", -math.inf).margin == -math.inf
     assert (variant("mean=3").members, variant("mean=3").training) == (3, None)
+    both = variant("coming_actions=0+chunk_phase+fade_in=60")
+    assert both.training == {"coming_actions": 0, "chunk_phase": True} and both.fade_in == FadeIn(after=60)
+    assert both.trained_as == "coming_actions=0-chunk_phase=True" != variant("coming_actions=8").trained_as
 
 
 def test_the_mean_of_residuals_is_that_of_their_changes():
     class Constant:
-        every = 4
+        every, chunk_phase, coming_actions = 4, False, 8
 
         def __init__(self, value):
             self.value = value
@@ -94,13 +99,15 @@ def test_the_mean_of_residuals_is_that_of_their_changes():
 
     mean = harm_variants.MeanResidual([Constant(0.0), Constant(0.3)])
     found = mean.residual(np.zeros((2, 5), np.float32))
-    assert mean.every == 4 and found.dtype == np.float32
+    assert (mean.every, mean.coming_actions) == (4, 8) and found.dtype == np.float32
     np.testing.assert_allclose(found, 0.15)
 
 
-@pytest.mark.parametrize("name", ["veto", "veto=x", "fade_in=-3", "mean", "mean=-1", "mean=1", "residual=1", "nothing"])
+@pytest.mark.parametrize(
+    "name", ["veto", "veto=x", "fade_in=-3", "mean", "mean=-1", "mean=1", "residual=1", "nothing", "base+wide"]
+)
 def test_an_unknown_variant_is_named_with_the_choices(name):
-    with pytest.raises(ValueError, match=f"variant must be one of base, placebo, .* got '{name}'"):
+    with pytest.raises(ValueError, match=rf"variant must be one of base, placebo, .* got '{re.escape(name)}'"):
         variant(name)
 
 
