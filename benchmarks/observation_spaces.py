@@ -5,7 +5,8 @@
     python -m benchmarks.observation_spaces measure --tasks cube_lift --look realistic
     python -m benchmarks.observation_spaces table
 
-For each task, residuals are trained as `train_residual` does, with what `SETTINGS` changes, at two budgets: `transitions`, the task's
+For each task, residuals are trained as `train_residual` does, with what `SETTINGS` changes and, as in the paper, without the base's
+coming actions, at two budgets: `transitions`, the task's
 own `total_timesteps`, and `cpu`, in which transitions, warm-up and the encoder's updates shrink until a training takes the CPU time of
 the object-centric one (a student's includes its teacher's). Each is run from the same held-out initial states as the base. Each unit,
 a training or 100 episodes, is written when it is finished and is not run again; a training that was killed goes on. Every number is
@@ -140,7 +141,7 @@ class Bench:
         self._record(unit, {"seeds": list(seeds), "success": success, "steps": steps})
 
     def _changes(self, space: str, budget: str) -> dict[str, Any]:
-        changes: dict[str, Any] = SETTINGS[space] | {"observation": space.split("+")[0]}
+        changes: dict[str, Any] = SETTINGS[space] | {"observation": space.split("+")[0], "coming_actions": 0}
         images = Params.read().config("train_residual", self._slug).images
         if space in FROM_IMAGES:
             changes["images"] = replace(images, look=self._look, **changes.get("images", {}))
