@@ -5,6 +5,7 @@ They put together what the stages of the pipeline use, and write nothing but wha
 
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ from ocrrl.residual.residual_policy import TrainedPolicy
 from ocrrl.residual.train_residual import train_residual as run_algorithm_1
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.evaluate import VARIANTS, evaluate_pair
+from ocrrl.stages.train_residual import margin_in
 from ocrrl.tabletop.registry import slugs, tabletop_task
 from ocrrl.worlds import make_environment
 
@@ -152,7 +154,8 @@ def train_residual(
     `demonstrations` are a folder of recorded episodes, the .zarr of `ocrrl replay`, or a list of replayed episodes.
     `settings` are fields of `ResidualConfig`, such as total_timesteps; the others are those of the preset `default` for the
     tabletop task. `validate` runs episodes from validation states in `env` in between and goes on where training was; without
-    it the last policy is the result. The stage `train_residual` calls the same code. A residual that lies in `out` is replaced.
+    it the last policy is the result. The margin of a `gate` is calibrated in `env` at the end. The stage `train_residual` calls
+    the same code. A residual that lies in `out` is replaced.
     Raises ValueError for a setting, an environment or demonstrations that cannot be trained with.
     """
     task, target = env.tabletop_task, None if out is None else _replaceable(Path(out))
@@ -175,8 +178,9 @@ def train_residual(
             bar.set_postfix(validated=point and point["validation_success"], refresh=False)
 
         folder = Path(work) / "residual" if target is None else target
+        calibrate = partial(margin_in, env, acting, config)
         return run_algorithm_1(
-            config, env, acting, replayed, Path(work) / "work", folder, seed, validation, progress=report
+            config, env, acting, replayed, Path(work) / "work", folder, seed, validation, report, calibrate
         )
 
 

@@ -32,6 +32,8 @@ def read_sessions(slug: str, round_name: str, folders: Sequence[str]) -> list[Ev
 def _read(slug: str, folder: Path) -> tuple[str, EvaluationSession]:
     """A session, after the round that it evaluated."""
     where, step = f"tabletop_tasks.{slug}.evaluations: {folder}", "name the folder of a session of `ocrrl evaluate`"
+    if not (folder / "session.json").is_file():
+        raise FileNotFoundError(f"{where} must hold session.json, which is missing; {step}")
     session = read_json_object(folder / "session.json", step)
     for name, required in (("purpose", "evaluate"), ("tabletop_task", slug)):
         if session.get(name) != required:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from ocrrl.report.evaluation_sessions import EvaluationSession
+from ocrrl.report.json_reader import Json
 from ocrrl.report.table import Table
 from ocrrl.report.values import NONE, cell_label, lost_of_solved, points, rate_with_interval, sequential_verdict_text
 
@@ -21,9 +22,10 @@ def sessions_table(sessions: Sequence[EvaluationSession]) -> Table:
 def _row(session: EvaluationSession) -> tuple[str, ...]:
     entry, sequential = session.entry, session.entry.get("sequential")
     if sequential is None:
-        verdict, plan = points(entry["difference"]), NONE
+        verdict, plan = points(entry["difference"]) + _missing(entry, "still_to_run", "left_out"), NONE
     else:
-        verdict, plan = sequential_verdict_text(sequential), f"{sequential['plan'][:12]}..."
+        verdict = sequential_verdict_text(sequential) + _missing(entry, "left_out")
+        plan = f"{sequential['plan'][:12]}..."
     return (
         session.tabletop_task,
         cell_label(session.cell),
@@ -33,3 +35,10 @@ def _row(session: EvaluationSession) -> tuple[str, ...]:
         verdict,
         plan,
     )
+
+
+def _missing(entry: Json, *kinds: str) -> str:
+    """Which of the pairs that were planned are not compared, such as `; 40 of 100 pairs still to run`; empty where all are."""
+    account = entry.get("pairs", {})
+    states = {"still_to_run": account.get("still_to_run", 0), "left_out": len(account.get("left_out", []))}
+    return "".join(f"; {states[k]} of {account['planned']} pairs {k.replace('_', ' ')}" for k in kinds if states[k])

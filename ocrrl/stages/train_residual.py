@@ -122,6 +122,15 @@ def calibration(
     cameras: Cameras,
     residual: "ResidualPolicy",
 ) -> "Calibration":
+    """`margin_in` the simulator, its statement is printed."""
+    found = margin_in(*_validation(slug, layout, config, expected, cameras), config, residual)
+    print(f"train_residual {slug}: {found.statement}")
+    return found
+
+
+def margin_in(
+    simulator: "Environment", base: "Policy", config: "ResidualConfig", residual: "ResidualPolicy"
+) -> "Calibration":
     """The margin of `residual`'s gate, on validation states of which none chose the checkpoint."""
     from ocrrl.residual.residual_config import in_action_units
     from ocrrl.residual.restraint.learn_then_test import Course, calibrate
@@ -130,7 +139,6 @@ def calibration(
 
     settings, gate = config.gate, residual.gate
     assert settings is not None and gate is not None
-    simulator, base = _validation(slug, layout, config, expected, cameras)
     seeds = initial_state_seeds("validation", settings.episodes, first=FIRST_OF_CALIBRATION)
     amplitude = PLACEBO_SHARE * in_action_units(config.residual_scale)
     placebo = Placebo(base, simulator.num_envs, amplitude, config.action_repeat)
@@ -144,9 +152,7 @@ def calibration(
         outcomes = run_episodes(simulator, base, tried, seeds, keep_traces=True)
         return [Course(outcome.success, outcome.trace.acting) for outcome in outcomes if outcome.trace is not None]
 
-    found = calibrate(settings, alone, disturbed, run, simulator.cell)
-    print(f"train_residual {slug}: {found.statement}")
-    return found
+    return calibrate(settings, alone, disturbed, run, simulator.cell)
 
 
 @cache

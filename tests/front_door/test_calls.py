@@ -20,6 +20,7 @@ from ocrrl.residual import train_residual as algorithm
 from ocrrl.residual.learning_curve import BlockingValidation
 from ocrrl.residual.residual_config import ResidualConfig
 from ocrrl.residual.residual_policy import load_residual
+from ocrrl.residual.restraint.critic_gate import NEVER
 from ocrrl.rollouts.control_loop import run_episodes
 from ocrrl.rollouts.record import RecordConfig, record_episodes
 from ocrrl.tabletop.cube_lift import TASK as CUBE_LIFT
@@ -126,6 +127,15 @@ def test_it_trains_what_the_stages_own_code_trains(tmp_path):
     assert [point["transitions"] for point in points] == [0, 80, 160, 240]
     assert all(point["validation_success"] is not None for point in points)
     np.testing.assert_array_equal(base.weights["weight2"], ocrrl.load_residual(tmp_path / "here").weights["weight2"])
+
+
+def test_a_gate_s_margin_is_calibrated_in_the_same_environment(tmp_path):
+    env = ToyEnvironment(NUM_ENVS)
+    policy = trained(tmp_path / "gated", env=env, gate={"critics": 2, "margins": [1e6, 0.0], "episodes": 8})
+    found = json.loads((tmp_path / "gated" / "config.json").read_text())["gate"]["calibration"]
+    assert [row["margin"] for row in found["tested"]] == [1e6] and found["margin"] == "never", "8 states are too few"
+    assert policy.gate.margin == NEVER == ocrrl.load_residual(tmp_path / "gated").gate.margin
+    assert [seed for _, seed in env.resets][-8:] == list(range(1_100_000, 1_100_008))
 
 
 def test_without_validation_the_last_policy_is_the_result_and_nothing_need_be_written(tmp_path, monkeypatch):

@@ -68,6 +68,23 @@ def test_a_session_with_a_fixed_number_of_episodes_has_a_difference_and_no_plan(
     assert row.split("|")[7].strip().endswith("points") and row.split("|")[8].strip() == "–"
 
 
+def test_pairs_that_are_not_compared_are_counted(session, tmp_path):
+    """Of a session until decided those that were not needed are not missed."""
+    left_out = [{"seed": 3, "variant": "base", "faults": ["camera"]}]
+    content = json.loads((session / "evaluation.json").read_text())
+    content["rehearsal"]["pairs"] = {"planned": 100, "complete": 59, "still_to_run": 40, "left_out": left_out}
+
+    def verdict():
+        (session / "evaluation.json").write_text(json.dumps(content))
+        build_report(read(session), tmp_path / "report", "ocrrl report_multitask")
+        (row,) = [line for line in (tmp_path / "report/results.md").read_text().splitlines() if "monday" in line]
+        return row.split("|")[7].strip()
+
+    assert verdict().endswith("p 0.011 at any look; 1 of 100 pairs left out")
+    del content["rehearsal"]["sequential"]
+    assert verdict().endswith("points; 40 of 100 pairs still to run; 1 of 100 pairs left out")
+
+
 def test_a_session_is_shown_with_the_round_that_it_evaluated(session):
     assert [len(task.sessions) for task in read(session).tasks] == [1, 0]
     changed(session / "session.json", round="round1")
@@ -90,7 +107,10 @@ def test_a_session_is_shown_with_the_round_that_it_evaluated(session):
             r"must hold evaluation.json.*ended.*`ocrrl unlock .*monday --early`",
         ),
         (lambda f: changed(f / "session.json", cell="fr3"), "evaluation.json must have measured fr3"),
-        (lambda f: (f / "session.json").unlink(), "session.json"),
+        (
+            lambda f: (f / "session.json").unlink(),
+            r"^tabletop_tasks\.cube_lift\.evaluations: .*monday must hold session\.json, which is missing; name the folder of",
+        ),
     ],
 )
 def test_what_is_no_evaluation_that_has_ended_is_named(session, spoil, message):
