@@ -113,8 +113,10 @@ class AsyncChunkedPolicy:
 
     def coming_actions(self, ids: Int[np.ndarray, " n"], count: int) -> Float[np.ndarray, "1 count 7"]:
         """As `interface.protocols.ShowsComingActions`."""
-        left = np.zeros((0, ACTION_DIM), np.float32) if self._chunk is None else self._chunk[1][self._place :]
-        return coming(left, float(self._gripper), count)[None]
+        first, actions = (
+            (1, np.zeros((1, ACTION_DIM), np.float32)) if self._chunk is None else (self._place, self._chunk[1])
+        )
+        return coming(actions[None], np.array([first]), np.array([self._gripper]), count)
 
     def close(self) -> None:
         """End the worker; a request in flight is not waited for."""

@@ -82,13 +82,8 @@ class ChunkedPolicy:
         steps, late = self._steps[ids] - 1, self._late[ids]
         asked = self._asked(steps, late)
         chunks = self._chunks[ids, asked // self.replan_every % 2]
-        left = np.where(steps < late, 0, chunks.shape[1] - 1 - (steps - asked))
-        return np.stack(
-            [
-                coming(chunk[len(chunk) - n :], opening, count)
-                for chunk, n, opening in zip(chunks, left, self._openings[ids], strict=True)
-            ]
-        )
+        first = np.where(steps < late, chunks.shape[1], steps - asked + 1)
+        return coming(chunks, first, self._openings[ids], count)
 
     def _asked(self, steps: Int[np.ndarray, " n"], late: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
         """The steps at which the chunks were asked for that are acted from at `steps`."""
@@ -150,12 +145,19 @@ def caught_up(
     return caught
 
 
-def coming(left: Float[np.ndarray, "k 7"], opening: float, count: int) -> Float[np.ndarray, "count 7"]:
-    """The first `count` of the actions `left`, then holding: no motion, the last one's opening, or `opening` where none is left."""
-    actions = np.zeros((count, ACTION_DIM), np.float32)
-    known = min(count, len(left))
-    actions[:known] = left[:known]
-    actions[known:, 6] = left[-1, 6] if len(left) else opening
+def coming(
+    chunks: Float[np.ndarray, "n H 7"], first: Int[np.ndarray, " n"], openings: Float[np.ndarray, " n"], count: int
+) -> Float[np.ndarray, "n count 7"]:
+    """`count` actions of each chunk from its action `first` on, then holding: no motion, the last one's opening.
+
+    Where none is left from the first on (`first` is H), the opening is that of `openings`.
+    """
+    length = chunks.shape[1]
+    places = first[:, None] + np.arange(count)
+    actions = np.take_along_axis(chunks, np.minimum(places, length - 1)[..., None], axis=1)
+    actions[places >= length, :6] = 0.0
+    over = first >= length
+    actions[over, :, 6] = openings[over, None]
     return actions
 
 
