@@ -9,6 +9,8 @@ import pytest
 
 from ocrrl import files
 from ocrrl.config_builder import ParamsError, build, values_of
+from ocrrl.interface.observations import chunk_features_dim
+from ocrrl.interface.residual_observations import robot_observation_dim
 from ocrrl.residual.images.image_policy import ImageResidualPolicy
 from ocrrl.residual.learning_curve import BlockingValidation
 from ocrrl.residual.observation_spaces.chosen import observation_space
@@ -23,6 +25,7 @@ from tests.residual.test_train_residual import Killed, grade, killed_at
 from tests.residual.toy_environment import TOY_TASK, ToyBase, demonstrations
 
 TEACHER = replace(FROM_IMAGES, observation="privileged")
+CHUNKS = np.zeros((4, chunk_features_dim(chunk_phase=False, coming_actions=8)))
 
 
 def train(folder, config=FROM_IMAGES, environment=None, **options):
@@ -61,7 +64,7 @@ def test_its_folder_says_which_images_it_needs_and_gives_the_same_residuals_agai
     policy = load_residual(trained, TOY_TASK)
     assert isinstance(policy, ImageResidualPolicy) and policy.every == FROM_IMAGES.action_repeat
     images = {"front": np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE, 3), dtype=np.uint8)}
-    robot = np.zeros((3, 21), np.float32)
+    robot = np.zeros((3, robot_observation_dim(coming_actions=8)), np.float32)
     first = policy.residual_of_images(images, robot)
     np.testing.assert_array_equal(first, load_residual(trained, TOY_TASK).residual_of_images(images, robot))
     assert first.shape == (3, 7) and not np.array_equal(first[0], first[1])
@@ -97,7 +100,7 @@ def test_images_are_taken_where_a_decision_is_due_alone(tmp_path):
     assert isinstance(space, ImageSpace)
     seen, base = environment.observe(), np.zeros((4, 7), np.float32)
     deciding = np.array([True, False, True, False])
-    rows = space.observe(np.arange(4), deciding, seen, base, None, np.random.default_rng(0))
+    rows = space.observe(np.arange(4), deciding, seen, base, CHUNKS, np.random.default_rng(0))
     assert environment.taken == [2] and rows[:, -1].tolist() == [0.0, 0.0, 1.0, 0.0]
 
 
@@ -113,7 +116,7 @@ def test_a_realistic_look_is_drawn_anew_for_each_decision_unless_an_episode_keep
         space = observation_space(replace(FROM_IMAGES, images=images), environment, tmp_path)
         for _ in range(2):
             seen, base = environment.observe(), np.zeros((4, 7), np.float32)
-            space.observe(np.arange(4), deciding, seen, base, None, np.random.default_rng(len(looks)))
+            space.observe(np.arange(4), deciding, seen, base, CHUNKS, np.random.default_rng(len(looks)))
     assert [ids for ids, _ in looks] == [[0, 2], [0, 2]] and len({seed for _, seeds in looks for seed in seeds}) == 4
 
 

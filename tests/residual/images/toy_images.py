@@ -23,7 +23,7 @@ IMAGES = ImageConfig(
     gradient_steps=1,
     batch_size=8,
 )
-FROM_IMAGES = replace(SMALL, observation="images", images=IMAGES, coming_actions=0)
+FROM_IMAGES = replace(SMALL, observation="images", images=IMAGES)
 
 
 class ToyState:
