@@ -69,6 +69,14 @@ def add_arguments(parser: argparse.ArgumentParser, stage: str) -> None:
             choices=("decided",),
             help="a session in any cell, also the twin: blind pairs in random order, until a sequential test is decided",
         )
+        parser.add_argument(
+            "--level", type=float, help="with --until: the greatest chance of a wrong verdict (default 0.05)"
+        )
+        parser.add_argument(
+            "--least-effect",
+            type=float,
+            help="with --until: the least difference of success rates that matters (default 0.2)",
+        )
     if stage == "rollout":
         parser.add_argument("--seed", type=int, help="for a session: seed of the residual (default 0)")
         parser.add_argument(
@@ -94,6 +102,10 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError("ingest must have a tabletop task, such as cube_lift, or --check FOLDER")
     if getattr(options, "seed", None) is not None:
         require_seed("seed", options.seed)
+    if options.command == "evaluate" and options.until is None:
+        for name in ("level", "least_effect"):
+            if getattr(options, name) is not None:
+                raise ValueError(f"--{name.replace('_', '-')} must come with --until decided, whose test it is of")
     if getattr(options, "until", None) or getattr(options, "cell", None) not in (None, "twin"):
         from ocrrl.sessions.policy_session import run_session
 

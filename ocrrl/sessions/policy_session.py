@@ -80,7 +80,9 @@ def run_session(options: argparse.Namespace, clock: Clock, random_hex: RandomHex
     alone = files_reserved(f"session {name} in {cell.name}", writes=[folder])
     with interrupted_by_signals(), reserved(cell), alone, unclosed_told(cell.name) as unclosed:
         if planned is None:
-            schedule: Schedule = sequential_session(folder, identity, options.episodes, random_hex)
+            schedule: Schedule = sequential_session(
+                folder, identity, options.episodes, random_hex, options.level, options.least_effect
+            )
         else:
             schedule = FixedSchedule(SessionFolder(folder, identity), planned, layout)
         session = schedule.session

@@ -7,6 +7,7 @@ before ends it, undecided.
 
 import secrets
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -191,9 +192,14 @@ def _has_residual(path: Path) -> bool:
 
 
 def sequential_session(
-    folder: Path, identity: dict[str, Any], episodes: int | None, random_hex: RandomHex = secrets.token_hex
+    folder: Path,
+    identity: dict[str, Any],
+    episodes: int | None,
+    random_hex: RandomHex = secrets.token_hex,
+    level: float | None = None,
+    least_effect: float | None = None,
 ) -> SequentialSession:
-    """The session in `folder`, new or gone on with; `episodes` are the most, None for those of the plan or of the stopping rule.
+    """The session in `folder`, new or gone on with; `episodes` are the most; what is None is as in the plan, or as in `StoppingRule`.
 
     Writes nothing. ValueError that names what does not fit: another plan, another session, one that was unlocked early.
     """
@@ -203,13 +209,22 @@ def sequential_session(
         if begun is None:
             _require_planned_for(folder, plan, identity)
         order, most = read_order(folder, plan.order_sha256), 2 * plan.stopping_rule.most_pairs
-        if episodes not in (None, most):
-            raise ValueError(
-                f"session {folder.name}: --episodes must stay {most}, as planned, got {episodes}; begin another --session"
-            )
+        rule = plan.stopping_rule
+        asked = {
+            "--episodes": (episodes, most),
+            "--level": (level, rule.level),
+            "--least-effect": (least_effect, rule.least_effect),
+        }
+        for option, (got, planned) in asked.items():
+            if got not in (None, planned):
+                raise ValueError(
+                    f"session {folder.name}: {option} must stay {planned}, as planned, got {got}; begin another --session"
+                )
     else:
         order = BlindOrder.draw(random_hex)
-        plan = _new_plan(folder.name, identity, episodes, order.commitment)
+        given = {"level": level, "least_effect": least_effect}
+        rule = StoppingRule(**{name: value for name, value in given.items() if value is not None})
+        plan = _new_plan(folder.name, identity, episodes, rule, order.commitment)
     kept = identity | {"until": DECIDED, "plan": plan.sha256}
     session = SequentialSession(SessionFolder(folder, kept, (PLAN_FILE, ORDER_FILE)), plan, order)
     if (unlocked := session.session.unlocked) is not None and not session.over:
@@ -247,14 +262,16 @@ def _plan_of(folder: Path) -> str | None:
     return read_json_object(path, "restore the session").get("plan") if path.is_file() else None
 
 
-def _new_plan(session: str, identity: dict[str, Any], episodes: int | None, order_sha256: str) -> EvaluationPlan:
-    most, fewest = 2 * StoppingRule().most_pairs if episodes is None else episodes, 2 * StoppingRule().fewest_pairs()
+def _new_plan(
+    session: str, identity: dict[str, Any], episodes: int | None, rule: StoppingRule, order_sha256: str
+) -> EvaluationPlan:
+    most, fewest = 2 * rule.most_pairs if episodes is None else episodes, 2 * rule.fewest_pairs()
     if most < fewest:
         raise ValueError(
             f"--episodes must be at least {fewest}, two for each of the fewest pairs that can show a difference, got {most}"
         )
     states = tuple(dict.fromkeys(seed for _, seed in planned_episodes("evaluate", session, most)))
-    rule = StoppingRule(most_pairs=len(states))
+    rule = replace(rule, most_pairs=len(states))
     return EvaluationPlan(
         session=session,
         **{name: identity[name] for name in PLANNED},

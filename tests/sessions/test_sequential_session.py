@@ -2,10 +2,12 @@
 
 import json
 import re
+from argparse import ArgumentParser
 from io import StringIO
 
 import pytest
 
+from ocrrl.commands import stages
 from ocrrl.episodes.episode_store import attributes_of, episode_paths
 from ocrrl.files import json_bytes
 from ocrrl.rollouts.sequential_test import StoppingRule, sequential_verdict
@@ -282,11 +284,35 @@ def test_what_cannot_be_planned_is_refused_before_anybody_is_asked(quick):
     assert not session_folder().exists()
 
 
+def test_the_level_and_the_least_effect_are_the_plan_s(quick):
+    strict = StoppingRule(level=0.01, most_pairs=20, least_effect=0.3)
+    quick.evaluate("--episodes", 40, "--level", 0.01, "--least-effect", 0.3)
+    plan = json.loads((session_folder() / "plan.json").read_text())
+    assert plan["stopping_rule"] == {"level": 0.01, "most_pairs": 20, "least_effect": 0.3}
+    assert verdict()["pairs"] == strict.fewest_pairs() > StoppingRule().fewest_pairs()
+    assert quick.evaluate("--level", 0.01)[0] == 0, "it has ended, and nothing else is asked for"
+
+
+def test_a_level_needs_a_test_and_is_a_share(quick):
+    for option in ("--level", "--least-effect"):
+        code, _, err = quick.run("evaluate", "cube_lift", "--cell", "rehearsal", "--episodes", 2, option, 0.1)
+        assert code == 1 and f"{option} must come with --until decided" in err
+    code, _, err = quick.evaluate("--level", 0.7)
+    assert code == 1 and "level must be in (0, 0.5], got 0.7" in err
+    parser = ArgumentParser()
+    stages.add_arguments(parser, "evaluate")
+    for value in (StoppingRule().level, StoppingRule().least_effect):
+        assert f"(default {value:g})" in parser.format_help()
+
+
 def test_a_session_keeps_to_its_kind_and_to_the_most_episodes(quick):
     quick.before = stop_at(4)
     quick.evaluate("--episodes", 40)
     code, _, err = quick.evaluate("--episodes", 60)
     assert code == 1 and "session monday: --episodes must stay 40, as planned, got 60" in err
+    for option, planned in (("--level", 0.05), ("--least-effect", 0.2)):
+        code, _, err = quick.evaluate("--episodes", 40, option, 0.1)
+        assert code == 1 and f"session monday: {option} must stay {planned}, as planned, got 0.1" in err
     plain = ("evaluate", "cube_lift", "--cell", "rehearsal", "--session", NAME, "--episodes", 2)
     code, _, err = quick.run(*plain)
     assert code == 1 and "session monday: until must stay 'decided', got None; begin another --session" in err
