@@ -47,6 +47,14 @@ def test_every_preset_writes_parameters_that_read_back_valid(preset, tmp_path):
         assert params.multitask_config(section) is not None
 
 
+def test_parameters_of_before_there_were_coming_actions_mean_what_they_meant(sections):
+    assert Params(sections).config("train_residual", "cube_lift").coming_actions == 8
+    assert Params(resolve("paper", list(slugs()))).config("train_residual", "cube_lift").coming_actions == 0
+    del sections["train_residual"]["shared"]["coming_actions"]
+    Params(sections).check()
+    assert Params(sections).config("train_residual", "cube_lift").coming_actions == 0
+
+
 def test_the_paper_preset_is_table_5(tmp_path):
     path = tmp_path / "params.yaml"
     write(resolve("paper", ["cube_lift"]), "paper", path)

@@ -124,7 +124,7 @@ class ResidualConfig:
     """Keep the critics' targets where every return lies: in [0, 1/(1 - gamma)], less the shaping's potential."""
     chunk_phase: bool = field(default=False, metadata=OPTIONAL)
     """The residual is also given how old the base's chunk is and how late it came (`interface.observations`); not in the paper."""
-    coming_actions: int = 8
+    coming_actions: int = field(default=0, metadata=OPTIONAL)
     """The residual is also given so many of the actions that its base's chunk holds after the present one; 0 for a base without
     chunks. Not in the paper."""
     gate: GateConfig | None = field(default=None, metadata=OPTIONAL)

@@ -25,7 +25,7 @@ from tests.residual.toy_environment import (
 
 SMALL = ResidualConfig(
     total_timesteps=400, num_envs=4, gradient_steps=1, learning_starts=40, batch_size=16, actor_hidden=16,
-    critic_hidden=16, critic_warmup=4, validation_every=100, action_repeat=2,
+    critic_hidden=16, critic_warmup=4, validation_every=100, action_repeat=2, coming_actions=8,
 )  # fmt: skip
 
 
