@@ -12,6 +12,7 @@
 | `missed=P` | the same, and until the fingers have closed on nothing |
 | `coming_actions=N`, `chunk_phase` | trained with so many of the base's coming actions, with its chunk's phase, in s_t |
 | `mean=N` | the mean of the residuals of N seeds, the given one first |
+| `pose_noise=N` | trained with N times the noise of poses |
 | `wide`, `longer` | trained with networks twice as wide, with twice as many transitions: what a better residual does |
 
 A `+` joins several: `coming_actions=0+fade_in=60`.
@@ -60,7 +61,8 @@ class Variant:
 
     name: str
     training: dict[str, Any] | None = None
-    """What its training changes; `longer`: so many times the task's transitions. None: the published residual is taken."""
+    """What its training changes; `longer`, `pose_noise`: so many times the task's transitions, its noise of poses. None: the published
+    residual is taken."""
     margin: float | None = None
     scalings: int = 1
     fade_in: FadeIn | None = None
@@ -76,11 +78,19 @@ class Variant:
     def trained_as(self) -> str:
         """Which training it shares with other variants."""
         changes = (self.training or {}).items()
-        return "-".join(f"{k}={v}" if isinstance(v, int) else k for k, v in changes) or "published"
+        return "-".join(f"{k}={v}" if isinstance(v, int | float) else k for k, v in changes) or "published"
 
 
 PLAIN, UNNUMBERED = ("base", "placebo", "residual"), ("always", "calibrated", "chunk_phase", "wide", "longer")
-LEAST_OF = {"coming_actions": 0, "fade_in": 0, "missed": 0, "mean": 2, "veto": -math.inf, "scaled": -math.inf}
+LEAST_OF = {
+    "coming_actions": 0,
+    "fade_in": 0,
+    "missed": 0,
+    "mean": 2,
+    "pose_noise": 0,
+    "veto": -math.inf,
+    "scaled": -math.inf,
+}
 """Variants with a number, and the least it may be."""
 
 
@@ -113,6 +123,7 @@ def _changes(name: str, number: float, calibrated_margin: float | None) -> dict[
         "mean": {"members": count},
         "coming_actions": {"training": {"coming_actions": count}},
         "chunk_phase": {"training": {"chunk_phase": True}},
+        "pose_noise": {"training": {"pose_noise": number}},
         "wide": {"training": {"actor_hidden": 256, "critic_hidden": 256}},
         "longer": {"training": {"longer": 2}},
     }
@@ -215,7 +226,14 @@ def trained(slug: str, round_name: str, made: Variant, seed: int) -> dict[str, A
     if made.training is None or round_name != Layout(slug).round:
         raise FileNotFoundError(f"{folder} must hold a residual: dvc repro train_residual@{slug}-{seed} makes it")
     config, changes = Params.read().config("train_residual", slug), dict(made.training)
-    config = replace(config, total_timesteps=changes.pop("longer", 1) * config.total_timesteps, **changes)
+    noise = changes.pop("pose_noise", 1.0)
+    config = replace(
+        config,
+        total_timesteps=changes.pop("longer", 1) * config.total_timesteps,
+        max_position_noise=noise * config.max_position_noise,
+        max_rotation_noise=noise * config.max_rotation_noise,
+        **changes,
+    )
     judge = partial(success_rate, slug, config.images.look, config.validation_episodes)
     with BackgroundProcess(judge) as validation:
         return train(slug, config, folder, seed, validation)

@@ -82,6 +82,7 @@ def test_a_variant_is_what_its_name_says(name):
     assert variant("veto=0.5").trained_as == variant("always").trained_as == "gate", "one training for all margins"
     assert variant("calibrated", -math.inf).margin == -math.inf
     assert (variant("mean=3").members, variant("mean=3").training) == (3, None)
+    assert variant("pose_noise=3").trained_as == "pose_noise=3.0"
     both = variant("coming_actions=0+chunk_phase+fade_in=60")
     assert both.training == {"coming_actions": 0, "chunk_phase": True} and both.fade_in == FadeIn(after=60)
     assert both.trained_as == "coming_actions=0-chunk_phase=True" != variant("coming_actions=8").trained_as
