@@ -224,7 +224,9 @@ def trained(slug: str, round_name: str, made: Variant, seed: int) -> dict[str, A
     if folder.is_dir():
         return None
     if made.training is None or round_name != Layout(slug).round:
-        raise FileNotFoundError(f"{folder} must hold a residual: dvc repro train_residual@{slug}-{seed} makes it")
+        raise FileNotFoundError(
+            f"{folder} must hold a residual: `ocrrl params --residual-seeds {seed + 1}` and `dvc repro train_residual` make it"
+        )
     config, changes = Params.read().config("train_residual", slug), dict(made.training)
     noise = changes.pop("pose_noise", 1.0)
     config = replace(

@@ -2,7 +2,8 @@
 
     git clone . ../strong && cd ../strong
     ocrrl params --preset default --tasks pick_and_place
-    # in params.yaml: record.pick_and_place {episodes: 150, max_attempts: 450}, finetune.pick_and_place {steps: 9600}
+    # in params.yaml: record.pick_and_place {episodes: 150, max_attempts: 450}, finetune.pick_and_place {steps: 9600}; what is recorded
+    # was trained with train_residual.shared.coming_actions 0, in both projects
     dvc repro train_residual finetune && cd -
     python -m benchmarks.strong_base measure --projects weak=. strong=../strong
     python -m benchmarks.strong_base table
