@@ -222,8 +222,11 @@ def sequential_session(
                 )
     else:
         order = BlindOrder.draw(random_hex)
-        given = {"level": level, "least_effect": least_effect}
-        rule = StoppingRule(**{name: value for name, value in given.items() if value is not None})
+        usual = StoppingRule()
+        rule = StoppingRule(
+            level=usual.level if level is None else level,
+            least_effect=usual.least_effect if least_effect is None else least_effect,
+        )
         plan = _new_plan(folder.name, identity, episodes, rule, order.commitment)
     kept = identity | {"until": DECIDED, "plan": plan.sha256}
     session = SequentialSession(SessionFolder(folder, kept, (PLAN_FILE, ORDER_FILE)), plan, order)
