@@ -82,16 +82,9 @@ class Variant:
 
 
 PLAIN, UNNUMBERED = ("base", "placebo", "residual"), ("always", "calibrated", "chunk_phase", "wide", "longer")
-LEAST_OF = {
-    "coming_actions": 0,
-    "fade_in": 0,
-    "missed": 0,
-    "mean": 2,
-    "pose_noise": 0,
-    "veto": -math.inf,
-    "scaled": -math.inf,
-}
-"""Variants with a number, and the least it may be."""
+LEAST_COUNT = {"coming_actions": 0, "fade_in": 0, "missed": 0, "mean": 2}
+"""Variants with a whole number, and the least it may be."""
+NUMBERED = (*LEAST_COUNT, "pose_noise", "veto", "scaled")
 
 
 def variant(text: str, calibrated_margin: float | None = None) -> Variant:
@@ -99,9 +92,9 @@ def variant(text: str, calibrated_margin: float | None = None) -> Variant:
     made = Variant(text)
     for part in text.split("+"):
         name, _, number = part.partition("=")
-        numbered, known = name in LEAST_OF, name in UNNUMBERED or name in LEAST_OF or text in PLAIN
-        if not known or bool(number) != numbered or (numbered and not _number(number) >= LEAST_OF[name]):
-            choices = ", ".join((*PLAIN, *UNNUMBERED, *(f"{name}=N" for name in LEAST_OF)))
+        known = name in (*UNNUMBERED, *NUMBERED) or text in PLAIN
+        if not known or bool(number) != (name in NUMBERED) or (number and not _fits(name, _number(number))):
+            choices = ", ".join((*PLAIN, *UNNUMBERED, *(f"{name}=N" for name in NUMBERED)))
             raise ValueError(f"variant must be one of {choices}, or several joined by +, got {text!r}")
         if name == "calibrated" and calibrated_margin is None:
             raise ValueError("variant calibrated must be calibrated first: python -m benchmarks.harm calibrate")
@@ -112,14 +105,14 @@ def variant(text: str, calibrated_margin: float | None = None) -> Variant:
 
 
 def _changes(name: str, number: float, calibrated_margin: float | None) -> dict[str, Any]:
-    gate, count = {"gate": GATE}, int(number) if math.isfinite(number) else 0
+    gate, count = {"gate": GATE}, int(number) if name in LEAST_COUNT else 0
     made: dict[str, dict[str, Any]] = {
         "always": {"training": gate, "margin": -math.inf},
         "veto": {"training": gate, "margin": number},
         "scaled": {"training": gate, "margin": number, "scalings": SCALINGS},
         "calibrated": {"training": gate, "margin": calibrated_margin},
-        "fade_in": {"fade_in": FadeIn(after=max(0, count))},
-        "missed": {"fade_in": FadeIn(after=max(0, count), missed=0.004)},
+        "fade_in": {"fade_in": FadeIn(after=count)},
+        "missed": {"fade_in": FadeIn(after=count, missed=0.004)},
         "mean": {"members": count},
         "coming_actions": {"training": {"coming_actions": count}},
         "chunk_phase": {"training": {"chunk_phase": True}},
@@ -128,6 +121,12 @@ def _changes(name: str, number: float, calibrated_margin: float | None) -> dict[
         "longer": {"training": {"longer": 2}},
     }
     return made.get(name, {})
+
+
+def _fits(name: str, number: float) -> bool:
+    if name in LEAST_COUNT:
+        return number.is_integer() and number >= LEAST_COUNT[name]
+    return 0 <= number < math.inf if name == "pose_noise" else not math.isnan(number)
 
 
 def _number(text: str) -> float:

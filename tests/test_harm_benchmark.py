@@ -105,7 +105,21 @@ def test_the_mean_of_residuals_is_that_of_their_changes():
 
 
 @pytest.mark.parametrize(
-    "name", ["veto", "veto=x", "fade_in=-3", "mean", "mean=-1", "mean=1", "residual=1", "nothing", "base+wide"]
+    "name",
+    [
+        "veto",
+        "veto=x",
+        "fade_in=-3",
+        "mean",
+        "mean=-1",
+        "mean=1",
+        "residual=1",
+        "nothing",
+        "base+wide",
+        "fade_in=inf",
+        "coming_actions=1.5",
+        "pose_noise=-1",
+    ],
 )
 def test_an_unknown_variant_is_named_with_the_choices(name):
     with pytest.raises(ValueError, match=rf"variant must be one of base, placebo, .* got '{re.escape(name)}'"):

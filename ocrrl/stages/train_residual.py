@@ -122,7 +122,7 @@ def calibration(
     cameras: Cameras,
     residual: "ResidualPolicy",
 ) -> "Calibration":
-    """`margin_in` the simulator, its statement is printed."""
+    """`margin_in` the simulator that validates; prints its statement."""
     found = margin_in(*_validation(slug, layout, config, expected, cameras), config, residual)
     print(f"train_residual {slug}: {found.statement}")
     return found
