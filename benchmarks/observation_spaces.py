@@ -7,9 +7,9 @@
 
 For each task, residuals are trained as `train_residual` does, with what `SETTINGS` changes and, as in the paper, without the base's
 coming actions, at two budgets: `transitions`, the task's own `total_timesteps`, and `cpu`, in which transitions, warm-up and the
-encoder's updates shrink until a training takes the CPU time of the object-centric one (a student's includes its teacher's). Each is run
-from the same held-out initial states as the base. Each unit, a training or 100 episodes, is written when it is finished and is not run
-again; a training that was killed goes on. Every number is of a simulator or a twin, none of a robot.
+encoder's updates shrink until a training takes the CPU time of the object-centric one (a student's includes its teacher's). Each is
+run from the same held-out initial states as the base. Each unit, a training or 100 episodes, is written when it is finished and is not
+run again; a training that was killed goes on. Every number is of a simulator or a twin, none of a robot.
 """
 
 import argparse
